@@ -1,0 +1,139 @@
+"""What the operator types and sees.
+
+``main`` is the only place that turns errors into exit codes. The modules of the commands import
+nothing heavier than click: what a command needs is imported when it runs.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import NoReturn
+
+import click
+
+from novadev import __version__
+from novadev.cli.session import Session
+from novadev.errors import BadInput, Interrupted, NovadevError
+
+COMMANDS = {
+    "apply": "novadev.cli.history:apply",
+    "history": "novadev.cli.history:history",
+    "image-property": "novadev.cli.image_property:image_property",
+    "resume": "novadev.cli.history:resume",
+    "undo": "novadev.cli.history:undo",
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are looked at."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of the commands."""
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return the command, None where there is none of that name."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, name = COMMANDS[cmd_name].partition(":")
+        command: click.Command = getattr(import_module(module), name)
+        return command
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--config-file",
+    "config_files",
+    multiple=True,
+    metavar="FILE",
+    envvar="NOVADEV_CONFIG_FILE",
+    help="A nova.conf; may be repeated.  [default: /etc/nova/nova.conf]",
+)
+@click.option(
+    "--config-dir", "config_dirs", multiple=True, metavar="DIR", help="A folder of *.conf files."
+)
+@click.option(
+    "--color",
+    type=click.Choice(["auto", "always", "never"]),
+    default="auto",
+    show_default=True,
+    help="Whether tables and plans are coloured.",
+)
+@click.option("-v", "--verbose", is_flag=True, help="Show tracebacks of unexpected errors.")
+@click.option("-q", "--quiet", is_flag=True, help="No progress and no summary on stderr.")
+@click.option("--log-file", metavar="FILE", help="Where tracebacks of unexpected errors go.")
+@click.version_option(__version__, prog_name="novadev", message="%(prog)s %(version)s")
+@click.pass_context
+def root(
+    ctx: click.Context,
+    config_files: tuple[str, ...],
+    config_dirs: tuple[str, ...],
+    color: str,
+    verbose: bool,
+    quiet: bool,
+    log_file: str | None,
+) -> None:
+    """Keep the virtual hardware of Nova's libvirt guests known, stable and changeable."""
+    ctx.obj = Session(config_files, config_dirs, color, verbose, quiet, log_file)
+    ctx.call_on_close(ctx.obj.close)
+
+
+def main() -> NoReturn:
+    """Run the command line and exit with its code."""
+    code = run()
+    _flush()
+    sys.exit(code)
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line ARGUMENTS (the process's own if None) and return the exit code."""
+    try:
+        result = root.main(args=arguments, prog_name="novadev", standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except click.exceptions.Exit as finished:
+        return finished.exit_code
+    except click.ClickException as error:
+        error.show()
+        return BadInput.exit_code
+    except NovadevError as error:
+        click.echo(f"Error: {printable_line(error)}", err=True)
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Interrupted.", err=True)
+        return Interrupted.exit_code
+    except BrokenPipeError:
+        _discard_stdout()
+        return 0
+    except Exception as error:
+        return _unexpected(error, arguments)
+
+
+def _unexpected(error: Exception, arguments: Sequence[str] | None) -> int:
+    """Keep the traceback and say in one line where it is."""
+    from novadev.cli.tracebacks import keep
+
+    where = keep(sys.argv[1:] if arguments is None else arguments)
+    click.echo(f"Error: unexpected {type(error).__name__}; the traceback is in {where}", err=True)
+    return NovadevError.exit_code
+
+
+def printable_line(error: Exception) -> str:
+    """Return the message of ERROR without control characters."""
+    from novadev.cli.text import printable
+
+    return printable(str(error))
+
+
+def _flush() -> None:
+    """Write what is left, so that a reader that went away is met here and not at exit."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _discard_stdout()
+
+
+def _discard_stdout() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

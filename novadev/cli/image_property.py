@@ -1,0 +1,96 @@
+"""``novadev image-property``: list, show, set, unset."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from novadev.cli import options
+from novadev.cli.mutating import mutating
+from novadev.cli.options import Output
+from novadev.cli.output import print_records
+from novadev.cli.session import Session, pass_session
+from novadev.cli.skips import Skips
+
+if TYPE_CHECKING:
+    from novadev.deployment import Deployment
+    from novadev.plan import Planned
+
+
+@click.group()
+def image_property() -> None:
+    """List and change the image properties stored with instances."""
+
+
+@image_property.command("list")
+@options.selection
+@click.option("--all-properties", is_flag=True, help="Every stored image_* value.")
+@options.fail_on_skip
+@options.output
+@pass_session
+def list_(
+    session: Session, selection: Any, all_properties: bool, fail_on_skip: bool, output: Output
+) -> int:
+    """List the stored buses, models and machine type of INSTANCEs.
+
+    The value in the cell stands beside the one in the request spec. STORED is "absent", "null"
+    (registered by Nova, and without a value) or "value"; AGREES says NO where the request spec
+    would bring back something else at the next migration.
+    """
+    from novadev.image_property.listing import PropertyRecord, list_properties
+
+    skips = Skips(fail_on_skip)
+    records = skips.sift(list_properties(session.deployment, selection, all_properties))
+    print_records(session, output, PropertyRecord, records, "instance")
+    return skips.exit_code
+
+
+@image_property.command()
+@click.argument("instance")
+@click.argument("property_name", metavar="PROPERTY")
+@options.output
+@pass_session
+def show(session: Session, instance: str, property_name: str, output: Output) -> None:
+    """Show one stored PROPERTY of INSTANCE; exit code 3 when it has no value."""
+    from novadev.image_property.listing import PropertyRecord, show_property
+
+    record = show_property(session.deployment, instance, property_name)
+    print_records(session, output, PropertyRecord, [record], "instance")
+
+
+@image_property.command("set")
+@options.selection
+@options.properties
+@options.update_disks
+@options.force
+@mutating("image-property set")
+def set_(deployment: Deployment, selection: Any, **request: Any) -> Iterator[Planned]:
+    """Set image properties of stopped or shelved INSTANCEs.
+
+    Both databases get the value, and the disks that were on the old bus move with it.
+
+    Example: novadev image-property set --property hw_disk_bus=scsi --property
+    hw_scsi_model=virtio-scsi web-1
+    """
+    from novadev.image_property.planning import plan_set
+
+    return plan_set(deployment, selection, **request)
+
+
+@image_property.command()
+@options.selection
+@options.property_names
+@options.force
+@mutating("image-property unset")
+def unset(
+    deployment: Deployment, selection: Any, names: tuple[str, ...], force: bool
+) -> Iterator[Planned]:
+    """Take stored image properties out of stopped or shelved INSTANCEs.
+
+    Existing disks keep the bus they have.
+    """
+    from novadev.image_property.planning import plan_unset
+
+    return plan_unset(deployment, selection, names, force)

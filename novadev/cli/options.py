@@ -1,0 +1,201 @@
+"""Every shared option and value type, once."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, TypeVar
+
+import click
+
+from novadev.errors import BadInput
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class NameValue(click.ParamType[tuple[str, str]]):
+    """``NAME=VALUE``, split at the first ``=``."""
+
+    name = "NAME=VALUE"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str]:
+        """Return (NAME, VALUE)."""
+        if isinstance(value, tuple):
+            return value
+        name, separator, text = str(value).partition("=")
+        if not separator or not name:
+            self.fail(f"{value!r:.60} is not NAME=VALUE", param, ctx)
+        return name, text
+
+
+NAME_VALUE = NameValue()
+
+
+def _stack(*decorators: Callable[[F], F]) -> Callable[[F], F]:
+    return lambda function: functools.reduce(lambda f, d: d(f), reversed(decorators), function)
+
+
+_SELECTION = _stack(
+    click.argument("instances", nargs=-1, metavar="[INSTANCE]..."),
+    click.option(
+        "--from-file",
+        type=click.File("r"),
+        metavar="FILE",
+        help="Read INSTANCEs, one a line; - is stdin.",
+    ),
+    click.option("--all", "everything", is_flag=True, help="Every instance of the deployment."),
+    click.option("--host", metavar="HOST", help="Only instances on this compute host."),
+    click.option("--cell", metavar="CELL", help="Only instances of this cell (name or UUID)."),
+    click.option("--project", metavar="PROJECT", help="Only instances of this project id."),
+    click.option("--vm-state", metavar="STATE", help="Only instances in this vm_state."),
+    click.option(
+        "--where",
+        multiple=True,
+        type=NAME_VALUE,
+        help="Only instances that store this image property with this value; may be repeated.",
+    ),
+    click.option(
+        "--without",
+        multiple=True,
+        metavar="NAME",
+        help="Only instances that do not store this image property; may be repeated.",
+    ),
+    click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most N instances."),
+)
+
+
+def selection(function: F) -> Callable[..., Any]:
+    """Give the command INSTANCEs and the filters; it gets them as one ``selection``."""
+
+    @functools.wraps(function)
+    def command(**values: Any) -> Any:
+        return function(selection=_selection(values), **values)
+
+    return _SELECTION(command)
+
+
+def _selection(values: dict[str, Any]) -> Any:
+    """Return the Selection that the options describe, taking them out of VALUES."""
+    from novadev.nova.instances import InstanceFilter
+    from novadev.selection import Selection
+
+    arguments, file = values.pop("instances"), values.pop("from_file")
+    named = bool(arguments) or file is not None
+    return Selection(
+        names=chain(arguments, _lines(file)) if named else None,
+        everything=values.pop("everything"),
+        cell=values.pop("cell"),
+        limit=values.pop("limit"),
+        narrow=InstanceFilter(
+            host=values.pop("host"),
+            project=values.pop("project"),
+            vm_state=(values.pop("vm_state") or "").lower() or None,
+            where=tuple(_without_prefix(name, value) for name, value in values.pop("where")),
+            without=tuple(name.removeprefix("image_") for name in values.pop("without")),
+        ),
+    )
+
+
+def _without_prefix(name: str, value: str) -> tuple[str, str]:
+    return name.removeprefix("image_"), value
+
+
+def _lines(file: Any) -> Iterator[str]:
+    """Yield the names in FILE; blank lines and ``#`` comments are none."""
+    try:
+        for line in file or ():
+            name = line.partition("#")[0].strip()
+            if name:
+                yield name
+    except UnicodeDecodeError:
+        raise BadInput("--from-file: the file is not text") from None
+
+
+@dataclass(frozen=True)
+class Output:
+    """How records are printed: the format, and the columns if not all."""
+
+    format: str
+    columns: tuple[str, ...] = ()
+
+
+def output(function: F) -> Callable[..., Any]:
+    """Give the command ``-f`` and ``-c``; it gets them as one ``output``."""
+    options = _stack(
+        click.option(
+            "-f",
+            "--format",
+            "format_",
+            type=click.Choice(["table", "json", "yaml", "csv", "value"]),
+            default="table",
+            show_default=True,
+            help="How records are printed.",
+        ),
+        click.option(
+            "-c", "--column", "columns", multiple=True, metavar="NAME", help="Only this column."
+        ),
+    )
+
+    @functools.wraps(function)
+    def command(format_: str, columns: tuple[str, ...], **values: Any) -> Any:
+        return function(output=Output(format_, columns), **values)
+
+    return options(command)
+
+
+def _distinct(
+    _ctx: click.Context, _param: click.Parameter, pairs: tuple[tuple[str, str], ...]
+) -> dict[str, str]:
+    """Return the pairs as a dictionary; one name with two values is a usage error."""
+    found: dict[str, str] = {}
+    for name, value in pairs:
+        plain = name.removeprefix("image_")
+        if found.setdefault(plain, value) != value:
+            raise click.BadParameter(f"{plain} is given twice, as {found[plain]!r} and {value!r}")
+    return found
+
+
+properties = click.option(
+    "--property",
+    "properties",
+    multiple=True,
+    required=True,
+    type=NAME_VALUE,
+    callback=_distinct,
+    help="What to store; may be repeated.",
+)
+
+property_names = click.option(
+    "--property",
+    "names",
+    multiple=True,
+    required=True,
+    metavar="NAME",
+    help="Which property; may be repeated.",
+)
+
+fail_on_skip = click.option(
+    "--fail-on-skip",
+    is_flag=True,
+    help="Exit with 3 when an instance the filters chose is skipped.",
+)
+
+force = click.option(
+    "--force",
+    is_flag=True,
+    help="Overrule what speaks against the combination or its effect; never the state of the "
+    "instance, a task in progress or the allow-list.",
+)
+
+update_disks = click.option(
+    "--update-disks",
+    type=click.Choice(["matching", "all", "none"]),
+    default="matching",
+    show_default=True,
+    help="Which existing disks move with a bus: those on the bus the old value gave, all of that "
+    "kind, or none.",
+)

@@ -1,0 +1,211 @@
+"""What a mutating command prints: its plans, what was skipped, what became of it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from novadev.change import ABSENT, Change, Value, to_json
+from novadev.cli.session import Session
+from novadev.cli.skips import Skips
+from novadev.cli.text import printable
+from novadev.plan import Outcome, Plan, Skip
+from novadev.state.journal import Draft
+
+if TYPE_CHECKING:
+    from novadev.cli.mutating import Choices
+    from novadev.plan import Planned
+    from novadev.state.journal import Journal, Run
+
+
+class Report:
+    """The output of one run: plans as text while they are made, or one document at the end."""
+
+    def __init__(self, session: Session, chosen: Choices) -> None:
+        self._session = session
+        self._chosen = chosen
+        self._document = None if chosen.format_ == "table" else Document(chosen.format_)
+        self.skips = Skips(chosen.fail_on_skip)
+
+    def show_planned(self, planned: Iterable[Planned | Draft]) -> Iterator[Draft]:
+        """Yield the plans of PLANNED as drafts for the journal, showing them on the way."""
+        for item in planned:
+            if isinstance(item, Skip):
+                self.skips.add(item)
+                continue
+            draft = item if isinstance(item, Draft) else Draft(item)
+            self._show(draft.plan)
+            yield draft
+
+    def _show(self, plan: Plan) -> None:
+        """Print PLAN: as text, or into the document of a preview, or for who is to be asked."""
+        if self._document is None:
+            click.echo(plan_text(plan, self._session.is_colored))
+        elif not self._chosen.writes:
+            self._document.add(plan, "planned", None)
+        elif not self._chosen.yes:
+            click.echo(plan_text(plan), err=True)
+
+    def finish_preview(self, count: int) -> int:
+        """Close the report of a dry run and return its exit code."""
+        if self._document is None:
+            self._session.say(f"{count} planned, {self.skips.count} skipped; nothing was written.")
+        else:
+            self._document.close(None, "planned" if count else "nothing", self.skips)
+        return self.skips.exit_code
+
+    def finish_nothing(self) -> int:
+        """Close the report of a run that had nothing to do and return its exit code."""
+        if self._document is None:
+            self._session.say(f"Nothing to do ({self.skips.count} skipped).")
+        else:
+            self._document.close(None, "nothing", self.skips)
+        return self.skips.exit_code
+
+    def show_results(
+        self, run: Run, journal: Journal, results: Iterable[tuple[Plan, Outcome]]
+    ) -> set[int]:
+        """Show what became of each plan of RUN and return the exit codes of the failures."""
+        codes: set[int] = set()
+        total = sum(number for state, number in journal.count(run).items() if state in _LEFT)
+        with progress(self._session, total) as advance:
+            for plan, outcome in results:
+                codes.add(outcome.exit_code)
+                if outcome.error:
+                    click.echo(f"{_state(outcome)}: {printable(outcome.error)}", err=True)
+                if self._document is not None:
+                    self._document.add(plan, _state(outcome), outcome.error)
+                advance()
+        if self._document is not None:
+            for left in journal.iter_plans(run, ("planned",)):
+                self._document.add(left.plan, "planned", None)
+        return codes
+
+    def finish_run(self, state: str, run: Run) -> None:
+        """Close the report of RUN."""
+        if self._document is not None:
+            self._document.close(run.id, state, self.skips)
+            return
+        skipped = f", {self.skips.count} skipped" if self.skips.count else ""
+        self._session.say(
+            f"Run {run.id}: {state}{skipped}. Take it back with: novadev undo {run.id}"
+        )
+
+
+_LEFT = ("planned", "started")
+
+
+def _state(outcome: Outcome) -> str:
+    """Return the state a script sees: half written counts as failed, resume finishes it."""
+    return "failed" if outcome.state == "started" else outcome.state
+
+
+def plan_text(plan: Plan, colored: bool = False) -> str:
+    """Return PLAN as lines for people."""
+    host = f" on {printable(plan.host)}" if plan.host else ""
+    title = f"instance {plan.instance} ({printable(plan.name)}){host}"
+    lines = [click.style(title, bold=True) if colored else title]
+    lines += _change_lines(plan.changes, "  ")
+    if plan.effects:
+        lines += ["  at the next power-on:", *_change_lines(plan.effects, "    ")]
+    lines += [f"  note: {printable(note)}" for note in plan.notes]
+    return "\n".join(lines)
+
+
+def _change_lines(changes: Iterable[Change], indent: str) -> list[str]:
+    items = list(changes)
+    width = max((len(item.what) for item in items), default=0)
+    return [f"{indent}{printable(item.what):<{width}}  {_arrow(item)}" for item in items]
+
+
+def _arrow(item: Change) -> str:
+    if item.before == item.after:
+        return f"{value_text(item.before)} (stays)"
+    return f"{value_text(item.before)} -> {value_text(item.after)}"
+
+
+def value_text(value: Value) -> str:
+    """Return VALUE for people: the three states look different."""
+    if value is ABSENT:
+        return "(absent)"
+    return "(null)" if value is None else printable(str(value))
+
+
+def plan_record(plan: Plan, state: str, error: str | None) -> dict[str, Any]:
+    """Return PLAN as the JSON shape scripts rely on."""
+    return {
+        "action": plan.action,
+        "instance": plan.instance,
+        "host": plan.host,
+        "cell": plan.cell,
+        "state": state,
+        "note": "\n".join(plan.notes) or None,
+        "changes": [_change_record(item) for item in plan.changes],
+        "effects": [_change_record(item) for item in plan.effects],
+        "error": error,
+    }
+
+
+def _change_record(item: Change) -> dict[str, object]:
+    return {"what": item.what, "before": to_json(item.before), "after": to_json(item.after)}
+
+
+class Document:
+    """One JSON or YAML document, written as its parts come."""
+
+    def __init__(self, format_: str) -> None:
+        self._format = format_
+        self._started = False
+        self._plans = 0
+
+    def add(self, plan: Plan, state: str, error: str | None) -> None:
+        """Write one plan."""
+        self._start()
+        record = plan_record(plan, state, error)
+        if self._format == "json":
+            click.echo((",\n    " if self._plans else "\n    ") + json.dumps(record), nl=False)
+        else:
+            click.echo(("\n" if not self._plans else "") + _yaml([record]), nl=False)
+        self._plans += 1
+
+    def _start(self) -> None:
+        if not self._started:
+            click.echo('{"plans": [' if self._format == "json" else "plans:", nl=False)
+            self._started = True
+
+    def close(self, run: int | None, result: str, skips: Skips) -> None:
+        """Write what is known only at the end."""
+        self._start()
+        rest = {"run": run, "result": result}
+        if self._format == "json":
+            skipped = ",\n    ".join(json.dumps(skip) for skip in skips)
+            end = json.dumps(rest)[1:]
+            click.echo(f'],\n "skipped": [{skipped}],\n {end}')
+        else:
+            empty = "" if self._plans else " []\n"
+            click.echo(empty + _yaml({"skipped": list(skips)} | rest), nl=False)
+
+
+def _yaml(data: object) -> str:
+    import yaml
+
+    return str(yaml.safe_dump(data, sort_keys=False))
+
+
+@contextmanager
+def progress(session: Session, total: int) -> Iterator[Callable[[], object]]:
+    """Show a progress bar on stderr when it is a terminal; give a function that counts one on."""
+    if total < 2 or session.quiet or not sys.stderr.isatty():
+        yield lambda: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("applying", total=total)
+        yield lambda: bar.advance(task)

@@ -1,0 +1,57 @@
+"""What could not be done: told on stderr as it comes, and counted into the exit code."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterable, Iterator
+from typing import IO, TypeVar
+
+import click
+
+from novadev.cli.text import printable
+from novadev.errors import NotAsNeeded, worst
+from novadev.plan import Skip
+
+T = TypeVar("T")
+
+
+class Skips:
+    """The skips of one run, kept in a temporary file: there may be a hundred thousand."""
+
+    def __init__(self, fail_on_skip: bool = False) -> None:
+        self._fail_on_skip = fail_on_skip
+        self._codes: set[int] = set()
+        self._file: IO[str] | None = None
+        self.count = 0
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code these skips give."""
+        return worst(self._codes)
+
+    def add(self, skip: Skip) -> None:
+        """Tell and keep SKIP."""
+        word = "error" if skip.failure else "skipped"
+        click.echo(f"{word}: {printable(skip.reason)}", err=True)
+        self.count += 1
+        self._codes.add(skip.failure)
+        if self._fail_on_skip and not skip.failure:
+            self._codes.add(NotAsNeeded.exit_code)
+        if self._file is None:
+            self._file = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115
+        line = json.dumps({"instance": skip.instance, "reason": skip.reason})
+        self._file.write(line + "\n")
+
+    def sift(self, items: Iterable[T | Skip]) -> Iterator[T]:
+        """Yield those of ITEMS that are no skips, adding the others."""
+        for item in items:
+            if isinstance(item, Skip):
+                self.add(item)
+            else:
+                yield item
+
+    def __iter__(self) -> Iterator[dict[str, str | None]]:
+        if self._file is not None:
+            self._file.seek(0)
+            yield from (json.loads(line) for line in self._file)

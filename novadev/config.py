@@ -1,0 +1,143 @@
+"""The options of nova.conf that novadev reads, and its own in ``[novadev]``.
+
+Nova's options keep Nova's names, types and defaults (``nova/conf/*.py``); only those that a
+rule or a connection needs are registered, so any release's nova.conf is read.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from oslo_config import cfg
+
+from novadev.errors import BadInput
+
+DEFAULT_FILES = ("/etc/nova/nova.conf", "/etc/novadev/novadev.conf")
+DEFAULT_DIRS = ("/etc/nova/nova.conf.d",)
+
+NOVADEV_OPTS = [
+    cfg.StrOpt(
+        "state_connection",
+        secret=True,
+        help="SQLAlchemy URL of novadev's own database: the journal of what was planned and done. "
+        "By default a SQLite file in /var/lib/novadev for root, else in "
+        "$XDG_STATE_HOME/novadev. Several controllers can share one MariaDB database.",
+    ),
+]
+NOVA_OPTS: dict[str, list[Any]] = {
+    "DEFAULT": [
+        cfg.StrOpt("instance_name_template", default="instance-%08x"),
+        cfg.StrOpt("config_drive_format", default="iso9660"),
+    ],
+    "database": [cfg.StrOpt("connection", secret=True)],
+    "api_database": [cfg.StrOpt("connection", secret=True)],
+    "libvirt": [
+        cfg.StrOpt("virt_type", default="kvm"),
+        cfg.ListOpt("hw_machine_type"),
+        cfg.StrOpt("disk_prefix"),
+    ],
+    "compute": [cfg.IntOpt("max_disk_devices_to_attach", default=-1)],
+}
+
+
+@dataclass(frozen=True)
+class Config:
+    """What novadev reads of its configuration; connection URLs never show in its repr."""
+
+    api_database_connection: str = field(repr=False)
+    database_connection: str | None = field(repr=False)
+    state_connection: str = field(repr=False)
+    instance_name_template: str = "instance-%08x"
+    config_drive_format: str = "iso9660"
+    virt_type: str = "kvm"
+    hw_machine_type: tuple[str, ...] = ()
+    disk_prefix: str | None = None
+    max_disk_devices: int = -1
+
+
+def list_opts() -> list[tuple[str, list[Any]]]:
+    """Return novadev's own options for ``oslo-config-generator --namespace novadev``."""
+    return [("novadev", NOVADEV_OPTS)]
+
+
+def load(files: Sequence[str] = (), directories: Sequence[str] = ()) -> Config:
+    """Return the configuration of FILES and DIRECTORIES, or of what nova-manage would read.
+
+    Raises BadInput for a file that is missing, cannot be read or does not parse, and when
+    ``[api_database] connection`` is not set.
+    """
+    return _to_config(_parse(*_sources(files, directories)))
+
+
+def _sources(files: Sequence[str], directories: Sequence[str]) -> tuple[list[str], list[str]]:
+    if not files and not directories:
+        files = [name for name in DEFAULT_FILES if Path(name).exists()]
+        directories = [name for name in DEFAULT_DIRS if Path(name).is_dir()]
+    if not files and not directories:
+        raise BadInput(f"no nova.conf: neither --config-file nor {DEFAULT_FILES[0]}")
+    for name in files:
+        if not os.access(name, os.R_OK):
+            raise BadInput(f"configuration file {name} is missing or cannot be read")
+    return list(files), list(directories)
+
+
+def _parse(files: list[str], directories: list[str]) -> cfg.ConfigOpts:
+    options = cfg.ConfigOpts()
+    for group, opts in {**NOVA_OPTS, "novadev": NOVADEV_OPTS}.items():
+        options.register_opts(opts, group=None if group == "DEFAULT" else group)
+    try:
+        options(
+            args=[],
+            project="novadev",
+            default_config_files=files,
+            default_config_dirs=directories,
+        )
+    except cfg.Error as error:
+        raise BadInput(f"configuration: {_without_values(error)}") from None
+    return options
+
+
+def _without_values(error: cfg.Error) -> str:
+    """Return the first line of ERROR; a parse error quotes the line it stopped at, so not that."""
+    if isinstance(error, cfg.ConfigFileParseError):
+        return f"{error.config_file} does not parse as an ini file"
+    return str(error).splitlines()[0]
+
+
+def _to_config(options: cfg.ConfigOpts) -> Config:
+    try:
+        return _read(options)
+    except (ValueError, cfg.Error) as error:
+        raise BadInput(f"configuration: {str(error).splitlines()[0]}") from None
+
+
+def _read(options: cfg.ConfigOpts) -> Config:
+    api_connection = options.api_database.connection
+    if not api_connection:
+        raise BadInput(
+            "the configuration has no [api_database] connection: novadev needs the nova.conf of a "
+            "controller (nova-api, nova-conductor or nova-manage), not of a compute host"
+        )
+    return Config(
+        api_database_connection=api_connection,
+        database_connection=options.database.connection,
+        state_connection=options.novadev.state_connection or default_state_connection(),
+        instance_name_template=options.instance_name_template,
+        config_drive_format=options.config_drive_format,
+        virt_type=options.libvirt.virt_type,
+        hw_machine_type=tuple(options.libvirt.hw_machine_type or ()),
+        disk_prefix=options.libvirt.disk_prefix,
+        max_disk_devices=options.compute.max_disk_devices_to_attach,
+    )
+
+
+def default_state_connection() -> str:
+    """Return the URL of the SQLite file that holds the journal where nothing is configured."""
+    if os.geteuid() == 0:
+        return "sqlite:////var/lib/novadev/state.sqlite"
+    home = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return f"sqlite:///{Path(home) / 'novadev' / 'state.sqlite'}"

@@ -1,0 +1,85 @@
+"""Everything that can go wrong, with the exit code a script sees.
+
+The table of exit codes in the documentation is made from these classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+WORST_FIRST = (8, 7, 1, 2, 6, 5, 4, 3)
+"""Which code a run with several failures ends with: the first of these that occurred."""
+
+
+class NovadevError(Exception):
+    """An unexpected error: the traceback is in the log, one line is on stderr."""
+
+    exit_code = 1
+
+
+class NotFound(NovadevError):
+    """An instance, its mapping, a cell, host, domain or run was not found."""
+
+    exit_code = 2
+
+
+class NotAsNeeded(NovadevError):
+    """It is there but not as needed: wrong vm_state, a task in progress, property not stored."""
+
+    exit_code = 3
+
+
+class SchemaUnknown(NotAsNeeded):
+    """A database lacks a table or column that novadev needs."""
+
+
+class BadInput(NovadevError):
+    """Bad command line, bad configuration or bad input format."""
+
+    exit_code = 4
+
+
+class InvalidProperty(NovadevError):
+    """Not an image property novadev may touch."""
+
+    exit_code = 5
+
+
+class InvalidValue(NovadevError):
+    """Not a value of that property, or one that this guest cannot have."""
+
+    exit_code = 6
+
+
+class StalePlan(NovadevError):
+    """What was planned is no longer what is there; or the write did not take."""
+
+    exit_code = 7
+
+
+class Unreachable(NovadevError):
+    """A database or a hypervisor could not be reached."""
+
+    exit_code = 8
+
+
+class Busy(Unreachable):
+    """A database held a lock for longer than the time limit, or chose us in a deadlock."""
+
+
+class Declined(NovadevError):
+    """The question was answered no: nothing was done."""
+
+    exit_code = 9
+
+
+class Interrupted(NovadevError):
+    """Ended by Ctrl-C."""
+
+    exit_code = 130
+
+
+def worst(codes: Iterable[int]) -> int:
+    """Return the exit code of a run in which these codes occurred; 0 for none."""
+    found = set(codes) - {0}
+    return next((code for code in WORST_FIRST if code in found), max(found, default=0))

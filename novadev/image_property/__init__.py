@@ -1,0 +1,1 @@
+"""The stored image properties of instances: listed, planned and applied."""

@@ -1,0 +1,287 @@
+"""The writer: a batch of plans into a cell's database first, into the API database second.
+
+The request specs are locked and compared before the cell is written, and written after the cell's
+commit: what stops in between leaves a cell as planned and a spec as before, which resume or undo
+finishes. A batch that meets a lock or a surprise is split until it is one instance.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from novadev.change import ABSENT, Change, Value
+from novadev.deployment import Deployment
+from novadev.errors import Busy, NovadevError, StalePlan
+from novadev.image_property.planning import VM_STATES
+from novadev.nova import image_properties, writes
+from novadev.nova.block_devices import BlockDevice, list_block_devices
+from novadev.nova.image_properties import StoredProperty
+from novadev.nova.request_specs import RequestSpec, edited, list_request_specs
+from novadev.nova.writes import DiskWrite, LockedInstance, SystemMetadataWrite
+from novadev.plan import APPLIED, Outcome, Plan
+
+INSTANCE_ACTION = "update_image_property"
+"""What ``openstack server event list`` shows."""
+ATTEMPTS = 3
+"""How often one instance is tried when a lock is in the way."""
+_DISK = "block_device_mapping"
+_SPEC = "request_spec"
+_ROOT = "root_device_name"
+
+
+def apply(deployment: Deployment, plans: Sequence[Plan], resumed: bool) -> list[Outcome]:
+    """Write PLANS of one cell and return an outcome for each, in order.
+
+    RESUMED: parts of them may be there already. Never raises for a plan: its outcome says it.
+    """
+    batch = Batch(deployment, plans, resumed)
+    try:
+        return batch.write()
+    except (Busy, StalePlan):
+        resumed = resumed or batch.is_touched
+    except NovadevError as error:
+        return batch.outcomes_after(error)
+    if len(plans) == 1:
+        return [_insist(deployment, plans[0], resumed)]
+    half = len(plans) // 2
+    return apply(deployment, plans[:half], resumed) + apply(deployment, plans[half:], resumed)
+
+
+def _insist(deployment: Deployment, plan: Plan, resumed: bool) -> Outcome:
+    """Try one plan some more times; what is in its way then is its outcome."""
+    for attempt in range(1, ATTEMPTS + 1):
+        time.sleep(random.uniform(0, 0.2 * attempt))  # noqa: S311 - spreads writers, no secret
+        batch = Batch(deployment, [plan], resumed)
+        try:
+            return batch.write()[0]
+        except (Busy, StalePlan) as found:
+            error = found
+            resumed = resumed or batch.is_touched
+        except NovadevError as found:
+            return batch.outcomes_after(found)[0]
+    if isinstance(error, StalePlan):
+        return Outcome("stale", f"instance {plan.instance}: {error}", error.exit_code)
+    return Outcome("started" if resumed else "failed", str(error), error.exit_code)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What is there under the locks."""
+
+    instances: Mapping[str, LockedInstance]
+    properties: Mapping[str, list[StoredProperty]]
+    disks: Mapping[str, tuple[BlockDevice, ...]]
+    specs: Mapping[str, RequestSpec]
+
+    def value(self, instance: str, what: str) -> Value:
+        """Return what is there for the address of a change; raises StalePlan if it cannot be."""
+        if what == _ROOT:
+            return self.instances[instance].root_device_name
+        kind, _, rest = what.partition(" ")
+        if kind == _DISK:
+            row, _, column = rest.partition(" ")
+            return self._disk_value(instance, int(row), column)
+        if kind == _SPEC:
+            return self._spec_value(instance, rest)
+        row_found = self.property_row(instance, what)
+        return ABSENT if row_found is None else row_found.value
+
+    def property_row(self, instance: str, name: str) -> StoredProperty | None:
+        """Return the system_metadata row of a property, None where there is none."""
+        key = image_properties.PREFIX + name
+        rows = [row for row in self.properties.get(instance, ()) if row.key == key]
+        if len(rows) > 1:
+            raise StalePlan(f"{key} is stored {len(rows)} times")
+        return rows[0] if rows else None
+
+    def _disk_value(self, instance: str, row: int, column: str) -> Value:
+        for disk in self.disks.get(instance, ()):
+            if disk.id == row:
+                return disk.disk_bus if column == "disk_bus" else disk.device_name
+        raise StalePlan(f"its block_device_mapping {row} is gone")
+
+    def _spec_value(self, instance: str, name: str) -> Value:
+        spec = self.specs.get(instance)
+        held = spec.image_properties if spec else None
+        if held is None:
+            raise StalePlan("its request spec is gone")
+        value: Value = held.get(name, ABSENT)
+        return value
+
+
+class Batch:
+    """Plans of one cell on their way into both databases."""
+
+    def __init__(self, deployment: Deployment, plans: Sequence[Plan], resumed: bool) -> None:
+        self._deployment = deployment
+        self._plans = plans
+        self._resumed = resumed
+        self._outcomes: dict[str, Outcome] = {}
+        self._touched: set[str] = set()
+
+    @property
+    def is_touched(self) -> bool:
+        """Whether the cell may have been written: then what is there is looked at again."""
+        return bool(self._touched)
+
+    def outcomes_after(self, error: NovadevError) -> list[Outcome]:
+        """Return the outcomes of a batch that ERROR ended; ``started``: the cell may be done."""
+        text = f"{error}; the cell may be written, the request spec is not"
+        half = Outcome("started", text, error.exit_code)
+        none = Outcome("failed", str(error), error.exit_code)
+        return [
+            self._outcomes.get(plan.instance, half if self._may_be_half(plan) else none)
+            for plan in self._plans
+        ]
+
+    def _may_be_half(self, plan: Plan) -> bool:
+        return self._resumed or plan.instance in self._touched
+
+    def write(self) -> list[Outcome]:
+        """Write both halves; raises Busy or StalePlan where another writer was in the way."""
+        cell = self._deployment.cell(self._plans[0].cell)
+        uuids = [plan.instance for plan in self._plans]
+        with self._deployment.api.writing() as api:
+            specs = list_request_specs(api, uuids, lock=True)
+            with self._deployment.cell_database(cell).writing() as connection:
+                found = self._look(connection, uuids, specs)
+                landing = list(self._check(found))
+                self._write_cell(connection, found, [plan for plan, due in landing if due])
+            _write_specs(api, found, [plan for plan, _ in landing])
+        self._outcomes.update({plan.instance: APPLIED for plan, _ in landing})
+        return [self._outcomes[plan.instance] for plan in self._plans]
+
+    def _look(
+        self, connection: sa.Connection, uuids: list[str], specs: Mapping[str, RequestSpec]
+    ) -> Found:
+        locked = writes.lock_instances(connection, uuids)
+        keys = {image_properties.PREFIX + item.what for item in _cell_changes(self._plans)}
+        properties = image_properties.list_stored(connection, uuids, keys)
+        disks = list_block_devices(connection, uuids) if _need_disks(self._plans) else {}
+        return Found(locked, properties, disks, specs)
+
+    def _check(self, found: Found) -> Iterator[tuple[Plan, bool]]:
+        """Yield the plans that can land, and whether the cell half is still to be written."""
+        for plan in self._plans:
+            try:
+                yield plan, _is_cell_due(plan, found, self._resumed)
+            except StalePlan as error:
+                text = f"instance {plan.instance}: {error}"
+                self._outcomes[plan.instance] = Outcome("stale", text, error.exit_code)
+
+    def _write_cell(self, connection: sa.Connection, found: Found, plans: Sequence[Plan]) -> None:
+        uuids = [plan.instance for plan in plans]
+        if not plans:
+            return
+        writes.touch_instances(
+            connection, [found.instances[uuid] for uuid in uuids], VM_STATES, _roots(plans)
+        )
+        writes.write_system_metadata(connection, _property_writes(plans, found))
+        writes.write_disks(connection, _disk_writes(plans))
+        writes.record_actions(connection, uuids, INSTANCE_ACTION)
+        self._touched.update(uuids)
+
+
+def _cell_changes(plans: Iterable[Plan]) -> Iterator[Change]:
+    for plan in plans:
+        yield from (item for item in plan.changes if not item.what.startswith(_SPEC))
+
+
+def _need_disks(plans: Iterable[Plan]) -> bool:
+    return any("kept_disks" in plan.guard for plan in plans)
+
+
+def _is_cell_due(plan: Plan, found: Found, resumed: bool) -> bool:
+    """Return whether the cell is still to be written; raises StalePlan where PLAN does not fit."""
+    if plan.instance not in found.instances:
+        raise StalePlan("it is deleted")
+    for item in plan.changes:
+        if item.what.startswith(_SPEC):
+            _expect(item, found.value(plan.instance, item.what), resumed)
+    in_cell = list(_cell_changes([plan]))
+    values = [found.value(plan.instance, item.what) for item in in_cell]
+    if resumed and in_cell and values == [item.after for item in in_cell]:
+        return False
+    for item, value in zip(in_cell, values, strict=True):
+        _expect(item, value, or_after=False)
+    _check_guard(plan, found)
+    return True
+
+
+def _expect(item: Change, value: Value, or_after: bool) -> None:
+    if value != item.before and not (or_after and value == item.after):
+        raise StalePlan(
+            f"{item.what} is {_shown(value)}, and was planned from {_shown(item.before)}"
+        )
+
+
+def _shown(value: Value) -> str:
+    return "absent" if value is ABSENT else "null" if value is None else str(value)
+
+
+def _check_guard(plan: Plan, found: Found) -> None:
+    locked = found.instances[plan.instance]
+    if locked.vm_state not in VM_STATES:
+        raise StalePlan(f"it is {locked.vm_state} now")
+    if locked.task_state is not None:
+        raise StalePlan(f"it has a task in progress now: {locked.task_state}")
+    if "kept_disks" in plan.guard:
+        _check_disks(plan, found)
+
+
+def _check_disks(plan: Plan, found: Found) -> None:
+    """Raise StalePlan where a disk came, went or changed since the plan was made."""
+    moved = {int(item.what.split()[1]) for item in plan.changes if item.what.startswith(_DISK)}
+    disks = found.disks.get(plan.instance, ())
+    kept = [[disk.id, disk.disk_bus, disk.device_name] for disk in disks if disk.id not in moved]
+    if kept != [list(item) for item in plan.guard["kept_disks"]]:
+        raise StalePlan("its disks are not those of the plan any more: plan again")
+
+
+def _roots(plans: Iterable[Plan]) -> dict[str, Value]:
+    return {
+        plan.instance: item.after for plan in plans for item in plan.changes if item.what == _ROOT
+    }
+
+
+def _property_writes(plans: Iterable[Plan], found: Found) -> Iterator[SystemMetadataWrite]:
+    for plan in plans:
+        for item in _cell_changes([plan]):
+            if item.what == _ROOT or item.what.startswith(_DISK):
+                continue
+            row = found.property_row(plan.instance, item.what)
+            key = image_properties.PREFIX + item.what
+            row_id = row.id if row else None
+            yield SystemMetadataWrite(plan.instance, key, row_id, item.before, item.after)
+
+
+def _disk_writes(plans: Iterable[Plan]) -> Iterator[DiskWrite]:
+    for plan in plans:
+        by_row: dict[int, list[tuple[str, Value, Value]]] = {}
+        for item in plan.changes:
+            if item.what.startswith(_DISK):
+                _, row, column = item.what.split(" ")
+                by_row.setdefault(int(row), []).append((column, item.before, item.after))
+        for row_id, columns in by_row.items():
+            before = tuple((name, old) for name, old, _ in columns)
+            after = tuple((name, new) for name, _, new in columns)
+            yield DiskWrite(row_id, before, after)
+
+
+def _write_specs(api: sa.Connection, found: Found, plans: Iterable[Plan]) -> None:
+    due: list[tuple[int, str, str]] = []
+    for plan in plans:
+        values = {
+            item.what.removeprefix(f"{_SPEC} "): item.after
+            for item in plan.changes
+            if item.what.startswith(_SPEC) and found.value(plan.instance, item.what) != item.after
+        }
+        if values:
+            spec = found.specs[plan.instance]
+            due.append((spec.id, spec.text, edited(spec.text, values)))
+    writes.write_request_specs(api, due)

@@ -1,0 +1,113 @@
+"""What a change of properties means for the guest: its disks, and what comes to nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from novadev.change import Change, Value
+from novadev.nova.instances import Instance
+from novadev.nova.request_specs import RequestSpec
+from novadev.rules.disks import GuestDisk, guest_disks
+from novadev.rules.guest import ComputeRules, Guest
+from novadev.rules.validity import NO_EFFECT
+
+_SHELVED = ("shelved", "shelved_offloaded")
+
+
+def disk_effects(before: Guest, after: Guest, rules: ComputeRules) -> tuple[Change, ...]:
+    """Return each disk's bus and name at the next power-on, without and with the change.
+
+    Raises UnsupportedBus or TooManyDisks where Nova could not start the changed guest.
+    """
+    new = {_key(disk): disk for disk in guest_disks(after, rules)}
+    old = {_key(disk): disk for disk in _disks_or_none(before, rules)}
+    labels = {key: _label(disk) for key, disk in (new | old).items()}
+    return tuple(
+        Change(labels[key], _text(old.get(key)), _text(new.get(key)))
+        for key in dict.fromkeys((*old, *new))
+    )
+
+
+def _disks_or_none(guest: Guest, rules: ComputeRules) -> tuple[GuestDisk, ...]:
+    """Return the guest's disks; none where Nova could not start it as it is."""
+    try:
+        return guest_disks(guest, rules)
+    except ValueError:
+        return ()
+
+
+def _key(disk: GuestDisk) -> object:
+    return disk.name if disk.block_device is None else disk.block_device
+
+
+def _label(disk: GuestDisk) -> str:
+    """Return what the disk is called: ``root disk``, ``volume vdb``, ``disk.config cdrom``."""
+    if disk.name in ("root", "disk"):
+        return f"root {disk.type}"
+    if disk.name.startswith("/dev/"):
+        return f"volume {disk.dev}" if disk.type == "disk" else f"volume {disk.dev} {disk.type}"
+    return f"{disk.name} {disk.type}"
+
+
+def _text(disk: GuestDisk | None) -> str | None:
+    return None if disk is None else f"{disk.bus} {disk.dev}"
+
+
+def futile(
+    before: Guest,
+    after: Guest,
+    values: Mapping[str, Value],
+    effects: tuple[Change, ...],
+    device_types: Mapping[str, str],
+) -> tuple[str, ...]:
+    """Return why properties of VALUES would change nothing for the guest; empty if all do."""
+    return tuple(_futile(before, after, values, effects, device_types))
+
+
+def _futile(
+    before: Guest,
+    after: Guest,
+    values: Mapping[str, Value],
+    effects: tuple[Change, ...],
+    device_types: Mapping[str, str],
+) -> Iterator[str]:
+    moves = any(effect.before != effect.after for effect in effects)
+    for name, value in values.items():
+        if not isinstance(value, str):
+            continue
+        if name in NO_EFFECT:
+            yield f"{name}: {NO_EFFECT[name]}"
+        elif name in device_types and not moves and before.image_properties.get(name) != value:
+            yield (
+                f"{name}={value} moves no {device_types[name]}: each keeps the bus of its "
+                "block_device_mapping row (--update-disks says which rows move)"
+            )
+        elif name == "hw_pointer_model" and after.image_properties.get("hw_input_bus"):
+            yield "hw_pointer_model is not read where hw_input_bus is stored"
+
+
+def notes(instance: Instance, spec: RequestSpec, values: Mapping[str, Value]) -> Iterator[str]:
+    """Yield what the operator must know beside the changes themselves."""
+    if spec.image_properties is None:
+        yield "the request spec holds no image: there is nothing to keep in step in it"
+    if instance.vm_state in _SHELVED and instance.is_image_backed:
+        yield _about_snapshot(instance, values)
+
+
+def _about_snapshot(instance: Instance, values: Mapping[str, Value]) -> str:
+    """Say how the change reaches an instance that is unshelved from its snapshot.
+
+    Source: ``nova/compute/manager.py`` ``_unshelve_instance`` builds the domain from the
+    snapshot's properties; only a server that is not yet offloaded is powered on from its own.
+    """
+    snapshot = instance.shelved_image_id or "SNAPSHOT"
+    done = [
+        f"--property {name}={value}" for name, value in values.items() if isinstance(value, str)
+    ]
+    gone = [f"--property {name}" for name, value in values.items() if not isinstance(value, str)]
+    lines = [f"openstack image set {' '.join(done)} {snapshot}"] if done else []
+    lines += [f"openstack image unset {' '.join(gone)} {snapshot}"] if gone else []
+    return (
+        f"once offloaded, it is unshelved with the properties of its Glance snapshot {snapshot}, "
+        f"not these; to complete the change run: {'; '.join(lines)}"
+    )

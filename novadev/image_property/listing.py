@@ -1,0 +1,119 @@
+"""What is stored: the value in the cell beside the one in the request spec."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from novadev.deployment import Deployment
+from novadev.errors import NotAsNeeded, NotFound
+from novadev.nova.image_properties import MACHINE_TYPE, PROPERTIES, same
+from novadev.nova.instances import Instance
+from novadev.nova.request_specs import list_request_specs
+from novadev.plan import Skip
+from novadev.selection import Chunk, Selection, iter_selected
+
+LISTED = (*sorted(PROPERTIES), MACHINE_TYPE)
+
+
+@dataclass(frozen=True)
+class PropertyRecord:
+    """One property of one instance.
+
+    ``stored`` and ``request_spec`` are ``absent``, ``null`` or ``value`` (``missing``: the
+    instance has no request spec); ``agrees`` is None where there is nothing to compare.
+    """
+
+    instance: str
+    property: str
+    stored: str
+    value: str | None
+    request_spec: str
+    request_spec_value: str | None
+    agrees: bool | None
+
+
+def list_properties(
+    deployment: Deployment, selection: Selection, all_properties: bool = False
+) -> Iterator[PropertyRecord | Skip]:
+    """Yield the allow-list and the machine type of each instance, or every ``image_*`` row.
+
+    Raises as :func:`novadev.selection.iter_selected`.
+    """
+    for item in iter_selected(deployment, selection):
+        if isinstance(item, Skip):
+            yield item
+        else:
+            yield from _records(deployment, item, all_properties)
+
+
+def _records(
+    deployment: Deployment, chunk: Chunk, all_properties: bool
+) -> Iterator[PropertyRecord]:
+    with deployment.api.reading() as connection:
+        uuids = [instance.uuid for instance in chunk.instances]
+        specs = list_request_specs(connection, uuids)
+    for instance in chunk.instances:
+        spec = specs.get(instance.uuid)
+        held = None if spec is None else spec.image_properties or {}
+        names = sorted(instance.image_properties) if all_properties else LISTED
+        yield from (_record(instance, name, held) for name in names)
+
+
+def _record(instance: Instance, name: str, held: Mapping[str, Any] | None) -> PropertyRecord:
+    value = instance.image_properties.get(name)
+    spec_value = None if held is None or held.get(name) is None else str(held[name])
+    compared = held is not None and (name in LISTED or name in held)
+    return PropertyRecord(
+        instance=instance.uuid,
+        property=name,
+        stored=_state(instance.image_properties, name),
+        value=value,
+        request_spec="missing" if held is None else _state(held, name),
+        request_spec_value=spec_value,
+        agrees=same(name, value, spec_value) if compared else None,
+    )
+
+
+def _state(stored: Mapping[str, Any], name: str) -> str:
+    if name not in stored:
+        return "absent"
+    return "null" if stored[name] is None else "value"
+
+
+def show_property(deployment: Deployment, name: str, property_name: str) -> PropertyRecord:
+    """Return one property of the instance NAME (a UUID or name).
+
+    Raises NotFound for the instance, NotAsNeeded where the property has no value: absent and null
+    are told apart in the message.
+    """
+    wanted = property_name.removeprefix("image_")
+    for item in iter_selected(deployment, Selection(names=[name])):
+        if isinstance(item, Skip):
+            raise _as_error(item)
+        for instance in item.instances:
+            return _with_value(deployment, item, instance, wanted)
+    raise NotFound(f"instance {name!r} not found")
+
+
+def _with_value(
+    deployment: Deployment, chunk: Chunk, instance: Instance, name: str
+) -> PropertyRecord:
+    if name not in instance.image_properties:
+        raise NotAsNeeded(f"{name} is not stored for instance {instance.uuid}")
+    with deployment.api.reading() as connection:
+        spec = list_request_specs(connection, [instance.uuid]).get(instance.uuid)
+    record = _record(instance, name, None if spec is None else spec.image_properties or {})
+    if record.stored == "null":
+        raise NotAsNeeded(
+            f"{name} of instance {instance.uuid} is null: registered, and without a value"
+        )
+    return record
+
+
+def _as_error(skip: Skip) -> Exception:
+    from novadev import errors
+
+    kinds = {2: errors.NotFound, 4: errors.BadInput, 8: errors.Unreachable}
+    return kinds.get(skip.exit_code, errors.NotAsNeeded)(skip.reason)

@@ -1,0 +1,273 @@
+"""Plans that set or take out image properties: what changes, and what the guest will see.
+
+A plan changes the cell (system_metadata, and the disks that move with a bus) and the request spec
+of the API database, or it is refused with the reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from novadev.change import ABSENT, Change, Value
+from novadev.config import Config
+from novadev.deployment import Deployment
+from novadev.errors import InvalidValue, NotAsNeeded, NotFound, NovadevError
+from novadev.image_property.effects import disk_effects, futile, notes
+from novadev.nova import request_specs
+from novadev.nova.block_devices import list_block_devices
+from novadev.nova.image_properties import get_property
+from novadev.nova.instances import Instance, list_swap
+from novadev.nova.request_specs import RequestSpec
+from novadev.plan import Plan, Planned, Skip
+from novadev.rules.buses import TooManyDisks, UnsupportedBus, bus_for_device_type
+from novadev.rules.guest import ComputeRules, Guest
+from novadev.rules.moves import Move, Which, moved
+from novadev.rules.validity import new_faults
+from novadev.selection import Chunk, Selection, iter_selected
+
+SET, UNSET = "image-property set", "image-property unset"
+VM_STATES = frozenset(("stopped", "shelved", "shelved_offloaded"))
+DEVICE_TYPES = {"hw_disk_bus": "disk", "hw_cdrom_bus": "cdrom", "hw_floppy_bus": "floppy"}
+"""The properties that give disks their bus, and the kind of disk each one is for."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked for: canonical values by name, ABSENT to take a property out."""
+
+    action: str
+    values: Mapping[str, Value]
+    update_disks: Which
+    force: bool
+
+    @property
+    def touches_disks(self) -> bool:
+        """Whether a property of the request gives disks their bus."""
+        return any(name in DEVICE_TYPES for name in self.values)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is stored of one instance, in both databases."""
+
+    instance: Instance
+    guest: Guest
+    spec: RequestSpec | None
+
+
+def plan_set(
+    deployment: Deployment,
+    selection: Selection,
+    properties: Mapping[str, str],
+    update_disks: Which = "matching",
+    force: bool = False,
+) -> Iterator[Planned]:
+    """Return plans that store PROPERTIES, in the spelling Nova coerces them to.
+
+    Raises InvalidProperty or InvalidValue at once; what stands against one instance is a Skip.
+    """
+    values = {name: get_property(name).canonical(value) for name, value in properties.items()}
+    return _iter_plans(deployment, selection, Request(SET, values, update_disks, force))
+
+
+def plan_unset(
+    deployment: Deployment, selection: Selection, names: tuple[str, ...], force: bool = False
+) -> Iterator[Planned]:
+    """Return plans that take out the stored NAMES; disks keep the bus they have.
+
+    Raises InvalidProperty at once; what stands against one instance is a Skip.
+    """
+    values = {get_property(name).name: ABSENT for name in names}
+    return _iter_plans(deployment, selection, Request(UNSET, values, "none", force))
+
+
+def compute_rules(config: Config) -> ComputeRules:
+    """Return the rules of a compute host configured as novadev is."""
+    return ComputeRules(
+        virt_type=config.virt_type,
+        hw_machine_type=config.hw_machine_type,
+        disk_prefix=config.disk_prefix,
+        config_drive_format=config.config_drive_format,
+        max_disk_devices=config.max_disk_devices,
+    )
+
+
+def _iter_plans(
+    deployment: Deployment, selection: Selection, request: Request
+) -> Iterator[Planned]:
+    rules = compute_rules(deployment.config)
+    for item in iter_selected(deployment, selection):
+        if isinstance(item, Skip):
+            yield item
+            continue
+        for facts in _read_facts(deployment, item):
+            yield _plan_or_skip(facts, request, rules, selection.is_named)
+
+
+def _read_facts(deployment: Deployment, chunk: Chunk) -> Iterator[Facts]:
+    uuids = [instance.uuid for instance in chunk.instances]
+    with deployment.cell_database(chunk.cell).reading() as connection:
+        disks = list_block_devices(connection, uuids)
+        swap = list_swap(connection, uuids)
+    with deployment.api.reading() as connection:
+        specs = request_specs.list_request_specs(connection, uuids)
+    for instance in chunk.instances:
+        guest = Guest(
+            image_properties=instance.image_properties,
+            block_devices=disks.get(instance.uuid, ()),
+            root_device_name=instance.root_device_name,
+            config_drive=instance.config_drive,
+            ephemeral_gb=instance.ephemeral_gb,
+            swap_mb=swap.get(instance.uuid, 0),
+            disk_format=instance.image_properties.get("disk_format"),
+        )
+        yield Facts(instance, guest, specs.get(instance.uuid))
+
+
+def _plan_or_skip(facts: Facts, request: Request, rules: ComputeRules, named: bool) -> Planned:
+    uuid = facts.instance.uuid
+    try:
+        plan = plan_one(facts, request, rules)
+    except NovadevError as error:
+        return Skip.of(uuid, error, named)
+    except (UnsupportedBus, TooManyDisks) as error:
+        return Skip.of(uuid, InvalidValue(f"instance {uuid}: {error}"), named)
+    return plan or Skip(uuid, f"nothing to do for instance {uuid}: it is so already", 0, named)
+
+
+def plan_one(facts: Facts, request: Request, rules: ComputeRules) -> Plan | None:
+    """Return the plan for one instance, None where everything is as asked for.
+
+    Raises NotAsNeeded (state, no effect), NotFound (no request spec), InvalidValue (a
+    combination the guest cannot have) and the rules' UnsupportedBus and TooManyDisks.
+    """
+    check_state(facts.instance)
+    if facts.spec is None:
+        raise NotFound(f"instance {facts.instance.uuid} has no request spec in the API database")
+    moves = _moves(facts.guest, request, rules)
+    after = _guest_after(facts.guest, request, moves)
+    changes = (*_property_changes(facts, request), *_disk_changes(facts, moves))
+    if not changes:
+        return None
+    effects = disk_effects(facts.guest, after, rules) if request.touches_disks else ()
+    objections = _objections(facts, after, request, rules, effects)
+    return Plan(
+        action=request.action,
+        instance=facts.instance.uuid,
+        cell=facts.instance.cell,
+        changes=changes,
+        name=facts.instance.name,
+        host=facts.instance.host,
+        effects=effects,
+        notes=(*objections, *notes(facts.instance, facts.spec, request.values)),
+        guard=_guard(facts.guest, moves) if request.touches_disks else {},
+    )
+
+
+def check_state(instance: Instance) -> None:
+    """Raise NotAsNeeded unless INSTANCE is stopped or shelved and has no task in progress."""
+    if instance.vm_state not in VM_STATES:
+        raise NotAsNeeded(
+            f"instance {instance.uuid} is {instance.vm_state}: its image properties can change "
+            "when it is stopped, shelved or shelved_offloaded (openstack server stop)"
+        )
+    if instance.task_state is not None:
+        raise NotAsNeeded(f"instance {instance.uuid} has a task in progress: {instance.task_state}")
+
+
+def _moves(guest: Guest, request: Request, rules: ComputeRules) -> tuple[Move, ...]:
+    """Return the disks that move with the buses of the request, kind by kind."""
+    found: list[Move] = []
+    for name, kind in DEVICE_TYPES.items():
+        new_bus = request.values.get(name)
+        if not isinstance(new_bus, str):
+            continue
+        old_bus = _present_bus(kind, guest, rules)
+        going = moved(guest, rules, kind, old_bus, new_bus, request.update_disks)
+        guest = _with_moves(guest, going)
+        found += going
+    return tuple(found)
+
+
+def _present_bus(kind: str, guest: Guest, rules: ComputeRules) -> str:
+    try:
+        return bus_for_device_type(kind, guest, rules) or ""
+    except UnsupportedBus:
+        return guest.image_properties.get(f"hw_{kind}_bus") or ""
+
+
+def _guest_after(guest: Guest, request: Request, moves: tuple[Move, ...]) -> Guest:
+    stored: dict[str, str | None] = dict(guest.image_properties)
+    for name, value in request.values.items():
+        if isinstance(value, str):
+            stored[name] = value
+        else:
+            stored.pop(name, None)
+    return _with_moves(replace(guest, image_properties=stored), moves)
+
+
+def _with_moves(guest: Guest, moves: tuple[Move, ...]) -> Guest:
+    by_row = {move.block_device: move for move in moves}
+    devices = tuple(
+        replace(device, disk_bus=move.bus_after, device_name=move.name_after)
+        if (move := by_row.get(device.id))
+        else device
+        for device in guest.block_devices
+    )
+    root = next((move.name_after for move in moves if move.is_root), guest.root_device_name)
+    return replace(guest, block_devices=devices, root_device_name=root)
+
+
+def _property_changes(facts: Facts, request: Request) -> Iterator[Change]:
+    assert facts.spec is not None
+    held = facts.spec.image_properties
+    for name, after in request.values.items():
+        before = facts.instance.image_properties.get(name, ABSENT)
+        if before != after:
+            yield Change(name, before, after)
+        if held is not None and held.get(name, ABSENT) != after:
+            yield Change(f"request_spec {name}", held.get(name, ABSENT), after)
+
+
+def _disk_changes(facts: Facts, moves: tuple[Move, ...]) -> Iterator[Change]:
+    for move in moves:
+        row = f"block_device_mapping {move.block_device}"
+        yield Change(f"{row} disk_bus", move.bus_before, move.bus_after)
+        if move.name_before != move.name_after:
+            yield Change(f"{row} device_name", move.name_before, move.name_after)
+        before = facts.instance.root_device_name
+        if move.is_root and before != move.name_after:
+            yield Change("root_device_name", before, move.name_after)
+
+
+def _objections(
+    facts: Facts,
+    after: Guest,
+    request: Request,
+    rules: ComputeRules,
+    effects: tuple[Change, ...],
+) -> tuple[str, ...]:
+    """Return what speaks against the change and was overruled; raises where it was not."""
+    uuid = facts.instance.uuid
+    faults = new_faults(facts.guest, after, rules)
+    wrong = [fault.message for fault in faults if fault.severity == "error"]
+    if wrong and not request.force:
+        raise InvalidValue(f"instance {uuid}: {'; '.join(wrong)} (--force overrules)")
+    vain = futile(facts.guest, after, request.values, effects, DEVICE_TYPES)
+    if vain and not request.force:
+        raise NotAsNeeded(f"instance {uuid}: no effect: {'; '.join(vain)} (--force stores it)")
+    warnings = [fault.message for fault in faults if fault.severity == "warning"]
+    return (*(f"forced: {text}" for text in (*wrong, *vain)), *warnings)
+
+
+def _guard(guest: Guest, moves: tuple[Move, ...]) -> dict[str, Any]:
+    """Return the disks that must still be there, and as they are, when the plan is applied."""
+    going = {move.block_device for move in moves}
+    kept = [
+        [device.id, device.disk_bus, device.device_name]
+        for device in guest.block_devices
+        if device.id not in going
+    ]
+    return {"kept_disks": kept}

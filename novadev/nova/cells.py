@@ -1,0 +1,123 @@
+"""Cell mappings and instance mappings: which cells there are, and which an instance is in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from urllib.parse import SplitResult, urlsplit
+
+import sqlalchemy as sa
+
+from novadev.nova.tables import cell_mappings, instance_mappings
+
+CELL0_UUID = "00000000-0000-0000-0000-000000000000"
+"""Where Nova buries instances that could not be scheduled (``objects/cell_mapping.py``)."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell mapping; ``database_connection`` has its template filled in, and never shows."""
+
+    id: int
+    uuid: str
+    name: str | None
+    disabled: bool
+    database_connection: str = field(repr=False)
+
+    @property
+    def label(self) -> str:
+        """What messages call the cell: its name, else its UUID."""
+        return f"cell {self.name or self.uuid}"
+
+
+@dataclass(frozen=True)
+class InstanceMapping:
+    """Where the API database says an instance is; ``cell_id`` None is not yet scheduled."""
+
+    instance: str
+    cell_id: int | None
+
+
+def list_cells(connection: sa.Connection, default_connection: str | None) -> tuple[Cell, ...]:
+    """Return every cell, cell0 and disabled ones too, in the order Nova lists them (by id)."""
+    rows = connection.execute(sa.select(cell_mappings).order_by(cell_mappings.c.id))
+    return tuple(
+        Cell(
+            id=row.id,
+            uuid=row.uuid,
+            name=row.name,
+            disabled=bool(row.disabled),
+            database_connection=format_url(row.database_connection, default_connection),
+        )
+        for row in rows
+    )
+
+
+def list_mappings(
+    connection: sa.Connection, instances: Iterable[str]
+) -> dict[str, InstanceMapping]:
+    """Return the mappings of INSTANCES by UUID, without those queued for delete.
+
+    ``queued_for_delete`` NULL counts as false, as for Nova (``objects/instance_mapping.py``).
+    """
+    queued = instance_mappings.c.queued_for_delete
+    query = sa.select(instance_mappings.c.instance_uuid, instance_mappings.c.cell_id).where(
+        instance_mappings.c.instance_uuid.in_(tuple(instances)),
+        sa.or_(queued.is_(None), queued == sa.false()),
+    )
+    return {
+        row.instance_uuid: InstanceMapping(row.instance_uuid, row.cell_id)
+        for row in connection.execute(query)
+    }
+
+
+def format_url(template: str, default: str | None) -> str:
+    """Return TEMPLATE with ``{hostname}``, ``{username1}`` … taken from the DEFAULT URL.
+
+    As Nova does it (``objects/cell_mapping.py`` ``CellMapping._format_url``): a part that DEFAULT
+    lacks becomes the text ``None``, and a URL that does not format is used as it is.
+    """
+    if default is None or "{" not in template:
+        return template
+    values = _parts(urlsplit(default))
+    fields = re.findall(r"\{([a-z]+\d*)\}", template)
+    plain = re.sub(r"\{[a-z]+\d*\}", "", template)
+    if "{" in plain or "}" in plain or any(name not in values for name in fields):
+        return template
+    return re.sub(r"\{([a-z]+\d*)\}", lambda match: str(values[match[1]]), template)
+
+
+def _parts(url: SplitResult) -> dict[str, object]:
+    parts: dict[str, object] = {
+        "scheme": url.scheme,
+        "path": url.path.lstrip("/"),
+        "query": url.query,
+        "fragment": url.fragment,
+        "username": url.username,
+        "password": url.password,
+        "hostname": url.hostname,
+        "port": _port(url),
+    }
+    if "," in url.netloc:
+        for index, netloc in enumerate(url.netloc.split(","), start=1):
+            parts.update(_indexed(netloc, index))
+    return parts
+
+
+def _indexed(netloc: str, index: int) -> dict[str, object]:
+    """Return the parts of one of several hosts as ``username1``, ``hostname1`` …."""
+    one = urlsplit(f"//{netloc}")
+    return {
+        f"username{index}": one.username,
+        f"password{index}": one.password,
+        f"hostname{index}": one.hostname,
+        f"port{index}": _port(one),
+    }
+
+
+def _port(url: SplitResult) -> int | None:
+    try:
+        return url.port
+    except ValueError:
+        return None

@@ -1,0 +1,163 @@
+"""The image properties novadev may touch: their values by Nova's enumerations, their stored form.
+
+An instance keeps its image properties in ``instance_system_metadata`` under ``image_NAME``. The
+table has no unique key, and a NULL value is a state of its own ("registered, no value").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+
+import sqlalchemy as sa
+
+from novadev.errors import InvalidProperty, InvalidValue
+from novadev.nova.tables import instance_system_metadata
+
+PREFIX = "image_"
+"""``nova/utils.py`` SM_IMAGE_PROP_PREFIX."""
+MACHINE_TYPE = "hw_machine_type"
+
+_DISK_BUSES = ("fdc", "ide", "sata", "scsi", "usb", "virtio", "xen", "lxc", "uml")
+_NEAR_ENOUGH = 0.5
+
+
+@dataclass(frozen=True)
+class ImageProperty:
+    """A property and the values Nova has for it (``nova/objects/fields.py``)."""
+
+    name: str
+    values: tuple[str, ...]
+    ignores_case: bool = False
+    legacy: Mapping[str, str] = field(default_factory=dict)
+
+    def canonical(self, value: str) -> str:
+        """Return the spelling Nova coerces VALUE to; raises InvalidValue with the nearest match."""
+        known = value.lower() if self.ignores_case else value
+        known = self.legacy.get(known, known)
+        if known not in self.values:
+            raise InvalidValue(self._complaint(value))
+        return known
+
+    def _complaint(self, value: str) -> str:
+        shown = value if len(value) <= 40 else f"{value[:40]}… ({len(value)} characters)"
+        near = get_close_matches(value.strip().lower()[:40], self.values, 1, _NEAR_ENOUGH)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        return f"{self.name}={shown!r} is not a value: allowed are {', '.join(self.values)}{hint}"
+
+
+PROPERTIES: Mapping[str, ImageProperty] = {
+    item.name: item
+    for item in (
+        ImageProperty("hw_cdrom_bus", _DISK_BUSES),
+        ImageProperty("hw_disk_bus", _DISK_BUSES),
+        ImageProperty("hw_floppy_bus", _DISK_BUSES),
+        ImageProperty("hw_rescue_bus", _DISK_BUSES),
+        ImageProperty("hw_input_bus", ("usb", "virtio")),
+        ImageProperty("hw_pointer_model", ("usbtablet",)),
+        ImageProperty("hw_rng_model", ("virtio",)),
+        ImageProperty(
+            "hw_scsi_model",
+            (
+                "buslogic",
+                "ibmvscsi",
+                "lsilogic",
+                "lsisas1068",
+                "lsisas1078",
+                "virtio-scsi",
+                "vmpvscsi",
+            ),
+            ignores_case=True,
+            legacy={"lsilogicsas": "lsisas1068", "paravirtual": "vmpvscsi"},
+        ),
+        ImageProperty(
+            "hw_video_model",
+            ("cirrus", "qxl", "vga", "vmvga", "xen", "virtio", "gop", "none", "bochs"),
+        ),
+        ImageProperty(
+            "hw_vif_model",
+            (
+                "virtio",
+                "ne2k_pci",
+                "pcnet",
+                "rtl8139",
+                "e1000",
+                "e1000e",
+                "netfront",
+                "spapr-vlan",
+                "lan9118",
+                "sriov",
+                "vmxnet",
+                "vmxnet3",
+                "igb",
+            ),
+            ignores_case=True,
+            legacy={
+                "virtuale1000": "e1000",
+                "virtuale1000e": "e1000e",
+                "virtualpcnet32": "pcnet",
+                "virtualsriovethernetcard": "sriov",
+                "virtualvmxnet": "vmxnet",
+                "virtualvmxnet3": "vmxnet3",
+            },
+        ),
+    )
+}
+"""The allow-list: the ten properties of Nova's spec, by name."""
+
+
+def get_property(name: str) -> ImageProperty:
+    """Return the property NAME; raises InvalidProperty for one that is not on the allow-list."""
+    if name in PROPERTIES:
+        return PROPERTIES[name]
+    if name == MACHINE_TYPE:
+        raise InvalidProperty(
+            f"{name} is shown, not set here: a machine type is changed together with its buses "
+            "(nova-manage libvirt update_machine_type changes it alone)"
+        )
+    near = get_close_matches(name[:60], PROPERTIES, 1, _NEAR_ENOUGH)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    raise InvalidProperty(
+        f"{name[:60]!r} is not an image property novadev may touch: "
+        f"allowed are {', '.join(PROPERTIES)}{hint}"
+    )
+
+
+def same(name: str, one: str | None, other: str | None) -> bool:
+    """Return whether Nova takes both values of the property NAME for the same one."""
+    return _coerced(name, one) == _coerced(name, other)
+
+
+def _coerced(name: str, value: str | None) -> str | None:
+    if value is None or name not in PROPERTIES:
+        return value
+    try:
+        return PROPERTIES[name].canonical(value)
+    except InvalidValue:
+        return value
+
+
+@dataclass(frozen=True)
+class StoredProperty:
+    """One row of system_metadata: its id, and its value as stored (None is NULL)."""
+
+    id: int
+    key: str
+    value: str | None
+
+
+def list_stored(
+    connection: sa.Connection, instances: Iterable[str], keys: Iterable[str] | None = None
+) -> dict[str, list[StoredProperty]]:
+    """Return the system_metadata rows of INSTANCES by UUID, in row order, only KEYS if given."""
+    table = instance_system_metadata
+    query = sa.select(table.c.instance_uuid, table.c.id, table.c.key, table.c.value).where(
+        table.c.instance_uuid.in_(tuple(instances)), table.c.deleted == 0
+    )
+    if keys is not None:
+        query = query.where(table.c.key.in_(tuple(keys)))
+    rows: dict[str, list[StoredProperty]] = {}
+    for uuid, row_id, key, value in connection.execute(query.order_by(table.c.id)):
+        rows.setdefault(uuid, []).append(StoredProperty(row_id, key, value))
+    return rows

@@ -1,0 +1,208 @@
+"""Instances: one row of a cell's ``instances`` table with its system metadata."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from novadev.nova import image_properties
+from novadev.nova.tables import instance_extra, instance_system_metadata, instances
+
+_MAX_ID = 2**31
+
+
+@dataclass(frozen=True)
+class Instance:
+    """An instance as its cell has it.
+
+    ``image_properties`` are the stored ``image_*`` rows without the prefix; None is a stored null,
+    a name that is missing is not stored. ``shelved_image_id`` is the snapshot a shelve made.
+    """
+
+    id: int
+    uuid: str
+    name: str
+    host: str | None
+    vm_state: str | None
+    task_state: str | None
+    project_id: str | None
+    user_id: str | None
+    image_ref: str | None
+    root_device_name: str | None
+    config_drive: bool
+    ephemeral_gb: int
+    cell: str
+    image_properties: Mapping[str, str | None]
+    shelved_image_id: str | None
+
+    @property
+    def is_image_backed(self) -> bool:
+        """Whether its root disk came from an image; a boot-from-volume server has no image_ref."""
+        return bool(self.image_ref)
+
+
+@dataclass(frozen=True)
+class InstanceFilter:
+    """What narrows a selection inside a cell; empty fields do not filter."""
+
+    host: str | None = None
+    project: str | None = None
+    vm_state: str | None = None
+    where: tuple[tuple[str, str], ...] = ()
+    without: tuple[str, ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it lets every instance pass."""
+        return self == InstanceFilter()
+
+
+_COLUMNS = (
+    instances.c.id,
+    instances.c.uuid,
+    instances.c.display_name,
+    instances.c.host,
+    instances.c.vm_state,
+    instances.c.task_state,
+    instances.c.project_id,
+    instances.c.user_id,
+    instances.c.image_ref,
+    instances.c.root_device_name,
+    instances.c.config_drive,
+    instances.c.ephemeral_gb,
+)
+_LIVING = sa.and_(
+    instances.c.deleted == 0,
+    sa.or_(instances.c.hidden.is_(None), instances.c.hidden == sa.false()),
+)
+
+
+def list_instances(
+    connection: sa.Connection, cell: str, uuids: Iterable[str], narrow: InstanceFilter
+) -> list[Instance]:
+    """Return those of UUIDS that live in this cell and pass NARROW, by id.
+
+    Deleted instances and the hidden copy of a cross-cell resize are not among them.
+    """
+    query = _narrowed(narrow).where(instances.c.uuid.in_(tuple(uuids)))
+    return _load(connection, cell, query.order_by(instances.c.id))
+
+
+def list_page(
+    connection: sa.Connection, cell: str, narrow: InstanceFilter, after_id: int, size: int
+) -> list[Instance]:
+    """Return the next SIZE instances that pass NARROW with an id above AFTER_ID, by id."""
+    query = _narrowed(narrow).where(instances.c.id > after_id)
+    return _load(connection, cell, query.order_by(instances.c.id).limit(size))
+
+
+def find_by_name(connection: sa.Connection, name: str, template: str) -> list[tuple[str, str]]:
+    """Return (UUID, display name) of the instances whose display or libvirt domain name is NAME.
+
+    TEMPLATE is Nova's ``instance_name_template``, by which it names domains.
+    """
+    named: sa.ColumnElement[bool] = instances.c.display_name == name
+    domain_id = _id_in(name, template)
+    if domain_id is not None:
+        named = sa.or_(named, instances.c.id == domain_id)
+    query = sa.select(instances.c.uuid, instances.c.display_name).where(_LIVING, named)
+    return [(row.uuid, row.display_name) for row in connection.execute(query)]
+
+
+def _id_in(name: str, template: str) -> int | None:
+    """Return the id that TEMPLATE would make NAME of, if there is one."""
+    candidates = (int(match, base) for base, match in _numbers_in(name))
+    for number in candidates:
+        try:
+            made = template % number
+        except (TypeError, ValueError):
+            return None
+        if made == name and number < _MAX_ID:
+            return number
+    return None
+
+
+def _numbers_in(name: str) -> list[tuple[int, str]]:
+    hexadecimal = [(16, text) for text in re.findall(r"[0-9a-fA-F]{1,16}", name)]
+    return hexadecimal + [(10, text) for text in re.findall(r"[0-9]{1,16}", name)]
+
+
+def _narrowed(narrow: InstanceFilter) -> sa.Select[Any]:
+    query = sa.select(*_COLUMNS).where(_LIVING)
+    if narrow.host is not None:
+        query = query.where(instances.c.host == narrow.host)
+    if narrow.project is not None:
+        query = query.where(instances.c.project_id == narrow.project)
+    if narrow.vm_state is not None:
+        query = query.where(instances.c.vm_state == narrow.vm_state)
+    for name, value in narrow.where:
+        query = query.where(_stores(name, instance_system_metadata.c.value == value))
+    for name in narrow.without:
+        query = query.where(sa.not_(_stores(name)))
+    return query
+
+
+def _stores(name: str, *conditions: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
+    table = instance_system_metadata
+    return sa.exists().where(
+        table.c.instance_uuid == instances.c.uuid,
+        table.c.deleted == 0,
+        table.c.key == image_properties.PREFIX + name,
+        *conditions,
+    )
+
+
+def _load(connection: sa.Connection, cell: str, query: sa.Select[Any]) -> list[Instance]:
+    rows = connection.execute(query).all()
+    stored = image_properties.list_stored(connection, [row.uuid for row in rows]) if rows else {}
+    return [_from_row(row, cell, stored.get(row.uuid, ())) for row in rows]
+
+
+def _from_row(row: Any, cell: str, stored: Sequence[image_properties.StoredProperty]) -> Instance:
+    metadata = {item.key: item.value for item in stored}
+    return Instance(
+        id=row.id,
+        uuid=row.uuid,
+        name=row.display_name or "",
+        host=row.host,
+        vm_state=row.vm_state,
+        task_state=row.task_state,
+        project_id=row.project_id,
+        user_id=row.user_id,
+        image_ref=row.image_ref,
+        root_device_name=row.root_device_name,
+        config_drive=bool(row.config_drive),
+        ephemeral_gb=row.ephemeral_gb or 0,
+        cell=cell,
+        image_properties=_image_properties(metadata),
+        shelved_image_id=metadata.get("shelved_image_id"),
+    )
+
+
+def _image_properties(metadata: Mapping[str, str | None]) -> dict[str, str | None]:
+    prefix = image_properties.PREFIX
+    return {key[len(prefix) :]: value for key, value in metadata.items() if key.startswith(prefix)}
+
+
+def list_swap(connection: sa.Connection, uuids: Iterable[str]) -> dict[str, int]:
+    """Return the swap size in MiB of the flavor of each of UUIDS that has any.
+
+    The flavor is the JSON that Nova keeps in ``instance_extra`` (``objects/instance.py``).
+    """
+    query = sa.select(instance_extra.c.instance_uuid, instance_extra.c.flavor).where(
+        instance_extra.c.instance_uuid.in_(tuple(uuids)), instance_extra.c.deleted == 0
+    )
+    return {row.instance_uuid: _swap_of(row.flavor) for row in connection.execute(query)}
+
+
+def _swap_of(flavor: str | None) -> int:
+    try:
+        current = json.loads(flavor or "{}")["cur"]["nova_object.data"]
+        return int(current.get("swap") or 0)
+    except (ValueError, KeyError, TypeError):
+        return 0

@@ -1,0 +1,92 @@
+"""The image properties inside a request spec: read, and edited in place.
+
+The spec is one JSON text of nested versioned objects. Only the planned properties change, and
+their names in that object's ``nova_object.changes``; everything else, the object versions too,
+stays as found: conductors of an older release must still read it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from novadev.change import ABSENT, Value
+from novadev.nova.tables import request_specs
+
+
+@dataclass(frozen=True)
+class RequestSpec:
+    """A row of ``request_specs``."""
+
+    id: int
+    instance: str
+    text: str
+
+    @property
+    def image_properties(self) -> dict[str, Any] | None:
+        """The properties of its image by name; None where it holds no image that novadev knows."""
+        holder = _properties_holder(_parsed(self.text))
+        return None if holder is None else dict(holder.get("nova_object.data") or {})
+
+
+def list_request_specs(
+    connection: sa.Connection, instances: Iterable[str], lock: bool = False
+) -> dict[str, RequestSpec]:
+    """Return the request specs of INSTANCES by UUID; LOCK holds their rows (in order of id)."""
+    query = (
+        sa.select(request_specs.c.id, request_specs.c.instance_uuid, request_specs.c.spec)
+        .where(request_specs.c.instance_uuid.in_(tuple(instances)))
+        .order_by(request_specs.c.id)
+    )
+    rows = connection.execute(query.with_for_update() if lock else query)
+    return {row.instance_uuid: RequestSpec(row.id, row.instance_uuid, row.spec) for row in rows}
+
+
+def edited(text: str, values: Mapping[str, Value]) -> str:
+    """Return the spec TEXT with its image's properties set to VALUES; ABSENT takes one out.
+
+    Raises ValueError where the spec holds no image.
+    """
+    spec = _parsed(text)
+    holder = _properties_holder(spec)
+    if holder is None:
+        raise ValueError("the request spec holds no image")
+    data = holder.setdefault("nova_object.data", {})
+    changes = set(holder.get("nova_object.changes") or ())
+    for name, value in values.items():
+        if value is ABSENT:
+            data.pop(name, None)
+            changes.discard(name)
+        else:
+            data[name] = value
+            changes.add(name)
+    _keep_order(holder, changes)
+    return json.dumps(spec)
+
+
+def _keep_order(holder: dict[str, Any], changes: set[str]) -> None:
+    known = [name for name in holder.get("nova_object.changes") or () if name in changes]
+    names = known + sorted(changes - set(known))
+    if names:
+        holder["nova_object.changes"] = names
+    else:
+        holder.pop("nova_object.changes", None)
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, TypeError):
+        return None
+
+
+def _properties_holder(spec: Any) -> dict[str, Any] | None:
+    """Return the object that holds the image's properties, if the spec has one."""
+    for key in ("image", "properties"):
+        data = spec.get("nova_object.data") if isinstance(spec, dict) else None
+        spec = data.get(key) if isinstance(data, dict) else None
+    return spec if isinstance(spec, dict) else None

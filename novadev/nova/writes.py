@@ -1,0 +1,195 @@
+"""The statements that change Nova's records.
+
+Every one states in its WHERE what it believes is there and counts the rows: fewer than expected
+is StalePlan, and the caller's transaction rolls back. Rows that change alike share a statement.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from novadev.change import ABSENT, Value
+from novadev.errors import StalePlan
+from novadev.nova.tables import (
+    block_device_mapping,
+    instance_actions,
+    instance_system_metadata,
+    instances,
+    request_specs,
+)
+
+
+@dataclass(frozen=True)
+class LockedInstance:
+    """What the row lock found of a living instance."""
+
+    id: int
+    uuid: str
+    vm_state: str | None
+    task_state: str | None
+    root_device_name: str | None
+
+
+def lock_instances(connection: sa.Connection, uuids: Iterable[str]) -> dict[str, LockedInstance]:
+    """Lock the rows of the living among UUIDS, in order of id, and return them by UUID."""
+    columns = instances.c
+    query = (
+        sa.select(
+            columns.id,
+            columns.uuid,
+            columns.vm_state,
+            columns.task_state,
+            columns.root_device_name,
+        )
+        .where(columns.uuid.in_(tuple(uuids)), columns.deleted == 0)
+        .order_by(columns.id)
+        .with_for_update()
+    )
+    return {row.uuid: LockedInstance(*row) for row in connection.execute(query)}
+
+
+@dataclass(frozen=True)
+class SystemMetadataWrite:
+    """One value of system_metadata; ``row`` is the row's id, None where there is none yet."""
+
+    instance: str
+    key: str
+    row: int | None
+    before: Value
+    after: Value
+
+
+def write_system_metadata(connection: sa.Connection, writes: Iterable[SystemMetadataWrite]) -> None:
+    """Insert, update and delete as WRITES say; rows are deleted for good, as Nova does."""
+    new: list[dict[str, Any]] = []
+    changed: dict[tuple[Value, Value], list[int]] = defaultdict(list)
+    for write in writes:
+        if write.row is None:
+            new.append({"instance_uuid": write.instance, "key": write.key, "value": write.after})
+        else:
+            changed[write.before, write.after].append(write.row)
+    if new:
+        stamped = [row | {"created_at": _now(), "deleted": 0} for row in new]
+        connection.execute(sa.insert(instance_system_metadata), stamped)
+    for (before, after), rows in changed.items():
+        _change_system_metadata(connection, rows, before, after)
+
+
+def _change_system_metadata(
+    connection: sa.Connection, rows: list[int], before: Value, after: Value
+) -> None:
+    table = instance_system_metadata
+    there = (
+        table.c.id.in_(rows),
+        table.c.value.is_not_distinct_from(before),
+        table.c.deleted == 0,
+    )
+    if after is ABSENT:
+        result = connection.execute(sa.delete(table).where(*there))
+    else:
+        query = sa.update(table).where(*there).values(value=after, updated_at=_now())
+        result = connection.execute(query)
+    _expect(result, len(rows), "system_metadata")
+
+
+@dataclass(frozen=True)
+class DiskWrite:
+    """New values of columns of one block_device_mapping row, with the ones believed there."""
+
+    row: int
+    before: tuple[tuple[str, Value], ...]
+    after: tuple[tuple[str, Value], ...]
+
+
+def write_disks(connection: sa.Connection, writes: Iterable[DiskWrite]) -> None:
+    """Change the block device mappings that WRITES name."""
+    table = block_device_mapping
+    alike: dict[tuple[Any, Any], list[int]] = defaultdict(list)
+    for write in writes:
+        alike[write.before, write.after].append(write.row)
+    for (before, after), rows in alike.items():
+        there = [table.c[name].is_not_distinct_from(value) for name, value in before]
+        query = sa.update(table).where(table.c.id.in_(rows), table.c.deleted == 0, *there)
+        result = connection.execute(query.values(updated_at=_now(), **dict(after)))
+        _expect(result, len(rows), "block_device_mapping")
+
+
+def touch_instances(
+    connection: sa.Connection,
+    locked: Sequence[LockedInstance],
+    vm_states: Collection[str],
+    root_device_names: Mapping[str, Value],
+) -> None:
+    """Write updated_at, and the root device name where it changes, of instances still in state."""
+    alike: dict[tuple[Value, Value], list[int]] = defaultdict(list)
+    for instance in locked:
+        before: Value = instance.root_device_name
+        after = root_device_names.get(instance.uuid, before)
+        alike[(before, after) if after != before else (None, None)].append(instance.id)
+    for (before, after), rows in alike.items():
+        columns = instances.c
+        query = sa.update(instances).where(
+            columns.id.in_(rows),
+            columns.deleted == 0,
+            columns.vm_state.in_(tuple(vm_states)),
+            columns.task_state.is_(None),
+        )
+        values: dict[str, Value | datetime] = {"updated_at": _now()}
+        if before != after:
+            query = query.where(columns.root_device_name.is_not_distinct_from(before))
+            values["root_device_name"] = after
+        _expect(connection.execute(query.values(values)), len(rows), "instances")
+
+
+def record_actions(connection: sa.Connection, uuids: Iterable[str], action: str) -> None:
+    """Write a started and finished instance action for each of UUIDS, with its own request id.
+
+    As ``nova-manage volume_attachment refresh`` does: no user, no project
+    (``nova/objects/instance_action.py``).
+    """
+    now = _now()
+    rows = [
+        {
+            "action": action,
+            "instance_uuid": instance,
+            "request_id": f"req-{uuid.uuid4()}",
+            "start_time": now,
+            "finish_time": now,
+            "created_at": now,
+            "updated_at": now,
+            "deleted": 0,
+        }
+        for instance in uuids
+    ]
+    if rows:
+        connection.execute(sa.insert(instance_actions), rows)
+
+
+def write_request_specs(connection: sa.Connection, specs: Sequence[tuple[int, str, str]]) -> None:
+    """Replace texts of request specs: SPECS are (row id, text believed there, new text)."""
+    if not specs:
+        return
+    table = request_specs
+    query = (
+        sa.update(table)
+        .where(table.c.id == sa.bindparam("row"), table.c.spec == sa.bindparam("old"))
+        .values(spec=sa.bindparam("new"), updated_at=_now())
+    )
+    rows = [{"row": row, "old": old, "new": new} for row, old, new in specs]
+    _expect(connection.execute(query, rows), len(rows), "request_specs")
+
+
+def _expect(result: sa.CursorResult[Any], rows: int, table: str) -> None:
+    if result.rowcount != rows:
+        raise StalePlan(f"{table} changed while it was being written; plan again")
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(tzinfo=None, microsecond=0)

@@ -1,0 +1,160 @@
+"""Disk buses and the names of disks on them."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Collection
+
+from novadev.rules.guest import (
+    ComputeRules,
+    Guest,
+    architecture,
+    machine_type,
+    property_value,
+)
+
+_QEMU_BUSES = ("virtio", "scsi", "ide", "usb", "fdc", "sata")
+BUSES = {
+    "qemu": _QEMU_BUSES,
+    "kvm": _QEMU_BUSES,
+    "lxc": ("lxc",),
+    "parallels": ("ide", "scsi"),
+    "xen": ("xen", "ide"),
+    "uml": ("uml",),
+}
+DEVICE_TYPES = ("disk", "cdrom", "floppy", "lun")
+IDE_DISKS = 4
+SCSI_CDROM_ARCHITECTURES = ("ppc", "ppc64", "ppcle", "ppc64le", "s390", "s390x", "aarch64")
+
+_NAME_PREFIXES = {
+    "ide": "hd",
+    "virtio": "vd",
+    "scsi": "sd",
+    "usb": "sd",
+    "sata": "sd",
+    "fdc": "fd",
+}
+_BUS_OF_PREFIX = {"hd": "ide", "sd": "scsi", "vd": "virtio", "fd": "fdc"}
+_LIBVIRT_NAME = re.compile(r"(?:fd|hd|vd|sd|xvd|ubd)([a-z]+)")
+
+
+class UnsupportedBus(ValueError):
+    """Nova would refuse: no such bus for this kind of disk with this virt_type."""
+
+
+class TooManyDisks(ValueError):
+    """The bus, or the compute host's limit, has no name left for another disk."""
+
+
+def is_valid(bus: str | None, rules: ComputeRules) -> bool:
+    """Return whether the virt_type has the bus; raises UnsupportedBus for an unknown virt_type.
+
+    Source: nova/virt/libvirt/blockinfo.py, SUPPORTED_DEVICE_BUSES.
+    """
+    if rules.virt_type not in BUSES:
+        raise UnsupportedBus(f"virt_type {rules.virt_type} is not one Nova's libvirt driver has")
+    return bus in BUSES[rules.virt_type]
+
+
+def bus_for_device_type(device_type: str, guest: Guest, rules: ComputeRules) -> str | None:
+    """Return the bus of a disk, cdrom or floppy that names none itself.
+
+    None where the virt_type has no such device. Raises UnsupportedBus when the property holds
+    a bus that the virt_type does not have. libosinfo, which Nova asks between the property and
+    its default, is not asked: give its answer as hw_disk_bus.
+    Source: nova/virt/libvirt/blockinfo.py, get_disk_bus_for_device_type.
+    """
+    if device_type not in ("disk", "cdrom", "floppy"):
+        raise UnsupportedBus(f"Nova has no default bus for a {device_type}")
+    name = f"hw_{device_type}_bus"
+    value = property_value(guest, name)
+    if value is None:
+        return _default_bus(device_type, guest, rules)
+    if not is_valid(value, rules):
+        allowed = ", ".join(BUSES[rules.virt_type])
+        raise UnsupportedBus(
+            f"{name}={value}: virt_type {rules.virt_type} has no such bus; use one of {allowed}"
+        )
+    return value
+
+
+def _default_bus(device_type: str, guest: Guest, rules: ComputeRules) -> str | None:
+    if rules.virt_type == "lxc":
+        return "lxc"
+    if rules.virt_type == "parallels":
+        return {"cdrom": "ide", "disk": "scsi"}.get(device_type)
+    if rules.virt_type not in ("kvm", "qemu"):
+        raise UnsupportedBus(f"Nova no longer supports virt_type {rules.virt_type}")
+    if device_type != "cdrom":
+        return {"disk": "virtio", "floppy": "fdc"}[device_type]
+    if architecture(guest, rules) in SCSI_CDROM_ARCHITECTURES:
+        return "scsi"
+    return "sata" if "q35" in (machine_type(guest, rules) or "") else "ide"
+
+
+def bus_for_name(name: str) -> str:
+    """Return the bus Nova guesses from a disk's name (``hda`` ide, ``sda`` scsi, ``vda`` virtio).
+
+    Raises UnsupportedBus for any other prefix.
+    Source: nova/virt/libvirt/blockinfo.py, get_disk_bus_for_disk_dev.
+    """
+    bus = _BUS_OF_PREFIX.get(name[:2])
+    if bus is None:
+        raise UnsupportedBus(f"the name {name} tells no disk bus; a bus must be stored with it")
+    return bus
+
+
+def free_name(bus: str | None, used: Collection[str], rules: ComputeRules) -> str:
+    """Return the first name on the bus that is not in use; an empty one for lxc.
+
+    Raises TooManyDisks when there is none, UnsupportedBus when the bus has no names.
+    Source: nova/virt/libvirt/blockinfo.py, find_disk_dev_for_disk_bus.
+    """
+    if bus == "lxc" and not rules.disk_prefix:
+        return ""
+    prefix = name_prefix(bus, rules)
+    limit = IDE_DISKS if bus == "ide" else rules.max_disk_devices
+    for index in itertools.count() if limit < 0 else range(limit):
+        name = prefix + letters(index)
+        if name not in used:
+            return name
+    raise TooManyDisks(f"bus {bus} takes {limit} disks on this host, and all are in use")
+
+
+def name_prefix(bus: str | None, rules: ComputeRules) -> str:
+    """Return what names on the bus begin with; raises UnsupportedBus if Nova knows none.
+
+    Source: nova/virt/libvirt/blockinfo.py, get_dev_prefix_for_disk_bus.
+    """
+    prefix = rules.disk_prefix or _NAME_PREFIXES.get(bus or "")
+    if prefix is None:
+        raise UnsupportedBus(f"Nova has no disk names for bus {bus}")
+    return prefix
+
+
+def letters(index: int) -> str:
+    """Return the letters of the disk with this index: 0 is a, 25 z, 26 aa.
+
+    Source: nova/block_device.py, generate_device_letter.
+    """
+    found = ""
+    while index >= 0:
+        found = chr(ord("a") + index % 26) + found
+        index = index // 26 - 1
+    return found
+
+
+def name_index(name: str) -> int | None:
+    """Return the index libvirt reads from a disk's name, from 0; None if it reads none.
+
+    libvirt makes the drive address on ide, sata, scsi and fdc from it, whatever the prefix.
+    Source: libvirt, src/util/virutil.c, virDiskNameParse.
+    """
+    match = _LIBVIRT_NAME.fullmatch(name)
+    if match is None:
+        return None
+    index = 0
+    for letter in match[1]:
+        index = index * 26 + ord(letter) - ord("a") + 1
+    return index - 1

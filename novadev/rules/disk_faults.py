@@ -1,0 +1,146 @@
+"""What can be wrong with the disks of the next power-on."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+from novadev.rules.buses import BUSES, IDE_DISKS, name_index
+from novadev.rules.disks import GuestDisk
+from novadev.rules.fault import Case, Fault, Severity, identity, told
+
+FLOPPIES = 2
+LSILOGIC_DISKS = 7
+
+
+def disk_faults(case: Case) -> Iterator[Fault]:
+    """Yield what is wrong with each disk, and with the disks together.
+
+    Source: libvirt, src/qemu/qemu_validate.c (qemuValidateDomainDeviceDefDisk) and
+    src/qemu/qemu_domain_address.c; each refusal was seen with libvirt 9.0.0.
+    """
+    for disk in case.disks:
+        yield from _bus_faults(disk, case)
+        yield from _name_faults(disk)
+        yield from _lun_faults(disk, case)
+    yield from _same_name(case)
+    yield from _same_address(case)
+    yield from _too_many(case)
+    yield from _scsi_controller(case)
+
+
+def _fault(rule: str, disk: GuestDisk, why: str, severity: Severity = "error") -> Fault:
+    subject = f"{identity(disk)} {disk.type} {disk.bus} {disk.dev}"
+    return Fault(rule, severity, f"{told(disk)}: {why}", subject)
+
+
+def _remedy(disk: GuestDisk, bus: str) -> str:
+    """Return how the disk gets to another bus."""
+    kind = "disk" if disk.type == "lun" else disk.type
+    move = " and move the disk with it" if disk.block_device is not None else ""
+    return f"set hw_{kind}_bus={bus}{move}"
+
+
+def _bus_faults(disk: GuestDisk, case: Case) -> Iterator[Fault]:
+    virt_type = case.rules.virt_type
+    if disk.bus not in BUSES.get(virt_type, ()):
+        allowed = ", ".join(BUSES.get(virt_type, ()))
+        yield _fault("bus-virt-type", disk, f"virt_type {virt_type} has no such bus; use {allowed}")
+    elif disk.bus == "ide" and case.lacks_ide:
+        why = f"machine type {case.machine_type} has no IDE controller"
+        bus = "sata" if case.is_q35 else "scsi"
+        yield _fault("ide-machine-type", disk, f"{why}; {_remedy(disk, bus)}")
+    elif disk.type == "cdrom" and disk.bus == "virtio":
+        why = "virtio has no removable media"
+        bus = "sata" if case.is_q35 or not case.is_x86 else "ide"
+        yield _fault("cdrom-on-virtio", disk, f"{why}; {_remedy(disk, bus)}")
+    elif (disk.type == "floppy") != (disk.bus == "fdc"):
+        bus = "fdc" if disk.type == "floppy" else "virtio" if disk.type == "disk" else "sata"
+        why = "only floppies are on bus fdc, and they on no other"
+        yield _fault("fdc", disk, f"{why}; {_remedy(disk, bus)}")
+
+
+def _name_faults(disk: GuestDisk) -> Iterator[Fault]:
+    index = name_index(disk.dev)
+    if index is None and disk.dev:
+        yield _fault("device-name", disk, "libvirt takes no such name; use the bus's own, as vdb")
+    elif disk.dev and disk.type != "cdrom" and disk.dev.startswith("fd") != (disk.type == "floppy"):
+        why = "names in fd are for floppies, and floppies have no other"
+        yield _fault("device-name", disk, f"{why}; give it the bus's own name")
+    elif index is not None and disk.bus == "ide" and index >= IDE_DISKS:
+        why = f"IDE has {IDE_DISKS} places, hda to hd{'abcd'[IDE_DISKS - 1]}"
+        yield _fault("device-name", disk, f"{why}; give it a free one of these names")
+    elif index is not None and disk.bus == "fdc" and index >= FLOPPIES:
+        yield _fault("device-name", disk, "there are two floppies, fda and fdb; detach this one")
+
+
+def _lun_faults(disk: GuestDisk, case: Case) -> Iterator[Fault]:
+    if disk.type != "lun":
+        return
+    if disk.bus not in ("scsi", "virtio", "fdc"):
+        why = "a LUN is only on bus scsi or virtio; move it to scsi with hw_scsi_model=virtio-scsi"
+        yield _fault("lun-bus", disk, why)
+    elif disk.bus == "scsi" and case.value("hw_scsi_model") != "virtio-scsi":
+        why = "SCSI pass-through is only sure with hw_scsi_model=virtio-scsi; set it"
+        yield _fault("lun-scsi-model", disk, why, "warning")
+    if not disk.name.startswith("/dev/") and disk.name != "root":
+        why = "a LUN needs a block device behind it, which a local disk seldom has; use a volume"
+        yield _fault("lun-local", disk, why, "warning")
+
+
+def _same_name(case: Case) -> Iterator[Fault]:
+    by_name: dict[str, list[GuestDisk]] = defaultdict(list)
+    for disk in case.disks:
+        by_name[disk.dev].append(disk)
+    for name, disks in by_name.items():
+        if name and len(disks) > 1:
+            both = " and ".join(told(disk) for disk in disks)
+            message = f"{both} have one name; give one of them a free name"
+            yield Fault("duplicate-name", "error", message, _subject(disks))
+
+
+def _same_address(case: Case) -> Iterator[Fault]:
+    """Yield disks for which libvirt would make one drive address.
+
+    With hw_scsi_model=virtio-scsi Nova gives the SCSI disks their addresses itself.
+    """
+    by_place: dict[tuple[str, int], list[GuestDisk]] = defaultdict(list)
+    own_units = case.value("hw_scsi_model") == "virtio-scsi"
+    for disk in case.on("ide", "sata", "fdc", *(() if own_units else ("scsi",))):
+        index = name_index(disk.dev)
+        if index is not None:
+            by_place[disk.bus, index].append(disk)
+    for disks in by_place.values():
+        if len({disk.dev for disk in disks}) > 1:
+            both = " and ".join(told(disk) for disk in disks)
+            message = f"{both} would get one drive address; give one of them a free name"
+            yield Fault("duplicate-address", "error", message, _subject(disks))
+
+
+def _subject(disks: list[GuestDisk]) -> str:
+    return " ".join(sorted(f"{identity(disk)} {disk.bus} {disk.dev}" for disk in disks))
+
+
+def _too_many(case: Case) -> Iterator[Fault]:
+    ide = len(case.on("ide"))
+    if ide > IDE_DISKS:
+        message = f"{ide} disks on bus ide, which takes {IDE_DISKS}; move the others to sata"
+        yield Fault("ide-too-many", "error", message, str(ide))
+    scsi = len(case.on("scsi"))
+    if scsi > LSILOGIC_DISKS and case.value("hw_scsi_model") in ("", "lsilogic") and case.is_x86:
+        message = (
+            f"{scsi} disks on SCSI model lsilogic, {LSILOGIC_DISKS} to a controller: libvirt "
+            "adds controllers; set hw_scsi_model=virtio-scsi for one"
+        )
+        yield Fault("lsilogic-too-many", "warning", message, str(scsi))
+
+
+def _scsi_controller(case: Case) -> Iterator[Fault]:
+    scsi = case.on("scsi")
+    if scsi and not case.value("hw_scsi_model") and case.is_x86:
+        first = told(scsi[0])
+        message = (
+            f"hw_scsi_model is not set and {first} needs a SCSI controller: libvirt would "
+            "choose lsilogic, which few guests have a driver for; set hw_scsi_model=virtio-scsi"
+        )
+        yield Fault("scsi-model-missing", "error", message, "hw_scsi_model")

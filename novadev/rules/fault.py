@@ -1,0 +1,110 @@
+"""One thing wrong with a guest's properties or disks, and what the checks look at."""
+
+from __future__ import annotations
+
+import fnmatch
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+from novadev.rules.disks import GuestDisk
+from novadev.rules.guest import ComputeRules, Guest, architecture, machine_type, property_value
+
+Severity = Literal["error", "warning"]
+X86 = ("x86_64", "i686")
+
+# libvirt's qemuDomainHasBuiltinIDE has no such machine type; of others nothing is known here.
+_WITHOUT_IDE = ("*q35*", "virt", "virt-*", "microvm*", "pseries*", "s390*")
+_SCSI_MODELS = {"lsilogicsas": "lsisas1068", "paravirtual": "vmpvscsi"}
+_VIF_MODELS = {
+    "virtuale1000": "e1000",
+    "virtuale1000e": "e1000e",
+    "virtualpcnet32": "pcnet",
+    "virtualsriovethernetcard": "sriov",
+    "virtualvmxnet": "vmxnet",
+    "virtualvmxnet3": "vmxnet3",
+}
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A property or disk that cannot work, or works otherwise than it looks.
+
+    rule is a short slug; an error keeps the guest from being defined, started or booted;
+    message is one line with the property, its value, why, and the remedy; subject is what the
+    fault is about: two faults of one rule and one subject are the same fault.
+    """
+
+    rule: str
+    severity: Severity
+    message: str
+    subject: str = ""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A guest, the host's rules, and the disks it would have; none if Nova would refuse them."""
+
+    guest: Guest
+    rules: ComputeRules
+    disks: tuple[GuestDisk, ...]
+
+    def value(self, name: str) -> str:
+        """Return what Nova reads for a property, as its enumerations spell it; empty for none."""
+        value = property_value(self.guest, name) or ""
+        if name == "hw_scsi_model":
+            return _SCSI_MODELS.get(value.lower(), value.lower())
+        if name == "hw_vif_model":
+            return _VIF_MODELS.get(value.lower(), value.lower())
+        return value
+
+    @cached_property
+    def machine_type(self) -> str:
+        """The machine type; empty if it is left to QEMU."""
+        return machine_type(self.guest, self.rules) or ""
+
+    @property
+    def is_q35(self) -> bool:
+        """Whether it is a Q35 machine, as Nova tells: by its name."""
+        return "q35" in self.machine_type
+
+    @property
+    def family(self) -> str:
+        """The machine type without its version: ``pc``, ``q35``, ``virt``."""
+        return "q35" if self.is_q35 else self.machine_type.partition("-")[0]
+
+    @property
+    def is_pseries(self) -> bool:
+        """Whether it is a machine of the POWER family."""
+        return self.machine_type.startswith("pseries")
+
+    @property
+    def lacks_ide(self) -> bool:
+        """Whether the machine type is known to have no IDE controller."""
+        return any(fnmatch.fnmatchcase(self.machine_type, family) for family in _WITHOUT_IDE)
+
+    @property
+    def is_x86(self) -> bool:
+        """Whether the guest's architecture is x86."""
+        return architecture(self.guest, self.rules) in X86
+
+    @property
+    def is_windows(self) -> bool:
+        """Whether the image says the guest runs Windows."""
+        distro = self.value("os_distro").lower()
+        return self.value("os_type").lower() == "windows" or distro.startswith(("win", "mswin"))
+
+    def on(self, *buses: str) -> tuple[GuestDisk, ...]:
+        """Return the disks on these buses."""
+        return tuple(disk for disk in self.disks if disk.bus in buses)
+
+
+def told(disk: GuestDisk) -> str:
+    """Return what an operator calls the disk, with its bus and where that is stored."""
+    row = f", block_device_mapping {disk.block_device}" if disk.block_device is not None else ""
+    return f"{disk.name} ({disk.type} {disk.dev} on bus {disk.bus}{row})"
+
+
+def identity(disk: GuestDisk) -> str:
+    """Return what stays the same of a disk when its bus or name changes."""
+    return disk.name if disk.block_device is None else f"row {disk.block_device}"

@@ -1,0 +1,166 @@
+"""Which disks move to another bus, and what they are called there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from novadev.rules.buses import (
+    BUSES,
+    DEVICE_TYPES,
+    UnsupportedBus,
+    bus_for_device_type,
+    bus_for_name,
+    free_name,
+    is_valid,
+    letters,
+    name_index,
+    name_prefix,
+)
+from novadev.rules.guest import BlockDevice, ComputeRules, Guest, Rows, rows_of, without_dev
+
+Which = Literal["matching", "all", "none"]
+
+
+@dataclass(frozen=True)
+class Move:
+    """One block_device_mapping row's way to another bus.
+
+    bus_before and name_before are as stored (None is NULL), so that a write can check them.
+    A moved root disk's name is also the instance's root_device_name.
+    """
+
+    block_device: int
+    bus_before: str | None
+    bus_after: str
+    name_before: str | None
+    name_after: str
+    is_root: bool
+
+
+def moved(
+    guest: Guest, rules: ComputeRules, device_type: str, old_bus: str, new_bus: str, which: Which
+) -> tuple[Move, ...]:
+    """Return which rows move to new_bus when the bus of device_type changes, in Nova's order.
+
+    guest is what is stored before the change; old_bus is the bus of device_type till now.
+    ``matching`` takes the rows on old_bus, ``all`` every row not on new_bus, ``none`` no row.
+    LUNs never move. Each moved disk gets the lowest name that is free, and whose letters no disk
+    that stays on new_bus has: libvirt makes drive addresses from them, and refuses two alike.
+    Raises UnsupportedBus if the virt_type lacks new_bus, TooManyDisks if it has no name left.
+    Source of the order and names: nova/virt/libvirt/blockinfo.py, _get_disk_mapping.
+    """
+    if not is_valid(new_bus, rules):
+        allowed = ", ".join(BUSES[rules.virt_type])
+        raise UnsupportedBus(
+            f"virt_type {rules.virt_type} has no disk bus {new_bus}; use one of {allowed}"
+        )
+    if which == "none" or device_type == "lun":
+        return ()
+    case = _Case(guest, rules, rows_of(guest), device_type, old_bus)
+    going = [
+        row
+        for row in case.in_order()
+        if case.kind(row) == device_type and _goes(case.bus(row), old_bus, new_bus, which)
+    ]
+    return tuple(_named(going, case, new_bus))
+
+
+def _goes(bus: str | None, old_bus: str, new_bus: str, which: Which) -> bool:
+    return bus != new_bus and (which == "all" or bus == old_bus)
+
+
+@dataclass(frozen=True)
+class _Case:
+    """The rows of a guest, and what each is at present."""
+
+    guest: Guest
+    rules: ComputeRules
+    rows: Rows
+    device_type: str
+    old_bus: str
+
+    def in_order(self) -> tuple[BlockDevice, ...]:
+        """Return the rows that make a disk, in the order Nova names them."""
+        rows = self.rows
+        root = (rows.root,) if rows.root else ()
+        swap = (rows.swap,) if rows.swap and (rows.swap.volume_size or 0) > 0 else ()
+        return (*root, *rows.ephemerals, *swap, *rows.data_volumes)
+
+    def is_iso_root(self, row: BlockDevice) -> bool:
+        """Return whether the row's disk is on the cdrom bus whatever the row says."""
+        return row is self.rows.root and self.guest.disk_format == "iso"
+
+    def kind(self, row: BlockDevice) -> str:
+        """Return the device type of the row's disk: an ISO root is a cdrom whatever it says."""
+        if self.is_iso_root(row):
+            return "cdrom"
+        return row.device_type if row.device_type in DEVICE_TYPES else "disk"
+
+    def bus(self, row: BlockDevice) -> str | None:
+        """Return the bus the row's disk is on; None if only a power-on would tell."""
+        if self.is_iso_root(row):
+            return self.default_bus("cdrom")
+        if is_valid(row.disk_bus, self.rules):
+            return row.disk_bus
+        if not row.disk_bus and (row is self.rows.root or row.destination_type == "local"):
+            return self.default_bus("disk")
+        try:
+            name = without_dev(row.device_name)
+            return bus_for_name(name) if name else self.default_bus(self.kind(row))
+        except UnsupportedBus:
+            return None
+
+    def default_bus(self, kind: str) -> str | None:
+        """Return the bus of disks of this kind that name none; None if Nova would refuse."""
+        if kind == self.device_type:
+            return self.old_bus
+        try:
+            return bus_for_device_type(kind, self.guest, self.rules)
+        except UnsupportedBus:
+            return None
+
+
+def _named(going: list[BlockDevice], case: _Case, new_bus: str) -> Iterator[Move]:
+    """Yield a move with a new name for each row, the root first."""
+    root = case.rows.root
+    root_name = without_dev((root and root.device_name) or case.guest.root_device_name)
+    used = _taken(going, case, new_bus)
+    for row in going:
+        kept_free = set() if row is root else _local_disk_name(case, root_name, new_bus)
+        name = free_name(new_bus, used | kept_free, case.rules)
+        used.add(name)
+        if row is root:
+            root_name = name
+        short = row.device_name and not row.device_name.startswith("/dev/")
+        after = name if short else f"/dev/{name}"
+        yield Move(row.id, row.disk_bus, new_bus, row.device_name, after, row is root)
+
+
+def _taken(going: list[BlockDevice], case: _Case, new_bus: str) -> set[str]:
+    """Return the names no moved disk may have."""
+    ids = {row.id for row in going}
+    staying = [row for row in case.guest.block_devices if row.id not in ids and not row.no_device]
+    names = {without_dev(row.device_name) for row in staying}
+    # A disk that names no bus itself follows the property to the new one.
+    after = replace(case, old_bus=new_bus)
+    there = [row for row in case.in_order() if row.id not in ids and after.bus(row) == new_bus]
+    names_there = {without_dev(row.device_name) for row in there}
+    if case.rows.root is None:
+        names.add(without_dev(case.guest.root_device_name))
+        names_there.add(without_dev(case.guest.root_device_name))
+    prefix = name_prefix(new_bus, case.rules)
+    indexes = (name_index(name) for name in names_there)
+    return names | {prefix + letters(index) for index in indexes if index is not None}
+
+
+def _local_disk_name(case: _Case, root_name: str, new_bus: str) -> set[str]:
+    """Return the name of an ephemeral disk without a row: Nova drops the disk if it is taken.
+
+    Source: nova/virt/libvirt/blockinfo.py, get_default_ephemeral_info.
+    """
+    if case.guest.ephemeral_gb <= 0 or case.rows.ephemerals:
+        return set()
+    bus = new_bus if case.device_type == "disk" else case.default_bus("disk")
+    return {free_name(bus, {root_name}, case.rules)} if bus else set()

@@ -1,0 +1,128 @@
+"""What can be wrong with the image properties, whatever the disks are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import MappingProxyType
+
+from novadev.rules.fault import Case, Fault, Severity
+
+NO_EFFECT = MappingProxyType(
+    {
+        "hw_rescue_bus": "Nova reads it from the rescue image in Glance, never from the instance "
+        "(nova/compute/manager.py, _get_rescue_image)",
+        "hw_rng_model": "Nova always makes the random number generator virtio "
+        "(nova/virt/libvirt/driver.py, _add_rng_device)",
+    }
+)
+"""Properties that today's Nova does not read from an instance: the reason and its source."""
+
+_KVM_VIF_MODELS = (
+    "virtio",
+    "ne2k_pci",
+    "pcnet",
+    "rtl8139",
+    "e1000",
+    "e1000e",
+    "spapr-vlan",
+    "vmxnet3",
+    "igb",
+)
+VIF_MODELS = {
+    "kvm": _KVM_VIF_MODELS,
+    "qemu": (*_KVM_VIF_MODELS, "lan9118"),
+    "parallels": ("virtio", "rtl8139", "e1000"),
+    "lxc": (),
+}
+CONVENTIONAL_NICS = ("e1000", "rtl8139", "ne2k_pci", "pcnet")
+
+
+def property_faults(case: Case) -> Iterator[Fault]:
+    """Yield what is wrong with the properties.
+
+    Source: nova/virt/libvirt/vif.py (SUPPORTED_VIF_MODELS), nova/virt/libvirt/driver.py
+    (_get_pointer_bus_and_model, _guest_add_usb_root_controller, _check_secure_boot_support);
+    what libvirt 9.0.0 and QEMU 7.2 were seen to refuse.
+    """
+    yield from _vif_model(case)
+    yield from _video_model(case)
+    yield from _scsi_model(case)
+    yield from _input(case)
+    yield from _usb_model(case)
+    yield from _secure_boot(case)
+    for name, reason in NO_EFFECT.items():
+        if case.value(name):
+            yield _fault("no-effect", case, name, f"{reason}; leave it out", "warning")
+
+
+def _fault(rule: str, case: Case, name: str, why: str, severity: Severity = "error") -> Fault:
+    stated = f"{name}={case.value(name)}"
+    return Fault(rule, severity, f"{stated}: {why}", stated)
+
+
+def _vif_model(case: Case) -> Iterator[Fault]:
+    model = case.value("hw_vif_model")
+    virt_type = case.rules.virt_type
+    if not model:
+        return
+    if model not in VIF_MODELS.get(virt_type, ()):
+        allowed = ", ".join(VIF_MODELS.get(virt_type, ())) or "none"
+        why = f"virt_type {virt_type} has no such interface model; use one of {allowed}"
+        yield _fault("vif-model-virt-type", case, "hw_vif_model", why)
+    elif model == "spapr-vlan" and not case.is_pseries:
+        why = (
+            f"QEMU has it only on pseries, not on {case.machine_type or 'its default'}; use virtio"
+        )
+        yield _fault("vif-model-machine-type", case, "hw_vif_model", why)
+    elif model == "lan9118" and case.is_x86:
+        why = "QEMU has it only on ARM boards, not on x86; use virtio or e1000e"
+        yield _fault("vif-model-machine-type", case, "hw_vif_model", why)
+    elif model in CONVENTIONAL_NICS and case.is_q35:
+        why = (
+            f"a conventional PCI card, which on machine type {case.machine_type} goes behind a "
+            "PCIe-to-PCI bridge; virtio or e1000e is PCI Express"
+        )
+        yield _fault("vif-model-conventional", case, "hw_vif_model", why, "warning")
+
+
+def _video_model(case: Case) -> Iterator[Fault]:
+    if case.value("hw_video_model") in ("gop", "xen"):
+        why = "libvirt's QEMU driver has no such video model; use virtio, vga or bochs"
+        yield _fault("video-model", case, "hw_video_model", why)
+
+
+def _scsi_model(case: Case) -> Iterator[Fault]:
+    """Yield models no QEMU has; Nova adds the controller even for a guest without SCSI disks."""
+    model = case.value("hw_scsi_model")
+    if case.rules.virt_type not in ("kvm", "qemu"):
+        return
+    if model == "buslogic":
+        why = "QEMU has no such controller, and libvirt refuses it; use virtio-scsi"
+        yield _fault("scsi-model", case, "hw_scsi_model", why)
+    elif model == "ibmvscsi" and not case.is_pseries:
+        why = f"only pseries has it, not {case.machine_type or 'this machine type'}"
+        yield _fault("scsi-model", case, "hw_scsi_model", f"{why}; use virtio-scsi")
+
+
+def _input(case: Case) -> Iterator[Fault]:
+    """Yield a pointer model that says usb while the bus says otherwise."""
+    bus = case.value("hw_input_bus")
+    if case.value("hw_pointer_model") and bus not in ("", "usb"):
+        why = f"ignored, as hw_input_bus={bus} is set: the tablet is on {bus}; clear one of them"
+        yield _fault("pointer-model-ignored", case, "hw_pointer_model", why, "warning")
+
+
+def _usb_model(case: Case) -> Iterator[Fault]:
+    """Yield hw_usb_model=none where something needs USB: Nova then makes a controller after all."""
+    users = ["hw_input_bus=usb"] if case.value("hw_input_bus") == "usb" else []
+    users += [f"disk {disk.dev}" for disk in case.on("usb")]
+    if case.value("hw_usb_model") == "none" and users:
+        why = f"ignored, as {', '.join(users)} needs USB; move that off USB, or clear this"
+        yield _fault("usb-model-ignored", case, "hw_usb_model", why, "warning")
+
+
+def _secure_boot(case: Case) -> Iterator[Fault]:
+    wanted = case.value("os_secure_boot") == "required"
+    if wanted and case.value("hw_firmware_type") == "uefi" and case.is_x86 and not case.is_q35:
+        why = f"needs a q35 machine type, not {case.machine_type}; set hw_machine_type=q35"
+        yield _fault("secure-boot", case, "os_secure_boot", why)

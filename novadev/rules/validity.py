@@ -1,0 +1,81 @@
+"""Properties that cannot go together, or have no effect: what can be told without a host."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from novadev.rules.disk_faults import disk_faults
+from novadev.rules.disks import ComputeRules, Guest, TooManyDisks, UnsupportedBus, guest_disks
+from novadev.rules.fault import Case, Fault, Severity, identity, told
+from novadev.rules.property_faults import NO_EFFECT, property_faults
+
+__all__ = ["NO_EFFECT", "Fault", "Severity", "faults", "new_faults"]
+
+
+def faults(guest: Guest, rules: ComputeRules) -> tuple[Fault, ...]:
+    """Return everything wrong with the guest as it would be at the next power-on."""
+    case, refused = _case(guest, rules)
+    return (*refused, *disk_faults(case), *property_faults(case))
+
+
+def new_faults(before: Guest, after: Guest, rules: ComputeRules) -> tuple[Fault, ...]:
+    """Return what a change from before to after brings; a fault that was there does not count.
+
+    With them comes what only the change can do: a disk that would be lost, and a Windows guest
+    that may not find its boot disk again.
+    """
+    known = {(fault.rule, fault.subject) for fault in faults(before, rules)}
+    brought = [fault for fault in faults(after, rules) if (fault.rule, fault.subject) not in known]
+    old, old_refused = _case(before, rules)
+    new, new_refused = _case(after, rules)
+    if not old_refused and not new_refused:
+        brought += [*_lost_disks(old, new), *_windows_boot(old, new)]
+    return tuple(brought)
+
+
+def _case(guest: Guest, rules: ComputeRules) -> tuple[Case, tuple[Fault, ...]]:
+    """Return what the checks look at, and the fault for which Nova would build no guest."""
+    try:
+        return Case(guest, rules, guest_disks(guest, rules)), ()
+    except UnsupportedBus as error:
+        fault = Fault("bus-virt-type", "error", str(error), str(error))
+    except TooManyDisks as error:
+        fault = Fault("too-many-disks", "error", f"{error}; move disks to another bus", str(error))
+    return Case(guest, rules, ()), (fault,)
+
+
+def _lost_disks(old: Case, new: Case) -> Iterator[Fault]:
+    """Yield disks the guest has now and would not have, for another disk has the name."""
+    kept = {identity(disk) for disk in new.disks}
+    for disk in old.disks:
+        if identity(disk) not in kept and disk.name != "disk.config":
+            message = (
+                f"{told(disk)} would be left out, as another disk has the name it would get; "
+                "give that disk another name"
+            )
+            yield Fault("disk-lost", "error", message, identity(disk))
+
+
+def _windows_boot(old: Case, new: Case) -> Iterator[Fault]:
+    """Yield a change of the boot disk's controller under Windows, which boots from known ones."""
+    if not new.is_windows:
+        return
+    change = "; ".join(
+        f"{what} {was or 'unset'} becomes {becomes or 'unset'}"
+        for what, was, becomes in _boot_path(old, new)
+        if was != becomes
+    )
+    if change:
+        message = (
+            f"{change}: Windows stops with INACCESSIBLE_BOOT_DEVICE unless the driver is "
+            "installed and enabled at boot; install it first, with a second disk on the new bus"
+        )
+        yield Fault("windows-boot", "warning", message, change)
+
+
+def _boot_path(old: Case, new: Case) -> Iterator[tuple[str, str, str]]:
+    """Yield what the way to the root disk is made of, before and after."""
+    yield "root disk bus", old.disks[0].bus, new.disks[0].bus
+    if new.disks[0].bus == "scsi":
+        yield "hw_scsi_model", old.value("hw_scsi_model"), new.value("hw_scsi_model")
+    yield "machine family", old.family, new.family

@@ -1,0 +1,41 @@
+"""The journal: runs and their plans."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0001"
+down_revision = None
+
+LONG = sa.Text(2**24 - 1)
+BIG_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+
+def upgrade() -> None:
+    """Make both tables."""
+    op.create_table(
+        "runs",
+        sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+        sa.Column("action", sa.String(255), nullable=False),
+        sa.Column("state", sa.String(20), nullable=False),
+        sa.Column("user", sa.String(255), nullable=False),
+        sa.Column("host", sa.String(255), nullable=False),
+        sa.Column("pid", sa.Integer, nullable=False),
+        sa.Column("pid_started", sa.String(32), nullable=False),
+        sa.Column("started", sa.DateTime, nullable=False),
+        sa.Column("heartbeat", sa.DateTime, nullable=False),
+        sa.Column("finished", sa.DateTime),
+        sa.Column("undoes", sa.Integer),
+        mysql_charset="utf8mb4",
+    )
+    op.create_table(
+        "plans",
+        sa.Column("id", BIG_ID, primary_key=True, autoincrement=True),
+        sa.Column("run_id", sa.Integer, sa.ForeignKey("runs.id"), nullable=False),
+        sa.Column("instance", sa.String(36), nullable=False, index=True),
+        sa.Column("state", sa.String(20), nullable=False),
+        sa.Column("error", sa.Text),
+        sa.Column("undoes", BIG_ID),
+        sa.Column("body", LONG, nullable=False),
+        mysql_charset="utf8mb4",
+    )
+    op.create_index("ix_plans_run_state", "plans", ["run_id", "state", "id"])

@@ -1,0 +1,82 @@
+"""The state database: opened, made and brought up to date; readable by its owner only."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from novadev.database import Database, parse_url
+from novadev.errors import NotAsNeeded, NovadevError, Unreachable
+
+SCHEMA = "0001"
+"""The newest revision in ``migrations/versions``."""
+_NAME = "state database"
+
+
+def open_state(url: str) -> Database:
+    """Return the state database at URL with the newest schema, made where there is none.
+
+    Raises Unreachable when it cannot be made or written.
+    """
+    _make_private_file(url)
+    database = Database(_NAME, url)
+    found = _revision(database)
+    if found is None:
+        _upgrade(database)
+    elif found > SCHEMA:
+        raise NotAsNeeded(f"the {_NAME} was made by a newer novadev (schema {found})")
+    elif found < SCHEMA:
+        _upgrade(database)
+    return database
+
+
+def _make_private_file(url: str) -> None:
+    parsed = parse_url(_NAME, url)
+    if parsed.get_backend_name() != "sqlite":
+        return
+    if not parsed.database or parsed.database == ":memory:":
+        raise Unreachable(f"{_NAME}: a SQLite file is needed, not one in memory")
+    path = Path(parsed.database)
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        if path.stat().st_mode & 0o077:
+            path.chmod(0o600)
+    except OSError as error:
+        raise Unreachable(f"{_NAME} {path} cannot be written: {error.strerror}") from None
+
+
+def _revision(database: Database) -> str | None:
+    if not _has_versions(database):
+        return None
+    with database.reading() as connection:
+        found = connection.scalar(sa.text("SELECT version_num FROM alembic_version"))
+    return str(found) if found else None
+
+
+def _has_versions(database: Database) -> bool:
+    with database.reading() as connection:
+        return bool(sa.inspect(connection).has_table("alembic_version"))
+
+
+def _upgrade(database: Database) -> None:
+    """Run Alembic; imported only here, because it costs as much as everything else together."""
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    with database.writing() as connection:
+        _one_at_a_time(connection)
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def _one_at_a_time(connection: sa.Connection) -> None:
+    """Wait for another novadev that is making the schema; SQLite's transaction does it there."""
+    if connection.dialect.name == "sqlite":
+        return
+    if connection.scalar(sa.text("SELECT GET_LOCK('novadev_state_schema', 60)")) != 1:
+        raise NovadevError(f"another novadev is changing the schema of the {_NAME}")

@@ -1,0 +1,38 @@
+"""The tables of the state database; ``migrations/`` makes them."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+metadata = sa.MetaData()
+_LONG = sa.Text(2**24 - 1)
+_BIG_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+runs = sa.Table(
+    "runs",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("action", sa.String(255), nullable=False),
+    sa.Column("state", sa.String(20), nullable=False),
+    sa.Column("user", sa.String(255), nullable=False),
+    sa.Column("host", sa.String(255), nullable=False),
+    sa.Column("pid", sa.Integer, nullable=False),
+    sa.Column("pid_started", sa.String(32), nullable=False),
+    sa.Column("started", sa.DateTime, nullable=False),
+    sa.Column("heartbeat", sa.DateTime, nullable=False),
+    sa.Column("finished", sa.DateTime),
+    sa.Column("undoes", sa.Integer),
+)
+
+plans = sa.Table(
+    "plans",
+    metadata,
+    sa.Column("id", _BIG_ID, primary_key=True, autoincrement=True),
+    sa.Column("run_id", sa.Integer, sa.ForeignKey("runs.id"), nullable=False),
+    sa.Column("instance", sa.String(36), nullable=False, index=True),
+    sa.Column("state", sa.String(20), nullable=False),
+    sa.Column("error", sa.Text),
+    sa.Column("undoes", _BIG_ID),
+    sa.Column("body", _LONG, nullable=False),
+    sa.Index("ix_plans_run_state", "run_id", "state", "id"),
+)
