@@ -62,7 +62,10 @@ class Report:
     def finish_nothing(self) -> int:
         """Close the report of a run that had nothing to do and return its exit code."""
         if self._document is None:
-            self._session.say(f"Nothing to do ({self.skips.count} skipped).")
+            skipped = f" ({self.skips.count} skipped)" if self.skips.count else ""
+            self._session.say(
+                f"{'Nothing was done' if self.skips.exit_code else 'Nothing to do'}{skipped}."
+            )
         else:
             self._document.close(None, "nothing", self.skips)
         return self.skips.exit_code

@@ -6,13 +6,7 @@ import itertools
 import re
 from collections.abc import Collection
 
-from novadev.rules.guest import (
-    ComputeRules,
-    Guest,
-    architecture,
-    machine_type,
-    property_value,
-)
+from novadev.rules.guest import ComputeRules, Guest, architecture, machine_type, property_value
 
 _QEMU_BUSES = ("virtio", "scsi", "ide", "usb", "fdc", "sata")
 BUSES = {

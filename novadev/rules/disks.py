@@ -5,46 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from novadev.nova.block_devices import BlockDevice
 from novadev.rules.buses import (
     DEVICE_TYPES,
-    TooManyDisks,
-    UnsupportedBus,
     bus_for_device_type,
     bus_for_name,
     free_name,
     is_valid,
 )
 from novadev.rules.guest import (
-    BlockDevice,
     ComputeRules,
     Guest,
     Rows,
-    architecture,
-    machine_type,
     property_value,
     rows_of,
     without_dev,
 )
-from novadev.rules.moves import Move, moved
-
-__all__ = [
-    "BlockDevice",
-    "ComputeRules",
-    "Guest",
-    "GuestDisk",
-    "Move",
-    "Rows",
-    "TooManyDisks",
-    "UnsupportedBus",
-    "architecture",
-    "bus_for_device_type",
-    "config_drive_type",
-    "guest_disks",
-    "has_config_drive",
-    "machine_type",
-    "moved",
-    "rows_of",
-]
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from novadev.nova.block_devices import BlockDevice
+
 ARCHITECTURE_SPELLINGS = {
     "i386": "i686",
     "i486": "i686",
@@ -25,28 +27,6 @@ DEFAULT_MACHINE_TYPES = {
 LEGACY_NAMES = {"hw_architecture": "architecture", "os_distro": "vmware_ostype"}
 
 VOLUME_SOURCES = ("volume", "snapshot", "image", "blank")
-
-
-@dataclass(frozen=True)
-class BlockDevice:
-    """One row of Nova's table block_device_mapping; None is NULL, volume_size is in GiB.
-
-    For a swap row volume_size is in MiB: only whether it is above 0 matters here. connected is
-    False for a volume whose connection_info is empty: Nova powers the guest on without it.
-    """
-
-    id: int
-    source_type: str | None
-    destination_type: str | None
-    device_type: str | None
-    disk_bus: str | None
-    device_name: str | None
-    boot_index: int | None
-    guest_format: str | None
-    volume_id: str | None
-    volume_size: int | None
-    no_device: bool = False
-    connected: bool = True
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from novadev.nova.block_devices import BlockDevice
 from novadev.rules.buses import (
     BUSES,
     DEVICE_TYPES,
@@ -18,7 +19,7 @@ from novadev.rules.buses import (
     name_index,
     name_prefix,
 )
-from novadev.rules.guest import BlockDevice, ComputeRules, Guest, Rows, rows_of, without_dev
+from novadev.rules.guest import ComputeRules, Guest, Rows, rows_of, without_dev
 
 Which = Literal["matching", "all", "none"]
 

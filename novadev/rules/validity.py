@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from novadev.rules.buses import TooManyDisks, UnsupportedBus
 from novadev.rules.disk_faults import disk_faults
-from novadev.rules.disks import ComputeRules, Guest, TooManyDisks, UnsupportedBus, guest_disks
+from novadev.rules.disks import guest_disks
 from novadev.rules.fault import Case, Fault, Severity, identity, told
+from novadev.rules.guest import ComputeRules, Guest
 from novadev.rules.property_faults import NO_EFFECT, property_faults
 
 __all__ = ["NO_EFFECT", "Fault", "Severity", "faults", "new_faults"]

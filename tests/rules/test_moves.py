@@ -1,0 +1,176 @@
+"""Which disks move to another bus, and the names they get."""
+
+from contextlib import suppress
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from novadev.rules.buses import TooManyDisks, UnsupportedBus
+from novadev.rules.disks import guest_disks
+from novadev.rules.guest import ComputeRules, Guest
+from novadev.rules.moves import Move, moved
+from novadev.rules.validity import new_faults
+from tests.rules.guests import ephemeral, guest, image, swap, volume, with_moves, with_properties
+
+KVM = ComputeRules()
+
+
+def in_short(moves: tuple[Move, ...]) -> list[str]:
+    return [
+        f"{move.block_device}: {move.bus_before} {move.name_before} -> {move.name_after}"
+        for move in moves
+    ]
+
+
+def test_every_disk_on_the_old_bus_in_novas_order() -> None:
+    made = guest(
+        volume(1, disk_bus="virtio", device_name="/dev/vdb"),
+        image(2, disk_bus="virtio", device_name="/dev/vda"),
+        swap(3, disk_bus="virtio", device_name="/dev/vdd"),
+        ephemeral(4, disk_bus="virtio", device_name="/dev/vdc"),
+    )
+    found = moved(made, KVM, "disk", "virtio", "scsi", "matching")
+    assert in_short(found) == [
+        "2: virtio /dev/vda -> /dev/sda",
+        "4: virtio /dev/vdc -> /dev/sdb",
+        "3: virtio /dev/vdd -> /dev/sdc",
+        "1: virtio /dev/vdb -> /dev/sdd",
+    ]
+    assert [move.is_root for move in found] == [True, False, False, False]
+
+
+def test_a_name_that_stays_is_not_given_again() -> None:
+    made = guest(
+        image(1, disk_bus="virtio", device_name="/dev/vda"),
+        volume(2, disk_bus="sata", device_name="/dev/sda"),
+        volume(3, disk_bus="usb", device_name="/dev/sdc", device_type="cdrom"),
+        volume(4, disk_bus="virtio", device_name="vdb"),
+    )
+    found = moved(made, KVM, "disk", "virtio", "scsi", "matching")
+    assert in_short(found) == ["1: virtio /dev/vda -> /dev/sdb", "4: virtio vdb -> sdd"]
+
+
+def test_all_takes_disks_from_every_bus() -> None:
+    made = guest(
+        image(1, disk_bus="virtio", device_name="/dev/vda"),
+        volume(2, disk_bus="sata", device_name="/dev/sda"),
+        volume(3, disk_bus="scsi", device_name="/dev/sdb"),
+    )
+    found = moved(made, KVM, "disk", "ide", "scsi", "all")
+    assert in_short(found) == ["1: virtio /dev/vda -> /dev/sda", "2: sata /dev/sda -> /dev/sdc"]
+    assert moved(made, KVM, "disk", "virtio", "scsi", "none") == ()
+
+
+def test_luns_stay_and_a_null_type_is_a_disk() -> None:
+    made = guest(
+        volume(1, disk_bus="virtio", device_name="/dev/vda", device_type="lun", boot_index=0),
+        volume(2, disk_bus="virtio", device_name="/dev/vdb", device_type=None),
+    )
+    found = moved(made, KVM, "disk", "virtio", "scsi", "all")
+    assert in_short(found) == ["2: virtio /dev/vdb -> /dev/sda"]
+
+
+def test_a_volume_without_a_bus_is_on_the_bus_of_its_name() -> None:
+    made = guest(
+        image(1, disk_bus="scsi", device_name="/dev/sda"),
+        volume(2, device_name="/dev/vdb"),
+        volume(3, device_name="/dev/hda"),
+    )
+    found = moved(made, KVM, "disk", "virtio", "scsi", "matching")
+    assert in_short(found) == ["2: None /dev/vdb -> /dev/sdb"]
+
+
+def test_an_iso_root_moves_with_the_cdroms_whatever_its_row_says() -> None:
+    made = guest(
+        image(1, disk_bus="virtio", device_name="/dev/hda"),
+        volume(2, disk_bus="virtio", device_name="/dev/vda"),
+        volume(3, disk_bus="ide", device_name="/dev/hdb", device_type="cdrom"),
+        disk_format="iso",
+    )
+    found = moved(made, KVM, "cdrom", "ide", "sata", "matching")
+    assert in_short(found) == ["1: virtio /dev/hda -> /dev/sda", "3: ide /dev/hdb -> /dev/sdb"]
+    assert [move.block_device for move in moved(made, KVM, "disk", "virtio", "scsi", "all")] == [2]
+
+
+def test_the_letters_of_a_disk_that_stays_on_the_bus_are_not_given_again() -> None:
+    made = guest(
+        image(1, disk_bus="virtio", device_name="/dev/vda"),
+        volume(2, disk_bus="scsi", device_name="/dev/vdb"),
+        volume(3, disk_bus="virtio", device_name="/dev/vdc"),
+    )
+    found = moved(made, KVM, "disk", "virtio", "scsi", "matching")
+    assert in_short(found) == ["1: virtio /dev/vda -> /dev/sda", "3: virtio /dev/vdc -> /dev/sdc"]
+
+
+def test_an_ephemeral_disk_without_a_row_keeps_a_name() -> None:
+    before = guest(
+        image(1, disk_bus="virtio", device_name="/dev/vda"),
+        volume(2, disk_bus="virtio", device_name="/dev/vdc"),
+        ephemeral_gb=5,
+    )
+    moves = moved(before, KVM, "disk", "virtio", "scsi", "matching")
+    after = with_moves(with_properties(before, hw_disk_bus="scsi"), moves)
+    assert [disk.dev for disk in guest_disks(after, KVM)] == ["sda", "sdb", "sdc"]
+
+
+def test_buses_and_names_that_are_not_there() -> None:
+    made = guest(image(1, disk_bus="virtio", device_name="/dev/vda"))
+    with pytest.raises(UnsupportedBus, match="virt_type kvm has no disk bus xen"):
+        moved(made, KVM, "disk", "virtio", "xen", "matching")
+    with pytest.raises(TooManyDisks):
+        moved(made, ComputeRules(max_disk_devices=0), "disk", "virtio", "scsi", "matching")
+
+
+BUSES = ("virtio", "scsi", "ide", "sata", "usb")
+NAMES = [f"/dev/{prefix}{letter}" for prefix in ("vd", "sd", "hd") for letter in "abcd"]
+
+
+@st.composite
+def launched_guests(draw: st.DrawFn) -> Guest:
+    """Guests whose rows have names, no two alike, as Nova leaves them after the first boot."""
+    names = draw(st.lists(st.sampled_from(NAMES), min_size=1, max_size=6, unique=True))
+    kinds = st.sampled_from((volume, volume, ephemeral, swap))
+    types = st.sampled_from(("disk", "disk", None, "cdrom", "lun"))
+    rows = [
+        (image if number == 1 and draw(st.booleans()) else draw(kinds))(
+            number,
+            device_name=name,
+            disk_bus=draw(st.sampled_from((None, *BUSES))),
+            device_type=draw(types),
+            boot_index=draw(st.sampled_from((None, 0))),
+        )
+        for number, name in enumerate(names, 1)
+    ]
+    numbers = {"ephemeral_gb": draw(st.sampled_from((0, 5))), "swap_mb": draw(st.booleans()) * 64}
+    iso = draw(st.sampled_from((None, None, "iso")))
+    config_drive = draw(st.booleans())
+    return guest(*rows, root=names[0], disk_format=iso, config_drive=config_drive, **numbers)
+
+
+@settings(max_examples=500, deadline=None)
+@given(
+    made=launched_guests(),
+    kind=st.sampled_from(("disk", "cdrom")),
+    old=st.sampled_from(BUSES),
+    new=st.sampled_from(BUSES),
+    which=st.sampled_from(("matching", "all")),
+)
+def test_a_move_takes_no_disk_away_and_gives_none_a_place_that_is_taken(
+    made: Guest, kind: str, old: str, new: str, which: str
+) -> None:
+    before = with_properties(made, **{f"hw_{kind}_bus": old})
+    try:
+        moves = moved(before, KVM, kind, old, new, which)  # type: ignore[arg-type]
+    except TooManyDisks:
+        assume(False)
+    unmoved = with_properties(before, **{f"hw_{kind}_bus": new})
+    after = with_moves(unmoved, moves)
+    brought = new_faults(before, after, KVM)
+    clashes = [fault.subject for fault in brought if fault.rule.startswith("duplicate-")]
+    assert not [c for c in clashes for move in moves if f"row {move.block_device} " in c]
+    lost = {fault.subject for fault in brought if fault.rule == "disk-lost"}
+    assert lost <= {fault.subject for fault in new_faults(before, unmoved, KVM)}
+    with suppress(TooManyDisks):
+        by_row = {disk.block_device: disk for disk in guest_disks(after, KVM)}
+        assert all(by_row[move.block_device].bus == new for move in moves)

@@ -1,0 +1,152 @@
+"""Each rule of validity by example: what it says and what it does not."""
+
+import pytest
+
+from novadev.rules.guest import ComputeRules, Guest
+from novadev.rules.validity import NO_EFFECT, Fault, faults, new_faults
+from tests.rules.guests import guest, image, volume, with_properties
+
+KVM = ComputeRules()
+ROOT = image(1, disk_bus="virtio", device_name="/dev/vda")
+SCSI_ROOT = image(1, disk_bus="scsi", device_name="/dev/sda")
+SCSI_DISKS = [volume(n, disk_bus="scsi", device_name=f"/dev/sd{'abcdefgh'[n]}") for n in range(8)]
+
+
+def rules_broken(made: Guest, rules: ComputeRules = KVM) -> list[str]:
+    return [f"{fault.severity} {fault.rule}" for fault in faults(made, rules)]
+
+
+CASES = {
+    "error ide-machine-type": [
+        guest(image(1, disk_bus="ide", device_name="/dev/hda"), hw_machine_type="q35"),
+        guest(ROOT, config_drive=True, hw_machine_type="pc-q35-7.2", hw_cdrom_bus="ide"),
+        guest(ROOT, config_drive=True, hw_machine_type="virt", hw_cdrom_bus="ide"),
+    ],
+    "error cdrom-on-virtio": [guest(ROOT, config_drive=True, hw_cdrom_bus="virtio")],
+    "error bus-virt-type": [guest(ROOT, hw_disk_bus="xen"), guest(ROOT, hw_cdrom_bus="lxc")],
+    "error scsi-model-missing": [guest(SCSI_ROOT)],
+    "error scsi-model": [
+        guest(ROOT, hw_scsi_model="buslogic"),
+        guest(ROOT, hw_scsi_model="ibmvscsi", hw_machine_type="q35"),
+    ],
+    "warning lsilogic-too-many": [guest(*SCSI_DISKS, root="/dev/vda", hw_scsi_model="lsilogic")],
+    "warning usb-model-ignored": [guest(ROOT, hw_usb_model="none", hw_input_bus="usb")],
+    "error video-model": [guest(ROOT, hw_video_model="gop"), guest(ROOT, hw_video_model="xen")],
+    "error vif-model-virt-type": [
+        guest(ROOT, hw_vif_model="netfront"),
+        guest(ROOT, hw_vif_model="VirtualVmxnet"),
+        guest(ROOT, hw_vif_model="lan9118"),
+    ],
+    "error vif-model-machine-type": [guest(ROOT, hw_vif_model="spapr-vlan")],
+    "warning vif-model-conventional": [
+        guest(ROOT, hw_vif_model="e1000", hw_machine_type="q35"),
+        guest(ROOT, hw_vif_model="VirtualE1000", hw_machine_type="q35"),
+    ],
+    "warning no-effect": [guest(ROOT, hw_rng_model="virtio"), guest(ROOT, hw_rescue_bus="usb")],
+    "warning pointer-model-ignored": [
+        guest(ROOT, hw_pointer_model="usbtablet", hw_input_bus="virtio")
+    ],
+    "error lun-bus": [
+        guest(ROOT, volume(2, disk_bus="sata", device_name="/dev/sda", device_type="lun"))
+    ],
+    "error duplicate-name": [guest(ROOT, volume(2, disk_bus="virtio", device_name="vda"))],
+    "error duplicate-address": [
+        guest(
+            image(1, disk_bus="sata", device_name="/dev/vda"),
+            volume(2, disk_bus="sata", device_name="/dev/sda"),
+        )
+    ],
+    "error fdc": [guest(image(1, disk_bus="fdc", device_name="/dev/sda"))],
+    "error device-name": [guest(image(1, disk_bus="virtio", device_name="/dev/vda1"))],
+    "error secure-boot": [guest(ROOT, os_secure_boot="required", hw_firmware_type="uefi")],
+    "error too-many-disks": [
+        guest(
+            *[volume(n, disk_bus="ide", device_name=f"/dev/hd{'abcd'[n]}") for n in range(4)],
+            root="/dev/vda",
+            config_drive=True,
+        )
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("expected", "made"), [(rule, made) for rule, guests in CASES.items() for made in guests]
+)
+def test_broken(expected: str, made: Guest) -> None:
+    assert rules_broken(made) == [expected]
+    [fault] = faults(made, KVM)
+    assert "\n" not in fault.message
+    assert ";" in fault.message  # the remedy
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        guest(ROOT, config_drive=True),
+        guest(ROOT, config_drive=True, hw_machine_type="q35"),
+        guest(SCSI_ROOT, hw_scsi_model="virtio-scsi"),
+        guest(SCSI_ROOT, hw_architecture="aarch64"),
+        guest(*SCSI_DISKS[:7], root="/dev/vda", hw_scsi_model="virtio-scsi"),
+        guest(ROOT, hw_pointer_model="usbtablet", hw_input_bus="usb"),
+        guest(ROOT, hw_usb_model="none"),
+        guest(ROOT, hw_vif_model="e1000", hw_machine_type="pc"),
+        guest(ROOT, hw_vif_model=None, hw_video_model=None, hw_rng_model=None),
+        guest(ROOT, hw_vif_model="igb"),
+    ],
+)
+def test_sound(made: Guest) -> None:
+    assert faults(made, KVM) == ()
+
+
+def test_the_table_is_of_the_virt_type() -> None:
+    made = guest(ROOT, hw_vif_model="lan9118", hw_architecture="aarch64", hw_machine_type="virt")
+    assert rules_broken(made) == ["error vif-model-virt-type"]
+    assert rules_broken(made, ComputeRules(virt_type="qemu")) == []
+
+
+def brought(before: Guest, **properties: str | None) -> list[Fault]:
+    return list(new_faults(before, with_properties(before, **properties), KVM))
+
+
+def test_a_fault_that_was_there_does_not_count() -> None:
+    before = guest(ROOT, config_drive=True, hw_machine_type="q35", hw_cdrom_bus="ide")
+    assert brought(before, hw_vif_model="virtio") == []
+    assert brought(before, hw_machine_type="pc-q35-9.2") == []
+    assert [fault.rule for fault in brought(before, hw_cdrom_bus="virtio")] == ["cdrom-on-virtio"]
+    assert [fault.rule for fault in brought(before, hw_video_model="gop")] == ["video-model"]
+
+
+def test_the_change_of_machine_type_alone() -> None:
+    before = guest(ROOT, config_drive=True, hw_machine_type="pc", hw_cdrom_bus="ide")
+    [fault] = brought(before, hw_machine_type="q35")
+    assert fault.message == (
+        "disk.config (cdrom hda on bus ide): machine type q35 has no IDE controller; "
+        "set hw_cdrom_bus=sata"
+    )
+    assert brought(before, hw_machine_type="q35", hw_cdrom_bus="sata") == []
+
+
+def test_a_guest_nova_refuses_can_be_put_right() -> None:
+    before = guest(ROOT, hw_disk_bus="xen")
+    assert brought(before, hw_disk_bus="virtio") == []
+
+
+def test_a_disk_that_would_be_left_out() -> None:
+    before = guest(ROOT, volume(2, disk_bus="scsi", device_name="/dev/sda"), ephemeral_gb=5)
+    before = with_properties(before, hw_scsi_model="virtio-scsi")
+    assert [fault.rule for fault in brought(before, hw_disk_bus="scsi")] == ["disk-lost"]
+
+
+@pytest.mark.parametrize("hint", [{"os_type": "Windows"}, {"os_distro": "win2k19"}])
+def test_windows_and_its_boot_disk(hint: dict[str, str | None]) -> None:
+    before = guest(image(1, device_name="/dev/vda"), hw_machine_type="pc", **hint)
+    [fault] = brought(before, hw_disk_bus="sata")
+    assert fault.message.startswith("root disk bus virtio becomes sata: Windows stops")
+    [fault] = brought(before, hw_machine_type="q35")
+    assert fault.rule == "windows-boot"
+    assert brought(before, hw_machine_type="pc-i440fx-9.0") == []
+
+
+def test_what_has_no_effect_says_where_that_is_written() -> None:
+    assert set(NO_EFFECT) == {"hw_rescue_bus", "hw_rng_model"}
+    assert all("nova/" in reason for reason in NO_EFFECT.values())
