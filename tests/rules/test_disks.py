@@ -8,7 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from novadev.rules import disks
+from novadev.nova.block_devices import BlockDevice
+from novadev.rules.buses import TooManyDisks, UnsupportedBus
 from novadev.rules.disks import GuestDisk, guest_disks
 from novadev.rules.guest import ComputeRules, Guest, rows_of
 from tests.nova_process import NovaProcess
@@ -84,13 +85,13 @@ def test_disk_prefix_names_every_bus() -> None:
 
 
 def test_a_bus_the_virt_type_lacks() -> None:
-    with pytest.raises(disks.UnsupportedBus, match="hw_disk_bus=xen: virt_type kvm"):
+    with pytest.raises(UnsupportedBus, match="hw_disk_bus=xen: virt_type kvm"):
         guest_disks(guest(image(1), hw_disk_bus="xen"), KVM)
 
 
 def test_a_fifth_ide_disk() -> None:
     four = [volume(n, disk_bus="ide", device_name=f"/dev/hd{c}") for n, c in enumerate("abcd", 1)]
-    with pytest.raises(disks.TooManyDisks):
+    with pytest.raises(TooManyDisks):
         guest_disks(guest(*four, root="/dev/vda", config_drive=True), KVM)
 
 
@@ -105,7 +106,7 @@ MACHINES = (None, "pc", "q35", "pc-q35-7.2", "virt", "")
 
 
 @st.composite
-def block_devices(draw: st.DrawFn, number: int) -> disks.BlockDevice:
+def block_devices(draw: st.DrawFn, number: int) -> BlockDevice:
     values = draw(
         st.fixed_dictionaries(
             {
@@ -124,7 +125,7 @@ def block_devices(draw: st.DrawFn, number: int) -> disks.BlockDevice:
             },
         )
     )
-    made: disks.BlockDevice = draw(st.sampled_from(KINDS))(number, **values)
+    made: BlockDevice = draw(st.sampled_from(KINDS))(number, **values)
     return made
 
 
@@ -220,9 +221,9 @@ def nova_says(answer: Mapping[str, Any]) -> object:
 def we_say(guest: Guest, rules: ComputeRules) -> object:
     try:
         return list(as_nova_keys(guest_disks(guest, rules), guest).items())
-    except disks.TooManyDisks:
+    except TooManyDisks:
         return "too many"
-    except disks.UnsupportedBus:
+    except UnsupportedBus:
         return "refused"
 
 
