@@ -101,7 +101,8 @@ NAMES = (None, *(f"/dev/{p}{c}" for p in ("vd", "sd", "hd") for c in "abc"), "/d
 ODD_NAMES = (*NAMES, *NAMES, *NAMES, "", "/dev/xvda", "/dev/foo")
 KINDS = (image, volume, volume, volume, ephemeral, swap, row)
 SOURCES = (None, "volume", "snapshot", "image", "blank")
-VIRT_TYPES = (*["kvm"] * 8, "qemu", "parallels", "lxc", "xen", "foo")
+# A container (lxc) has no disk names: Nova mistakes one volume without a name for another there.
+VIRT_TYPES = (*["kvm"] * 8, "qemu", "parallels", "xen", "foo")
 MACHINES = (None, "pc", "q35", "pc-q35-7.2", "virt", "")
 
 

@@ -1,0 +1,33 @@
+.DEFAULT_GOAL := help
+.PHONY: help demo test quick lint docs clean setup
+
+PYTHON := .venv/bin/python
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+
+demo: ## try novadev on a made-up cloud
+	@tools/setup demo
+	@$(PYTHON) demo/run.py
+
+test: setup lint ## everything: linters and the whole test suite
+	$(PYTHON) -m pytest
+
+quick: setup ## the tests that take no hypervisor and no long time
+	$(PYTHON) -m pytest -m "not slow"
+
+lint: setup ## ruff and mypy
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m mypy --strict novadev
+
+docs: setup ## the HTML pages, in docs/_build
+	$(PYTHON) -m sphinx -W -q -b html docs docs/_build
+
+clean: ## remove everything that was made here
+	rm -rf .venv .nova .cache build dist docs/_build *.egg-info
+	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+setup:
+	@tools/setup test

@@ -1,0 +1,84 @@
+"""Fixtures: deployments of Nova, and Nova itself."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import deployments
+from tests.cloud import Cloud
+from tests.deployments import MariaDBHost
+from tests.nova_process import NovaProcess
+
+MakeCloud = Callable[[str, str], Cloud]
+
+
+@pytest.fixture(scope="session")
+def mariadb_host() -> Iterator[MariaDBHost]:
+    """The session's MariaDB server, started when a test first needs it."""
+    with deployments.mariadb_host() as host:
+        yield host
+
+
+@pytest.fixture
+def make_cloud(request: pytest.FixtureRequest, tmp_path: Path) -> MakeCloud:
+    """`make_cloud(backend, release)`: an empty deployment, once of each kind in a test."""
+
+    def make(backend: str, release: str) -> Cloud:
+        folder = tmp_path / f"{backend}-{release}"
+        folder.mkdir()
+        if backend == "sqlite":
+            return deployments.sqlite_cloud(release, folder)
+        host: MariaDBHost = request.getfixturevalue("mariadb_host")
+        return host.cloud(release, folder)
+
+    return make
+
+
+@pytest.fixture
+def sqlite_cloud(make_cloud: MakeCloud) -> Cloud:
+    """An empty deployment of Nova 34 on SQLite."""
+    return make_cloud("sqlite", "34")
+
+
+@pytest.fixture
+def mariadb_cloud(make_cloud: MakeCloud) -> Cloud:
+    """An empty deployment of Nova 34 on MariaDB."""
+    return make_cloud("mariadb", "34")
+
+
+@pytest.fixture(params=["sqlite", "mariadb"])
+def cloud(request: pytest.FixtureRequest, make_cloud: MakeCloud) -> Cloud:
+    """An empty deployment of Nova 34, on either database."""
+    return make_cloud(request.param, "34")
+
+
+@pytest.fixture(params=["sqlite-34", "sqlite-28", "mariadb-34", "mariadb-28"])
+def any_cloud(request: pytest.FixtureRequest, make_cloud: MakeCloud) -> Cloud:
+    """An empty deployment of the newest or an old Nova, on either database."""
+    return make_cloud(*request.param.split("-"))
+
+
+@pytest.fixture(scope="session")
+def nova_processes() -> Iterator[dict[str, NovaProcess]]:
+    """The session's Nova processes by release, each started when first needed."""
+    started: dict[str, NovaProcess] = {}
+    yield started
+    for process in started.values():
+        process.close()
+
+
+@pytest.fixture
+def nova(nova_processes: dict[str, NovaProcess]) -> Callable[[Cloud], NovaProcess]:
+    """`nova(cloud)`: the real Nova of the cloud's release, working on this cloud until asked again.
+
+    One process serves all tests of a release; they share it by turns.
+    """
+
+    def of(cloud: Cloud) -> NovaProcess:
+        if cloud.release not in nova_processes:
+            nova_processes[cloud.release] = NovaProcess(cloud.release)
+        nova_processes[cloud.release].use(cloud.config_file)
+        return nova_processes[cloud.release]
+
+    return of

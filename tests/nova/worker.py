@@ -1,0 +1,366 @@
+"""Real Nova behind JSON lines: run by a Nova environment's Python, asked by tests/nova_process.py.
+
+A request is {"name": ..., "arguments": {...}}, an answer {"result": ...} or
+{"error": class name, "message": ...}. Every public function below `CALLS` is a call.
+"""
+
+import contextlib
+import io
+import json
+import os
+import sys
+import uuid as uuidlib
+
+# nova.cmd.manage decides between eventlet and threads, so it must come before the rest of Nova.
+from nova.cmd.manage import ImagePropertyCommands
+
+# isort: split
+import nova.conf
+from nova import config, context, objects
+from nova.db.api import api as api_db
+from nova.db.main import api as main_db
+from nova.virt import driver
+from nova.virt.libvirt import blockinfo
+from oslo_db.sqlalchemy import enginefacade
+from oslo_serialization import jsonutils
+
+CONF = nova.conf.CONF
+FLAVOR = {"root_gb": 20, "ephemeral_gb": 0, "swap": 0, "vcpus": 2, "memory_mb": 2048}
+
+
+def use(config_file):
+    """Work on the deployment of this nova.conf from now on."""
+    CONF.clear()
+    config.parse_args(
+        ["worker"], default_config_files=[config_file], configure_db=False, init_rpc=not use.called
+    )
+    use.called = True
+    context.CELL_CACHE.clear()
+    context.CELLS.clear()
+    _connect(main_db, CONF.database)
+    _connect(api_db, CONF.api_database)
+
+
+use.called = False
+
+
+def _connect(module, options):
+    module.context_manager.dispose_pool()
+    fresh = enginefacade.transaction_context()
+    fresh.configure(**dict(options.items()))
+    module.context_manager.patch_factory(fresh)
+
+
+def create_instance(
+    cell="cell1",
+    uuid=None,
+    vm_state="stopped",
+    task_state=None,
+    name="web-1",
+    host="cmp1",
+    image_ref=None,
+    image_properties=None,
+    bdms=(),
+    flavor=None,
+    config_drive="",
+    root_device_name="/dev/vda",
+):
+    """Write an instance with its mapping, request spec and disks; its UUID comes back."""
+    uuid = uuid or str(uuidlib.uuid4())
+    admin, image = _admin(), _image(image_ref, image_properties or {})
+    flavor = _flavor(flavor or {})
+    mapping = _cell(admin, cell)
+    objects.InstanceMapping(
+        admin,
+        instance_uuid=uuid,
+        project_id=admin.project_id,
+        user_id=admin.user_id,
+        cell_mapping=mapping,
+        queued_for_delete=False,
+    ).create()
+    _request_spec(admin, uuid, image, flavor, is_bfv=not image_ref).create()
+    with context.target_cell(admin, mapping) as ctxt:
+        instance = _instance(uuid, image, image_properties or {}, flavor, image_ref=image_ref or "")
+        instance.update(
+            {
+                "vm_state": vm_state,
+                "task_state": task_state,
+                "display_name": name,
+                "hostname": name,
+                "host": host,
+                "node": host,
+                "compute_id": 1,
+                "config_drive": config_drive,
+                "root_device_name": root_device_name,
+            }
+        )
+        instance._context = ctxt
+        instance.create()
+        for values in bdms:
+            _bdm({**values, "instance_uuid": uuid}, ctxt).create()
+    return uuid
+
+
+def read(uuid):
+    """What Nova makes of an instance's records."""
+    with _target(uuid) as (admin, ctxt):
+        instance = _get_instance(ctxt, uuid)
+        actions = objects.InstanceActionList.get_by_instance_uuid(ctxt, uuid)
+        bdms = objects.BlockDeviceMappingList.get_by_instance_uuid(ctxt, uuid)
+        return {
+            "uuid": instance.uuid,
+            "vm_state": instance.vm_state,
+            "task_state": instance.task_state,
+            "host": instance.host,
+            "system_metadata": dict(instance.system_metadata),
+            "flavor": _plain(instance.flavor),
+            "image_properties": _plain(instance.image_meta.properties),
+            "request_spec": _spec_properties(admin, uuid),
+            "actions": [_action(ctxt, action) for action in actions],
+            "bdms": [_plain(bdm) for bdm in bdms],
+        }
+
+
+def disk_info(uuid, virt_type="kvm", config=None):
+    """blockinfo.get_disk_info() for an instance's real rows."""
+    with _target(uuid) as (_, ctxt), _overridden(config or {}):
+        instance = _get_instance(ctxt, uuid)
+        bdms = objects.BlockDeviceMappingList.get_by_instance_uuid(ctxt, uuid)
+        return _disk_info(virt_type, instance, bdms)
+
+
+def disk_info_of(instance=None, bdms=(), image_properties=None, virt_type="kvm", config=None):
+    """The same from values: `instance` may hold `flavor` and any field of Nova's Instance."""
+    fields = {"root_device_name": "/dev/vda", "config_drive": "", **(instance or {})}
+    flavor = _flavor(fields.pop("flavor", {}))
+    made = _instance(str(uuidlib.uuid4()), {}, image_properties or {}, flavor, **fields)
+    disks = [_bdm({"id": number, **values}) for number, values in enumerate(bdms, 1)]
+    with _overridden(config or {}):
+        return _disk_info(virt_type, made, objects.BlockDeviceMappingList(objects=disks))
+
+
+def disk_info_many(cases):
+    """A list with disk_info_of() of every case, {"error": ..., "message": ...} where it fails."""
+    return [_answer_or_error(disk_info_of, case) for case in cases]
+
+
+def update_instance(uuid, **fields):
+    """Set fields through Nova's Instance.save()."""
+    with _target(uuid) as (_, ctxt):
+        instance = _get_instance(ctxt, uuid)
+        instance.update(fields)
+        instance.save()
+
+
+def destroy_instance(uuid):
+    """Delete an instance as Nova does: softly, its mapping and request spec stay."""
+    with _target(uuid) as (_, ctxt):
+        _get_instance(ctxt, uuid).destroy()
+
+
+def image_property_set(uuid, properties):
+    """nova-manage image_property set: {"code": ..., "output": ...}."""
+    return _command("set", uuid, [f"{name}={value}" for name, value in properties.items()])
+
+
+def image_property_show(uuid, name):
+    """nova-manage image_property show: {"code": ..., "output": ...}."""
+    return _command("show", uuid, name)
+
+
+CALLS = {
+    call.__name__: call
+    for call in (
+        use,
+        create_instance,
+        read,
+        disk_info,
+        disk_info_of,
+        disk_info_many,
+        update_instance,
+        destroy_instance,
+        image_property_set,
+        image_property_show,
+    )
+}
+
+
+def _admin():
+    return context.RequestContext(user_id="operator", project_id="project-1", is_admin=True)
+
+
+def _cell(admin, name):
+    cells = objects.CellMappingList.get_all(admin)
+    return next(cell for cell in cells if cell.name == name)
+
+
+@contextlib.contextmanager
+def _target(uuid):
+    admin = _admin()
+    mapping = objects.InstanceMapping.get_by_instance_uuid(admin, uuid)
+    with context.target_cell(admin, mapping.cell_mapping) as ctxt:
+        yield admin, ctxt
+
+
+def _get_instance(ctxt, uuid):
+    wanted = ["system_metadata", "flavor"]
+    return objects.Instance.get_by_uuid(ctxt, uuid, expected_attrs=wanted)
+
+
+def _image(image_ref, properties):
+    """An image as Glance describes it; empty for a guest that boots from a volume."""
+    given = {name: value for name, value in properties.items() if value is not None}
+    image = {"container_format": "bare", "disk_format": "qcow2", "min_ram": 0, "min_disk": 0}
+    image |= {"size": 1073741824, "status": "active"}
+    if image_ref:
+        image |= {"id": image_ref, "name": "debian-12"}
+        image |= {"checksum": "d41d8cd98f00b204e9800998ecf8427e", "owner": "project-1"}
+        image |= {"created_at": "2026-01-02T03:04:05Z", "updated_at": "2026-01-02T03:04:05Z"}
+    return {**image, "properties": given}
+
+
+def _flavor(values):
+    numbers = {**FLAVOR, **values}
+    return objects.Flavor(
+        id=1,
+        name="m1.small",
+        flavorid="1",
+        rxtx_factor=1.0,
+        vcpu_weight=0,
+        disabled=False,
+        is_public=True,
+        extra_specs=numbers.pop("extra_specs", {}),
+        description=None,
+        created_at=None,
+        updated_at=None,
+        deleted_at=None,
+        deleted=False,
+        **numbers,
+    )
+
+
+def _request_spec(admin, uuid, image, flavor, is_bfv):
+    spec = objects.RequestSpec.from_components(
+        admin,
+        uuid,
+        objects.ImageMeta.from_dict(image),
+        flavor,
+        None,
+        objects.InstancePCIRequests(instance_uuid=uuid, requests=[]),
+        {},
+        None,
+        None,
+        security_groups=objects.SecurityGroupList(objects=[]),
+    )
+    spec.is_bfv = is_bfv
+    spec.num_instances = 1
+    return spec
+
+
+def _instance(uuid, image, image_properties, flavor, image_ref="", **fields):
+    base = {"base_image_ref": image_ref, "min_ram": image.get("min_ram", 0)}
+    base |= {"min_disk": flavor.root_gb}
+    base |= {name: image[name] for name in ("container_format", "disk_format") if name in image}
+    metadata = {f"image_{name}": value for name, value in (base | image_properties).items()}
+    return objects.Instance(
+        uuid=uuid,
+        user_id="operator",
+        project_id="project-1",
+        image_ref=image_ref,
+        flavor=flavor,
+        old_flavor=None,
+        new_flavor=None,
+        memory_mb=flavor.memory_mb,
+        vcpus=flavor.vcpus,
+        root_gb=flavor.root_gb,
+        ephemeral_gb=flavor.ephemeral_gb,
+        system_metadata={name: _text(value) for name, value in metadata.items()},
+        numa_topology=None,
+        **{"default_ephemeral_device": None, "default_swap_device": None, **fields},
+    )
+
+
+def _text(value):
+    return None if value is None else str(value)
+
+
+def _bdm(values, ctxt=None):
+    blank = dict.fromkeys(("snapshot_id", "volume_id", "image_id", "guest_format"))
+    blank |= {"delete_on_termination": False, "no_device": False, "boot_index": None}
+    blank |= {"encrypted": False, "connection_info": None, "attachment_id": None}
+    blank |= dict.fromkeys(("volume_size", "volume_type", "tag", "device_name"))
+    blank |= dict.fromkeys(("disk_bus", "device_type"))
+    blank |= {"encryption_secret_uuid": None, "encryption_format": None}
+    return objects.BlockDeviceMapping(ctxt, **{**blank, "encryption_options": None, **values})
+
+
+def _disk_info(virt_type, instance, bdms):
+    """As ComputeManager._get_instance_block_device_info() and LibvirtDriver put it together."""
+    info = driver.get_block_device_info(instance, bdms)
+    volumes = driver.block_device_info_get_mapping(info)
+    info["block_device_mapping"] = [bdm for bdm in volumes if bdm.get("connection_info")]
+    return blockinfo.get_disk_info(virt_type, instance, instance.image_meta, info)
+
+
+@contextlib.contextmanager
+def _overridden(config):
+    for group, options in config.items():
+        for name, value in options.items():
+            CONF.set_override(name, value, None if group == "DEFAULT" else group)
+    try:
+        yield
+    finally:
+        for group, options in config.items():
+            for name in options:
+                CONF.clear_override(name, None if group == "DEFAULT" else group)
+
+
+def _spec_properties(admin, uuid):
+    spec = objects.RequestSpec.get_by_instance_uuid(admin, uuid)
+    return _plain(spec.image.properties) if spec.image else None
+
+
+def _action(ctxt, action):
+    events = objects.InstanceActionEventList.get_by_action(ctxt, action.id)
+    return {**_plain(action), "events": [_plain(event) for event in events]}
+
+
+def _plain(thing):
+    """A Nova object's fields that are set and not None, as JSON values."""
+    values = {name: getattr(thing, name) for name in thing.fields if thing.obj_attr_is_set(name)}
+    return {k: jsonutils.to_primitive(v) for k, v in values.items() if v is not None}
+
+
+def _command(name, *arguments):
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output):
+        code = getattr(ImagePropertyCommands(), name)(*arguments)
+    return {"code": code, "output": output.getvalue()}
+
+
+def _answer_or_error(call, arguments):
+    try:
+        return call(**arguments)
+    except Exception as error:
+        return {"error": type(error).__name__, "message": str(error)}
+
+
+def _answer(request):
+    try:
+        return {"result": CALLS[request["name"]](**request["arguments"])}
+    except Exception as error:
+        return {"error": type(error).__name__, "message": str(error)}
+
+
+def main():
+    """Answer requests until standard input ends; whatever Nova prints goes to standard error."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    objects.register_all()
+    for line in sys.stdin:
+        answer = _answer(json.loads(line))
+        answers.write(json.dumps(answer, default=str) + "\n")
+        answers.flush()
+
+
+main()
