@@ -24,6 +24,15 @@ READ_TIMEOUT = 60
 _MYSQL_BUSY = {1205, 1213}
 _MYSQL_SCHEMA = {1054, 1146}
 _MYSQL_CONNECTION = {1040, 1044, 1045, 1049, 1053, 1129, 1130, 1203, 1226, 1698}
+_MYSQL_NOT_WRITABLE = {1021, 1114, 1142, 1290, 1836}
+"""Disk full, table full, no privilege, server read-only (two of them)."""
+_SQLITE_UNUSABLE = (
+    "unable to open database",
+    "readonly database",
+    "disk I/O error",
+    "database or disk is full",
+    "file is not a database",
+)
 _SQLITE_SCHEMA = ("no such column", "no such table", "has no column named")
 
 
@@ -148,11 +157,11 @@ def _explain(name: str, error: sa.exc.DBAPIError) -> NovadevError:
 
 
 def _is_connection_error(code: object, error: sa.exc.DBAPIError) -> bool:
-    if error.connection_invalidated or code in _MYSQL_CONNECTION:
+    if error.connection_invalidated or code in _MYSQL_CONNECTION | _MYSQL_NOT_WRITABLE:
         return True
     text = str(error.orig)
     lost = isinstance(code, int) and 2000 <= code < 3000
-    return lost or "unable to open database" in text or "readonly database" in text
+    return lost or any(word in text for word in _SQLITE_UNUSABLE)
 
 
 def _reason(error: sa.exc.DBAPIError) -> str:

@@ -64,7 +64,7 @@ class Unreachable(NovadevError):
 
 
 class Busy(Unreachable):
-    """A database held a lock for longer than the time limit, or chose us in a deadlock."""
+    """A row lock was not given in time, or the database ended the transaction in a deadlock."""
 
 
 class Declined(NovadevError):

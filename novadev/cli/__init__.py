@@ -50,10 +50,15 @@ class LazyGroup(click.Group):
     multiple=True,
     metavar="FILE",
     envvar="NOVADEV_CONFIG_FILE",
-    help="A nova.conf; may be repeated.  [default: /etc/nova/nova.conf]",
+    help="A nova.conf; may be repeated.  "
+    "[default: /etc/nova/nova.conf, then /etc/novadev/novadev.conf]",
 )
 @click.option(
-    "--config-dir", "config_dirs", multiple=True, metavar="DIR", help="A folder of *.conf files."
+    "--config-dir",
+    "config_dirs",
+    multiple=True,
+    metavar="DIR",
+    help="A folder whose .conf files are read.",
 )
 @click.option(
     "--color",

@@ -44,7 +44,7 @@ def history(session: Session, run: int | None, output: Output) -> None:
         print_records(session, output, RunSummary, journal.list_runs())
     else:
         records = _changes(journal, journal.get(run), output.format)
-        print_records(session, output, ChangeRecord, records, "instance")
+        print_records(session, output, ChangeRecord, records, ("instance",))
 
 
 def _changes(journal: Journal, run: Run, format_: str) -> Iterator[ChangeRecord]:

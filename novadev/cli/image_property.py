@@ -43,7 +43,7 @@ def list_(
 
     skips = Skips(fail_on_skip)
     records = skips.sift(list_properties(session.deployment, selection, all_properties))
-    print_records(session, output, PropertyRecord, records, "instance")
+    print_records(session, output, PropertyRecord, records, ("instance", "name"))
     return skips.exit_code
 
 
@@ -57,7 +57,7 @@ def show(session: Session, instance: str, property_name: str, output: Output) ->
     from novadev.image_property.listing import PropertyRecord, show_property
 
     record = show_property(session.deployment, instance, property_name)
-    print_records(session, output, PropertyRecord, [record], "instance")
+    print_records(session, output, PropertyRecord, [record], ("instance", "name"))
 
 
 @image_property.command("set")

@@ -7,7 +7,7 @@ import dataclasses
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import chain, islice
+from itertools import chain, groupby, islice
 from typing import Any
 
 import click
@@ -25,18 +25,18 @@ def print_records(
     output: Output,
     kind: type[Any],
     records: Iterable[Any],
-    group_by: str | None = None,
+    group_by: tuple[str, ...] = (),
 ) -> None:
     """Print RECORDS, instances of the dataclass KIND, whose fields are columns and JSON keys.
 
-    GROUP_BY names a column that a table on a terminal shows as a heading instead.
+    GROUP_BY names columns that a table shows as a heading instead: an identity, and its name.
     Raises click.BadParameter for a column that KIND does not have.
     """
     known = [field.name for field in dataclasses.fields(kind)]
     columns = _chosen(known, output.columns)
     rows = ({name: getattr(record, name) for name in known} for record in records)
     if output.format == "table":
-        grouped = group_by if not output.columns else None
+        grouped = () if output.columns else group_by
         print_table(session, columns, rows, grouped)
     else:
         WRITERS[output.format](columns, ({name: row[name] for name in columns} for row in rows))
@@ -93,39 +93,35 @@ def _plain(value: Any) -> str:
 
 
 def print_table(
-    session: Session, columns: Sequence[str], rows: Iterator[Row], group_by: str | None = None
+    session: Session, columns: Sequence[str], rows: Iterator[Row], group_by: tuple[str, ...]
 ) -> None:
     """Print ROWS as a table, a few hundred at a time in columns of one width."""
     widths: dict[str, int] = {}
-    heading: object = None
-    shown = [name for name in columns if name != group_by]
+    shown = [name for name in columns if name not in group_by]
+    previous: str | None = None
     while page := list(islice(rows, _WIDTH_SAMPLE)):
         _widen(widths, shown, page)
-        for group, members in _groups(page, group_by):
-            if group is not None and group != heading:
-                click.echo(("" if heading is None else "\n") + _heading(session, group))
-            _print_page(session, shown, members, widths, group != heading or heading is None)
-            heading = group if group is not None else True
+        for heading, members in groupby(page, lambda row: _heading(row, group_by)):
+            if heading and heading != previous:
+                click.echo(("\n" if previous else "") + _bold(session, heading))
+            _print_page(session, shown, list(members), widths, heading != previous)
+            previous = heading
 
 
-def _heading(session: Session, text: object) -> str:
-    return click.style(_plain(text), bold=True) if session.is_colored else _plain(text)
+def _heading(row: Row, group_by: tuple[str, ...]) -> str:
+    """Return what stands above the rows that share it: ``UUID (name)``."""
+    texts = [_cell(row[name]) for name in group_by]
+    return "".join((*texts[:1], *(f" ({text})" for text in texts[1:])))
+
+
+def _bold(session: Session, text: str) -> str:
+    return click.style(text, bold=True) if session.is_colored else text
 
 
 def _widen(widths: dict[str, int], columns: Sequence[str], page: list[Row]) -> None:
     for name in columns:
         longest = max(len(_cell(row[name])) for row in page)
         widths[name] = max(widths.get(name, 0), longest, *(len(w) for w in name.split("_")))
-
-
-def _groups(page: list[Row], group_by: str | None) -> Iterator[tuple[object, list[Row]]]:
-    members: list[Row] = []
-    for row in page:
-        if group_by and members and row[group_by] != members[0][group_by]:
-            yield members[0][group_by], members
-            members = []
-        members.append(row)
-    yield members[0][group_by] if group_by else None, members
 
 
 def _cell(value: Any) -> str:

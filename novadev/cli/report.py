@@ -54,7 +54,7 @@ class Report:
     def finish_preview(self, count: int) -> int:
         """Close the report of a dry run and return its exit code."""
         if self._document is None:
-            self._session.say(f"{count} planned, {self.skips.count} skipped; nothing was written.")
+            self._session.say(f"{count} planned, {self.skips.count} skipped; nothing was changed.")
         else:
             self._document.close(None, "planned" if count else "nothing", self.skips)
         return self.skips.exit_code
@@ -95,9 +95,8 @@ class Report:
             self._document.close(run.id, state, self.skips)
             return
         skipped = f", {self.skips.count} skipped" if self.skips.count else ""
-        self._session.say(
-            f"Run {run.id}: {state}{skipped}. Take it back with: novadev undo {run.id}"
-        )
+        remedy = "" if state == "failed" else f" Take it back with: novadev undo {run.id}"
+        self._session.say(f"Run {run.id}: {state}{skipped}.{remedy}")
 
 
 _LEFT = ("planned", "started")

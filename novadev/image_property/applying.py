@@ -11,8 +11,7 @@ import random
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-
-import sqlalchemy as sa
+from typing import TYPE_CHECKING
 
 from novadev.change import ABSENT, Change, Value
 from novadev.deployment import Deployment
@@ -24,6 +23,9 @@ from novadev.nova.image_properties import StoredProperty
 from novadev.nova.request_specs import RequestSpec, edited, list_request_specs
 from novadev.nova.writes import DiskWrite, LockedInstance, SystemMetadataWrite
 from novadev.plan import APPLIED, Outcome, Plan
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
 
 INSTANCE_ACTION = "update_image_property"
 """What ``openstack server event list`` shows."""
@@ -200,23 +202,28 @@ def _is_cell_due(plan: Plan, found: Found, resumed: bool) -> bool:
     """Return whether the cell is still to be written; raises StalePlan where PLAN does not fit."""
     if plan.instance not in found.instances:
         raise StalePlan("it is deleted")
+    in_cell = list(_cell_changes([plan]))
+    is_done = resumed and _is_done(in_cell or plan.changes, plan.instance, found)
     for item in plan.changes:
         if item.what.startswith(_SPEC):
-            _expect(item, found.value(plan.instance, item.what), resumed)
-    in_cell = list(_cell_changes([plan]))
-    values = [found.value(plan.instance, item.what) for item in in_cell]
-    if resumed and in_cell and values == [item.after for item in in_cell]:
+            half = "; its cell is as planned" if is_done else ""
+            _expect(item, found.value(plan.instance, item.what), resumed, half)
+    if is_done:
         return False
-    for item, value in zip(in_cell, values, strict=True):
-        _expect(item, value, or_after=False)
+    for item in in_cell:
+        _expect(item, found.value(plan.instance, item.what), or_after=False)
     _check_guard(plan, found)
     return True
 
 
-def _expect(item: Change, value: Value, or_after: bool) -> None:
+def _is_done(changes: Iterable[Change], instance: str, found: Found) -> bool:
+    return all(found.value(instance, item.what) == item.after for item in changes)
+
+
+def _expect(item: Change, value: Value, or_after: bool, half: str = "") -> None:
     if value != item.before and not (or_after and value == item.after):
         raise StalePlan(
-            f"{item.what} is {_shown(value)}, and was planned from {_shown(item.before)}"
+            f"{item.what} is {_shown(value)}, and was planned from {_shown(item.before)}{half}"
         )
 
 

@@ -26,6 +26,7 @@ class PropertyRecord:
     """
 
     instance: str
+    name: str
     property: str
     stored: str
     value: str | None
@@ -67,6 +68,7 @@ def _record(instance: Instance, name: str, held: Mapping[str, Any] | None) -> Pr
     compared = held is not None and (name in LISTED or name in held)
     return PropertyRecord(
         instance=instance.uuid,
+        name=instance.name,
         property=name,
         stored=_state(instance.image_properties, name),
         value=value,

@@ -225,9 +225,11 @@ class Journal:
 
     def count(self, run: Run) -> dict[str, int]:
         """Return how many plans of RUN are in each state."""
-        query = sa.select(plans.c.state, sa.func.count()).where(plans.c.run_id == run.id)
+        number = sa.func.count().label("number")
+        query = sa.select(plans.c.state, number).where(plans.c.run_id == run.id)
         with self._database.reading() as connection:
-            return dict(connection.execute(query.group_by("state")).tuples().all())
+            found = connection.execute(query.group_by(plans.c.state))
+            return {row.state: row.number for row in found}
 
     def iter_pending(self, run: Run, started: bool, size: int) -> Iterator[list[Journaled]]:
         """Yield batches of plans (one cell each) that were STARTED, or that were not."""
@@ -328,12 +330,15 @@ def _lease() -> dict[str, object]:
 
 
 def _process_started(pid: int) -> str:
-    """Return when process PID started (clock ticks since boot), empty where there is none."""
+    """Return when process PID started (clock ticks since boot), empty where there is none.
+
+    A zombie counts as none: it only waits for its parent to notice.
+    """
     try:
-        after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2]
+        after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return ""
-    return after_name.split()[19]
+    return "" if after_name[0] in ("Z", "X") else after_name[19]
 
 
 def _user() -> str:

@@ -72,10 +72,14 @@ def _upgrade(database: Database) -> None:
         _one_at_a_time(connection)
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+    database.close()
 
 
 def _one_at_a_time(connection: sa.Connection) -> None:
-    """Wait for another novadev that is making the schema; SQLite's transaction does it there."""
+    """Wait for another novadev that is making the schema; SQLite's transaction does it there.
+
+    The lock is the connection's: closing it gives the lock back, the end of a transaction does not.
+    """
     if connection.dialect.name == "sqlite":
         return
     if connection.scalar(sa.text("SELECT GET_LOCK('novadev_state_schema', 60)")) != 1:

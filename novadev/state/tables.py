@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import mysql
 
 metadata = sa.MetaData()
-_LONG = sa.Text(2**24 - 1)
+_LONG = sa.Text().with_variant(mysql.MEDIUMTEXT(), "mysql", "mariadb")
 _BIG_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 runs = sa.Table(

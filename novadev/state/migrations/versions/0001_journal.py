@@ -2,16 +2,18 @@
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects import mysql
 
 revision = "0001"
 down_revision = None
 
-LONG = sa.Text(2**24 - 1)
+LONG = sa.Text().with_variant(mysql.MEDIUMTEXT(), "mysql", "mariadb")
 BIG_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
 def upgrade() -> None:
     """Make both tables."""
+    _remove_unfinished()
     op.create_table(
         "runs",
         sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
@@ -39,3 +41,12 @@ def upgrade() -> None:
         mysql_charset="utf8mb4",
     )
     op.create_index("ix_plans_run_state", "plans", ["run_id", "state", "id"])
+
+
+def _remove_unfinished() -> None:
+    """Drop the empty tables a killed novadev left: MySQL and MariaDB commit every CREATE TABLE."""
+    connection = op.get_bind()
+    there = set(sa.inspect(connection).get_table_names())
+    for name in ("plans", "runs"):
+        if name in there and not connection.scalar(sa.text(f"SELECT COUNT(*) FROM {name}")):  # noqa: S608
+            op.drop_table(name)

@@ -1,0 +1,51 @@
+"""novadev as an admin runs it, inside the test's process."""
+
+import io
+import json
+from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from typing import Any
+from unittest.mock import patch
+
+from novadev import cli
+from tests.cloud import Cloud
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command ended with and said."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """Its output as JSON."""
+        return json.loads(self.out)
+
+
+def novadev(cloud: Cloud | None, *arguments: str, stdin: str = "") -> Result:
+    """Run `novadev ARGUMENTS` on the cloud, without a terminal."""
+    config = ["--config-file", str(cloud.config_file)] if cloud else []
+    with _captured(stdin) as (out, err):
+        code = cli.run([*config, *arguments])
+    return Result(code, out.getvalue(), err.getvalue())
+
+
+class _captured:
+    def __init__(self, stdin: str) -> None:
+        self._parts = (
+            redirect_stdout(io.StringIO()),
+            redirect_stderr(io.StringIO()),
+            patch("sys.stdin", io.StringIO(stdin)),
+        )
+
+    def __enter__(self) -> Iterator[io.StringIO]:
+        out, err, _ = (part.__enter__() for part in self._parts)
+        return iter((out, err))
+
+    def __exit__(self, *error: Any) -> None:
+        for part in self._parts:
+            part.__exit__(*error)
