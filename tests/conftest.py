@@ -8,6 +8,7 @@ import pytest
 from tests import deployments
 from tests.cloud import Cloud
 from tests.deployments import MariaDBHost
+from tests.hypervisor import Hypervisor, Hypervisors, pool, unsupported
 from tests.nova_process import NovaProcess
 
 MakeCloud = Callable[[str, str], Cloud]
@@ -82,3 +83,26 @@ def nova(nova_processes: dict[str, NovaProcess]) -> Callable[[Cloud], NovaProces
         return nova_processes[cloud.release]
 
     return of
+
+
+@pytest.fixture(scope="session")
+def hypervisors() -> Iterator[Hypervisors]:
+    """The session's simulated compute hosts, each started when first needed."""
+    if reason := unsupported():
+        pytest.skip(f"no namespaces for simulated hosts: {reason}")
+    with pool() as hosts:
+        yield hosts
+
+
+@pytest.fixture
+def hypervisors3(hypervisors: Hypervisors) -> Iterator[list[Hypervisor]]:
+    """The hosts cmp1, cmp2 and cmp3, without domains."""
+    yield hypervisors.take(3)
+    hypervisors.empty()
+
+
+@pytest.fixture
+def hypervisor(hypervisors: Hypervisors) -> Iterator[Hypervisor]:
+    """The host cmp1, without domains."""
+    yield hypervisors.take()[0]
+    hypervisors.empty()

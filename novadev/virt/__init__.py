@@ -1,0 +1,1 @@
+"""The hypervisor: hosts, their domains, and the devices in a domain's XML."""

@@ -1,0 +1,131 @@
+"""Where a device is, as its guest or its host sees it: libvirt's ``<address>``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from lxml import etree
+
+from novadev.errors import BadInput
+
+_OVIRT_ORDER = (
+    *("type", "slot", "bus", "domain", "function", "controller", "target", "unit", "port"),
+    *("multifunction", "base"),
+)
+"""``DomainXmlUtils.parseAddress`` of ovirt-engine writes these, in this order."""
+_PCI = {"domain": 4, "bus": 2, "slot": 2, "function": 1}
+"""Hexadecimal digits that libvirt gives each part (``virDomainDeviceInfoFormat``)."""
+
+
+@dataclass(frozen=True)
+class Address:
+    """An address: its type in libvirt's words and its attributes, sorted by name.
+
+    ``<address type="pci" domain="0x0000" bus="0x00" slot="0x04" function="0x0"/>``
+    """
+
+    type: str
+    attributes: tuple[tuple[str, str], ...]
+
+    def __str__(self) -> str:
+        return self.text
+
+    @classmethod
+    def of(cls, values: Mapping[str, str], default: str) -> Address:
+        """Return the address with these attributes, of type DEFAULT when they name none."""
+        kind = values.get("type") or default
+        spell = _spell_pci if kind == "pci" else _as_it_is
+        rest = {key: spell(key, value) for key, value in values.items() if key != "type"}
+        return cls(kind, tuple(sorted(rest.items())))
+
+    @classmethod
+    def from_element(cls, element: etree._Element | None, default: str = "") -> Address | None:
+        """Return the address of an ``<address>`` element; None of None."""
+        if element is None:
+            return None
+        return cls.of({str(key): str(value) for key, value in element.items()}, default)
+
+    @classmethod
+    def from_ovirt(cls, text: str) -> Address | None:
+        """Return the address of oVirt's text, its keys in any order; None when it is empty.
+
+        Read as ``StringMapUtils.string2Map`` does; without a type it is a drive's. Raises
+        BadInput for what is no such text.
+        """
+        inner = text.strip().removeprefix("{").removesuffix("}")
+        parts = [part.partition("=") for part in inner.split(",") if part.strip()]
+        values = {key.strip(): value.strip() for key, _, value in parts}
+        if any(not key or "=" in value for key, value in values.items()):
+            raise BadInput(f"{text!r} is not an address as oVirt writes it")
+        return cls.of(values, default="drive") if values else None
+
+    @property
+    def values(self) -> dict[str, str]:
+        """The attributes by name, without the type."""
+        return dict(self.attributes)
+
+    @property
+    def text(self) -> str:
+        """The short form for people: ``0000:00:04.0``, ``0:0:0:1``; else the type and attributes.
+
+        A drive is controller:bus:target:unit, usb bus:port, virtio-serial controller:bus:port.
+        """
+        form = _TEXTS.get(self.type)
+        try:
+            return form(self.values) if form else self._plain
+        except (KeyError, ValueError):
+            return self._plain
+
+    @property
+    def _plain(self) -> str:
+        return " ".join((self.type, *(f"{key}={value}" for key, value in self.attributes)))
+
+    @property
+    def ovirt_text(self) -> str:
+        """The text oVirt keeps: ``{type=pci, slot=0x05, bus=0x00, domain=0x0000, function=0x0}``.
+
+        Attributes that oVirt does not carry (ccw, spapr-vio, isa) follow its own.
+        """
+        values = {"type": self.type, **self.values}
+        names = [name for name in _OVIRT_ORDER if name in values]
+        names += [name for name in values if name not in _OVIRT_ORDER]
+        return "{" + ", ".join(f"{name}={values[name]}" for name in names) + "}"
+
+
+def _as_it_is(_key: str, value: str) -> str:
+    return value
+
+
+def _spell_pci(key: str, value: str) -> str:
+    """Return VALUE as libvirt writes it, so that ``0x4``, ``4`` and ``0x04`` are one address."""
+    try:
+        return f"0x{int(value, 0):0{_PCI[key]}x}"
+    except (KeyError, ValueError):
+        return value
+
+
+def _pci(values: Mapping[str, str]) -> str:
+    domain, bus, slot, function = (int(values.get(key, "0"), 0) for key in _PCI)
+    return f"{domain:04x}:{bus:02x}:{slot:02x}.{function:x}"
+
+
+def _ccw(values: Mapping[str, str]) -> str:
+    cssid, ssid, device = (int(values[key], 0) for key in ("cssid", "ssid", "devno"))
+    return f"{cssid:x}.{ssid:x}.{device:04x}"
+
+
+def _joined(*names: str) -> Callable[[Mapping[str, str]], str]:
+    return lambda values: ":".join(values[name] for name in names)
+
+
+_TEXTS: Mapping[str, Callable[[Mapping[str, str]], str]] = {
+    "pci": _pci,
+    "ccw": _ccw,
+    "drive": _joined("controller", "bus", "target", "unit"),
+    "usb": _joined("bus", "port"),
+    "virtio-serial": _joined("controller", "bus", "port"),
+    "ccid": _joined("controller", "slot"),
+    "spapr-vio": lambda values: values["reg"],
+    "isa": lambda values: f"isa {values['iobase']}",
+}

@@ -1,0 +1,311 @@
+"""The devices of a guest: views of the elements under ``<devices>``, in libvirt's words.
+
+A class is its element: the tag, then one line for each attribute. What a class does not know
+stays in the element, untouched.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import ClassVar
+
+from lxml import etree
+
+from novadev.virt.address import Address
+from novadev.virt.alias import Alias
+from novadev.virt.elements import Flag, Text, insert_before, remove
+
+_AFTER_ALIAS = ("master", "rom", "acpi", "address")
+"""What libvirt writes behind ``<alias>`` (``virDomainDeviceInfoFormat``)."""
+NOT_DEVICES = {"emulator"}
+"""Children of ``<devices>`` that are none."""
+
+
+class Device:
+    """Any device; one that has no class of its own is seen through this one.
+
+    Two views are equal only if they are the same view. ``device``, ``bus`` and ``model`` are
+    None where the element says nothing.
+    """
+
+    tag: ClassVar[str] = ""
+    device = Text("@type", "@model")
+    bus = Text("@bus")
+    model = Text("@model", "model/@type", "model/@name")
+    short_name = Text("target/@name", "@model", "@type")
+    boot = Text("boot/@order")
+    readonly = Flag("readonly")
+
+    def __init__(self, element: etree._Element) -> None:
+        self.element = element
+
+    def __repr__(self) -> str:
+        return f"<{self.label}>"
+
+    @property
+    def type(self) -> str:
+        """The class of device in oVirt's words, which are libvirt's but for two."""
+        return _OVIRT_TYPES.get(str(self.element.tag), str(self.element.tag))
+
+    @property
+    def alias(self) -> Alias | None:
+        """The alias; setting one, or None, changes the ``<alias>`` element and nothing else.
+
+        Setting raises BadInput for an alias that libvirt would drop.
+        """
+        found = self.element.find("alias")
+        name = None if found is None else found.get("name")
+        return None if name is None else Alias(name)
+
+    @alias.setter
+    def alias(self, alias: Alias | None) -> None:
+        found = self.element.find("alias")
+        if alias is None:
+            if found is not None:
+                remove(found)
+            return
+        name = alias.checked().name
+        if found is None:
+            insert_before(self.element, _AFTER_ALIAS, etree.Element("alias", name=name))
+        else:
+            found.set("name", name)
+
+    @property
+    def address(self) -> Address | None:
+        """Where the guest sees it; None before libvirt gave it a place.
+
+        Only a direct child counts: the address in a hostdev's source is the host's.
+        """
+        return Address.from_element(self.element.find("address"))
+
+    @property
+    def boot_order(self) -> int | None:
+        """Its place in the boot order, from 1."""
+        return int(self.boot) if self.boot and self.boot.isdecimal() else None
+
+    @property
+    def plain_label(self) -> str:
+        """The tag and the short name; several devices of a guest may share it."""
+        return " ".join(part for part in (str(self.element.tag), self.short_name) if part)
+
+    @cached_property
+    def label(self) -> str:
+        """What the device is called everywhere: "disk vdb", "interface tap1f2e3d4c-5b".
+
+        Where devices of the guest share that, its address follows, else its number among them.
+        """
+        plain, same = self.plain_label, self._namesakes()
+        if len(same) < 2:
+            return plain
+        places = [str(item.address) for item in same if item.address]
+        if self.address and places.count(str(self.address)) == 1:
+            return f"{plain} at {self.address}"
+        return f"{plain} #{[item.element for item in same].index(self.element) + 1}"
+
+    def _namesakes(self) -> list[Device]:
+        parent = self.element.getparent()
+        siblings = () if parent is None else parent.iterchildren(str(self.element.tag))
+        views = [type(self)(element) for element in siblings]
+        return [view for view in views if view.plain_label == self.plain_label]
+
+
+class Disk(Device):
+    """A disk, cdrom, floppy or LUN.
+
+    ``<disk type="block" device="disk"><source dev="/dev/dm-7"/><target dev="vdb" bus="virtio"/>
+    <serial>0f8fad5b-d9cb-469f-a165-70867728950e</serial></disk>``
+    """
+
+    tag = "disk"
+    device = Text("@device")
+    bus = Text("target/@bus")
+    model = Text("@model")
+    target = Text("target/@dev")
+    short_name = Text("target/@dev")
+    serial = Text("serial")
+    source_type = Text("@type")
+    source = Text(
+        *("source/@file", "source/@dev", "source/@name", "source/@volume", "source/@dir"),
+        "source/@path",
+    )
+    """A path, or the name within a protocol's or pool's space: ``volumes/volume-…``."""
+    protocol = Text("source/@protocol")
+    mirrored = Flag("mirror")
+
+    @property
+    def is_lun(self) -> bool:
+        """Whether it is a SCSI LUN passed through, which can have no serial."""
+        return self.device == "lun"
+
+
+class Interface(Device):
+    """A network interface, also one that is a device of the host (type ``hostdev``).
+
+    ``<interface type="bridge"><mac address="fa:16:3e:77:10:01"/><target dev="tapa3bb189e-8b"/>
+    <virtualport type="openvswitch"><parameters interfaceid="…"/></virtualport></interface>``
+    """
+
+    tag = "interface"
+    device = Text("@type")
+    model = Text("model/@type")
+    mac = Text("mac/@address")
+    target = Text("target/@dev")
+    short_name = Text("target/@dev", "mac/@address")
+    interface_id = Text("virtualport/parameters/@interfaceid")
+    """The port's UUID where Open vSwitch is told it."""
+    source = Text("source/@bridge", "source/@network", "source/@dev", "source/@path")
+    teaming_persistent = Text("teaming/@persistent")
+    """The alias of the device it stands in for."""
+
+    @property
+    def host_address(self) -> Address | None:
+        """Where the host has the device that is passed through; None of any other interface."""
+        return Address.from_element(self.element.find("source/address"), "pci")
+
+
+class Hostdev(Device):
+    """A device of the host given to the guest.
+
+    ``<hostdev mode="subsystem" type="pci" managed="yes"><source>
+    <address domain="0x0000" bus="0x81" slot="0x00" function="0x1"/></source></hostdev>``
+    """
+
+    tag = "hostdev"
+    mode = Text("@mode")
+    device = Text("@type")
+    model = Text("@model")
+    managed = Text("@managed")
+    uuid = Text("source/address/@uuid")
+    """The mediated device's UUID."""
+    teaming_persistent = Text("teaming/@persistent")
+    _other_source = Text(
+        *("source/adapter/@name", "source/@wwpn", "source/block", "source/char"),
+        *("source/interface", "source/vendor/@id"),
+    )
+
+    @property
+    def host_address(self) -> Address | None:
+        """Where the host has it: its PCI, USB or SCSI address; None of a mediated device."""
+        if self.uuid:
+            return None
+        return Address.from_element(self.element.find("source/address"), self.device or "")
+
+    @property
+    def short_name(self) -> str | None:  # type: ignore[override]
+        """Its UUID, else the host's address, else whatever the source names."""
+        return self.uuid or (str(self.host_address or "") or self._other_source or self.device)
+
+
+class Filesystem(Device):
+    """A folder or a share of the host: ``<source dir="…"/><target dir="tag"/>``."""
+
+    tag = "filesystem"
+    device = Text("@type")
+    model = Text("driver/@type")
+    source = Text("source/@dir", "source/@file", "source/@socket", "source/@name")
+    target = Text("target/@dir")
+    short_name = Text("target/@dir")
+
+
+class Controller(Device):
+    """A controller: ``<controller type="scsi" index="0" model="virtio-scsi"/>``."""
+
+    tag = "controller"
+    kind = Text("@type")
+    index = Text("@index")
+
+    @property
+    def device(self) -> str | None:  # type: ignore[override]
+        """Its type, or ``virtio-scsi`` (``VmDevicesConverter.parseControllers`` of oVirt)."""
+        return self.model if self.model == "virtio-scsi" else self.kind
+
+    @property
+    def short_name(self) -> str | None:  # type: ignore[override]
+        """Its type and index."""
+        return f"{self.kind} {self.index}" if self.index else self.kind
+
+
+class Input(Device):
+    """A tablet, mouse or keyboard: ``<input type="tablet" bus="usb"/>``."""
+
+    tag = "input"
+    device = Text("@type")
+
+    @property
+    def short_name(self) -> str | None:  # type: ignore[override]
+        """Its type and bus."""
+        return f"{self.device} {self.bus}" if self.bus else self.device
+
+
+class Video(Device):
+    """A display adapter: ``<video><model type="virtio" primary="yes"/></video>``."""
+
+    tag = "video"
+    device = Text("model/@type")
+    model = Text("model/@type")
+    short_name = Text("model/@type")
+
+
+class Rng(Device):
+    """A source of randomness: ``<rng model="virtio">``."""
+
+    tag = "rng"
+    device = Text("@model")
+    backend = Text("backend/@model")
+    source = Text("backend")
+
+
+class Graphics(Device):
+    """A display's server, which has neither alias nor address: ``<graphics type="vnc"/>``."""
+
+    tag = "graphics"
+    device = Text("@type")
+
+
+class CharacterDevice(Device):
+    """A serial or parallel port, a console or a channel.
+
+    ``<channel type="unix"><target type="virtio" name="org.qemu.guest_agent.0"/></channel>``
+    """
+
+    device = Text("@type")
+    target_type = Text("target/@type")
+    source = Text("source/@path")
+    short_name = Text("target/@name", "target/@port", "@type")
+
+
+class SoleKind(Device):
+    """A balloon, watchdog, tpm …: oVirt knows one kind, of the tag's name."""
+
+    @property
+    def device(self) -> str | None:  # type: ignore[override]
+        """The tag: ``balloon`` / ``memballoon`` (``VmDevicesConverter.parseBalloon``)."""
+        return str(self.element.tag)
+
+
+class Console(SoleKind):
+    """A console: ``console`` / ``console``; the first one is the serial port once more."""
+
+    tag = "console"
+    target_type = Text("target/@type")
+    short_name = Text("target/@port", "@type")
+
+
+_OVIRT_TYPES = {"memballoon": "balloon", "redirdev": "redir"}
+"""``VmDeviceGeneralType`` of ovirt-engine, where it is not libvirt's tag."""
+_CLASSES: dict[str, type[Device]] = {
+    **dict.fromkeys(("serial", "parallel", "channel"), CharacterDevice),
+    **dict.fromkeys(("memballoon", "watchdog", "tpm", "memory", "smartcard"), SoleKind),
+    **{
+        cls.tag: cls
+        for cls in (
+            *(Disk, Interface, Hostdev, Filesystem, Controller),
+            *(Input, Video, Rng, Graphics, Console),
+        )
+    },
+}
+
+
+def device_of(element: etree._Element) -> Device:
+    """Return the view of a child of ``<devices>``, of the class that knows its tag."""
+    return _CLASSES.get(str(element.tag), Device)(element)

@@ -1,0 +1,187 @@
+"""A guest as its hypervisor defines it: the XML of a domain, and the devices in it."""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Self, TypeVar
+
+from lxml import etree
+
+from novadev.errors import BadInput, NotAsNeeded, NotFound
+from novadev.virt import xml
+from novadev.virt.alias import Alias
+from novadev.virt.devices import NOT_DEVICES, Device, Hostdev, Interface, device_of
+
+NOVA_NAMESPACE = "http://openstack.org/xmlns/libvirt/nova/"
+"""A version follows (``nova/virt/libvirt/config.py`` NOVA_NS)."""
+QEMU_NAMESPACE = "http://libvirt.org/schemas/domain/qemu/1.0"
+_SET_BY_ALIAS = re.compile(r"device\.([^.]+)\.")
+_SHARES_ALIAS = {"console"}
+"""The first console is its serial port once more, alias and all."""
+
+D = TypeVar("D", bound=Device)
+
+
+@dataclass(frozen=True)
+class NovaMetadata:
+    """What Nova wrote into the definition when it last wrote its metadata; None is not there."""
+
+    name: str | None
+    flavor: str | None
+    version: str | None
+    ports: tuple[str, ...]
+
+
+class Domain:
+    """A definition: the persistent one, or the live one of a running guest."""
+
+    def __init__(self, root: etree._Element) -> None:
+        self.root = root
+
+    @classmethod
+    def from_xml(cls, text: str, what: str = "the domain's XML") -> Self:
+        """Return the domain of TEXT; raises BadInput, naming WHAT, as `xml.parse` does."""
+        root = xml.parse(text, what)
+        if root.tag != "domain":
+            raise BadInput(f"{what} is a <{root.tag}>, not a <domain>")
+        return cls(root)
+
+    def __repr__(self) -> str:
+        return f"Domain({self.name!r}, {self.uuid!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self).from_xml, (self.text,)
+
+    @property
+    def text(self) -> str:
+        """The XML: what was read, but for quotes and where namespaces stand among attributes."""
+        return xml.serialise(self.root)
+
+    @property
+    def uuid(self) -> str:
+        """The domain's UUID, which is the instance's."""
+        return (self.root.findtext("uuid") or "").strip()
+
+    @property
+    def name(self) -> str:
+        """The domain's name, such as ``instance-0000002a``."""
+        return (self.root.findtext("name") or "").strip()
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it is the XML of a running guest rather than a persistent definition."""
+        return self.root.get("id") is not None
+
+    @cached_property
+    def devices(self) -> tuple[Device, ...]:
+        """Every device, in the order of the XML."""
+        found = self.root.find("devices")
+        elements = () if found is None else found.iterchildren(tag=etree.Element)
+        return tuple(device_of(item) for item in elements if item.tag not in NOT_DEVICES)
+
+    def of_class(self, kind: type[D]) -> tuple[D, ...]:
+        """Return the devices of one class, such as `Disk`."""
+        return tuple(device for device in self.devices if isinstance(device, kind))
+
+    def device(self, label: str) -> Device:
+        """Return the device with this label; raises NotFound."""
+        tag = label.partition(" ")[0]
+        for device in self.devices:
+            if device.element.tag == tag and device.label == label:
+                return device
+        raise NotFound(f"domain {self.name} has no {label}")
+
+    def find_by_alias(self, alias: Alias) -> Device | None:
+        """Return the device with this alias, or None."""
+        named = (device for device in self.devices if device.alias == alias)
+        return next((device for device in named if device.element.tag not in _SHARES_ALIAS), None)
+
+    @cached_property
+    def nova(self) -> NovaMetadata | None:
+        """What Nova says of the instance; None when the domain is none of Nova's."""
+        for element in self.root.iterfind("metadata/{*}instance"):
+            if str(element.tag).startswith(f"{{{NOVA_NAMESPACE}"):
+                return _nova_metadata(element)
+        return None
+
+    @property
+    def alias_references(self) -> frozenset[str]:
+        """Aliases by which other parts of the XML name a device, libvirt's own ones too.
+
+        In ``<teaming persistent=…>``, ``<qemu:override>`` and ``-set device.ALIAS.…`` on QEMU's
+        command line: a device that is named there must keep its alias.
+        """
+        namespace = f"{{{QEMU_NAMESPACE}}}"
+        names = {device.teaming_persistent for device in self.of_class(Interface)}
+        names |= {device.teaming_persistent for device in self.of_class(Hostdev)}
+        names |= {item.get("alias") for item in self.root.iter(f"{namespace}device")}
+        for item in self.root.iter(f"{namespace}arg"):
+            names.update(_SET_BY_ALIAS.findall(item.get("value", "")))
+        return frozenset(name for name in names if name)
+
+    def with_aliases(self, aliases: Mapping[Device, Alias | None]) -> str:
+        """Return the XML with these devices' aliases set, or taken out; nothing else differs.
+
+        Raises BadInput for an alias that libvirt would drop, NotAsNeeded when two devices would
+        have the same one, and ValueError for a device that is not of this domain.
+        """
+        return self._changed(aliases).text
+
+    def device_with_alias(self, device: Device, alias: Alias | None) -> Device:
+        """Return a copy of DEVICE, in a copy of the domain, with this alias or none.
+
+        Raises as `with_aliases`.
+        """
+        return self._changed({device: alias}).devices[self.devices.index(device)]
+
+    def _changed(self, aliases: Mapping[Device, Alias | None]) -> Self:
+        places = {self.devices.index(device): alias for device, alias in aliases.items()}
+        changed = self._copy()
+        for place, alias in places.items():
+            changed.devices[place].alias = alias
+        changed.check_aliases(alias for alias in aliases.values() if alias)
+        return changed
+
+    def _copy(self) -> Self:
+        return type(self)(copy.deepcopy(self.root.getroottree()).getroot())
+
+    def check_aliases(self, aliases: Iterable[Alias]) -> None:
+        """Raise NotAsNeeded when two devices have one of ALIASES.
+
+        libvirt refuses to define such a domain, but ``virDomainUpdateDeviceFlags`` makes one.
+        """
+        given = Counter(
+            device.alias for device in self.devices if device.element.tag not in _SHARES_ALIAS
+        )
+        for alias in aliases:
+            if given[alias] > 1:
+                raise NotAsNeeded(f"two devices of domain {self.name} would have alias {alias}")
+
+    @property
+    def canonical(self) -> bytes:
+        """The canonical form: equal when nothing but spelling differs."""
+        return xml.canonical(self.text)
+
+    @property
+    def canonical_without_aliases(self) -> bytes:
+        """The canonical form of everything but the devices' aliases."""
+        stripped = self._copy()
+        for device in stripped.devices:
+            device.alias = None
+        return stripped.canonical
+
+
+def _nova_metadata(element: etree._Element) -> NovaMetadata:
+    flavor, package = element.find("{*}flavor"), element.find("{*}package")
+    ports = (port.get("uuid") for port in element.iterfind("{*}ports/{*}port"))
+    return NovaMetadata(
+        name=element.findtext("{*}name"),
+        flavor=None if flavor is None else flavor.get("name"),
+        version=None if package is None else package.get("version"),
+        ports=tuple(port for port in ports if port),
+    )

@@ -1,0 +1,229 @@
+"""One hypervisor: its connection, and the domains it has."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+import libvirt
+
+from novadev.errors import NotAsNeeded, Unreachable
+from novadev.virt.devices import Disk
+from novadev.virt.domain import Domain
+from novadev.virt.events import Watch, start_events
+from novadev.virt.refusals import translated
+
+LOG = logging.getLogger(__name__)
+PERSISTENT = libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE
+"""How a persistent definition is read: without SECURE a redefinition loses its passwords."""
+_UNANSWERED = 2
+"""Keepalive messages without answer that end a connection."""
+_NO_ANSWER = (
+    libvirt.VIR_ERR_OPERATION_INVALID,
+    libvirt.VIR_ERR_INVALID_ARG,
+    libvirt.VIR_ERR_NO_SUPPORT,
+)
+
+
+@dataclass(frozen=True)
+class DomainName:
+    """A domain in the list of a host."""
+
+    uuid: str
+    name: str
+    is_active: bool
+
+
+@dataclass(frozen=True)
+class Definitions:
+    """What a host has of one domain at one moment.
+
+    ``persistent`` is None of a transient domain, ``live`` of one that is shut off. ``jobs`` are
+    what runs on it, in words: ``block job on vda``, ``migration or save``.
+    """
+
+    uuid: str
+    name: str
+    persistent: Domain | None
+    live: Domain | None
+    has_managed_save: bool
+    jobs: tuple[str, ...]
+
+    @property
+    def is_active(self) -> bool:
+        """Whether the guest runs (or is paused)."""
+        return self.live is not None
+
+    @property
+    def is_persistent(self) -> bool:
+        """Whether the host keeps it when the guest ends."""
+        return self.persistent is not None
+
+
+class Host:
+    """A hypervisor by Nova's name of the host; opened when first asked, and again after a loss.
+
+    A host that stops answering is given up after three quarters of TIMEOUT seconds, but not while
+    it is being opened: only another process can end that (:mod:`novadev.virt.pool`).
+    """
+
+    def __init__(self, name: str, uri: str, timeout: float = 30) -> None:
+        self.name, self.uri, self.timeout = name, uri, timeout
+        self._connection: Any = None
+        self._handle: tuple[str, Any] | None = None
+
+    def __repr__(self) -> str:
+        return f"Host({self.name!r}, {self.uri!r})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def connection(self) -> Any:
+        """The connection of libvirt; raises Unreachable."""
+        if not self.is_alive():
+            self._connection = self._open()
+        return self._connection
+
+    def _open(self) -> Any:
+        start_events()
+        self._handle = None
+        try:
+            connection = libvirt.open(self.uri)
+        except libvirt.libvirtError as error:
+            reason = error.get_error_message()
+            raise Unreachable(f"host {self.name} could not be reached: {reason}") from error
+        self._keep_alive(connection)
+        return connection
+
+    def _keep_alive(self, connection: Any) -> None:
+        interval = max(1, int(self.timeout * 0.75 / (_UNANSWERED + 1)))
+        try:
+            connection.setKeepAlive(interval, _UNANSWERED)
+        except libvirt.libvirtError:
+            LOG.info("host %s: its driver has no keepalive", self.name)
+
+    def is_alive(self) -> bool:
+        """Whether there is a connection that has not been lost; asks nobody."""
+        try:
+            return self._connection is not None and bool(self._connection.isAlive())
+        except libvirt.libvirtError:
+            return False
+
+    def close(self) -> None:
+        """Close the connection, if there is one."""
+        if self._connection is not None:
+            try:
+                self._connection.close()
+            except libvirt.libvirtError:
+                LOG.info("host %s: its connection was lost before it was closed", self.name)
+            self._connection = None
+
+    def translated(
+        self, uuid: str | None = None, stale: Collection[int] = ()
+    ) -> AbstractContextManager[None]:
+        """Turn libvirt's errors inside the ``with`` into ours (:mod:`novadev.virt.refusals`)."""
+        subject = f"host {self.name}" if uuid is None else f"host {self.name}: domain {uuid}"
+        return translated(subject, self.is_alive, stale)
+
+    def list_domains(self) -> tuple[DomainName, ...]:
+        """Return the name of every domain, running or not; one call however many there are."""
+        with self.translated():
+            found = self.connection.listAllDomains(0)
+        return tuple(DomainName(d.UUIDString(), d.name(), d.ID() != -1) for d in found)
+
+    def handle(self, uuid: str) -> Any:
+        """Return libvirt's handle of the domain; raises NotFound.
+
+        The last one is kept: a handle is a UUID, and every call with it looks the domain up anew.
+        """
+        connection = self.connection
+        if self._handle is None or self._handle[0] != uuid:
+            with self.translated(uuid):
+                self._handle = (uuid, connection.lookupByUUIDString(uuid))
+        return self._handle[1]
+
+    def persistent(self, uuid: str) -> Domain:
+        """Return the persistent definition, secrets included.
+
+        Raises NotFound, NotAsNeeded for a transient domain and BadInput for an XML that cannot be
+        parsed.
+        """
+        domain = self._persistent(self.handle(uuid), uuid)
+        if domain is None:
+            raise NotAsNeeded(f"host {self.name}: domain {uuid} is transient")
+        return domain
+
+    def live(self, uuid: str) -> Domain | None:
+        """Return the definition the guest runs with, without secrets; None when it is shut off.
+
+        Raises NotFound, and BadInput for an XML that cannot be parsed.
+        """
+        return self._live(self.handle(uuid), uuid)
+
+    def definitions(self, uuid: str) -> Definitions:
+        """Return both definitions and what stands in the way of changing them.
+
+        Raises NotFound, and BadInput for an XML that cannot be parsed.
+        """
+        handle = self.handle(uuid)
+        persistent, live = self._persistent(handle, uuid), self._live(handle, uuid)
+        with self.translated(uuid):
+            return Definitions(
+                uuid=uuid,
+                name=handle.name(),
+                persistent=persistent,
+                live=live,
+                has_managed_save=bool(handle.hasManagedSaveImage(0)),
+                jobs=() if live is None else tuple(_jobs(handle, live)),
+            )
+
+    def _persistent(self, handle: Any, uuid: str) -> Domain | None:
+        with self.translated(uuid):
+            text = handle.XMLDesc(PERSISTENT) if handle.isPersistent() else None
+        return None if text is None else self._domain(text, uuid)
+
+    def _live(self, handle: Any, uuid: str) -> Domain | None:
+        with self.translated(uuid):
+            text = handle.XMLDesc(0) if handle.isActive() else None
+        domain = None if text is None else self._domain(text, uuid)
+        return domain if domain and domain.is_live else None
+
+    def watch(self, handle: Any, *kinds: int) -> Watch:
+        """Return a watch over events of these kinds of one domain, to be used in a ``with``."""
+        return Watch(self.connection, handle, kinds)
+
+    def _domain(self, text: str, uuid: str) -> Domain:
+        return Domain.from_xml(text, f"host {self.name}: the XML of domain {uuid}")
+
+
+def _jobs(handle: Any, live: Domain) -> Iterator[str]:
+    """Yield what runs on a running domain: it may write the definition anew when it ends."""
+    for disk in live.of_class(Disk):
+        if disk.mirrored or (disk.target and _ask(handle.blockJobInfo, disk.target, 0)):
+            yield f"block job on {disk.target}"
+    job = _ask(handle.jobInfo)
+    if job and job[0] != libvirt.VIR_DOMAIN_JOB_NONE:
+        yield "migration or save"
+
+
+def _ask(question: Callable[..., Any], *arguments: object) -> Any:
+    """Return the answer; None when there is none to give: an empty drive, a guest that ended."""
+    try:
+        return question(*arguments)
+    except libvirt.libvirtError as error:
+        if error.get_error_code() not in _NO_ANSWER:
+            raise
+        return None

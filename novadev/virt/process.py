@@ -1,0 +1,111 @@
+"""A child process of a host, from the parent's side."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, ClassVar
+
+import novadev
+
+LOG = logging.getLogger(__name__)
+_PROGRAM = "import sys; from novadev.virt import child; child.serve(int(sys.argv[1]))"
+_KILL_LIMIT = 5.0
+"""Seconds for the kernel to take a killed process away."""
+
+
+class Process:
+    """A running child: `channel` becomes ready when there is something to receive.
+
+    It is a session of its own: Ctrl-C on the terminal does not reach it, and nothing it starts
+    (ssh) can ask on the terminal.
+    """
+
+    NOTHING: ClassVar[object] = object()
+
+    def __init__(self, host: str, uri: str, timeout: float) -> None:
+        self.host = host
+        ours, theirs = socket.socketpair()
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed by kill()
+        with theirs:
+            self._popen = subprocess.Popen(  # noqa: S603 - our own interpreter and program
+                [sys.executable, "-P", "-c", _PROGRAM, str(theirs.fileno())],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=self._stderr,
+                pass_fds=[theirs.fileno()],
+                env=_environment(),
+                start_new_session=True,
+            )
+        self.channel: Connection[Any, Any] = Connection(ours.detach())
+        self._say((host, uri, timeout, logging.getLogger().getEffectiveLevel()))
+
+    def ask(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+        """Send a call; what comes of a child that has died is told by `receive`."""
+        self._say((function, arguments))
+
+    def _say(self, message: object) -> None:
+        try:
+            self.channel.send(message)
+        except (BrokenPipeError, ConnectionResetError):
+            LOG.info("host %s: its process has ended", self.host)
+
+    def receive(self) -> object:
+        """Return the next message, None from a child that has died, NOTHING for a log record."""
+        try:
+            message = self.channel.recv()
+        except (EOFError, OSError):
+            return None
+        if isinstance(message, logging.LogRecord):
+            logger = logging.getLogger(message.name)
+            if logger.isEnabledFor(message.levelno):
+                logger.handle(message)
+            return self.NOTHING
+        return message
+
+    def is_alive(self) -> bool:
+        """Whether it runs."""
+        return self._popen.poll() is None
+
+    def epitaph(self) -> str | None:
+        """Return how it ended, with the last line it had to say; None while it runs."""
+        try:
+            code = self._popen.wait(0.1)
+        except subprocess.TimeoutExpired:
+            return None
+        return ": ".join([f"its process ended with {code}", *self._last_words()[-1:]])
+
+    def kill(self) -> None:
+        """End it and all it started, and log what they left on stderr."""
+        try:
+            os.killpg(self._popen.pid, signal.SIGKILL)
+            self._popen.wait(_KILL_LIMIT)
+        except (ProcessLookupError, subprocess.TimeoutExpired):
+            LOG.info("host %s: its process %d is gone or hangs", self.host, self._popen.pid)
+        for line in self._last_words():
+            LOG.info("host %s: %s", self.host, line)
+        self._close()
+
+    def _last_words(self) -> list[str]:
+        self._stderr.seek(0)
+        return self._stderr.read().decode(errors="replace").strip().splitlines()
+
+    def _close(self) -> None:
+        assert self._popen.stdin
+        self._popen.stdin.close()
+        self.channel.close()
+        self._stderr.close()
+
+
+def _environment() -> dict[str, str]:
+    """Return ours, with the folders of our own modules, however they were found."""
+    here = str(Path(novadev.__file__).resolve().parent.parent)
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([*filter(None, sys.path), here])}

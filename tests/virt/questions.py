@@ -1,0 +1,89 @@
+"""What a test asks of a host in its child process."""
+
+import logging
+import os
+import subprocess
+import sys
+import time
+
+import libvirt
+
+from novadev.errors import NotAsNeeded
+from novadev.virt.devices import Device
+from novadev.virt.domain import Domain
+from novadev.virt.host import DomainName, Host
+
+
+def domains_of(host: Host) -> tuple[DomainName, ...]:
+    return host.list_domains()
+
+
+def persistent(host: Host, uuid: str) -> Domain:
+    return host.persistent(uuid)
+
+
+def echo(_host: Host, value: object) -> object:
+    return value
+
+
+def name_of(host: Host) -> str:
+    return host.name
+
+
+def pid(_host: Host, _: object = None) -> int:
+    return os.getpid()
+
+
+def wait(_host: Host, seconds: float) -> float:
+    time.sleep(seconds)
+    return seconds
+
+
+def refuse(host: Host) -> None:
+    raise NotAsNeeded(f"{host.name} does not want to")
+
+
+def fail(_host: Host) -> None:
+    raise ZeroDivisionError("a bug")
+
+
+def give_what_cannot_be_sent(_host: Host) -> object:
+    return lambda: None
+
+
+def end(_host: Host) -> None:
+    print("the last words", file=sys.stderr, flush=True)
+    os._exit(3)
+
+
+def log(_host: Host, text: str) -> None:
+    logging.getLogger("novadev.test").warning(text)
+
+
+def print_on_stderr(_host: Host) -> None:
+    print("chatter", file=sys.stderr, flush=True)
+
+
+def leave_a_process(_host: Host) -> int:
+    return subprocess.Popen(["sleep", "60"]).pid
+
+
+def wrong_call(host: Host) -> None:
+    with host.translated():
+        host.connection.lookupByName("none")
+
+
+def devices(domain: Domain) -> dict[str, Device]:
+    return {device.label: device for device in domain.devices}
+
+
+def alive(pid_: int) -> bool:
+    try:
+        os.kill(pid_, 0)
+    except ProcessLookupError:
+        return False
+    with open(f"/proc/{pid_}/stat") as stat:
+        return stat.read().rpartition(")")[2].split()[0] != "Z"
+
+
+VERSION = libvirt.getVersion()

@@ -1,0 +1,219 @@
+"""Many hosts, each in its own process, on libvirt's test driver and on real hosts."""
+
+import logging
+import os
+import time
+
+import pytest
+
+from novadev.errors import BadInput, NotAsNeeded, NovadevError, Unreachable
+from novadev.virt.pool import Pool, host_uri
+from tests import domains
+from tests.hypervisor import Hypervisor
+from tests.virt import questions
+
+TEST = "test:///default"
+
+
+def of(_host: str) -> str:
+    return TEST
+
+
+def test_asks_a_host() -> None:
+    with Pool(of) as pool:
+        (found,) = pool.call("cmp1", questions.domains_of)
+        assert (found.name, found.is_active) == ("test", True)
+        assert pool.call("cmp1", questions.name_of) == "cmp1"
+        assert pool.call("cmp1", questions.persistent, found.uuid).name == "test"
+
+
+def test_a_child_is_kept_and_ends_with_the_pool() -> None:
+    with Pool(of) as pool:
+        first = pool.call("cmp1", questions.pid)
+        assert pool.call("cmp1", questions.pid) == first != os.getpid()
+        left = pool.call("cmp1", questions.leave_a_process)
+        assert questions.alive(first)
+    assert not questions.alive(first)
+    assert not questions.alive(left)
+
+
+def test_at_most_workers_children() -> None:
+    with Pool(of, workers=2) as pool:
+        work = {f"cmp{number}": [(None,), (None,)] for number in range(5)}
+        answers = list(pool.run(questions.pid, work))
+        pids = {answer.result() for answer in answers}
+        assert (len(answers), len(pids)) == (10, 5)
+        assert sum(map(questions.alive, pids)) == 2
+
+
+def test_answers_of_a_host_come_in_order_and_hosts_side_by_side() -> None:
+    with Pool(of, workers=3) as pool:
+        work = {"slow": [(1.0,)], "quick": [(0.0,), (0.1,)], "other": [(0.05,)], "idle": []}
+        answers = list(pool.run(questions.wait, work))
+    assert [answer.value for answer in answers if answer.host == "quick"] == [0.0, 0.1]
+    assert answers[-1].host == "slow"
+    assert {answer.host for answer in answers} == {"slow", "quick", "other"}
+
+
+@pytest.mark.parametrize(
+    ("question", "error", "text"),
+    [
+        (questions.refuse, NotAsNeeded, "^cmp1 does not want to$"),
+        (questions.fail, NovadevError, "^host cmp1: ZeroDivisionError: a bug$"),
+        (questions.give_what_cannot_be_sent, NovadevError, "^host cmp1: "),
+        (questions.end, Unreachable, "ended with 3: the last words$"),
+    ],
+)
+def test_errors_come_back(
+    question: object, error: type[NovadevError], text: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Pool(of) as pool:
+        with pytest.raises(error, match=text) as caught:
+            pool.call("cmp1", question)  # type: ignore[arg-type]
+        assert type(caught.value) is error
+        assert pool.call("cmp1", questions.echo, "still there") == "still there"
+
+
+def test_log_records_come_back(
+    caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    caplog.set_level(logging.INFO)
+    logging.getLogger().setLevel(logging.INFO)
+    with Pool(of) as pool:
+        pool.call("cmp1", questions.log, "a word")
+        pool.call("cmp1", questions.print_on_stderr)
+        with pytest.raises(NovadevError):
+            pool.call("cmp1", questions.wrong_call)
+    assert ("novadev.test", logging.WARNING, "a word") in caplog.record_tuples
+    assert "host cmp1: chatter" in caplog.text
+    assert "libvirt: Domain not found" in caplog.text
+    assert capfd.readouterr().err == ""
+
+
+def test_a_call_that_takes_too_long() -> None:
+    with Pool(of, timeout=1) as pool:
+        pid = pool.call("cmp1", questions.pid)
+        started = time.monotonic()
+        work = {"cmp1": [(30,), (0,), (0,)], "cmp2": [(0,)]}
+        answers = list(pool.run(questions.wait, work))
+        assert time.monotonic() - started < 5
+        assert not questions.alive(pid)
+        assert [(a.host, a.arguments, bool(a.error)) for a in answers] == [
+            ("cmp2", (0,), False),
+            ("cmp1", (30,), True),
+            ("cmp1", (0,), True),
+            ("cmp1", (0,), True),
+        ]
+        with pytest.raises(Unreachable, match="no answer within 1 s"):
+            answers[1].result()
+        assert pool.call("cmp1", questions.echo, 1) == 1
+
+
+def test_another_limit_for_a_run() -> None:
+    with Pool(of, timeout=1) as pool:
+        assert [a.value for a in pool.run(questions.wait, {"c": [(1.5,)]}, timeout=10)] == [1.5]
+
+
+def test_an_answer_that_came_in_time_is_not_overdue_because_nobody_looked() -> None:
+    with Pool(of, timeout=1) as pool:
+        for answer in pool.run(questions.wait, {"a": [(0,)], "b": [(0.3,)]}):
+            assert answer.error is None
+            time.sleep(1.5)
+
+
+def test_a_run_that_is_given_up() -> None:
+    with Pool(of) as pool:
+        pid = pool.call("slow", questions.pid)
+        for answer in pool.run(questions.wait, {"slow": [(30,)], "quick": [(0,)]}):
+            assert answer.host == "quick"
+            break
+        assert not questions.alive(pid)
+
+
+def test_a_child_that_died_idle_is_replaced() -> None:
+    with Pool(of) as pool:
+        pid = pool.call("cmp1", questions.pid)
+        os.kill(pid, 9)
+        time.sleep(0.1)
+        assert pool.call("cmp1", questions.pid) != pid
+
+
+def test_large_values() -> None:
+    with Pool(of) as pool:
+        assert pool.call("cmp1", questions.echo, "x" * 5_000_000) == "x" * 5_000_000
+
+
+def test_a_host_without_a_uri() -> None:
+    def uri(host: str) -> str:
+        return host_uri("qemu+ssh://root@{host}/system", host) if host != "cmp1" else TEST
+
+    bad = "x/system?command=/bin/sh"
+    with Pool(uri) as pool:
+        answers = list(pool.run(questions.echo, {bad: [(1,), (2,)], "cmp1": [(3,)]}))
+    assert [answer.value for answer in answers] == [None, None, 3]
+    with pytest.raises(BadInput, match="cannot be put into a URI"):
+        answers[0].result()
+
+
+def test_uris() -> None:
+    assert host_uri("qemu+ssh://root@{host}/system", "cmp1.example") == (
+        "qemu+ssh://root@cmp1.example/system"
+    )
+    assert host_uri("qemu:///system", "a b") == "qemu:///system"
+
+
+def addresses(hosts: list[Hypervisor]) -> dict[str, str]:
+    return {host.name: host.uri for host in hosts}
+
+
+@pytest.mark.slow
+def test_a_hung_and_a_dead_host_cost_their_own_time_only(hypervisors3: list[Hypervisor]) -> None:
+    hung, dead, good = hypervisors3
+    uuid = good.define(domains.domain()).UUIDString()
+    uris = addresses(hypervisors3)
+    hung.pause()
+    dead.kill()
+    with Pool(uris.__getitem__, timeout=2, workers=3) as pool:
+        started = time.monotonic()
+        seen = {}
+        for answer in pool.run(questions.domains_of, {name: [()] for name in uris}):
+            seen[answer.host] = (time.monotonic() - started, answer)
+    assert [domain.uuid for domain in seen[good.name][1].result()] == [uuid]
+    assert seen[good.name][0] < seen[hung.name][0] < 8
+    for name in (hung.name, dead.name):
+        with pytest.raises(Unreachable, match=f"^host {name} could not be reached"):
+            seen[name][1].result()
+
+
+@pytest.mark.slow
+def test_a_host_that_hangs_in_the_middle(hypervisors3: list[Hypervisor]) -> None:
+    hung, *others = hypervisors3
+    uris = addresses(hypervisors3)
+    with Pool(uris.__getitem__, timeout=4, workers=3) as pool:
+        work: dict[str, list[tuple[object, ...]]] = {name: [()] for name in uris}
+        assert [a.value for a in pool.run(questions.domains_of, work)] == [(), (), ()]
+        hung.pause()
+        started = time.monotonic()
+        answers = {
+            a.host: a
+            for a in pool.run(
+                questions.domains_of, {hung.name: [(), ()], **{host.name: [()] for host in others}}
+            )
+            if a.error or a.value == ()
+        }
+        assert time.monotonic() - started < 6
+        assert [answers[host.name].error for host in others] == [None, None]
+        assert isinstance(answers[hung.name].error, Unreachable)
+        hung.resume()
+        assert pool.call(hung.name, questions.domains_of) == ()
+
+
+@pytest.mark.slow
+def test_a_daemon_that_was_restarted_is_reached_again(hypervisor: Hypervisor) -> None:
+    with Pool(lambda _: hypervisor.uri) as pool:
+        assert pool.call("cmp1", questions.domains_of) == ()
+        hypervisor.restart()
+        try:
+            pool.call("cmp1", questions.domains_of)
+        except Unreachable:
+            assert pool.call("cmp1", questions.domains_of) == ()
