@@ -1,0 +1,1 @@
+"""How fast novadev is: ratios measured in one run, not tests."""

@@ -1,0 +1,182 @@
+"""Write what the documentation takes from the program itself, and the manual pages.
+
+Run it when a command, an option, an error or a configuration option has changed:
+``.venv/bin/python docs/generate.py``. A test compares the files with what this makes.
+"""
+
+from __future__ import annotations
+
+import copy
+import io
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+from click_man.core import generate_man_page
+from oslo_config import cfg, generator
+
+from novadev import __version__, config, errors
+from novadev.cli import root
+from novadev.errors import NovadevError
+
+FOLDER = Path(__file__).resolve().parent
+sys.path.insert(0, str(FOLDER))
+
+from replay import DOCUMENTS, replayed  # noqa: E402 - the path is set above
+
+GENERATED = FOLDER / "generated"
+MAN = FOLDER.parent / "man"
+DATE = "2026-11-21"
+"""The date on the manual pages; it changes with the version."""
+
+
+def generated() -> dict[Path, str]:
+    """Return every generated file with its text."""
+    files = {
+        GENERATED / "exit_codes.inc": exit_codes(),
+        GENERATED / "nova_options.inc": nova_options(),
+        GENERATED / "novadev.conf.sample": config_sample(),
+    }
+    return files | {MAN / name: text for name, text in man_pages()}
+
+
+def present() -> set[Path]:
+    """Return the generated files that are there."""
+    return {*MAN.glob("*.1"), *GENERATED.glob("*")}
+
+
+def error_classes(base: type[NovadevError] = NovadevError) -> Iterator[type[NovadevError]]:
+    """Yield BASE and the classes below it, a family together."""
+    yield base
+    for child in base.__subclasses__():
+        yield from error_classes(child)
+
+
+def summary(text: str | None) -> str:
+    """Return the first sentence or paragraph of a docstring on one line, without its full stop."""
+    return " ".join((text or "").strip().partition("\n\n")[0].split()).rstrip(".")
+
+
+def exit_codes() -> str:
+    """Return the table of exit codes as reStructuredText."""
+    rows = [("0", "", "Done, or nothing to do")]
+    found = sorted(error_classes(), key=lambda kind: kind.exit_code)
+    rows += [(str(kind.exit_code), f"``{kind.__name__}``", summary(kind.__doc__)) for kind in found]
+    return _table(("Code", "Error", "Means"), rows, (10, 20, 70))
+
+
+def nova_options() -> str:
+    """Return the table of Nova's options that novadev reads."""
+    rows = [
+        (f"``[{group}]``", f"``{option.name}``", _default(option))
+        for group, options in config.NOVA_OPTS.items()
+        for option in options
+    ]
+    return _table(("Group", "Option", "Default"), rows, (25, 45, 30))
+
+
+def _default(option: cfg.Opt) -> str:
+    return "none" if option.default is None else f"``{option.default}``"
+
+
+def _table(head: tuple[str, ...], rows: list[tuple[str, ...]], widths: tuple[int, ...]) -> str:
+    lines = [".. list-table::", "   :header-rows: 1"]
+    lines += [f"   :widths: {' '.join(str(width) for width in widths)}", ""]
+    for row in (head, *rows):
+        for position, cell in enumerate(row):
+            lines.append(f"   {' ' if position else '*'} - {cell}".rstrip())
+    return "\n".join(lines) + "\n"
+
+
+def config_sample() -> str:
+    """Return what ``oslo-config-generator --namespace novadev`` prints."""
+    options = cfg.ConfigOpts()
+    generator.register_cli_opts(options)
+    options(["--namespace", "novadev"], default_config_files=[], default_config_dirs=[])
+    sample = io.StringIO()
+    generator.generate(options, output_file=sample)
+    return sample.getvalue()
+
+
+def man_pages() -> Iterator[tuple[str, str]]:
+    """Yield the name and text of every manual page."""
+    context = click.Context(root, info_name="novadev")
+    yield from _pages(_described(root, context), "novadev", None)
+
+
+def _described(command: click.Command, context: click.Context) -> click.Command:
+    """Return a copy of COMMAND as click-man needs it: one whole line of help, commands by name."""
+    described = copy.copy(command)
+    described.short_help = summary(command.help)
+    if isinstance(command, click.Group) and isinstance(described, click.Group):
+        found = {
+            name: command.get_command(context, name) for name in command.list_commands(context)
+        }
+        described.commands = {
+            name: _described(child, context) for name, child in found.items() if child is not None
+        }
+    return described
+
+
+def _pages(
+    command: click.Command, name: str, parent: click.Context | None
+) -> Iterator[tuple[str, str]]:
+    context = click.Context(command, info_name=name, parent=parent)
+    page = generate_man_page(context, version=__version__, date=DATE)
+    ending = EXIT_STATUS if parent else ENVIRONMENT + EXIT_STATUS
+    yield f"{context.command_path.replace(' ', '-')}.1", page + ending + _see_also(parent)
+    if isinstance(command, click.Group):
+        for child_name, child in command.commands.items():
+            yield from _pages(child, child_name, context)
+
+
+def _exit_status() -> str:
+    codes: dict[int, list[str]] = {0: ["Done, or nothing to do"]}
+    for kind in error_classes():
+        codes.setdefault(kind.exit_code, []).append(summary(kind.__doc__))
+    lines = [".SH EXIT STATUS"]
+    for code in sorted(codes):
+        lines += [".TP", rf"\fB{code}\fP", f"{'. '.join(codes[code])}."]
+    order = ", ".join(str(code) for code in errors.WORST_FIRST)
+    lines += [".PP", f"Of several failures in one run, the first of {order} is the exit status."]
+    return "\n".join(lines) + "\n"
+
+
+def _see_also(parent: click.Context | None) -> str:
+    above = f"{parent.command_path.replace(' ', '-')}(1), " if parent else ""
+    pages = f"{above}nova-manage(1), virsh(1)".replace("-", r"\-")
+    return f".SH SEE ALSO\n{pages}\n"
+
+
+EXIT_STATUS = _exit_status()
+ENVIRONMENT = r""".SH ENVIRONMENT
+.TP
+\fBNOVADEV_CONFIG_FILE\fP
+Configuration files, separated by blanks, where no \-\-config\-file is given.
+.TP
+\fBNO_COLOR\fP
+If set, nothing is coloured unless \-\-color always asks for it.
+.SH FILES
+.TP
+\fI/etc/nova/nova.conf\fP, \fI/etc/novadev/novadev.conf\fP, \fI/etc/nova/nova.conf.d\fP
+What is read where no file and no folder is named.
+.TP
+\fI/var/lib/novadev/state.sqlite\fP
+The journal of root; of anybody else it is \fI$XDG_STATE_HOME/novadev/state.sqlite\fP.
+"""
+
+
+def main() -> None:
+    """Write every generated file, remove those of commands that are gone, run the examples."""
+    files = generated()
+    for path in present() - set(files):
+        path.unlink()
+    files |= {path: replayed(path) for path in DOCUMENTS}
+    for path, text in files.items():
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

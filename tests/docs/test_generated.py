@@ -1,0 +1,65 @@
+"""What is made from the program is current: tables, the sample, manual pages, examples, HTML."""
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+DOCS = ROOT / "docs"
+REMEDY = "out of date: run .venv/bin/python docs/generate.py"
+
+
+def load(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"docs_{name}", DOCS / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+generate = load("generate")
+FILES: dict[Path, str] = generate.generated()
+
+
+def test_every_generated_file_is_there_and_no_other() -> None:
+    assert generate.present() == set(FILES), REMEDY
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_generated_file_is_current(path: Path) -> None:
+    assert path.read_text() == FILES[path], REMEDY
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", generate.DOCUMENTS, ids=lambda path: path.name)
+def test_examples_print_what_they_show(path: Path) -> None:
+    assert path.read_text() == generate.replayed(path), REMEDY
+
+
+def test_sample_is_what_the_generator_prints() -> None:
+    program = [Path(sys.executable).parent / "oslo-config-generator", "--namespace", "novadev"]
+    printed = subprocess.run(program, check=True, capture_output=True, text=True).stdout
+    assert (DOCS / "generated" / "novadev.conf.sample").read_text() == printed
+
+
+@pytest.mark.slow
+def test_pages_build_without_a_warning(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "sphinx", "-W", "-q", "-E", "-b", "html", DOCS, tmp_path]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert (result.returncode, result.stderr) == (0, "")
+    page = (tmp_path / "commands.html").read_text()
+    for command_name in ("novadev-image-property-set", "novadev-resume", "novadev-history"):
+        assert f'id="{command_name}"' in page
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "man").glob("*.1")), ids=lambda path: path.name)
+def test_man_page_has_no_stray_roff(path: Path) -> None:
+    """A line of help that begins with a dot or a quote would vanish from the page."""
+    known = (".TH ", ".SH ", ".TP", ".PP", ".B ")
+    lines = path.read_text().splitlines()
+    assert [line for line in lines if line[:1] in (".", "'") and not line.startswith(known)] == []

@@ -1,0 +1,93 @@
+"""docs/json.rst has the shapes the commands print, with every key."""
+
+import dataclasses
+import json
+import re
+from typing import Any
+
+import pytest
+
+from novadev.change import ABSENT, Change
+from novadev.cli.history import ChangeRecord
+from novadev.cli.mutating import Choices
+from novadev.cli.report import Document, plan_record
+from novadev.cli.skips import Skips
+from novadev.image_property.listing import PropertyRecord
+from novadev.plan import Plan, Skip
+from novadev.state.journal import RunSummary
+from tests.docs.test_generated import DOCS
+
+PAGE = (DOCS / "json.rst").read_text()
+LISTED, MUTATING, RUNS, CHANGES = (
+    json.loads(block) for block in re.findall(r"code-block:: json\n\n((?:   .*\n|\n)+)", PAGE)
+)
+CONTRACT = {
+    "list": {"instance", "property", "stored", "value", "request_spec_value"},
+    "document": {"run", "result", "plans", "skipped"},
+    "plan": {"action", "instance", "host", "cell", "state", "note", "changes", "error"},
+    "change": {"what", "before", "after"},
+    "skip": {"instance", "reason"},
+    "run": {
+        *("run", "started", "finished", "user", "action", "state", "plans", "applied", "failed"),
+    },
+}
+
+
+def fields(kind: Any) -> list[str]:
+    return [field.name for field in dataclasses.fields(kind)]
+
+
+def printed(capsys: pytest.CaptureFixture[str], format_: str = "json") -> dict[str, Any]:
+    """A document as a mutating command prints it."""
+    document, skips = Document(format_), Skips()
+    change = Change("hw_disk_bus", ABSENT, None)
+    plan = Plan("set", "uuid", "cell", (change,), effects=(Change("root disk", "a", "b"),))
+    document.add(plan, "applied", None)
+    skips.add(Skip("other", "because"))
+    document.close(1, "applied", skips)
+    shown: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return shown
+
+
+@pytest.mark.parametrize(
+    ("example", "kind"),
+    [(LISTED, PropertyRecord), (RUNS, RunSummary), (CHANGES, ChangeRecord)],
+    ids=["list", "history", "history RUN"],
+)
+def test_example_has_the_keys_of_the_record(example: list[dict[str, Any]], kind: Any) -> None:
+    assert list(example[0]) == fields(kind)
+
+
+def test_example_has_the_keys_of_the_document(capsys: pytest.CaptureFixture[str]) -> None:
+    found = printed(capsys)
+    assert list(MUTATING) == list(found)
+    assert list(MUTATING["plans"][0]) == list(found["plans"][0])
+    assert list(MUTATING["plans"][0]["changes"][0]) == list(found["plans"][0]["changes"][0])
+    assert list(MUTATING["skipped"][0]) == list(found["skipped"][0])
+
+
+def test_absent_and_null_are_as_the_page_says(capsys: pytest.CaptureFixture[str]) -> None:
+    change = printed(capsys)["plans"][0]["changes"][0]
+    assert change == {"what": "hw_disk_bus", "before": {"absent": True}, "after": None}
+    assert '``{"absent": true}``' in PAGE
+
+
+def test_the_contract_is_kept() -> None:
+    plan = plan_record(Plan("set", "uuid", "cell", (Change("a", None, "b"),)), "planned", None)
+    assert CONTRACT["list"] <= set(fields(PropertyRecord)) & set(LISTED[0])
+    assert CONTRACT["plan"] <= set(plan) & set(MUTATING["plans"][0])
+    assert CONTRACT["change"] <= set(plan["changes"][0])
+    assert CONTRACT["document"] <= set(MUTATING)
+    assert CONTRACT["skip"] <= set(MUTATING["skipped"][0])
+    assert CONTRACT["run"] <= set(fields(RunSummary)) & set(RUNS[0])
+
+
+@pytest.mark.parametrize("key", sorted({*LISTED[0], *MUTATING, *MUTATING["plans"][0]}))
+def test_key_is_explained(key: str) -> None:
+    prose = re.sub(r"code-block:: json\n\n(?:   .*\n|\n)+", "", PAGE)
+    assert f"``{key}``" in prose
+
+
+def test_choices_have_the_formats_the_page_names() -> None:
+    assert "format_" in fields(Choices)
+    assert "--format yaml" in PAGE

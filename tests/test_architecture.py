@@ -1,0 +1,197 @@
+"""The layers of docs/architecture.rst, read from the imports."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "novadev"
+
+LAYERS = {
+    "cli": {
+        *("image_property", "selection", "deployment", "plan", "plan_file", "change"),
+        *("config", "state", "nova", "errors"),
+    },
+    "image_property": {
+        *("selection", "deployment", "plan", "change", "config", "rules", "nova", "errors"),
+    },
+    "selection": {"deployment", "plan", "nova", "errors"},
+    "deployment": {"config", "database", "state", "nova", "errors"},
+    "plan_file": {"plan", "errors"},
+    "state": {"database", "plan", "errors"},
+    "plan": {"change", "errors"},
+    "rules": {"nova"},
+    "nova": {"change", "errors"},
+    "database": {"errors"},
+    "config": {"errors"},
+    "change": set(),
+    "errors": set(),
+    "__main__": {"cli"},
+    "__init__": set(),
+}
+HOMES = {
+    "click": {"cli"},
+    "rich": {"cli"},
+    "yaml": {"cli"},
+    "sqlalchemy": {"nova", "state", "database"},
+    "alembic": {"state"},
+    "oslo_config": {"config"},
+    "libvirt": {"virt"},
+    "lxml": {"virt"},
+}
+NAMES_WITHOUT_A_JOB = {"utils", "util", "helpers", "helper", "common", "manager", "base", "misc"}
+PLAIN_NOVA = {"nova.block_devices"}
+"""Whose dataclasses the rules may look at."""
+
+
+@dataclass(frozen=True)
+class Import:
+    module: str
+    layer: str
+    imports: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.module}:{self.line} imports {self.imports}"
+
+
+def modules() -> list[Path]:
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def layer_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports_of(path: Path, source: str | None = None) -> Iterator[Import]:
+    """Every import of the module at `path` that runs, wherever it stands in it."""
+    tree = ast.parse(path.read_text() if source is None else source)
+    for node, name in runtime_imports(tree):
+        yield Import(str(path.relative_to(ROOT)), layer_of(path), name, node.lineno)
+
+
+def runtime_imports(tree: ast.AST) -> Iterator[tuple[ast.stmt, str]]:
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.Import):
+            yield from ((node, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "a relative import hides where it goes"
+            yield from ((node, f"{node.module}.{alias.name}") for alias in node.names)
+        elif not is_type_checking(node):
+            yield from runtime_imports(node)
+
+
+def is_type_checking(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
+
+
+def named_strings(path: Path) -> Iterator[Import]:
+    """Modules named in a string, as "novadev.cli.history:undo", which import_module will get."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            name, colon, _ = node.value.partition(":")
+            if colon and name.startswith("novadev.") and " " not in name:
+                yield Import(str(path.relative_to(ROOT)), layer_of(path), name, node.lineno)
+
+
+def ours(item: Import) -> str:
+    """The layer that an import goes to, empty for one that is not ours or is the version."""
+    package, _, rest = item.imports.partition(".")
+    if package != "novadev" or rest in ("", "__version__"):
+        return ""
+    return rest.partition(".")[0]
+
+
+def wrong_layer(item: Import) -> bool:
+    layer = ours(item)
+    return bool(layer) and layer != item.layer and layer not in LAYERS[item.layer]
+
+
+def wrong_home(item: Import) -> bool:
+    library = item.imports.partition(".")[0]
+    if library == "novadev" or library in sys.stdlib_module_names:
+        return False
+    return item.layer not in HOMES.get(library, ())
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_go_downward(path: Path) -> None:
+    found = [*imports_of(path), *named_strings(path)]
+    assert [str(item) for item in found if wrong_layer(item)] == []
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_library_has_one_home(path: Path) -> None:
+    assert [str(item) for item in imports_of(path) if wrong_home(item)] == []
+
+
+@pytest.mark.parametrize(
+    ("module", "line", "wrong"),
+    [
+        ("nova/cells.py", "from novadev.selection import Selection", True),
+        ("nova/cells.py", "def f():\n    import novadev.cli.output", True),
+        ("rules/disks.py", "from novadev.state import journal", True),
+        ("plan.py", "from novadev import database", True),
+        ("cli/output.py", "from novadev import selection", False),
+        ("rules/disks.py", "if TYPE_CHECKING:\n    from novadev.state import journal", False),
+        ("rules/disks.py", "import sqlalchemy", True),
+        ("selection.py", "from sqlalchemy import select", True),
+        ("plan.py", "import requests", True),
+        ("cli/output.py", "import csv, click", False),
+    ],
+)
+def test_the_checks_can_fail(module: str, line: str, wrong: bool) -> None:
+    found = list(imports_of(PACKAGE / module, line))
+    assert any(wrong_layer(item) or wrong_home(item) for item in found) is wrong
+
+
+def test_rules_see_plain_dataclasses_of_nova_only() -> None:
+    found = [item for path in modules() for item in imports_of(path) if item.layer == "rules"]
+    seen = {item.imports.removeprefix("novadev.") for item in found if ours(item) == "nova"}
+    assert {name.rpartition(".")[0] for name in seen} <= PLAIN_NOVA
+
+
+def test_every_part_has_a_layer() -> None:
+    assert {layer_of(path) for path in modules()} == set(LAYERS)
+
+
+def test_no_module_without_a_job() -> None:
+    names = {part.removesuffix(".py") for path in modules() for part in path.parts}
+    assert names & NAMES_WITHOUT_A_JOB == set()
+
+
+@pytest.mark.parametrize("command", [[], ["image-property", "set"], ["undo"], ["history"]])
+def test_help_loads_no_heavy_library(command: list[str]) -> None:
+    program = (
+        "import sys; from novadev.cli import run; run(sys.argv[1:]);"
+        "print(*sorted({name.partition('.')[0] for name in sys.modules}), file=sys.stderr)"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", program, *command, "--help"], capture_output=True, text=True
+    )
+    loaded = set(result.stderr.split())
+    assert "click" in loaded
+    assert loaded & {"sqlalchemy", "rich", "yaml", "oslo_config", "alembic", "lxml"} == set()
+
+
+def test_the_page_has_the_same_layers() -> None:
+    page = (ROOT / "docs" / "architecture.rst").read_text()
+    table = page.partition("Who may import whom")[2].partition("An import for a type")[0]
+    told: dict[str, set[str]] = {}
+    for parts, allowed in zip(*[iter(cells(table))] * 2, strict=True):
+        names = {name.strip() for name in allowed.replace("(its plain dataclasses)", "").split(",")}
+        for part in parts.replace("``", "").split(","):
+            told[part.strip()] = names - {"nothing of novadev"}
+    assert told == {layer: LAYERS[layer] for layer in told}
+    assert set(LAYERS) - set(told) == {"__main__", "__init__"}
+
+
+def cells(table: str) -> list[str]:
+    """The cells of a list-table without its head."""
+    starts = ("   * - ", "     - ")
+    return [line[7:] for line in table.splitlines() if line.startswith(starts)][2:]
