@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick lint docs clean setup
+.PHONY: help demo test quick lint docs generate clean setup
 
 PYTHON := .venv/bin/python
 
@@ -23,6 +23,9 @@ lint: setup ## ruff and mypy
 
 docs: setup ## the HTML pages, in docs/_build
 	$(PYTHON) -m sphinx -W -q -b html docs docs/_build
+
+generate: setup ## the man pages, and the parts of docs/ that the program itself writes
+	$(PYTHON) docs/generate.py
 
 clean: ## remove everything that was made here
 	rm -rf .venv .nova .cache build dist docs/_build *.egg-info

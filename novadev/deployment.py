@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from functools import cached_property
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from novadev.config import Config
 from novadev.database import Database
 from novadev.errors import NotFound
 from novadev.nova import cells
 from novadev.nova.cells import Cell
-from novadev.state.journal import Journal
-from novadev.state.store import open_state
+
+if TYPE_CHECKING:
+    from novadev.state.journal import Journal
 
 
 class Deployment:
@@ -68,6 +69,9 @@ class Deployment:
     @cached_property
     def journal(self) -> Journal:
         """The journal; raises Unreachable when it cannot be written."""
+        from novadev.state.journal import Journal
+        from novadev.state.store import open_state
+
         self._state = open_state(self.config.state_connection)
         return Journal(self._state)
 

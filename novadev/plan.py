@@ -85,8 +85,8 @@ Planned = Plan | Skip
 class Outcome:
     """What became of a plan.
 
-    ``state`` is ``applied``, ``stale`` or ``failed`` (nothing was written), or ``started``: one
-    of its two databases was written, and resume finishes it.
+    ``state`` is ``applied``, ``stale`` or ``failed`` (nothing was written), or it is left for
+    resume: ``planned`` (nothing was written) or ``started`` (one of two databases may be).
     """
 
     state: str

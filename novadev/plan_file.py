@@ -9,27 +9,35 @@ import hashlib
 import json
 import os
 from collections.abc import Collection, Iterable, Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from novadev import plan
 from novadev.errors import BadInput
-from novadev.plan import Plan
+from novadev.state.journal import Draft
 
 VERSION = 1
 
 
-def write(name: str, action: str, plans: Iterable[Plan]) -> int:
-    """Write PLANS to the file NAME (0600) and return their number; raises BadInput."""
+@dataclass(frozen=True)
+class Head:
+    """What a plan file says of itself: the command, and the run it takes back if it is an undo."""
+
+    action: str
+    undoes: int | None = None
+
+
+def write(name: str, head: Head, drafts: Iterable[Draft]) -> int:
+    """Write DRAFTS to the file NAME (0600) and return their number; raises BadInput."""
     aside = f"{name}.{os.getpid()}.tmp"
     count = 0
     digest = hashlib.sha256()
     try:
         with _open_private(aside) as file:
-            head = json.dumps({"novadev_plan": VERSION, "action": action})
-            _write_line(file, head, digest)
-            for count, item in enumerate(plans, start=1):  # noqa: B007 - the last is the number
-                _write_line(file, plan.dumps(item), digest)
+            _write_line(file, json.dumps({"novadev_plan": VERSION, **asdict(head)}), digest)
+            for count, draft in enumerate(drafts, start=1):  # noqa: B007 - the last is the number
+                _write_line(file, _dumps(draft), digest)
             file.write(json.dumps({"plans": count, "sha256": digest.hexdigest()}) + "\n")
         Path(aside).replace(name)
     except OSError as error:
@@ -48,22 +56,48 @@ def _write_line(file: Any, line: str, digest: Any) -> None:
     file.write(line + "\n")
 
 
-def read(name: str, cells: Collection[str], actions: Collection[str]) -> Iterator[Plan]:
-    """Return the plans in the file NAME, after checking all of it.
+def _dumps(draft: Draft) -> str:
+    line = {"plan": plan.encode(draft.plan), "undoes": draft.undoes, "started": draft.started}
+    return json.dumps(line, separators=(",", ":"), sort_keys=True)
+
+
+def _loads(line: str) -> Draft:
+    data = json.loads(line)
+    return Draft(plan.decode(data["plan"]), data["undoes"], data["started"])
+
+
+def read(
+    name: str, cells: Collection[str], actions: Collection[str]
+) -> tuple[Head, Iterator[Draft]]:
+    """Return the head and the plans in the file NAME, after checking all of it.
 
     Raises BadInput when it is no plan file, was edited, is of another version or action, or names
     a cell that is not among CELLS (it was made in another deployment).
     """
     try:
-        _check(name, cells, actions)
-        return _iter_plans(name)
+        return _checked_head(name, cells, actions), _iter_drafts(name)
     except OSError as error:
         raise BadInput(f"plan file {name} cannot be read: {error.strerror}") from None
     except (ValueError, KeyError, TypeError) as error:
         raise BadInput(f"{name} is not a plan file novadev wrote: {error}") from None
 
 
-def _check(name: str, cells: Collection[str], actions: Collection[str]) -> None:
+def _checked_head(name: str, cells: Collection[str], actions: Collection[str]) -> Head:
+    _check_sum(name)
+    head = json.loads(next(_lines(name)))
+    if head.pop("novadev_plan", None) != VERSION:
+        raise BadInput(f"plan file {name} is of another version")
+    for draft in _iter_drafts(name):
+        if draft.plan.cell not in cells:
+            where = f"no cell {draft.plan.cell} here"
+            raise BadInput(f"plan file {name} is from another deployment: {where}")
+        if draft.plan.action not in actions:
+            unknown = f"{draft.plan.action!r:.60}"
+            raise BadInput(f"plan file {name} has an action novadev has not: {unknown}")
+    return Head(**head)
+
+
+def _check_sum(name: str) -> None:
     digest = hashlib.sha256()
     count = -1
     previous = ""
@@ -75,18 +109,6 @@ def _check(name: str, cells: Collection[str], actions: Collection[str]) -> None:
     end = json.loads(previous or "null")
     if not isinstance(end, dict) or end != {"plans": count, "sha256": digest.hexdigest()}:
         raise BadInput(f"plan file {name} is cut short or was edited: plan again")
-    _check_head(name, actions)
-    for item in _iter_plans(name):
-        if item.cell not in cells:
-            raise BadInput(f"plan file {name} is from another deployment: no cell {item.cell} here")
-        if item.action not in actions:
-            raise BadInput(f"plan file {name} has an action novadev has not: {item.action!r:.60}")
-
-
-def _check_head(name: str, actions: Collection[str]) -> None:
-    head = json.loads(next(_lines(name)))
-    if head.get("novadev_plan") != VERSION:
-        raise BadInput(f"plan file {name} is of version {head.get('novadev_plan')!r}")
 
 
 def _lines(name: str) -> Iterator[str]:
@@ -94,11 +116,11 @@ def _lines(name: str) -> Iterator[str]:
         yield from file
 
 
-def _iter_plans(name: str) -> Iterator[Plan]:
+def _iter_drafts(name: str) -> Iterator[Draft]:
     lines = _lines(name)
     next(lines)
     held: str | None = None
     for line in lines:
         if held is not None:
-            yield plan.loads(held)
+            yield _loads(held)
         held = line

@@ -22,11 +22,12 @@ LAYERS = {
     },
     "selection": {"deployment", "plan", "nova", "errors"},
     "deployment": {"config", "database", "state", "nova", "errors"},
-    "plan_file": {"plan", "errors"},
+    "plan_file": {"plan", "state", "errors"},
     "state": {"database", "plan", "errors"},
     "plan": {"change", "errors"},
     "rules": {"nova"},
     "nova": {"change", "errors"},
+    "virt": {"errors"},
     "database": {"errors"},
     "config": {"errors"},
     "change": set(),
@@ -45,8 +46,8 @@ HOMES = {
     "lxml": {"virt"},
 }
 NAMES_WITHOUT_A_JOB = {"utils", "util", "helpers", "helper", "common", "manager", "base", "misc"}
-PLAIN_NOVA = {"nova.block_devices"}
-"""Whose dataclasses the rules may look at."""
+PLAIN_NOVA = {"nova.block_devices", "nova.image_properties"}
+"""Whose dataclasses and values the rules may look at."""
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ nothing heavier than click: what a command needs is imported when it runs.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -82,12 +83,16 @@ def root(
     log_file: str | None,
 ) -> None:
     """Keep the virtual hardware of Nova's libvirt guests known, stable and changeable."""
-    ctx.obj = Session(config_files, config_dirs, color, verbose, quiet, log_file)
-    ctx.call_on_close(ctx.obj.close)
+    session = ctx.ensure_object(Session)
+    session.config_files, session.config_dirs = config_files, config_dirs
+    session.color, session.verbose, session.quiet = color, verbose, quiet
+    session.log_file = log_file
+    ctx.call_on_close(session.close)
 
 
 def main() -> NoReturn:
     """Run the command line and exit with its code."""
+    gc.set_threshold(100_000)  # imports leave no garbage: looking for it costs a tenth of a start
     code = run()
     _flush()
     sys.exit(code)
@@ -95,8 +100,9 @@ def main() -> NoReturn:
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line ARGUMENTS (the process's own if None) and return the exit code."""
+    session = Session()
     try:
-        result = root.main(args=arguments, prog_name="novadev", standalone_mode=False)
+        result = root.main(arguments, "novadev", standalone_mode=False, obj=session)
         return result if isinstance(result, int) else 0
     except click.exceptions.Exit as finished:
         return finished.exit_code
@@ -113,14 +119,16 @@ def run(arguments: Sequence[str] | None = None) -> int:
         _discard_stdout()
         return 0
     except Exception as error:
-        return _unexpected(error, arguments)
+        return _unexpected(error, session)
 
 
-def _unexpected(error: Exception, arguments: Sequence[str] | None) -> int:
-    """Keep the traceback and say in one line where it is."""
-    from novadev.cli.tracebacks import keep
+def _unexpected(error: Exception, session: Session) -> int:
+    """Keep the traceback, show it if wanted, and say in one line where it is."""
+    from novadev.cli.tracebacks import keep, text
 
-    where = keep(sys.argv[1:] if arguments is None else arguments)
+    if session.verbose:
+        click.echo(text(), err=True)
+    where = keep(session.log_file)
     click.echo(f"Error: unexpected {type(error).__name__}; the traceback is in {where}", err=True)
     return NovadevError.exit_code
 

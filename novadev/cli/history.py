@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from novadev.cli import options
-from novadev.cli.mutating import Choices, carry_on, check, choices, execute
+from novadev.cli.mutating import (
+    Choices,
+    carry_on,
+    check,
+    choices,
+    choices_but_a_file,
+    confirm,
+    execute,
+)
 from novadev.cli.options import Output
 from novadev.cli.output import print_records
 from novadev.cli.session import Session, pass_session
@@ -76,10 +84,7 @@ def undo(session: Session, run_id: int, choices: Choices) -> int:
     check(choices)
     journal = session.deployment.journal
     run = journal.get(run_id)
-    if choices.writes:
-        journal.abandon(run)
-    elif run.is_alive:
-        raise NotAsNeeded(f"run {run.id} is being carried out by process {run.pid} on {run.host}")
+    journal.check_not_alive(run)
     return execute(session, choices, f"undo {run.id}", _drafts(journal, run), undoes=run)
 
 
@@ -93,7 +98,7 @@ def _drafts(journal: Journal, run: Run) -> Iterator[Draft]:
 
 @click.command()
 @click.argument("run_id", metavar="[RUN]", type=int, required=False)
-@choices
+@choices_but_a_file
 @pass_session
 def resume(session: Session, run_id: int | None, choices: Choices) -> int:
     """Finish a run that was stopped; the newest such run if no RUN is named."""
@@ -112,8 +117,7 @@ def _resumable(journal: Journal, run_id: int | None) -> Run | None:
     if run_id is None:
         return next(iter(journal.find_unfinished()), None)
     run = journal.get(run_id)
-    if run.is_alive:
-        raise NotAsNeeded(f"run {run.id} is being carried out by process {run.pid} on {run.host}")
+    journal.check_not_alive(run)
     if run.state == "planning":
         raise NotAsNeeded(f"run {run.id} was never confirmed: there is nothing to finish")
     return run
@@ -128,15 +132,14 @@ def _resume(session: Session, choices: Choices, journal: Journal, run: Run, repo
         return int(report.finish_preview(count))
     if not count:
         return int(report.finish_nothing())
-    if not choices.yes:
-        click.confirm(f"Finish run {run.id} ({count} plans)?", abort=True, err=True)
+    confirm(choices, f"Finish {count} plans of run {run.id}?")
     journal.take_over(run)
     return carry_on(session, choices, journal, run, report)
 
 
 @click.command()
 @click.argument("plan_file", metavar="PLAN-FILE")
-@choices
+@choices_but_a_file
 @pass_session
 def apply(session: Session, plan_file: str, choices: Choices) -> int:
     """Carry out exactly the plans in PLAN-FILE, which --plan-out saved."""
@@ -145,5 +148,6 @@ def apply(session: Session, plan_file: str, choices: Choices) -> int:
 
     check(choices)
     cells = {cell.uuid for cell in session.deployment.cells}
-    plans = saved.read(plan_file, cells, ACTIONS)
-    return execute(session, choices, "apply", plans)
+    head, drafts = saved.read(plan_file, cells, ACTIONS)
+    undone = None if head.undoes is None else session.deployment.journal.get(head.undoes)
+    return execute(session, choices, head.action, drafts, undone)

@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -26,11 +26,6 @@ F = TypeVar("F", bound=Callable[..., Any])
 _OPTIONS = (
     click.option("--dry-run", is_flag=True, help="Show the plan and write nothing."),
     click.option("-y", "--yes", is_flag=True, help="Do not ask."),
-    click.option(
-        "--plan-out",
-        metavar="FILE",
-        help="Save the plan and write nothing else; novadev apply FILE carries it out.",
-    ),
     click.option(
         "--max-failures",
         type=click.IntRange(min=0),
@@ -52,6 +47,11 @@ _OPTIONS = (
         help="How the plan and its outcome are printed.",
     ),
 )
+_PLAN_OUT = click.option(
+    "--plan-out",
+    metavar="FILE",
+    help="Save the plan and write nothing else; novadev apply FILE carries it out.",
+)
 
 
 @dataclass(frozen=True)
@@ -60,10 +60,10 @@ class Choices:
 
     dry_run: bool
     yes: bool
-    plan_out: str | None
     max_failures: int | None
     fail_on_skip: bool
     format_: str
+    plan_out: str | None = None
 
     @property
     def writes(self) -> bool:
@@ -73,10 +73,15 @@ class Choices:
 
 def choices(function: F) -> Callable[..., Any]:
     """Give the command the options of every mutating command as one ``choices``."""
+    return _PLAN_OUT(choices_but_a_file(function))
+
+
+def choices_but_a_file(function: F) -> Callable[..., Any]:
+    """Give the command those options without ``--plan-out``: its plans are kept already."""
 
     @functools.wraps(function)
     def command(**values: Any) -> Any:
-        names = ("dry_run", "yes", "plan_out", "max_failures", "fail_on_skip", "format_")
+        names = {field.name for field in fields(Choices)} & set(values)
         chosen = Choices(**{name: values.pop(name) for name in names})
         return function(choices=chosen, **values)
 
@@ -115,16 +120,19 @@ def execute(
 
     report = Report(session, chosen)
     if not chosen.writes:
-        return _preview(session, chosen, action, report, planned)
+        return _preview(session, chosen, action, report, planned, undoes)
     journal = session.deployment.journal
     run = journal.start(action, undoes.id if undoes else None)
     try:
         count = _write_plans(journal, run, report.show_planned(planned))
         if count:
-            _confirm(chosen, count, report)
+            skipped = f" ({report.skips.count} skipped)" if report.skips.count else ""
+            confirm(chosen, f"Apply {count} plans{skipped}?")
     except BaseException:
         journal.discard(run)
         raise
+    if undoes is not None:
+        journal.abandon(undoes)
     if not count:
         journal.discard(run)
         return report.finish_nothing()
@@ -138,14 +146,16 @@ def _preview(
     action: str,
     report: Report,
     planned: Iterable[Planned | Draft],
+    undoes: Run | None,
 ) -> int:
     from novadev import plan_file
 
-    plans = (draft.plan for draft in report.show_planned(planned))
+    drafts = report.show_planned(planned)
     if chosen.plan_out is None:
-        count = sum(1 for _ in plans)
+        count = sum(1 for _ in drafts)
     else:
-        count = plan_file.write(chosen.plan_out, action, plans)
+        head = plan_file.Head(action, undoes.id if undoes else None)
+        count = plan_file.write(chosen.plan_out, head, drafts)
         session.say(f"{count} plans saved: novadev apply {chosen.plan_out}")
     return report.finish_preview(count)
 
@@ -159,11 +169,9 @@ def _write_plans(journal: Journal, run: Run, drafts: Iterator[Draft]) -> int:
     return count
 
 
-def _confirm(chosen: Choices, count: int, report: Report) -> None:
-    if chosen.yes:
-        return
-    skipped = f" ({report.skips.count} skipped)" if report.skips.count else ""
-    if not click.confirm(f"Apply {count} plans{skipped}?", default=False, err=True):
+def confirm(chosen: Choices, question: str) -> None:
+    """Ask QUESTION unless --yes was given; raises Declined when the answer is no."""
+    if not chosen.yes and not click.confirm(question, default=False, err=True):
         raise Declined("answered no: nothing was done")
 
 
@@ -175,13 +183,16 @@ def carry_on(session: Session, chosen: Choices, journal: Journal, run: Run, repo
     with stop_between_batches() as stop:
         apply = applier(session.deployment)
         results = carry_out(journal, run, apply, stop, chosen.max_failures)
-        codes = report.show_results(run, journal, results)
-    if stop():
-        session.say(f"Stopped between two batches. Finish it with: novadev resume {run.id}")
-        report.finish_run("partial", run)
-        return Interrupted.exit_code
-    report.finish_run(journal.finish(run), run)
-    return worst({*codes, report.skips.exit_code})
+        try:
+            codes = report.show_results(run, journal, results)
+        except BrokenPipeError:
+            report.say_unfinished(run, journal.count_left(run))
+            raise
+    left = journal.count_left(run)
+    stopped = stop() and left > 0
+    report.finish_run("partial" if stopped else journal.finish(run), run)
+    report.say_unfinished(run, left)
+    return Interrupted.exit_code if stopped else worst({*codes, report.skips.exit_code})
 
 
 @contextmanager

@@ -104,7 +104,8 @@ def print_table(
         for heading, members in groupby(page, lambda row: _heading(row, group_by)):
             if heading and heading != previous:
                 click.echo(("\n" if previous else "") + _bold(session, heading))
-            _print_page(session, shown, list(members), widths, heading != previous)
+            print_page = _print_rich if _folds(session) else _print_plain
+            print_page(session, shown, list(members), widths, heading != previous)
             previous = heading
 
 
@@ -130,7 +131,28 @@ def _cell(value: Any) -> str:
     return "-" if value is None else printable(str(value))
 
 
-def _print_page(
+def _folds(session: Session) -> bool:
+    """Whether a table is fitted to a terminal or coloured; only that is worth loading rich."""
+    return sys.stdout.isatty() or session.is_colored
+
+
+def _print_plain(
+    _session: Session,
+    columns: Sequence[str],
+    rows: list[Row],
+    widths: dict[str, int],
+    with_header: bool,
+) -> None:
+    wide = {name: max(widths[name], len(name)) for name in columns}
+    lines = [[_cell(row[name]) for name in columns] for row in rows]
+    if with_header:
+        lines.insert(0, [name.replace("_", " ") for name in columns])
+    for line in lines:
+        cells = (f"{cell:<{wide[name]}}" for name, cell in zip(columns, line, strict=True))
+        click.echo("  ".join(cells).rstrip())
+
+
+def _print_rich(
     session: Session,
     columns: Sequence[str],
     rows: list[Row],

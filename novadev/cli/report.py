@@ -86,7 +86,8 @@ class Report:
                 advance()
         if self._document is not None:
             for left in journal.iter_plans(run, ("planned",)):
-                self._document.add(left.plan, "planned", None)
+                if left.error is None:
+                    self._document.add(left.plan, "planned", None)
         return codes
 
     def finish_run(self, state: str, run: Run) -> None:
@@ -98,13 +99,18 @@ class Report:
         remedy = "" if state == "failed" else f" Take it back with: novadev undo {run.id}"
         self._session.say(f"Run {run.id}: {state}{skipped}.{remedy}")
 
+    def say_unfinished(self, run: Run, left: int) -> None:
+        """Tell how to finish what RUN has LEFT."""
+        if left:
+            self._session.say(f"{left} plans are left. Finish them with: novadev resume {run.id}")
+
 
 _LEFT = ("planned", "started")
 
 
 def _state(outcome: Outcome) -> str:
-    """Return the state a script sees: half written counts as failed, resume finishes it."""
-    return "failed" if outcome.state == "started" else outcome.state
+    """Return the state a script sees: what is left for resume has failed for now."""
+    return "failed" if outcome.state in _LEFT else outcome.state
 
 
 def plan_text(plan: Plan, colored: bool = False) -> str:

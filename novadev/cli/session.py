@@ -16,21 +16,13 @@ if TYPE_CHECKING:
 class Session:
     """What every command needs."""
 
-    def __init__(
-        self,
-        config_files: tuple[str, ...] = (),
-        config_dirs: tuple[str, ...] = (),
-        color: str = "auto",
-        verbose: bool = False,
-        quiet: bool = False,
-        log_file: str | None = None,
-    ) -> None:
-        self._config_files = config_files
-        self._config_dirs = config_dirs
-        self._color = color
-        self.verbose = verbose
-        self.quiet = quiet
-        self.log_file = log_file
+    def __init__(self) -> None:
+        self.config_files: tuple[str, ...] = ()
+        self.config_dirs: tuple[str, ...] = ()
+        self.color = "auto"
+        self.verbose = False
+        self.quiet = False
+        self.log_file: str | None = None
 
     @cached_property
     def deployment(self) -> Deployment:
@@ -38,7 +30,7 @@ class Session:
         from novadev import config
         from novadev.deployment import Deployment
 
-        return Deployment(config.load(self._config_files, self._config_dirs))
+        return Deployment(config.load(self.config_files, self.config_dirs))
 
     def close(self) -> None:
         """Close the deployment, if it was opened."""
@@ -48,9 +40,9 @@ class Session:
     @property
     def is_colored(self) -> bool:
         """Whether stdout gets colours."""
-        if self._color == "auto":
+        if self.color == "auto":
             return sys.stdout.isatty() and "NO_COLOR" not in os.environ
-        return self._color == "always"
+        return self.color == "always"
 
     def say(self, text: str) -> None:
         """Tell the operator something that is no data."""

@@ -32,8 +32,9 @@ class Skips:
 
     def add(self, skip: Skip) -> None:
         """Tell and keep SKIP."""
-        word = "error" if skip.failure else "skipped"
-        click.echo(f"{word}: {printable(skip.reason)}", err=True)
+        if skip.named or skip.exit_code:
+            word = "error" if skip.failure else "skipped"
+            click.echo(f"{word}: {printable(skip.reason)}", err=True)
         self.count += 1
         self._codes.add(skip.failure)
         if self._fail_on_skip and not skip.failure:

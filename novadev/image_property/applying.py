@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from novadev.change import ABSENT, Change, Value
 from novadev.deployment import Deployment
-from novadev.errors import Busy, NovadevError, StalePlan
+from novadev.errors import Busy, NovadevError, StalePlan, Unreachable
 from novadev.image_property.planning import VM_STATES
 from novadev.nova import image_properties, writes
 from novadev.nova.block_devices import BlockDevice, list_block_devices
@@ -31,6 +31,8 @@ INSTANCE_ACTION = "update_image_property"
 """What ``openstack server event list`` shows."""
 ATTEMPTS = 3
 """How often one instance is tried when a lock is in the way."""
+PATIENCE = 3
+"""After how many instances that a lock kept from being written a batch is given up."""
 _DISK = "block_device_mapping"
 _SPEC = "request_spec"
 _ROOT = "root_device_name"
@@ -39,19 +41,43 @@ _ROOT = "root_device_name"
 def apply(deployment: Deployment, plans: Sequence[Plan], resumed: bool) -> list[Outcome]:
     """Write PLANS of one cell and return an outcome for each, in order.
 
-    RESUMED: parts of them may be there already. Never raises for a plan: its outcome says it.
+    RESUMED: parts of them may be there already. Never raises for a plan: its outcome says it;
+    what a lock or an unreachable database kept from being written stays for resume.
     """
+    outcomes: list[Outcome] = []
+    _write(deployment, plans, resumed, outcomes)
+    return outcomes
+
+
+def _write(
+    deployment: Deployment, plans: Sequence[Plan], resumed: bool, outcomes: list[Outcome]
+) -> None:
+    """Add an outcome for each of PLANS to OUTCOMES, splitting them where somebody is in the way."""
+    if sum(outcome.exit_code == Busy.exit_code for outcome in outcomes) >= PATIENCE:
+        outcomes += [_left(resumed, Busy("given up: another writer holds too many locks"))] * len(
+            plans
+        )
+        return
     batch = Batch(deployment, plans, resumed)
     try:
-        return batch.write()
+        outcomes += batch.write()
+        return
     except (Busy, StalePlan):
         resumed = resumed or batch.is_touched
     except NovadevError as error:
-        return batch.outcomes_after(error)
+        outcomes += batch.outcomes_after(error)
+        return
     if len(plans) == 1:
-        return [_insist(deployment, plans[0], resumed)]
+        outcomes.append(_insist(deployment, plans[0], resumed))
+        return
     half = len(plans) // 2
-    return apply(deployment, plans[:half], resumed) + apply(deployment, plans[half:], resumed)
+    _write(deployment, plans[:half], resumed, outcomes)
+    _write(deployment, plans[half:], resumed, outcomes)
+
+
+def _left(resumed: bool, error: NovadevError) -> Outcome:
+    """Return the outcome of a plan that resume is to try again."""
+    return Outcome("started" if resumed else "planned", str(error), error.exit_code)
 
 
 def _insist(deployment: Deployment, plan: Plan, resumed: bool) -> Outcome:
@@ -68,7 +94,7 @@ def _insist(deployment: Deployment, plan: Plan, resumed: bool) -> Outcome:
             return batch.outcomes_after(found)[0]
     if isinstance(error, StalePlan):
         return Outcome("stale", f"instance {plan.instance}: {error}", error.exit_code)
-    return Outcome("started" if resumed else "failed", str(error), error.exit_code)
+    return _left(resumed, error)
 
 
 @dataclass(frozen=True)
@@ -135,7 +161,8 @@ class Batch:
         """Return the outcomes of a batch that ERROR ended; ``started``: the cell may be done."""
         text = f"{error}; the cell may be written, the request spec is not"
         half = Outcome("started", text, error.exit_code)
-        none = Outcome("failed", str(error), error.exit_code)
+        kept = "planned" if isinstance(error, Unreachable) else "failed"
+        none = Outcome(kept, str(error), error.exit_code)
         return [
             self._outcomes.get(plan.instance, half if self._may_be_half(plan) else none)
             for plan in self._plans

@@ -32,10 +32,14 @@ class ImageProperty:
     ignores_case: bool = False
     legacy: Mapping[str, str] = field(default_factory=dict)
 
+    def spelling(self, value: str) -> str:
+        """Return VALUE in the spelling Nova reads it in, be it a value of the property or not."""
+        known = value.lower() if self.ignores_case else value
+        return self.legacy.get(known, known)
+
     def canonical(self, value: str) -> str:
         """Return the spelling Nova coerces VALUE to; raises InvalidValue with the nearest match."""
-        known = value.lower() if self.ignores_case else value
-        known = self.legacy.get(known, known)
+        known = self.spelling(value)
         if known not in self.values:
             raise InvalidValue(self._complaint(value))
         return known

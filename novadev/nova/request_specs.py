@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import sqlalchemy as sa
@@ -26,7 +27,7 @@ class RequestSpec:
     instance: str
     text: str
 
-    @property
+    @cached_property
     def image_properties(self) -> dict[str, Any] | None:
         """The properties of its image by name; None where it holds no image that novadev knows."""
         holder = _properties_holder(_parsed(self.text))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
+from novadev.nova.image_properties import PROPERTIES
 from novadev.rules.disks import GuestDisk
 from novadev.rules.guest import ComputeRules, Guest, architecture, machine_type, property_value
 
@@ -15,15 +16,6 @@ X86 = ("x86_64", "i686")
 
 # libvirt's qemuDomainHasBuiltinIDE has no such machine type; of others nothing is known here.
 _WITHOUT_IDE = ("*q35*", "virt", "virt-*", "microvm*", "pseries*", "s390*")
-_SCSI_MODELS = {"lsilogicsas": "lsisas1068", "paravirtual": "vmpvscsi"}
-_VIF_MODELS = {
-    "virtuale1000": "e1000",
-    "virtuale1000e": "e1000e",
-    "virtualpcnet32": "pcnet",
-    "virtualsriovethernetcard": "sriov",
-    "virtualvmxnet": "vmxnet",
-    "virtualvmxnet3": "vmxnet3",
-}
 
 
 @dataclass(frozen=True)
@@ -52,11 +44,7 @@ class Case:
     def value(self, name: str) -> str:
         """Return what Nova reads for a property, as its enumerations spell it; empty for none."""
         value = property_value(self.guest, name) or ""
-        if name == "hw_scsi_model":
-            return _SCSI_MODELS.get(value.lower(), value.lower())
-        if name == "hw_vif_model":
-            return _VIF_MODELS.get(value.lower(), value.lower())
-        return value
+        return PROPERTIES[name].spelling(value) if name in PROPERTIES else value
 
     @cached_property
     def machine_type(self) -> str:

@@ -106,10 +106,20 @@ class Journal:
         """Return a new run in state ``planning``, leased to this process."""
         values: dict[str, object] = {"action": action, "state": "planning", "undoes": undoes}
         values |= {"started": _now(), "user": _user(), **_lease()}
+        self._forget_abandoned()
         with self._database.writing() as connection:
             result = connection.execute(sa.insert(runs).values(values))
             run_id = int(result.inserted_primary_key[0])  # type: ignore[index]
         return self.get(run_id)
+
+    def _forget_abandoned(self) -> None:
+        """Forget the runs whose process died before its question was answered."""
+        query = sa.select(runs).where(runs.c.state == "planning")
+        with self._database.reading() as connection:
+            found = [Run(**row._mapping) for row in connection.execute(query)]
+        for run in found:
+            if not run.is_alive:
+                self.discard(run)
 
     def get(self, run_id: int) -> Run:
         """Return the run RUN_ID; raises NotFound."""
@@ -144,12 +154,17 @@ class Journal:
         """Say that the question was answered yes."""
         self._update_run(run, state="running")
 
-    def take_over(self, run: Run) -> None:
-        """Lease RUN to this process; raises NotAsNeeded when it is alive or was just taken."""
+    @staticmethod
+    def check_not_alive(run: Run) -> None:
+        """Raise NotAsNeeded while the process that carries out RUN is alive."""
         if run.is_alive:
             raise NotAsNeeded(
                 f"run {run.id} is being carried out by process {run.pid} on {run.host}"
             )
+
+    def take_over(self, run: Run) -> None:
+        """Lease RUN to this process; raises NotAsNeeded when it is alive or was just taken."""
+        self.check_not_alive(run)
         mine = (runs.c.id == run.id, runs.c.host == run.host, runs.c.pid == run.pid)
         query = sa.update(runs).where(*mine, runs.c.heartbeat == run.heartbeat)
         with self._database.writing() as connection:
@@ -212,9 +227,10 @@ class Journal:
         counts = self.count(run)
         applied = counts.get("applied", 0) + counts.get("undone", 0)
         others = sum(counts.values()) - applied
-        state = ("partial" if others else "applied") if applied else _nothing_applied(others)
-        if any(counts.get(name) for name in PENDING):
-            state = "partial"
+        written = applied + counts.get("started", 0)
+        state = "nothing" if not counts else "partial" if written else "failed"
+        if counts and not others:
+            state = "applied"
         self._update_run(run, state=state, finished=_now())
         return state
 
@@ -230,6 +246,11 @@ class Journal:
         with self._database.reading() as connection:
             found = connection.execute(query.group_by(plans.c.state))
             return {row.state: row.number for row in found}
+
+    def count_left(self, run: Run) -> int:
+        """Return how many plans of RUN are still to be finished."""
+        counts = self.count(run)
+        return sum(counts.get(state, 0) for state in PENDING)
 
     def iter_pending(self, run: Run, started: bool, size: int) -> Iterator[list[Journaled]]:
         """Yield batches of plans (one cell each) that were STARTED, or that were not."""
@@ -263,15 +284,16 @@ class Journal:
     def list_runs(self) -> list[RunSummary]:
         """Return every run, newest first."""
 
-        def counted(*states: str) -> sa.ColumnElement[int]:
-            return sa.func.count(sa.case((plans.c.state.in_(states), 1)))
+        def counted(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:
+            return sa.func.count(sa.case((condition, 1)))
 
+        landed = plans.c.state.in_(("applied", "undone"))
         query = (
             sa.select(
                 runs,
                 sa.func.count(plans.c.id).label("plans"),
-                counted("applied", "undone").label("applied"),
-                counted("failed", "stale", "started").label("failed"),
+                counted(landed).label("applied"),
+                counted(sa.not_(landed) & plans.c.error.is_not(None)).label("failed"),
             )
             .outerjoin(plans, plans.c.run_id == runs.c.id)
             .group_by(runs.c.id)
@@ -283,7 +305,7 @@ class Journal:
     def find_unfinished(self) -> list[Run]:
         """Return the runs that were begun, are not alive and have plans left, newest first."""
         left = sa.exists().where(plans.c.run_id == runs.c.id, plans.c.state.in_(PENDING))
-        begun = runs.c.state.in_(("running", "partial"))
+        begun = runs.c.state.in_(("running", "partial", "failed"))
         query = sa.select(runs).where(begun, left).order_by(runs.c.id.desc())
         with self._database.reading() as connection:
             found = [Run(**row._mapping) for row in connection.execute(query)]
@@ -291,10 +313,6 @@ class Journal:
 
 
 _PAGE = 500
-
-
-def _nothing_applied(others: int) -> str:
-    return "failed" if others else "nothing"
 
 
 def _journaled(row: Any) -> Journaled:

@@ -23,7 +23,9 @@ runs = sa.Table(
     sa.Column("heartbeat", sa.DateTime, nullable=False),
     sa.Column("finished", sa.DateTime),
     sa.Column("undoes", sa.Integer),
+    sqlite_autoincrement=True,
 )
+"""The number of a run is never used again: an operator may have noted it."""
 
 plans = sa.Table(
     "plans",

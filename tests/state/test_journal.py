@@ -201,7 +201,13 @@ def test_history_counts(cloud: Cloud, tmp_path: Path) -> None:
     (run,) = novadev(cloud, "history", "-f", "json").json
     assert run["started"] <= run["finished"]
     assert {name: run[name] for name in ("action", "state", "plans", "applied", "failed")} == {
-        **{"action": "apply", "state": "partial", "plans": 3, "applied": 2, "failed": 1}
+        **{
+            "action": "image-property set",
+            "state": "partial",
+            "plans": 3,
+            "applied": 2,
+            "failed": 1,
+        }
     }
     changes = novadev(cloud, "history", "1", "-f", "json").json
     stale = [change for change in changes if change["state"] == "stale"]
@@ -405,3 +411,30 @@ def _expect_refused(cloud: Cloud, file: Path) -> str:
     assert result.err.count("\n") == 1
     assert cloud.rows("instance_actions", "cell1") == []
     return result.err
+
+
+def test_a_cell_that_was_down_is_finished_by_resume(sqlite_cloud: Cloud) -> None:
+    here, there = sqlite_cloud.add_instance(), sqlite_cloud.add_instance(cell="cell2")
+    file = str(sqlite_cloud.folder / "plan")
+    assert novadev(sqlite_cloud, *E1000, "--plan-out", file, here, there).code == 0
+    url = sqlite_cloud.url("cell2")
+    down = "mysql+pymysql://nova:s3cret@127.0.0.1:1/nova_cell2"
+    sqlite_cloud.update("cell_mappings", "api", {"name": "cell2"}, database_connection=down)
+    stopped = novadev(sqlite_cloud, "apply", file, "--yes")
+    assert stopped.code == 8
+    assert "novadev resume 1" in stopped.err
+    sqlite_cloud.update("cell_mappings", "api", {"name": "cell2"}, database_connection=url)
+    assert novadev(sqlite_cloud, "resume", "--yes").code == 0
+    assert sqlite_cloud.system_metadata(there)["image_hw_vif_model"] == "e1000"
+    assert len(sqlite_cloud.actions(here)) == 1
+
+
+def test_an_undo_can_be_saved_and_applied(sqlite_cloud: Cloud) -> None:
+    uuid = sqlite_cloud.add_instance()
+    assert novadev(sqlite_cloud, *E1000, "--yes", uuid).code == 0
+    file = str(sqlite_cloud.folder / "plan")
+    assert novadev(sqlite_cloud, "undo", "1", "--plan-out", file).code == 0
+    assert novadev(sqlite_cloud, "apply", file, "--yes").code == 0
+    assert "image_hw_vif_model" not in sqlite_cloud.system_metadata(uuid)
+    again = novadev(sqlite_cloud, "undo", "1", "--yes", "-f", "json")
+    assert (again.code, again.json["result"]) == (0, "nothing")

@@ -27,6 +27,7 @@ def upgrade() -> None:
         sa.Column("heartbeat", sa.DateTime, nullable=False),
         sa.Column("finished", sa.DateTime),
         sa.Column("undoes", sa.Integer),
+        sqlite_autoincrement=True,
         mysql_charset="utf8mb4",
     )
     op.create_table(
