@@ -80,8 +80,11 @@ def _sources(files: Sequence[str], directories: Sequence[str]) -> tuple[list[str
     if not files and not directories:
         raise BadInput(f"no nova.conf: neither --config-file nor {DEFAULT_FILES[0]}")
     for name in files:
-        if not os.access(name, os.R_OK):
+        if not os.access(name, os.R_OK) or Path(name).is_dir():
             raise BadInput(f"configuration file {name} is missing or cannot be read")
+    for name in directories:
+        if not Path(name).is_dir():
+            raise BadInput(f"configuration folder {name} is missing")
     return list(files), list(directories)
 
 
@@ -98,6 +101,8 @@ def _parse(files: list[str], directories: list[str]) -> cfg.ConfigOpts:
         )
     except cfg.Error as error:
         raise BadInput(f"configuration: {_without_values(error)}") from None
+    except UnicodeDecodeError:
+        raise BadInput(f"configuration: {', '.join(files)}: not text") from None
     return options
 
 
@@ -111,6 +116,8 @@ def _without_values(error: cfg.Error) -> str:
 def _to_config(options: cfg.ConfigOpts) -> Config:
     try:
         return _read(options)
+    except (cfg.TemplateSubstitutionError, cfg.NoSuchOptError):
+        raise BadInput("configuration: a value holds a single $; write it as $$") from None
     except (ValueError, cfg.Error) as error:
         raise BadInput(f"configuration: {str(error).splitlines()[0]}") from None
 

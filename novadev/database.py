@@ -62,8 +62,15 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
         """Give a connection for SELECTs; errors are those of :func:`translated`."""
-        with translated(self.name), self.engine.connect() as connection:
+        with translated(self.name), self._connect() as connection:
             yield connection
+
+    def _connect(self) -> sa.Connection:
+        try:
+            return self.engine.connect()
+        except (TypeError, ValueError):
+            text = f"{self.name}: its connection URL has options that its driver does not take"
+            raise Unreachable(text) from None
 
     @contextmanager
     def writing(self) -> Iterator[sa.Connection]:
@@ -72,7 +79,7 @@ class Database:
         READ COMMITTED on MySQL, so that a read after the row lock sees what others committed
         before it; BEGIN IMMEDIATE on SQLite, which has no FOR UPDATE.
         """
-        with translated(self.name), self.engine.connect() as connection:
+        with translated(self.name), self._connect() as connection:
             writer = connection.execution_options(novadev_writes=True)
             with writer.begin():
                 yield writer

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,8 @@ from novadev.errors import BadInput
 from novadev.state.journal import Draft
 
 VERSION = 1
+Check = Callable[[Draft], None]
+"""Raises where a plan is none that the action's own command would make."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,12 @@ class Head:
 
 
 def write(name: str, head: Head, drafts: Iterable[Draft]) -> int:
-    """Write DRAFTS to the file NAME (0600) and return their number; raises BadInput."""
+    """Write DRAFTS to the file NAME (0600) and return their number; raises BadInput.
+
+    A regular file of that name is replaced; anything else there is left alone.
+    """
+    if name == "-" or (os.path.lexists(name) and not _is_regular(name)):
+        raise BadInput(f"plan file {name!r}: a plan is saved in a file of its own")
     aside = f"{name}.{os.getpid()}.tmp"
     count = 0
     digest = hashlib.sha256()
@@ -45,6 +52,10 @@ def write(name: str, head: Head, drafts: Iterable[Draft]) -> int:
     finally:
         Path(aside).unlink(missing_ok=True)
     return count
+
+
+def _is_regular(name: str) -> bool:
+    return Path(name).is_file() and not Path(name).is_symlink()
 
 
 def _open_private(name: str) -> Any:
@@ -67,26 +78,29 @@ def _loads(line: str) -> Draft:
 
 
 def read(
-    name: str, cells: Collection[str], actions: Collection[str]
+    name: str, cells: Collection[str], actions: Mapping[str, Check]
 ) -> tuple[Head, Iterator[Draft]]:
     """Return the head and the plans in the file NAME, after checking all of it.
 
     Raises BadInput when it is no plan file, was edited, is of another version or action, or names
-    a cell that is not among CELLS (it was made in another deployment).
+    a cell that is not among CELLS (it was made in another deployment); and what the check of its
+    action in ACTIONS raises.
     """
     try:
         return _checked_head(name, cells, actions), _iter_drafts(name)
     except OSError as error:
         raise BadInput(f"plan file {name} cannot be read: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise BadInput(f"{name} is not a plan file novadev wrote: {error}") from None
+    except (ValueError, KeyError, TypeError):
+        raise BadInput(f"{name} is not a plan file novadev wrote") from None
 
 
-def _checked_head(name: str, cells: Collection[str], actions: Collection[str]) -> Head:
+def _checked_head(name: str, cells: Collection[str], actions: Mapping[str, Check]) -> Head:
     _check_sum(name)
     head = json.loads(next(_lines(name)))
-    if head.pop("novadev_plan", None) != VERSION:
+    if not isinstance(head, dict) or head.pop("novadev_plan", None) != VERSION:
         raise BadInput(f"plan file {name} is of another version")
+    if not isinstance(head["action"], str) or not isinstance(head["undoes"], int | None):
+        raise BadInput(f"plan file {name} does not say what it is for")
     for draft in _iter_drafts(name):
         if draft.plan.cell not in cells:
             where = f"no cell {draft.plan.cell} here"
@@ -94,6 +108,7 @@ def _checked_head(name: str, cells: Collection[str], actions: Collection[str]) -
         if draft.plan.action not in actions:
             unknown = f"{draft.plan.action!r:.60}"
             raise BadInput(f"plan file {name} has an action novadev has not: {unknown}")
+        actions[draft.plan.action](draft)
     return Head(**head)
 
 

@@ -34,7 +34,7 @@ class Selection:
     limit: int | None = None
 
     def __post_init__(self) -> None:
-        filtered = self.cell is not None or not self.narrow.is_empty
+        filtered = self.cell is not None or self.narrow.chooses
         if self.names is None and not self.everything and not filtered:
             raise BadInput("name instances, or say which: --all, or a filter such as --host")
         if self.names is not None and self.everything:
@@ -59,7 +59,11 @@ def iter_selected(deployment: Deployment, selection: Selection) -> Iterator[Chun
 
     Raises Unreachable when the API database does not answer, NotFound for an unknown --cell.
     """
-    wanted = [deployment.find_cell(selection.cell)] if selection.cell else list(deployment.cells)
+    wanted = (
+        [deployment.find_cell(selection.cell)]
+        if selection.cell is not None
+        else list(deployment.cells)
+    )
     if selection.names is None:
         chunks = _iter_filtered(deployment, selection, wanted)
     else:
@@ -192,7 +196,9 @@ def _iter_members(
     if cell is None:
         missing = NotFound(f"the mapping names cell id {cell_id}, which does not exist")
         yield from (Skip.of(uuid, missing, named=True) for uuid in uuids)
-    elif cell in wanted:
+    elif cell not in wanted:
+        yield from (_filtered_out(uuid, f"it is in {cell.label}") for uuid in uuids)
+    else:
         try:
             yield from _read_members(deployment, selection, cell, uuids)
         except Unreachable as error:
@@ -210,6 +216,13 @@ def _read_members(
     order = {uuid: place for place, uuid in enumerate(uuids)}
     yield Chunk(cell, tuple(sorted(chosen, key=lambda instance: order[instance.uuid])))
     found = {instance.uuid for instance in living}
+    passed = {instance.uuid for instance in chosen}
     for uuid in uuids:
         if uuid not in found:
             yield Skip.of(uuid, NotFound(f"instance {uuid} is deleted"), named=True)
+        elif uuid not in passed:
+            yield _filtered_out(uuid, "it does not pass them")
+
+
+def _filtered_out(uuid: str, reason: str) -> Skip:
+    return Skip(uuid, f"instance {uuid} is left out by the filters: {reason}", 0, named=True)

@@ -18,7 +18,8 @@ LAYERS = {
         *("config", "state", "nova", "errors"),
     },
     "image_property": {
-        *("selection", "deployment", "plan", "change", "config", "rules", "nova", "errors"),
+        *("selection", "deployment", "plan", "change", "config", "state", "rules", "nova"),
+        "errors",
     },
     "selection": {"deployment", "plan", "nova", "errors"},
     "deployment": {"config", "database", "state", "nova", "errors"},

@@ -92,7 +92,7 @@ def root(
 
 def main() -> NoReturn:
     """Run the command line and exit with its code."""
-    gc.set_threshold(100_000)  # imports leave no garbage: looking for it costs a tenth of a start
+    gc.disable()  # until the imports are done (session.py): they leave no garbage to look for
     code = run()
     _flush()
     sys.exit(code)
@@ -115,9 +115,14 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except (click.Abort, KeyboardInterrupt):
         click.echo("Interrupted.", err=True)
         return Interrupted.exit_code
-    except BrokenPipeError:
-        _discard_stdout()
-        return 0
+    except SystemExit as ended:  # click's, when the reader of a pipe went away
+        return ended.code if isinstance(ended.code, int) else NovadevError.exit_code
+    except UnicodeEncodeError:
+        click.echo("Error: an argument is not text in UTF-8", err=True)
+        return BadInput.exit_code
+    except OSError as error:
+        click.echo(f"Error: what was to be printed could not be: {error.strerror}", err=True)
+        return NovadevError.exit_code
     except Exception as error:
         return _unexpected(error, session)
 
@@ -143,10 +148,7 @@ def printable_line(error: Exception) -> str:
 def _flush() -> None:
     """Write what is left, so that a reader that went away is met here and not at exit."""
     try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        _discard_stdout()
-
-
-def _discard_stdout() -> None:
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -11,11 +11,13 @@ from novadev.errors import BadInput
 if TYPE_CHECKING:
     from novadev.deployment import Deployment
     from novadev.plan import Apply, Outcome, Plan
+    from novadev.plan_file import Check
 
 ACTIONS = {
-    "image-property set": "novadev.image_property.applying:apply",
-    "image-property unset": "novadev.image_property.applying:apply",
+    "image-property set": "novadev.image_property",
+    "image-property unset": "novadev.image_property",
 }
+"""Packages: ``applying.apply`` writes a batch, ``checking.check`` looks at a plan from a file."""
 
 
 def applier(deployment: Deployment) -> Apply:
@@ -28,8 +30,15 @@ def applier(deployment: Deployment) -> Apply:
         action = plans[0].action
         if action not in ACTIONS:
             raise BadInput(f"there is no action {action!r}")
-        module, _, name = ACTIONS[action].partition(":")
-        outcomes: list[Outcome] = getattr(import_module(module), name)(deployment, plans, resumed)
+        applying = import_module(f"{ACTIONS[action]}.applying")
+        outcomes: list[Outcome] = applying.apply(deployment, plans, resumed)
         return outcomes
 
     return apply
+
+
+def checks() -> dict[str, Check]:
+    """Return, for each action, what looks at its plans when they come from a file."""
+    return {
+        action: import_module(f"{package}.checking").check for action, package in ACTIONS.items()
+    }

@@ -17,6 +17,7 @@ from novadev.cli.mutating import (
     choices_but_a_file,
     confirm,
     execute,
+    plans_text,
 )
 from novadev.cli.options import Output
 from novadev.cli.output import print_records
@@ -40,7 +41,7 @@ class ChangeRecord:
 
 
 @click.command()
-@click.argument("run", type=int, required=False)
+@click.argument("run", type=options.run_id, required=False)
 @options.output
 @pass_session
 def history(session: Session, run: int | None, output: Output) -> None:
@@ -73,7 +74,7 @@ def _changes(journal: Journal, run: Run, format_: str) -> Iterator[ChangeRecord]
 
 
 @click.command()
-@click.argument("run_id", metavar="RUN", type=int)
+@click.argument("run_id", metavar="RUN", type=options.run_id)
 @choices
 @pass_session
 def undo(session: Session, run_id: int, choices: Choices) -> int:
@@ -97,7 +98,7 @@ def _drafts(journal: Journal, run: Run) -> Iterator[Draft]:
 
 
 @click.command()
-@click.argument("run_id", metavar="[RUN]", type=int, required=False)
+@click.argument("run_id", metavar="[RUN]", type=options.run_id, required=False)
 @choices_but_a_file
 @pass_session
 def resume(session: Session, run_id: int | None, choices: Choices) -> int:
@@ -132,7 +133,7 @@ def _resume(session: Session, choices: Choices, journal: Journal, run: Run, repo
         return int(report.finish_preview(count))
     if not count:
         return int(report.finish_nothing())
-    confirm(choices, f"Finish {count} plans of run {run.id}?")
+    confirm(choices, f"Finish {plans_text(count)} of run {run.id}?")
     journal.take_over(run)
     return carry_on(session, choices, journal, run, report)
 
@@ -144,10 +145,10 @@ def _resume(session: Session, choices: Choices, journal: Journal, run: Run, repo
 def apply(session: Session, plan_file: str, choices: Choices) -> int:
     """Carry out exactly the plans in PLAN-FILE, which --plan-out saved."""
     from novadev import plan_file as saved
-    from novadev.cli.actions import ACTIONS
+    from novadev.cli.actions import checks
 
     check(choices)
     cells = {cell.uuid for cell in session.deployment.cells}
-    head, drafts = saved.read(plan_file, cells, ACTIONS)
+    head, drafts = saved.read(plan_file, cells, checks())
     undone = None if head.undoes is None else session.deployment.journal.get(head.undoes)
     return execute(session, choices, head.action, drafts, undone)

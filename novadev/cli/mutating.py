@@ -104,7 +104,8 @@ def mutating(action: str) -> Callable[[Callable[..., Iterator[Planned]]], Callab
 
 def check(chosen: Choices) -> None:
     """Raise BadInput where a question would be needed and nobody is there to answer it."""
-    if chosen.writes and not chosen.yes and not sys.stdin.isatty():
+    asks = chosen.writes and not chosen.yes
+    if asks and (sys.stdin is None or not sys.stdin.isatty()):
         raise BadInput("there is no terminal to ask on: add --yes or --dry-run")
 
 
@@ -127,7 +128,7 @@ def execute(
         count = _write_plans(journal, run, report.show_planned(planned))
         if count:
             skipped = f" ({report.skips.count} skipped)" if report.skips.count else ""
-            confirm(chosen, f"Apply {count} plans{skipped}?")
+            confirm(chosen, f"Apply {plans_text(count)}{skipped}?")
     except BaseException:
         journal.discard(run)
         raise
@@ -156,7 +157,7 @@ def _preview(
     else:
         head = plan_file.Head(action, undoes.id if undoes else None)
         count = plan_file.write(chosen.plan_out, head, drafts)
-        session.say(f"{count} plans saved: novadev apply {chosen.plan_out}")
+        session.say(f"{plans_text(count)} saved: novadev apply {chosen.plan_out}")
     return report.finish_preview(count)
 
 
@@ -167,6 +168,11 @@ def _write_plans(journal: Journal, run: Run, drafts: Iterator[Draft]) -> int:
         journal.add(run, batch)
         count += len(batch)
     return count
+
+
+def plans_text(count: int) -> str:
+    """Return ``1 plan``, ``2 plans``, …."""
+    return f"{count} plan{'' if count == 1 else 's'}"
 
 
 def confirm(chosen: Choices, question: str) -> None:
@@ -185,13 +191,11 @@ def carry_on(session: Session, chosen: Choices, journal: Journal, run: Run, repo
         results = carry_out(journal, run, apply, stop, chosen.max_failures)
         try:
             codes = report.show_results(run, journal, results)
-        except BrokenPipeError:
-            report.say_unfinished(run, journal.count_left(run))
+        except OSError:
+            report.finish_run(journal.finish(run), run, journal.count(run))
             raise
-    left = journal.count_left(run)
-    stopped = stop() and left > 0
-    report.finish_run("partial" if stopped else journal.finish(run), run)
-    report.say_unfinished(run, left)
+    report.finish_run(journal.finish(run), run, journal.count(run))
+    stopped = stop() and journal.count_left(run) > 0
     return Interrupted.exit_code if stopped else worst({*codes, report.skips.exit_code})
 
 

@@ -35,6 +35,26 @@ class NameValue(click.ParamType[tuple[str, str]]):
 NAME_VALUE = NameValue()
 
 
+class Text(click.ParamType[str]):
+    """A text that is not empty: an unset variable in a script must not mean "any"."""
+
+    name = "TEXT"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the text."""
+        if not str(value).strip():
+            self.fail("it is empty", param, ctx)
+        return str(value)
+
+
+TEXT = Text()
+VM_STATES = (
+    *("active", "building", "paused", "suspended", "stopped", "rescued", "resized"),
+    *("soft-delete", "error", "shelved", "shelved_offloaded"),
+)
+"""``nova/compute/vm_states.py``, but for deleted."""
+
+
 def _stack(*decorators: Callable[[F], F]) -> Callable[[F], F]:
     return lambda function: functools.reduce(lambda f, d: d(f), reversed(decorators), function)
 
@@ -43,15 +63,24 @@ _SELECTION = _stack(
     click.argument("instances", nargs=-1, metavar="[INSTANCE]..."),
     click.option(
         "--from-file",
-        type=click.File("r"),
+        type=click.File("r", encoding="utf-8-sig"),
         metavar="FILE",
         help="Read INSTANCEs, one a line; - is stdin.",
     ),
     click.option("--all", "everything", is_flag=True, help="Every instance of the deployment."),
-    click.option("--host", metavar="HOST", help="Only instances on this compute host."),
-    click.option("--cell", metavar="CELL", help="Only instances of this cell (name or UUID)."),
-    click.option("--project", metavar="PROJECT", help="Only instances of this project id."),
-    click.option("--vm-state", metavar="STATE", help="Only instances in this vm_state."),
+    click.option("--host", type=TEXT, metavar="HOST", help="Only instances on this compute host."),
+    click.option(
+        "--cell", type=TEXT, metavar="CELL", help="Only instances of this cell (name or UUID)."
+    ),
+    click.option(
+        "--project", type=TEXT, metavar="PROJECT", help="Only instances of this project id."
+    ),
+    click.option(
+        "--vm-state",
+        type=click.Choice(VM_STATES, case_sensitive=False),
+        metavar="STATE",
+        help="Only instances in this vm_state.",
+    ),
     click.option(
         "--where",
         multiple=True,
@@ -61,6 +90,7 @@ _SELECTION = _stack(
     click.option(
         "--without",
         multiple=True,
+        type=TEXT,
         metavar="NAME",
         help="Only instances that do not store this image property; may be repeated.",
     ),
@@ -93,7 +123,7 @@ def _selection(values: dict[str, Any]) -> Any:
         narrow=InstanceFilter(
             host=values.pop("host"),
             project=values.pop("project"),
-            vm_state=(values.pop("vm_state") or "").lower() or None,
+            vm_state=values.pop("vm_state"),
             where=tuple(_without_prefix(name, value) for name, value in values.pop("where")),
             without=tuple(name.removeprefix("image_") for name in values.pop("without")),
         ),
@@ -105,11 +135,11 @@ def _without_prefix(name: str, value: str) -> tuple[str, str]:
 
 
 def _lines(file: Any) -> Iterator[str]:
-    """Yield the names in FILE; blank lines and ``#`` comments are none."""
+    """Yield the names in FILE; blank lines and lines that begin with ``#`` are none."""
     try:
         for line in file or ():
-            name = line.partition("#")[0].strip()
-            if name:
+            name = line.strip()
+            if name and not name.startswith("#"):
                 yield name
     except UnicodeDecodeError:
         raise BadInput("--from-file: the file is not text") from None
@@ -173,6 +203,7 @@ property_names = click.option(
     "--property",
     "names",
     multiple=True,
+    type=TEXT,
     required=True,
     metavar="NAME",
     help="Which property; may be repeated.",
@@ -199,3 +230,5 @@ update_disks = click.option(
     help="Which existing disks move with a bus: those on the bus the old value gave, all of that "
     "kind, or none.",
 )
+
+run_id = click.IntRange(1, 2**31 - 1)

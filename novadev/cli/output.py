@@ -164,11 +164,6 @@ def _print_rich(
     from rich.text import Text
 
     terminal = sys.stdout.isatty()
-    table = Table(box=None, padding=(0, 2, 0, 0), show_header=with_header, pad_edge=False)
-    for name in columns:
-        table.add_column(name.replace("_", " "), min_width=widths[name], overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(_cell(row[name]), _style(row[name])) for name in columns))
     console = Console(
         file=sys.stdout,
         width=None if terminal else 10_000,
@@ -177,6 +172,13 @@ def _print_rich(
         highlight=False,
         legacy_windows=False,
     )
+    fits = sum(widths[name] + 2 for name in columns) <= console.width
+    table = Table(box=None, padding=(0, 2, 0, 0), show_header=with_header, pad_edge=False)
+    for name in columns:
+        width = widths[name] if fits else None
+        table.add_column(name.replace("_", " "), min_width=width, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(_cell(row[name]), _style(row[name])) for name in columns))
     console.print(table, crop=False, soft_wrap=not terminal)
 
 

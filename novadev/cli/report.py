@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -90,19 +90,18 @@ class Report:
                     self._document.add(left.plan, "planned", None)
         return codes
 
-    def finish_run(self, state: str, run: Run) -> None:
-        """Close the report of RUN."""
+    def finish_run(self, state: str, run: Run, counts: Mapping[str, int]) -> None:
+        """Close the report of RUN, whose plans are in COUNTS by state; say how to go on."""
         if self._document is not None:
             self._document.close(run.id, state, self.skips)
-            return
-        skipped = f", {self.skips.count} skipped" if self.skips.count else ""
-        remedy = "" if state == "failed" else f" Take it back with: novadev undo {run.id}"
-        self._session.say(f"Run {run.id}: {state}{skipped}.{remedy}")
-
-    def say_unfinished(self, run: Run, left: int) -> None:
-        """Tell how to finish what RUN has LEFT."""
-        if left:
-            self._session.say(f"{left} plans are left. Finish them with: novadev resume {run.id}")
+        else:
+            numbers = {**counts, "skipped": self.skips.count}
+            told = ", ".join(f"{number} {name}" for name, number in numbers.items() if number)
+            self._session.say(f"Run {run.id}: {state} ({told}).")
+        if any(counts.get(name) for name in _LEFT):
+            self._session.say(f"Not finished. Go on with: novadev resume {run.id}")
+        elif counts.get("applied") and self._document is None:
+            self._session.say(f"Take it back with: novadev undo {run.id}")
 
 
 _LEFT = ("planned", "started")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from functools import cached_property
@@ -30,6 +31,7 @@ class Session:
         from novadev import config
         from novadev.deployment import Deployment
 
+        gc.enable()
         return Deployment(config.load(self.config_files, self.config_dirs))
 
     def close(self) -> None:

@@ -37,6 +37,10 @@ class ImageProperty:
         known = value.lower() if self.ignores_case else value
         return self.legacy.get(known, known)
 
+    def has(self, value: str) -> bool:
+        """Return whether VALUE is one of its values, in Nova's own spelling."""
+        return value in self.values
+
     def canonical(self, value: str) -> str:
         """Return the spelling Nova coerces VALUE to; raises InvalidValue with the nearest match."""
         known = self.spelling(value)

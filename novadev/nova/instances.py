@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -60,6 +60,11 @@ class InstanceFilter:
     def is_empty(self) -> bool:
         """Whether it lets every instance pass."""
         return self == InstanceFilter()
+
+    @property
+    def chooses(self) -> bool:
+        """Whether it is a choice by itself; what lacks a property may be nearly everything."""
+        return replace(self, without=()) != InstanceFilter()
 
 
 _COLUMNS = (

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import uuid
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -24,6 +25,9 @@ from novadev.nova.tables import (
     instances,
     request_specs,
 )
+
+_STATEMENT_SIZE = 2**19
+"""Characters of request specs in one statement; a server takes 4 MiB at least, quoted."""
 
 
 @dataclass(frozen=True)
@@ -174,16 +178,41 @@ def record_actions(connection: sa.Connection, uuids: Iterable[str], action: str)
 
 def write_request_specs(connection: sa.Connection, specs: Sequence[tuple[int, str, str]]) -> None:
     """Replace texts of request specs: SPECS are (row id, text believed there, new text)."""
-    if not specs:
-        return
-    table = request_specs
-    query = (
-        sa.update(table)
-        .where(table.c.id == sa.bindparam("row"), table.c.spec == sa.bindparam("old"))
-        .values(spec=sa.bindparam("new"), updated_at=_now())
-    )
-    rows = [{"row": row, "old": old, "new": new} for row, old, new in specs]
-    _expect(connection.execute(query, rows), len(rows), "request_specs")
+    for group in _by_size(specs):
+        values: dict[str, Any] = {"now": _now()}
+        for n, (row, old, new) in enumerate(group):
+            values |= {f"row{n}": row, f"old{n}": old, f"new{n}": new}
+        result = connection.execute(_replacement(len(group)), values)
+        _expect(result, len(group), "request_specs")
+
+
+@cache
+def _replacement(count: int) -> sa.Update:
+    """Return the UPDATE of COUNT rows, each to its ``new`` text where its ``old`` one is."""
+    columns = request_specs.c
+    rows = [sa.bindparam(f"row{n}", type_=sa.Integer) for n in range(count)]
+
+    def text_of_row(name: str) -> sa.Case[Any]:
+        texts = [sa.bindparam(f"{name}{n}", type_=sa.Text) for n in range(count)]
+        return sa.case(*zip(rows, texts, strict=True), value=columns.id)
+
+    there = (columns.id.in_(rows), columns.spec == text_of_row("old"))
+    values = {"spec": text_of_row("new"), "updated_at": sa.bindparam("now")}
+    return sa.update(request_specs).where(*there).values(values)
+
+
+def _by_size(specs: Iterable[tuple[int, str, str]]) -> Iterator[list[tuple[int, str, str]]]:
+    """Yield SPECS in groups whose texts fit into one statement, the longest ones alone."""
+    group: list[tuple[int, str, str]] = []
+    size = 0
+    for spec in specs:
+        size += len(spec[1]) + len(spec[2])
+        if group and size > _STATEMENT_SIZE:
+            yield group
+            group, size = [], len(spec[1]) + len(spec[2])
+        group.append(spec)
+    if group:
+        yield group
 
 
 def _expect(result: sa.CursorResult[Any], rows: int, table: str) -> None:

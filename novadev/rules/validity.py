@@ -16,8 +16,7 @@ __all__ = ["NO_EFFECT", "Fault", "Severity", "faults", "new_faults"]
 
 def faults(guest: Guest, rules: ComputeRules) -> tuple[Fault, ...]:
     """Return everything wrong with the guest as it would be at the next power-on."""
-    case, refused = _case(guest, rules)
-    return (*refused, *disk_faults(case), *property_faults(case))
+    return _faults(*_case(guest, rules))
 
 
 def new_faults(before: Guest, after: Guest, rules: ComputeRules) -> tuple[Fault, ...]:
@@ -26,13 +25,18 @@ def new_faults(before: Guest, after: Guest, rules: ComputeRules) -> tuple[Fault,
     With them comes what only the change can do: a disk that would be lost, and a Windows guest
     that may not find its boot disk again.
     """
-    known = {(fault.rule, fault.subject) for fault in faults(before, rules)}
-    brought = [fault for fault in faults(after, rules) if (fault.rule, fault.subject) not in known]
     old, old_refused = _case(before, rules)
     new, new_refused = _case(after, rules)
+    known = {(fault.rule, fault.subject) for fault in _faults(old, old_refused)}
+    found = _faults(new, new_refused)
+    brought = [fault for fault in found if (fault.rule, fault.subject) not in known]
     if not old_refused and not new_refused:
         brought += [*_lost_disks(old, new), *_windows_boot(old, new)]
     return tuple(brought)
+
+
+def _faults(case: Case, refused: tuple[Fault, ...]) -> tuple[Fault, ...]:
+    return (*refused, *disk_faults(case), *property_faults(case))
 
 
 def _case(guest: Guest, rules: ComputeRules) -> tuple[Case, tuple[Fault, ...]]:

@@ -9,10 +9,12 @@ import sqlalchemy as sa
 
 from novadev.database import Database, parse_url
 from novadev.errors import NotAsNeeded, NovadevError, Unreachable
+from novadev.state.tables import metadata
 
 SCHEMA = "0001"
 """The newest revision in ``migrations/versions``."""
 _NAME = "state database"
+_VERSIONS = "alembic_version"
 
 
 def open_state(url: str) -> Database:
@@ -25,10 +27,8 @@ def open_state(url: str) -> Database:
     found = _revision(database)
     if found is None:
         _upgrade(database)
-    elif found > SCHEMA:
-        raise NotAsNeeded(f"the {_NAME} was made by a newer novadev (schema {found})")
-    elif found < SCHEMA:
-        _upgrade(database)
+    elif found != SCHEMA:
+        raise NotAsNeeded(f"the {_NAME} has a schema this novadev does not know: {found:.40}")
     return database
 
 
@@ -49,16 +49,15 @@ def _make_private_file(url: str) -> None:
 
 
 def _revision(database: Database) -> str | None:
-    if not _has_versions(database):
-        return None
+    """Return the schema's revision, None where there is none; raises where it is not ours."""
     with database.reading() as connection:
-        found = connection.scalar(sa.text("SELECT version_num FROM alembic_version"))
+        tables = set(sa.inspect(connection).get_table_names())
+        if not tables <= {*metadata.tables, _VERSIONS}:
+            raise NotAsNeeded(f"the {_NAME} holds tables of something else: give it one of its own")
+        if _VERSIONS not in tables:
+            return None
+        found = connection.scalar(sa.text(f"SELECT version_num FROM {_VERSIONS}"))  # noqa: S608
     return str(found) if found else None
-
-
-def _has_versions(database: Database) -> bool:
-    with database.reading() as connection:
-        return bool(sa.inspect(connection).has_table("alembic_version"))
 
 
 def _upgrade(database: Database) -> None:

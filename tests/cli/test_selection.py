@@ -46,7 +46,7 @@ def test_one_domain_name_in_two_cells_is_ambiguous(sqlite_cloud: Cloud) -> None:
 def test_several_ways_at_once_give_each_instance_once(sqlite_cloud: Cloud) -> None:
     uuid = sqlite_cloud.add_instance(name="web-1")
     other = sqlite_cloud.add_instance(name="web-2")
-    lines = f"web-1\n\n# a comment\n{other}  # the other\n"
+    lines = f"web-1\n\n# a comment\n{other}\n"
     result = listing(sqlite_cloud, uuid, "--from-file", "-", stdin=lines)
     assert uuids(result) == {uuid, other}
     assert len(result.json) == 22

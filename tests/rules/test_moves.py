@@ -148,6 +148,12 @@ def launched_guests(draw: st.DrawFn) -> Guest:
     return guest(*rows, root=names[0], disk_format=iso, config_drive=config_drive, **numbers)
 
 
+def without_row(made: Guest) -> set[str]:
+    """The disks that Nova makes up, and leaves out again where another has their name."""
+    made_up = {disk.name for disk in guest_disks(made, KVM) if disk.block_device is None}
+    return made_up - {"root", "disk.config"}
+
+
 @settings(max_examples=500, deadline=None)
 @given(
     made=launched_guests(),
@@ -156,7 +162,7 @@ def launched_guests(draw: st.DrawFn) -> Guest:
     new=st.sampled_from(BUSES),
     which=st.sampled_from(("matching", "all")),
 )
-def test_a_move_takes_no_disk_away_and_gives_none_a_place_that_is_taken(
+def test_a_move_takes_no_disk_away_in_silence_and_gives_none_a_place_that_is_taken(
     made: Guest, kind: str, old: str, new: str, which: str
 ) -> None:
     before = with_properties(made, **{f"hw_{kind}_bus": old})
@@ -170,7 +176,8 @@ def test_a_move_takes_no_disk_away_and_gives_none_a_place_that_is_taken(
     clashes = [fault.subject for fault in brought if fault.rule.startswith("duplicate-")]
     assert not [c for c in clashes for move in moves if f"row {move.block_device} " in c]
     lost = {fault.subject for fault in brought if fault.rule == "disk-lost"}
-    assert lost <= {fault.subject for fault in new_faults(before, unmoved, KVM)}
+    with suppress(TooManyDisks):
+        assert without_row(before) - without_row(after) <= lost
     with suppress(TooManyDisks):
         by_row = {disk.block_device: disk for disk in guest_disks(after, KVM)}
         assert all(by_row[move.block_device].bus == new for move in moves)
