@@ -109,6 +109,74 @@ class Cloud:
         )
         return self.insert("block_device_mapping", self.cell_of(uuid), **row)
 
+    def add_volume(
+        self,
+        uuid: str,
+        volume_id: str | None = None,
+        device_name: str | None = "/dev/vdb",
+        connection_info: Mapping[str, Any] | str | None = None,
+        **other: Any,
+    ) -> str:
+        """Attach a volume, by iSCSI unless `connection_info` says otherwise; its id comes back."""
+        volume_id = volume_id or str(uuidlib.uuid4())
+        given = {"source_type": "volume", "destination_type": "volume", "boot_index": None}
+        given |= {"attachment_id": str(uuidlib.uuid4()), "volume_size": 1, **other}
+        if connection_info is not None:
+            is_text = isinstance(connection_info, str)
+            given["connection_info"] = connection_info if is_text else json.dumps(connection_info)
+        self.add_disk(uuid, device_name=device_name, volume_id=volume_id, **given)
+        return volume_id
+
+    def add_port(
+        self, uuid: str, port: str | None = None, mac: str = "fa:16:3e:00:00:01", **other: Any
+    ) -> str:
+        """Append a port of Open vSwitch to the info cache; `other` are fields of Nova's VIF."""
+        port = port or str(uuidlib.uuid4())
+        table, cell, where = "instance_info_caches", self.cell_of(uuid), {"instance_uuid": uuid}
+        ports = json.loads(self.rows(table, cell, **where)[0]["network_info"])
+        text = json.dumps([*ports, rows.vif(port, mac, **other)])
+        self.update(table, cell, where, network_info=text)
+        return port
+
+    def add_pci_device(
+        self,
+        uuid: str | None,
+        address: str = "0000:81:00.1",
+        device_uuid: str | None = None,
+        status: str = "allocated",
+        host: str = "cmp1",
+        **other: Any,
+    ) -> str:
+        """Write a PCI device of a host, the instance's unless that is None; its UUID comes back."""
+        device_uuid = device_uuid or str(uuidlib.uuid4())
+        cell = self.cell_of(uuid) if uuid else "cell1"
+        row = rows.pci_device(self._compute_node(cell, host), address, status)
+        row |= {"uuid": device_uuid, "instance_uuid": uuid, **other}
+        self.insert("pci_devices", cell, **row)
+        return device_uuid
+
+    def add_share(
+        self, uuid: str, share_id: str | None = None, status: str = "active", **other: Any
+    ) -> str:
+        """Attach a Manila share, NFS unless said; its id comes back. Nova 28 has no such table."""
+        share_id = share_id or str(uuidlib.uuid4())
+        row = rows.share_mapping(uuid, share_id, status) | other
+        self.insert("share_mapping", self.cell_of(uuid), **row)
+        return share_id
+
+    def add_migration(
+        self,
+        uuid: str,
+        status: str = "running",
+        migration_type: str = "live-migration",
+        **other: Any,
+    ) -> int:
+        """Write a migration of the instance from cmp1 to cmp2; its id comes back."""
+        cell = self.cell_of(uuid)
+        row = rows.migration(uuid, status, migration_type)
+        row |= {"dest_compute_id": self._compute_node(cell, "cmp2"), **other}
+        return self.insert("migrations", cell, **row)
+
     def insert(self, table: str, database: str, **values: Any) -> int:
         """Write one row; its primary key comes back."""
         statement = self.table(table, database).insert()
@@ -215,6 +283,14 @@ class Cloud:
         statement = target.update().where(target.c[column] == uuid, target.c.deleted == 0)
         with self.engine(cell).begin() as connection:
             connection.execute(statement.values(deleted=target.c.id, deleted_at=rows.now()))
+
+    def _compute_node(self, cell: str, host: str) -> int:
+        """The id of a host's compute node, which is written when there is none."""
+        found = self.rows("compute_nodes", cell, host=host, deleted=0)
+        if found:
+            return int(found[0]["id"])
+        node = rows.compute_node(host) | {"uuid": str(uuidlib.uuid4())}
+        return self.insert("compute_nodes", cell, **node)
 
     def _map_cells(self) -> None:
         """Point the cell mappings at this deployment's databases."""

@@ -1,6 +1,7 @@
 """The rows Nova keeps for an instance, as values, table by table."""
 
 import json
+import uuid as uuidlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -89,6 +90,62 @@ def connection_info(volume_id: str) -> str:
     return json.dumps(
         {"driver_volume_type": "iscsi", "data": data, "serial": volume_id, "status": "attached"}
     )
+
+
+def vif(port: str, mac: str, **fields: Any) -> Row:
+    """A port as Nova caches it: its VIF as JSON, of Open vSwitch unless `fields` say otherwise."""
+    ip: Row = {"address": "192.0.2.20", "type": "fixed", "version": 4, "meta": {}}
+    gateway = {"address": "192.0.2.1", "type": "gateway", "version": 4, "meta": {}}
+    subnet = {"cidr": "192.0.2.0/24", "dns": [], "gateway": gateway, "routes": [], "version": 4}
+    subnet |= {"ips": [{**ip, "floating_ips": []}], "meta": {}}
+    network = {"id": "88888888-8888-4888-8888-888888888888", "bridge": "br-int", "label": "lan"}
+    network |= {"subnets": [subnet], "meta": {"injected": False, "tenant_id": PROJECT, "mtu": 1442}}
+    return {
+        **{"id": port, "address": mac, "network": network, "type": "ovs", "details": {}},
+        **{"devname": f"tap{port}"[:14], "ovs_interfaceid": port, "qbh_params": None},
+        **{"qbg_params": None, "active": True, "vnic_type": "normal", "profile": {}},
+        **{"preserve_on_delete": False, "delegate_create": True, "meta": {}, **fields},
+    }
+
+
+def compute_node(host: str) -> Row:
+    """A row of `compute_nodes`."""
+    return {
+        **{"created_at": now(), "host": host, "hypervisor_hostname": host, "deleted": 0},
+        **{"vcpus": 8, "memory_mb": 16384, "local_gb": 100, "cpu_info": "{}", "stats": "{}"},
+        **{"vcpus_used": 0, "memory_mb_used": 512, "local_gb_used": 0, "mapped": 1},
+        **{"hypervisor_type": "QEMU", "hypervisor_version": 8002000},
+    }
+
+
+def pci_device(compute_node_id: int, address: str, status: str) -> Row:
+    """A row of `pci_devices`: a virtual function of a network card."""
+    return {
+        **{"created_at": now(), "compute_node_id": compute_node_id, "address": address},
+        **{"vendor_id": "8086", "product_id": "1520", "dev_type": "type-VF", "status": status},
+        **{"dev_id": f"pci_{address}".replace(":", "_").replace(".", "_"), "extra_info": "{}"},
+        **{"label": "label_8086_1520", "numa_node": 0, "parent_addr": None, "deleted": 0},
+    }
+
+
+def share_mapping(instance_uuid: str, share_id: str, status: str) -> Row:
+    """A row of `share_mapping`; the tag is the share's id unless the user says otherwise."""
+    return {
+        **{"created_at": now(), "uuid": str(uuidlib.uuid4()), "instance_uuid": instance_uuid},
+        **{"share_id": share_id, "status": status, "tag": share_id, "share_proto": "NFS"},
+        **{"export_location": f"192.0.2.30:/shares/{share_id}"},
+    }
+
+
+def migration(instance_uuid: str, status: str, migration_type: str) -> Row:
+    """A row of `migrations`: from cmp1 to cmp2."""
+    return {
+        **{"created_at": now(), "uuid": str(uuidlib.uuid4()), "instance_uuid": instance_uuid},
+        **{"source_compute": "cmp1", "source_node": "cmp1", "dest_compute": "cmp2"},
+        **{"dest_node": "cmp2", "status": status, "migration_type": migration_type},
+        **{"hidden": False, "cross_cell_move": False, "deleted": 0, "user_id": USER},
+        **{"project_id": PROJECT, "old_instance_type_id": 1, "new_instance_type_id": 1},
+    }
 
 
 def spec_text(

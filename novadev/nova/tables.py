@@ -1,7 +1,8 @@
 """The columns of Nova's tables that novadev uses: Nova's schema (26 to 34), not ours.
 
-Source: ``nova/db/main/models.py`` and ``nova/db/api/models.py``. Every table of a cell has
-``deleted`` (0, or the row's id once soft-deleted); those of the API database have not.
+Source: ``nova/db/main/models.py`` and ``nova/db/api/models.py``. Every table of a cell but
+``share_mapping`` (from Nova 29 on) has ``deleted``: 0, or the row's id once soft-deleted. Those of
+the API database have not.
 """
 
 from __future__ import annotations
@@ -94,6 +95,7 @@ block_device_mapping = sa.Table(
     "block_device_mapping",
     cell_metadata,
     sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("uuid", sa.String(36)),
     sa.Column("instance_uuid", sa.String(36), index=True),
     sa.Column("source_type", sa.String(255)),
     sa.Column("destination_type", sa.String(255)),
@@ -106,6 +108,49 @@ block_device_mapping = sa.Table(
     sa.Column("volume_size", sa.Integer),
     sa.Column("no_device", sa.Boolean),
     sa.Column("connection_info", sa.Text(2**24 - 1)),
+    sa.Column("attachment_id", sa.String(36)),
+    *_cell_columns(),
+)
+
+instance_info_caches = sa.Table(
+    "instance_info_caches",
+    cell_metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("instance_uuid", sa.String(36), nullable=False, unique=True),
+    sa.Column("network_info", sa.Text(2**24 - 1)),
+    *_cell_columns(),
+)
+
+pci_devices = sa.Table(
+    "pci_devices",
+    cell_metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("uuid", sa.String(36)),
+    sa.Column("address", sa.String(12), nullable=False),
+    sa.Column("status", sa.String(36), nullable=False),
+    sa.Column("request_id", sa.String(36)),
+    sa.Column("instance_uuid", sa.String(36), index=True),
+    *_cell_columns(),
+)
+
+share_mapping = sa.Table(
+    "share_mapping",
+    cell_metadata,
+    sa.Column("id", sa.BigInteger, primary_key=True),
+    sa.Column("instance_uuid", sa.String(36), index=True),
+    sa.Column("share_id", sa.String(36)),
+    sa.Column("tag", sa.String(48)),
+    sa.Column("export_location", sa.Text),
+    *_timestamps(),
+)
+
+migrations = sa.Table(
+    "migrations",
+    cell_metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("instance_uuid", sa.String(36), index=True),
+    sa.Column("status", sa.String(255)),
+    sa.Column("migration_type", sa.String(255)),
     *_cell_columns(),
 )
 

@@ -16,15 +16,24 @@ from nova.cmd.manage import ImagePropertyCommands
 
 # isort: split
 import nova.conf
-from nova import config, context, objects
+from nova import config, context, exception, objects
 from nova.db.api import api as api_db
 from nova.db.main import api as main_db
-from nova.virt import driver
+from nova.network import model as network_model
+from nova.network import os_vif_util
+from nova.virt import block_device, driver
 from nova.virt.libvirt import blockinfo
+from nova.virt.libvirt.volume import iscsi, net, nfs, quobyte
 from oslo_db.sqlalchemy import enginefacade
 from oslo_serialization import jsonutils
 
 CONF = nova.conf.CONF
+VOLUME_DRIVERS = {
+    "rbd": net.LibvirtNetVolumeDriver,
+    "iscsi": iscsi.LibvirtISCSIVolumeDriver,
+    "nfs": nfs.LibvirtNFSVolumeDriver,
+    "quobyte": quobyte.LibvirtQuobyteVolumeDriver,
+}
 FLAVOR = {"root_gb": 20, "ephemeral_gb": 0, "swap": 0, "vcpus": 2, "memory_mb": 2048}
 
 
@@ -152,6 +161,95 @@ def update_instance(uuid, **fields):
         instance.save()
 
 
+def add_port(uuid, port, mac, **fields):
+    """Append a port of Open vSwitch to the instance's network info, as Nova caches it."""
+    with _target(uuid) as (_, ctxt):
+        cache = objects.InstanceInfoCache.get_by_instance_uuid(ctxt, uuid)
+        vifs = [*(cache.network_info or ()), _vif(port, mac, **fields)]
+        cache.network_info = network_model.NetworkInfo(vifs)
+        cache.save()
+
+
+def read_ports(uuid):
+    """Of every VIF of the network info: its id, MAC and PCI slot, and the name it is plugged by."""
+    with _target(uuid) as (_, ctxt):
+        cache = objects.InstanceInfoCache.get_by_instance_uuid(ctxt, uuid)
+        return [
+            {"id": vif["id"], "mac": vif["address"], "pci_slot": vif["profile"].get("pci_slot")}
+            | {"tap": os_vif_util._get_vif_name(vif)}
+            for vif in cache.network_info
+        ]
+
+
+def add_pci_device(uuid, address, host="cmp1", request_id=None, allocate=True):
+    """Give a new device of the host's compute node to the instance; its UUID comes back."""
+    with _target(uuid) as (_, ctxt):
+        instance = _get_instance(ctxt, uuid)
+        instance.pci_devices = objects.PciDeviceList(objects=[])
+        node = _compute_node(ctxt, host).id
+        values = {"compute_node_id": node, "address": address, "dev_type": "type-VF"}
+        values |= {"vendor_id": "8086", "product_id": "1520", "label": "label_8086_1520"}
+        device = objects.PciDevice.create(ctxt, {**values, "request_id": request_id})
+        device.claim(uuid)
+        if allocate:
+            device.allocate(instance)
+        device.save()
+        return device.uuid
+
+
+def add_share(uuid, share_id, tag, export_location, status="active"):
+    """Write a share mapping, as the API does when a share is attached."""
+    with _target(uuid) as (_, ctxt):
+        objects.ShareMapping(
+            ctxt,
+            uuid=str(uuidlib.uuid4()),
+            instance_uuid=uuid,
+            share_id=share_id,
+            status=status,
+            tag=tag,
+            export_location=export_location,
+            share_proto="NFS",
+        ).create()
+
+
+def add_migration(uuid, status, migration_type="live-migration"):
+    """Write a migration of the instance from cmp1 to cmp2; its id comes back."""
+    with _target(uuid) as (_, ctxt):
+        migration = objects.Migration(
+            ctxt,
+            instance_uuid=uuid,
+            status=status,
+            migration_type=migration_type,
+            source_compute="cmp1",
+            source_node="cmp1",
+            dest_compute="cmp2",
+            dest_node="cmp2",
+            dest_compute_id=_compute_node(ctxt, "cmp2").id,
+        )
+        migration.create()
+        return migration.id
+
+
+def migrations_in_progress(uuid):
+    """The ids of the instance's migrations that the resource tracker of cmp1 counts."""
+    with _target(uuid) as (_, ctxt):
+        found = objects.MigrationList.get_in_progress_by_host_and_node(ctxt, "cmp1", "cmp1")
+        return [migration.id for migration in found if migration.instance_uuid == uuid]
+
+
+def volume_of(connection_info):
+    """What the libvirt driver makes of a connected volume: its id, and what <source> says."""
+    kind = connection_info["driver_volume_type"]
+    volume_driver = VOLUME_DRIVERS[kind](_NoSecrets())
+    if hasattr(volume_driver, "_get_device_path"):
+        path = volume_driver._get_device_path(connection_info)
+        connection_info["data"].setdefault("device_path", path)
+    place = {"type": "disk", "dev": "vdb", "bus": "virtio"}
+    made = volume_driver.get_config(connection_info, place)
+    volume_id = block_device.get_volume_id(connection_info)
+    return {"id": volume_id, "source": made.source_path or made.source_name}
+
+
 def destroy_instance(uuid):
     """Delete an instance as Nova does: softly, its mapping and request spec stay."""
     with _target(uuid) as (_, ctxt):
@@ -178,6 +276,13 @@ CALLS = {
         disk_info_of,
         disk_info_many,
         update_instance,
+        add_port,
+        read_ports,
+        add_pci_device,
+        add_share,
+        add_migration,
+        migrations_in_progress,
+        volume_of,
         destroy_instance,
         image_property_set,
         image_property_show,
@@ -292,6 +397,54 @@ def _bdm(values, ctxt=None):
     blank |= dict.fromkeys(("disk_bus", "device_type"))
     blank |= {"encryption_secret_uuid": None, "encryption_format": None}
     return objects.BlockDeviceMapping(ctxt, **{**blank, "encryption_options": None, **values})
+
+
+def _vif(port, mac, **fields):
+    address = network_model.FixedIP(address="192.0.2.20")
+    subnet = network_model.Subnet(
+        cidr="192.0.2.0/24", gateway=network_model.IP("192.0.2.1", "gateway"), ips=[address]
+    )
+    network = network_model.Network(
+        "88888888-8888-4888-8888-888888888888",
+        bridge="br-int",
+        label="lan",
+        subnets=[subnet],
+        injected=False,
+        tenant_id="project-1",
+        mtu=1442,
+    )
+    given = {"type": "ovs", "devname": f"tap{port}"[: network_model.NIC_NAME_LEN]}
+    given |= {"ovs_interfaceid": port, "active": True, "delegate_create": True, "profile": {}}
+    return network_model.VIF(id=port, address=mac, network=network, **{**given, **fields})
+
+
+def _compute_node(ctxt, host):
+    try:
+        return objects.ComputeNode.get_by_host_and_nodename(ctxt, host, host)
+    except exception.ComputeHostNotFound:
+        used = dict.fromkeys(("vcpus_used", "memory_mb_used", "local_gb_used"), 0)
+        node = objects.ComputeNode(
+            ctxt,
+            uuid=str(uuidlib.uuid4()),
+            host=host,
+            hypervisor_hostname=host,
+            hypervisor_type="QEMU",
+            hypervisor_version=8002000,
+            cpu_info="{}",
+            vcpus=8,
+            memory_mb=16384,
+            local_gb=100,
+            **used,
+        )
+        node.create()
+        return node
+
+
+class _NoSecrets:
+    """A host that keeps no libvirt secret: all that a volume driver asks of its host."""
+
+    def find_secret(self, usage_type, usage_id):
+        return None
 
 
 def _disk_info(virt_type, instance, bdms):
