@@ -6,8 +6,10 @@ stays in the element, untouched.
 
 from __future__ import annotations
 
-from functools import cached_property
-from typing import ClassVar
+import copy
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Self
 
 from lxml import etree
 
@@ -19,6 +21,22 @@ _AFTER_ALIAS = ("master", "rom", "acpi", "address")
 """What libvirt writes behind ``<alias>`` (``virDomainDeviceInfoFormat``)."""
 NOT_DEVICES = {"emulator"}
 """Children of ``<devices>`` that are none."""
+
+
+class Labels:
+    """The labels of one guest's devices, made for all of a tag when one of them is asked for."""
+
+    def __init__(self, devices: etree._Element | None) -> None:
+        self._devices = devices
+        self._made: dict[str, dict[etree._Element, str]] = {}
+
+    def of(self, element: etree._Element) -> str:
+        """Return the label of a device: see `Device.label`."""
+        tag = str(element.tag)
+        if tag not in self._made:
+            siblings = () if self._devices is None else self._devices.iterchildren(tag)
+            self._made[tag] = _told_apart({item: _plain_label(item) for item in siblings})
+        return self._made[tag].get(element) or _plain_label(element)
 
 
 class Device:
@@ -36,8 +54,9 @@ class Device:
     boot = Text("boot/@order")
     readonly = Flag("readonly")
 
-    def __init__(self, element: etree._Element) -> None:
+    def __init__(self, element: etree._Element, labels: Labels | None = None) -> None:
         self.element = element
+        self._labels = labels or Labels(element.getparent())
 
     def __repr__(self) -> str:
         return f"<{self.label}>"
@@ -76,7 +95,7 @@ class Device:
 
         Only a direct child counts: the address in a hostdev's source is the host's.
         """
-        return Address.from_element(self.element.find("address"))
+        return _address_of(self.element)
 
     @property
     def boot_order(self) -> int | None:
@@ -84,29 +103,60 @@ class Device:
         return int(self.boot) if self.boot and self.boot.isdecimal() else None
 
     @property
-    def plain_label(self) -> str:
-        """The tag and the short name; several devices of a guest may share it."""
-        return " ".join(part for part in (str(self.element.tag), self.short_name) if part)
+    def identity(self) -> str | None:
+        """What tells it from the others of its tag in either definition, running or not.
 
-    @cached_property
+        The short name, unless it is one that libvirt gives for as long as the guest runs. Not
+        always unique: see :mod:`novadev.virt.pairing`.
+        """
+        return self.short_name
+
+    @property
     def label(self) -> str:
         """What the device is called everywhere: "disk vdb", "interface tap1f2e3d4c-5b".
 
-        Where devices of the guest share that, its address follows, else its number among them.
+        The tag and the short name, as they were when a label was first asked for. Where devices
+        of the guest share that, its address follows, else its number among them.
         """
-        plain, same = self.plain_label, self._namesakes()
-        if len(same) < 2:
-            return plain
-        places = [str(item.address) for item in same if item.address]
-        if self.address and places.count(str(self.address)) == 1:
-            return f"{plain} at {self.address}"
-        return f"{plain} #{[item.element for item in same].index(self.element) + 1}"
+        return self._labels.of(self.element)
 
-    def _namesakes(self) -> list[Device]:
-        parent = self.element.getparent()
-        siblings = () if parent is None else parent.iterchildren(str(self.element.tag))
-        views = [type(self)(element) for element in siblings]
-        return [view for view in views if view.plain_label == self.plain_label]
+    def copy(self) -> Self:
+        """Return a view of a copy of the element, which is in no domain."""
+        element = copy.deepcopy(self.element)
+        element.tail = None
+        return type(self)(element)
+
+
+def _plain_label(element: etree._Element) -> str:
+    """Return the tag and the short name; several devices of a guest may share it."""
+    name = device_of(element).short_name
+    return f"{element.tag} {name}" if name else str(element.tag)
+
+
+def _told_apart(plain: Mapping[etree._Element, str]) -> dict[etree._Element, str]:
+    """Return a label for each device from those that several may share, as `Device.label`."""
+    sharing: dict[str, list[etree._Element]] = {}
+    for element, label in plain.items():
+        sharing.setdefault(label, []).append(element)
+    labels: dict[etree._Element, str] = {}
+    for label, same in sharing.items():
+        ends = _ends(same) if len(same) > 1 else [""]
+        labels.update((item, label + end) for item, end in zip(same, ends, strict=True))
+    return labels
+
+
+def _ends(same: Sequence[etree._Element]) -> list[str]:
+    """Return what tells devices of one name apart: an address that no other has, or a number."""
+    places = [_address_of(element) for element in same]
+    number = Counter(map(str, places))
+    return [
+        f" at {place}" if place and number[str(place)] == 1 else f" #{index}"
+        for index, place in enumerate(places, 1)
+    ]
+
+
+def _address_of(element: etree._Element) -> Address | None:
+    return Address.from_element(element.find("address"))
 
 
 class Disk(Device):
@@ -158,6 +208,11 @@ class Interface(Device):
     """The alias of the device it stands in for."""
 
     @property
+    def identity(self) -> str | None:
+        """Its MAC: a running guest has a target even where its definition has none (``vnet0``)."""
+        return self.mac or self.short_name
+
+    @property
     def host_address(self) -> Address | None:
         """Where the host has the device that is passed through; None of any other interface."""
         return Address.from_element(self.element.find("source/address"), "pci")
@@ -178,6 +233,8 @@ class Hostdev(Device):
     uuid = Text("source/address/@uuid")
     """The mediated device's UUID."""
     teaming_persistent = Text("teaming/@persistent")
+    _vendor = Text("source/vendor/@id")
+    _product = Text("source/product/@id")
     _other_source = Text(
         *("source/adapter/@name", "source/@wwpn", "source/block", "source/char"),
         *("source/interface", "source/vendor/@id"),
@@ -194,6 +251,15 @@ class Hostdev(Device):
     def short_name(self) -> str | None:  # type: ignore[override]
         """Its UUID, else the host's address, else whatever the source names."""
         return self.uuid or (str(self.host_address or "") or self._other_source or self.device)
+
+    @property
+    def identity(self) -> str | None:
+        """Its vendor and product where it is named by them: its address is found at each start.
+
+        So ``qemuHostdevPrepareUSBDevices``; else the short name.
+        """
+        named = [part for part in (self._vendor, self._product) if part]
+        return ":".join(named) or self.short_name
 
 
 class Filesystem(Device):
@@ -306,6 +372,9 @@ _CLASSES: dict[str, type[Device]] = {
 }
 
 
-def device_of(element: etree._Element) -> Device:
-    """Return the view of a child of ``<devices>``, of the class that knows its tag."""
-    return _CLASSES.get(str(element.tag), Device)(element)
+def device_of(element: etree._Element, labels: Labels | None = None) -> Device:
+    """Return the view of a child of ``<devices>``, of the class that knows its tag.
+
+    The views of one guest may share LABELS, so that they are made once.
+    """
+    return _CLASSES.get(str(element.tag), Device)(element, labels)

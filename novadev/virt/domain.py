@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import re
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,7 +14,14 @@ from lxml import etree
 from novadev.errors import BadInput, NotAsNeeded, NotFound
 from novadev.virt import xml
 from novadev.virt.alias import Alias
-from novadev.virt.devices import NOT_DEVICES, Device, Hostdev, Interface, device_of
+from novadev.virt.devices import (
+    NOT_DEVICES,
+    Device,
+    Hostdev,
+    Interface,
+    Labels,
+    device_of,
+)
 
 NOVA_NAMESPACE = "http://openstack.org/xmlns/libvirt/nova/"
 """A version follows (``nova/virt/libvirt/config.py`` NOVA_NS)."""
@@ -23,6 +29,7 @@ QEMU_NAMESPACE = "http://libvirt.org/schemas/domain/qemu/1.0"
 _SET_BY_ALIAS = re.compile(r"device\.([^.]+)\.")
 _SHARES_ALIAS = {"console"}
 """The first console is its serial port once more, alias and all."""
+_NUMBER = etree.XPath("count(devices/*[not(self::console)]/alias[@name = $name])")
 
 D = TypeVar("D", bound=Device)
 
@@ -62,12 +69,12 @@ class Domain:
         """The XML: what was read, but for quotes and where namespaces stand among attributes."""
         return xml.serialise(self.root)
 
-    @property
+    @cached_property
     def uuid(self) -> str:
         """The domain's UUID, which is the instance's."""
         return (self.root.findtext("uuid") or "").strip()
 
-    @property
+    @cached_property
     def name(self) -> str:
         """The domain's name, such as ``instance-0000002a``."""
         return (self.root.findtext("name") or "").strip()
@@ -82,7 +89,8 @@ class Domain:
         """Every device, in the order of the XML."""
         found = self.root.find("devices")
         elements = () if found is None else found.iterchildren(tag=etree.Element)
-        return tuple(device_of(item) for item in elements if item.tag not in NOT_DEVICES)
+        labels = Labels(found)
+        return tuple(device_of(item, labels) for item in elements if item.tag not in NOT_DEVICES)
 
     def of_class(self, kind: type[D]) -> tuple[D, ...]:
         """Return the devices of one class, such as `Disk`."""
@@ -133,11 +141,17 @@ class Domain:
         return self._changed(aliases).text
 
     def device_with_alias(self, device: Device, alias: Alias | None) -> Device:
-        """Return a copy of DEVICE, in a copy of the domain, with this alias or none.
+        """Return a copy of DEVICE alone, with this alias or none; the domain is not copied.
 
         Raises as `with_aliases`.
         """
-        return self._changed({device: alias}).devices[self.devices.index(device)]
+        if device not in self.devices:
+            raise ValueError(f"{device!r} is not of {self!r}")
+        changed = device.copy()
+        changed.alias = alias
+        if device.alias != alias and device.element.tag not in _SHARES_ALIAS:
+            self._check_alias(alias, most=0)
+        return changed
 
     def _changed(self, aliases: Mapping[Device, Alias | None]) -> Self:
         places = {self.devices.index(device): alias for device, alias in aliases.items()}
@@ -155,12 +169,12 @@ class Domain:
 
         libvirt refuses to define such a domain, but ``virDomainUpdateDeviceFlags`` makes one.
         """
-        given = Counter(
-            device.alias for device in self.devices if device.element.tag not in _SHARES_ALIAS
-        )
         for alias in aliases:
-            if given[alias] > 1:
-                raise NotAsNeeded(f"two devices of domain {self.name} would have alias {alias}")
+            self._check_alias(alias, most=1)
+
+    def _check_alias(self, alias: Alias | None, most: int) -> None:
+        if alias and _NUMBER(self.root, name=alias.name) > most:  # type: ignore[operator]
+            raise NotAsNeeded(f"two devices of domain {self.name} would have alias {alias}")
 
     @property
     def canonical(self) -> bytes:

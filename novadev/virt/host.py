@@ -166,6 +166,17 @@ class Host:
             raise NotAsNeeded(f"host {self.name}: domain {uuid} is transient")
         return domain
 
+    def read_back(self, uuid: str) -> Domain:
+        """Return the persistent definition of a domain that had one a moment ago, in one call.
+
+        That it still has one is not asked: of a running guest that another undefined since, the
+        last definition comes back. Raises NotFound, and BadInput as `persistent`.
+        """
+        handle = self.handle(uuid)
+        with self.translated(uuid):
+            text = handle.XMLDesc(PERSISTENT)
+        return self._domain(text, uuid)
+
     def live(self, uuid: str) -> Domain | None:
         """Return the definition the guest runs with, without secrets; None when it is shut off.
 

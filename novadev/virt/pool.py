@@ -45,12 +45,18 @@ def host_uri(template: str, host: str) -> str:
 
 @dataclass(frozen=True)
 class Answer(Generic[T]):
-    """What one call on one host gave: a value, or the error that it raised."""
+    """What one call on one host gave: a value, or the error that it raised.
+
+    ``was_asked`` is False when the call certainly never reached the host's child: the host had
+    been given up before, or has no URI. An Unreachable with True may come from before, amid or
+    after the work of the function.
+    """
 
     host: str
     arguments: Arguments
     value: T | None = None
     error: NovadevError | None = None
+    was_asked: bool = True
 
     def result(self) -> T:
         """Return the value, or raise the error."""
@@ -64,11 +70,17 @@ class Pool:
 
     To be used in a ``with``: at its end every child is killed, whatever it does. One run at a
     time: a caller that takes the answers of one asks nothing else of the pool until it is done.
+
+    A host that is lost before its child has given any answer is given up: what the pool is asked
+    of it later is answered by the same error at once, so that a host that hangs costs its time
+    limit once. One that had answered (its libvirtd was restarted) gets another child.
     """
 
     def __init__(self, uri: Callable[[str], str], timeout: float = 30, workers: int = 4) -> None:
         self._uri, self.timeout, self.workers = uri, timeout, workers
         self._processes: dict[str, Process] = {}
+        self._given_up: dict[str, NovadevError] = {}
+        self._spare: Process | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -85,6 +97,13 @@ class Pool:
         """Kill every child."""
         for host in list(self._processes):
             self.drop(host)
+        if self._spare is not None:
+            self._spare.kill()
+            self._spare = None
+
+    def warm(self) -> None:
+        """Start a child now, for whatever host is asked first: it takes as long as a query."""
+        self._spare = self._spare or Process()
 
     def call(
         self,
@@ -112,7 +131,7 @@ class Pool:
 
         Those of one host come in order, and its next tuple is taken only when it is idle. A call
         may take TIMEOUT seconds, by default the pool's. When a host is unreachable, the rest of
-        its work is answered so without trying it.
+        its work is answered so without trying it, as is all its work once it was given up.
         """
         limit = self.timeout if timeout is None else timeout
         yield from _Run(self, function, limit).answers(work)
@@ -120,8 +139,10 @@ class Pool:
     def process(self, host: str, busy: Collection[str]) -> tuple[Process, bool]:
         """Return the host's child and whether it starts now, in the place of one not BUSY.
 
-        Raises what the host's URI raises.
+        Raises what the host's URI raises, and the error of a host that was given up.
         """
+        if host in self._given_up:
+            raise self._given_up[host]
         process = self._processes.get(host)
         if process is not None and process.is_alive():
             return process, False
@@ -129,8 +150,18 @@ class Pool:
         idle = [name for name in self._processes if name not in busy]
         if len(self._processes) >= self.workers and idle:
             self.drop(idle[0])
-        self._processes[host] = Process(host, self._uri(host), self.timeout)
-        return self._processes[host], True
+        uri = self._uri(host)
+        process, self._spare = self._spare or Process(), None
+        process.speak_to(host, uri, self.timeout)
+        self._processes[host] = process
+        return process, True
+
+    def lose(self, host: str, error: NovadevError) -> None:
+        """Kill the child of a host lost by ERROR; give the host up if the child never answered."""
+        process = self._processes.get(host)
+        if process is not None and not process.has_answered:
+            self._given_up[host] = error
+        self.drop(host)
 
     def drop(self, host: str) -> None:
         """Kill the host's child, if it has one."""
@@ -174,7 +205,8 @@ class _Run(Generic[T]):
             try:
                 process, starts = self._pool.process(host, self._jobs)
             except NovadevError as error:
-                yield from _unanswered(host, arguments, left, error)
+                yield Answer(host, arguments, error=error, was_asked=False)
+                yield from _unasked(host, left, error)
                 return
             self._jobs[host] = job = _Job(host, arguments, left, process, 0)
             self._ask(job, START_LIMIT if starts else 0)
@@ -211,11 +243,13 @@ class _Run(Generic[T]):
         elif message is not Process.NOTHING:
             error = message.error if isinstance(message, Raised) else self._lost(job)
             del self._jobs[job.host]
-            self._pool.drop(job.host)
-            yield from _unanswered(job.host, job.arguments, job.left, error)
+            self._pool.lose(job.host, error)
+            yield Answer(job.host, job.arguments, error=error)
+            yield from _unasked(job.host, job.left, error)
 
     def _go_on(self, job: _Job, answer: Answer[T]) -> Iterator[Answer[T]]:
         """Ask the next question before ANSWER is looked at."""
+        job.process.has_answered = True
         arguments = next(job.left, None)
         if arguments is None:
             del self._jobs[job.host]
@@ -225,13 +259,12 @@ class _Run(Generic[T]):
         yield answer
 
     def _lost(self, job: _Job) -> NovadevError:
-        reason = job.process.epitaph() or f"no answer within {self._limit:g} s"
+        reason = (
+            job.process.epitaph() or f"no answer within {self._limit:g} s, is its libvirtd hung?"
+        )
         return Unreachable(f"host {job.host} could not be reached: {reason}")
 
 
-def _unanswered(
-    host: str, arguments: Arguments, left: Iterator[Arguments], error: NovadevError
-) -> Iterator[Answer[T]]:
-    yield Answer(host, arguments, error=error)
-    for others in left:
-        yield Answer(host, others, error=error)
+def _unasked(host: str, left: Iterator[Arguments], error: NovadevError) -> Iterator[Answer[T]]:
+    for arguments in left:
+        yield Answer(host, arguments, error=error, was_asked=False)

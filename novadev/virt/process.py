@@ -31,8 +31,10 @@ class Process:
 
     NOTHING: ClassVar[object] = object()
 
-    def __init__(self, host: str, uri: str, timeout: float) -> None:
-        self.host = host
+    def __init__(self) -> None:
+        self.host = "(none yet)"
+        self.has_answered = False
+        """Whether a question was answered since it was started; its pool keeps this."""
         ours, theirs = socket.socketpair()
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed by kill()
         with theirs:
@@ -46,6 +48,10 @@ class Process:
                 start_new_session=True,
             )
         self.channel: Connection[Any, Any] = Connection(ours.detach())
+
+    def speak_to(self, host: str, uri: str, timeout: float) -> None:
+        """Say which host it is for; until then it only starts."""
+        self.host = host
         self._say((host, uri, timeout, logging.getLogger().getEffectiveLevel()))
 
     def ask(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:

@@ -60,52 +60,54 @@ def update_alias(host: Host, domain: Domain, device: Device, alias: Alias | None
 
     Raises BadInput for an alias libvirt would drop, NotAsNeeded for one that another device has
     (libvirt checks only a whole definition, and loses the domain when it is restarted),
-    StalePlan when the device is gone or is another now, NotFound without the domain.
+    StalePlan when the device is gone or is another now, NotFound without the domain and
+    NotAsNeeded of a transient one. What is undefined between the write and the reading back while
+    its guest runs is returned as it was written, as if it had been undefined right after.
     """
     if device.alias == alias:
         return domain
     wanted = domain.device_with_alias(device, alias)
-    handle = host.handle(domain.uuid)
-    with host.translated(domain.uuid, stale=_GONE):
-        _replace(handle, domain, device, device.alias, alias)
-    written = host.persistent(domain.uuid)
+    _send(host, domain, device, wanted)
+    written = host.read_back(domain.uuid)
     try:
         written.check_aliases([alias] if alias else [])
     except NotAsNeeded:
-        with host.translated(domain.uuid, stale=_GONE):
-            _replace(handle, domain, device, alias, device.alias)
+        _send(host, domain, wanted, device)
         raise
-    _check_written(host, written, wanted)
+    _check_written(host, written, device.label, wanted)
     return written
 
 
-def _replace(
-    handle: Any, domain: Domain, device: Device, old: Alias | None, new: Alias | None
-) -> None:
-    """Send DEVICE with alias NEW; an interface that has another alias is only found without one."""
-    if isinstance(device, Interface) and old and new:
-        _send(handle, domain.device_with_alias(device, None))
-    _send(handle, domain.device_with_alias(device, new))
+def _send(host: Host, domain: Domain, old: Device, new: Device) -> None:
+    """Put NEW in the place of OLD; an interface that has an alias is only found without another."""
+    if isinstance(old, Interface) and old.alias and new.alias:
+        bare = old.copy()
+        bare.alias = None
+        _update(host, domain, bare)
+    _update(host, domain, new)
 
 
-def _send(handle: Any, device: Device) -> None:
-    handle.updateDeviceFlags(xml.serialise(device.element), libvirt.VIR_DOMAIN_AFFECT_CONFIG)
+def _update(host: Host, domain: Domain, device: Device) -> None:
+    handle = host.handle(domain.uuid)
+    with host.translated(domain.uuid, stale=_GONE):
+        handle.updateDeviceFlags(xml.serialise(device.element), libvirt.VIR_DOMAIN_AFFECT_CONFIG)
 
 
-def _check_written(host: Host, written: Domain, wanted: Device) -> None:
+def _check_written(host: Host, written: Domain, label: str, wanted: Device) -> None:
     try:
-        found = written.device(wanted.label)
+        found = written.device(label)
     except NotFound as error:
         raise StalePlan(f"host {host.name}: {error}: it was changed meanwhile") from error
     if not _same(found, wanted):
         raise StalePlan(
-            f"host {host.name}: {wanted.label} of domain {written.uuid} was changed meanwhile, or "
+            f"host {host.name}: {label} of domain {written.uuid} was changed meanwhile, or "
             f"libvirt did not take the alias {wanted.alias} (it has {found.alias})"
         )
 
 
-def _same(one: Device, other: Device) -> bool:
-    texts = [xml.serialise(device.element) for device in (one, other)]
+def _same(found: Device, wanted: Device) -> bool:
+    """Whether FOUND differs from WANTED, which is in no domain, in spelling at most."""
+    texts = [xml.serialise(device.element) for device in (found.copy(), wanted)]
     return texts[0] == texts[1] or xml.canonical(texts[0]) == xml.canonical(texts[1])
 
 

@@ -7,6 +7,7 @@ entity is ever resolved, neither from the text itself nor from a file or an addr
 from __future__ import annotations
 
 import re
+from functools import cache
 
 from lxml import etree
 
@@ -54,6 +55,7 @@ def canonical_element(element: etree._Element) -> bytes:
         return etree.tostring(element, method="c14n2", with_tail=False)
 
 
+@cache
 def _parser(remove_blank_text: bool) -> etree.XMLParser:
     return etree.XMLParser(
         encoding="utf-8",

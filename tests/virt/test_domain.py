@@ -124,6 +124,45 @@ def test_one_alias_for_two_devices_is_refused() -> None:
     assert disk.alias is None
 
 
+@given(choices())
+@settings(deadline=None)
+def test_a_device_alone_is_as_in_the_whole_definition(
+    case: tuple[str, Domain, dict[Device, Alias | None]],
+) -> None:
+    _, domain, aliases = case
+    for device, alias in aliases.items():
+        whole = Domain.from_xml(domain.with_aliases({device: alias}))
+        found = whole.devices[domain.devices.index(device)].copy()
+        alone = domain.device_with_alias(device, alias)
+        texts = [xml.serialise(view.element) for view in (alone, found)]
+        assert xml.canonical(texts[0]) == xml.canonical(texts[1])
+        assert (alone.element.getparent(), alone.identity) == (None, device.identity)
+        assert type(alone) is type(device)
+
+
+def test_a_device_alone_is_refused_what_the_whole_definition_is() -> None:
+    domain = Domain.from_xml(SAMPLES["lun"])
+    disk, taken = domain.device("disk sda"), Alias.for_uuid("701e0002-4444-4a04-8b04-0a0b0c0d0e04")
+    with pytest.raises(NotAsNeeded, match="two devices"):
+        domain.device_with_alias(disk, taken)
+    with pytest.raises(BadInput, match="libvirt would drop"):
+        domain.device_with_alias(disk, Alias("sda"))
+    with pytest.raises(ValueError, match="is not of"):
+        Domain.from_xml(SAMPLES["lun"]).device_with_alias(disk, None)
+    sdb = domain.device("disk sdb")
+    assert domain.device_with_alias(sdb, taken).alias == taken
+    assert (disk.alias, sdb.alias) == (None, taken)
+
+
+def test_namespaces_of_the_domain_are_not_sent_with_a_device() -> None:
+    domain = Domain.from_xml(
+        "<domain xmlns:q='http://libvirt.org/schemas/domain/qemu/1.0'><devices>"
+        "<disk><target dev='vda'/></disk></devices></domain>"
+    )
+    alone = domain.device_with_alias(domain.devices[0], Alias("ua-1"))
+    assert xml.serialise(alone.element) == ('<disk><target dev="vda"/><alias name="ua-1"/></disk>')
+
+
 def test_a_console_shares_the_alias_of_its_serial_port() -> None:
     domain = Domain.from_xml(
         "<domain><devices><serial><alias name='ua-s'/></serial>"

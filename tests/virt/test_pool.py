@@ -68,6 +68,7 @@ def test_errors_come_back(
     question: object, error: type[NovadevError], text: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with Pool(of) as pool:
+        pool.call("cmp1", questions.echo, "there")
         with pytest.raises(error, match=text) as caught:
             pool.call("cmp1", question)  # type: ignore[arg-type]
         assert type(caught.value) is error
@@ -104,6 +105,7 @@ def test_a_call_that_takes_too_long() -> None:
             ("cmp1", (0,), True),
             ("cmp1", (0,), True),
         ]
+        assert [answer.was_asked for answer in answers] == [True, True, False, False]
         with pytest.raises(Unreachable, match="no answer within 1 s"):
             answers[1].result()
         assert pool.call("cmp1", questions.echo, 1) == 1
@@ -151,6 +153,7 @@ def test_a_host_without_a_uri() -> None:
     with Pool(uri) as pool:
         answers = list(pool.run(questions.echo, {bad: [(1,), (2,)], "cmp1": [(3,)]}))
     assert [answer.value for answer in answers] == [None, None, 3]
+    assert [answer.was_asked for answer in answers] == [False, False, True]
     with pytest.raises(BadInput, match="cannot be put into a URI"):
         answers[0].result()
 
@@ -206,6 +209,47 @@ def test_a_host_that_hangs_in_the_middle(hypervisors3: list[Hypervisor]) -> None
         assert isinstance(answers[hung.name].error, Unreachable)
         hung.resume()
         assert pool.call(hung.name, questions.domains_of) == ()
+
+
+@pytest.mark.slow
+def test_hosts_that_never_answered_are_not_tried_again(hypervisors3: list[Hypervisor]) -> None:
+    hung, dead, good = hypervisors3
+    uris = addresses(hypervisors3)
+    work: dict[str, list[tuple[object, ...]]] = {name: [(), ()] for name in uris}
+    hung.pause()
+    dead.kill()
+    with Pool(uris.__getitem__, timeout=2, workers=2) as pool:
+        first = {(a.host, a.was_asked): a.error for a in pool.run(questions.domains_of, work)}
+        assert {key for key, error in first.items() if error} == {
+            (host.name, asked) for host in (hung, dead) for asked in (True, False)
+        }
+        hung.resume()
+        dead.restart()
+        started = time.monotonic()
+        for _ in range(3):
+            answers = list(pool.run(questions.domains_of, work))
+            assert [a.host for a in answers if a.error is None] == [good.name] * 2
+            lost = [a for a in answers if a.error]
+            assert {(a.host, a.was_asked) for a in lost} == {
+                (hung.name, False),
+                (dead.name, False),
+            }
+            assert all(a.error is first[a.host, True] for a in lost)
+        assert time.monotonic() - started < 1
+        with pytest.raises(Unreachable, match=f"^host {hung.name} could not be reached"):
+            pool.call(hung.name, questions.domains_of)
+    with Pool(uris.__getitem__, timeout=2) as pool:
+        assert [a.value for a in pool.run(questions.domains_of, work)] == [()] * 6
+
+
+@pytest.mark.slow
+def test_a_host_that_had_answered_is_tried_once_more(hypervisor: Hypervisor) -> None:
+    with Pool(lambda _: hypervisor.uri, timeout=2) as pool:
+        assert pool.call("cmp1", questions.domains_of) == ()
+        hypervisor.pause()
+        for asked in (True, True, False, False):
+            (answer,) = pool.run(questions.domains_of, {"cmp1": [()]})
+            assert (type(answer.error), answer.was_asked) == (Unreachable, asked)
 
 
 @pytest.mark.slow

@@ -121,6 +121,28 @@ def test_an_undefined_domain_is_not_brought_back(
     assert host.list_domains() == ()
 
 
+def test_a_running_domain_undefined_after_the_write(
+    host: Host,
+    hypervisor: Hypervisor,
+    define: Callable[[str], Domain],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    domain = define(guest())
+    handle = hypervisor.start(domain.uuid)
+    read_back = host.read_back
+
+    def undefined_before(uuid: str) -> Domain:
+        handle.undefine()
+        return read_back(uuid)
+
+    monkeypatch.setattr(host, "read_back", undefined_before)
+    written = writes.update_alias(host, domain, domain.device("disk vda"), Alias("ua-1"))
+    assert written.device("disk vda").alias == Alias("ua-1")
+    assert not handle.isPersistent()
+    with pytest.raises(NotAsNeeded):
+        writes.update_alias(host, written, written.device("disk vdb"), Alias("ua-2"))
+
+
 def test_what_only_a_whole_definition_changes(host: Host, define: Callable[[str], Domain]) -> None:
     domain = define(guest(devices=[domains.pci("0000:81:00.1")]))
     device = domain.device("hostdev 0000:81:00.1")
