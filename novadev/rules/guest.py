@@ -26,6 +26,9 @@ DEFAULT_MACHINE_TYPES = {
 }
 LEGACY_NAMES = {"hw_architecture": "architecture", "os_distro": "vmware_ostype"}
 
+NEWEST_RELEASE = 34
+"""The newest release of Nova whose rules were compared with these."""
+
 VOLUME_SOURCES = ("volume", "snapshot", "image", "blank")
 
 
@@ -62,6 +65,23 @@ class ComputeRules:
     config_drive_format: str = "iso9660"
     host_arch: str = "x86_64"
     max_disk_devices: int = -1
+
+
+@dataclass(frozen=True)
+class DriverRules(ComputeRules):
+    """What else of a compute host decides the devices of a guest that asks for none.
+
+    use_virtio_for_bridges is in ``[libvirt]``, pointer_model in ``[DEFAULT]``, the others are
+    ``enabled`` in ``[vnc]`` and ``[spice]`` and ``agent_enabled`` in ``[spice]``, each with Nova's
+    own default; release is the first number of the version of Nova that runs there.
+    """
+
+    use_virtio_for_bridges: bool = True
+    pointer_model: str | None = "usbtablet"
+    vnc_enabled: bool = True
+    spice_enabled: bool = False
+    spice_agent_enabled: bool = True
+    release: int = NEWEST_RELEASE
 
 
 def property_value(guest: Guest, name: str) -> str | None:

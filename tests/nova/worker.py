@@ -15,6 +15,8 @@ import uuid as uuidlib
 from nova.cmd.manage import ImagePropertyCommands
 
 # isort: split
+import defaults_worker
+import libvirt_worker
 import nova.conf
 from nova import config, context, exception, objects
 from nova.db.api import api as api_db
@@ -140,9 +142,7 @@ def disk_info(uuid, virt_type="kvm", config=None):
 
 def disk_info_of(instance=None, bdms=(), image_properties=None, virt_type="kvm", config=None):
     """The same from values: `instance` may hold `flavor` and any field of Nova's Instance."""
-    fields = {"root_device_name": "/dev/vda", "config_drive": "", **(instance or {})}
-    flavor = _flavor(fields.pop("flavor", {}))
-    made = _instance(str(uuidlib.uuid4()), {}, image_properties or {}, flavor, **fields)
+    made = _instance_of(instance or {}, image_properties or {})
     disks = [_bdm({"id": number, **values}) for number, values in enumerate(bdms, 1)]
     with _overridden(config or {}):
         return _disk_info(virt_type, made, objects.BlockDeviceMappingList(objects=disks))
@@ -151,6 +151,41 @@ def disk_info_of(instance=None, bdms=(), image_properties=None, virt_type="kvm",
 def disk_info_many(cases):
     """A list with disk_info_of() of every case, {"error": ..., "message": ...} where it fails."""
     return [_answer_or_error(disk_info_of, case) for case in cases]
+
+
+def registered_of(
+    host_arch, instance=None, bdms=(), image_properties=None, os_type=None, config=None
+):
+    """The defaults the libvirt driver of a host registers, in order, for what disk_info_of() takes.
+
+    os_type is the domain's; without one it is what Nova would have defined the domain with.
+    """
+    made = _instance_of(instance or {}, image_properties or {})
+    disks = [_bdm({"id": number, **values}) for number, values in enumerate(bdms, 1)]
+    with _overridden(config or {}):
+        found = objects.BlockDeviceMappingList(objects=disks)
+        return defaults_worker.registered(made, found, host_arch, os_type)
+
+
+def registered_many(cases):
+    """A list with registered_of() of every case, {"error": ..., "message": ...} where it fails."""
+    return [_answer_or_error(registered_of, case) for case in cases]
+
+
+def defaults_of(host_arch, names, instance=None, image_properties=None, os_type=None, config=None):
+    """What the driver finds for each of these properties by itself, stored or not, by its name.
+
+    {"value": ...}, or {"error": ..., "message": ...} where it fails.
+    """
+    made = _instance_of(instance or {}, image_properties or {})
+    with _overridden(config or {}):
+        ask = defaults_worker.asker(made, host_arch, os_type)
+        return {name: _answer_or_error(ask, {"name": name}) for name in names}
+
+
+def defaults_many(cases):
+    """A list with defaults_of() of every case."""
+    return [defaults_of(**case) for case in cases]
 
 
 def update_instance(uuid, **fields):
@@ -275,6 +310,10 @@ CALLS = {
         disk_info,
         disk_info_of,
         disk_info_many,
+        registered_of,
+        registered_many,
+        defaults_of,
+        defaults_many,
         update_instance,
         add_port,
         read_ports,
@@ -288,6 +327,7 @@ CALLS = {
         image_property_show,
     )
 }
+CALLS |= defaults_worker.CALLS | libvirt_worker.CALLS
 
 
 def _admin():
@@ -383,6 +423,12 @@ def _instance(uuid, image, image_properties, flavor, image_ref="", **fields):
         numa_topology=None,
         **{"default_ephemeral_device": None, "default_swap_device": None, **fields},
     )
+
+
+def _instance_of(fields, image_properties):
+    fields = {"root_device_name": "/dev/vda", "config_drive": "", **fields}
+    flavor = _flavor(fields.pop("flavor", {}))
+    return _instance(str(uuidlib.uuid4()), {}, image_properties, flavor, **fields)
 
 
 def _text(value):

@@ -1,0 +1,142 @@
+"""Whether Nova can read the stored image properties at all: one bad value spoils them all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from novadev.nova.image_properties import PROPERTIES
+from novadev.rules.guest import ARCHITECTURE_SPELLINGS, NEWEST_RELEASE, Guest
+
+ARCHITECTURES = (
+    *("aarch64", "alpha", "armv6", "armv7b", "armv7l", "cris", "i686", "ia64", "lm32", "m68k"),
+    *("microblaze", "microblazeel", "mips", "mips64", "mips64el", "mipsel", "openrisc", "parisc"),
+    *("parisc64", "ppc", "ppc64", "ppc64le", "ppcemb", "ppcle", "s390", "s390x", "sh4", "sh4eb"),
+    *("sparc", "sparc64", "unicore32", "x86_64", "xtensa", "xtensaeb"),
+)
+VALUES: Mapping[str, tuple[str, ...]] = {
+    **{name: item.values for name, item in PROPERTIES.items()},
+    "hw_architecture": ARCHITECTURES,
+    "hw_cpu_policy": ("dedicated", "shared", "mixed"),
+    "hw_cpu_thread_policy": ("prefer", "isolate", "require"),
+    "hw_emulation_architecture": ARCHITECTURES,
+    "hw_ephemeral_encryption_format": ("plain", "luks", "luksv2"),
+    "hw_firmware_type": ("uefi", "bios"),
+    "hw_maxphysaddr_mode": ("passthrough", "emulate"),
+    "hw_mem_encryption_model": ("amd-sev", "amd-sev-es", "amd-sev-snp", "intel-tdx"),
+    "hw_pci_numa_affinity_policy": ("required", "legacy", "preferred", "socket"),
+    "hw_rescue_device": ("cdrom", "disk", "floppy", "fs", "lun"),
+    "hw_sound_model": ("sb16", "es1370", "pcspk", "ac97", "ich6", "ich9", "usb", "virtio"),
+    "hw_tpm_model": ("tpm-tis", "tpm-crb"),
+    "hw_tpm_version": ("1.2", "2.0"),
+    "hw_usb_model": ("none", "nec-xhci", "qemu-xhci"),
+    "hw_viommu_model": ("intel", "smmuv3", "virtio", "auto"),
+    "hw_vm_mode": ("hvm", "xen", "uml", "exe"),
+    "hw_watchdog_action": ("none", "pause", "poweroff", "reset", "disabled"),
+    "img_config_drive": ("optional", "mandatory"),
+    "img_hv_type": (
+        *("baremetal", "bhyve", "docker", "fake", "hyperv", "ironic", "kqemu", "kvm", "lxc", "lxd"),
+        *("openvz", "parallels", "phyp", "prsm", "qemu", "test", "uml", "vbox", "vmware", "vz"),
+        *("xen", "zvm"),
+    ),
+    "img_signature_hash_method": ("SHA-224", "SHA-256", "SHA-384", "SHA-512"),
+    "img_signature_key_type": (
+        *("DSA", "ECC_SECP384R1", "ECC_SECP521R1", "ECC_SECT409K1", "ECC_SECT409R1"),
+        *("ECC_SECT571K1", "ECC_SECT571R1", "RSA-PSS"),
+    ),
+    "os_secure_boot": ("required", "disabled", "optional"),
+    "os_type": ("linux", "windows"),
+}
+"""Nova's enumerations; those of the allow-list stand in nova/image_properties.py."""
+
+VM_MODE_SPELLINGS = {"pv": "xen", "hv": "hvm", "baremetal": "hvm"}
+_ANY_CASE: Mapping[str, Mapping[str, str]] = {
+    "hw_architecture": ARCHITECTURE_SPELLINGS,
+    "hw_emulation_architecture": ARCHITECTURE_SPELLINGS,
+    "hw_vm_mode": VM_MODE_SPELLINGS,
+    "img_hv_type": {"xapi": "xen"},
+    "os_type": {},
+}
+_NUMBERS = {
+    *("hw_cpu_cores", "hw_cpu_max_cores", "hw_cpu_max_sockets", "hw_cpu_max_threads"),
+    *("hw_cpu_sockets", "hw_cpu_threads", "hw_device_id", "hw_maxphysaddr_bits", "hw_numa_nodes"),
+    *("hw_redirected_usb_ports", "hw_serial_port_count", "hw_video_ram", "img_compression_level"),
+    *("img_version", "min_disk", "min_ram"),
+}
+_CAME_WITH = {
+    "hw_maxphysaddr_bits": 29,
+    "hw_maxphysaddr_mode": 29,
+    "hw_mem_encryption_model": 32,
+    "hw_redirected_usb_ports": 32,
+    "hw_sound_model": 32,
+    "hw_usb_model": 32,
+}
+_VALUE_CAME_WITH = {
+    ("hw_mem_encryption_model", "amd-sev-snp"): 34,
+    ("hw_mem_encryption_model", "intel-tdx"): 34,
+    ("hw_vif_model", "igb"): 31,
+}
+_LEGACY_NAMES = {
+    "architecture": "hw_architecture",
+    "hypervisor_type": "img_hv_type",
+    "vm_mode": "hw_vm_mode",
+    "vmware_image_version": "img_version",
+    "xenapi_device_id": "hw_device_id",
+    "xenapi_image_compression_level": "img_compression_level",
+}
+
+
+class UnreadableProperty(ValueError):
+    """Nova cannot read the instance's image properties: one has a value that it does not know."""
+
+
+def check_readable(guest: Guest, release: int = NEWEST_RELEASE) -> None:
+    """Raise UnreadableProperty, with the property and its value, if Nova cannot read them.
+
+    An older name counts even where the current one overrules it. Not looked at, for nothing stores
+    them wrong by hand: ``hw_numa_cpus.N``, ``hw_numa_mem.N``, ``img_hv_requested_version``.
+    Source: nova/objects/image_meta.py, ImageMetaProps.from_dict; nova/objects/fields.py, the
+    coerce() of each field.
+    """
+    for name, value in guest.image_properties.items():
+        if value is None:
+            continue
+        if not _is_readable(_LEGACY_NAMES.get(name, name), value, release):
+            raise UnreadableProperty(f"{name}={value}: release {release} of Nova has no such value")
+    adapter = guest.image_properties.get("vmware_adaptertype")
+    if adapter and adapter != "ide" and not _is_readable("hw_scsi_model", adapter, release):
+        raise UnreadableProperty(f"vmware_adaptertype={adapter}: Nova has no such SCSI model")
+
+
+def values(name: str, release: int = NEWEST_RELEASE) -> tuple[str, ...]:
+    """Return the values the release has for an enumerated property; none before it came."""
+    if release < _CAME_WITH.get(name, 0):
+        return ()
+    return tuple(
+        value for value in VALUES[name] if release >= _VALUE_CAME_WITH.get((name, value), 0)
+    )
+
+
+def _is_readable(name: str, value: str, release: int) -> bool:
+    if release < _CAME_WITH.get(name, 0):
+        return True
+    if name in _NUMBERS:
+        return _is_number(value)
+    if name not in VALUES:
+        return True
+    return _spelling(name, value) in values(name, release)
+
+
+def _is_number(value: str) -> bool:
+    try:
+        int(value)
+    except ValueError:
+        return False
+    return True
+
+
+def _spelling(name: str, value: str) -> str:
+    if name in PROPERTIES:
+        return PROPERTIES[name].spelling(value)
+    if name not in _ANY_CASE:
+        return value
+    return _ANY_CASE[name].get(value.lower(), value.lower())
