@@ -1,17 +1,35 @@
-"""Build an embedded deployment: SQLite files with Nova's tables, a nova.conf, a few instances."""
+"""An embedded deployment: SQLite files with Nova's tables, a nova.conf, servers."""
 
-import json
 import uuid
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import sqlalchemy as sa
 
+from demo import rows
+from demo.rows import Port, Row
 from novadev.nova import tables
 from novadev.nova.cells import CELL0_UUID
 
 CELLS = {1: ("cell0", CELL0_UUID), 2: ("cell1", ""), 3: ("cell2", "")}
-PROJECT = "9b7d2f6c41aa4c0f8d2233445566aabb"
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server of the deployment: its cell's database, and its volumes by their target."""
+
+    uuid: str
+    name: str
+    number: int
+    host: str | None
+    database: str
+    is_active: bool
+    volumes: dict[str, str]
+
+    @property
+    def domain(self) -> str:
+        """The name libvirt has for it."""
+        return f"instance-{self.number:08x}"
 
 
 class Deployment:
@@ -20,6 +38,7 @@ class Deployment:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self.config_file = folder / "nova.conf"
+        self.servers: dict[str, Server] = {}
         self._engines = {name: self._make(name) for name in ("api", "cell0", "cell1", "cell2")}
         self._write_config()
         self._map_cells()
@@ -40,8 +59,23 @@ class Deployment:
             f"state_connection = sqlite:///{self._folder / 'state.sqlite'}\n"
         )
 
+    def configure(self, text: str) -> None:
+        """Add TEXT to the nova.conf."""
+        with self.config_file.open("a", encoding="utf-8") as file:
+            file.write(text)
+
+    def write_compute_config(self, host: str, uri: str) -> Path:
+        """Write the nova.conf of a compute host, which has no database of Nova's."""
+        path = self._folder / f"{host}.conf"
+        path.write_text(
+            f"[DEFAULT]\nhost = {host}\n"
+            f"[libvirt]\nconnection_uri = {uri}\n"
+            f"[novadev]\nstate_connection = sqlite:///{self._folder / host}.sqlite\n"
+        )
+        return path
+
     def _map_cells(self) -> None:
-        rows = [
+        cells = [
             {
                 "id": number,
                 "uuid": fixed or str(uuid.uuid4()),
@@ -52,11 +86,11 @@ class Deployment:
             }
             for number, (name, fixed) in CELLS.items()
         ]
-        self._insert("api", tables.cell_mappings, rows)
+        self._insert("api", tables.cell_mappings, *cells)
 
-    def _insert(self, database: str, table: sa.Table, rows: list[dict[str, Any]]) -> None:
+    def _insert(self, database: str, table: sa.Table, *found: Row) -> None:
         with self._engines[database].begin() as connection:
-            connection.execute(sa.insert(table), rows)
+            connection.execute(sa.insert(table), list(found))
 
     def add_instance(
         self,
@@ -67,90 +101,54 @@ class Deployment:
         host: str | None = "cmp1",
         in_spec: dict[str, str] | None = None,
         **properties: str | None,
-    ) -> str:
-        """Write an instance with DISKS (name, bus, kind) and stored PROPERTIES; return its UUID.
+    ) -> None:
+        """Write a server with DISKS (name, bus, kind), the first local, and stored PROPERTIES.
 
         IN_SPEC are the properties of its request spec where they differ from the stored ones.
         """
-        instance = str(uuid.uuid4())
-        database = CELLS[cell][0]
-        self._insert(database, tables.instances, [_instance(instance, name, vm_state, host)])
-        self._insert(database, tables.instance_system_metadata, _metadata(instance, properties))
-        self._insert(database, tables.instance_extra, [_flavor(instance)])
-        self._insert(database, tables.block_device_mapping, _disks(instance, disks))
+        instance, database = str(uuid.uuid4()), CELLS[cell][0]
+        number = 1 + sum(server.database == database for server in self.servers.values())
+        self._insert(database, tables.instances, rows.instance(instance, name, vm_state, host))
+        self._insert(database, tables.instance_extra, rows.flavor(instance))
+        metadata = rows.metadata(instance, properties)
+        self._insert(database, tables.instance_system_metadata, *metadata)
+        volumes = {target: str(uuid.uuid4()) for target, _, _ in disks[1:]}
+        devices = (rows.disk(instance, *disk, volumes.get(disk[0])) for disk in disks)
+        self._insert(database, tables.block_device_mapping, *devices)
+        self.servers[name] = Server(
+            instance, name, number, host, database, vm_state == "active", volumes
+        )
         stored = {key: value for key, value in properties.items() if value is not None}
-        spec = _spec(instance, stored if in_spec is None else in_spec)
-        mapping = {"instance_uuid": instance, "cell_id": cell, "project_id": PROJECT}
-        self._insert("api", tables.instance_mappings, [mapping | {"queued_for_delete": False}])
-        self._insert("api", tables.request_specs, [{"instance_uuid": instance, "spec": spec}])
-        return instance
+        self._map_instance(instance, cell, stored if in_spec is None else in_spec)
 
+    def _map_instance(self, instance: str, cell: int, properties: dict[str, str]) -> None:
+        mapping = {"instance_uuid": instance, "cell_id": cell, "project_id": rows.PROJECT}
+        self._insert("api", tables.instance_mappings, mapping | {"queued_for_delete": False})
+        spec = {"instance_uuid": instance, "spec": rows.request_spec(instance, properties)}
+        self._insert("api", tables.request_specs, spec)
 
-def _instance(instance: str, name: str, vm_state: str, host: str | None) -> dict[str, Any]:
-    return {
-        "uuid": instance,
-        "display_name": name,
-        "host": host,
-        "vm_state": vm_state,
-        "project_id": PROJECT,
-        "image_ref": str(uuid.uuid4()),
-        "root_device_name": "/dev/vda",
-        "config_drive": "True",
-        "ephemeral_gb": 0,
-        "hidden": False,
-        "deleted": 0,
-    }
+    def add_volume(
+        self, server: Server, name: str, bus: str, kind: str = "disk", **data: str
+    ) -> None:
+        """Attach the volume that ``server.volumes`` has at NAME, in Nova's records alone."""
+        row = rows.disk(server.uuid, name, bus, kind, server.volumes[name], **data)
+        self._insert(server.database, tables.block_device_mapping, row)
 
+    def add_ports(self, server: Server, *macs: str) -> list[Port]:
+        """Give SERVER a port for each of MACS, in Nova's records alone."""
+        ports = [Port(str(uuid.uuid4()), mac) for mac in macs]
+        cache = rows.info_cache(server.uuid, ports)
+        self._insert(server.database, tables.instance_info_caches, cache)
+        return ports
 
-def _metadata(instance: str, properties: dict[str, str | None]) -> list[dict[str, Any]]:
-    stored: dict[str, str | None] = {"disk_format": "qcow2", "min_ram": "0", **properties}
-    return [
-        {"instance_uuid": instance, "key": f"image_{name}", "value": value, "deleted": 0}
-        for name, value in stored.items()
-    ]
+    def add_pci_device(self, server: Server, address: str) -> None:
+        """Give SERVER a PCI device of its host, in Nova's records alone."""
+        row = rows.pci_device(server.uuid, address, str(uuid.uuid4()))
+        self._insert(server.database, tables.pci_devices, row)
 
-
-def _flavor(instance: str) -> dict[str, Any]:
-    flavor = {"cur": {"nova_object.name": "Flavor", "nova_object.data": {"swap": 0}}}
-    return {"instance_uuid": instance, "flavor": json.dumps(flavor), "deleted": 0}
-
-
-def _disks(instance: str, disks: tuple[tuple[str, str, str], ...]) -> list[dict[str, Any]]:
-    return [
-        {
-            "instance_uuid": instance,
-            "source_type": "volume" if position else "image",
-            "destination_type": "volume" if position else "local",
-            "volume_id": str(uuid.uuid4()) if position else None,
-            "device_type": kind,
-            "disk_bus": bus,
-            "device_name": f"/dev/{name}",
-            "boot_index": None if position else 0,
-            "volume_size": 10,
-            "no_device": False,
-            "connection_info": '{"driver_volume_type": "rbd"}' if position else None,
-            "deleted": 0,
-        }
-        for position, (name, bus, kind) in enumerate(disks)
-    ]
-
-
-def _object(name: str, version: str, data: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "nova_object.name": name,
-        "nova_object.namespace": "nova",
-        "nova_object.version": version,
-        "nova_object.data": data,
-        "nova_object.changes": sorted(data),
-    }
-
-
-def _spec(instance: str, properties: dict[str, str]) -> str:
-    image = {
-        "id": str(uuid.uuid4()),
-        "name": "debian-12",
-        "disk_format": "qcow2",
-        "properties": _object("ImageMetaProps", "1.44", dict(properties)),
-    }
-    spec = {"instance_uuid": instance, "image": _object("ImageMeta", "1.8", image)}
-    return json.dumps(_object("RequestSpec", "1.15", spec))
+    def add_share(self, server: Server) -> str:
+        """Give SERVER a share, in Nova's records alone, and return its id."""
+        share_id = str(uuid.uuid4())
+        row = rows.share(server.uuid, server.number, share_id)
+        self._insert(server.database, tables.share_mapping, row)
+        return share_id

@@ -1,7 +1,10 @@
 """Run the console examples of the documentation on the demo's deployment, and keep what they print.
 
 In a ``console`` block a line ``$ novadev …`` is run and its output put after it; other lines with
-a ``$`` are kept. A document's commands run one after the other on a deployment of its own.
+a ``$`` are kept. A document's commands run one after the other on a deployment of its own. In a
+document of `HOSTED` that has private compute hosts with guests, and a comment outside of the blocks
+does something there: ``.. demo: soft_reboot busy-1``, ``.. demo: pause cmp7`` and ``resume``;
+``.. demo: on cmp1`` gives the next commands the nova.conf of that host.
 """
 
 from __future__ import annotations
@@ -14,53 +17,54 @@ import subprocess
 import sys
 import tempfile
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from unittest import mock
 
 ROOT = Path(__file__).resolve().parent.parent
-DOCUMENTS = (ROOT / "README.md", ROOT / "docs" / "guide.rst")
+sys.path.insert(0, str(ROOT))
+
+if TYPE_CHECKING:
+    from demo.hosts import Hosts
+
+HOSTED = (ROOT / "README.md", ROOT / "docs" / "devices.rst")
+DOCUMENTS = (*HOSTED, ROOT / "docs" / "guide.rst")
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 STARTS = ("```console", ".. code-block:: console")
-
-Run = Callable[[str], Iterator[str]]
+ACTION = ".. demo: "
 
 
 def replayed(document: Path) -> str:
     """Return the text of DOCUMENT with the output its commands have now."""
-    with tempfile.TemporaryDirectory() as folder:
-        run = _runner(Path(folder))
-        text = document.read_text(encoding="utf-8")
-        return "\n".join(_replay(text.splitlines(), run)) + "\n"
+    text = document.read_text(encoding="utf-8")
+    with _stage(document in HOSTED) as stage:
+        return "\n".join(_replay(text.splitlines(), stage)) + "\n"
 
 
-def _runner(folder: Path) -> Run:
-    sys.path.insert(0, str(ROOT))
-    from demo import run as demo
+def why_not(document: Path) -> str:
+    """Return why DOCUMENT cannot be replayed on this machine; empty where it can be."""
+    from demo import hosts
 
-    numbers = random.Random(7)  # noqa: S311 - the same identities every time, no secret
+    return hosts.why_not_the_same() if document in HOSTED else ""
 
-    def identity() -> uuid.UUID:
-        return uuid.UUID(int=numbers.getrandbits(128), version=4)
 
-    with (
-        mock.patch.object(demo, "FOLDER", folder / "demo"),
-        mock.patch.object(uuid, "uuid4", new=identity),
-    ):
-        config = demo.build()
-    environment = os.environ | {
-        "NOVADEV_CONFIG_FILE": str(config),
-        "SUDO_USER": "alice",
-        "PYTHONUNBUFFERED": "1",
-        "PYTHONPATH": str(ROOT),
-    }
+@dataclass
+class _Stage:
+    """Where a document's commands run: a deployment, and its compute hosts if it has them."""
 
-    def run(command: str) -> Iterator[str]:
-        words = [sys.executable, "-m", *shlex.split(command)]
+    folder: Path
+    environment: dict[str, str]
+    hosts: Hosts | None
+
+    def run(self, command: str) -> Iterator[str]:
+        """Yield the lines that COMMAND prints, and its exit code unless that is 0."""
         found = subprocess.run(  # noqa: S603 - the documents' own commands
-            words,
-            cwd=folder,
-            env=environment,
+            [sys.executable, "-m", *shlex.split(command)],
+            cwd=self.folder,
+            env=self.environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -72,25 +76,62 @@ def _runner(folder: Path) -> Run:
         if found.returncode:
             yield f"# exit code {found.returncode}"
 
-    return run
+    def act(self, line: str) -> None:
+        """Do what LINE says, if it is a comment for the demo."""
+        if not line.startswith(ACTION):
+            return
+        verb, name = line.removeprefix(ACTION).split()
+        if verb == "on":
+            self.environment["NOVADEV_CONFIG_FILE"] = str(self.folder / "demo" / f"{name}.conf")
+        else:
+            getattr(self.hosts, verb)(name)
 
 
-def _replay(lines: list[str], run: Run) -> Iterator[str]:
+@contextmanager
+def _stage(with_hosts: bool) -> Iterator[_Stage]:
+    from demo.hosts import private_hosts
+    from demo.servers import build
+
+    numbers = random.Random(7)  # noqa: S311 - the same identities every time, no secret
+
+    def identity() -> uuid.UUID:
+        return uuid.UUID(int=numbers.getrandbits(128), version=4)
+
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        with mock.patch.object(uuid, "uuid4", new=identity):
+            cloud = build(folder / "demo")
+            hosts = stack.enter_context(private_hosts(cloud)) if with_hosts else None
+        yield _Stage(folder, _environment(cloud.config_file), hosts)
+
+
+def _environment(config_file: Path) -> dict[str, str]:
+    return os.environ | {
+        "NOVADEV_CONFIG_FILE": str(config_file),
+        "SUDO_USER": "alice",
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONPATH": str(ROOT),
+    }
+
+
+def _replay(lines: list[str], stage: _Stage) -> Iterator[str]:
     """Yield LINES with the output in console blocks replaced."""
     indent: str | None = None
     first = True
     for line in lines:
-        if indent is None:
-            yield line
-            if line in STARTS:
-                indent, first = ("", True) if line == STARTS[0] else ("   ", False)
-        elif _ends(line, indent):
-            yield from ("", line) if indent else (line,)
+        if indent is not None and _ends(line, indent):
+            yield from ("",) if indent else ()
             indent = None
-        elif line.startswith(f"{indent}$ "):
-            yield from () if first else ("",)
-            yield from _example(line, indent, run)
-            first = False
+        elif indent is not None:
+            if line.startswith(f"{indent}$ "):
+                yield from () if first else ("",)
+                yield from _example(line, indent, stage)
+                first = False
+            continue
+        yield line
+        stage.act(line)
+        if line in STARTS:
+            indent, first = ("", True) if line == STARTS[0] else ("   ", False)
 
 
 def _ends(line: str, indent: str) -> bool:
@@ -98,8 +139,8 @@ def _ends(line: str, indent: str) -> bool:
     return bool(line.strip()) and not line.startswith(indent) if indent else line == "```"
 
 
-def _example(line: str, indent: str, run: Run) -> Iterator[str]:
+def _example(line: str, indent: str, stage: _Stage) -> Iterator[str]:
     yield line
     command = line.removeprefix(f"{indent}$ ")
     if command.startswith("novadev "):
-        yield from (f"{indent}{text}".rstrip() for text in run(command))
+        yield from (f"{indent}{text}".rstrip() for text in stage.run(command))

@@ -7,6 +7,7 @@ rule or a connection needs are registered, so any release's nova.conf is read.
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,16 +28,33 @@ NOVADEV_OPTS = [
         "By default a SQLite file in /var/lib/novadev for root, else in "
         "$XDG_STATE_HOME/novadev. Several controllers can share one MariaDB database.",
     ),
+    cfg.StrOpt(
+        "libvirt_uri",
+        help="Where the libvirt of a compute host is; {host} stands for Nova's name of the host, "
+        "such as qemu+ssh://root@{host}/system or qemu+tls://{host}/system. By default "
+        "[libvirt] connection_uri, else qemu:///system: then novadev reaches the local host only.",
+    ),
+    cfg.IntOpt(
+        "host_timeout",
+        default=30,
+        min=1,
+        help="Seconds that one hypervisor may take to answer one call.",
+    ),
+    cfg.IntOpt(
+        "workers", default=4, min=1, max=64, help="Hypervisors that are worked on at a time."
+    ),
 ]
 NOVA_OPTS: dict[str, list[Any]] = {
     "DEFAULT": [
         cfg.StrOpt("instance_name_template", default="instance-%08x"),
         cfg.StrOpt("config_drive_format", default="iso9660"),
+        cfg.StrOpt("host"),
     ],
     "database": [cfg.StrOpt("connection", secret=True)],
     "api_database": [cfg.StrOpt("connection", secret=True)],
     "libvirt": [
         cfg.StrOpt("virt_type", default="kvm"),
+        cfg.StrOpt("connection_uri"),
         cfg.ListOpt("hw_machine_type"),
         cfg.StrOpt("disk_prefix"),
     ],
@@ -46,11 +64,20 @@ NOVA_OPTS: dict[str, list[Any]] = {
 
 @dataclass(frozen=True)
 class Config:
-    """What novadev reads of its configuration; connection URLs never show in its repr."""
+    """What novadev reads of its configuration; connection URLs never show in its repr.
 
-    api_database_connection: str = field(repr=False)
+    ``api_database_connection`` is None on a compute host, which reaches no database of Nova's;
+    ``files`` are those that were read. ``host`` is Nova's name of this machine.
+    """
+
+    api_database_connection: str | None = field(repr=False)
     database_connection: str | None = field(repr=False)
     state_connection: str = field(repr=False)
+    files: tuple[str, ...] = ()
+    host: str = ""
+    libvirt_uri: str = "qemu:///system"
+    host_timeout: int = 30
+    workers: int = 4
     instance_name_template: str = "instance-%08x"
     config_drive_format: str = "iso9660"
     virt_type: str = "kvm"
@@ -67,18 +94,17 @@ def list_opts() -> list[tuple[str, list[Any]]]:
 def load(files: Sequence[str] = (), directories: Sequence[str] = ()) -> Config:
     """Return the configuration of FILES and DIRECTORIES, or of what nova-manage would read.
 
-    Raises BadInput for a file that is missing, cannot be read or does not parse, and when
-    ``[api_database] connection`` is not set.
+    Without any file everything has its default. Raises BadInput for a file that is missing,
+    cannot be read or does not parse.
     """
-    return _to_config(_parse(*_sources(files, directories)))
+    files, directories = _sources(files, directories)
+    return _to_config(_parse(files, directories), (*files, *directories))
 
 
 def _sources(files: Sequence[str], directories: Sequence[str]) -> tuple[list[str], list[str]]:
     if not files and not directories:
         files = [name for name in DEFAULT_FILES if Path(name).exists()]
         directories = [name for name in DEFAULT_DIRS if Path(name).is_dir()]
-    if not files and not directories:
-        raise BadInput(f"no nova.conf: neither --config-file nor {DEFAULT_FILES[0]}")
     for name in files:
         if not os.access(name, os.R_OK) or Path(name).is_dir():
             raise BadInput(f"configuration file {name} is missing or cannot be read")
@@ -113,26 +139,26 @@ def _without_values(error: cfg.Error) -> str:
     return str(error).splitlines()[0]
 
 
-def _to_config(options: cfg.ConfigOpts) -> Config:
+def _to_config(options: cfg.ConfigOpts, files: tuple[str, ...]) -> Config:
     try:
-        return _read(options)
+        return _read(options, files)
     except (cfg.TemplateSubstitutionError, cfg.NoSuchOptError):
         raise BadInput("configuration: a value holds a single $; write it as $$") from None
     except (ValueError, cfg.Error) as error:
         raise BadInput(f"configuration: {str(error).splitlines()[0]}") from None
 
 
-def _read(options: cfg.ConfigOpts) -> Config:
-    api_connection = options.api_database.connection
-    if not api_connection:
-        raise BadInput(
-            "the configuration has no [api_database] connection: novadev needs the nova.conf of a "
-            "controller (nova-api, nova-conductor or nova-manage), not of a compute host"
-        )
+def _read(options: cfg.ConfigOpts, files: tuple[str, ...]) -> Config:
+    local = options.libvirt.connection_uri or "qemu:///system"
     return Config(
-        api_database_connection=api_connection,
+        api_database_connection=options.api_database.connection,
         database_connection=options.database.connection,
         state_connection=options.novadev.state_connection or default_state_connection(),
+        files=files,
+        host=options.host or socket.gethostname(),
+        libvirt_uri=options.novadev.libvirt_uri or local,
+        host_timeout=options.novadev.host_timeout,
+        workers=options.novadev.workers,
         instance_name_template=options.instance_name_template,
         config_drive_format=options.config_drive_format,
         virt_type=options.libvirt.virt_type,

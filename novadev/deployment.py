@@ -1,4 +1,4 @@
-"""One Nova deployment: its databases and novadev's journal, opened when first needed."""
+"""One Nova deployment: its databases, its hosts and novadev's journal, opened when first needed."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from novadev.config import Config
-from novadev.database import Database
-from novadev.errors import NotFound
-from novadev.nova import cells
-from novadev.nova.cells import Cell
+from novadev.config import DEFAULT_FILES, Config
+from novadev.errors import BadInput, NotFound, Unreachable
 
 if TYPE_CHECKING:
+    from novadev.database import Database
+    from novadev.nova.cells import Cell
     from novadev.state.journal import Journal
+    from novadev.virt.pool import Pool
 
 
 class Deployment:
@@ -34,14 +34,25 @@ class Deployment:
     ) -> None:
         self.close()
 
+    @property
+    def has_databases(self) -> bool:
+        """Whether the configuration leads to Nova's databases; a compute host's does not."""
+        return bool(self.config.api_database_connection)
+
     @cached_property
     def api(self) -> Database:
-        """Nova's API database."""
+        """Nova's API database; raises BadInput where none is configured."""
+        from novadev.database import Database
+
+        if not self.config.api_database_connection:
+            raise BadInput(_without_databases(self.config))
         return Database("API database", self.config.api_database_connection)
 
     @cached_property
     def cells(self) -> tuple[Cell, ...]:
         """Every cell mapping; raises Unreachable when the API database cannot be reached."""
+        from novadev.nova import cells
+
         with self.api.reading() as connection:
             return cells.list_cells(connection, self.config.database_connection)
 
@@ -62,9 +73,34 @@ class Deployment:
 
     def cell_database(self, cell: Cell) -> Database:
         """Return the database of CELL."""
+        from novadev.database import Database
+
         if cell.uuid not in self._cell_databases:
             self._cell_databases[cell.uuid] = Database(cell.label, cell.database_connection)
         return self._cell_databases[cell.uuid]
+
+    @cached_property
+    def hosts(self) -> Pool:
+        """The hypervisors, by Nova's names of their hosts."""
+        from novadev.virt.pool import Pool
+
+        return Pool(self.host_uri, self.config.host_timeout, self.config.workers)
+
+    def host_uri(self, host: str) -> str:
+        """Return where the libvirt of HOST is.
+
+        Raises Unreachable for another host than this one where the configured URI leads to one
+        host only, and BadInput for a name that cannot stand in a URI.
+        """
+        from novadev.virt.pool import host_uri
+
+        uri = self.config.libvirt_uri
+        if "{host}" not in uri and host != self.config.host:
+            raise Unreachable(
+                f"host {host} is not this one ({self.config.host}): to reach it, set [novadev] "
+                "libvirt_uri to a URI with {host} in it, such as qemu+ssh://root@{host}/system"
+            )
+        return host_uri(uri, host)
 
     @cached_property
     def journal(self) -> Journal:
@@ -76,7 +112,9 @@ class Deployment:
         return Journal(self._state)
 
     def close(self) -> None:
-        """Close every database that was opened."""
+        """Close everything that was opened."""
+        if "hosts" in self.__dict__:
+            self.hosts.close()
         databases = [*self._cell_databases.values()]
         if "api" in self.__dict__:
             databases.append(self.api)
@@ -84,3 +122,12 @@ class Deployment:
             databases.append(self._state)
         for database in databases:
             database.close()
+
+
+def _without_databases(config: Config) -> str:
+    if not config.files:
+        return f"no nova.conf: neither --config-file nor {DEFAULT_FILES[0]}"
+    return (
+        "the configuration has no [api_database] connection: novadev needs the nova.conf of a "
+        "controller (nova-api, nova-conductor or nova-manage), not of a compute host"
+    )

@@ -13,11 +13,20 @@ from typing import TYPE_CHECKING, Any
 
 from novadev import change
 from novadev.change import Change
-from novadev.errors import NotAsNeeded, NovadevError
+from novadev.errors import (
+    BadInput,
+    NotAsNeeded,
+    NotFound,
+    NovadevError,
+    StalePlan,
+    Unreachable,
+)
 
 if TYPE_CHECKING:
     from novadev.state.journal import Journal, Journaled, Run
 
+NO_CELL = ""
+"""The cell of a plan that was made without databases: its host alone knows the instance."""
 BATCH = 100
 """Instances in one transaction, at most."""
 
@@ -39,6 +48,7 @@ class Plan:
     effects: tuple[Change, ...] = ()
     notes: tuple[str, ...] = ()
     guard: Mapping[str, Any] = field(default_factory=dict)
+    diff: str = ""
 
     @property
     def inverse(self) -> Plan:
@@ -73,10 +83,19 @@ class Skip:
         return cls(instance, str(error), error.exit_code, named)
 
     @property
+    def error(self) -> NovadevError:
+        """The error it stands for, for a command about one instance alone."""
+        return _ERRORS.get(self.exit_code, NotAsNeeded)(self.reason)
+
+    @property
     def failure(self) -> int:
         """The exit code it gives: what could not be reached counts however it was chosen."""
         return self.exit_code if self.named or self.exit_code == 8 else 0
 
+
+_ERRORS: dict[int, type[NovadevError]] = {
+    kind.exit_code: kind for kind in (NovadevError, NotFound, BadInput, StalePlan, Unreachable)
+}
 
 Planned = Plan | Skip
 

@@ -103,7 +103,7 @@ def _checked_head(name: str, cells: Collection[str], actions: Mapping[str, Check
         raise BadInput(f"plan file {name} does not say what it is for")
     for draft in _iter_drafts(name):
         if draft.plan.cell not in cells:
-            where = f"no cell {draft.plan.cell} here"
+            where = f"there is no cell {draft.plan.cell} here"
             raise BadInput(f"plan file {name} is from another deployment: {where}")
         if draft.plan.action not in actions:
             unknown = f"{draft.plan.action!r:.60}"

@@ -21,6 +21,7 @@ from novadev.errors import BadInput, Interrupted, NovadevError
 
 COMMANDS = {
     "apply": "novadev.cli.history:apply",
+    "device": "novadev.cli.device:device",
     "history": "novadev.cli.history:history",
     "image-property": "novadev.cli.image_property:image_property",
     "resume": "novadev.cli.history:resume",

@@ -12,12 +12,17 @@ if TYPE_CHECKING:
     from novadev.deployment import Deployment
     from novadev.plan import Apply, Outcome, Plan
     from novadev.plan_file import Check
+    from novadev.state.journal import Draft
 
 ACTIONS = {
+    "device alias-migrate": "novadev.device.alias",
+    "device detach": "novadev.device.detach",
     "image-property set": "novadev.image_property",
     "image-property unset": "novadev.image_property",
 }
 """Packages: ``applying.apply`` writes a batch, ``checking.check`` looks at a plan from a file."""
+IRREVERSIBLE = frozenset(("device detach",))
+"""What cannot be taken back, so that undo refuses it and the question says it."""
 
 
 def applier(deployment: Deployment) -> Apply:
@@ -39,6 +44,11 @@ def applier(deployment: Deployment) -> Apply:
 
 def checks() -> dict[str, Check]:
     """Return, for each action, what looks at its plans when they come from a file."""
-    return {
-        action: import_module(f"{package}.checking").check for action, package in ACTIONS.items()
-    }
+    return {action: _check(package) for action, package in ACTIONS.items()}
+
+
+def _check(package: str) -> Check:
+    def check(draft: Draft) -> None:
+        import_module(f"{package}.checking").check(draft)
+
+    return check

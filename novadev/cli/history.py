@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from novadev.cli import options
+from novadev.cli.actions import IRREVERSIBLE
 from novadev.cli.mutating import (
     Choices,
     carry_on,
@@ -86,6 +87,8 @@ def undo(session: Session, run_id: int, choices: Choices) -> int:
     journal = session.deployment.journal
     run = journal.get(run_id)
     journal.check_not_alive(run)
+    if run.action in IRREVERSIBLE:
+        raise NotAsNeeded(f"run {run.id} is a {run.action}: that cannot be undone")
     return execute(session, choices, f"undo {run.id}", _drafts(journal, run), undoes=run)
 
 
@@ -146,9 +149,11 @@ def apply(session: Session, plan_file: str, choices: Choices) -> int:
     """Carry out exactly the plans in PLAN-FILE, which --plan-out saved."""
     from novadev import plan_file as saved
     from novadev.cli.actions import checks
+    from novadev.plan import NO_CELL
 
     check(choices)
-    cells = {cell.uuid for cell in session.deployment.cells}
+    known = session.deployment.cells if session.deployment.has_databases else ()
+    cells = {NO_CELL, *(cell.uuid for cell in known)}
     head, drafts = saved.read(plan_file, cells, checks())
     undone = None if head.undoes is None else session.deployment.journal.get(head.undoes)
     return execute(session, choices, head.action, drafts, undone)

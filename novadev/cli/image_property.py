@@ -44,6 +44,7 @@ def list_(
     skips = Skips(fail_on_skip)
     records = skips.sift(list_properties(session.deployment, selection, all_properties))
     print_records(session, output, PropertyRecord, records, ("instance", "name"))
+    skips.tell_repeated()
     return skips.exit_code
 
 

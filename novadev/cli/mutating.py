@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from novadev.cli.actions import IRREVERSIBLE
 from novadev.cli.session import Session, pass_session
 from novadev.errors import BadInput, Declined, Interrupted, worst
 
@@ -128,7 +129,8 @@ def execute(
         count = _write_plans(journal, run, report.show_planned(planned))
         if count:
             skipped = f" ({report.skips.count} skipped)" if report.skips.count else ""
-            confirm(chosen, f"Apply {plans_text(count)}{skipped}?")
+            warning = " It cannot be undone." if action in IRREVERSIBLE else ""
+            confirm(chosen, f"Apply {plans_text(count)}{skipped}?{warning}")
     except BaseException:
         journal.discard(run)
         raise

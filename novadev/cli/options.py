@@ -232,3 +232,29 @@ update_disks = click.option(
 )
 
 run_id = click.IntRange(1, 2**31 - 1)
+
+no_database = click.option(
+    "--no-database",
+    is_flag=True,
+    help="Ask libvirt alone, as on a compute host; so it is too where no [api_database] is "
+    "configured.",
+)
+
+_WORKERS = click.option(
+    "--workers",
+    type=click.IntRange(1, 64),
+    metavar="N",
+    help="Hypervisors that are worked on at a time.  [default: [novadev] workers]",
+)
+
+
+def workers(function: F) -> Callable[..., Any]:
+    """Give a function that plans ``--workers``: so many hosts are worked on at a time."""
+
+    @functools.wraps(function)
+    def command(deployment: Any, workers: int | None, **values: Any) -> Any:
+        if workers is not None:
+            deployment.hosts.workers = workers
+        return function(deployment, **values)
+
+    return _WORKERS(command)

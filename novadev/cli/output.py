@@ -89,11 +89,13 @@ WRITERS: dict[str, Callable[[Sequence[str], Iterator[Row]], None]] = {
 
 
 def _plain(value: Any) -> str:
+    if isinstance(value, tuple):
+        return "; ".join(map(_plain, value))
     return "" if value is None else printable(str(value))
 
 
 def print_table(
-    session: Session, columns: Sequence[str], rows: Iterator[Row], group_by: tuple[str, ...]
+    session: Session, columns: Sequence[str], rows: Iterator[Row], group_by: tuple[str, ...] = ()
 ) -> None:
     """Print ROWS as a table, a few hundred at a time in columns of one width."""
     widths: dict[str, int] = {}
@@ -128,7 +130,7 @@ def _widen(widths: dict[str, int], columns: Sequence[str], page: list[Row]) -> N
 def _cell(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "NO"
-    return "-" if value is None else printable(str(value))
+    return "-" if value in (None, ()) else _plain(value)
 
 
 def _folds(session: Session) -> bool:
@@ -168,7 +170,7 @@ def _print_rich(
         file=sys.stdout,
         width=None if terminal else 10_000,
         force_terminal=session.is_colored or None,
-        no_color=not session.is_colored,
+        color_system="auto" if session.is_colored else None,
         highlight=False,
         legacy_windows=False,
     )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from novadev.change import ABSENT, Change, Value, to_json
+from novadev.cli.actions import IRREVERSIBLE
 from novadev.cli.session import Session
 from novadev.cli.skips import Skips
 from novadev.cli.text import printable
@@ -30,6 +31,7 @@ class Report:
         self._session = session
         self._chosen = chosen
         self._document = None if chosen.format_ == "table" else Document(chosen.format_)
+        self._notes = Notes()
         self.skips = Skips(chosen.fail_on_skip)
 
     def show_planned(self, planned: Iterable[Planned | Draft]) -> Iterator[Draft]:
@@ -45,14 +47,15 @@ class Report:
     def _show(self, plan: Plan) -> None:
         """Print PLAN: as text, or into the document of a preview, or for who is to be asked."""
         if self._document is None:
-            click.echo(plan_text(plan, self._session.is_colored))
+            click.echo(plan_text(plan, self._notes, self._session.is_colored))
         elif not self._chosen.writes:
             self._document.add(plan, "planned", None)
         elif not self._chosen.yes:
-            click.echo(plan_text(plan), err=True)
+            click.echo(plan_text(plan, self._notes), err=True)
 
     def finish_preview(self, count: int) -> int:
         """Close the report of a dry run and return its exit code."""
+        self.skips.tell_repeated()
         if self._document is None:
             self._session.say(f"{count} planned, {self.skips.count} skipped; nothing was changed.")
         else:
@@ -61,6 +64,7 @@ class Report:
 
     def finish_nothing(self) -> int:
         """Close the report of a run that had nothing to do and return its exit code."""
+        self.skips.tell_repeated()
         if self._document is None:
             skipped = f" ({self.skips.count} skipped)" if self.skips.count else ""
             self._session.say(
@@ -92,6 +96,7 @@ class Report:
 
     def finish_run(self, state: str, run: Run, counts: Mapping[str, int]) -> None:
         """Close the report of RUN, whose plans are in COUNTS by state; say how to go on."""
+        self.skips.tell_repeated()
         if self._document is not None:
             self._document.close(run.id, state, self.skips)
         else:
@@ -100,7 +105,7 @@ class Report:
             self._session.say(f"Run {run.id}: {state} ({told}).")
         if any(counts.get(name) for name in _LEFT):
             self._session.say(f"Not finished. Go on with: novadev resume {run.id}")
-        elif counts.get("applied") and self._document is None:
+        elif counts.get("applied") and self._document is None and run.action not in IRREVERSIBLE:
             self._session.say(f"Take it back with: novadev undo {run.id}")
 
 
@@ -112,7 +117,25 @@ def _state(outcome: Outcome) -> str:
     return "failed" if outcome.state in _LEFT else outcome.state
 
 
-def plan_text(plan: Plan, colored: bool = False) -> str:
+class Notes:
+    """The notes that were told: a long one is told in full once a run."""
+
+    _SHORT = 90
+    _KEPT = 1000
+
+    def __init__(self) -> None:
+        self._told: set[str] = set()
+
+    def text(self, note: str) -> str:
+        """Return NOTE, or its beginning when it was told before."""
+        if note in self._told:
+            return f"{printable(note[: self._SHORT]).rsplit(' ', 1)[0]} … (as above)"
+        if len(note) > self._SHORT and len(self._told) < self._KEPT:
+            self._told.add(note)
+        return printable(note)
+
+
+def plan_text(plan: Plan, notes: Notes, colored: bool = False) -> str:
     """Return PLAN as lines for people."""
     host = f" on {printable(plan.host)}" if plan.host else ""
     title = f"instance {plan.instance} ({printable(plan.name)}){host}"
@@ -120,8 +143,15 @@ def plan_text(plan: Plan, colored: bool = False) -> str:
     lines += _change_lines(plan.changes, "  ")
     if plan.effects:
         lines += ["  at the next power-on:", *_change_lines(plan.effects, "    ")]
-    lines += [f"  note: {printable(note)}" for note in plan.notes]
+    lines += [f"  note: {notes.text(note)}" for note in plan.notes]
+    lines += [_diff_line(line, colored) for line in plan.diff.splitlines()]
     return "\n".join(lines)
+
+
+def _diff_line(line: str, colored: bool) -> str:
+    color = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1])
+    text = printable(line)
+    return "  " + (click.style(text, fg=color) if colored and color else text)
 
 
 def _change_lines(changes: Iterable[Change], indent: str) -> list[str]:
@@ -155,7 +185,7 @@ def plan_record(plan: Plan, state: str, error: str | None) -> dict[str, Any]:
         "changes": [_change_record(item) for item in plan.changes],
         "effects": [_change_record(item) for item in plan.effects],
         "error": error,
-    }
+    } | ({"diff": plan.diff} if plan.diff else {})
 
 
 def _change_record(item: Change) -> dict[str, object]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import IO, TypeVar
 
@@ -14,6 +15,8 @@ from novadev.errors import NotAsNeeded, worst
 from novadev.plan import Skip
 
 T = TypeVar("T")
+_REMEMBERED = 1000
+"""Reasons that are told once; those that come after are told each time."""
 
 
 class Skips:
@@ -23,6 +26,7 @@ class Skips:
         self._fail_on_skip = fail_on_skip
         self._codes: set[int] = set()
         self._file: IO[str] | None = None
+        self._told: Counter[str] = Counter()
         self.count = 0
 
     @property
@@ -33,8 +37,7 @@ class Skips:
     def add(self, skip: Skip) -> None:
         """Tell and keep SKIP."""
         if skip.named or skip.exit_code:
-            word = "error" if skip.failure else "skipped"
-            click.echo(f"{word}: {printable(skip.reason)}", err=True)
+            self._tell(skip)
         self.count += 1
         self._codes.add(skip.failure)
         if self._fail_on_skip and not skip.failure:
@@ -43,6 +46,20 @@ class Skips:
             self._file = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115
         line = json.dumps({"instance": skip.instance, "reason": skip.reason})
         self._file.write(line + "\n")
+
+    def _tell(self, skip: Skip) -> None:
+        """Say it once: a host that is down is the reason for many."""
+        if len(self._told) < _REMEMBERED or skip.reason in self._told:
+            self._told[skip.reason] += 1
+        if self._told[skip.reason] < 2:
+            word = "error" if skip.failure else "skipped"
+            click.echo(f"{word}: {printable(skip.reason)}", err=True)
+
+    def tell_repeated(self) -> None:
+        """Say how often what was said once has happened, in the end."""
+        for reason, number in self._told.items():
+            if number > 1:
+                click.echo(f"{number} times: {printable(reason)}", err=True)
 
     def sift(self, items: Iterable[T | Skip]) -> Iterator[T]:
         """Yield those of ITEMS that are no skips, adding the others."""

@@ -23,6 +23,8 @@ def check(draft: Draft) -> None:
     An undo may bring back what no command would write today: a null, or an old spelling.
     """
     plan = draft.plan
+    if not plan.cell:
+        raise BadInput(f"plan file: instance {plan.instance} has no cell")
     if not _UUID.fullmatch(plan.instance) or not isinstance(plan.host, str | None):
         raise BadInput(f"plan file: {plan.instance!r:.60} is no instance")
     names = [item.what for item in plan.changes]

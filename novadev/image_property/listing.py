@@ -93,7 +93,7 @@ def show_property(deployment: Deployment, name: str, property_name: str) -> Prop
     wanted = property_name.removeprefix("image_")
     for item in iter_selected(deployment, Selection(names=[name])):
         if isinstance(item, Skip):
-            raise _as_error(item)
+            raise item.error
         for instance in item.instances:
             return _with_value(deployment, item, instance, wanted)
     raise NotFound(f"instance {name!r} not found")
@@ -112,10 +112,3 @@ def _with_value(
             f"{name} of instance {instance.uuid} is null: registered, and without a value"
         )
     return record
-
-
-def _as_error(skip: Skip) -> Exception:
-    from novadev import errors
-
-    kinds = {2: errors.NotFound, 4: errors.BadInput, 8: errors.Unreachable}
-    return kinds.get(skip.exit_code, errors.NotAsNeeded)(skip.reason)

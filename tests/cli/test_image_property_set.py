@@ -376,7 +376,7 @@ def test_a_journal_that_cannot_be_written_stops_everything(sqlite_cloud: Cloud) 
 )
 def test_bad_configuration(sqlite_cloud: Cloud, content: str, word: str) -> None:
     sqlite_cloud.config_file.write_text(content)
-    result = novadev(sqlite_cloud, "history")
+    result = novadev(sqlite_cloud, "image-property", "list", "--all")
     assert result.code == 4
     assert word in result.err
     assert "s3cret" not in result.err

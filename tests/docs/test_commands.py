@@ -122,5 +122,5 @@ def test_the_files_read_by_default_are_told() -> None:
 
 def test_no_path_of_a_machine_is_told() -> None:
     documents = [*DOCS.glob("*.rst"), *(ROOT / "man").glob("*.1"), ROOT / "README.md"]
-    text = "\n".join(Path(path).read_text() for path in documents)
+    text = "\n".join(Path(path).read_text() for path in documents).replace("//root@", "//")
     assert [word for word in ("/tmp", "/root", "/home", str(ROOT)) if word in text] == []

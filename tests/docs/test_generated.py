@@ -38,6 +38,8 @@ def test_generated_file_is_current(path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("path", generate.DOCUMENTS, ids=lambda path: path.name)
 def test_examples_print_what_they_show(path: Path) -> None:
+    if reason := generate.why_not(path):
+        pytest.skip(f"no compute hosts for the examples: {reason}")
     assert path.read_text() == generate.replayed(path), REMEDY
 
 

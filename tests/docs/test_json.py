@@ -12,17 +12,25 @@ from novadev.cli.history import ChangeRecord
 from novadev.cli.mutating import Choices
 from novadev.cli.report import Document, plan_record
 from novadev.cli.skips import Skips
+from novadev.device.owners import KEYS
+from novadev.device.records import DeviceRecord
 from novadev.image_property.listing import PropertyRecord
 from novadev.plan import Plan, Skip
 from novadev.state.journal import RunSummary
 from tests.docs.test_generated import DOCS
 
 PAGE = (DOCS / "json.rst").read_text()
-LISTED, MUTATING, RUNS, CHANGES = (
+LISTED, DEVICES, MUTATING, RUNS, CHANGES = (
     json.loads(block) for block in re.findall(r"code-block:: json\n\n((?:   .*\n|\n)+)", PAGE)
 )
 CONTRACT = {
     "list": {"instance", "property", "stored", "value", "request_spec_value"},
+    "devices": {
+        *("instance", "label", "type", "device", "bus", "model", "alias", "expected_alias"),
+        *("owner_type", "owner_id", "matched_by", "target", "serial", "mac", "address"),
+        *("boot_order", "managed", "plugged", "readonly", "logical_name", "definition"),
+        *("live_alias", "live_address", "disagreements"),
+    },
     "document": {"run", "result", "plans", "skipped"},
     "plan": {"action", "instance", "host", "cell", "state", "note", "changes", "error"},
     "change": {"what", "before", "after"},
@@ -51,8 +59,13 @@ def printed(capsys: pytest.CaptureFixture[str], format_: str = "json") -> dict[s
 
 @pytest.mark.parametrize(
     ("example", "kind"),
-    [(LISTED, PropertyRecord), (RUNS, RunSummary), (CHANGES, ChangeRecord)],
-    ids=["list", "history", "history RUN"],
+    [
+        (LISTED, PropertyRecord),
+        (DEVICES, DeviceRecord),
+        (RUNS, RunSummary),
+        (CHANGES, ChangeRecord),
+    ],
+    ids=["list", "device show", "history", "history RUN"],
 )
 def test_example_has_the_keys_of_the_record(example: list[dict[str, Any]], kind: Any) -> None:
     assert list(example[0]) == fields(kind)
@@ -75,6 +88,7 @@ def test_absent_and_null_are_as_the_page_says(capsys: pytest.CaptureFixture[str]
 def test_the_contract_is_kept() -> None:
     plan = plan_record(Plan("set", "uuid", "cell", (Change("a", None, "b"),)), "planned", None)
     assert CONTRACT["list"] <= set(fields(PropertyRecord)) & set(LISTED[0])
+    assert CONTRACT["devices"] <= set(fields(DeviceRecord)) & set(DEVICES[0])
     assert CONTRACT["plan"] <= set(plan) & set(MUTATING["plans"][0])
     assert CONTRACT["change"] <= set(plan["changes"][0])
     assert CONTRACT["document"] <= set(MUTATING)
@@ -82,7 +96,18 @@ def test_the_contract_is_kept() -> None:
     assert CONTRACT["run"] <= set(fields(RunSummary)) & set(RUNS[0])
 
 
-@pytest.mark.parametrize("key", sorted({*LISTED[0], *MUTATING, *MUTATING["plans"][0]}))
+def test_a_plan_has_a_diff_where_it_was_asked_for() -> None:
+    plan = Plan("device alias-migrate", "uuid", "cell", (), diff="--- persistent")
+    assert set(plan_record(plan, "planned", None)) - set(MUTATING["plans"][0]) == {"diff"}
+    assert "``diff``\n" in PAGE
+
+
+def test_the_page_has_every_way_to_match_a_device() -> None:
+    told = PAGE.partition("``matched_by``\n")[2].partition(": what")[0]
+    assert tuple(re.findall(r"``([a-z-]+)``", told)) == KEYS
+
+
+@pytest.mark.parametrize("key", sorted({*LISTED[0], *DEVICES[0], *MUTATING, *MUTATING["plans"][0]}))
 def test_key_is_explained(key: str) -> None:
     prose = re.sub(r"code-block:: json\n\n(?:   .*\n|\n)+", "", PAGE)
     assert f"``{key}``" in prose

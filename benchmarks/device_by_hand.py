@@ -1,0 +1,84 @@
+"""The bare loop: the libvirt calls that aliases take, over every domain of a host.
+
+Run as ``python -m benchmarks.device_by_hand alias URI`` or ``show URI UUID CONFIG-FILE``. It
+looks nothing up, checks nothing and keeps nothing: the limit that the device commands are measured
+against.
+"""
+
+import json
+import sys
+from collections.abc import Iterator
+
+import libvirt
+from lxml import etree
+
+PERSISTENT = libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE
+
+
+def alias(uri: str) -> None:
+    """Give every volume and port of every domain its alias, reading back after each."""
+    connection = libvirt.open(uri)
+    for domain in connection.listAllDomains():
+        root = etree.fromstring(domain.XMLDesc(PERSISTENT))
+        for device in list(_with_alias(root)):
+            text = etree.tostring(device, encoding="unicode")
+            domain.updateDeviceFlags(text, libvirt.VIR_DOMAIN_AFFECT_CONFIG)
+            etree.fromstring(domain.XMLDesc(PERSISTENT))
+    connection.close()
+
+
+def _with_alias(root: etree._Element) -> Iterator[etree._Element]:
+    for disk in root.iterfind("devices/disk"):
+        if disk.findtext("serial"):
+            etree.SubElement(disk, "alias", name=f"ua-{disk.findtext('serial')}")
+            yield disk
+    for interface in root.iterfind("devices/interface"):
+        parameters = interface.find("virtualport/parameters")
+        if parameters is not None:
+            etree.SubElement(interface, "alias", name=f"ua-{parameters.get('interfaceid')}")
+            yield interface
+
+
+def show(uri: str, uuid: str, config_file: str) -> None:
+    """Read what Nova has attached and both definitions, and print the devices as JSON."""
+    attached = _attached(uuid, config_file)
+    domain = libvirt.open(uri).lookupByUUIDString(uuid)
+    domain.isPersistent(), domain.isActive(), domain.hasManagedSaveImage()
+    texts = [domain.XMLDesc(PERSISTENT), domain.XMLDesc()]
+    found = [etree.fromstring(text).find("devices") for text in texts]
+    devices = [{"tag": str(item.tag), **item.attrib} for item in found[0]]
+    print(json.dumps([devices, attached]))
+
+
+def _attached(uuid: str, config_file: str) -> list[int]:
+    """Return the number of rows in each table that says what is attached."""
+    import sqlalchemy as sa
+
+    tables = ("block_device_mapping", "instance_info_caches", "pci_devices", "migrations")
+    wanted = {"u": uuid}
+    with sa.create_engine(_cell_url(uuid, config_file)).connect() as connection:
+        found = [connection.execute(sa.text("SELECT * FROM instances WHERE uuid=:u"), wanted)]
+        for table in tables:
+            query = sa.text(f"SELECT * FROM {table} WHERE instance_uuid=:u AND deleted=0")
+            found.append(connection.execute(query, wanted))
+        return [len(result.all()) for result in found]
+
+
+def _cell_url(uuid: str, config_file: str) -> str:
+    """Return where the instance's cell is, as the API database of this nova.conf says."""
+    import sqlalchemy as sa
+    from oslo_config import cfg
+
+    options = cfg.ConfigOpts()
+    options.register_opts([cfg.StrOpt("connection")], group="api_database")
+    options(args=[], default_config_files=[config_file])
+    query = sa.text(
+        "SELECT database_connection FROM cell_mappings JOIN instance_mappings"
+        " ON cell_id = cell_mappings.id WHERE instance_uuid = :u"
+    )
+    with sa.create_engine(options.api_database.connection).connect() as connection:
+        return str(connection.scalar(query, {"u": uuid}))
+
+
+if __name__ == "__main__":
+    {"alias": alias, "show": show}[sys.argv[1]](*sys.argv[2:])

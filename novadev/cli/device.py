@@ -1,0 +1,113 @@
+"""``novadev device``: show, alias-migrate, detach."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from novadev.cli import options
+from novadev.cli.mutating import mutating
+from novadev.cli.options import Output
+from novadev.cli.session import Session, pass_session
+
+if TYPE_CHECKING:
+    from novadev.deployment import Deployment
+    from novadev.device.records import Side
+    from novadev.plan import Planned
+
+
+@click.group()
+def device() -> None:
+    """Show the devices of guests, and change how libvirt has them."""
+
+
+@device.command(short_help="Show the devices of a guest, and whose they are.")
+@click.argument("instance")
+@click.argument("device_name", metavar="[DEVICE]", required=False, type=options.TEXT)
+@click.option("--live", "side", flag_value="live", help="Only what the running guest has.")
+@click.option("--persistent", "side", flag_value="persistent", help="Only what its definition has.")
+@options.no_database
+@options.output
+@pass_session
+def show(
+    session: Session,
+    instance: str,
+    device_name: str | None,
+    side: Side | None,
+    no_database: bool,
+    output: Output,
+) -> None:
+    """Show the devices of INSTANCE as Nova and libvirt have them, and where they disagree.
+
+    DEVICE is an alias (with or without "ua-"), the UUID of a volume, port or PCI device, a
+    serial, a MAC address, a target such as vdb, a tap name or a PCI address; it is looked for
+    in that order.
+
+    BY says how a device was matched with its owner, surest first: alias, serial, mac,
+    interface-id, tap, pci-address, mdev, target, source. ALIAS is "yes", "no", "next" (from the
+    next start on), "live" (gone at the next start) or "odd" (another one than it should be).
+    """
+    session.deployment.hosts.warm()
+    from novadev.cli.device_table import print_devices
+    from novadev.device.showing import show_devices
+
+    found = show_devices(session.deployment, instance, device_name, side, no_database)
+    print_devices(session, output, found, is_one=device_name is not None)
+
+
+@device.command("alias-migrate", short_help="Give devices their stable aliases.")
+@options.selection
+@options.no_database
+@click.option(
+    "--whole-definition",
+    is_flag=True,
+    help="Write the definition of a stopped server anew, for devices that libvirt cannot change "
+    "alone (PCI devices, mediated devices, shares).",
+)
+@click.option("--diff", is_flag=True, help="Show what the XML will differ in.")
+@mutating("device alias-migrate")
+@options.workers
+def alias_migrate(deployment: Deployment, selection: Any, **request: Any) -> Iterator[Planned]:
+    """Give every volume, port, PCI device, mediated device and share of INSTANCEs its alias.
+
+    Only persistent definitions change: a guest that runs gets the aliases at its next start from
+    its definition, which is Nova's soft reboot. What would not be safe is skipped, and said.
+
+    Example: novadev device alias-migrate --host cmp1 --dry-run --diff
+    """
+    from novadev.device.alias.planning import plan_migrate
+
+    return plan_migrate(deployment, selection, **request)
+
+
+@device.command(short_help="Take a device that nobody owns out of a guest.")
+@click.argument("instance")
+@click.argument("device_name", metavar="DEVICE", type=options.TEXT)
+@click.option(
+    "--timeout",
+    type=click.IntRange(1, 3600),
+    default=60,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long the guest may take to let the device go.",
+)
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Detach what is no orphan too, or what cannot be told to be one.",
+)
+@mutating("device detach")
+def detach(
+    deployment: Deployment, instance: str, device_name: str, timeout: int, force: bool
+) -> Iterator[Planned]:
+    """Take DEVICE out of the guest of INSTANCE; this cannot be undone.
+
+    Only an orphan, a device for which Nova has no volume, port, PCI device or share. It goes from
+    the persistent definition at once, and from a running guest when the guest lets it go. DEVICE
+    is named as for "device show".
+    """
+    from novadev.device.detach.planning import plan_detach
+
+    return plan_detach(deployment, instance, device_name, timeout, force)

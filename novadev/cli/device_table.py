@@ -1,0 +1,133 @@
+"""The devices of one guest for people: what Nova attaches first, the rest below."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from novadev.cli.options import Output
+from novadev.cli.output import print_records, print_table
+from novadev.cli.session import Session
+from novadev.cli.text import printable
+from novadev.device.named import FIRST_DOMAIN
+from novadev.device.records import DeviceRecord
+
+if TYPE_CHECKING:
+    from novadev.device.records import GuestDevices
+
+_PORT = "pcie-root-port"
+_FEW = 4
+"""So many ports, of which a q35 guest has a dozen, are not shown one by one."""
+_OWNER_OF = {"disk": "volume", "interface": "port", "hostdev": "pci", "filesystem": "share"}
+"""The kind of owner that goes without saying for a type of device."""
+
+
+def print_devices(session: Session, output: Output, found: GuestDevices, is_one: bool) -> None:
+    """Print FOUND: every field of its device if it IS_ONE, else tables, else as OUTPUT says."""
+    if output.format != "table" or output.columns:
+        print_records(session, output, DeviceRecord, found.records)
+    elif is_one:
+        _print_one(session, found)
+    else:
+        _print_all(session, found)
+    if not found.from_databases:
+        session.say("From libvirt alone: what Nova has attached is known from the definition.")
+
+
+def _print_one(session: Session, found: GuestDevices) -> None:
+    click.echo(_title(found))
+    (record,) = found.records
+    values = dataclasses.asdict(record)
+    rows = ({"field": name, "value": _word(value)} for name, value in values.items())
+    print_table(session, ("field", "value"), rows)
+
+
+def _word(value: Any) -> Any:
+    return ("no", "yes")[value] if isinstance(value, bool) else value
+
+
+def _print_all(session: Session, found: GuestDevices) -> None:
+    click.echo(_title(found))
+    attached = [record for record in found.records if record.is_detachable]
+    others = [record for record in found.records if not record.is_detachable]
+    if attached:
+        columns = ("device", "bus", "address", "owner", "by", "alias")
+        print_table(session, columns, map(_attached_row, attached))
+    if others:
+        click.echo()
+        print_table(session, ("device", "bus", "address"), _other_rows(others))
+    lines = [
+        f"! {printable(record.label)}: {printable(text)}"
+        for record in found.records
+        for text in _remarks(record, found)
+    ]
+    if lines:
+        click.echo("\n" + "\n".join(lines))
+
+
+def _title(found: GuestDevices) -> str:
+    state = "running" if found.is_running else "shut off"
+    return f"{found.instance} ({printable(found.name)}) on {printable(found.host)}, {state}"
+
+
+def _attached_row(record: DeviceRecord) -> dict[str, Any]:
+    return {
+        **_other_row(record),
+        "owner": _owner(record),
+        "by": record.matched_by,
+        "alias": _alias(record),
+    }
+
+
+def _owner(record: DeviceRecord) -> str | None:
+    """Return whose it is, in as few words as the width of a terminal asks for."""
+    is_plain = record.type is None or _OWNER_OF.get(record.type) == record.owner_type
+    if record.owner_id is None or record.owner_type == "mdev":
+        return record.owner_type
+    return record.owner_id if is_plain else f"{record.owner_type} {record.owner_id}"
+
+
+def _other_rows(records: Sequence[DeviceRecord]) -> Iterator[dict[str, Any]]:
+    """Yield a row for each, but one for all of a machine's PCI Express ports."""
+    ports = [record for record in records if record.model == _PORT]
+    for record in records:
+        if record.model != _PORT or len(ports) < _FEW:
+            yield _other_row(record)
+        elif record is ports[0]:
+            yield {"device": f"{len(ports)} controllers pci", "bus": _PORT, "address": None}
+
+
+def _other_row(record: DeviceRecord) -> dict[str, Any]:
+    address = record.live_address or record.address
+    is_ghost = record.definition == "none"
+    return {
+        "device": f"{record.owner_type}: no device" if is_ghost else record.label,
+        "bus": record.bus or record.model,
+        "address": address.removeprefix(FIRST_DOMAIN) if address else None,
+    }
+
+
+def _alias(record: DeviceRecord) -> str | None:
+    """Return in one word whether the device has the alias it should have."""
+    expected = record.expected_alias
+    if record.definition == "none" or (expected is None and record.alias is None):
+        return None
+    if expected is None or expected not in (record.alias, record.live_alias):
+        return "no" if record.alias is None else "odd"
+    if record.alias == expected:
+        return "yes" if record.live_alias in (expected, None) else "next"
+    return "live"
+
+
+def _remarks(record: DeviceRecord, found: GuestDevices) -> Iterator[str]:
+    """Yield what is odd about the device, the words for what scripts read from other fields too."""
+    if found.is_running and record.definition == "live":
+        yield "only the running guest has it, its persistent definition does not"
+    if found.is_running and record.definition == "persistent":
+        yield "only the persistent definition has it, the running guest does not"
+    if found.from_databases and record.is_detachable and record.owner_type is None:
+        yield "nothing that Nova has attached matches it (if an orphan: novadev device detach)"
+    yield from record.disagreements

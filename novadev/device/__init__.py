@@ -1,0 +1,1 @@
+"""The devices of guests, as Nova, libvirt and the guest see them."""

@@ -1,0 +1,216 @@
+"""What to do about the aliases of one guest: decided in the process of its host."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from novadev.change import ABSENT, Change
+from novadev.device.alias import ACTION, SUFFIX
+from novadev.device.hosted import HostedInstance
+from novadev.device.inventory import Entry, Inventory, take_inventory
+from novadev.device.owners import own_disk_name
+from novadev.device.redacted import digest, redacted
+from novadev.errors import NotAsNeeded
+from novadev.plan import Plan, Planned, Skip
+from novadev.virt.alias import Alias
+from novadev.virt.devices import Device, Disk
+from novadev.virt.domain import Domain
+from novadev.virt.host import Definitions, Host
+from novadev.virt.writes import can_update
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What was asked for, beside the guests."""
+
+    whole_definition: bool = False
+    diff: bool = False
+
+
+class Unsafe(NotAsNeeded):
+    """The alias of a device must not be changed."""
+
+
+class Unowned(Unsafe):
+    """Nobody says what alias the device should have: nothing that was asked for is left undone."""
+
+
+def plan_guest(host: Host, instance: HostedInstance, wish: Wish) -> tuple[Planned, ...]:
+    """Return the plan for INSTANCE on HOST, if there is anything to do, and its skips.
+
+    Raises NotFound without the domain, NotAsNeeded for a guest that must not be touched, and
+    BadInput for a definition that cannot be parsed.
+    """
+    definitions = host.definitions(instance.uuid)
+    if definitions.persistent is not None and definitions.persistent.nova is None:
+        text = f"domain {definitions.name} on host {host.name} is none of Nova's"
+        if instance.attachments is None:
+            return (
+                Skip(instance.uuid, text, NotAsNeeded.exit_code * instance.named, instance.named),
+            )
+    check_guest(instance, definitions)
+    return tuple(_plan(take_inventory(instance, definitions), wish))
+
+
+def check_guest(instance: HostedInstance, definitions: Definitions) -> None:
+    """Raise NotAsNeeded where nothing of the guest must be changed now."""
+    reason = _in_the_way(instance, definitions)
+    if reason is not None:
+        raise NotAsNeeded(f"instance {instance.uuid}: {reason}")
+
+
+def _in_the_way(instance: HostedInstance, definitions: Definitions) -> str | None:
+    if instance.task_state is not None:
+        return f"it has a task in progress: {instance.task_state}"
+    if instance.attachments is not None and instance.attachments.unfinished:
+        return f"its {instance.attachments.unfinished}"
+    if instance.vm_state == "rescued" or _is_rescue(instance.uuid, definitions.persistent):
+        return "it is rescued: its definition goes when it is unrescued"
+    if definitions.persistent is None:
+        return "its domain is transient: there is no persistent definition"
+    if definitions.has_managed_save:
+        return "it has a managed save image, which holds its old definition"
+    if definitions.jobs:
+        return f"there is work going on: {', '.join(definitions.jobs)}"
+    return None
+
+
+def _is_rescue(uuid: str, domain: Domain | None) -> bool:
+    """Whether the guest is defined to boot from a rescue disk (``driver.py`` rescue)."""
+    disks = domain.of_class(Disk) if domain else ()
+    return any((own_disk_name(uuid, disk) or "").endswith("rescue") for disk in disks)
+
+
+def _plan(inventory: Inventory, wish: Wish) -> Iterator[Planned]:
+    instance = inventory.instance
+    wanted: dict[Device, Alias] = {}
+    skips = []
+    for entry in inventory.entries:
+        try:
+            wanted |= _wanted(entry, inventory, wish)
+        except Unsafe as error:
+            skips.append(_skip(instance, entry, error))
+    if wanted:
+        yield _make_plan(inventory, wanted, wish)
+    elif not skips:
+        text = f"nothing to do for instance {instance.uuid}: its aliases are right"
+        skips.append(Skip(instance.uuid, text, 0, instance.named))
+    yield from skips
+
+
+def _skip(instance: HostedInstance, entry: Entry, error: Unsafe) -> Skip:
+    text = f"instance {instance.uuid}: {entry.label}: {error}"
+    is_fine = instance.named and isinstance(error, Unowned)
+    return Skip(instance.uuid, text, 0 if is_fine else error.exit_code, instance.named)
+
+
+def _wanted(entry: Entry, inventory: Inventory, wish: Wish) -> Mapping[Device, Alias]:
+    """Return the alias that the persistent device of ENTRY is to get; raises Unsafe."""
+    if entry.device is None or not entry.is_detachable:
+        return {}
+    _check_owner(entry, inventory)
+    if entry.expected_alias is None or entry.device.alias == entry.expected_alias:
+        return {}
+    if entry.persistent is None:
+        raise Unsafe("only the running guest has it, its persistent definition does not")
+    _check_device(entry.persistent, entry, inventory)
+    _check_way(entry.persistent, inventory, wish)
+    return {entry.persistent: entry.expected_alias}
+
+
+def _check_owner(entry: Entry, inventory: Inventory) -> None:
+    """Raise Unsafe where the device's owner is not certain, or it has no alias to give."""
+    if entry.doubts:
+        raise Unsafe("; ".join(entry.doubts))
+    owner = entry.owner
+    if owner is None and inventory.instance.attachments is None:
+        raise Unowned("nothing in its definition says what it is, so it is left alone")
+    if owner is None:
+        raise Unowned("nothing that Nova has attached matches it, so it is left alone")
+    if owner.alias is None and owner.type != "local":
+        raise Unsafe(f"{owner.label} has no UUID that an alias could be made of")
+
+
+def _check_device(device: Device, entry: Entry, inventory: Inventory) -> None:
+    """Raise Unsafe where another alias than the device has would change or break something."""
+    assert entry.owner is not None
+    _check_references(entry, inventory)
+    alias, names = device.alias, entry.owner.values.get("alias", ())
+    if alias and alias.name not in names and entry.owner.type not in ("mdev", "pci"):
+        raise Unsafe(f"its alias {alias} is not Nova's: it names nothing of this instance")
+    if isinstance(device, Disk) and device.bus == "scsi" and not (device.serial or device.is_lun):
+        raise Unsafe("it has no serial: the guest sees its alias as its name (disk/by-id)")
+
+
+def _check_references(entry: Entry, inventory: Inventory) -> None:
+    """Raise Unsafe where ``<teaming>``, ``qemu:override`` or ``-set`` may name the device."""
+    for domain in (inventory.definitions.persistent, inventory.definitions.live):
+        names = domain.alias_references if domain else frozenset[str]()
+        sides = (entry.persistent, entry.live)
+        if names & {side.alias.name for side in sides if side and side.alias}:
+            raise Unsafe("another part of the definition names it by the alias it has")
+        if entry.live is None and any(not Alias(name).is_user_defined for name in names):
+            raise Unsafe("a part of the definition names devices by aliases libvirt generates")
+
+
+def _check_way(device: Device, inventory: Inventory, wish: Wish) -> None:
+    """Raise Unsafe for a device that libvirt cannot change alone, unless all of it may be."""
+    if can_update(device):
+        return
+    state = inventory.instance.vm_state
+    if not wish.whole_definition:
+        stop = "" if state == "stopped" else "stop the server and "
+        raise Unsafe(
+            f"libvirt changes it only with the whole definition: {stop}add --whole-definition"
+        )
+    if inventory.definitions.is_active or state != "stopped":
+        state = state or "in a state that only Nova's databases tell"
+        raise Unsafe(f"--whole-definition is for a stopped server; this one is {state}")
+
+
+def _make_plan(inventory: Inventory, wanted: Mapping[Device, Alias], wish: Wish) -> Plan:
+    instance, persistent = inventory.instance, inventory.definitions.persistent
+    assert persistent is not None
+    changes = (
+        Change(device.label + SUFFIX, device.alias.name if device.alias else ABSENT, alias.name)
+        for device, alias in wanted.items()
+    )
+    return Plan(
+        action=ACTION,
+        instance=instance.uuid,
+        cell=instance.cell,
+        changes=tuple(changes),
+        name=inventory.name,
+        host=instance.host,
+        notes=tuple(_notes(inventory, wanted)),
+        guard={
+            "definition": digest(persistent),
+            "whole_definition": any(not can_update(device) for device in wanted),
+        },
+        diff=_diff(persistent, wanted) if wish.diff else "",
+    )
+
+
+def _notes(inventory: Inventory, wanted: Mapping[Device, Alias]) -> Iterator[str]:
+    """Yield from when the aliases count, and what takes them away."""
+    kinds = {str(device.element.tag) for device in wanted}
+    if inventory.definitions.is_active:
+        yield (
+            "The guest runs on: the aliases count from its next soft reboot (which Nova makes a "
+            "hard one after wait_soft_reboot_seconds)."
+        )
+    if kinds - {"disk"}:
+        yield (
+            "A start, hard reboot or cold migration keeps only the volumes' aliases, a live "
+            "migration drops the interfaces': run this again, or enable "
+            "novadev-alias-migrate.timer."
+        )
+
+
+def _diff(before: Domain, wanted: Mapping[Device, Alias]) -> str:
+    """Return what the definition will differ in, without anything secret in it."""
+    after = Domain.from_xml(before.with_aliases(wanted))
+    old, new = redacted(before).splitlines(), redacted(after).splitlines()
+    return "\n".join(difflib.unified_diff(old, new, "persistent", "planned", lineterm="", n=4))

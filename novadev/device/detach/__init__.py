@@ -1,0 +1,3 @@
+"""Detaching a device that nobody owns."""
+
+ACTION = "device detach"

@@ -1,0 +1,38 @@
+"""The writer of detaches: what Nova has attached is read once more, then the host is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from novadev.deployment import Deployment
+from novadev.device.detach.writing import detach
+from novadev.device.selecting import get_hosted
+from novadev.errors import NotAsNeeded, NotFound, NovadevError, StalePlan, Unreachable
+from novadev.plan import Outcome, Plan
+
+
+def apply(deployment: Deployment, plans: Sequence[Plan], resumed: bool) -> list[Outcome]:
+    """Detach what PLANS say, one after the other, and return an outcome for each, in order.
+
+    Never raises for a plan: its outcome says it.
+    """
+    return [_apply_one(deployment, plan, resumed) for plan in plans]
+
+
+def _apply_one(deployment: Deployment, plan: Plan, resumed: bool) -> Outcome:
+    try:
+        hosted = get_hosted(deployment, plan.instance, no_database=not plan.cell)
+        if hosted.host != plan.host:
+            raise StalePlan(f"instance {plan.instance} is on host {hosted.host} now")
+    except (NotFound, NotAsNeeded, StalePlan) as error:
+        return Outcome("stale", str(error), StalePlan.exit_code)
+    except NovadevError as error:
+        return Outcome("started" if resumed else "planned", str(error), error.exit_code)
+    limit = deployment.hosts.timeout + int(plan.guard["timeout"])
+    work = {hosted.host: [(plan, hosted, resumed)]}
+    (answer,) = deployment.hosts.run(detach, work, limit)
+    if answer.error is None:
+        return answer.result()
+    lost = isinstance(answer.error, Unreachable) and (answer.was_asked or resumed)
+    state = "started" if lost else "failed"
+    return Outcome(state, str(answer.error), answer.error.exit_code)

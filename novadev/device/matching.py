@@ -1,0 +1,107 @@
+"""Which device belongs to whom: by the surest thing that says so, and what denies it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from novadev.device.owners import KEYS, Owner, keys_of
+from novadev.virt.devices import Device
+
+Keyed = Mapping[Device, Mapping[str, str]]
+"""Devices, and what each can be found by."""
+_SHIFTING = {"target"}
+"""A name Nova and libvirt may give differently: it denies nothing."""
+_SHARED = {"mac"}
+"""What two devices of a guest may rightly share: others must tell them apart."""
+
+
+@dataclass
+class Matching:
+    """The result: an owner and the key that found it by device, and what speaks against it.
+
+    ``doubts`` are why a device must not be changed: it fits two owners, or an owner fits two.
+    """
+
+    owners: dict[Device, Owner] = field(default_factory=dict)
+    keys: dict[Device, str] = field(default_factory=dict)
+    doubts: dict[Device, list[str]] = field(default_factory=lambda: defaultdict(list))
+
+    def doubt(self, device: Device, text: str) -> None:
+        """Note that TEXT speaks against what DEVICE was matched with."""
+        if text not in self.doubts[device]:
+            self.doubts[device].append(text)
+
+    def has_doubt(self, device: Device, owner: Owner) -> bool:
+        """Whether it is noted already that DEVICE may be another's than OWNER's, or both."""
+        return any(owner.label in text for text in self.doubts.get(device, ()))
+
+
+def match(devices: Sequence[Device], owners: Sequence[Owner]) -> Matching:
+    """Match DEVICES of one definition with OWNERS, each at most once.
+
+    Key by key, in the order of `KEYS`: a device that fits one owner, which fits one device, is
+    found. What the surer keys left open is tried by the next.
+    """
+    found = Matching()
+    keys = {device: keys_of(device) for device in devices}
+    for key in KEYS:
+        free = [device for device in devices if key in keys[device] and device not in found.owners]
+        taken = set(map(id, found.owners.values()))
+        left = [owner for owner in owners if key in owner.values and id(owner) not in taken]
+        _match_by(key, {device: keys[device] for device in free}, left, found)
+    for device in devices:
+        _look_for_conflicts(device, keys[device], owners, found)
+    return found
+
+
+def _match_by(key: str, devices: Keyed, owners: Sequence[Owner], found: Matching) -> None:
+    fits: dict[Device, list[Owner]] = {}
+    fitted: dict[int, list[Device]] = defaultdict(list)
+    for device, keys in devices.items():
+        fits[device] = [owner for owner in _possible(device, owners) if owner.has(key, keys)]
+        for owner in fits[device]:
+            fitted[id(owner)].append(device)
+    for device, candidates in fits.items():
+        if len(candidates) == 1 and len(fitted[id(candidates[0])]) == 1:
+            found.owners[device], found.keys[device] = candidates[0], key
+        elif candidates and key not in _SHARED:
+            found.doubt(device, _ambiguous(key, devices[device][key], candidates, fitted))
+
+
+def _possible(device: Device, owners: Iterable[Owner]) -> Iterator[Owner]:
+    """Yield the owners that have devices of this kind."""
+    return (owner for owner in owners if device.element.tag in owner.tags)
+
+
+def _ambiguous(
+    key: str, value: str, candidates: list[Owner], fitted: dict[int, list[Device]]
+) -> str:
+    if len(candidates) > 1:
+        return f"its {key} {value} fits {_listed(owner.label for owner in candidates)}"
+    others = _listed(other.label for other in fitted[id(candidates[0])])
+    return f"{others} have the {key} of {candidates[0].label}"
+
+
+def _listed(labels: Iterable[str]) -> str:
+    return " and ".join(labels)
+
+
+def _look_for_conflicts(
+    device: Device, keys: Mapping[str, str], owners: Iterable[Owner], found: Matching
+) -> None:
+    """Doubt DEVICE where one of its keys names an owner that is not its own; once an owner."""
+    mine = found.owners.get(device)
+    for key, owner in _named(keys, _possible(device, owners)):
+        if owner is mine or key in _SHIFTING or (key in _SHARED and mine is not None):
+            continue
+        if not found.has_doubt(device, owner):
+            found.doubt(device, f"its {key} {keys[key]} is that of {owner.label}")
+        for other, theirs in found.owners.items():
+            if theirs is owner and key not in _SHARED and not found.has_doubt(other, owner):
+                found.doubt(other, f"{device.label} has the {key} of {owner.label} too")
+
+
+def _named(keys: Mapping[str, str], owners: Iterable[Owner]) -> Iterator[tuple[str, Owner]]:
+    return ((key, owner) for owner in owners for key in keys if owner.has(key, keys))

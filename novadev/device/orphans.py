@@ -1,0 +1,65 @@
+"""Whether a device is an orphan: a positive finding that Nova has no owner for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from novadev.device.inventory import Entry, Inventory
+from novadev.device.owners import keys_of, own_disk_name
+from novadev.virt.devices import Device, Disk
+
+_GHOSTS = {
+    "disk": ("volume", "local"),
+    "interface": ("port",),
+    "hostdev": ("pci", "port"),
+    "filesystem": ("share",),
+}
+"""Which attachments without a device a device of this tag may be the device of."""
+
+
+def why_no_orphan(entry: Entry, inventory: Inventory) -> str | None:
+    """Return why ENTRY is none, or why that cannot be told; None of an orphan.
+
+    An orphan is a device of a kind that Nova attaches, in a guest whose cell was read, with no
+    block device mapping, port (also of the definition's Nova metadata), PCI device or share that
+    could be it, and no migration or resize that is not at its end.
+    """
+    return next(_reasons(entry, inventory), None)
+
+
+def _reasons(entry: Entry, inventory: Inventory) -> Iterator[str]:
+    instance, device = inventory.instance, entry.device
+    if instance.attachments is None:
+        yield "whether Nova knows it cannot be told without its databases"
+        return
+    if instance.attachments.unfinished:
+        yield f"what Nova has attached may change: its {instance.attachments.unfinished}"
+    if entry.owner is not None:
+        yield f"it is {entry.owner.label}"
+    yield from entry.doubts
+    if device is not None:
+        yield from _possible_owners(device, inventory)
+
+
+def _possible_owners(device: Device, inventory: Inventory) -> Iterator[str]:
+    if isinstance(device, Disk) and (name := own_disk_name(inventory.instance.uuid, device)):
+        yield f"its source is called {name}, as disks of the server itself are"
+    for ghost in inventory.ghosts:
+        if ghost.owner and ghost.owner.type in _GHOSTS[str(device.element.tag)]:
+            yield f"it may be {ghost.label}, which has no device"
+    if device.element.tag in ("interface", "hostdev"):
+        yield from _possible_ports(device, inventory)
+
+
+def _possible_ports(device: Device, inventory: Inventory) -> Iterator[str]:
+    """Yield the ports of the Nova metadata that may be DEVICE though no record has them."""
+    definitions, attachments = inventory.definitions, inventory.instance.attachments
+    assert attachments is not None
+    recorded = {port.uuid for port in attachments.ports}
+    domains = (definitions.persistent, definitions.live)
+    named = {port for domain in domains if domain and domain.nova for port in domain.nova.ports}
+    keys = keys_of(device)
+    for port in sorted(named - recorded):
+        if "tap" in keys and keys["tap"] != f"tap{port[:11]}" and keys.get("interface-id") != port:
+            continue
+        yield f"it may be port {port}, which the definition's Nova metadata name"

@@ -1,0 +1,156 @@
+"""The devices of one guest as records: read in the process of its host."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from novadev.device.guests import get_definitions
+from novadev.device.hosted import HostedInstance
+from novadev.device.inventory import DETACHABLE, Entry, Inventory, take_inventory
+from novadev.device.named import find_named
+from novadev.errors import NotAsNeeded
+from novadev.virt.devices import Device, Disk, Filesystem, Interface
+from novadev.virt.host import Host
+
+Side = Literal["persistent", "live"]
+MANAGED_WITHOUT_OWNER = frozenset(
+    (
+        *(("console", "console"), ("smartcard", "smartcard"), ("redir", "spicevmc")),
+        *(("balloon", "memballoon"), ("watchdog", "watchdog"), ("rng", "virtio")),
+        *(("controller", "virtio-serial"), ("controller", "virtio-scsi")),
+    )
+)
+"""oVirt's special devices, managed though nobody owns them (``OvfReaderWriterUtils``)."""
+
+
+@dataclass(frozen=True)
+class DeviceRecord:
+    """A device of a guest, or an attachment without one; None is what does not apply.
+
+    ``definition`` is both, persistent, live or none (a ghost); ``address`` is the guest's, and
+    ``matched_by`` says how the device was found for its owner. ``plugged`` says whether the guest
+    has it, or will have it at its next start when it is shut off.
+    """
+
+    instance: str
+    label: str
+    type: str | None
+    device: str | None
+    bus: str | None
+    model: str | None
+    alias: str | None
+    expected_alias: str | None
+    owner_type: str | None
+    owner_id: str | None
+    matched_by: str | None
+    target: str | None
+    serial: str | None
+    mac: str | None
+    address: str | None
+    boot_order: int | None
+    managed: bool
+    plugged: bool
+    readonly: bool | None
+    logical_name: str | None
+    definition: str
+    live_alias: str | None
+    live_address: str | None
+    disagreements: tuple[str, ...]
+
+    @property
+    def is_detachable(self) -> bool:
+        """Whether it is of a kind that Nova attaches and detaches, or an attachment."""
+        return self.type in DETACHABLE or self.definition == "none"
+
+
+@dataclass(frozen=True)
+class GuestDevices:
+    """What ``device show`` has to say: of whom, and the records."""
+
+    instance: str
+    name: str
+    host: str
+    is_running: bool
+    from_databases: bool
+    records: tuple[DeviceRecord, ...]
+
+
+def read_devices(
+    host: Host, instance: HostedInstance, device: str | None, side: Side | None
+) -> GuestDevices:
+    """Return the devices of INSTANCE as HOST has them; raises as ``show_devices``."""
+    inventory = take_inventory(instance, get_definitions(host, instance))
+    entries: Sequence[Entry] = list(_of_side(inventory, side))
+    if device is not None:
+        entries = [find_named(entries, device, f"instance {instance.uuid}")]
+    running = inventory.definitions.is_active
+    return GuestDevices(
+        instance=instance.uuid,
+        name=inventory.name,
+        host=host.name,
+        is_running=running,
+        from_databases=instance.attachments is not None,
+        records=tuple(_record(instance.uuid, entry, side, running) for entry in entries),
+    )
+
+
+def _of_side(inventory: Inventory, side: Side | None) -> Iterator[Entry]:
+    if side is None:
+        yield from inventory.entries
+        return
+    if getattr(inventory.definitions, side) is None:
+        name = inventory.definitions.name
+        state = "shut off" if side == "live" else "transient"
+        raise NotAsNeeded(f"domain {name} has no {side} definition: it is {state}")
+    yield from (entry for entry in inventory.entries if getattr(entry, side) is not None)
+
+
+def _record(instance: str, entry: Entry, side: Side | None, running: bool) -> DeviceRecord:
+    """Return the record of ENTRY, whose device is described as SIDE has it."""
+    owner = entry.owner
+    device: Device | None = getattr(entry, side) if side else entry.device
+    return DeviceRecord(
+        instance=instance,
+        label=device.label if device else entry.label,
+        type=device.type if device else None,
+        device=device.device if device else None,
+        bus=device.bus if device else None,
+        model=device.model if device else None,
+        alias=_text(entry.persistent.alias if entry.persistent else None),
+        expected_alias=_text(entry.expected_alias),
+        owner_type=owner.type if owner else None,
+        owner_id=owner.id if owner else None,
+        matched_by=entry.matched_by,
+        target=device.target if isinstance(device, Disk | Interface | Filesystem) else None,
+        serial=device.serial if isinstance(device, Disk) else None,
+        mac=device.mac if isinstance(device, Interface) else None,
+        address=_text(entry.persistent.address if entry.persistent else None),
+        boot_order=device.boot_order if device else None,
+        managed=_is_managed(entry),
+        plugged=(entry.live if running else entry.persistent) is not None,
+        readonly=device.readonly if isinstance(device, Disk | Filesystem) else None,
+        logical_name=None,
+        definition=_definition(entry),
+        live_alias=_text(entry.live.alias if entry.live else None),
+        live_address=_text(entry.live.address if entry.live else None),
+        disagreements=entry.disagreements,
+    )
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+def _definition(entry: Entry) -> str:
+    if entry.persistent and entry.live:
+        return "both"
+    return "persistent" if entry.persistent else "live" if entry.live else "none"
+
+
+def _is_managed(entry: Entry) -> bool:
+    device = entry.device
+    if entry.owner is not None or device is None:
+        return True
+    return (device.type, device.device) in MANAGED_WITHOUT_OWNER

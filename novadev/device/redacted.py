@@ -1,0 +1,37 @@
+"""A definition without what is secret in it: to be shown, and to be recognised by its digest."""
+
+from __future__ import annotations
+
+import hashlib
+
+from novadev.virt.domain import Domain
+
+HIDDEN = "hidden"
+_SECRET_ATTRIBUTES = ("passwd", "passwdValidTo", "query")
+"""Of ``<graphics>``, and of a disk's ``<source>`` at a URL; other passwords are libvirt secrets."""
+_SECRET_TEXTS = ("cookie",)
+"""What a disk's ``<source>`` sends to a web server; read only because of SECURE."""
+
+
+def redacted(domain: Domain) -> str:
+    """Return the XML of DOMAIN with its secrets written as ``hidden``."""
+    return _without_secrets(domain).text
+
+
+def digest(domain: Domain) -> str:
+    """Return the SHA-256 of the canonical XML without aliases and secrets, in hexadecimal.
+
+    Equal for two definitions that differ in aliases, spelling or passwords alone.
+    """
+    return hashlib.sha256(_without_secrets(domain).canonical_without_aliases).hexdigest()
+
+
+def _without_secrets(domain: Domain) -> Domain:
+    copied = Domain.from_xml(domain.text)
+    for element in copied.root.iter("*"):
+        for name in _SECRET_ATTRIBUTES:
+            if name in element.attrib:
+                element.set(name, HIDDEN)
+        if element.tag in _SECRET_TEXTS:
+            element.text = HIDDEN
+    return copied

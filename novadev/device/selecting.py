@@ -1,0 +1,98 @@
+"""Which guests, and what Nova's databases say of each: with the databases, or from a host alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from novadev.deployment import Deployment
+from novadev.device.guests import Hosted, list_guests
+from novadev.device.hosted import HostedInstance
+from novadev.errors import BadInput, NotAsNeeded, NotFound, NovadevError
+from novadev.nova.attached import list_attachments
+from novadev.nova.instances import Instance
+from novadev.plan import Skip
+from novadev.selection import Chunk, Selection, iter_selected
+
+
+def is_without_databases(deployment: Deployment, no_database: bool) -> bool:
+    """Whether libvirt alone is asked: wanted so, or no database is configured."""
+    return no_database or not deployment.has_databases
+
+
+def get_hosted(deployment: Deployment, name: str, no_database: bool = False) -> HostedInstance:
+    """Return the one instance NAME; raises what its Skip stands for."""
+    for chunk in iter_hosted(deployment, Selection(names=[name]), no_database):
+        for item in chunk:
+            if isinstance(item, HostedInstance):
+                return item
+            raise item.error
+    raise NotFound(f"instance {name!r} not found")
+
+
+def iter_hosted(
+    deployment: Deployment, selection: Selection, no_database: bool = False
+) -> Iterator[list[Hosted]]:
+    """Yield the selected instances that are on a host, a chunk at a time, and skips for the others.
+
+    Raises as :func:`novadev.selection.iter_selected`, and BadInput for a filter that needs a
+    database where there is none.
+    """
+    if is_without_databases(deployment, no_database):
+        yield _on_host(deployment, selection)
+        return
+    for item in iter_selected(deployment, selection):
+        if isinstance(item, Skip):
+            yield [item]
+        else:
+            yield list(_in_chunk(deployment, item, selection.is_named))
+
+
+def _in_chunk(deployment: Deployment, chunk: Chunk, named: bool) -> Iterator[Hosted]:
+    with deployment.cell_database(chunk.cell).reading() as connection:
+        uuids = [instance.uuid for instance in chunk.instances]
+        attachments = list_attachments(connection, uuids)
+    for instance in chunk.instances:
+        if instance.host is None:
+            yield Skip.of(instance.uuid, NotAsNeeded(_on_no_host(instance)), named)
+            continue
+        yield HostedInstance(
+            uuid=instance.uuid,
+            name=instance.name,
+            host=instance.host,
+            named=named,
+            cell=instance.cell,
+            vm_state=instance.vm_state,
+            task_state=instance.task_state,
+            has_config_drive=instance.config_drive,
+            attachments=attachments[instance.uuid],
+        )
+
+
+def _on_no_host(instance: Instance) -> str:
+    return f"instance {instance.uuid} is {instance.vm_state}: it is on no host"
+
+
+def _on_host(deployment: Deployment, selection: Selection) -> list[Hosted]:
+    """Return the selected guests of one host, as its libvirt has them."""
+    host = _the_host(deployment, selection)
+    names = None if selection.names is None else tuple(selection.names)
+    try:
+        found = deployment.hosts.call(host, list_guests, names)
+    except NovadevError as error:
+        return [Skip.of(None, error, selection.is_named)]
+    return list(found[: selection.limit])
+
+
+def _the_host(deployment: Deployment, selection: Selection) -> str:
+    narrow = selection.narrow
+    needs_databases = {
+        "--cell": selection.cell,
+        "--project": narrow.project,
+        "--vm-state": narrow.vm_state,
+        "--where": narrow.where,
+        "--without": narrow.without,
+    }
+    for option, value in needs_databases.items():
+        if value:
+            raise BadInput(f"{option} needs Nova's databases, and none is used here")
+    return narrow.host or deployment.config.host

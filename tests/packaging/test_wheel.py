@@ -1,0 +1,49 @@
+"""What an installation brings beside the program: units and manual pages, each in its place."""
+
+from pathlib import Path, PurePosixPath
+from tarfile import TarFile
+from zipfile import ZipFile
+
+import pytest
+from hatchling.builders.sdist import SdistBuilder
+from hatchling.builders.wheel import WheelBuilder
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+UNITS = {path.name: path for path in (ROOT / "systemd").iterdir()}
+PAGES = {path.name: path for path in (ROOT / "man").iterdir()}
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> ZipFile:
+    folder = str(tmp_path_factory.mktemp("wheel"))
+    (name,) = WheelBuilder(str(ROOT)).build(directory=folder, versions=["standard"])
+    return ZipFile(name)
+
+
+def data(wheel: ZipFile, folder: str) -> dict[str, bytes]:
+    """The files that go into a folder of the prefix, by name."""
+    return {
+        PurePosixPath(name).name: wheel.read(name)
+        for name in wheel.namelist()
+        if PurePosixPath(name).parent.match(f"novadev-*.data/data/{folder}")
+    }
+
+
+def test_units_are_where_systemd_looks(wheel: ZipFile) -> None:
+    found = data(wheel, "lib/systemd/system")
+    assert found == {name: path.read_bytes() for name, path in UNITS.items()}
+    assert {PurePosixPath(name).suffix for name in found} == {".service", ".timer"}
+
+
+def test_manual_pages_are_where_man_looks(wheel: ZipFile) -> None:
+    found = data(wheel, "share/man/man1")
+    assert found == {name: path.read_bytes() for name, path in PAGES.items()}
+    assert "novadev.1" in found
+
+
+def test_source_archive_has_them_too(tmp_path: Path) -> None:
+    (name,) = SdistBuilder(str(ROOT)).build(directory=str(tmp_path), versions=["standard"])
+    with TarFile.open(name) as archive:
+        found = {str(PurePosixPath(*PurePosixPath(item).parts[1:])) for item in archive.getnames()}
+    assert {f"systemd/{name}" for name in UNITS} <= found
+    assert {f"man/{name}" for name in PAGES} <= found
