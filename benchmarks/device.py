@@ -30,7 +30,7 @@ HOSTS = 4
 class Sizes:
     """How much is measured: rounds, and numbers of guests."""
 
-    rounds: int = 5
+    rounds: int = 3
     guests: int = 1_000
 
 

@@ -33,11 +33,16 @@ class Server:
 
 
 class Deployment:
-    """A deployment in a folder of its own; ``config_file`` is its nova.conf."""
+    """A deployment in a folder of its own; ``config_file`` is its nova.conf.
+
+    ``capability_files`` is where that looks for what the compute hosts are; it is empty.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self.config_file = folder / "nova.conf"
+        self.capability_files = folder / "hosts"
+        self.capability_files.mkdir()
         self.servers: dict[str, Server] = {}
         self._engines = {name: self._make(name) for name in ("api", "cell0", "cell1", "cell2")}
         self._write_config()
@@ -57,6 +62,7 @@ class Deployment:
             f"connection = {self._engines['cell0'].url}\n"
             "[novadev]\n"
             f"state_connection = sqlite:///{self._folder / 'state.sqlite'}\n"
+            f"compute_config_dir = {self.capability_files}\n"
         )
 
     def configure(self, text: str) -> None:
@@ -66,13 +72,17 @@ class Deployment:
 
     def write_compute_config(self, host: str, uri: str) -> Path:
         """Write the nova.conf of a compute host, which has no database of Nova's."""
-        path = self._folder / f"{host}.conf"
+        path = self.config_of(host)
         path.write_text(
             f"[DEFAULT]\nhost = {host}\n"
             f"[libvirt]\nconnection_uri = {uri}\n"
             f"[novadev]\nstate_connection = sqlite:///{self._folder / host}.sqlite\n"
         )
         return path
+
+    def config_of(self, host: str) -> Path:
+        """Return where the nova.conf of a compute host is."""
+        return self._folder / f"{host}.conf"
 
     def _map_cells(self) -> None:
         cells = [
@@ -99,6 +109,7 @@ class Deployment:
         cell: int = 2,
         vm_state: str = "stopped",
         host: str | None = "cmp1",
+        shelved_host: str | None = None,
         in_spec: dict[str, str] | None = None,
         **properties: str | None,
     ) -> None:
@@ -110,7 +121,7 @@ class Deployment:
         number = 1 + sum(server.database == database for server in self.servers.values())
         self._insert(database, tables.instances, rows.instance(instance, name, vm_state, host))
         self._insert(database, tables.instance_extra, rows.flavor(instance))
-        metadata = rows.metadata(instance, properties)
+        metadata = rows.metadata(instance, properties, shelved_host)
         self._insert(database, tables.instance_system_metadata, *metadata)
         volumes = {target: str(uuid.uuid4()) for target, _, _ in disks[1:]}
         devices = (rows.disk(instance, *disk, volumes.get(disk[0])) for disk in disks)

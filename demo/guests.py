@@ -14,6 +14,7 @@ from tests.hypervisor import PRIVILEGED
 LUN = "/dev/disk/by-path/ip-192.0.2.10:3260-iscsi-iqn.2010-10.org.openstack:volume-{}-lun-1"
 FPGA = "0000:81:00.1"
 MAC = "fa:16:3e:5d:00:{:02x}"
+TABLET = "<input type='tablet' bus='usb'/>"
 
 
 def definitions(cloud: Deployment) -> dict[str, str]:
@@ -90,14 +91,14 @@ def _guest(
     devices: Iterable[str] = (),
     machine: str = "pc",
 ) -> str:
-    """Return the definition Nova would write: with the root disk and the config drive."""
+    """Return the definition Nova would write: with root disk, config drive and pointer."""
     text = domains.domain(
         server.uuid,
         name=server.domain,
         machine=machine,
         disks=[_own_disk(server, "vda", "disk"), *disks, _config_drive(server, machine)],
         interfaces=interfaces,
-        devices=devices,
+        devices=[TABLET, *devices],
     )
     return text.replace(f"{server.domain}</nova:name>", f"{server.name}</nova:name>")
 

@@ -39,12 +39,20 @@ def instance(identity: str, name: str, vm_state: str, host: str | None) -> Row:
     }
 
 
-def metadata(identity: str, properties: dict[str, str | None]) -> list[Row]:
-    """Return the rows of the stored image properties; None is a stored null."""
+def metadata(
+    identity: str, properties: dict[str, str | None], shelved_host: str | None
+) -> list[Row]:
+    """Return the rows of the stored image properties; None is a stored null.
+
+    SHELVED_HOST is where the server was before it was offloaded, if it was.
+    """
     stored: dict[str, str | None] = {"disk_format": "qcow2", "min_ram": "0", **properties}
+    found = {f"image_{name}": value for name, value in stored.items()}
+    if shelved_host is not None:
+        found["shelved_host"] = shelved_host
     return [
-        {"instance_uuid": identity, "key": f"image_{name}", "value": value, "deleted": 0}
-        for name, value in stored.items()
+        {"instance_uuid": identity, "key": key, "value": value, "deleted": 0}
+        for key, value in found.items()
     ]
 
 

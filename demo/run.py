@@ -6,7 +6,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from demo import devices, image_properties  # noqa: E402 - the path is set above
+from demo import defaults, devices, image_properties  # noqa: E402 - the path is set above
 from demo.deployment import Deployment  # noqa: E402
 from demo.hosts import private_hosts, why_not  # noqa: E402
 from demo.servers import build  # noqa: E402
@@ -16,25 +16,26 @@ FOLDER = ROOT / ".demo"
 
 
 def main() -> None:
-    """Build, walk through both parts, and say what is left."""
+    """Build, walk through every part, and say what is left."""
     cloud = build(FOLDER)
     print("An embedded deployment: two cells, seven servers. To go on by yourself, first type:\n")
     prepare(cloud.config_file)
     image_properties.walk()
     reason = why_not()
     if reason:
-        say(f"The device commands are left out: this machine allows no private hosts ({reason}).")
+        say(f"Devices and defaults are left out: this machine allows no private hosts ({reason}).")
     else:
-        _show_devices(cloud)
+        _show_hosts(cloud)
     print(f"\nThe databases stay in {FOLDER}. Go on typing.")
 
 
-def _show_devices(cloud: Deployment) -> None:
+def _show_hosts(cloud: Deployment) -> None:
     say("Three compute hosts, each a private libvirtd with QEMU in software emulation.")
     with private_hosts(cloud) as hosts:
         devices.walk(hosts)
-    print("\nThe compute hosts and their guests have ended with this: for the device commands")
-    print("they are down from now on.")
+        defaults.walk(cloud)
+    print("\nThe compute hosts and their guests have ended with this: for the commands that ask")
+    print("them they are down from now on.")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from demo.deployment import Deployment
 
 VIRTIO = (("vda", "virtio", "disk"), ("vdb", "virtio", "disk"))
 Q35 = {"hw_machine_type": "q35", "hw_cdrom_bus": "sata"}
+OFFLOADED = {"vm_state": "shelved_offloaded", "host": None, "shelved_host": "cmp1"}
 
 
 def build(folder: Path) -> Deployment:
@@ -21,6 +22,6 @@ def build(folder: Path) -> Deployment:
         "db-1", VIRTIO, cell=3, host="cmp7", hw_disk_bus="virtio", in_spec={"hw_disk_bus": "ide"}
     )
     cloud.add_instance("busy-1", VIRTIO, vm_state="active", hw_disk_bus="virtio")
-    cloud.add_instance("attic-1", VIRTIO[:1], vm_state="shelved_offloaded", host=None)
+    cloud.add_instance("attic-1", VIRTIO[:1], os_distro="win10", **OFFLOADED)
     cloud.add_instance("shop-1", VIRTIO, vm_state="active", host="cmp2", hw_disk_bus="virtio")
     return cloud

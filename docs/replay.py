@@ -4,7 +4,8 @@ In a ``console`` block a line ``$ novadev …`` is run and its output put after 
 a ``$`` are kept. A document's commands run one after the other on a deployment of its own. In a
 document of `HOSTED` that has private compute hosts with guests, and a comment outside of the blocks
 does something there: ``.. demo: soft_reboot busy-1``, ``.. demo: pause cmp7`` and ``resume``;
-``.. demo: on cmp1`` gives the next commands the nova.conf of that host.
+``.. demo: on cmp1`` gives the next commands the nova.conf of that host, ``.. demo: on nova`` that
+of the deployment again. For the folder of capability files a document has a name of its own.
 """
 
 from __future__ import annotations
@@ -30,9 +31,11 @@ sys.path.insert(0, str(ROOT))
 if TYPE_CHECKING:
     from demo.hosts import Hosts
 
-HOSTED = (ROOT / "README.md", ROOT / "docs" / "devices.rst")
+HOSTED = (ROOT / "README.md", ROOT / "docs" / "devices.rst", ROOT / "docs" / "stash_defaults.rst")
 DOCUMENTS = (*HOSTED, ROOT / "docs" / "guide.rst")
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+MACHINE_TYPE = re.compile(r"\bpc-(i440fx|q35)-[\w.]+")
+CAPABILITY_FILES = "/etc/novadev/hosts"
 STARTS = ("```console", ".. code-block:: console")
 ACTION = ".. demo: "
 
@@ -61,8 +64,10 @@ class _Stage:
 
     def run(self, command: str) -> Iterator[str]:
         """Yield the lines that COMMAND prints, and its exit code unless that is 0."""
+        files = str(self.folder / "demo" / "hosts")
+        words = shlex.split(command.replace(CAPABILITY_FILES, files))
         found = subprocess.run(  # noqa: S603 - the documents' own commands
-            [sys.executable, "-m", *shlex.split(command)],
+            [sys.executable, "-m", *words],
             cwd=self.folder,
             env=self.environment,
             stdin=subprocess.DEVNULL,
@@ -72,7 +77,7 @@ class _Stage:
             check=False,
         )
         for line in found.stdout.splitlines():
-            yield TIME.sub("2026-11-21T03:07:45Z", line).rstrip()
+            yield _told(line.replace(files, CAPABILITY_FILES))
         if found.returncode:
             yield f"# exit code {found.returncode}"
 
@@ -85,6 +90,12 @@ class _Stage:
             self.environment["NOVADEV_CONFIG_FILE"] = str(self.folder / "demo" / f"{name}.conf")
         else:
             getattr(self.hosts, verb)(name)
+
+
+def _told(line: str) -> str:
+    """Return LINE with one time and one version of QEMU, whatever those of this run are."""
+    line = MACHINE_TYPE.sub(r"pc-\1-7.2", line)
+    return TIME.sub("2026-11-21T03:07:45Z", line).rstrip()
 
 
 @contextmanager

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from oslo_config import cfg
 
@@ -19,6 +19,7 @@ from novadev.errors import BadInput
 
 DEFAULT_FILES = ("/etc/nova/nova.conf", "/etc/novadev/novadev.conf")
 DEFAULT_DIRS = ("/etc/nova/nova.conf.d",)
+T = TypeVar("T")
 
 NOVADEV_OPTS = [
     cfg.StrOpt(
@@ -43,31 +44,83 @@ NOVADEV_OPTS = [
     cfg.IntOpt(
         "workers", default=4, min=1, max=64, help="Hypervisors that are worked on at a time."
     ),
+    cfg.StrOpt(
+        "compute_config_dir",
+        help="Folder with what the compute hosts are and how they are configured: for a host its "
+        "capability file HOST.json (novadev capabilities save), or its own nova.conf as "
+        "HOST.conf. By default no such folder: then nothing is known of the rules of the hosts.",
+    ),
 ]
 NOVA_OPTS: dict[str, list[Any]] = {
     "DEFAULT": [
         cfg.StrOpt("instance_name_template", default="instance-%08x"),
         cfg.StrOpt("config_drive_format", default="iso9660"),
         cfg.StrOpt("host"),
+        cfg.StrOpt("pointer_model", default="usbtablet", choices=["ps2mouse", "usbtablet", None]),
     ],
     "database": [cfg.StrOpt("connection", secret=True)],
     "api_database": [cfg.StrOpt("connection", secret=True)],
     "libvirt": [
-        cfg.StrOpt("virt_type", default="kvm"),
+        cfg.StrOpt("virt_type", default="kvm", choices=["kvm", "lxc", "qemu", "parallels"]),
         cfg.StrOpt("connection_uri"),
         cfg.ListOpt("hw_machine_type"),
         cfg.StrOpt("disk_prefix"),
+        cfg.BoolOpt("use_virtio_for_bridges", default=True),
     ],
-    "compute": [cfg.IntOpt("max_disk_devices_to_attach", default=-1)],
+    "compute": [cfg.IntOpt("max_disk_devices_to_attach", default=-1, min=-1)],
+    "vnc": [
+        cfg.BoolOpt(
+            "enabled", default=True, deprecated_group="DEFAULT", deprecated_name="vnc_enabled"
+        ),
+    ],
+    "spice": [
+        cfg.BoolOpt("enabled", default=False),
+        cfg.BoolOpt("agent_enabled", default=True),
+    ],
+    "scheduler": [cfg.BoolOpt("image_metadata_prefilter", default=False)],
 }
+DRIVER_OPTIONS = {
+    "virt_type": ("libvirt", "virt_type"),
+    "hw_machine_type": ("libvirt", "hw_machine_type"),
+    "disk_prefix": ("libvirt", "disk_prefix"),
+    "use_virtio_for_bridges": ("libvirt", "use_virtio_for_bridges"),
+    "config_drive_format": ("DEFAULT", "config_drive_format"),
+    "pointer_model": ("DEFAULT", "pointer_model"),
+    "max_disk_devices": ("compute", "max_disk_devices_to_attach"),
+    "vnc_enabled": ("vnc", "enabled"),
+    "spice_enabled": ("spice", "enabled"),
+    "spice_agent_enabled": ("spice", "agent_enabled"),
+}
+"""Where nova.conf has each of DriverOptions: its group and its name there."""
 
 
 @dataclass(frozen=True)
-class Config:
+class DriverOptions:
+    """The options of Nova's libvirt driver that decide which devices a guest gets.
+
+    They are those of the compute host the configuration was written for. Names and defaults are
+    those of :class:`novadev.rules.guest.DriverRules`.
+    """
+
+    virt_type: str = "kvm"
+    hw_machine_type: tuple[str, ...] = ()
+    disk_prefix: str | None = None
+    config_drive_format: str = "iso9660"
+    max_disk_devices: int = -1
+    use_virtio_for_bridges: bool = True
+    pointer_model: str | None = "usbtablet"
+    vnc_enabled: bool = True
+    spice_enabled: bool = False
+    spice_agent_enabled: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(DriverOptions):
     """What novadev reads of its configuration; connection URLs never show in its repr.
 
     ``api_database_connection`` is None on a compute host, which reaches no database of Nova's;
     ``files`` are those that were read. ``host`` is Nova's name of this machine.
+    ``compute_config_dir`` is a folder with a file for each compute host.
     """
 
     api_database_connection: str | None = field(repr=False)
@@ -78,12 +131,17 @@ class Config:
     libvirt_uri: str = "qemu:///system"
     host_timeout: int = 30
     workers: int = 4
+    compute_config_dir: str | None = None
     instance_name_template: str = "instance-%08x"
-    config_drive_format: str = "iso9660"
-    virt_type: str = "kvm"
-    hw_machine_type: tuple[str, ...] = ()
-    disk_prefix: str | None = None
-    max_disk_devices: int = -1
+    image_metadata_prefilter: bool = False
+
+    @property
+    def driver_options(self) -> DriverOptions:
+        """The driver's options alone."""
+        return DriverOptions(**{item.name: getattr(self, item.name) for item in _OF_DRIVER})
+
+
+_OF_DRIVER = fields(DriverOptions)
 
 
 def list_opts() -> list[tuple[str, list[Any]]]:
@@ -98,7 +156,19 @@ def load(files: Sequence[str] = (), directories: Sequence[str] = ()) -> Config:
     cannot be read or does not parse.
     """
     files, directories = _sources(files, directories)
-    return _to_config(_parse(files, directories), (*files, *directories))
+    options = _parse(files, directories)
+    return _read("configuration", lambda: _to_config(options, (*files, *directories)))
+
+
+def load_driver_options(name: str) -> tuple[str | None, DriverOptions]:
+    """Return what the nova.conf NAME of a compute host says: which host, and the driver's options.
+
+    The host is None where the file does not name it. What is set in the environment of this
+    process does not count. Raises BadInput as :func:`load`.
+    """
+    files, _ = _sources([name], ())
+    options = _parse(files, [], use_env=False)
+    return _read(name, lambda: (options.host, DriverOptions(**_driver_values(options))))
 
 
 def _sources(files: Sequence[str], directories: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -114,7 +184,7 @@ def _sources(files: Sequence[str], directories: Sequence[str]) -> tuple[list[str
     return list(files), list(directories)
 
 
-def _parse(files: list[str], directories: list[str]) -> cfg.ConfigOpts:
+def _parse(files: list[str], directories: list[str], use_env: bool = True) -> cfg.ConfigOpts:
     options = cfg.ConfigOpts()
     for group, opts in {**NOVA_OPTS, "novadev": NOVADEV_OPTS}.items():
         options.register_opts(opts, group=None if group == "DEFAULT" else group)
@@ -124,6 +194,7 @@ def _parse(files: list[str], directories: list[str]) -> cfg.ConfigOpts:
             project="novadev",
             default_config_files=files,
             default_config_dirs=directories,
+            use_env=use_env,
         )
     except cfg.Error as error:
         raise BadInput(f"configuration: {_without_values(error)}") from None
@@ -139,16 +210,25 @@ def _without_values(error: cfg.Error) -> str:
     return str(error).splitlines()[0]
 
 
-def _to_config(options: cfg.ConfigOpts, files: tuple[str, ...]) -> Config:
+def _read(what: str, values: Callable[[], T]) -> T:
+    """Return the values; raises BadInput, naming WHAT, for one that an option cannot have."""
     try:
-        return _read(options, files)
+        return values()
     except (cfg.TemplateSubstitutionError, cfg.NoSuchOptError):
-        raise BadInput("configuration: a value holds a single $; write it as $$") from None
+        raise BadInput(f"{what}: a value holds a single $; write it as $$") from None
     except (ValueError, cfg.Error) as error:
-        raise BadInput(f"configuration: {str(error).splitlines()[0]}") from None
+        raise BadInput(f"{what}: {str(error).splitlines()[0]}") from None
 
 
-def _read(options: cfg.ConfigOpts, files: tuple[str, ...]) -> Config:
+def _driver_values(options: cfg.ConfigOpts) -> dict[str, Any]:
+    found = {}
+    for field_name, (group, name) in DRIVER_OPTIONS.items():
+        value = options[name] if group == "DEFAULT" else options[group][name]
+        found[field_name] = value
+    return found | {"hw_machine_type": tuple(found["hw_machine_type"] or ())}
+
+
+def _to_config(options: cfg.ConfigOpts, files: tuple[str, ...]) -> Config:
     local = options.libvirt.connection_uri or "qemu:///system"
     return Config(
         api_database_connection=options.api_database.connection,
@@ -159,12 +239,10 @@ def _read(options: cfg.ConfigOpts, files: tuple[str, ...]) -> Config:
         libvirt_uri=options.novadev.libvirt_uri or local,
         host_timeout=options.novadev.host_timeout,
         workers=options.novadev.workers,
+        compute_config_dir=options.novadev.compute_config_dir,
         instance_name_template=options.instance_name_template,
-        config_drive_format=options.config_drive_format,
-        virt_type=options.libvirt.virt_type,
-        hw_machine_type=tuple(options.libvirt.hw_machine_type or ()),
-        disk_prefix=options.libvirt.disk_prefix,
-        max_disk_devices=options.compute.max_disk_devices_to_attach,
+        image_metadata_prefilter=options.scheduler.image_metadata_prefilter,
+        **_driver_values(options),
     )
 
 

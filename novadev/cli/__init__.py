@@ -21,10 +21,12 @@ from novadev.errors import BadInput, Interrupted, NovadevError
 
 COMMANDS = {
     "apply": "novadev.cli.history:apply",
+    "capabilities": "novadev.cli.capabilities:capabilities",
     "device": "novadev.cli.device:device",
     "history": "novadev.cli.history:history",
     "image-property": "novadev.cli.image_property:image_property",
     "resume": "novadev.cli.history:resume",
+    "stash-defaults": "novadev.cli.stash_defaults:stash_defaults",
     "undo": "novadev.cli.history:undo",
 }
 

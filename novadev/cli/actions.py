@@ -19,6 +19,7 @@ ACTIONS = {
     "device detach": "novadev.device.detach",
     "image-property set": "novadev.image_property",
     "image-property unset": "novadev.image_property",
+    "stash-defaults": "novadev.stash_defaults",
 }
 """Packages: ``applying.apply`` writes a batch, ``checking.check`` looks at a plan from a file."""
 IRREVERSIBLE = frozenset(("device detach",))

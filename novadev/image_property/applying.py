@@ -16,49 +16,70 @@ from typing import TYPE_CHECKING
 from novadev.change import ABSENT, Change, Value
 from novadev.deployment import Deployment
 from novadev.errors import Busy, NovadevError, StalePlan, Unreachable
+from novadev.image_property.found import DISK, ROOT, SPEC, Found
 from novadev.image_property.planning import VM_STATES
 from novadev.nova import image_properties, writes
-from novadev.nova.block_devices import BlockDevice, list_block_devices
-from novadev.nova.image_properties import StoredProperty
+from novadev.nova.block_devices import list_block_devices
 from novadev.nova.request_specs import RequestSpec, edited, list_request_specs
-from novadev.nova.writes import DiskWrite, LockedInstance, SystemMetadataWrite
+from novadev.nova.writes import DiskWrite, SystemMetadataWrite
 from novadev.plan import APPLIED, Outcome, Plan
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
-INSTANCE_ACTION = "update_image_property"
-"""What ``openstack server event list`` shows."""
 ATTEMPTS = 3
 """How often one instance is tried when a lock is in the way."""
 PATIENCE = 3
 """After how many instances that a lock kept from being written a batch is given up."""
-_DISK = "block_device_mapping"
-_SPEC = "request_spec"
-_ROOT = "root_device_name"
 
 
-def apply(deployment: Deployment, plans: Sequence[Plan], resumed: bool) -> list[Outcome]:
+@dataclass(frozen=True)
+class Policy:
+    """In which states an instance may be written, and what its owner is told of it.
+
+    ``instance_action`` is what ``openstack server event list`` shows; None: nothing, because
+    nothing happens to the guest.
+    """
+
+    vm_states: frozenset[str]
+    instance_action: str | None
+
+
+CHANGES_GUESTS = Policy(VM_STATES, "update_image_property")
+
+
+def apply(
+    deployment: Deployment, plans: Sequence[Plan], resumed: bool, policy: Policy = CHANGES_GUESTS
+) -> list[Outcome]:
     """Write PLANS of one cell and return an outcome for each, in order.
 
     RESUMED: parts of them may be there already. Never raises for a plan: its outcome says it;
     what a lock or an unreachable database kept from being written stays for resume.
     """
     outcomes: list[Outcome] = []
-    _write(deployment, plans, resumed, outcomes)
+    _write(_Writer(deployment, policy), plans, resumed, outcomes)
     return outcomes
 
 
-def _write(
-    deployment: Deployment, plans: Sequence[Plan], resumed: bool, outcomes: list[Outcome]
-) -> None:
+@dataclass(frozen=True)
+class _Writer:
+    """Where and how batches are written."""
+
+    deployment: Deployment
+    policy: Policy
+
+    def batch(self, plans: Sequence[Plan], resumed: bool) -> Batch:
+        return Batch(self.deployment, plans, resumed, self.policy)
+
+
+def _write(writer: _Writer, plans: Sequence[Plan], resumed: bool, outcomes: list[Outcome]) -> None:
     """Add an outcome for each of PLANS to OUTCOMES, splitting them where somebody is in the way."""
     if sum(outcome.exit_code == Busy.exit_code for outcome in outcomes) >= PATIENCE:
         outcomes += [_left(resumed, Busy("given up: another writer holds too many locks"))] * len(
             plans
         )
         return
-    batch = Batch(deployment, plans, resumed)
+    batch = writer.batch(plans, resumed)
     try:
         outcomes += batch.write()
         return
@@ -68,11 +89,11 @@ def _write(
         outcomes += batch.outcomes_after(error)
         return
     if len(plans) == 1:
-        outcomes.append(_insist(deployment, plans[0], resumed))
+        outcomes.append(_insist(writer, plans[0], resumed))
         return
     half = len(plans) // 2
-    _write(deployment, plans[:half], resumed, outcomes)
-    _write(deployment, plans[half:], resumed, outcomes)
+    _write(writer, plans[:half], resumed, outcomes)
+    _write(writer, plans[half:], resumed, outcomes)
 
 
 def _left(resumed: bool, error: NovadevError) -> Outcome:
@@ -80,11 +101,11 @@ def _left(resumed: bool, error: NovadevError) -> Outcome:
     return Outcome("started" if resumed else "planned", str(error), error.exit_code)
 
 
-def _insist(deployment: Deployment, plan: Plan, resumed: bool) -> Outcome:
+def _insist(writer: _Writer, plan: Plan, resumed: bool) -> Outcome:
     """Try one plan some more times; what is in its way then is its outcome."""
     for attempt in range(1, ATTEMPTS + 1):
         time.sleep(random.uniform(0, 0.2 * attempt))  # noqa: S311 - spreads writers, no secret
-        batch = Batch(deployment, [plan], resumed)
+        batch = writer.batch([plan], resumed)
         try:
             return batch.write()[0]
         except (Busy, StalePlan) as found:
@@ -97,56 +118,14 @@ def _insist(deployment: Deployment, plan: Plan, resumed: bool) -> Outcome:
     return _left(resumed, error)
 
 
-@dataclass(frozen=True)
-class Found:
-    """What is there under the locks."""
-
-    instances: Mapping[str, LockedInstance]
-    properties: Mapping[str, list[StoredProperty]]
-    disks: Mapping[str, tuple[BlockDevice, ...]]
-    specs: Mapping[str, RequestSpec]
-
-    def value(self, instance: str, what: str) -> Value:
-        """Return what is there for the address of a change; raises StalePlan if it cannot be."""
-        if what == _ROOT:
-            return self.instances[instance].root_device_name
-        kind, _, rest = what.partition(" ")
-        if kind == _DISK:
-            row, _, column = rest.partition(" ")
-            return self._disk_value(instance, int(row), column)
-        if kind == _SPEC:
-            return self._spec_value(instance, rest)
-        row_found = self.property_row(instance, what)
-        return ABSENT if row_found is None else row_found.value
-
-    def property_row(self, instance: str, name: str) -> StoredProperty | None:
-        """Return the system_metadata row of a property, None where there is none."""
-        key = image_properties.PREFIX + name
-        rows = [row for row in self.properties.get(instance, ()) if row.key == key]
-        if len(rows) > 1:
-            raise StalePlan(f"{key} is stored {len(rows)} times")
-        return rows[0] if rows else None
-
-    def _disk_value(self, instance: str, row: int, column: str) -> Value:
-        for disk in self.disks.get(instance, ()):
-            if disk.id == row:
-                return disk.disk_bus if column == "disk_bus" else disk.device_name
-        raise StalePlan(f"its block_device_mapping {row} is gone")
-
-    def _spec_value(self, instance: str, name: str) -> Value:
-        spec = self.specs.get(instance)
-        held = spec.image_properties if spec else None
-        if held is None:
-            raise StalePlan("its request spec is gone")
-        value: Value = held.get(name, ABSENT)
-        return value
-
-
 class Batch:
     """Plans of one cell on their way into both databases."""
 
-    def __init__(self, deployment: Deployment, plans: Sequence[Plan], resumed: bool) -> None:
+    def __init__(
+        self, deployment: Deployment, plans: Sequence[Plan], resumed: bool, policy: Policy
+    ) -> None:
         self._deployment = deployment
+        self._policy = policy
         self._plans = plans
         self._resumed = resumed
         self._outcomes: dict[str, Outcome] = {}
@@ -198,49 +177,52 @@ class Batch:
         """Yield the plans that can land, and whether the cell half is still to be written."""
         for plan in self._plans:
             try:
-                yield plan, _is_cell_due(plan, found, self._resumed)
+                yield plan, self._is_cell_due(plan, found)
             except StalePlan as error:
                 text = f"instance {plan.instance}: {error}"
                 self._outcomes[plan.instance] = Outcome("stale", text, error.exit_code)
+
+    def _is_cell_due(self, plan: Plan, found: Found) -> bool:
+        """Return whether the cell is still to be written; raises StalePlan where PLAN is stale."""
+        if plan.instance not in found.instances:
+            raise StalePlan("it is deleted")
+        in_cell = list(_cell_changes([plan]))
+        is_done = self._resumed and _is_done(in_cell or plan.changes, plan.instance, found)
+        for item in plan.changes:
+            if item.what.startswith(SPEC):
+                half = "; its cell is as planned" if is_done else ""
+                _expect(item, found.value(plan.instance, item.what), self._resumed, half)
+        if is_done:
+            return False
+        for item in in_cell:
+            _expect(item, found.value(plan.instance, item.what), or_after=False)
+        _check_guard(plan, found, self._policy)
+        return True
 
     def _write_cell(self, connection: sa.Connection, found: Found, plans: Sequence[Plan]) -> None:
         uuids = [plan.instance for plan in plans]
         if not plans:
             return
         writes.touch_instances(
-            connection, [found.instances[uuid] for uuid in uuids], VM_STATES, _roots(plans)
+            connection,
+            [found.instances[uuid] for uuid in uuids],
+            self._policy.vm_states,
+            _roots(plans),
         )
         writes.write_system_metadata(connection, _property_writes(plans, found))
         writes.write_disks(connection, _disk_writes(plans))
-        writes.record_actions(connection, uuids, INSTANCE_ACTION)
+        if self._policy.instance_action is not None:
+            writes.record_actions(connection, uuids, self._policy.instance_action)
         self._touched.update(uuids)
 
 
 def _cell_changes(plans: Iterable[Plan]) -> Iterator[Change]:
     for plan in plans:
-        yield from (item for item in plan.changes if not item.what.startswith(_SPEC))
+        yield from (item for item in plan.changes if not item.what.startswith(SPEC))
 
 
 def _need_disks(plans: Iterable[Plan]) -> bool:
     return any("kept_disks" in plan.guard for plan in plans)
-
-
-def _is_cell_due(plan: Plan, found: Found, resumed: bool) -> bool:
-    """Return whether the cell is still to be written; raises StalePlan where PLAN does not fit."""
-    if plan.instance not in found.instances:
-        raise StalePlan("it is deleted")
-    in_cell = list(_cell_changes([plan]))
-    is_done = resumed and _is_done(in_cell or plan.changes, plan.instance, found)
-    for item in plan.changes:
-        if item.what.startswith(_SPEC):
-            half = "; its cell is as planned" if is_done else ""
-            _expect(item, found.value(plan.instance, item.what), resumed, half)
-    if is_done:
-        return False
-    for item in in_cell:
-        _expect(item, found.value(plan.instance, item.what), or_after=False)
-    _check_guard(plan, found)
-    return True
 
 
 def _is_done(changes: Iterable[Change], instance: str, found: Found) -> bool:
@@ -258,9 +240,9 @@ def _shown(value: Value) -> str:
     return "absent" if value is ABSENT else "null" if value is None else str(value)
 
 
-def _check_guard(plan: Plan, found: Found) -> None:
+def _check_guard(plan: Plan, found: Found, policy: Policy) -> None:
     locked = found.instances[plan.instance]
-    if locked.vm_state not in VM_STATES:
+    if locked.vm_state not in policy.vm_states:
         raise StalePlan(f"it is {locked.vm_state} now")
     if locked.task_state is not None:
         raise StalePlan(f"it has a task in progress now: {locked.task_state}")
@@ -270,7 +252,7 @@ def _check_guard(plan: Plan, found: Found) -> None:
 
 def _check_disks(plan: Plan, found: Found) -> None:
     """Raise StalePlan where a disk came, went or changed since the plan was made."""
-    moved = {int(item.what.split()[1]) for item in plan.changes if item.what.startswith(_DISK)}
+    moved = {int(item.what.split()[1]) for item in plan.changes if item.what.startswith(DISK)}
     disks = found.disks.get(plan.instance, ())
     kept = [[disk.id, disk.disk_bus, disk.device_name] for disk in disks if disk.id not in moved]
     if kept != [list(item) for item in plan.guard["kept_disks"]]:
@@ -279,14 +261,14 @@ def _check_disks(plan: Plan, found: Found) -> None:
 
 def _roots(plans: Iterable[Plan]) -> dict[str, Value]:
     return {
-        plan.instance: item.after for plan in plans for item in plan.changes if item.what == _ROOT
+        plan.instance: item.after for plan in plans for item in plan.changes if item.what == ROOT
     }
 
 
 def _property_writes(plans: Iterable[Plan], found: Found) -> Iterator[SystemMetadataWrite]:
     for plan in plans:
         for item in _cell_changes([plan]):
-            if item.what == _ROOT or item.what.startswith(_DISK):
+            if item.what == ROOT or item.what.startswith(DISK):
                 continue
             row = found.property_row(plan.instance, item.what)
             key = image_properties.PREFIX + item.what
@@ -298,7 +280,7 @@ def _disk_writes(plans: Iterable[Plan]) -> Iterator[DiskWrite]:
     for plan in plans:
         by_row: dict[int, list[tuple[str, Value, Value]]] = {}
         for item in plan.changes:
-            if item.what.startswith(_DISK):
+            if item.what.startswith(DISK):
                 _, row, column = item.what.split(" ")
                 by_row.setdefault(int(row), []).append((column, item.before, item.after))
         for row_id, columns in by_row.items():
@@ -311,9 +293,9 @@ def _write_specs(api: sa.Connection, found: Found, plans: Iterable[Plan]) -> Non
     due: list[tuple[int, str, str]] = []
     for plan in plans:
         values = {
-            item.what.removeprefix(f"{_SPEC} "): item.after
+            item.what.removeprefix(f"{SPEC} "): item.after
             for item in plan.changes
-            if item.what.startswith(_SPEC) and found.value(plan.instance, item.what) != item.after
+            if item.what.startswith(SPEC) and found.value(plan.instance, item.what) != item.after
         }
         if values:
             spec = found.specs[plan.instance]

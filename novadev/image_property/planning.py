@@ -15,17 +15,15 @@ from novadev.config import Config
 from novadev.deployment import Deployment
 from novadev.errors import InvalidValue, NotAsNeeded, NotFound, NovadevError
 from novadev.image_property.effects import disk_effects, futile, notes
-from novadev.nova import request_specs
-from novadev.nova.block_devices import list_block_devices
+from novadev.image_property.facts import Facts, read_facts
 from novadev.nova.image_properties import get_property
-from novadev.nova.instances import Instance, list_swap
-from novadev.nova.request_specs import RequestSpec
+from novadev.nova.instances import Instance
 from novadev.plan import Plan, Planned, Skip
 from novadev.rules.buses import TooManyDisks, UnsupportedBus, bus_for_device_type
 from novadev.rules.guest import ComputeRules, Guest
 from novadev.rules.moves import Move, Which, moved
 from novadev.rules.validity import new_faults
-from novadev.selection import Chunk, Selection, iter_selected
+from novadev.selection import Selection, iter_selected
 
 SET, UNSET = "image-property set", "image-property unset"
 VM_STATES = frozenset(("stopped", "shelved", "shelved_offloaded"))
@@ -46,15 +44,6 @@ class Request:
     def touches_disks(self) -> bool:
         """Whether a property of the request gives disks their bus."""
         return any(name in DEVICE_TYPES for name in self.values)
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What is stored of one instance, in both databases."""
-
-    instance: Instance
-    guest: Guest
-    spec: RequestSpec | None
 
 
 def plan_set(
@@ -102,28 +91,8 @@ def _iter_plans(
         if isinstance(item, Skip):
             yield item
             continue
-        for facts in _read_facts(deployment, item):
+        for facts in read_facts(deployment, item):
             yield _plan_or_skip(facts, request, rules, selection.is_named)
-
-
-def _read_facts(deployment: Deployment, chunk: Chunk) -> Iterator[Facts]:
-    uuids = [instance.uuid for instance in chunk.instances]
-    with deployment.cell_database(chunk.cell).reading() as connection:
-        disks = list_block_devices(connection, uuids)
-        swap = list_swap(connection, uuids)
-    with deployment.api.reading() as connection:
-        specs = request_specs.list_request_specs(connection, uuids)
-    for instance in chunk.instances:
-        guest = Guest(
-            image_properties=instance.image_properties,
-            block_devices=disks.get(instance.uuid, ()),
-            root_device_name=instance.root_device_name,
-            config_drive=instance.config_drive,
-            ephemeral_gb=instance.ephemeral_gb,
-            swap_mb=swap.get(instance.uuid, 0),
-            disk_format=instance.image_properties.get("disk_format"),
-        )
-        yield Facts(instance, guest, specs.get(instance.uuid))
 
 
 def _plan_or_skip(facts: Facts, request: Request, rules: ComputeRules, named: bool) -> Planned:

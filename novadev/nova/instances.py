@@ -21,7 +21,8 @@ class Instance:
     """An instance as its cell has it.
 
     ``image_properties`` are the stored ``image_*`` rows without the prefix; None is a stored null,
-    a name that is missing is not stored. ``shelved_image_id`` is the snapshot a shelve made.
+    a name that is missing is not stored. ``shelved_image_id`` is the snapshot a shelve made,
+    ``shelved_host`` the host it was on before it was offloaded.
     """
 
     id: int
@@ -39,6 +40,8 @@ class Instance:
     cell: str
     image_properties: Mapping[str, str | None]
     shelved_image_id: str | None
+    shelved_host: str | None = None
+    vm_mode: str | None = None
 
     @property
     def is_image_backed(self) -> bool:
@@ -80,6 +83,7 @@ _COLUMNS = (
     instances.c.root_device_name,
     instances.c.config_drive,
     instances.c.ephemeral_gb,
+    instances.c.vm_mode,
 )
 _LIVING = sa.and_(
     instances.c.deleted == 0,
@@ -186,6 +190,8 @@ def _from_row(row: Any, cell: str, stored: Sequence[image_properties.StoredPrope
         cell=cell,
         image_properties=_image_properties(metadata),
         shelved_image_id=metadata.get("shelved_image_id"),
+        shelved_host=metadata.get("shelved_host"),
+        vm_mode=row.vm_mode,
     )
 
 

@@ -68,6 +68,7 @@ instances = sa.Table(
     sa.Column("root_device_name", sa.String(255)),
     sa.Column("config_drive", sa.String(255)),
     sa.Column("ephemeral_gb", sa.Integer),
+    sa.Column("vm_mode", sa.String(255)),
     sa.Column("hidden", sa.Boolean, default=False),
     *_cell_columns(),
 )
@@ -151,6 +152,16 @@ migrations = sa.Table(
     sa.Column("instance_uuid", sa.String(36), index=True),
     sa.Column("status", sa.String(255)),
     sa.Column("migration_type", sa.String(255)),
+    *_cell_columns(),
+)
+
+services = sa.Table(
+    "services",
+    cell_metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("host", sa.String(255)),
+    sa.Column("binary", sa.String(255)),
+    sa.Column("version", sa.Integer),
     *_cell_columns(),
 )
 

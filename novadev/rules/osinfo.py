@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from novadev.rules.guest import NEWEST_RELEASE
@@ -19,6 +21,8 @@ class Recommendation:
 
 NO_RECOMMENDATION = Recommendation()
 
+SYSTEM_DIR = "/usr/share/osinfo"
+"""Where osinfo-db is; $OSINFO_SYSTEM_DIR overrules it, as for libosinfo."""
 _VIRTIO_DISKS = ("virtio-block", "virtio1.0-block")
 _VIRTIO_INTERFACES = ("virtio-net", "virtio1.0-net")
 
@@ -51,6 +55,23 @@ class OsInfo:
         """Whether libosinfo, its typelib and PyGObject are there."""
         return self._library is not None
 
+    @property
+    def version(self) -> str | None:
+        """The version of libosinfo, None where it is missing."""
+        library = self._library
+        if library is None:
+            return None
+        return f"{library.MAJOR_VERSION}.{library.MINOR_VERSION}.{library.MICRO_VERSION}"
+
+    @property
+    def database_version(self) -> str | None:
+        """The version of osinfo-db, as its folder tells; None where that cannot be read."""
+        folder = os.environ.get("OSINFO_SYSTEM_DIR") or SYSTEM_DIR
+        try:
+            return (Path(folder) / "VERSION").read_text(encoding="utf-8").strip() or None
+        except (OSError, UnicodeDecodeError):
+            return None
+
     def recommendation(
         self, os_distro: str | None, release: int = NEWEST_RELEASE
     ) -> Recommendation:
@@ -68,10 +89,14 @@ class OsInfo:
         return self._known[key]
 
     def every_recommendation(self, release: int = NEWEST_RELEASE) -> dict[str, Recommendation]:
-        """Return the recommendations by short id, of the systems that have any; takes a second."""
+        """Return the recommendations by short id and by id, of the systems that have any.
+
+        It takes a second.
+        """
         found = {}
         for number in range(self._systems.get_length() if self.available else 0):
-            for name in self._systems.get_nth(number).get_param_value_list("short-id"):
+            system = self._systems.get_nth(number)
+            for name in (system.get_id(), *system.get_param_value_list("short-id")):
                 found[name] = self.recommendation(name, release)
         return {name: told for name, told in found.items() if told != NO_RECOMMENDATION}
 

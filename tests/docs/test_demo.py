@@ -27,17 +27,19 @@ def walk(tmp_path: Path, **environment: str) -> str:
 
 @pytest.mark.slow
 @pytest.mark.skipif(bool(unsupported()), reason="no namespaces for private hosts")
-def test_demo_shows_the_devices(tmp_path: Path) -> None:
+def test_demo_shows_devices_and_defaults(tmp_path: Path) -> None:
     printed = walk(tmp_path)
     assert "$ novadev device detach web-1 vdc --yes" in printed
+    assert "$ novadev stash-defaults --all --yes" in printed
     assert "have ended with this" in printed
 
 
 @pytest.mark.slow
-def test_demo_leaves_the_devices_out_where_there_are_no_namespaces(tmp_path: Path) -> None:
+def test_demo_leaves_hosts_out_where_there_are_no_namespaces(tmp_path: Path) -> None:
     unshare = tmp_path / "unshare"
     unshare.write_text("#!/bin/sh\necho Operation not permitted >&2\nexit 1\n")
     unshare.chmod(0o755)
     printed = walk(tmp_path, PATH=f"{tmp_path}:{os.environ['PATH']}")
     assert "private hosts (Operation not permitted)" in printed
     assert "$ novadev device" not in printed
+    assert "$ novadev stash-defaults" not in printed

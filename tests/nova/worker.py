@@ -16,6 +16,7 @@ from nova.cmd.manage import ImagePropertyCommands
 
 # isort: split
 import defaults_worker
+import hardware_worker
 import libvirt_worker
 import nova.conf
 from nova import config, context, exception, objects
@@ -188,6 +189,28 @@ def defaults_many(cases):
     return [defaults_of(**case) for case in cases]
 
 
+def guest_xml_of(
+    instance=None, bdms=(), image_properties=None, vifs=(), host_arch="x86_64", config=None
+):
+    """The definition of a guest, and its disks' rows afterwards, from what disk_info_of() takes.
+
+    The instance may hold its `uuid`; a VIF is its port, its MAC and fields of Nova's VIF.
+    """
+    fields = dict(instance or {})
+    uuid = fields.pop("uuid", None) or str(uuidlib.uuid4())
+    made = _instance_of(fields, image_properties or {})
+    made.uuid = uuid
+    disks = [_bdm({"id": number, **values}) for number, values in enumerate(bdms, 1)]
+    with _overridden(config or {}):
+        found = objects.BlockDeviceMappingList(objects=disks)
+        return hardware_worker.guest_xml(made, found, [_vif(**vif) for vif in vifs], host_arch)
+
+
+def guest_xml_many(cases):
+    """A list with guest_xml_of() of every case, {"error": ..., "message": ...} where it fails."""
+    return [_answer_or_error(guest_xml_of, case) for case in cases]
+
+
 def update_instance(uuid, **fields):
     """Set fields through Nova's Instance.save()."""
     with _target(uuid) as (_, ctxt):
@@ -314,6 +337,8 @@ CALLS = {
         registered_many,
         defaults_of,
         defaults_many,
+        guest_xml_of,
+        guest_xml_many,
         update_instance,
         add_port,
         read_ports,

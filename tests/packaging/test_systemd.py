@@ -1,4 +1,4 @@
-"""The units for compute hosts: systemd takes them, novadev takes their command line."""
+"""The units for compute hosts and controllers: systemd and novadev take what is in them."""
 
 import re
 import shlex
@@ -13,10 +13,18 @@ from novadev.cli import root
 from novadev.errors import StalePlan
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-NAME = "novadev-alias-migrate"
-SERVICE = ROOT / "systemd" / f"{NAME}.service"
-TIMER = ROOT / "systemd" / f"{NAME}.timer"
+COMMANDS = {
+    "novadev-alias-migrate": "novadev device alias-migrate",
+    "novadev-stash-defaults": "novadev stash-defaults",
+}
+UNITS = sorted((ROOT / "systemd").iterdir())
 PROGRAM = "/usr/bin/novadev"
+
+each_name = pytest.mark.parametrize("name", COMMANDS)
+
+
+def service(name: str) -> Path:
+    return ROOT / "systemd" / f"{name}.service"
 
 
 def values(unit: Path, key: str) -> list[str]:
@@ -24,15 +32,16 @@ def values(unit: Path, key: str) -> list[str]:
     return re.findall(rf"^{re.escape(key)}=(.*)$", unit.read_text(), re.MULTILINE)
 
 
-def complaints(folder: Path, *changes: tuple[str, str]) -> str:
+def complaints(name: str, folder: Path, *changes: tuple[str, str]) -> str:
     """What systemd says of the units where novadev is installed, after changes to the service."""
-    service = SERVICE.read_text()
+    text = service(name).read_text()
     for before, after in ((PROGRAM, str(Path(sys.executable).with_name("novadev"))), *changes):
-        assert before in service
-        service = service.replace(before, after)
-    units = [folder / SERVICE.name, folder / TIMER.name]
-    units[0].write_text(service)
-    units[1].write_text(TIMER.read_text())
+        assert before in text
+        text = text.replace(before, after)
+    timer = service(name).with_suffix(".timer")
+    units = [folder / service(name).name, folder / timer.name]
+    units[0].write_text(text)
+    units[1].write_text(timer.read_text())
     verify = ["systemd-analyze", "verify", "--man=no", "--recursive-errors=no"]
     done = subprocess.run(
         [*verify, *units],
@@ -44,10 +53,16 @@ def complaints(folder: Path, *changes: tuple[str, str]) -> str:
     return done.stdout or ("failed" if done.returncode else "")
 
 
-def test_systemd_has_nothing_to_say(tmp_path: Path) -> None:
-    assert complaints(tmp_path) == ""
+def test_every_unit_is_looked_at() -> None:
+    assert {unit.stem for unit in UNITS} == set(COMMANDS)
 
 
+@each_name
+def test_systemd_has_nothing_to_say(name: str, tmp_path: Path) -> None:
+    assert complaints(name, tmp_path) == ""
+
+
+@each_name
 @pytest.mark.parametrize(
     ("before", "after", "told"),
     [
@@ -56,30 +71,61 @@ def test_systemd_has_nothing_to_say(tmp_path: Path) -> None:
         ("/novadev ", "/nothing-here ", "nothing-here"),
     ],
 )
-def test_systemd_tells_what_is_wrong(tmp_path: Path, before: str, after: str, told: str) -> None:
-    assert told in complaints(tmp_path, (before, after))
+def test_systemd_tells_what_is_wrong(
+    name: str, tmp_path: Path, before: str, after: str, told: str
+) -> None:
+    assert told in complaints(name, tmp_path, (before, after))
 
 
-def test_novadev_takes_the_command_line() -> None:
+@each_name
+def test_novadev_takes_the_command_line(name: str) -> None:
     """Help is given only after every word before it was understood."""
-    program, *words = shlex.split(values(SERVICE, "ExecStart")[0])
+    program, *words = shlex.split(values(service(name), "ExecStart")[0])
     assert program == PROGRAM
     result = CliRunner().invoke(root, [*words, "--help"], prog_name="novadev")
     assert (result.exit_code, result.stderr) == (0, "")
-    assert result.stdout.startswith("Usage: novadev device alias-migrate ")
+    assert result.stdout.startswith(f"Usage: {COMMANDS[name]} ")
 
 
-def test_nothing_else_is_started() -> None:
+@each_name
+def test_nothing_else_is_started(name: str) -> None:
     """Wants=libvirtd.service would stop a running virtqemud: the two conflict."""
-    keys = re.findall(r"^(\w+)=", SERVICE.read_text(), re.MULTILINE)
+    keys = re.findall(r"^(\w+)=", service(name).read_text(), re.MULTILINE)
     assert {"Wants", "Requires", "BindsTo", "Upholds"}.isdisjoint(keys)
 
 
-def test_a_stale_guest_is_not_hidden() -> None:
-    assert str(StalePlan.exit_code) not in values(SERVICE, "SuccessExitStatus")[0].split()
+@each_name
+def test_a_stale_guest_is_not_hidden(name: str) -> None:
+    assert str(StalePlan.exit_code) not in values(service(name), "SuccessExitStatus")[0].split()
 
 
-@pytest.mark.parametrize("unit", [SERVICE, TIMER], ids=lambda unit: unit.suffix)
+def test_the_network_is_there_for_the_one_that_needs_it() -> None:
+    """Databases and compute hosts; an alias is given over libvirt's socket alone."""
+    families = {name: values(service(name), "RestrictAddressFamilies")[0] for name in COMMANDS}
+    assert families == {
+        "novadev-alias-migrate": "AF_UNIX",
+        "novadev-stash-defaults": "AF_UNIX AF_INET AF_INET6",
+    }
+    assert values(service("novadev-stash-defaults"), "PrivateNetwork") == []
+
+
+def test_what_is_hardened_is_hardened_alike() -> None:
+    """But for the network."""
+    network = {"PrivateNetwork", "RestrictAddressFamilies"}
+    keys = r"^((?:Protect|Private|Restrict|Lock|Memory|NoNew|Capab|System)\w+)=(.*)$"
+    first, second = (
+        {
+            (key, value)
+            for key, value in re.findall(keys, service(name).read_text(), re.MULTILINE)
+            if key not in network
+        }
+        for name in COMMANDS
+    )
+    assert first == second
+    assert len(first) > 15
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
 def test_the_manual_page_is_there(unit: Path) -> None:
     (page,) = values(unit, "Documentation")
     name, section = re.fullmatch(r"man:(.+)\((\d)\)", page).groups()  # type: ignore[union-attr]

@@ -1,0 +1,1 @@
+"""What a compute host is and how it is configured: saved there, and read elsewhere."""

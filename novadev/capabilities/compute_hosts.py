@@ -1,0 +1,204 @@
+"""The compute hosts as Nova's rules see them: by capability files, or by their own nova.conf."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from novadev.capabilities import file
+from novadev.capabilities.content import Capabilities
+from novadev.capabilities.saving import read_osinfo
+from novadev.config import Config, DriverOptions, load_driver_options
+from novadev.errors import BadInput
+from novadev.rules.guest import ARCHITECTURE_SPELLINGS, NEWEST_RELEASE, DriverRules
+from novadev.rules.osinfo import NO_RECOMMENDATION, OsInfo, Recommendation
+
+_HOST = re.compile(r"[A-Za-z0-9._:-]+")
+"""As novadev/virt/pool.py has it; no such name leaves a folder."""
+T = TypeVar("T")
+
+
+class OsInfoSource(Protocol):
+    """Who knows libosinfo's recommendations."""
+
+    @property
+    def available(self) -> bool:
+        """Whether there is a libosinfo."""
+
+    def recommendation(self, os_distro: str | None, release: int) -> Recommendation:
+        """Return what Nova of the release takes from libosinfo for this os_distro."""
+
+
+class SavedOsInfo:
+    """The recommendations in a capability file, None where the host has no libosinfo."""
+
+    def __init__(self, recommendations: Mapping[str, Recommendation] | None) -> None:
+        self._recommendations = recommendations
+
+    @property
+    def available(self) -> bool:
+        """Whether the host has libosinfo."""
+        return self._recommendations is not None
+
+    def recommendation(self, os_distro: str | None, release: int) -> Recommendation:
+        """Return what was saved for this os_distro."""
+        return (self._recommendations or {}).get(os_distro or "", NO_RECOMMENDATION)
+
+
+class LocalOsInfo:
+    """libosinfo of this machine, read when first asked; raises NotAsNeeded if it is broken."""
+
+    @cached_property
+    def _osinfo(self) -> OsInfo:
+        return read_osinfo()
+
+    @property
+    def available(self) -> bool:
+        """Whether this machine has libosinfo."""
+        return self._osinfo.available
+
+    def recommendation(self, os_distro: str | None, release: int) -> Recommendation:
+        """Return what libosinfo recommends here."""
+        return self._osinfo.recommendation(os_distro, release)
+
+
+@dataclass(frozen=True)
+class ComputeHost:
+    """What decides the devices of the guests on a compute host.
+
+    origin says where that is known from, for people. machine_types are those of the host's own
+    architecture, by name: each with the versioned name that it stands for; empty where they are
+    not known. release is that of its Nova, None where it is not known and rules have the newest.
+    """
+
+    host: str
+    rules: DriverRules
+    origin: str
+    machine_types: Mapping[str, str]
+    release: int | None
+    osinfo: OsInfoSource = field(repr=False, compare=False)
+
+    @property
+    def osinfo_available(self) -> bool:
+        """Whether libosinfo is there; raises NotAsNeeded where its database is broken."""
+        return self.osinfo.available
+
+    def recommendation(self, os_distro: str | None) -> Recommendation:
+        """Return libosinfo's recommendation for an instance with this os_distro.
+
+        Raises NotAsNeeded where the database of libosinfo is broken: Nova then registers nothing
+        for such an instance.
+        """
+        if not os_distro:
+            return NO_RECOMMENDATION
+        return self.osinfo.recommendation(os_distro, self.rules.release)
+
+
+class ComputeHosts:
+    """The compute hosts by Nova's names of them, each read when first asked for.
+
+    HOST.json and then HOST.conf are looked for in ``[novadev] compute_config_dir``. ASSUME, the
+    file of --assume-config, goes for every host that has neither: a capability file or a
+    nova.conf, whatever it is called. Raises BadInput for an ASSUME that is neither, and for a
+    folder that cannot be read.
+    """
+
+    def __init__(self, config: Config, assume: str | None = None) -> None:
+        self._folder = _readable(config.compute_config_dir)
+        self._local = LocalOsInfo()
+        self._same: dict[frozenset[tuple[str, Recommendation]], SavedOsInfo] = {}
+        self._found: dict[str | None, ComputeHost | None] = {}
+        self._assumed = None if assume is None else self._assume(assume)
+
+    def find(self, host: str | None) -> ComputeHost | None:
+        """Return what is known of HOST, None where nothing is; None is a host nobody knows.
+
+        Raises BadInput, naming the file, for one that is bad or is another host's.
+        """
+        if host not in self._found:
+            self._found[host] = self._in_folder(host) or self._assumed_for(host)
+        return self._found[host]
+
+    def _in_folder(self, host: str | None) -> ComputeHost | None:
+        if self._folder is None or host is None or not _HOST.fullmatch(host):
+            return None
+        capabilities, config = (self._folder / f"{host}{end}" for end in (".json", ".conf"))
+        if os.path.lexists(capabilities):
+            text = file.read_text(capabilities)
+            return self._of_capabilities(capabilities, text, "capability file", host)
+        return self._of_config(config, str(config), host) if os.path.lexists(config) else None
+
+    def _assumed_for(self, host: str | None) -> ComputeHost | None:
+        return None if self._assumed is None else replace(self._assumed, host=host or "")
+
+    def _assume(self, name: str) -> ComputeHost:
+        text = file.read_text(name)
+        if text.lstrip().startswith("{"):
+            return self._of_capabilities(Path(name), text, "--assume-config")
+        return self._of_config(Path(name), f"--assume-config {name}")
+
+    def _of_capabilities(
+        self, path: Path, text: str, kind: str, host: str | None = None
+    ) -> ComputeHost:
+        found = file.loads(text, path)
+        _check_host(path, found.host, host)
+        elsewhere = f" (options of the driver: {found.saved_on}'s)"
+        return ComputeHost(
+            host=found.host,
+            rules=_rules(found.driver, found.architecture, found.versions.nova),
+            origin=f"{kind} {path}{elsewhere if found.is_from_elsewhere else ''}",
+            machine_types=_names(found),
+            release=found.versions.nova,
+            osinfo=self._shared(found.recommendations),
+        )
+
+    def _shared(self, recommendations: Mapping[str, Recommendation] | None) -> OsInfoSource:
+        """Return one source for all hosts with the same recommendations: there are a thousand."""
+        if recommendations is None:
+            return SavedOsInfo(None)
+        key = frozenset(recommendations.items())
+        return self._same.setdefault(key, SavedOsInfo(recommendations))
+
+    def _of_config(self, path: Path, origin: str, host: str | None = None) -> ComputeHost:
+        file.read_text(path)  # oslo.config would read a pipe, or any amount
+        named, options = load_driver_options(str(path))
+        _check_host(path, named, host)
+        return ComputeHost(
+            host=host or named or "",
+            rules=_rules(options),
+            origin=origin,
+            machine_types={},
+            release=None,
+            osinfo=self._local,
+        )
+
+
+def _readable(folder: str | None) -> Path | None:
+    if folder is None:
+        return None
+    if not Path(folder).is_dir() or not os.access(folder, os.R_OK | os.X_OK):
+        raise BadInput(f"[novadev] compute_config_dir {folder} is no folder that can be read")
+    return Path(folder)
+
+
+def _check_host(path: Path, named: str | None, host: str | None) -> None:
+    """Raise BadInput if the file is to be HOST's and names another one."""
+    if host is not None and named not in (None, host):
+        raise BadInput(f"{path} is the file of another host: {named!r}")
+
+
+def _rules(
+    options: DriverOptions, architecture: str = "x86_64", release: int | None = None
+) -> DriverRules:
+    arch = ARCHITECTURE_SPELLINGS.get(architecture, architecture)
+    return DriverRules(**asdict(options), host_arch=arch, release=release or NEWEST_RELEASE)
+
+
+def _names(found: Capabilities) -> dict[str, str]:
+    machines = found.machine_types.get(found.architecture, {})
+    return {name: machine.canonical for name, machine in machines.items()}

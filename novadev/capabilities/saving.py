@@ -1,0 +1,56 @@
+"""What a compute host is, looked up now: the work behind ``capabilities save``."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from novadev import __version__
+from novadev.capabilities.content import Capabilities, Versions
+from novadev.capabilities.release import find_release
+from novadev.deployment import Deployment
+from novadev.errors import NotAsNeeded
+from novadev.rules.guest import NEWEST_RELEASE
+from novadev.rules.osinfo import OsInfo, UnreadableOsInfo
+from novadev.virt.capabilities import read_capabilities
+
+
+def get_capabilities(
+    deployment: Deployment, host: str | None = None, release: int | None = None
+) -> Capabilities:
+    """Return what HOST is, by default this machine, with RELEASE as that of its Nova if given.
+
+    Raises Unreachable for a host that is down, and NotAsNeeded for a libosinfo whose database is
+    broken.
+    """
+    config = deployment.config
+    host = host or config.host
+    found = deployment.hosts.call(host, read_capabilities)
+    release = release or find_release(deployment, host)
+    osinfo = read_osinfo()
+    return Capabilities(
+        host=host,
+        saved_on=config.host,
+        saved_at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        novadev=__version__,
+        architecture=found.architecture,
+        versions=Versions(
+            libosinfo=osinfo.version,
+            libvirt=found.libvirt,
+            nova=release,
+            osinfo_db=osinfo.database_version if osinfo.available else None,
+            qemu=found.qemu,
+        ),
+        driver=config.driver_options,
+        machine_types=found.machine_types,
+        recommendations=osinfo.every_recommendation(release or NEWEST_RELEASE)
+        if osinfo.available
+        else None,
+    )
+
+
+def read_osinfo() -> OsInfo:
+    """Return libosinfo of this machine; raises NotAsNeeded where its database is broken."""
+    try:
+        return OsInfo()
+    except UnreadableOsInfo as error:
+        raise NotAsNeeded(str(error)) from None

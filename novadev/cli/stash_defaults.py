@@ -1,0 +1,60 @@
+"""``novadev stash-defaults``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from novadev.cli import options
+from novadev.cli.mutating import mutating
+
+if TYPE_CHECKING:
+    from novadev.deployment import Deployment
+    from novadev.plan import Planned
+
+
+@click.command("stash-defaults", short_help="Record what guests have, before a default changes it.")
+@options.selection
+@click.option(
+    "--source",
+    type=click.Choice(["auto", "domain", "driver"]),
+    default="auto",
+    show_default=True,
+    help="Where values come from: the guest's definition, else the rules; or just one of them.",
+)
+@click.option(
+    "--property",
+    "names",
+    multiple=True,
+    type=options.TEXT,
+    metavar="NAME",
+    help="Only this property, and even if it changes something; may be repeated.",
+)
+@click.option(
+    "--no-request-spec",
+    "request_spec",
+    flag_value=False,
+    default=True,
+    help="Leave the request spec: a resize or migration may then bring new defaults.",
+)
+@click.option(
+    "--assume-config",
+    metavar="FILE",
+    help="Take the rules of every compute host from this nova.conf or capability file.",
+)
+@mutating("stash-defaults")
+@options.workers
+def stash_defaults(deployment: Deployment, selection: Any, **request: Any) -> Iterator[Planned]:
+    """Record the buses, models and machine type that INSTANCEs have and do not store.
+
+    What is recorded changes nothing for the guest: it keeps a new default of Nova, libosinfo or
+    the configuration from changing it later. Nothing that is stored is overwritten. Both databases
+    get the value.
+
+    Example: novadev stash-defaults --all --dry-run
+    """
+    from novadev.stash_defaults.planning import plan_stash
+
+    return plan_stash(deployment, selection, **request)

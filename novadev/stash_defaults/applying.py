@@ -1,0 +1,18 @@
+"""The writer: that of image properties, for guests in any state, and without an instance action."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from novadev.deployment import Deployment
+from novadev.image_property import applying
+from novadev.image_property.applying import Policy
+from novadev.plan import Outcome, Plan
+from novadev.stash_defaults.planning import VM_STATES
+
+RECORDS = Policy(VM_STATES, None)
+
+
+def apply(deployment: Deployment, plans: Sequence[Plan], resumed: bool) -> list[Outcome]:
+    """Write PLANS of one cell and return an outcome for each, as ``image_property.applying``."""
+    return applying.apply(deployment, plans, resumed, RECORDS)

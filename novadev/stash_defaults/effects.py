@@ -1,0 +1,96 @@
+"""What a recorded value would change after all, and what the scheduler makes of it."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from novadev.change import Change
+from novadev.rules.defaults import REFUSALS, with_properties, with_recommended_bus
+from novadev.rules.disks import guest_disks
+from novadev.rules.guest import DriverRules, Guest, architecture, property_value
+from novadev.rules.osinfo import Recommendation
+from novadev.stash_defaults.sources import REMEMBERED, Alike, Evidence
+
+_TRAITS = {
+    "hw_disk_bus": "COMPUTE_STORAGE_BUS_",
+    "hw_cdrom_bus": "COMPUTE_STORAGE_BUS_",
+    "hw_video_model": "COMPUTE_GRAPHICS_MODEL_",
+    "hw_vif_model": "COMPUTE_NET_VIF_MODEL_",
+}
+"""``nova/scheduler/request_filter.py`` transform_image_metadata."""
+
+KEYBOARD = (
+    "recorded, it would add a keyboard at the next power-on (--property hw_input_bus records it "
+    "all the same)"
+)
+TABLET = (
+    "the guest has no tablet, and recorded, it would have one for good from the next power-on "
+    "(--property hw_pointer_model records it all the same)"
+)
+ADDED_DEVICES = (KEYBOARD, TABLET)
+"""The reasons not to record what adds a device: nothing is wrong with such a guest."""
+
+
+def trait_of(item: Change) -> str | None:
+    """Return the trait that this change of a request spec makes the scheduler require."""
+    kind, _, name = item.what.partition(" ")
+    if kind != "request_spec" or name not in _TRAITS or not isinstance(item.after, str):
+        return None
+    return _TRAITS[name] + item.after.replace("-", "_").upper()
+
+
+def objection(name: str, value: str | None, evidence: Evidence) -> str | None:
+    """Return what recording VALUE would change for the guest; None when nothing would."""
+    if value is None:
+        return None
+    if name == "hw_input_bus" and _keyboard_would_appear(evidence):
+        return KEYBOARD
+    if name == "hw_pointer_model" and _has_no_tablet(evidence):
+        return TABLET
+    if name in ("hw_disk_bus", "hw_cdrom_bus", "hw_floppy_bus"):
+        return _moved_disks(name, value, evidence)
+    return None
+
+
+def _keyboard_would_appear(evidence: Evidence) -> bool:
+    """Whether Nova adds a keyboard that the guest has not (``_guest_add_keyboard_device``)."""
+    hardware = evidence.hardware
+    if hardware is not None and "hw_input_bus" in hardware.values:
+        return hardware.keyboard_would_appear
+    rules = evidence.compute.rules if evidence.compute else DriverRules()
+    return architecture(evidence.facts.guest, rules) != "aarch64"
+
+
+def _has_no_tablet(evidence: Evidence) -> bool:
+    """Whether the guest's definition was read and has none: the value is the rules' then."""
+    hardware = evidence.hardware
+    return hardware is not None and "hw_pointer_model" not in hardware.values
+
+
+def _moved_disks(name: str, value: str, evidence: Evidence) -> str | None:
+    """Return which disks the rules would build elsewhere with VALUE stored than without.
+
+    Where the guest's own definition gave VALUE, that is where they are: then nothing moves.
+    """
+    compute = evidence.compute
+    if compute is None or evidence.hardware is not None:
+        return None
+    recommended = compute.recommendation(property_value(evidence.facts.guest, "os_distro"))
+    return _moved(name, value, evidence.alike, compute.rules, recommended)
+
+
+@lru_cache(REMEMBERED)
+def _moved(
+    name: str, value: str, alike: Alike, rules: DriverRules, recommended: Recommendation
+) -> str | None:
+    try:
+        before = _places(with_recommended_bus(alike.guest, recommended), rules)
+        after = _places(with_properties(alike.guest, {name: value}), rules)
+    except REFUSALS:
+        return None
+    moved = [disk for disk, place in before.items() if after.get(disk) != place]
+    return f"{value} recorded would move {', '.join(moved)}" if moved else None
+
+
+def _places(guest: Guest, rules: DriverRules) -> dict[str, tuple[str, str]]:
+    return {disk.name: (disk.bus, disk.dev) for disk in guest_disks(guest, rules)}

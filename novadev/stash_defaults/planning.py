@@ -1,0 +1,294 @@
+"""Plans that record what is missing, so that a new default does not change it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from novadev.capabilities.compute_hosts import ComputeHosts
+from novadev.change import ABSENT, Change, Value
+from novadev.deployment import Deployment
+from novadev.errors import BadInput, NotAsNeeded, NotFound, NovadevError
+from novadev.image_property.facts import Facts, read_facts
+from novadev.nova.image_properties import MACHINE_TYPE, get_property
+from novadev.plan import Plan, Planned, Skip
+from novadev.rules.defaults import REFUSALS
+from novadev.rules.guest import property_value
+from novadev.selection import Chunk, Selection, iter_selected
+from novadev.stash_defaults import ACTION
+from novadev.stash_defaults.effects import ADDED_DEVICES, objection, trait_of
+from novadev.stash_defaults.hardware import Hardware, read_hardware
+from novadev.stash_defaults.sources import (
+    BY_DEFAULT,
+    ON_REQUEST,
+    Evidence,
+    Recorded,
+    Source,
+    Undecided,
+    by_rules,
+    decide,
+    disagreements,
+)
+
+VM_STATES = frozenset(
+    (
+        *("active", "paused", "suspended", "stopped", "rescued", "resized", "soft-delete"),
+        *("error", "shelved", "shelved_offloaded"),
+    )
+)
+"""Every state but building and deleted: nothing changes for the guest."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked for; ``names`` is empty where no properties were named."""
+
+    source: Source
+    names: tuple[str, ...]
+    with_request_spec: bool
+    is_prefiltered: bool
+
+    @property
+    def wanted(self) -> tuple[str, ...]:
+        """The properties to look at."""
+        return self.names or BY_DEFAULT
+
+
+def plan_stash(
+    deployment: Deployment,
+    selection: Selection,
+    source: Source = "auto",
+    names: Sequence[str] = (),
+    request_spec: bool = True,
+    assume_config: str | None = None,
+) -> Iterator[Planned]:
+    """Return plans that record what the selected instances do not store of their hardware.
+
+    Raises InvalidProperty for a name novadev may not touch, BadInput for one that no guest can
+    show and for a bad ASSUME_CONFIG; what stands against an instance or a property is a Skip.
+    """
+    request = Request(
+        source,
+        tuple(dict.fromkeys(map(_checked, names))),
+        request_spec,
+        deployment.config.image_metadata_prefilter,
+    )
+    hosts = ComputeHosts(deployment.config, assume_config)
+    return _iter_plans(deployment, selection, request, hosts)
+
+
+def _checked(name: str) -> str:
+    plain = name.removeprefix("image_")
+    if plain != MACHINE_TYPE:
+        get_property(plain)
+    if plain not in (*BY_DEFAULT, *ON_REQUEST):
+        raise BadInput(f"{plain} is never read from what is stored: there is nothing to freeze")
+    return plain
+
+
+def _iter_plans(
+    deployment: Deployment, selection: Selection, request: Request, hosts: ComputeHosts
+) -> Iterator[Planned]:
+    for item in iter_selected(deployment, selection):
+        if isinstance(item, Skip):
+            yield item
+            continue
+        for evidence in _gather(deployment, item, request, hosts):
+            yield from _plan_or_skip(evidence, request, selection.is_named)
+
+
+def _gather(
+    deployment: Deployment, chunk: Chunk, request: Request, hosts: ComputeHosts
+) -> Iterator[Evidence]:
+    """Yield what is known of each instance of CHUNK, its definition too where it can be read."""
+    everything = list(read_facts(deployment, chunk))
+    found: dict[str, Hardware | NovadevError] = {}
+    if request.source != "driver":
+        found = dict(_read_domains(deployment, everything))
+    for facts in everything:
+        instance = facts.instance
+        seen = found.get(instance.uuid)
+        yield Evidence(
+            facts=facts,
+            hardware=seen if isinstance(seen, Hardware) else None,
+            no_domain=seen if isinstance(seen, NovadevError) else _no_domain(facts),
+            compute=hosts.find(instance.host or instance.shelved_host),
+        )
+
+
+def _read_domains(
+    deployment: Deployment, everything: Sequence[Facts]
+) -> Iterator[tuple[str, Hardware | NovadevError]]:
+    work: dict[str, list[tuple[str, str | None]]] = {}
+    for facts in everything:
+        instance = facts.instance
+        if instance.host is not None and _no_domain(facts) is None:
+            question = (instance.uuid, instance.root_device_name)
+            work.setdefault(instance.host, []).append(question)
+    for answer in deployment.hosts.run(read_hardware, work):
+        yield answer.arguments[0], answer.error or answer.result()
+
+
+def _no_domain(facts: Facts) -> NotAsNeeded | None:
+    """Return why the instance has no definition that tells its hardware."""
+    instance = facts.instance
+    if instance.host is None:
+        return NotAsNeeded(f"it is {instance.vm_state}, on no host")
+    if instance.vm_state == "rescued":
+        return NotAsNeeded("it is rescued, and runs with the hardware of its rescue image")
+    return None
+
+
+def _plan_or_skip(evidence: Evidence, request: Request, named: bool) -> Iterator[Planned]:
+    uuid = evidence.facts.instance.uuid
+    for text in disagreements(evidence):
+        yield Skip(uuid, f"instance {uuid}: {text}")
+    try:
+        check_state(evidence.facts)
+        if request.source == "domain" and evidence.no_domain is not None:
+            raise evidence.no_domain
+        found, undecided = _decide_all(evidence, request)
+        plan = _plan(evidence, request, found)
+    except NovadevError as error:
+        yield Skip.of(uuid, error, named)
+        return
+    except REFUSALS as error:
+        yield Skip.of(uuid, NotAsNeeded(f"instance {uuid}: Nova's rules fail: {error}"), named)
+        return
+    if plan is not None:
+        yield plan
+    elif not undecided:
+        yield Skip(uuid, f"nothing to do for instance {uuid}: nothing is missing", 0, named)
+    for reason, names in undecided.items():
+        text = f"instance {uuid}: {', '.join(names)}: {reason}"
+        code = 0 if reason in ADDED_DEVICES else NotAsNeeded.exit_code
+        yield Skip(uuid, text, code, named)
+
+
+def check_state(facts: Facts) -> None:
+    """Raise NotAsNeeded for an instance in transition, NotFound without a request spec."""
+    instance = facts.instance
+    if instance.vm_state not in VM_STATES:
+        raise NotAsNeeded(f"instance {instance.uuid} is {instance.vm_state}")
+    if instance.task_state is not None:
+        raise NotAsNeeded(f"instance {instance.uuid} has a task in progress: {instance.task_state}")
+
+
+def _decide_all(
+    evidence: Evidence, request: Request
+) -> tuple[dict[str, Recorded], dict[str, list[str]]]:
+    """Return what to record by property, and by reason the properties that are not recorded."""
+    stored = evidence.facts.instance.image_properties
+    missing = [name for name in request.wanted if stored.get(name) is None]
+    found: dict[str, Recorded] = {}
+    undecided: dict[str, list[str]] = {}
+    rules = _rules(evidence, request) if missing else {}
+    for name in missing:
+        try:
+            recorded = _decide(name, evidence, rules, request)
+        except Undecided as reason:
+            undecided.setdefault(str(reason), []).append(name)
+        else:
+            found |= {} if recorded is None else {name: recorded}
+    return found, undecided
+
+
+def _decide(
+    name: str, evidence: Evidence, rules: Mapping[str, Recorded], request: Request
+) -> Recorded | None:
+    """Return what to record for one property; raises Undecided, also for what changes something."""
+    recorded = decide(name, evidence, rules, request.source)
+    against = recorded and objection(name, recorded.value, evidence)
+    if against and name not in request.names:
+        raise Undecided(against)
+    return recorded
+
+
+def _rules(evidence: Evidence, request: Request) -> Mapping[str, Recorded]:
+    """Return what the rules give; raises where they fail and nothing else tells."""
+    if request.source == "domain":
+        return {}
+    try:
+        return by_rules(evidence, request.wanted)
+    except REFUSALS:
+        if evidence.hardware is None:
+            raise
+        return {}
+
+
+def _plan(evidence: Evidence, request: Request, found: Mapping[str, Recorded]) -> Plan | None:
+    facts = evidence.facts
+    changes = (*_cell_changes(facts, found), *_spec_changes(facts, request, found))
+    if not changes:
+        return None
+    return Plan(
+        action=ACTION,
+        instance=facts.instance.uuid,
+        cell=facts.instance.cell,
+        changes=changes,
+        name=facts.instance.name,
+        host=facts.instance.host,
+        notes=tuple(_notes(evidence, request, found, changes)),
+    )
+
+
+def _cell_changes(facts: Facts, found: Mapping[str, Recorded]) -> Iterator[Change]:
+    for name, recorded in found.items():
+        before: Value = facts.instance.image_properties.get(name, ABSENT)
+        if before != recorded.value:
+            yield Change(name, before, recorded.value)
+
+
+def _spec_changes(
+    facts: Facts, request: Request, found: Mapping[str, Recorded]
+) -> Iterator[Change]:
+    """Yield what the request spec lacks: also of what the cell has stored already."""
+    if not request.with_request_spec:
+        return
+    if facts.spec is None:
+        raise NotFound(f"instance {facts.instance.uuid} has no request spec in the API database")
+    held = facts.spec.image_properties
+    for name in request.wanted if held is not None else ():
+        recorded = found.get(name)
+        value = recorded.value if recorded else facts.instance.image_properties.get(name)
+        if value is not None and held is not None and held.get(name) is None:
+            yield Change(f"request_spec {name}", held.get(name, ABSENT), value)
+
+
+def _notes(
+    evidence: Evidence,
+    request: Request,
+    found: Mapping[str, Recorded],
+    changes: Sequence[Change],
+) -> Iterator[str]:
+    for source in ("domain", "osinfo", "driver"):
+        names = [name for name, recorded in found.items() if recorded.source == source]
+        if names:
+            yield f"from {_described(source, evidence)}: {', '.join(names)}"
+    yield from (recorded.remark for recorded in found.values() if recorded.remark)
+    if evidence.why_no_domain and request.source == "auto":
+        yield f"by rules alone: {evidence.why_no_domain}"
+    if any(recorded.source != "domain" for recorded in found.values()) and _lacks_osinfo(evidence):
+        yield (
+            "it names an os_distro, and libosinfo is not there: the rules are those of a host "
+            "without it"
+        )
+    if not request.with_request_spec:
+        yield "the request spec is left: a resize or cold migration may bring new defaults"
+    traits = [trait for item in changes if (trait := trait_of(item))]
+    if traits and request.is_prefiltered:
+        yield f"its host will have to have the traits {', '.join(traits)}"
+
+
+def _lacks_osinfo(evidence: Evidence) -> bool:
+    compute = evidence.compute
+    if compute is None or property_value(evidence.facts.guest, "os_distro") is None:
+        return False
+    return not compute.osinfo_available
+
+
+def _described(source: str, evidence: Evidence) -> str:
+    if source == "domain" and evidence.hardware is not None:
+        return f"its {evidence.hardware.side} definition"
+    name = "libosinfo" if source == "osinfo" else "the driver's rules"
+    return f"{name} ({evidence.compute.origin})" if evidence.compute else name

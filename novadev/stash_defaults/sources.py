@@ -1,0 +1,219 @@
+"""Where a value to record comes from: the guest's definition, libosinfo, the driver's rules."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Hashable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property, lru_cache
+from typing import Literal
+
+from novadev.capabilities.compute_hosts import ComputeHost
+from novadev.errors import NovadevError
+from novadev.image_property.facts import Facts
+from novadev.nova.image_properties import MACHINE_TYPE, same
+from novadev.rules.defaults import REGISTERED, os_type_of, registered, with_properties
+from novadev.rules.guest import DriverRules, Guest, property_value
+from novadev.rules.osinfo import NO_RECOMMENDATION, Recommendation
+from novadev.stash_defaults.hardware import Hardware
+
+Source = Literal["auto", "domain", "driver"]
+BY_DEFAULT = (*REGISTERED, "hw_scsi_model")
+"""What is recorded unless properties are named: Nova's seven, and the model that hurts most."""
+ON_REQUEST = ("hw_floppy_bus", "hw_rng_model")
+"""What is recorded when it is named, for a guest that has the device."""
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A value to record; ``source`` is domain, driver or osinfo; ``remark`` what differs from it.
+
+    None is a null: Nova registers it where its rule gives no value.
+    """
+
+    value: str | None
+    source: str
+    remark: str | None = None
+
+
+REMEMBERED = 1_000
+"""How many guests unlike one another the rules' answers are kept of: a fleet has few."""
+
+
+@dataclass(frozen=True)
+class Alike:
+    """A guest that equals every other which the rules cannot tell from it."""
+
+    guest: Guest = field(compare=False)
+    seen: Hashable
+
+    @classmethod
+    def of(cls, guest: Guest) -> Alike:
+        """Return GUEST without what is its own: the ids of its rows and of its volumes."""
+        rows = tuple(replace(row, id=0, volume_id=None) for row in guest.block_devices)
+        properties = frozenset(guest.image_properties.items())
+        seen = vars(guest) | {"image_properties": properties, "block_devices": rows}
+        return cls(guest, tuple(seen.values()))
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that is known of one instance; ``no_domain`` says why no definition was read."""
+
+    facts: Facts
+    hardware: Hardware | None
+    no_domain: NovadevError | None
+    compute: ComputeHost | None
+
+    @property
+    def why_no_domain(self) -> str | None:
+        """Why no definition was read, in words."""
+        return None if self.no_domain is None else str(self.no_domain)
+
+    @cached_property
+    def alike(self) -> Alike:
+        """The guest as the rules see it."""
+        return Alike.of(self.facts.guest)
+
+
+class Undecided(Exception):
+    """There is no saying what to record for a property; its text is the reason."""
+
+
+def by_rules(evidence: Evidence, names: Collection[str]) -> Mapping[str, Recorded]:
+    """Return what Nova would register on the instance's compute host: the absent properties.
+
+    What the definition does not tell goes by what it tells of NAMES, which will be stored: a
+    guest on q35 has no IDE, whatever machine type the host gives today. Empty where nothing is
+    known of the host. Raises one of ``rules.defaults.REFUSALS`` where Nova fails.
+    """
+    if evidence.compute is None:
+        return {}
+    guest, rules = evidence.facts.guest, evidence.compute.rules
+    recommended = evidence.compute.recommendation(property_value(guest, "os_distro"))
+    vm_mode = evidence.facts.instance.vm_mode
+    found = _by_rules(evidence.alike, rules, recommended, vm_mode)
+    told = _told_of(names, evidence)
+    if not told:
+        return found
+    alike = Alike.of(with_properties(guest, told))
+    return {**found, **_by_rules(alike, rules, recommended, vm_mode)}
+
+
+def _told_of(names: Collection[str], evidence: Evidence) -> dict[str, str | None]:
+    """Return what the definition tells of NAMES that are absent or null."""
+    values = evidence.hardware.values if evidence.hardware else {}
+    stored = evidence.facts.instance.image_properties
+    return {name: values[name] for name in names if name in values and stored.get(name) is None}
+
+
+@lru_cache(REMEMBERED)
+def _by_rules(
+    alike: Alike, rules: DriverRules, recommended: Recommendation, vm_mode: str | None
+) -> Mapping[str, Recorded]:
+    guest, os_type = alike.guest, os_type_of(vm_mode, rules)
+    values = registered(guest, rules, recommended, os_type)
+    plain = values
+    if recommended != NO_RECOMMENDATION:
+        plain = registered(guest, rules, os_type=os_type)
+    asked = {"hw_disk_bus": recommended.disk_bus, "hw_vif_model": recommended.vif_model}
+    return {
+        name: Recorded(
+            value, "osinfo" if _is_osinfo(asked.get(name), value, plain[name]) else "driver"
+        )
+        for name, value in values.items()
+    }
+
+
+def _is_osinfo(asked: str | None, value: str | None, plain: str | None) -> bool:
+    """Whether libosinfo decided: it recommends the value, or it is not what the rules say alone."""
+    return asked is not None and (value == asked or value != plain)
+
+
+def decide(
+    name: str, evidence: Evidence, rules: Mapping[str, Recorded], source: Source
+) -> Recorded | None:
+    """Return what to record for the property NAME, which is absent or null; None for nothing.
+
+    A null is recorded only where the guest has the device after all. Raises Undecided.
+    """
+    is_null = name in evidence.facts.instance.image_properties
+    if source != "driver":
+        found = _by_domain(name, evidence, rules)
+        if found is not None:
+            return found
+    if source == "domain" or is_null:
+        return None
+    if name not in rules and name in REGISTERED:
+        raise Undecided(_why_no_rules(evidence, source))
+    return rules.get(name)
+
+
+def _why_no_rules(evidence: Evidence, source: Source) -> str:
+    instance = evidence.facts.instance
+    host = instance.host or instance.shelved_host or "it was on"
+    unknown = f"the rules of the host {host} are not known (novadev capabilities save)"
+    if evidence.compute is not None:
+        unknown = "Nova's rules fail for it"
+    if source == "driver":
+        return unknown
+    return f"{evidence.why_no_domain or 'its definition does not tell'}, and {unknown}"
+
+
+def _by_domain(name: str, evidence: Evidence, rules: Mapping[str, Recorded]) -> Recorded | None:
+    hardware = evidence.hardware
+    if hardware is None:
+        return None
+    if name in hardware.doubts:
+        raise Undecided(hardware.doubts[name])
+    value = hardware.values.get(name)
+    if value is None:
+        return None
+    rule = rules.get(name)
+    if name == MACHINE_TYPE:
+        return _machine_type(value, rule, evidence.compute)
+    differs = rule is not None and not same(name, rule.value, value)
+    remark = f"{name}: the guest has {value}, {_told(rule)}" if differs and rule else None
+    return Recorded(value, "domain", remark)
+
+
+def _told(rule: Recorded) -> str:
+    who = "libosinfo recommends" if rule.source == "osinfo" else "the driver's rule gives"
+    return f"{who} {rule.value or 'none'}"
+
+
+def _machine_type(canonical: str, rule: Recorded | None, compute: ComputeHost | None) -> Recorded:
+    """Return the alias that Nova would record if it stands for what the guest has, else that."""
+    alias = rule.value if rule else None
+    known = compute.machine_types if compute else {}
+    if alias is not None and known.get(alias, alias) == canonical:
+        return Recorded(alias, "domain", f"hw_machine_type: {alias} is {canonical} there")
+    remark = None
+    if alias is not None:
+        stands_for = f" ({known[alias]})" if alias in known else ""
+        remark = f"hw_machine_type: the guest has {canonical}, the rule gives {alias}{stands_for}"
+    return Recorded(canonical, "domain", remark)
+
+
+def disagreements(evidence: Evidence) -> Iterator[str]:
+    """Yield where a value that is stored, in either database, is not what the guest has."""
+    if evidence.hardware is None:
+        return
+    stored, spec = evidence.facts.instance.image_properties, evidence.facts.spec
+    held = (spec and spec.image_properties) or {}
+    for name, value in evidence.hardware.values.items():
+        places = {"": stored.get(name)}
+        if held.get(name) != stored.get(name):
+            places[" in the request spec"] = held.get(name)
+        for place, kept in places.items():
+            if kept is not None and not _agree(name, kept, value, evidence.compute):
+                yield f"{name} is stored as {kept}{place}, and the guest has {value}: it is left so"
+
+
+def _agree(name: str, stored: str, found: str, compute: ComputeHost | None) -> bool:
+    if name != MACHINE_TYPE:
+        return same(name, stored, found)
+    known = compute.machine_types if compute else {}
+    if stored in known:
+        return known[stored] == found
+    is_alias = "-" not in stored
+    return stored == found or (is_alias and ("q35" in stored) == ("q35" in found))

@@ -1,0 +1,48 @@
+"""Capabilities of a made-up host."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from novadev.capabilities import file
+from novadev.capabilities.content import Capabilities, Versions
+from novadev.config import Config, DriverOptions
+from novadev.rules.osinfo import Recommendation
+from novadev.virt.capabilities import MachineType
+
+WINDOWS = Recommendation(None, "e1000")
+SAMPLE = Capabilities(
+    host="cmp1",
+    saved_on="cmp1",
+    saved_at="2026-11-21T03:07:45Z",
+    novadev="0.1.0",
+    architecture="x86_64",
+    versions=Versions("1.10.0", "9.0.0", 34, "20221203", "7.2.22"),
+    driver=DriverOptions(virt_type="qemu", hw_machine_type=("x86_64=q35",), pointer_model=None),
+    machine_types={
+        "aarch64": {"virt": MachineType("virt-7.2")},
+        "x86_64": {
+            "pc": MachineType("pc-i440fx-7.2"),
+            "pc-i440fx-1.4": MachineType("pc-i440fx-1.4", deprecated=True),
+            "pc-i440fx-7.2": MachineType("pc-i440fx-7.2"),
+        },
+    },
+    recommendations={"http://microsoft.com/win/10": WINDOWS, "win10": WINDOWS},
+)
+
+
+def saved(folder: Path, name: str, **changes: Any) -> Path:
+    """A capability file in FOLDER, of the host cmp1 unless the changes say another one."""
+    path = folder / name
+    file.write(str(path), replace(SAMPLE, **changes))
+    return path
+
+
+def configured(folder: Path | None) -> Config:
+    """A configuration with this compute_config_dir."""
+    return Config(
+        api_database_connection=None,
+        database_connection=None,
+        state_connection="sqlite://",
+        compute_config_dir=None if folder is None else str(folder),
+    )

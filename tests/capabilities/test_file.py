@@ -1,0 +1,219 @@
+"""A capability file comes back as it was saved, and what is none is refused."""
+
+import json
+import os
+import stat
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from novadev.capabilities import file
+from novadev.capabilities.content import Capabilities, Versions, remarks
+from novadev.config import DRIVER_OPTIONS, DriverOptions
+from novadev.errors import BadInput
+from novadev.rules.osinfo import Recommendation
+from novadev.virt.capabilities import MachineType
+from tests.capabilities.samples import SAMPLE
+
+TEXTS = st.text(max_size=20)
+DRIVERS = st.builds(
+    DriverOptions,
+    virt_type=TEXTS,
+    hw_machine_type=st.lists(TEXTS, max_size=3).map(tuple),
+    disk_prefix=st.none() | TEXTS,
+    config_drive_format=TEXTS,
+    max_disk_devices=st.integers(),
+    use_virtio_for_bridges=st.booleans(),
+    pointer_model=st.none() | TEXTS,
+    vnc_enabled=st.booleans(),
+    spice_enabled=st.booleans(),
+    spice_agent_enabled=st.booleans(),
+)
+MACHINES = st.dictionaries(TEXTS, st.builds(MachineType, TEXTS, st.booleans()), max_size=3)
+RECOMMENDED = st.builds(Recommendation, st.none() | TEXTS, st.none() | TEXTS)
+EVERYTHING = st.builds(
+    Capabilities,
+    **dict.fromkeys(("host", "saved_on", "saved_at", "novadev", "architecture"), TEXTS),
+    versions=st.builds(
+        Versions,
+        libosinfo=st.none() | TEXTS,
+        libvirt=TEXTS,
+        nova=st.none() | st.integers(),
+        osinfo_db=st.none() | TEXTS,
+        qemu=st.none() | TEXTS,
+    ),
+    driver=DRIVERS,
+    machine_types=st.dictionaries(TEXTS, MACHINES, max_size=3),
+    recommendations=st.none() | st.dictionaries(TEXTS, RECOMMENDED, max_size=3),
+)
+
+
+def resummed(data: dict[str, Any]) -> str:
+    """The text of a file with a sum that fits."""
+    return json.dumps({**data, "sha256": file._sum(data)})
+
+
+def changed(*path: str, to: Any) -> str:
+    """A file in which one value is another one, with a sum that fits."""
+    data = json.loads(file.dumps(SAMPLE))
+    inner = data
+    for name in path[:-1]:
+        inner = inner[name]
+    inner[path[-1]] = to
+    return resummed(data)
+
+
+@given(EVERYTHING)
+def test_it_comes_back(found: Capabilities) -> None:
+    assert file.loads(file.dumps(found), "x.json") == found
+
+
+def test_every_option_of_the_driver_is_in_it() -> None:
+    assert {item.name for item in fields(DriverOptions)} == set(DRIVER_OPTIONS)
+    driver = json.loads(file.dumps(SAMPLE))["driver"]
+    written = {(group, name) for group in driver for name in driver[group]}
+    assert written == set(DRIVER_OPTIONS.values())
+
+
+def test_two_files_differ_in_lines() -> None:
+    other = replace(
+        SAMPLE,
+        recommendations={"win10": Recommendation("virtio", "e1000")} | {"new": Recommendation()},
+        machine_types={name: SAMPLE.machine_types[name] for name in ("x86_64", "aarch64")},
+    )
+    before, after = (set(file.dumps(found).splitlines()) for found in (SAMPLE, other))
+    assert len(after - before) == 3
+    assert '    "win10": {"disk_bus": "virtio", "vif_model": "e1000"}' in after - before
+    assert '    "new": {"disk_bus": null, "vif_model": null},' in after - before
+
+
+def test_the_sum_is_over_everything_but_the_time() -> None:
+    later = replace(SAMPLE, saved_at="2027-01-01T00:00:00Z")
+    before, after = (file.dumps(found).splitlines() for found in (SAMPLE, later))
+    changed_lines = [line for line in after if line not in before]
+    assert changed_lines == ['  "saved_at": "2027-01-01T00:00:00Z",']
+
+
+def test_only_its_owner_can_read_it(tmp_path: Path) -> None:
+    path = tmp_path / "cmp1.json"
+    path.write_text("older")
+    path.chmod(0o644)
+    before = os.umask(0)
+    try:
+        file.write(str(path), SAMPLE)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert file.loads(file.read_text(path), path) == SAMPLE
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_is_no_plain_file_is_left_alone(tmp_path: Path) -> None:
+    target = tmp_path / "target"
+    target.write_text("mine")
+    (tmp_path / "link").symlink_to(target)
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("link", "pipe", "", "missing/x", "target/x"):
+        with pytest.raises(BadInput, match="capability file"):
+            file.write(str(tmp_path / name), SAMPLE)
+    assert target.read_text() == "mine"
+    assert {path.name for path in tmp_path.iterdir()} == {"target", "link", "pipe"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "null", "[]", "{}", "7", "{", '{"novadev_capabilities": 1}', "[" * 100_000),
+        '{"a":' * 100_000,
+        '{"novadev_plan": 1}',
+        changed("novadev_capabilities", to=True),
+        changed("novadev_capabilities", to="1"),
+        changed("novadev_capabilities", to=0),
+        changed("host", to=None),
+        changed("saved_at", to=5),
+        changed("versions", to=[]),
+        changed("versions", "nova", to="34"),
+        changed("versions", "nova", to=True),
+        changed("versions", "libvirt", to=None),
+        changed("driver", to=None),
+        changed("driver", "libvirt", to={}),
+        changed("driver", "libvirt", "virt_type", to=None),
+        changed("driver", "libvirt", "hw_machine_type", to="x86_64=q35"),
+        changed("driver", "libvirt", "hw_machine_type", to=[1]),
+        changed("driver", "vnc", "enabled", to=1),
+        changed("driver", "compute", "max_disk_devices_to_attach", to=1.5),
+        changed("driver", "compute", "max_disk_devices_to_attach", to=float("nan")),
+        changed("machine_types", to=[]),
+        changed("machine_types", "x86_64", to=None),
+        changed("machine_types", "x86_64", "pc", to="pc-i440fx-7.2"),
+        changed("machine_types", "x86_64", "pc", to={"canonical": None, "deprecated": False}),
+        changed("osinfo", to=[]),
+        changed("osinfo", "win10", to=None),
+        changed("osinfo", "win10", to={"disk_bus": 1, "vif_model": None}),
+    ],
+    ids=lambda text: text[:20],
+)
+def test_what_is_no_capability_file(text: str) -> None:
+    with pytest.raises(BadInput, match=r"^x.json is not a capability file novadev wrote$"):
+        file.loads(text, "x.json")
+
+
+@pytest.mark.parametrize("removed", sorted(json.loads(file.dumps(SAMPLE)).keys() - {"saved_at"}))
+def test_a_part_is_missing(removed: str) -> None:
+    data = json.loads(file.dumps(SAMPLE))
+    del data[removed]
+    with pytest.raises(BadInput, match=r"x\.json"):
+        file.loads(json.dumps(data), "x.json")
+
+
+def test_an_edited_or_shortened_file() -> None:
+    text = file.dumps(SAMPLE)
+    with pytest.raises(BadInput, match=r"x\.json is cut short or was edited"):
+        file.loads(text.replace('"qemu"', '"kvm"', 1).replace("7.2.22", "8.2.2"), "x.json")
+    with pytest.raises(BadInput, match="not a capability file"):
+        file.loads(text[: len(text) // 2], "x.json")
+
+
+def test_a_newer_format() -> None:
+    with pytest.raises(BadInput, match="format 2, and this novadev knows 1"):
+        file.loads(changed("novadev_capabilities", to=2), "x.json")
+
+
+def test_what_a_later_novadev_adds_is_left_alone() -> None:
+    assert file.loads(changed("devices", to={"virtio-net-pci": {}}), "x.json") == SAMPLE
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "large").touch()
+    os.truncate(tmp_path / "large", file.MAX_BYTES + 1)
+    (tmp_path / "binary").write_bytes(b"\xff\xfe")
+    for name, reason in {
+        "pipe": "plain file",
+        "": "cannot be read|plain file",
+        "large": "larger than 16 MiB",
+        "binary": "not text",
+        "missing": "No such file",
+        "x" * 300: "too long",
+        "nul\0": "not the name of a file",
+    }.items():
+        with pytest.raises(BadInput, match=reason):
+            file.read_text(tmp_path / name)
+
+
+def test_remarks() -> None:
+    assert list(remarks(SAMPLE)) == []
+    poor = replace(
+        SAMPLE,
+        saved_on="ctl1",
+        recommendations=None,
+        versions=Versions(None, "9.0.0", None, None, None),
+    )
+    elsewhere, osinfo, release = remarks(poor)
+    assert "those of ctl1, not of cmp1" in elsewhere
+    assert "libosinfo is absent" in osinfo
+    assert "--nova-release" in release

@@ -1,0 +1,71 @@
+"""Which release of Nova a compute host runs."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from novadev import config
+from novadev.capabilities.release import find_release, installed_release
+from novadev.deployment import Deployment
+from novadev.nova.services import RELEASES, release_of
+from novadev.rules.guest import NEWEST_RELEASE
+from tests.cloud import Cloud
+from tests.templates import nova_program
+
+
+def test_service_versions_are_nova_s() -> None:
+    (source,) = (nova_program("34", "python").parent.parent / "lib").glob(
+        "python3*/site-packages/nova/objects/service.py"
+    )
+    table = re.search(r"SERVICE_VERSION_ALIASES = \{(.*?)\}", source.read_text(), re.DOTALL)
+    assert table is not None
+    versions = {name: int(version) for name, version in re.findall(r"'(\w+)': (\d+)", table[1])}
+    names = list(versions)
+    releases = {name: 26 + number for number, name in enumerate(names[names.index("Zed") :])}
+    newest = {versions[name]: release for name, release in releases.items()}
+    newest = {version: number for version, number in newest.items() if number <= NEWEST_RELEASE}
+    assert newest == RELEASES
+
+
+@pytest.mark.parametrize(
+    ("version", "release"), [(63, None), (64, 26), (65, 26), (66, 29), (74, 34), (75, None)]
+)
+def test_release_of_a_service_version(version: int, release: int | None) -> None:
+    assert release_of(version) == release
+
+
+@pytest.mark.parametrize("release", ["34", "28"])
+def test_the_nova_that_a_program_belongs_to(monkeypatch: pytest.MonkeyPatch, release: str) -> None:
+    monkeypatch.setenv("PATH", str(nova_program(release, "python").parent))
+    assert installed_release() == int(release)
+
+
+@pytest.mark.parametrize("first", [b"", b"\x7fELF\xff", b"#!", b"#!/nowhere/bin/python3\n"])
+def test_programs_that_tell_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, first: bytes
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert installed_release() is None
+    program = tmp_path / "nova-compute"
+    program.write_bytes(first)
+    program.chmod(0o755)
+    assert installed_release() is None
+
+
+def test_the_cell_tells(cloud: Cloud, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    add_service(cloud, "cmp1", 68)
+    add_service(cloud, "cmp2", 68, deleted=1)
+    add_service(cloud, "cmp2", 74, binary="nova-conductor")
+    with Deployment(config.load([str(cloud.config_file)])) as deployment:
+        found = [find_release(deployment, host) for host in ("cmp1", "cmp2", "cmp3")]
+    assert found == [31, None, None]
+
+
+def add_service(
+    cloud: Cloud, host: str, version: int, binary: str = "nova-compute", deleted: int = 0
+) -> None:
+    known = {"host": host, "binary": binary, "version": version, "deleted": deleted}
+    rest = {"topic": "compute", "report_count": 0, "disabled": False}
+    cloud.insert("services", "cell1", **known, **rest)
