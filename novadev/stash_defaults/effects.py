@@ -20,12 +20,12 @@ _TRAITS = {
 """``nova/scheduler/request_filter.py`` transform_image_metadata."""
 
 KEYBOARD = (
-    "recorded, it would add a keyboard at the next power-on (--property hw_input_bus records it "
-    "all the same)"
+    "left out: stored, it would add a keyboard at the next power-on (--property hw_input_bus "
+    "stores it all the same)"
 )
 TABLET = (
-    "the guest has no tablet, and recorded, it would have one for good from the next power-on "
-    "(--property hw_pointer_model records it all the same)"
+    "left out: the guest has no tablet, and stored, it would get one at the next power-on "
+    "(--property hw_pointer_model stores it all the same)"
 )
 ADDED_DEVICES = (KEYBOARD, TABLET)
 """The reasons not to record what adds a device: nothing is wrong with such a guest."""

@@ -9,15 +9,15 @@ from novadev.capabilities.compute_hosts import ComputeHosts
 from novadev.change import ABSENT, Change, Value
 from novadev.deployment import Deployment
 from novadev.errors import BadInput, NotAsNeeded, NotFound, NovadevError
-from novadev.image_property.facts import Facts, read_facts
+from novadev.image_property.facts import Facts
 from novadev.nova.image_properties import MACHINE_TYPE, get_property
 from novadev.plan import Plan, Planned, Skip
 from novadev.rules.defaults import REFUSALS
 from novadev.rules.guest import property_value
-from novadev.selection import Chunk, Selection, iter_selected
+from novadev.selection import Selection, iter_selected
 from novadev.stash_defaults import ACTION
 from novadev.stash_defaults.effects import ADDED_DEVICES, objection, trait_of
-from novadev.stash_defaults.hardware import Hardware, read_hardware
+from novadev.stash_defaults.gathering import gather
 from novadev.stash_defaults.sources import (
     BY_DEFAULT,
     ON_REQUEST,
@@ -82,7 +82,7 @@ def _checked(name: str) -> str:
     if plain != MACHINE_TYPE:
         get_property(plain)
     if plain not in (*BY_DEFAULT, *ON_REQUEST):
-        raise BadInput(f"{plain} is never read from what is stored: there is nothing to freeze")
+        raise BadInput(f"Nova reads {plain} from the rescue image only: there is nothing to record")
     return plain
 
 
@@ -93,60 +93,18 @@ def _iter_plans(
         if isinstance(item, Skip):
             yield item
             continue
-        for evidence in _gather(deployment, item, request, hosts):
+        for evidence in gather(deployment, item, hosts, request.source != "driver"):
             yield from _plan_or_skip(evidence, request, selection.is_named)
-
-
-def _gather(
-    deployment: Deployment, chunk: Chunk, request: Request, hosts: ComputeHosts
-) -> Iterator[Evidence]:
-    """Yield what is known of each instance of CHUNK, its definition too where it can be read."""
-    everything = list(read_facts(deployment, chunk))
-    found: dict[str, Hardware | NovadevError] = {}
-    if request.source != "driver":
-        found = dict(_read_domains(deployment, everything))
-    for facts in everything:
-        instance = facts.instance
-        seen = found.get(instance.uuid)
-        yield Evidence(
-            facts=facts,
-            hardware=seen if isinstance(seen, Hardware) else None,
-            no_domain=seen if isinstance(seen, NovadevError) else _no_domain(facts),
-            compute=hosts.find(instance.host or instance.shelved_host),
-        )
-
-
-def _read_domains(
-    deployment: Deployment, everything: Sequence[Facts]
-) -> Iterator[tuple[str, Hardware | NovadevError]]:
-    work: dict[str, list[tuple[str, str | None]]] = {}
-    for facts in everything:
-        instance = facts.instance
-        if instance.host is not None and _no_domain(facts) is None:
-            question = (instance.uuid, instance.root_device_name)
-            work.setdefault(instance.host, []).append(question)
-    for answer in deployment.hosts.run(read_hardware, work):
-        yield answer.arguments[0], answer.error or answer.result()
-
-
-def _no_domain(facts: Facts) -> NotAsNeeded | None:
-    """Return why the instance has no definition that tells its hardware."""
-    instance = facts.instance
-    if instance.host is None:
-        return NotAsNeeded(f"it is {instance.vm_state}, on no host")
-    if instance.vm_state == "rescued":
-        return NotAsNeeded("it is rescued, and runs with the hardware of its rescue image")
-    return None
 
 
 def _plan_or_skip(evidence: Evidence, request: Request, named: bool) -> Iterator[Planned]:
     uuid = evidence.facts.instance.uuid
-    for text in disagreements(evidence):
-        yield Skip(uuid, f"instance {uuid}: {text}")
     try:
         check_state(evidence.facts)
+        if evidence.bad_compute is not None:
+            raise evidence.bad_compute
         if request.source == "domain" and evidence.no_domain is not None:
-            raise evidence.no_domain
+            raise type(evidence.no_domain)(f"instance {uuid}: {evidence.no_domain}")
         found, undecided = _decide_all(evidence, request)
         plan = _plan(evidence, request, found)
     except NovadevError as error:
@@ -163,6 +121,8 @@ def _plan_or_skip(evidence: Evidence, request: Request, named: bool) -> Iterator
         text = f"instance {uuid}: {', '.join(names)}: {reason}"
         code = 0 if reason in ADDED_DEVICES else NotAsNeeded.exit_code
         yield Skip(uuid, text, code, named)
+    for text in disagreements(evidence):
+        yield Skip(uuid, f"instance {uuid}: {text}")
 
 
 def check_state(facts: Facts) -> None:
@@ -206,8 +166,6 @@ def _decide(
 
 def _rules(evidence: Evidence, request: Request) -> Mapping[str, Recorded]:
     """Return what the rules give; raises where they fail and nothing else tells."""
-    if request.source == "domain":
-        return {}
     try:
         return by_rules(evidence, request.wanted)
     except REFUSALS:
@@ -269,15 +227,14 @@ def _notes(
     if evidence.why_no_domain and request.source == "auto":
         yield f"by rules alone: {evidence.why_no_domain}"
     if any(recorded.source != "domain" for recorded in found.values()) and _lacks_osinfo(evidence):
-        yield (
-            "it names an os_distro, and libosinfo is not there: the rules are those of a host "
-            "without it"
-        )
+        yield "libosinfo is not there to ask about its os_distro: the rules do without it"
     if not request.with_request_spec:
         yield "the request spec is left: a resize or cold migration may bring new defaults"
+    elif evidence.facts.spec and evidence.facts.spec.image_properties is None:
+        yield "the request spec holds no image: there is nothing to record in it"
     traits = [trait for item in changes if (trait := trait_of(item))]
     if traits and request.is_prefiltered:
-        yield f"its host will have to have the traits {', '.join(traits)}"
+        yield f"the scheduler will ask of its next host the traits {', '.join(traits)}"
 
 
 def _lacks_osinfo(evidence: Evidence) -> bool:

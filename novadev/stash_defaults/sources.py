@@ -8,7 +8,7 @@ from functools import cached_property, lru_cache
 from typing import Literal
 
 from novadev.capabilities.compute_hosts import ComputeHost
-from novadev.errors import NovadevError
+from novadev.errors import BadInput, NovadevError
 from novadev.image_property.facts import Facts
 from novadev.nova.image_properties import MACHINE_TYPE, same
 from novadev.rules.defaults import REGISTERED, os_type_of, registered, with_properties
@@ -57,12 +57,17 @@ class Alike:
 
 @dataclass(frozen=True)
 class Evidence:
-    """All that is known of one instance; ``no_domain`` says why no definition was read."""
+    """All that is known of one instance.
+
+    ``no_domain`` says why no definition was read, ``bad_compute`` what is wrong with the file of
+    its host, which is nothing to other hosts' instances.
+    """
 
     facts: Facts
     hardware: Hardware | None
     no_domain: NovadevError | None
     compute: ComputeHost | None
+    bad_compute: BadInput | None = None
 
     @property
     def why_no_domain(self) -> str | None:
@@ -151,12 +156,15 @@ def decide(
 def _why_no_rules(evidence: Evidence, source: Source) -> str:
     instance = evidence.facts.instance
     host = instance.host or instance.shelved_host or "it was on"
-    unknown = f"the rules of the host {host} are not known (novadev capabilities save)"
+    unknown = (
+        f"the rules of the host {host} are not known: save them there (novadev capabilities save), "
+        "or name a file with --assume-config"
+    )
     if evidence.compute is not None:
         unknown = "Nova's rules fail for it"
     if source == "driver":
         return unknown
-    return f"{evidence.why_no_domain or 'its definition does not tell'}, and {unknown}"
+    return f"{evidence.why_no_domain or 'its definition has no such device'}, and {unknown}"
 
 
 def _by_domain(name: str, evidence: Evidence, rules: Mapping[str, Recorded]) -> Recorded | None:
@@ -172,13 +180,15 @@ def _by_domain(name: str, evidence: Evidence, rules: Mapping[str, Recorded]) -> 
     if name == MACHINE_TYPE:
         return _machine_type(value, rule, evidence.compute)
     differs = rule is not None and not same(name, rule.value, value)
-    remark = f"{name}: the guest has {value}, {_told(rule)}" if differs and rule else None
+    remark = None
+    if differs and rule:
+        remark = f"{name}: the guest has {value}; without this, {_told(rule)}"
     return Recorded(value, "domain", remark)
 
 
 def _told(rule: Recorded) -> str:
-    who = "libosinfo recommends" if rule.source == "osinfo" else "the driver's rule gives"
-    return f"{who} {rule.value or 'none'}"
+    who = "libosinfo's" if rule.source == "osinfo" else "the driver's"
+    return f"a power-on brings {rule.value or 'none'}, {who} choice"
 
 
 def _machine_type(canonical: str, rule: Recorded | None, compute: ComputeHost | None) -> Recorded:
@@ -186,7 +196,7 @@ def _machine_type(canonical: str, rule: Recorded | None, compute: ComputeHost | 
     alias = rule.value if rule else None
     known = compute.machine_types if compute else {}
     if alias is not None and known.get(alias, alias) == canonical:
-        return Recorded(alias, "domain", f"hw_machine_type: {alias} is {canonical} there")
+        return Recorded(alias, "domain", f"hw_machine_type: {alias} stands for {canonical}")
     remark = None
     if alias is not None:
         stands_for = f" ({known[alias]})" if alias in known else ""
@@ -206,7 +216,7 @@ def disagreements(evidence: Evidence) -> Iterator[str]:
             places[" in the request spec"] = held.get(name)
         for place, kept in places.items():
             if kept is not None and not _agree(name, kept, value, evidence.compute):
-                yield f"{name} is stored as {kept}{place}, and the guest has {value}: it is left so"
+                yield f"{name} is stored as {kept}{place}, and the guest has {value}"
 
 
 def _agree(name: str, stored: str, found: str, compute: ComputeHost | None) -> bool:
