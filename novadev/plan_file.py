@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,8 @@ def write(name: str, head: Head, drafts: Iterable[Draft]) -> int:
     except OSError as error:
         raise BadInput(f"plan file {name} cannot be written: {error.strerror}") from None
     finally:
-        Path(aside).unlink(missing_ok=True)
+        with suppress(OSError):  # where nothing could be made, there is nothing to remove
+            Path(aside).unlink()
     return count
 
 

@@ -126,7 +126,7 @@ def _plan_or_skip(evidence: Evidence, request: Request, named: bool) -> Iterator
 
 
 def check_state(facts: Facts) -> None:
-    """Raise NotAsNeeded for an instance in transition, NotFound without a request spec."""
+    """Raise NotAsNeeded for an instance in transition."""
     instance = facts.instance
     if instance.vm_state not in VM_STATES:
         raise NotAsNeeded(f"instance {instance.uuid} is {instance.vm_state}")

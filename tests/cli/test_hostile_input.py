@@ -180,3 +180,12 @@ def test_a_database_of_something_else_gets_no_journal(sqlite_cloud: Cloud) -> No
     result = novadev(sqlite_cloud, "history")
     assert result.code == 3
     assert "one of its own" in result.err
+
+
+def test_a_plan_file_below_a_file(sqlite_cloud: Cloud, tmp_path: Path) -> None:
+    uuid = sqlite_cloud.add_instance(hw_vif_model="virtio")
+    below = tmp_path / "plain" / "plan"
+    below.parent.write_text("")
+    words = ("set", "--property", "hw_vif_model=e1000", uuid, "--plan-out", str(below))
+    result = novadev(sqlite_cloud, "image-property", *words)
+    assert (result.code, "cannot be written: Not a directory" in result.err) == (4, True)
