@@ -32,12 +32,14 @@ if TYPE_CHECKING:
     from demo.hosts import Hosts
 
 HOSTED = (ROOT / "README.md", ROOT / "docs" / "devices.rst", ROOT / "docs" / "stash_defaults.rst")
-DOCUMENTS = (*HOSTED, ROOT / "docs" / "guide.rst")
+DOCUMENTS = (*HOSTED, ROOT / "docs" / "guide.rst", ROOT / "docs" / "machine_type.rst")
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 MACHINE_TYPE = re.compile(r"\bpc-(i440fx|q35)-[\w.]+")
 CAPABILITY_FILES = "/etc/novadev/hosts"
 STARTS = ("```console", ".. code-block:: console")
 ACTION = ".. demo: "
+UNEXPECTED = "Error: unexpected "
+"""What novadev says of an error of its own: nothing that a document is to show."""
 
 
 def replayed(document: Path) -> str:
@@ -63,7 +65,10 @@ class _Stage:
     hosts: Hosts | None
 
     def run(self, command: str) -> Iterator[str]:
-        """Yield the lines that COMMAND prints, and its exit code unless that is 0."""
+        """Yield the lines that COMMAND prints, and its exit code unless that is 0.
+
+        Raises RuntimeError where novadev did not expect what happened.
+        """
         files = str(self.folder / "demo" / "hosts")
         words = shlex.split(command.replace(CAPABILITY_FILES, files))
         found = subprocess.run(  # noqa: S603 - the documents' own commands
@@ -76,6 +81,8 @@ class _Stage:
             text=True,
             check=False,
         )
+        if UNEXPECTED in found.stdout:
+            raise RuntimeError(f"$ {command}\n{found.stdout}")
         for line in found.stdout.splitlines():
             yield _told(line.replace(files, CAPABILITY_FILES))
         if found.returncode:

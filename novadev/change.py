@@ -45,8 +45,8 @@ def to_json(value: Value) -> object:
 
 def from_json(value: object) -> Value:
     """Return the value that :func:`to_json` wrote; raises ValueError for anything else."""
-    if value == {"absent": True}:
-        return ABSENT
     if value is None or isinstance(value, str | int):
         return value
+    if value == {"absent": True}:
+        return ABSENT
     raise ValueError(f"not a value: {value!r:.40}")

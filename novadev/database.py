@@ -21,7 +21,8 @@ LOCK_WAIT = 10
 """Seconds a statement waits for a row lock before the batch is split."""
 CONNECT_TIMEOUT = 10
 READ_TIMEOUT = 60
-_MYSQL_BUSY = {1205, 1213}
+_MYSQL_BUSY = {1062, 1205, 1213}
+"""A row that another transaction has just inserted, a lock wait, a deadlock."""
 _MYSQL_SCHEMA = {1054, 1146}
 _MYSQL_CONNECTION = {1040, 1044, 1045, 1049, 1053, 1129, 1130, 1203, 1226, 1698}
 _MYSQL_NOT_WRITABLE = {1021, 1114, 1142, 1290, 1836}
@@ -155,7 +156,7 @@ def _explain(name: str, error: sa.exc.DBAPIError) -> NovadevError:
     text = str(error.orig)
     code = error.orig.args[0] if error.orig is not None and error.orig.args else None
     if code in _MYSQL_BUSY or "database is locked" in text:
-        return Busy(f"{name}: another writer holds a lock")
+        return Busy(f"{name}: another writer holds a lock, or was first")
     if code in _MYSQL_SCHEMA or any(word in text for word in _SQLITE_SCHEMA):
         return SchemaUnknown(f"{name}: its schema is not one novadev knows ({_reason(error)})")
     if _is_connection_error(code, error):

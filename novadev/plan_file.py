@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from novadev import plan
 from novadev.errors import BadInput
+from novadev.private_file import can_be_replaced, replacing
 from novadev.state.journal import Draft
 
 VERSION = 1
@@ -36,32 +35,19 @@ def write(name: str, head: Head, drafts: Iterable[Draft]) -> int:
 
     A regular file of that name is replaced; anything else there is left alone.
     """
-    if name == "-" or (os.path.lexists(name) and not _is_regular(name)):
+    if name == "-" or not can_be_replaced(name):
         raise BadInput(f"plan file {name!r}: a plan is saved in a file of its own")
-    aside = f"{name}.{os.getpid()}.tmp"
     count = 0
     digest = hashlib.sha256()
     try:
-        with _open_private(aside) as file:
+        with replacing(name) as file:
             _write_line(file, json.dumps({"novadev_plan": VERSION, **asdict(head)}), digest)
             for count, draft in enumerate(drafts, start=1):  # noqa: B007 - the last is the number
                 _write_line(file, _dumps(draft), digest)
             file.write(json.dumps({"plans": count, "sha256": digest.hexdigest()}) + "\n")
-        Path(aside).replace(name)
     except OSError as error:
         raise BadInput(f"plan file {name} cannot be written: {error.strerror}") from None
-    finally:
-        with suppress(OSError):  # where nothing could be made, there is nothing to remove
-            Path(aside).unlink()
     return count
-
-
-def _is_regular(name: str) -> bool:
-    return Path(name).is_file() and not Path(name).is_symlink()
-
-
-def _open_private(name: str) -> Any:
-    return os.fdopen(os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w")
 
 
 def _write_line(file: Any, line: str, digest: Any) -> None:

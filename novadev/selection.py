@@ -7,9 +7,10 @@ time); what cannot be selected comes in the same stream as a Skip.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import Any
 
 from novadev.deployment import Deployment
 from novadev.errors import BadInput, NotAsNeeded, NotFound, NovadevError, Unreachable
@@ -20,6 +21,8 @@ from novadev.plan import Skip
 
 CHUNK = 500
 """Instances read at a time."""
+ListPage = Callable[[Any, str, InstanceFilter, Instance | None, int], list[Instance]]
+"""A way to go through the instances of a cell: see :func:`novadev.nova.instances.list_page`."""
 _UUID = re.compile(r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}", re.IGNORECASE)
 
 
@@ -59,16 +62,40 @@ def iter_selected(deployment: Deployment, selection: Selection) -> Iterator[Chun
 
     Raises Unreachable when the API database does not answer, NotFound for an unknown --cell.
     """
+    return _iter_ordered(deployment, selection, instances.list_page)
+
+
+def iter_by_host(deployment: Deployment, selection: Selection) -> Iterator[Chunk | Skip]:
+    """Yield the same, what the filters chose by host: then few hosts are asked in each chunk.
+
+    A host's process is started once, and not again for every chunk. Raises as `iter_selected`.
+    """
+    return _iter_ordered(deployment, selection, instances.list_page_by_host)
+
+
+def _iter_ordered(
+    deployment: Deployment, selection: Selection, list_page: ListPage
+) -> Iterator[Chunk | Skip]:
     wanted = (
         [deployment.find_cell(selection.cell)]
         if selection.cell is not None
         else list(deployment.cells)
     )
     if selection.names is None:
-        chunks = _iter_filtered(deployment, selection, wanted)
+        chunks = _iter_filtered(deployment, selection, wanted, list_page)
     else:
         chunks = _iter_named(deployment, selection, selection.names, wanted)
     yield from chunks if selection.limit is None else _limited(chunks, selection.limit)
+
+
+def get_instance(deployment: Deployment, name: str) -> Instance:
+    """Return the one instance NAME (a UUID or name); raises what its Skip stands for."""
+    for item in iter_selected(deployment, Selection(names=[name])):
+        if isinstance(item, Skip):
+            raise item.error
+        for instance in item.instances:
+            return instance
+    raise NotFound(f"instance {name!r} not found")
 
 
 def _limited(chunks: Iterator[Chunk | Skip], limit: int) -> Iterator[Chunk | Skip]:
@@ -84,25 +111,27 @@ def _limited(chunks: Iterator[Chunk | Skip], limit: int) -> Iterator[Chunk | Ski
 
 
 def _iter_filtered(
-    deployment: Deployment, selection: Selection, wanted: Iterable[Cell]
+    deployment: Deployment, selection: Selection, wanted: Iterable[Cell], list_page: ListPage
 ) -> Iterator[Chunk | Skip]:
     for cell in wanted:
         try:
-            yield from _iter_cell(deployment, cell, selection.narrow)
+            yield from _iter_cell(deployment, cell, selection.narrow, list_page)
         except NovadevError as error:
             yield Skip.of(None, error, named=False)
 
 
-def _iter_cell(deployment: Deployment, cell: Cell, narrow: InstanceFilter) -> Iterator[Chunk]:
-    last = 0
+def _iter_cell(
+    deployment: Deployment, cell: Cell, narrow: InstanceFilter, list_page: ListPage
+) -> Iterator[Chunk]:
+    last: Instance | None = None
     while True:
         with deployment.cell_database(cell).reading() as connection:
-            page = instances.list_page(connection, cell.uuid, narrow, last, CHUNK)
+            page = list_page(connection, cell.uuid, narrow, last, CHUNK)
         if page:
             yield Chunk(cell, tuple(_mapped_here(deployment, cell, page)))
         if len(page) < CHUNK:
             return
-        last = page[-1].id
+        last = page[-1]
 
 
 def _mapped_here(deployment: Deployment, cell: Cell, page: list[Instance]) -> Iterator[Instance]:

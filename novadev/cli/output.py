@@ -14,7 +14,7 @@ import click
 
 from novadev.cli.options import Output
 from novadev.cli.session import Session
-from novadev.cli.text import printable
+from novadev.text import printable
 
 Row = dict[str, Any]
 _WIDTH_SAMPLE = 500

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from novadev.change import ABSENT, Change, Value, to_json
 from novadev.cli.actions import IRREVERSIBLE
+from novadev.cli.progress import progress
 from novadev.cli.session import Session
 from novadev.cli.skips import Skips
-from novadev.cli.text import printable
 from novadev.plan import Outcome, Plan, Skip
 from novadev.state.journal import Draft
+from novadev.text import printable
 
 if TYPE_CHECKING:
     from novadev.cli.mutating import Choices
@@ -232,17 +231,3 @@ def _yaml(data: object) -> str:
     import yaml
 
     return str(yaml.safe_dump(data, sort_keys=False))
-
-
-@contextmanager
-def progress(session: Session, total: int) -> Iterator[Callable[[], object]]:
-    """Show a progress bar on stderr when it is a terminal; give a function that counts one on."""
-    if total < 2 or session.quiet or not sys.stderr.isatty():
-        yield lambda: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("applying", total=total)
-        yield lambda: bar.advance(task)

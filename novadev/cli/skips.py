@@ -10,9 +10,9 @@ from typing import IO, TypeVar
 
 import click
 
-from novadev.cli.text import printable
 from novadev.errors import NotAsNeeded, worst
 from novadev.plan import Skip
+from novadev.text import printable
 
 T = TypeVar("T")
 _REMEMBERED = 1000
@@ -48,10 +48,16 @@ class Skips:
         self._file.write(line + "\n")
 
     def _tell(self, skip: Skip) -> None:
-        """Say it once: a host that is down is the reason for many."""
-        if len(self._told) < _REMEMBERED or skip.reason in self._told:
-            self._told[skip.reason] += 1
-        if self._told[skip.reason] < 2:
+        """Say it once: a host that is down is the reason for many, and so is an old default.
+
+        What stands against an instance that was named is said of each.
+        """
+        reason = skip.reason
+        if not skip.named:
+            reason = reason.removeprefix(f"instance {skip.instance}: ")
+        if len(self._told) < _REMEMBERED or reason in self._told:
+            self._told[reason] += 1
+        if self._told[reason] < 2:
             word = "error" if skip.failure else "skipped"
             click.echo(f"{word}: {printable(skip.reason)}", err=True)
 

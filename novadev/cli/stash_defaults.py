@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     multiple=True,
     type=options.TEXT,
     metavar="NAME",
-    help="Only this property, and even if it changes something; may be repeated.",
+    help="Only this property, and even if it changes something; may be repeated. hw_floppy_bus "
+    "and hw_rng_model are recorded only so.",
 )
 @click.option(
     "--no-request-spec",

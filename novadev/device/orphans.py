@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from novadev.device.inventory import Entry, Inventory
-from novadev.device.owners import keys_of, own_disk_name
+from novadev.device.owners import keys_of
 from novadev.virt.devices import Device, Disk
+from novadev.virt.own_disks import own_disk_name
 
 _GHOSTS = {
     "disk": ("volume", "local"),

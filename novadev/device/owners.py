@@ -19,6 +19,7 @@ from novadev.nova.attachments import (
 from novadev.virt.alias import Alias
 from novadev.virt.devices import Device, Disk, Filesystem, Hostdev, Interface
 from novadev.virt.domain import Domain
+from novadev.virt.own_disks import own_disk_name
 
 KEYS = (
     *("alias", "serial", "mac", "interface-id", "tap", "pci-address"),
@@ -28,8 +29,6 @@ KEYS = (
 _TAP_LENGTH = 14
 """``nova/network/model.py`` NIC_NAME_LEN: ``tap`` and 11 characters of the port's UUID."""
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_LOCAL_NAME = re.compile(r"disk(\.(local|eph\d+|swap|config|config\.rescue|rescue))?")
-"""The files of an instance's own disks (``nova/virt/libvirt/driver.py``, ``blockinfo.py``)."""
 
 
 @dataclass(frozen=True)
@@ -257,18 +256,6 @@ def _own_disks(uuid: str, domains: list[Domain], name: str | None = None) -> Ite
             if found and name in (None, found):
                 values = {"source": _texts(disk.source)}
                 yield Owner("local", None, f"local disk {found}", ("disk",), values=values)
-
-
-def own_disk_name(uuid: str, disk: Disk) -> str | None:
-    """Return the name of an instance's own disk, such as ``disk.config``; None of any other.
-
-    A file in a folder of the instance's UUID, or an RBD image ``<uuid>_disk.config``
-    (``nova/virt/libvirt/imagebackend.py``).
-    """
-    folder, _, name = (disk.source or "").rpartition("/")
-    own = name.removeprefix(f"{uuid}_")
-    is_there = own != name or folder.endswith(uuid)
-    return own if is_there and _LOCAL_NAME.fullmatch(own) else None
 
 
 def _alias(uuid: str | None) -> Alias | None:

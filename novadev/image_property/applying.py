@@ -20,7 +20,7 @@ from novadev.image_property.found import DISK, ROOT, SPEC, Found
 from novadev.image_property.planning import VM_STATES
 from novadev.nova import image_properties, writes
 from novadev.nova.block_devices import list_block_devices
-from novadev.nova.request_specs import RequestSpec, edited, list_request_specs
+from novadev.nova.request_specs import RequestSpec, list_request_specs
 from novadev.nova.writes import DiskWrite, SystemMetadataWrite
 from novadev.plan import APPLIED, Outcome, Plan
 
@@ -168,7 +168,8 @@ class Batch:
         self, connection: sa.Connection, uuids: list[str], specs: Mapping[str, RequestSpec]
     ) -> Found:
         locked = writes.lock_instances(connection, uuids)
-        keys = {image_properties.PREFIX + item.what for item in _cell_changes(self._plans)}
+        names = {item.what for plan in self._plans for item in plan.changes}
+        keys = [image_properties.PREFIX + name for name in names if " " not in name]
         properties = image_properties.list_stored(connection, uuids, keys)
         disks = list_block_devices(connection, uuids) if _need_disks(self._plans) else {}
         return Found(locked, properties, disks, specs)
@@ -186,7 +187,7 @@ class Batch:
         """Return whether the cell is still to be written; raises StalePlan where PLAN is stale."""
         if plan.instance not in found.instances:
             raise StalePlan("it is deleted")
-        in_cell = list(_cell_changes([plan]))
+        in_cell = _in_cell(plan)
         is_done = self._resumed and _is_done(in_cell or plan.changes, plan.instance, found)
         for item in plan.changes:
             if item.what.startswith(SPEC):
@@ -216,9 +217,8 @@ class Batch:
         self._touched.update(uuids)
 
 
-def _cell_changes(plans: Iterable[Plan]) -> Iterator[Change]:
-    for plan in plans:
-        yield from (item for item in plan.changes if not item.what.startswith(SPEC))
+def _in_cell(plan: Plan) -> list[Change]:
+    return [item for item in plan.changes if not item.what.startswith(SPEC)]
 
 
 def _need_disks(plans: Iterable[Plan]) -> bool:
@@ -267,7 +267,7 @@ def _roots(plans: Iterable[Plan]) -> dict[str, Value]:
 
 def _property_writes(plans: Iterable[Plan], found: Found) -> Iterator[SystemMetadataWrite]:
     for plan in plans:
-        for item in _cell_changes([plan]):
+        for item in _in_cell(plan):
             if item.what == ROOT or item.what.startswith(DISK):
                 continue
             row = found.property_row(plan.instance, item.what)
@@ -299,5 +299,5 @@ def _write_specs(api: sa.Connection, found: Found, plans: Iterable[Plan]) -> Non
         }
         if values:
             spec = found.specs[plan.instance]
-            due.append((spec.id, spec.text, edited(spec.text, values)))
+            due.append((spec.id, spec.text, spec.edited(values)))
     writes.write_request_specs(api, due)

@@ -22,7 +22,15 @@ def check(draft: Draft) -> None:
 
     An undo may bring back what no command would write today: a null, or an old spelling.
     """
-    plan = draft.plan
+    check_head(draft.plan)
+    for item in draft.plan.changes:
+        check_change(item, is_undo=draft.undoes is not None)
+    if any(_is_about_disks(item) for item in draft.plan.changes):
+        check_guard(draft.plan)
+
+
+def check_head(plan: Plan) -> None:
+    """Raise BadInput where PLAN is of no instance of a cell, or changes nothing, or one twice."""
     if not plan.cell:
         raise BadInput(f"plan file: instance {plan.instance} has no cell")
     if not _UUID.fullmatch(plan.instance) or not isinstance(plan.host, str | None):
@@ -30,12 +38,10 @@ def check(draft: Draft) -> None:
     names = [item.what for item in plan.changes]
     if not names or len(set(names)) != len(names):
         raise BadInput(f"plan file: instance {plan.instance}: no change, or one twice")
-    for item in plan.changes:
-        _check_change(item, is_undo=draft.undoes is not None)
-    _check_guard(plan)
 
 
-def _check_change(item: Change, is_undo: bool) -> None:
+def check_change(item: Change, is_undo: bool) -> None:
+    """Raise InvalidProperty or InvalidValue where ITEM is no change of these commands."""
     name = item.what.removeprefix("request_spec ")
     if _DISK.fullmatch(item.what) or item.what == "root_device_name":
         is_right = _is_bus if item.what.endswith("disk_bus") else _is_device_name
@@ -45,7 +51,7 @@ def _check_change(item: Change, is_undo: bool) -> None:
         return
     if item.after is ABSENT and name in PROPERTIES:
         return
-    if not is_undo or not _is_storable(item.after):
+    if not is_undo or not is_storable(item.after):
         raise InvalidValue(f"plan file: {item.what} cannot become {item.after!r:.60}")
 
 
@@ -57,14 +63,13 @@ def _is_device_name(value: str) -> bool:
     return _DEVICE_NAME.fullmatch(value) is not None
 
 
-def _is_storable(value: Value) -> bool:
+def is_storable(value: Value) -> bool:
+    """Return whether an undo may bring VALUE back: a null, or a text that system_metadata takes."""
     return value is None or (isinstance(value, str) and len(value) <= _LONGEST)
 
 
-def _check_guard(plan: Plan) -> None:
-    """Raise BadInput unless the disks a plan relies on are in it."""
-    if not any(_is_about_disks(item) for item in plan.changes):
-        return
+def check_guard(plan: Plan) -> None:
+    """Raise BadInput unless the disks that stay as they are are in PLAN."""
     kept = plan.guard.get("kept_disks")
     if not isinstance(kept, list) or not all(_is_row(row) for row in kept):
         raise BadInput(f"plan file: instance {plan.instance}: the disks that stay are missing")

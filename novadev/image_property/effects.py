@@ -77,13 +77,34 @@ def _futile(
             continue
         if name in NO_EFFECT:
             yield f"{name}: {NO_EFFECT[name]}"
-        elif name in device_types and not moves and before.image_properties.get(name) != value:
+        elif name not in device_types:
+            yield from _unread(name, after)
+        elif not moves and before.image_properties.get(name) != value:
+            if _is_there(device_types[name], value, effects):
+                continue
             yield (
                 f"{name}={value} moves no {device_types[name]}: each keeps the bus of its "
                 "block_device_mapping row (--update-disks says which rows move)"
             )
-        elif name == "hw_pointer_model" and after.image_properties.get("hw_input_bus"):
-            yield "hw_pointer_model is not read where hw_input_bus is stored"
+
+
+def _unread(name: str, after: Guest) -> Iterator[str]:
+    if name == "hw_pointer_model" and after.image_properties.get("hw_input_bus"):
+        yield "hw_pointer_model is not read where hw_input_bus is stored"
+
+
+def _is_there(device_type: str, bus: str, effects: tuple[Change, ...]) -> bool:
+    """Whether a disk of this type is on BUS already: then the value will be the truth again."""
+    return any(
+        _type_in(effect.what) == device_type and str(effect.after).partition(" ")[0] == bus
+        for effect in effects
+    )
+
+
+def _type_in(label: str) -> str:
+    """Return the type of disk in a label; that of a volume is left out where it is "disk"."""
+    last = label.rpartition(" ")[2]
+    return last if last in ("cdrom", "floppy", "lun") else "disk"
 
 
 def notes(instance: Instance, spec: RequestSpec, values: Mapping[str, Value]) -> Iterator[str]:

@@ -7,13 +7,19 @@ of the API database, or it is refused with the reason.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
 from novadev.change import ABSENT, Change, Value
 from novadev.config import Config
 from novadev.deployment import Deployment
 from novadev.errors import InvalidValue, NotAsNeeded, NotFound, NovadevError
+from novadev.image_property.changes import (
+    disk_changes,
+    guest_after,
+    kept_disks,
+    property_changes,
+    with_moves,
+)
 from novadev.image_property.effects import disk_effects, futile, notes
 from novadev.image_property.facts import Facts, read_facts
 from novadev.nova.image_properties import get_property
@@ -116,8 +122,8 @@ def plan_one(facts: Facts, request: Request, rules: ComputeRules) -> Plan | None
     if facts.spec is None:
         raise NotFound(f"instance {facts.instance.uuid} has no request spec in the API database")
     moves = _moves(facts.guest, request, rules)
-    after = _guest_after(facts.guest, request, moves)
-    changes = (*_property_changes(facts, request), *_disk_changes(facts, moves))
+    after = guest_after(facts.guest, request.values, moves)
+    changes = (*property_changes(facts, request.values), *disk_changes(facts, moves))
     if not changes:
         return None
     effects = disk_effects(facts.guest, after, rules) if request.touches_disks else ()
@@ -131,7 +137,7 @@ def plan_one(facts: Facts, request: Request, rules: ComputeRules) -> Plan | None
         host=facts.instance.host,
         effects=effects,
         notes=(*objections, *notes(facts.instance, facts.spec, request.values)),
-        guard=_guard(facts.guest, moves) if request.touches_disks else {},
+        guard=kept_disks(facts.guest, moves) if request.touches_disks else {},
     )
 
 
@@ -155,7 +161,7 @@ def _moves(guest: Guest, request: Request, rules: ComputeRules) -> tuple[Move, .
             continue
         old_bus = _present_bus(kind, guest, rules)
         going = moved(guest, rules, kind, old_bus, new_bus, request.update_disks)
-        guest = _with_moves(guest, going)
+        guest = with_moves(guest, going)
         found += going
     return tuple(found)
 
@@ -165,50 +171,6 @@ def _present_bus(kind: str, guest: Guest, rules: ComputeRules) -> str:
         return bus_for_device_type(kind, guest, rules) or ""
     except UnsupportedBus:
         return guest.image_properties.get(f"hw_{kind}_bus") or ""
-
-
-def _guest_after(guest: Guest, request: Request, moves: tuple[Move, ...]) -> Guest:
-    stored: dict[str, str | None] = dict(guest.image_properties)
-    for name, value in request.values.items():
-        if isinstance(value, str):
-            stored[name] = value
-        else:
-            stored.pop(name, None)
-    return _with_moves(replace(guest, image_properties=stored), moves)
-
-
-def _with_moves(guest: Guest, moves: tuple[Move, ...]) -> Guest:
-    by_row = {move.block_device: move for move in moves}
-    devices = tuple(
-        replace(device, disk_bus=move.bus_after, device_name=move.name_after)
-        if (move := by_row.get(device.id))
-        else device
-        for device in guest.block_devices
-    )
-    root = next((move.name_after for move in moves if move.is_root), guest.root_device_name)
-    return replace(guest, block_devices=devices, root_device_name=root)
-
-
-def _property_changes(facts: Facts, request: Request) -> Iterator[Change]:
-    assert facts.spec is not None
-    held = facts.spec.image_properties
-    for name, after in request.values.items():
-        before = facts.instance.image_properties.get(name, ABSENT)
-        if before != after:
-            yield Change(name, before, after)
-        if held is not None and held.get(name, ABSENT) != after:
-            yield Change(f"request_spec {name}", held.get(name, ABSENT), after)
-
-
-def _disk_changes(facts: Facts, moves: tuple[Move, ...]) -> Iterator[Change]:
-    for move in moves:
-        row = f"block_device_mapping {move.block_device}"
-        yield Change(f"{row} disk_bus", move.bus_before, move.bus_after)
-        if move.name_before != move.name_after:
-            yield Change(f"{row} device_name", move.name_before, move.name_after)
-        before = facts.instance.root_device_name
-        if move.is_root and before != move.name_after:
-            yield Change("root_device_name", before, move.name_after)
 
 
 def _objections(
@@ -229,14 +191,3 @@ def _objections(
         raise NotAsNeeded(f"instance {uuid}: no effect: {'; '.join(vain)} (--force stores it)")
     warnings = [fault.message for fault in faults if fault.severity == "warning"]
     return (*(f"forced: {text}" for text in (*wrong, *vain)), *warnings)
-
-
-def _guard(guest: Guest, moves: tuple[Move, ...]) -> dict[str, Any]:
-    """Return the disks that must still be there, and as they are, when the plan is applied."""
-    going = {move.block_device for move in moves}
-    kept = [
-        [device.id, device.disk_bus, device.device_name]
-        for device in guest.block_devices
-        if device.id not in going
-    ]
-    return {"kept_disks": kept}

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from typing import NamedTuple
 
 import sqlalchemy as sa
 
@@ -122,7 +123,7 @@ def get_property(name: str) -> ImageProperty:
     if name == MACHINE_TYPE:
         raise InvalidProperty(
             f"{name} is shown, not set here: a machine type is changed together with its buses "
-            "(nova-manage libvirt update_machine_type changes it alone)"
+            "(novadev machine-type set)"
         )
     near = get_close_matches(name[:60], PROPERTIES, 1, _NEAR_ENOUGH)
     hint = f"; did you mean {near[0]}?" if near else ""
@@ -146,8 +147,7 @@ def _coerced(name: str, value: str | None) -> str | None:
         return value
 
 
-@dataclass(frozen=True)
-class StoredProperty:
+class StoredProperty(NamedTuple):
     """One row of system_metadata: its id, and its value as stored (None is NULL)."""
 
     id: int

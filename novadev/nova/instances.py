@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -103,11 +104,29 @@ def list_instances(
 
 
 def list_page(
-    connection: sa.Connection, cell: str, narrow: InstanceFilter, after_id: int, size: int
+    connection: sa.Connection, cell: str, narrow: InstanceFilter, after: Instance | None, size: int
 ) -> list[Instance]:
-    """Return the next SIZE instances that pass NARROW with an id above AFTER_ID, by id."""
-    query = _narrowed(narrow).where(instances.c.id > after_id)
+    """Return the next SIZE instances that pass NARROW behind AFTER, by id."""
+    query = _narrowed(narrow).where(instances.c.id > (after.id if after else 0))
     return _load(connection, cell, query.order_by(instances.c.id).limit(size))
+
+
+def list_page_by_host(
+    connection: sa.Connection, cell: str, narrow: InstanceFilter, after: Instance | None, size: int
+) -> list[Instance]:
+    """Return the next SIZE instances that pass NARROW behind AFTER, by host and then by id.
+
+    Those on no host come first, as both databases sort.
+    """
+    query = _narrowed(narrow).order_by(instances.c.host, instances.c.id).limit(size)
+    return _load(connection, cell, query if after is None else query.where(_behind(after)))
+
+
+def _behind(instance: Instance) -> sa.ColumnElement[bool]:
+    host, later = instances.c.host, instances.c.id > instance.id
+    if instance.host is None:
+        return sa.or_(host.is_not(None), later)
+    return sa.or_(host > instance.host, sa.and_(host == instance.host, later))
 
 
 def find_by_name(connection: sa.Connection, name: str, template: str) -> list[tuple[str, str]]:
@@ -200,6 +219,13 @@ def _image_properties(metadata: Mapping[str, str | None]) -> dict[str, str | Non
     return {key[len(prefix) :]: value for key, value in metadata.items() if key.startswith(prefix)}
 
 
+def list_hosts_of(connection: sa.Connection, uuids: Iterable[str]) -> dict[str, str | None]:
+    """Return on which host each of UUIDS is that lives in this cell; None is on no host."""
+    columns = (instances.c.uuid, instances.c.host)
+    query = sa.select(*columns).where(_LIVING, instances.c.uuid.in_(tuple(uuids)))
+    return {row.uuid: row.host for row in connection.execute(query)}
+
+
 def list_swap(connection: sa.Connection, uuids: Iterable[str]) -> dict[str, int]:
     """Return the swap size in MiB of the flavor of each of UUIDS that has any.
 
@@ -208,9 +234,10 @@ def list_swap(connection: sa.Connection, uuids: Iterable[str]) -> dict[str, int]
     query = sa.select(instance_extra.c.instance_uuid, instance_extra.c.flavor).where(
         instance_extra.c.instance_uuid.in_(tuple(uuids)), instance_extra.c.deleted == 0
     )
-    return {row.instance_uuid: _swap_of(row.flavor) for row in connection.execute(query)}
+    return {uuid: _swap_of(flavor) for uuid, flavor in connection.execute(query)}
 
 
+@lru_cache(1_000)
 def _swap_of(flavor: str | None) -> int:
     try:
         current = json.loads(flavor or "{}")["cur"]["nova_object.data"]

@@ -28,10 +28,35 @@ class RequestSpec:
     text: str
 
     @cached_property
+    def _content(self) -> Any:
+        return _parsed(self.text)
+
+    @cached_property
     def image_properties(self) -> dict[str, Any] | None:
         """The properties of its image by name; None where it holds no image that novadev knows."""
-        holder = _properties_holder(_parsed(self.text))
+        holder = _properties_holder(self._content)
         return None if holder is None else dict(holder.get("nova_object.data") or {})
+
+    def edited(self, values: Mapping[str, Value]) -> str:
+        """Return its text with its image's properties set to VALUES; ABSENT takes one out.
+
+        Raises ValueError where it holds no image.
+        """
+        spec = dict(self._content) if isinstance(self._content, dict) else {}
+        holder = _copied_holder(spec)
+        if holder is None:
+            raise ValueError("the request spec holds no image")
+        data = holder["nova_object.data"] = dict(holder.get("nova_object.data") or {})
+        changes = set(holder.get("nova_object.changes") or ())
+        for name, value in values.items():
+            if value is ABSENT:
+                data.pop(name, None)
+                changes.discard(name)
+            else:
+                data[name] = value
+                changes.add(name)
+        _keep_order(holder, changes)
+        return json.dumps(spec)
 
 
 def list_request_specs(
@@ -45,28 +70,6 @@ def list_request_specs(
     )
     rows = connection.execute(query.with_for_update() if lock else query)
     return {row.instance_uuid: RequestSpec(row.id, row.instance_uuid, row.spec) for row in rows}
-
-
-def edited(text: str, values: Mapping[str, Value]) -> str:
-    """Return the spec TEXT with its image's properties set to VALUES; ABSENT takes one out.
-
-    Raises ValueError where the spec holds no image.
-    """
-    spec = _parsed(text)
-    holder = _properties_holder(spec)
-    if holder is None:
-        raise ValueError("the request spec holds no image")
-    data = holder.setdefault("nova_object.data", {})
-    changes = set(holder.get("nova_object.changes") or ())
-    for name, value in values.items():
-        if value is ABSENT:
-            data.pop(name, None)
-            changes.discard(name)
-        else:
-            data[name] = value
-            changes.add(name)
-    _keep_order(holder, changes)
-    return json.dumps(spec)
 
 
 def _keep_order(holder: dict[str, Any], changes: set[str]) -> None:
@@ -83,6 +86,16 @@ def _parsed(text: str) -> Any:
         return json.loads(text)
     except (ValueError, TypeError):
         return None
+
+
+def _copied_holder(spec: dict[str, Any]) -> dict[str, Any] | None:
+    """Return what `_properties_holder` finds, as a copy inside SPEC, and all that leads to it."""
+    if _properties_holder(spec) is None:
+        return None
+    for key in ("image", "properties"):
+        data = spec["nova_object.data"] = dict(spec["nova_object.data"])
+        spec = data[key] = dict(data[key])
+    return spec
 
 
 def _properties_holder(spec: Any) -> dict[str, Any] | None:

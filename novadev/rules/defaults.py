@@ -99,6 +99,21 @@ def default_of(
     raise LookupError(f"{name} is not a property that Nova registers")
 
 
+def keyboard_bus(guest: Guest, rules: DriverRules) -> str | None:
+    """Return the bus of the keyboard that Nova adds; None where it leaves that to libvirt.
+
+    A guest without a graphical console gets no input devices at all. Source:
+    nova/virt/libvirt/driver.py, _guest_add_keyboard_device, and _guest_add_video_device for when
+    it is asked.
+    """
+    if rules.virt_type == "lxc" or not (rules.vnc_enabled or rules.spice_enabled):
+        return None
+    bus = property_value(guest, "hw_input_bus")
+    if bus:
+        return bus
+    return "usb" if _emulated_architecture(guest, rules) == "aarch64" else None
+
+
 def os_type_of(vm_mode: str | None, rules: DriverRules) -> str:
     """Return the os_type that Nova defines a guest with; vm_mode is the instance's.
 
@@ -179,7 +194,7 @@ def _video_model(guest: Guest, rules: DriverRules) -> str | None:
 def _emulated_architecture(guest: Guest, rules: DriverRules) -> str:
     """Return the architecture the guest's processor has, emulated or not.
 
-    Only the video model asks for it: machine type and cdrom bus go by the other one.
+    Only video model and keyboard ask for it: machine type and cdrom bus go by the other one.
     Source: nova/virt/libvirt/driver.py, _check_emulation_arch.
     """
     value = property_value(guest, "hw_emulation_architecture")

@@ -71,9 +71,10 @@ class ComputeRules:
 class DriverRules(ComputeRules):
     """What else of a compute host decides the devices of a guest that asks for none.
 
-    use_virtio_for_bridges is in ``[libvirt]``, pointer_model in ``[DEFAULT]``, the others are
-    ``enabled`` in ``[vnc]`` and ``[spice]`` and ``agent_enabled`` in ``[spice]``, each with Nova's
-    own default; release is the first number of the version of Nova that runs there.
+    use_virtio_for_bridges, num_pcie_ports and mem_stats_period_seconds are in ``[libvirt]``,
+    pointer_model is in ``[DEFAULT]``, the others are ``enabled`` in ``[vnc]`` and ``[spice]`` and
+    ``agent_enabled`` in ``[spice]``, each with Nova's own default; release is the first number of
+    the version of Nova that runs there.
     """
 
     use_virtio_for_bridges: bool = True
@@ -81,6 +82,8 @@ class DriverRules(ComputeRules):
     vnc_enabled: bool = True
     spice_enabled: bool = False
     spice_agent_enabled: bool = True
+    num_pcie_ports: int = 0
+    mem_stats_period_seconds: int = 10
     release: int = NEWEST_RELEASE
 
 

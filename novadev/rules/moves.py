@@ -22,6 +22,7 @@ from novadev.rules.buses import (
 from novadev.rules.guest import ComputeRules, Guest, Rows, rows_of, without_dev
 
 Which = Literal["matching", "all", "none"]
+_EVERY_KIND = ""
 
 
 @dataclass(frozen=True)
@@ -68,13 +69,27 @@ def moved(
     return tuple(_named(going, case, new_bus))
 
 
+def moved_off(guest: Guest, rules: ComputeRules, old_bus: str, new_bus: str) -> tuple[Move, ...]:
+    """Return which rows move when old_bus goes away: all that are on it, of whatever kind.
+
+    guest is what is stored before the change, whose properties that name old_bus will name
+    new_bus. Order and names are those of :func:`moved`, and it raises what that raises.
+    """
+    case = _Case(guest, rules, rows_of(guest), _EVERY_KIND, old_bus)
+    going = [row for row in case.in_order() if case.bus(row) == old_bus]
+    return tuple(_named(going, case, new_bus))
+
+
 def _goes(bus: str | None, old_bus: str, new_bus: str, which: Which) -> bool:
     return bus != new_bus and (which == "all" or bus == old_bus)
 
 
 @dataclass(frozen=True)
 class _Case:
-    """The rows of a guest, and what each is at present."""
+    """The rows of a guest, and what each is at present.
+
+    The bus of device_type is old_bus; with _EVERY_KIND each kind has the one the rules give it.
+    """
 
     guest: Guest
     rules: ComputeRules
@@ -163,5 +178,7 @@ def _local_disk_name(case: _Case, root_name: str, new_bus: str) -> set[str]:
     """
     if case.guest.ephemeral_gb <= 0 or case.rows.ephemerals:
         return set()
-    bus = new_bus if case.device_type == "disk" else case.default_bus("disk")
+    bus = case.default_bus("disk")
+    if case.device_type in ("disk", _EVERY_KIND) and bus == case.old_bus:
+        bus = new_bus
     return {free_name(bus, {root_name}, case.rules)} if bus else set()

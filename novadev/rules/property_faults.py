@@ -35,6 +35,8 @@ VIF_MODELS = {
     "lxc": (),
 }
 CONVENTIONAL_NICS = ("e1000", "rtl8139", "ne2k_pci", "pcnet")
+_YES = ("1", "t", "true", "on", "y", "yes")
+"""What Nova takes for yes (``oslo_utils.strutils``)."""
 
 
 def property_faults(case: Case) -> Iterator[Fault]:
@@ -50,6 +52,7 @@ def property_faults(case: Case) -> Iterator[Fault]:
     yield from _input(case)
     yield from _usb_model(case)
     yield from _secure_boot(case)
+    yield from _needs_q35(case)
     for name, reason in NO_EFFECT.items():
         if case.value(name):
             yield _fault("no-effect", case, name, f"{reason}; leave it out", "warning")
@@ -126,3 +129,18 @@ def _secure_boot(case: Case) -> Iterator[Fault]:
     if wanted and case.value("hw_firmware_type") == "uefi" and case.is_x86 and not case.is_q35:
         why = f"needs a q35 machine type, not {case.machine_type}; set hw_machine_type=q35"
         yield _fault("secure-boot", case, "os_secure_boot", why)
+
+
+def _needs_q35(case: Case) -> Iterator[Fault]:
+    """Yield what Nova builds on Q35 alone, of machines of the x86 architecture.
+
+    Source: nova/virt/libvirt/driver.py, _get_iommu_model; nova/virt/hardware.py,
+    MemEncryptionConfig (before release 34 _check_mem_encryption_machine_type).
+    """
+    if not case.is_x86 or case.is_q35 or not case.machine_type:
+        return
+    why = f"needs a q35 machine type, not {case.machine_type}; set hw_machine_type=q35"
+    if case.value("hw_viommu_model"):
+        yield _fault("viommu", case, "hw_viommu_model", why)
+    if case.value("hw_mem_encryption").lower() in _YES:
+        yield _fault("mem-encryption", case, "hw_mem_encryption", why)

@@ -5,9 +5,14 @@ from __future__ import annotations
 from functools import lru_cache
 
 from novadev.change import Change
-from novadev.rules.defaults import REFUSALS, with_properties, with_recommended_bus
+from novadev.rules.defaults import (
+    REFUSALS,
+    keyboard_bus,
+    with_properties,
+    with_recommended_bus,
+)
 from novadev.rules.disks import guest_disks
-from novadev.rules.guest import DriverRules, Guest, architecture, property_value
+from novadev.rules.guest import DriverRules, Guest, property_value
 from novadev.rules.osinfo import Recommendation
 from novadev.stash_defaults.sources import REMEMBERED, Alike, Evidence
 
@@ -43,7 +48,7 @@ def objection(name: str, value: str | None, evidence: Evidence) -> str | None:
     """Return what recording VALUE would change for the guest; None when nothing would."""
     if value is None:
         return None
-    if name == "hw_input_bus" and _keyboard_would_appear(evidence):
+    if name == "hw_input_bus" and _keyboard_would_appear(value, evidence):
         return KEYBOARD
     if name == "hw_pointer_model" and _has_no_tablet(evidence):
         return TABLET
@@ -52,13 +57,15 @@ def objection(name: str, value: str | None, evidence: Evidence) -> str | None:
     return None
 
 
-def _keyboard_would_appear(evidence: Evidence) -> bool:
-    """Whether Nova adds a keyboard that the guest has not (``_guest_add_keyboard_device``)."""
+def _keyboard_would_appear(value: str, evidence: Evidence) -> bool:
+    """Whether Nova adds a keyboard that the guest has not, once this bus is stored."""
     hardware = evidence.hardware
     if hardware is not None and "hw_input_bus" in hardware.values:
         return hardware.keyboard_would_appear
     rules = evidence.compute.rules if evidence.compute else DriverRules()
-    return architecture(evidence.facts.guest, rules) != "aarch64"
+    guest = evidence.facts.guest
+    stored = with_properties(guest, {"hw_input_bus": value})
+    return keyboard_bus(stored, rules) != keyboard_bus(guest, rules)
 
 
 def _has_no_tablet(evidence: Evidence) -> bool:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from novadev.virt.devices import Controller, Disk, Input, Interface, Rng, Video
 from novadev.virt.domain import Domain
+from novadev.virt.own_disks import own_disk_name
 
 _DISK_BUSES = ("fdc", "ide", "sata", "scsi", "usb", "virtio", "xen", "lxc", "uml")
 VALUES: Mapping[str, tuple[str, ...]] = {
@@ -247,7 +248,7 @@ def _first_rank(
 
     With it whether one did; else they are all DISKS.
     """
-    names = {disk: _own_name(domain, disk) for disk in disks}
+    names = {disk: own_disk_name(domain.uuid, disk) or "" for disk in disks}
     for rank in ranks:
         fitting = [disk for disk in disks if re.fullmatch(rank, names[disk])]
         if fitting:
@@ -255,19 +256,8 @@ def _first_rank(
     return disks, False
 
 
-def _own_name(domain: Domain, disk: Disk) -> str:
-    """Return the name of an instance's own disk, such as ``disk.config``; empty of any other.
-
-    A file in a folder of the instance's UUID, or an RBD image or logical volume
-    ``<uuid>_disk.config`` (``nova/virt/libvirt/imagebackend.py``).
-    """
-    folder, _, name = (disk.source or "").rpartition("/")
-    own = name.removeprefix(f"{domain.uuid}_")
-    return own if own != name or folder.endswith(domain.uuid) else ""
-
-
 def _is_rescued(domain: Domain) -> bool:
-    names = (_own_name(domain, disk) for disk in domain.of_class(Disk))
+    names = (own_disk_name(domain.uuid, disk) for disk in domain.of_class(Disk))
     return "disk.rescue" in names
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from novadev.capabilities.compute_hosts import ComputeHosts
 from novadev.change import ABSENT, Change, Value
@@ -37,6 +37,11 @@ VM_STATES = frozenset(
     )
 )
 """Every state but building and deleted: nothing changes for the guest."""
+NO_OSINFO = (
+    "libosinfo is not there to ask about the os_distro of this instance and of others like it: "
+    "the rules do without it"
+)
+"""What a plan says where libosinfo is missing: the first one of a run, which goes for all."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +79,7 @@ def plan_stash(
         deployment.config.image_metadata_prefilter,
     )
     hosts = ComputeHosts(deployment.config, assume_config)
-    return _iter_plans(deployment, selection, request, hosts)
+    return _told_once(_iter_plans(deployment, selection, request, hosts), NO_OSINFO)
 
 
 def _checked(name: str) -> str:
@@ -84,6 +89,19 @@ def _checked(name: str) -> str:
     if plain not in (*BY_DEFAULT, *ON_REQUEST):
         raise BadInput(f"Nova reads {plain} from the rescue image only: there is nothing to record")
     return plain
+
+
+def _told_once(planned: Iterator[Planned], note: str) -> Iterator[Planned]:
+    """Yield what is PLANNED, NOTE in the first plan alone that has it."""
+    is_told = False
+    for item in planned:
+        if isinstance(item, Plan) and note in item.notes:
+            if is_told:
+                notes = tuple(text for text in item.notes if text != note)
+                yield replace(item, notes=notes)
+                continue
+            is_told = True
+        yield item
 
 
 def _iter_plans(
@@ -101,7 +119,7 @@ def _plan_or_skip(evidence: Evidence, request: Request, named: bool) -> Iterator
     uuid = evidence.facts.instance.uuid
     try:
         check_state(evidence.facts)
-        if evidence.bad_compute is not None:
+        if evidence.bad_compute is not None and request.source != "domain":
             raise evidence.bad_compute
         if request.source == "domain" and evidence.no_domain is not None:
             raise type(evidence.no_domain)(f"instance {uuid}: {evidence.no_domain}")
@@ -227,7 +245,9 @@ def _notes(
     if evidence.why_no_domain and request.source == "auto":
         yield f"by rules alone: {evidence.why_no_domain}"
     if any(recorded.source != "domain" for recorded in found.values()) and _lacks_osinfo(evidence):
-        yield "libosinfo is not there to ask about its os_distro: the rules do without it"
+        yield NO_OSINFO
+    if evidence.bad_compute is not None:
+        yield f"without the rules of its host: {evidence.bad_compute}"
     if not request.with_request_spec:
         yield "the request spec is left: a resize or cold migration may bring new defaults"
     elif evidence.facts.spec and evidence.facts.spec.image_properties is None:

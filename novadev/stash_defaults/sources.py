@@ -215,11 +215,12 @@ def disagreements(evidence: Evidence) -> Iterator[str]:
         if held.get(name) != stored.get(name):
             places[" in the request spec"] = held.get(name)
         for place, kept in places.items():
-            if kept is not None and not _agree(name, kept, value, evidence.compute):
+            if kept is not None and not agrees(name, kept, value, evidence.compute):
                 yield f"{name} is stored as {kept}{place}, and the guest has {value}"
 
 
-def _agree(name: str, stored: str, found: str, compute: ComputeHost | None) -> bool:
+def agrees(name: str, stored: str, found: str, compute: ComputeHost | None) -> bool:
+    """Return whether the value that is STORED stands for the one that the guest was FOUND with."""
     if name != MACHINE_TYPE:
         return same(name, stored, found)
     known = compute.machine_types if compute else {}

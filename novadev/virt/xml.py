@@ -18,13 +18,13 @@ MAX_BYTES = 4 * 1024 * 1024
 _DOCTYPE = re.compile(rb"(?>\s+|\xef\xbb\xbf|<\?.*?\?>|<!--.*?-->)*+<!DOCTYPE", re.DOTALL)
 
 
-def parse(text: str | bytes, what: str = "the XML") -> etree._Element:
+def parse(text: str | bytes, what: str = "the XML", max_bytes: int = MAX_BYTES) -> etree._Element:
     """Return the root element of TEXT, which is UTF-8 when bytes.
 
-    Raises BadInput, naming WHAT, for more than 4 MiB, a DOCTYPE, a reference to an entity, and
+    Raises BadInput, naming WHAT, for more than MAX_BYTES, a DOCTYPE, a reference to an entity, and
     what is not well-formed.
     """
-    return _parse(_checked(text, what), what, _parser(remove_blank_text=False))
+    return _parse(_checked(text, what, max_bytes), what, _parser(remove_blank_text=False))
 
 
 def serialise(element: etree._Element) -> str:
@@ -68,13 +68,14 @@ def _parser(remove_blank_text: bool) -> etree.XMLParser:
     )
 
 
-def _checked(text: str | bytes, what: str) -> bytes:
+def _checked(text: str | bytes, what: str, max_bytes: int = MAX_BYTES) -> bytes:
     try:
         data = text.encode() if isinstance(text, str) else text
     except UnicodeEncodeError:
         raise BadInput(f"{what} is not Unicode text") from None
-    if len(data) > MAX_BYTES:
-        raise BadInput(f"{what} has {len(data)} bytes: more than libvirt takes ({MAX_BYTES})")
+    if len(data) > max_bytes:
+        taken = "libvirt takes" if max_bytes == MAX_BYTES else "is read"
+        raise BadInput(f"{what} has {len(data)} bytes: more than {taken} ({max_bytes})")
     if _DOCTYPE.match(data):
         raise BadInput(f"{what} has a DOCTYPE: novadev reads no document types and no entities")
     return data

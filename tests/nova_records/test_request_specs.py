@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from novadev.change import ABSENT, Value
-from novadev.nova.request_specs import RequestSpec, edited
+from novadev.nova.request_specs import RequestSpec
 
 NAMES = ("hw_disk_bus", "hw_vif_model", "hw_scsi_model")
 
@@ -23,6 +23,15 @@ def spec(properties: dict[str, Any] | None) -> str:
 
 def properties_of(text: str) -> dict[str, Any] | None:
     return RequestSpec(1, "uuid", text).image_properties
+
+
+def edited(text: str, values: dict[str, Value]) -> str:
+    read = RequestSpec(1, "uuid", text)
+    before = read.image_properties
+    changed = read.edited(values)
+    assert (read.image_properties, read.text) == (before, text)
+    assert RequestSpec(1, "uuid", text).image_properties == before
+    return changed
 
 
 def test_a_value_is_set_and_its_name_is_among_the_changes() -> None:

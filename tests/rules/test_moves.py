@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from novadev.rules.buses import TooManyDisks, UnsupportedBus
 from novadev.rules.disks import guest_disks
 from novadev.rules.guest import ComputeRules, Guest
-from novadev.rules.moves import Move, moved
+from novadev.rules.moves import Move, moved, moved_off
 from novadev.rules.validity import new_faults
 from tests.rules.guests import ephemeral, guest, image, swap, volume, with_moves, with_properties
 
@@ -114,6 +114,36 @@ def test_an_ephemeral_disk_without_a_row_keeps_a_name() -> None:
     assert [disk.dev for disk in guest_disks(after, KVM)] == ["sda", "sdb", "sdc"]
 
 
+def test_a_bus_that_goes_away_is_left_by_every_kind_of_disk() -> None:
+    """Also where the property of their kind names another bus: then that stays the default."""
+    made = guest(
+        image(1, device_name="/dev/vda"),
+        volume(2, disk_bus="ide", device_name="/dev/hda"),
+        volume(3, disk_bus="ide", device_name="/dev/hdb", device_type="cdrom"),
+        volume(4, device_name="/dev/hdc"),
+        volume(5, disk_bus="scsi", device_name="/dev/sda"),
+        hw_disk_bus="virtio",
+        ephemeral_gb=5,
+    )
+    assert in_short(moved_off(made, KVM, "ide", "sata")) == [
+        "2: ide /dev/hda -> /dev/sdb",
+        "3: ide /dev/hdb -> /dev/sdc",
+        "4: None /dev/hdc -> /dev/sdd",
+    ]
+
+
+def test_a_bus_that_goes_away_and_an_ephemeral_disk_that_follows_the_property() -> None:
+    before = guest(
+        image(1, disk_bus="ide", device_name="/dev/hda"),
+        volume(2, disk_bus="ide", device_name="/dev/hdc"),
+        ephemeral_gb=5,
+        hw_disk_bus="ide",
+    )
+    moves = moved_off(before, KVM, "ide", "sata")
+    after = with_moves(with_properties(before, hw_disk_bus="sata"), moves)
+    assert [disk.dev for disk in guest_disks(after, KVM)] == ["sda", "sdb", "sdc"]
+
+
 def test_buses_and_names_that_are_not_there() -> None:
     made = guest(image(1, disk_bus="virtio", device_name="/dev/vda"))
     with pytest.raises(UnsupportedBus, match="virt_type kvm has no disk bus xen"):
@@ -181,3 +211,35 @@ def test_a_move_takes_no_disk_away_in_silence_and_gives_none_a_place_that_is_tak
     with suppress(TooManyDisks):
         by_row = {disk.block_device: disk for disk in guest_disks(after, KVM)}
         assert all(by_row[move.block_device].bus == new for move in moves)
+
+
+@settings(max_examples=500, deadline=None)
+@given(
+    made=launched_guests(),
+    disk_bus=st.sampled_from((None, *BUSES)),
+    cdrom_bus=st.sampled_from((None, "ide", "sata", "scsi")),
+)
+def test_nothing_stays_on_a_bus_that_goes_away_and_nothing_else_moves(
+    made: Guest, disk_bus: str | None, cdrom_bus: str | None
+) -> None:
+    """On Q35 with the properties that name IDE naming SATA, as machine-type set stores them."""
+    buses = {"hw_disk_bus": disk_bus, "hw_cdrom_bus": cdrom_bus}
+    before = with_properties(made, hw_machine_type="pc", **buses)
+    try:
+        moves = moved_off(before, KVM, "ide", "sata")
+        old = {disk.block_device: disk for disk in guest_disks(before, KVM)}
+    except TooManyDisks:
+        assume(False)
+    renamed = {name: "sata" if bus == "ide" else bus for name, bus in buses.items()}
+    after = with_moves(with_properties(before, hw_machine_type="q35", **renamed), moves)
+    new = guest_disks(after, KVM)
+    assert "ide" not in {disk.bus for disk in new}
+    moving = {move.block_device for move in moves}
+    kept = [disk for disk in new if disk.block_device and disk.block_device not in moving]
+    assert all(old[disk.block_device] == disk for disk in kept)
+    clashes = [
+        fault.subject
+        for fault in new_faults(before, after, KVM)
+        if fault.rule.startswith("duplicate-")
+    ]
+    assert not [c for c in clashes for row in moving if f"row {row} " in c]

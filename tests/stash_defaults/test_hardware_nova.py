@@ -10,12 +10,16 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from novadev.nova.image_properties import PROPERTIES
+from novadev.rules.defaults import keyboard_bus
+from novadev.rules.guest import DriverRules
 from novadev.stash_defaults.hardware import Hardware, hardware_of, read_hardware
 from novadev.stash_defaults.observed import VALUES
+from novadev.virt.devices import Input
 from novadev.virt.domain import Domain
 from novadev.virt.host import Definitions, Host
 from tests.hypervisor import Hypervisor, Hypervisors
 from tests.nova_process import NovaError, NovaProcess
+from tests.rules.guests import guest
 from tests.stash_defaults.guests_of_nova import DISTRIBUTIONS, UUID, Case, cases, configs
 
 Build = Callable[[Case], dict[str, Any]]
@@ -67,6 +71,17 @@ def test_the_properties_a_guest_was_built_with(build: Build, case: Case) -> None
             assert "no disk uses the SCSI controller" in found.doubts[name]
     assert found.values["hw_rng_model"] == "virtio"
     assert set(found.doubts) <= {"hw_scsi_model", "hw_vif_model"}, "which libvirt chooses"
+
+
+@many
+@given(case=cases(), cpu=st.sampled_from(("x86_64", "aarch64", "ppc64le")))
+def test_the_keyboard_is_that_of_the_rules(build: Build, case: Case, cpu: str) -> None:
+    vnc, spice = (case["config"][name]["enabled"] for name in ("vnc", "spice"))
+    rules = DriverRules(virt_type="qemu", vnc_enabled=vnc, spice_enabled=spice, host_arch=cpu)
+    made = Domain.from_xml(build({**case, "host_arch": cpu})["xml"])
+    there = [item.bus for item in made.of_class(Input) if item.device == "keyboard"]
+    expected = keyboard_bus(guest(**case["image_properties"]), rules)
+    assert there == ([] if expected is None else [expected])
 
 
 def is_told_by_rows_alone(name: str, case: Case) -> bool:

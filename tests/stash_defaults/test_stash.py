@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterable
 
 import pytest
 
-from novadev.stash_defaults.planning import VM_STATES
+from novadev.stash_defaults.planning import NO_OSINFO, VM_STATES
+from tests.capabilities.samples import saved
 from tests.cloud import IMAGE, Cloud
 from tests.command import novadev
 from tests.image_property.guests import stored
@@ -246,6 +247,33 @@ def test_libosinfo_s_recommendation_is_told_apart(stash: Stash) -> None:
         f"from libosinfo ({origin}): hw_vif_model",
         f"from the driver's rules ({origin}): {_names(rest)}",
     ]
+
+
+def test_that_libosinfo_is_missing_is_told_once(stash: Stash) -> None:
+    saved(stash.hosts, "cmp1.json", recommendations=None)
+    saved(stash.hosts, "cmp2.json", recommendations=None, host="cmp2")
+    stash.add()
+    for host in ("cmp1", "cmp1", "cmp2"):
+        stash.add(os_distro="win10", host=host)
+    plans = stash.run("--all", *DRIVER, "--dry-run").json["plans"]
+    assert len(plans) == 4
+    assert [note for plan in plans for note in notes(plan) if "libosinfo is" in note] == [NO_OSINFO]
+    assert NO_OSINFO in notes(plans[1])
+
+
+@pytest.mark.parametrize(
+    ("config", "recorded"),
+    [
+        ("[vnc]\nenabled = no\n", {"hw_input_bus": "usb"}),
+        ("[vnc]\nenabled = no\n[spice]\nenabled = yes\nagent_enabled = no\n", {}),
+    ],
+)
+def test_without_a_graphical_console_no_keyboard_would_come(
+    stash: Stash, config: str, recorded: dict[str, str]
+) -> None:
+    stash.know("cmp1", KVM + config)
+    found = changes(stash.plan(stash.add(), *DRIVER))
+    assert {name: found[name] for name in found if name == "hw_input_bus"} == recorded
 
 
 def test_rules_that_raise_are_a_skip_and_the_others_are_done(stash: Stash) -> None:

@@ -102,6 +102,27 @@ def test_the_definition_alone(site: Site) -> None:
     assert found["hw_machine_type"] == site.machine(uuid)
 
 
+def test_the_definition_alone_needs_no_rules(site: Site) -> None:
+    uuid = site.guest(VGA, TABLET)
+    file = site.hosts / "cmp1.json"
+    file.write_text("{}")
+    plan = site.plan(uuid, "--source", "domain")
+    assert changes(plan)["hw_video_model"] == "vga"
+    told = f"{file} is not a capability file novadev wrote"
+    assert notes(plan)[-1] == f"without the rules of its host: {told}"
+    assert site.reasons(uuid, code=4) == [told]
+
+
+def test_a_disagreement_of_many_guests_is_told_once(site: Site) -> None:
+    uuids = [site.guest(VGA, hw_video_model="virtio") for _ in range(3)]
+    told = "hw_video_model is stored as virtio, and the guest has vga"
+    result = site.run("--all", "--dry-run")
+    lines = [line for line in result.err.splitlines() if told in line]
+    assert lines == [f"skipped: instance {uuids[0]}: {told}", f"3 times: {told}"]
+    kept = [skip for skip in result.json["skipped"] if told in skip["reason"]]
+    assert [skip["instance"] for skip in kept] == uuids
+
+
 def test_the_rules_alone(site: Site) -> None:
     plan = site.plan(site.guest(CIRRUS), "--source", "driver")
     assert changes(plan)["hw_video_model"] == "virtio"

@@ -1,10 +1,10 @@
-"""Text that came from a database, a guest or a file, made safe for a terminal."""
+"""Text that came from a database, a guest or a file, made safe to be shown."""
 
 from __future__ import annotations
 
 
 def printable(text: str) -> str:
-    r"""Return TEXT with everything that could steer a terminal written as an escape.
+    r"""Return TEXT with everything that could steer a terminal or a line written as an escape.
 
     Control characters, bidirectional marks and line breaks become ``\x1b``, ``\u202e`` ….
     """

@@ -1,0 +1,47 @@
+"""How far a long run is: on stderr, where it is a terminal."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from novadev.cli.session import Session
+
+T = TypeVar("T")
+
+
+@contextmanager
+def progress(session: Session, total: int) -> Iterator[Callable[[], object]]:
+    """Show a progress bar on stderr when it is a terminal; give a function that counts one on."""
+    if total < 2 or not _is_watched(session):
+        yield lambda: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("applying", total=total)
+        yield lambda: bar.advance(task)
+
+
+def counted(session: Session, items: Iterable[T]) -> Iterator[T]:
+    """Yield ITEMS, of which nobody knows how many there are, showing how many have come."""
+    if not _is_watched(session):
+        yield from items
+        return
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.completed} guests"), TimeElapsedColumn())
+    console, prints = Console(stderr=True), sys.stdout.isatty()
+    with Progress(*columns, console=console, transient=True, redirect_stdout=prints) as bar:
+        task = bar.add_task("", total=None)
+        for item in items:
+            yield item
+            bar.advance(task)
+
+
+def _is_watched(session: Session) -> bool:
+    return sys.stderr.isatty() and not session.quiet

@@ -1,0 +1,71 @@
+"""The changes of a plan: properties in both databases, the disks that move, what must stay."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from novadev.change import ABSENT, Change, Value
+from novadev.image_property.facts import Facts
+from novadev.rules.guest import Guest
+from novadev.rules.moves import Move
+
+
+def guest_after(guest: Guest, values: Mapping[str, Value], moves: Sequence[Move]) -> Guest:
+    """Return the guest with VALUES stored (ABSENT takes one out), and its disks moved."""
+    stored: dict[str, str | None] = dict(guest.image_properties)
+    for name, value in values.items():
+        if isinstance(value, str):
+            stored[name] = value
+        else:
+            stored.pop(name, None)
+    return with_moves(replace(guest, image_properties=stored), moves)
+
+
+def with_moves(guest: Guest, moves: Sequence[Move]) -> Guest:
+    """Return the guest with its rows, and the name of its root disk, as the moves leave them."""
+    by_row = {move.block_device: move for move in moves}
+    devices = tuple(
+        replace(device, disk_bus=move.bus_after, device_name=move.name_after)
+        if (move := by_row.get(device.id))
+        else device
+        for device in guest.block_devices
+    )
+    root = next((move.name_after for move in moves if move.is_root), guest.root_device_name)
+    return replace(guest, block_devices=devices, root_device_name=root)
+
+
+def property_changes(facts: Facts, values: Mapping[str, Value]) -> Iterator[Change]:
+    """Yield what changes in the cell and in the request spec, which must be there."""
+    assert facts.spec is not None
+    held = facts.spec.image_properties
+    for name, after in values.items():
+        before = facts.instance.image_properties.get(name, ABSENT)
+        if before != after:
+            yield Change(name, before, after)
+        if held is not None and held.get(name, ABSENT) != after:
+            yield Change(f"request_spec {name}", held.get(name, ABSENT), after)
+
+
+def disk_changes(facts: Facts, moves: Sequence[Move]) -> Iterator[Change]:
+    """Yield what changes in the rows of the disks that move, and the name of the root disk."""
+    for move in moves:
+        row = f"block_device_mapping {move.block_device}"
+        yield Change(f"{row} disk_bus", move.bus_before, move.bus_after)
+        if move.name_before != move.name_after:
+            yield Change(f"{row} device_name", move.name_before, move.name_after)
+        before = facts.instance.root_device_name
+        if move.is_root and before != move.name_after:
+            yield Change("root_device_name", before, move.name_after)
+
+
+def kept_disks(guest: Guest, moves: Sequence[Move]) -> dict[str, Any]:
+    """Return the guard: the disks that must still be there, and as they are, when it is applied."""
+    going = {move.block_device for move in moves}
+    kept = [
+        [device.id, device.disk_bus, device.device_name]
+        for device in guest.block_devices
+        if device.id not in going
+    ]
+    return {"kept_disks": kept}

@@ -1,0 +1,34 @@
+"""A file that is there whole or not at all, and that nobody but its owner can read."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TextIO
+
+
+def can_be_replaced(name: str | Path) -> bool:
+    """Return whether NAME is free or is a plain file: a link, a pipe or a folder is left alone."""
+    path = Path(name)
+    return not os.path.lexists(path) or (path.is_file() and not path.is_symlink())
+
+
+@contextmanager
+def replacing(name: str | Path) -> Iterator[TextIO]:
+    """Give a file (0600, UTF-8) beside NAME that takes its place in the end, and is gone on errors.
+
+    Raises OSError, and what was there stays as it was.
+    """
+    path = Path(name)
+    descriptor, aside = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            yield file
+        Path(aside).replace(path)
+    except BaseException:
+        with suppress(OSError):
+            Path(aside).unlink()
+        raise

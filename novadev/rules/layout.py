@@ -1,0 +1,262 @@
+"""Where libvirt puts the devices of a guest whose definition names no places: by rules.
+
+For where there is no libvirt to ask. What is asked of the device is its outline
+(:class:`novadev.virt.outline.Outline`): its tag and what decides its place.
+
+Source: libvirt, src/qemu/qemu_domain_address.c, qemuDomainAssignDevicePCISlots for the order of
+classes, qemuDomainDeviceCalculatePCIConnectFlags for what is PCI Express, and
+qemuDomainAssignDriveAddress (src/conf/domain_conf.c) for drives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from novadev.rules.buses import name_index
+
+if TYPE_CHECKING:
+    from novadev.virt.outline import Board, Outline
+
+_CLASSES = (
+    *("filesystem", "interface", "sound", "controller", "disk", "hostdev interface", "hostdev"),
+    *("memballoon", "rng", "watchdog", "input"),
+)
+"""In this order; an interface that is a device of the host goes before those that are none."""
+_NOT_PCI = {
+    "sound": ("sb16", "pcspk", "usb"),
+    "memballoon": ("none",),
+    "hostdev": ("usb", "scsi"),
+    "watchdog": ("ib700", "itco", "diag288"),
+}
+_CONVENTIONAL = (
+    *("rtl8139", "e1000", "ne2k_pci", "pcnet", "es1370", "ac97", "ich6", "i6300esb"),
+    *("lsilogic", "buslogic", "piix3-uhci", "ahci"),
+)
+"""The models that are no PCI Express devices."""
+_DEFAULT_MODELS = {"interface": "rtl8139", "watchdog": "i6300esb"}
+_DEFAULT_USB, _UHCI_PORTS = "piix3-uhci", 2
+_SATA_UNITS, _LSI_UNITS, _IDE_UNITS = 6, 7, 2
+"""Disks on a controller of each kind; of IDE on each of its two buses."""
+
+
+def lay_out(board: Board) -> tuple[str | None, ...] | None:
+    """Return the address of each outline of BOARD; None of what the rules do not tell.
+
+    None for the whole where they know nothing of the machine type. Addresses are texts:
+    ``0000:00:04.0``, of a drive ``0:0:0:1``, on USB ``0:1``.
+    """
+    if board.machine not in ("pc", "q35"):
+        return None
+    devices = _pci_devices(board)
+    place = _on_q35 if board.machine == "q35" else _on_i440fx
+    found = dict(place(board, devices))
+    found |= dict(_integrated(board))
+    found |= dict(_drives(board))
+    found |= dict(_usb(board))
+    found |= dict(_ports(board))
+    return tuple(found.get(number) for number in range(len(board.outlines)))
+
+
+def model(outline: Outline) -> str | None:
+    """Return the model that the device will have; None of what has none, or is not known."""
+    if outline.tag == "interface" and outline.get("@type") == "hostdev":
+        return None
+    return _model(outline) or None
+
+
+Slot = tuple[int | None, str]
+"""A device that gets a slot: the number of its outline (None: libvirt adds it), its model."""
+
+
+def _pci_devices(board: Board) -> list[Slot]:
+    """Return the devices that get a PCI slot, in libvirt's order."""
+    found: list[tuple[int, Slot]] = []
+    for number, outline in enumerate(board.outlines):
+        tag = outline.tag
+        if tag == "interface" and outline.get("@type") == "hostdev":
+            tag = "hostdev interface"
+        if tag in _CLASSES and _has_slot(outline, board.machine):
+            found.append((_CLASSES.index(tag), (number, _model(outline))))
+    found += [(_CLASSES.index("controller"), (None, model)) for model in _added(board)]
+    if not any(outline.tag == "memballoon" for outline in board.outlines):
+        found.append((_CLASSES.index("memballoon"), (None, "virtio")))
+    found.sort(key=lambda item: item[0])
+    return _by_target([slot for _, slot in found], board)
+
+
+def _by_target(slots: list[Slot], board: Board) -> list[Slot]:
+    """Return SLOTS with the disks among them by their targets' names, as libvirt keeps them.
+
+    Source: libvirt, src/conf/domain_conf.c, virDomainDiskInsert.
+    """
+    places = [at for at, (number, _) in enumerate(slots) if _is_disk(number, board)]
+    disks = sorted((slots[at] for at in places), key=lambda slot: _index(board, slot[0] or 0))
+    for at, slot in zip(places, disks, strict=True):
+        slots[at] = slot
+    return slots
+
+
+def _is_disk(number: int | None, board: Board) -> bool:
+    return number is not None and board.outlines[number].tag == "disk"
+
+
+def _index(board: Board, number: int) -> int:
+    return name_index(board.outlines[number].get("target/@dev") or "") or 0
+
+
+def _has_slot(outline: Outline, machine: str) -> bool:
+    model = _model(outline)
+    match outline.tag:
+        case "disk":
+            return outline.get("target/@bus") == "virtio"
+        case "input":
+            return outline.get("@bus") == "virtio"
+        case "controller":
+            return outline.get("@type") == "scsi" or (
+                _is_usb(outline) and _usb_slot(model, machine)
+            )
+        case "hostdev":
+            return outline.get("@type") not in _NOT_PCI["hostdev"]
+        case "sound":
+            return model not in _NOT_PCI["sound"] and (machine, model) != ("q35", "ich9")
+    return model not in _NOT_PCI.get(outline.tag, ())
+
+
+def _is_usb(outline: Outline) -> bool:
+    return outline.tag == "controller" and outline.get("@type") == "usb"
+
+
+def _usb_slot(model: str, machine: str) -> bool:
+    return model != "none" and not (machine == "pc" and model == _DEFAULT_USB)
+
+
+def _model(outline: Outline) -> str:
+    """Return the model libvirt takes where none is named: rtl8139 is its own for a NIC on x86."""
+    if outline.tag == "interface" and outline.get("@type") == "hostdev":
+        return ""
+    default = _DEFAULT_USB if _is_usb(outline) else _DEFAULT_MODELS.get(outline.tag, "")
+    return outline.get("model/@type") or outline.get("@model") or default
+
+
+def _added(board: Board) -> Iterator[str]:
+    """Yield the models of the controllers that libvirt adds and that take a slot."""
+    outlines = board.outlines
+    if not any(_is_usb(outline) for outline in outlines) and board.machine == "q35":
+        yield "qemu-xhci"
+    written = any(item.tag == "controller" and item.get("@type") == "scsi" for item in outlines)
+    indices = list(_indices(board, "scsi"))
+    if indices and not (written and _scsi_model(board) == "virtio-scsi"):
+        number = max(indices) // _LSI_UNITS + 1
+        yield from [_scsi_model(board)] * (number - written)
+    sata = max(_indices(board, "sata"), default=-1) // _SATA_UNITS + 1
+    yield from ["ahci"] * (sata - (board.machine == "q35" and sata > 0))
+    if any(outline.get("target/@type") == "virtio" for outline in outlines):
+        yield "virtio-serial"
+
+
+def _scsi_model(board: Board) -> str:
+    found = (item for item in board.outlines if item.tag == "controller")
+    return next((_model(item) for item in found if item.get("@type") == "scsi"), "lsilogic")
+
+
+def _indices(board: Board, bus: str) -> Iterator[int]:
+    for number, outline in enumerate(board.outlines):
+        if outline.tag == "disk" and outline.get("target/@bus") == bus:
+            yield _index(board, number)
+
+
+def _has_video(board: Board) -> bool:
+    return any(item.tag == "video" and _model(item) != "none" for item in board.outlines)
+
+
+def _on_i440fx(board: Board, devices: list[Slot]) -> Iterator[tuple[int, str]]:
+    """Yield the places on the one bus: host bridge, PIIX3 and video come first."""
+    for slot, (number, _) in enumerate(devices, 3 if _has_video(board) else 2):
+        if number is not None:
+            yield number, f"0000:00:{slot:02x}.0"
+
+
+def _on_q35(board: Board, devices: list[Slot]) -> Iterator[tuple[int, str]]:
+    """Yield the places: each PCI Express device on a root port, the others behind one bridge.
+
+    The bridge takes the first port, and its number follows those of the ports there were, or were
+    added, when it was needed, and of one for itself.
+    """
+    kinds = [model in _CONVENTIONAL for _, model in devices]
+    ports = iter(range(1, len(devices) + 3))
+    bridge = 0
+    if any(kinds):
+        bridge = max(_written_ports(board), kinds.index(True)) + 2
+        ports = iter([port for port in ports if port != bridge][1:])
+    slots = iter(range(1, 32))
+    for (number, _), conventional in zip(devices, kinds, strict=True):
+        bus, slot = (bridge, next(slots, 0)) if conventional else (next(ports), 0)
+        if number is not None and (slot or not conventional):
+            yield number, f"0000:{bus:02x}:{slot:02x}.0"
+
+
+def _written_ports(board: Board) -> int:
+    return sum(item.get("@model") == "pcie-root-port" for item in board.outlines)
+
+
+def _integrated(board: Board) -> Iterator[tuple[int, str]]:
+    """Yield the places of what the board has at a place of its own."""
+    primary = "0000:00:02.0" if board.machine == "pc" else "0000:00:01.0"
+    for number, outline in enumerate(board.outlines):
+        model = _model(outline)
+        if outline.tag == "video" and model != "none":
+            yield number, primary
+        elif outline.tag == "sound" and (board.machine, model) == ("q35", "ich9"):
+            yield number, "0000:00:1b.0"
+        elif _is_usb(outline) and (board.machine, model) == ("pc", _DEFAULT_USB):
+            yield number, "0000:00:01.2"
+
+
+def _drives(board: Board) -> Iterator[tuple[int, str]]:
+    """Yield the places of disks on controllers, controller:bus:target:unit.
+
+    By the name of the target, but on SCSI by the unit that Nova names.
+    Source: libvirt, src/conf/domain_conf.c, virDomainDiskDefAssignAddress.
+    """
+    for number, outline in enumerate(board.outlines):
+        if outline.tag != "disk":
+            continue
+        index, bus = _index(board, number), outline.get("target/@bus")
+        if outline.unit is not None:
+            yield number, f"0:0:0:{outline.unit}"
+        elif bus == "sata":
+            yield number, f"{index // _SATA_UNITS}:0:0:{index % _SATA_UNITS}"
+        elif bus == "scsi":
+            yield number, f"{index // _LSI_UNITS}:0:0:{index % _LSI_UNITS}"
+        elif bus in ("ide", "fdc"):
+            yield number, f"0:{index // _IDE_UNITS}:0:{index % _IDE_UNITS}"
+
+
+def _usb(board: Board) -> Iterator[tuple[int, str]]:
+    """Yield the ports of the USB controller: disks first, then inputs, then redirections.
+
+    ``piix3-uhci`` has two: where there are more devices, a hub takes the first.
+    """
+    tags = ("disk", "input", "redirdev")
+    found = [
+        (tags.index(item.tag), _index(board, number) if item.tag == "disk" else 0, number)
+        for number, item in enumerate(board.outlines)
+        if item.tag in tags and "usb" in (item.get("target/@bus"), item.get("@bus"))
+    ]
+    models = [_model(outline) for outline in board.outlines if _is_usb(outline)]
+    has_hub = len(found) > _UHCI_PORTS and models == [_DEFAULT_USB]
+    ports = ["2", *(f"1.{port}" for port in range(1, 9))] if has_hub else map(str, range(1, 99))
+    for (*_, number), port in zip(sorted(found), ports, strict=False):
+        yield number, f"0:{port}"
+
+
+def _ports(board: Board) -> Iterator[tuple[int, str]]:
+    """Yield the ports of the virtio-serial controller, from 1: 0 is for a console."""
+    virtio = [
+        number
+        for number, item in enumerate(board.outlines)
+        if item.tag == "channel" and item.get("target/@type") == "virtio"
+    ]
+    for port, number in enumerate(virtio, 1):
+        yield number, f"0:0:{port}"

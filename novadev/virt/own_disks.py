@@ -1,0 +1,22 @@
+"""An instance's own disks: the files, images and logical volumes that Nova makes for it."""
+
+from __future__ import annotations
+
+import re
+
+from novadev.virt.devices import Disk
+
+_NAME = re.compile(r"disk(\.(local|eph\d+|swap|config|config\.rescue|rescue))?")
+"""Nova's names of them (``nova/virt/libvirt/driver.py``, ``blockinfo.py``)."""
+
+
+def own_disk_name(uuid: str, disk: Disk) -> str | None:
+    """Return the name of a disk of the instance UUID's own, as ``disk.config``; None of any other.
+
+    A file in a folder of the instance's UUID, or an RBD image or logical volume
+    ``<uuid>_disk.config`` (``nova/virt/libvirt/imagebackend.py``).
+    """
+    folder, _, name = (disk.source or "").rpartition("/")
+    own = name.removeprefix(f"{uuid}_")
+    is_there = own != name or folder.endswith(uuid)
+    return own if is_there and _NAME.fullmatch(own) else None
