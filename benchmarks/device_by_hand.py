@@ -1,6 +1,7 @@
 """The bare loop: the libvirt calls that aliases take, over every domain of a host.
 
-Run as ``python -m benchmarks.device_by_hand alias URI`` or ``show URI UUID CONFIG-FILE``. It
+Run as ``python -m benchmarks.device_by_hand alias URI``, ``read URI`` or
+``show URI UUID CONFIG-FILE``. It
 looks nothing up, checks nothing and keeps nothing: the limit that the device commands are measured
 against.
 """
@@ -37,6 +38,14 @@ def _with_alias(root: etree._Element) -> Iterator[etree._Element]:
         if parameters is not None:
             etree.SubElement(interface, "alias", name=f"ua-{parameters.get('interfaceid')}")
             yield interface
+
+
+def read(uri: str) -> None:
+    """Read what every domain has now: what it runs with, or its definition."""
+    connection = libvirt.open(uri)
+    for domain in connection.listAllDomains():
+        etree.fromstring(domain.XMLDesc(0))
+    connection.close()
 
 
 def show(uri: str, uuid: str, config_file: str) -> None:
@@ -81,4 +90,4 @@ def _cell_url(uuid: str, config_file: str) -> str:
 
 
 if __name__ == "__main__":
-    {"alias": alias, "show": show}[sys.argv[1]](*sys.argv[2:])
+    {"alias": alias, "read": read, "show": show}[sys.argv[1]](*sys.argv[2:])

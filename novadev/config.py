@@ -19,6 +19,12 @@ from novadev.errors import BadInput
 
 DEFAULT_FILES = ("/etc/nova/nova.conf", "/etc/novadev/novadev.conf")
 DEFAULT_DIRS = ("/etc/nova/nova.conf.d",)
+SPECIAL_MANAGED_DEVICES = (
+    *("*:usb", "mdev:*", "sound:*", "console:console", "smartcard:smartcard", "redir:spicevmc"),
+    *("balloon:memballoon", "watchdog:watchdog", "rng:virtio"),
+    *("controller:virtio-serial", "controller:virtio-scsi"),
+)
+"""``OvfReaderWriterUtils.isSpecialDevice`` of ovirt-engine."""
 T = TypeVar("T")
 
 NOVADEV_OPTS = [
@@ -50,6 +56,12 @@ NOVADEV_OPTS = [
         "capability file HOST.json (novadev capabilities save), or its own nova.conf as "
         "HOST.conf. By default no such folder: then nothing is known of the rules of the hosts.",
     ),
+    cfg.ListOpt(
+        "special_managed_devices",
+        default=list(SPECIAL_MANAGED_DEVICES),
+        help="Devices that count as managed though nobody owns them, as type:device in oVirt's "
+        "words, * for any: a record keeps them, unplugged, when they are gone.",
+    ),
 ]
 NOVA_OPTS: dict[str, list[Any]] = {
     "DEFAULT": [
@@ -66,6 +78,8 @@ NOVA_OPTS: dict[str, list[Any]] = {
         cfg.ListOpt("hw_machine_type"),
         cfg.StrOpt("disk_prefix"),
         cfg.BoolOpt("use_virtio_for_bridges", default=True),
+        cfg.IntOpt("num_pcie_ports", default=0, min=0, max=28),
+        cfg.IntOpt("mem_stats_period_seconds", default=10),
     ],
     "compute": [cfg.IntOpt("max_disk_devices_to_attach", default=-1, min=-1)],
     "vnc": [
@@ -84,6 +98,8 @@ DRIVER_OPTIONS = {
     "hw_machine_type": ("libvirt", "hw_machine_type"),
     "disk_prefix": ("libvirt", "disk_prefix"),
     "use_virtio_for_bridges": ("libvirt", "use_virtio_for_bridges"),
+    "num_pcie_ports": ("libvirt", "num_pcie_ports"),
+    "mem_stats_period_seconds": ("libvirt", "mem_stats_period_seconds"),
     "config_drive_format": ("DEFAULT", "config_drive_format"),
     "pointer_model": ("DEFAULT", "pointer_model"),
     "max_disk_devices": ("compute", "max_disk_devices_to_attach"),
@@ -112,6 +128,8 @@ class DriverOptions:
     vnc_enabled: bool = True
     spice_enabled: bool = False
     spice_agent_enabled: bool = True
+    num_pcie_ports: int = 0
+    mem_stats_period_seconds: int = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +138,8 @@ class Config(DriverOptions):
 
     ``api_database_connection`` is None on a compute host, which reaches no database of Nova's;
     ``files`` are those that were read. ``host`` is Nova's name of this machine.
-    ``compute_config_dir`` is a folder with a file for each compute host.
+    ``compute_config_dir`` is a folder with a file for each compute host,
+    ``special_managed_devices`` are kinds of devices (:mod:`novadev.device.managed`).
     """
 
     api_database_connection: str | None = field(repr=False)
@@ -132,6 +151,7 @@ class Config(DriverOptions):
     host_timeout: int = 30
     workers: int = 4
     compute_config_dir: str | None = None
+    special_managed_devices: tuple[str, ...] = SPECIAL_MANAGED_DEVICES
     instance_name_template: str = "instance-%08x"
     image_metadata_prefilter: bool = False
 
@@ -240,6 +260,7 @@ def _to_config(options: cfg.ConfigOpts, files: tuple[str, ...]) -> Config:
         host_timeout=options.novadev.host_timeout,
         workers=options.novadev.workers,
         compute_config_dir=options.novadev.compute_config_dir,
+        special_managed_devices=tuple(options.novadev.special_managed_devices),
         instance_name_template=options.instance_name_template,
         image_metadata_prefilter=options.scheduler.image_metadata_prefilter,
         **_driver_values(options),

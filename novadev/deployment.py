@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from novadev.database import Database
     from novadev.nova.cells import Cell
     from novadev.state.journal import Journal
+    from novadev.state.vm_devices import VmDevices
     from novadev.virt.pool import Pool
 
 
@@ -106,10 +107,21 @@ class Deployment:
     def journal(self) -> Journal:
         """The journal; raises Unreachable when it cannot be written."""
         from novadev.state.journal import Journal
+
+        return Journal(self._state)
+
+    @cached_property
+    def vm_devices(self) -> VmDevices:
+        """The recorded devices of guests; raises Unreachable when they cannot be written."""
+        from novadev.state.vm_devices import VmDevices
+
+        return VmDevices(self._state)
+
+    @cached_property
+    def _state(self) -> Database:
         from novadev.state.store import open_state
 
-        self._state = open_state(self.config.state_connection)
-        return Journal(self._state)
+        return open_state(self.config.state_connection)
 
     def close(self) -> None:
         """Close everything that was opened."""
@@ -118,7 +130,7 @@ class Deployment:
         databases = [*self._cell_databases.values()]
         if "api" in self.__dict__:
             databases.append(self.api)
-        if "journal" in self.__dict__:
+        if "_state" in self.__dict__:
             databases.append(self._state)
         for database in databases:
             database.close()

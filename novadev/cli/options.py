@@ -153,14 +153,22 @@ class Output:
     columns: tuple[str, ...] = ()
 
 
+FORMATS = ("table", "json", "yaml", "csv", "value")
+
+
 def output(function: F) -> Callable[..., Any]:
     """Give the command ``-f`` and ``-c``; it gets them as one ``output``."""
+    return output_as(*FORMATS)(function)
+
+
+def output_as(*formats: str) -> Callable[[F], Callable[..., Any]]:
+    """Give the command ``-f`` with these formats, and ``-c``."""
     options = _stack(
         click.option(
             "-f",
             "--format",
             "format_",
-            type=click.Choice(["table", "json", "yaml", "csv", "value"]),
+            type=click.Choice(formats),
             default="table",
             show_default=True,
             help="How records are printed.",
@@ -170,11 +178,14 @@ def output(function: F) -> Callable[..., Any]:
         ),
     )
 
-    @functools.wraps(function)
-    def command(format_: str, columns: tuple[str, ...], **values: Any) -> Any:
-        return function(output=Output(format_, columns), **values)
+    def decorate(function: F) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def command(format_: str, columns: tuple[str, ...], **values: Any) -> Any:
+            return function(output=Output(format_, columns), **values)
 
-    return options(command)
+        return options(command)
+
+    return decorate
 
 
 def _distinct(
@@ -240,6 +251,13 @@ no_database = click.option(
     "configured.",
 )
 
+guest = click.option(
+    "--guest",
+    "asks_guest",
+    is_flag=True,
+    help="Ask the agent in each running guest what it calls its disks.",
+)
+
 _WORKERS = click.option(
     "--workers",
     type=click.IntRange(1, 64),
@@ -256,5 +274,17 @@ def workers(function: F) -> Callable[..., Any]:
         if workers is not None:
             deployment.hosts.workers = workers
         return function(deployment, **values)
+
+    return _WORKERS(command)
+
+
+def host_workers(function: F) -> Callable[..., Any]:
+    """Give a command that only reads ``--workers``; to stand below ``pass_session``."""
+
+    @functools.wraps(function)
+    def command(session: Any, workers: int | None, **values: Any) -> Any:
+        if workers is not None:
+            session.deployment.hosts.workers = workers
+        return function(session, **values)
 
     return _WORKERS(command)

@@ -30,8 +30,13 @@ def get_definitions(host: Host, instance: HostedInstance) -> Definitions:
     try:
         return host.definitions(instance.uuid)
     except NotFound:
-        known = "" if instance.attachments is None else ", though Nova has the instance there"
-        raise NotFound(f"host {host.name} has no domain {instance.uuid}{known}") from None
+        raise domain_missing(host, instance.uuid, instance.attachments is not None) from None
+
+
+def domain_missing(host: Host, uuid: str, nova_has_it: bool = True) -> NotFound:
+    """Return the error for a guest that HOST does not have, though Nova may have it there."""
+    known = ", though Nova has the instance there" if nova_has_it else ""
+    return NotFound(f"host {host.name} has no domain {uuid}{known}")
 
 
 def _named(host: Host, known: dict[str, str], nova_names: _NovaNames, name: str) -> Hosted:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from novadev.deployment import Deployment
 from novadev.device.guests import Hosted, list_guests
 from novadev.device.hosted import HostedInstance
 from novadev.errors import BadInput, NotAsNeeded, NotFound, NovadevError
 from novadev.nova.attached import list_attachments
+from novadev.nova.cells import Cell
 from novadev.nova.instances import Instance
 from novadev.plan import Skip
-from novadev.selection import Chunk, Selection, iter_selected
+from novadev.selection import Chunk, Selection, iter_by_host
 
 
 def is_without_databases(deployment: Deployment, no_database: bool) -> bool:
@@ -34,26 +35,35 @@ def iter_hosted(
 ) -> Iterator[list[Hosted]]:
     """Yield the selected instances that are on a host, a chunk at a time, and skips for the others.
 
-    Raises as :func:`novadev.selection.iter_selected`, and BadInput for a filter that needs a
+    Raises as :func:`novadev.selection.iter_by_host`, and BadInput for a filter that needs a
     database where there is none.
     """
     if is_without_databases(deployment, no_database):
         yield _on_host(deployment, selection)
         return
-    for item in iter_selected(deployment, selection):
+    for item in iter_by_host(deployment, selection):
         if isinstance(item, Skip):
             yield [item]
         else:
-            yield list(_in_chunk(deployment, item, selection.is_named))
+            yield list(iter_chunk(deployment, item, selection.is_named))
 
 
-def _in_chunk(deployment: Deployment, chunk: Chunk, named: bool) -> Iterator[Hosted]:
-    with deployment.cell_database(chunk.cell).reading() as connection:
-        uuids = [instance.uuid for instance in chunk.instances]
-        attachments = list_attachments(connection, uuids)
+def iter_chunk(deployment: Deployment, chunk: Chunk, named: bool) -> Iterator[Hosted]:
+    """Yield the instances of CHUNK that are on a host, and skips for the others."""
     for instance in chunk.instances:
         if instance.host is None:
-            yield Skip.of(instance.uuid, NotAsNeeded(_on_no_host(instance)), named)
+            yield Skip.of(instance.uuid, NotAsNeeded(on_no_host(instance)), named)
+    yield from attached(deployment, chunk.cell, chunk.instances, named)
+
+
+def attached(
+    deployment: Deployment, cell: Cell, instances: Sequence[Instance], named: bool
+) -> Iterator[HostedInstance]:
+    """Yield those of INSTANCES, of one cell, that are on a host, with what is attached to them."""
+    with deployment.cell_database(cell).reading() as connection:
+        attachments = list_attachments(connection, [instance.uuid for instance in instances])
+    for instance in instances:
+        if instance.host is None:
             continue
         yield HostedInstance(
             uuid=instance.uuid,
@@ -68,7 +78,8 @@ def _in_chunk(deployment: Deployment, chunk: Chunk, named: bool) -> Iterator[Hos
         )
 
 
-def _on_no_host(instance: Instance) -> str:
+def on_no_host(instance: Instance) -> str:
+    """Return why nothing can be asked of the host of INSTANCE."""
     return f"instance {instance.uuid} is {instance.vm_state}: it is on no host"
 
 

@@ -11,8 +11,8 @@ from novadev.database import Database, parse_url
 from novadev.errors import NotAsNeeded, NovadevError, Unreachable
 from novadev.state.tables import metadata
 
-SCHEMA = "0001"
-"""The newest revision in ``migrations/versions``."""
+SCHEMAS = ("0001", "0002")
+"""The revisions in ``migrations/versions``, the newest last."""
 _NAME = "state database"
 _VERSIONS = "alembic_version"
 
@@ -25,10 +25,10 @@ def open_state(url: str) -> Database:
     _make_private_file(url)
     database = Database(_NAME, url)
     found = _revision(database)
-    if found is None:
-        _upgrade(database)
-    elif found != SCHEMA:
+    if found is not None and found not in SCHEMAS:
         raise NotAsNeeded(f"the {_NAME} has a schema this novadev does not know: {found:.40}")
+    if found != SCHEMAS[-1]:
+        _upgrade(database)
     return database
 
 

@@ -39,3 +39,48 @@ plans = sa.Table(
     sa.Column("body", _LONG, nullable=False),
     sa.Index("ix_plans_run_state", "run_id", "state", "id"),
 )
+
+vm_dynamic = sa.Table(
+    "vm_dynamic",
+    metadata,
+    sa.Column("vm_id", sa.String(36), primary_key=True),
+    sa.Column("hash", sa.String(64), nullable=False),
+    sa.Column("fingerprint", sa.String(64), nullable=False),
+    sa.Column("host", sa.String(255), nullable=False),
+    sa.Column("seen", sa.DateTime, nullable=False),
+)
+
+vm_device = sa.Table(
+    "vm_device",
+    metadata,
+    sa.Column("vm_id", sa.String(36), primary_key=True),
+    sa.Column("device_id", sa.String(36), primary_key=True),
+    sa.Column("type", sa.String(30), nullable=False),
+    sa.Column("device", sa.String(255), nullable=False),
+    sa.Column("address", sa.String(255), nullable=False),
+    sa.Column("boot_order", sa.Integer),
+    sa.Column("spec_params", _LONG, nullable=False),
+    sa.Column("is_managed", sa.Boolean, nullable=False),
+    sa.Column("is_plugged", sa.Boolean, nullable=False),
+    sa.Column("is_readonly", sa.Boolean, nullable=False),
+    sa.Column("is_optional", sa.Boolean, nullable=False),
+    sa.Column("alias", sa.String(255), nullable=False),
+    sa.Column("custom_properties", _LONG, nullable=False),
+    sa.Column("snapshot_id", sa.String(36)),
+    sa.Column("logical_name", sa.String(255)),
+    sa.Column("host", sa.String(255), nullable=False),
+    sa.Column("label", sa.String(255), nullable=False),
+    sa.Column("seen", sa.DateTime, nullable=False),
+)
+
+vm_device_history = sa.Table(
+    "vm_device_history",
+    metadata,
+    sa.Column("id", _BIG_ID, primary_key=True, autoincrement=True),
+    sa.Column("vm_id", sa.String(36), nullable=False),
+    sa.Column("device_id", sa.String(36), nullable=False),
+    sa.Column("seen", sa.DateTime, nullable=False),
+    sa.Column("body", _LONG),
+    sa.Index("ix_vm_device_history", "vm_id", "device_id", "id"),
+)
+"""Every state a device was ever recorded in; without a body it was dropped."""

@@ -93,9 +93,26 @@ class Device:
     def address(self) -> Address | None:
         """Where the guest sees it; None before libvirt gave it a place.
 
-        Only a direct child counts: the address in a hostdev's source is the host's.
+        Only a direct child counts: the address in a hostdev's source is the host's. Setting one,
+        or None, changes that element's attributes and nothing else.
         """
         return _address_of(self.element)
+
+    @address.setter
+    def address(self, address: Address | None) -> None:
+        found = self.element.find("address")
+        if address is None:
+            if found is not None:
+                remove(found)
+            return
+        if found is None:
+            found = etree.Element("address")
+            insert_before(self.element, (), found)
+        values = {"type": address.type, **address.values}
+        for name in set(found.keys()) - set(values):
+            del found.attrib[name]
+        for name, value in values.items():
+            found.set(name, value)
 
     @property
     def boot_order(self) -> int | None:
@@ -119,6 +136,11 @@ class Device:
         of the guest share that, its address follows, else its number among them.
         """
         return self._labels.of(self.element)
+
+    @property
+    def plain_label(self) -> str:
+        """The tag and the short name alone, in which no address is: several may share it."""
+        return _plain_label(self.element)
 
     def copy(self) -> Self:
         """Return a view of a copy of the element, which is in no domain."""
@@ -180,6 +202,8 @@ class Disk(Device):
     )
     """A path, or the name within a protocol's or pool's space: ``volumes/volume-…``."""
     protocol = Text("source/@protocol")
+    startup_policy = Text("source/@startupPolicy")
+    """Whether the guest starts without its source: mandatory, requisite or optional."""
     mirrored = Flag("mirror")
 
     @property

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import libvirt
 
-from novadev.errors import NotAsNeeded, Unreachable
+from novadev.errors import NotAsNeeded, NotFound, NovadevError, Unreachable
 from novadev.virt.devices import Disk
 from novadev.virt.domain import Domain
 from novadev.virt.events import Watch, start_events
@@ -27,6 +27,11 @@ _NO_ANSWER = (
     libvirt.VIR_ERR_INVALID_ARG,
     libvirt.VIR_ERR_NO_SUPPORT,
 )
+
+_IN_TRANSIT = {
+    (libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_STARTING_UP),
+    (libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_MIGRATION),
+}
 
 
 @dataclass(frozen=True)
@@ -176,6 +181,43 @@ class Host:
         with self.translated(uuid):
             text = handle.XMLDesc(PERSISTENT)
         return self._domain(text, uuid)
+
+    def text(self, uuid: str) -> str:
+        """Return the XML of what the guest has now: of what it runs with, else of its definition.
+
+        In one call, unparsed, without secrets. Raises NotFound.
+        """
+        handle = self.handle(uuid)
+        with self.translated(uuid):
+            return str(handle.XMLDesc(0))
+
+    def texts(self, uuids: Collection[str]) -> Iterator[tuple[str, str | NovadevError]]:
+        """Yield each of UUIDS with the `text` of its guest, or with why there is none.
+
+        One call more than there are guests, however many are asked for. Raises Unreachable.
+        """
+        with self.translated():
+            handles = {item.UUIDString(): item for item in self.connection.listAllDomains(0)}
+        for uuid in uuids:
+            yield uuid, self._text(handles.get(uuid), uuid)
+
+    def _text(self, handle: Any, uuid: str) -> str | NovadevError:
+        if handle is None:
+            return NotFound(f"host {self.name} has no domain {uuid}")
+        try:
+            with self.translated(uuid):
+                return str(handle.XMLDesc(0))
+        except Unreachable:
+            raise
+        except NovadevError as error:
+            return error
+
+    def is_in_transit(self, uuid: str) -> bool:
+        """Whether the guest is being started or migrated in: then its XML is not complete yet."""
+        handle = self.handle(uuid)
+        with self.translated(uuid):
+            state, reason = handle.state()
+        return (state, reason) in _IN_TRANSIT
 
     def live(self, uuid: str) -> Domain | None:
         """Return the definition the guest runs with, without secrets; None when it is shut off.

@@ -15,6 +15,7 @@ from novadev.errors import StalePlan
 ROOT = Path(__file__).resolve().parent.parent.parent
 COMMANDS = {
     "novadev-alias-migrate": "novadev device alias-migrate",
+    "novadev-record": "novadev device record",
     "novadev-stash-defaults": "novadev stash-defaults",
 }
 UNITS = sorted((ROOT / "systemd").iterdir())
@@ -104,16 +105,18 @@ def test_the_network_is_there_for_the_one_that_needs_it() -> None:
     families = {name: values(service(name), "RestrictAddressFamilies")[0] for name in COMMANDS}
     assert families == {
         "novadev-alias-migrate": "AF_UNIX",
+        "novadev-record": "AF_UNIX AF_INET AF_INET6",
         "novadev-stash-defaults": "AF_UNIX AF_INET AF_INET6",
     }
-    assert values(service("novadev-stash-defaults"), "PrivateNetwork") == []
+    for name in ("novadev-record", "novadev-stash-defaults"):
+        assert values(service(name), "PrivateNetwork") == []
 
 
 def test_what_is_hardened_is_hardened_alike() -> None:
     """But for the network."""
     network = {"PrivateNetwork", "RestrictAddressFamilies"}
     keys = r"^((?:Protect|Private|Restrict|Lock|Memory|NoNew|Capab|System)\w+)=(.*)$"
-    first, second = (
+    first, *others = (
         {
             (key, value)
             for key, value in re.findall(keys, service(name).read_text(), re.MULTILINE)
@@ -121,7 +124,7 @@ def test_what_is_hardened_is_hardened_alike() -> None:
         }
         for name in COMMANDS
     )
-    assert first == second
+    assert all(other == first for other in others)
     assert len(first) > 15
 
 

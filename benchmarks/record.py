@@ -1,0 +1,99 @@
+"""``novadev device record`` of unchanged guests against a bare loop over the same definitions.
+
+Run as ``python -m benchmarks.record [--quick]``; everything is measured in this one run on a
+private libvirtd and a private MariaDB server, contestant by contestant in turn.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from time import perf_counter
+
+from benchmarks.device import QUICK, Bed, Sizes, bed
+from benchmarks.figures import Figure, compared, print_table
+from benchmarks.processes import Took, interleaved, run
+from novadev.device.hosted import HostedInstance
+from novadev.device.record.guest import Question, see
+from novadev.virt.host import Host
+
+BY_HAND = (sys.executable, "-m", "benchmarks.device_by_hand", "read")
+MORE = 4
+"""How many times as many guests the memory is looked at again with."""
+
+
+class _Read(Host):
+    """A host whose one definition has been read."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__("cmp1", "")
+        self._text = text
+
+    def text(self, _uuid: str) -> str:
+        """Return the definition, without a call."""
+        return self._text
+
+
+def unchanged(made: Bed, sizes: Sizes) -> Iterator[Figure]:
+    """Yield the record of every guest of a host, none of which has changed, and what it wrote."""
+    host = made.hosts[0]
+    made.fill(sizes.guests, [host])
+    record = made.novadev("record", "--all")
+    run(record)
+    state = made.cloud.folder / "state.sqlite"
+    before = state.read_bytes()
+    took = interleaved(
+        sizes.rounds,
+        novadev=lambda _: record,
+        by_hand=lambda _: (*BY_HAND, host.uri),
+    )
+    ours, theirs = ([one.wall for one in each] for each in took.values())
+    what = f"record, {sizes.guests:,} unchanged guests / bare loop"
+    yield compared(what, ours, theirs, "s", at_most=1.5)
+    wrote = "nothing" if state.read_bytes() == before else "SOMETHING"
+    yield Figure("written by a record of unchanged guests", "", "", wrote)
+    yield Figure(f"peak memory, record of {sizes.guests:,}", "", "", _peak(took["novadev"]))
+
+
+def more(made: Bed, sizes: Sizes) -> Iterator[Figure]:
+    """Yield the memory for several times as many guests, all new and then none."""
+    number = sizes.guests * MORE
+    made.fill(number, made.hosts[:1])
+    record = made.novadev("record", "--all")
+    for what in ("new", "unchanged"):
+        yield Figure(f"peak memory, record of {number:,} {what}", "", "", _peak([run(record)]))
+
+
+def one_definition(made: Bed, sizes: Sizes) -> Iterator[Figure]:
+    """Yield what it takes to make the hash of one definition, parsed and matched with Nova's."""
+    (guest,) = made.fill(1, made.hosts[:1])
+    text = guest.host.connection.lookupByUUIDString(guest.uuid).XMLDesc(0)
+    instance = HostedInstance(guest.uuid, "web", guest.host.name)
+    host, times = _Read(text), []
+    for _ in range(sizes.guests):
+        started = perf_counter()
+        see(host, instance, Question())
+        times.append(perf_counter() - started)
+    fastest = f"{sorted(times)[len(times) // 2] * 1000:.2f} ms"
+    yield Figure("hash of one definition, from its text (median)", "", "", fastest)
+
+
+def _peak(took: Sequence[Took]) -> str:
+    return f"{max(one.peak for one in took):.0f} MiB"
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="small numbers, to try it")
+    sizes = QUICK if parser.parse_args().quick else Sizes(rounds=5)
+    figures: list[Figure] = []
+    with bed() as made:
+        for part in (one_definition, unchanged, more):
+            for figure in part(made, sizes):
+                print(figure, file=sys.stderr)
+                figures.append(figure)
+    print_table(figures)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,205 @@
+"""``novadev device record``, ``list``, ``drift``, ``history``."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from novadev.cli import options
+from novadev.cli.options import Output
+from novadev.cli.output import print_records, print_table
+from novadev.cli.progress import counted
+from novadev.cli.session import Session, pass_session
+from novadev.cli.skips import Skips
+from novadev.text import printable
+
+if TYPE_CHECKING:
+    from novadev.device.record.listing import ListedGuest
+    from novadev.device.record.recording import RecordedGuest
+
+HASH_SHOWN = 12
+"""Characters of a hash that a table shows."""
+LONG = ("label", "address", "logical_name", "managed", "alias")
+"""What a table says of a device."""
+R = TypeVar("R", "ListedGuest", "RecordedGuest")
+
+
+@click.command(short_help="Store every device of guests, and its address.")
+@options.selection
+@options.guest
+@options.fail_on_skip
+@options.output
+@pass_session
+@options.host_workers
+def record(
+    session: Session, selection: Any, asks_guest: bool, fail_on_skip: bool, output: Output
+) -> int:
+    """Store every device of INSTANCEs with its address, as it is now.
+
+    Each guest has a hash of what it sees of its devices. While that is the same nothing is
+    written, so a record of all guests every night is cheap, and "device history" can tell when
+    something changed. A table shows the guests that have changed.
+
+    Example: novadev device record --all --guest
+    """
+    from novadev.device.record.recording import RecordedGuest, record_devices
+
+    skips, tally = Skips(fail_on_skip), _Tally()
+    found = counted(session, record_devices(session.deployment, selection, asks_guest))
+    records = tally.told(skips.sift(found))
+    if output.format == "table":
+        records = (item for item in records if item.changed)
+    print_records(session, _without_notes(output), RecordedGuest, _for_people(output, records))
+    skips.tell_repeated()
+    session.say(f"{tally.changed} changed, {tally.same} unchanged, {skips.count} skipped.")
+    return skips.exit_code
+
+
+@click.command("list", short_help="List guests with the hash of their devices.")
+@options.selection
+@click.option("--long", "long_", is_flag=True, help="A line for each device.")
+@click.option("--ids", is_flag=True, help="Only the UUIDs of the guests, a line each.")
+@click.option("--changed", is_flag=True, help="Only guests that are not as recorded.")
+@options.guest
+@options.fail_on_skip
+@options.output
+@pass_session
+@options.host_workers
+def list_(
+    session: Session,
+    selection: Any,
+    long_: bool,
+    ids: bool,
+    changed: bool,
+    asks_guest: bool,
+    fail_on_skip: bool,
+    output: Output,
+) -> int:
+    """List INSTANCEs with the hash of the devices they have now, and the hash that is recorded.
+
+    A guest of which nothing is recorded counts as changed. Guests whose hash is the recorded one
+    are not read any further.
+
+    Example: novadev device list --all --changed --ids
+    """
+    session.deployment.hosts.warm()
+    from novadev.device.record.listing import ListedDevice, ListedGuest, list_devices, list_guests
+
+    if long_ and ids:
+        raise click.UsageError("--long or --ids, not both")
+    skips = Skips(fail_on_skip)
+    ask = list_devices if long_ else list_guests
+    found: Any = ask(session.deployment, selection, changed, asks_guest)
+    records = skips.sift(counted(session, found))
+    if ids:
+        for guest in records:
+            click.echo(guest.instance)
+    elif long_:
+        _print_devices(session, output, ListedDevice, records)
+    else:
+        print_records(session, output, ListedGuest, _for_people(output, records))
+    skips.tell_repeated()
+    return skips.exit_code
+
+
+@click.command(short_help="Find what is not as recorded.")
+@options.selection
+@options.guest
+@options.fail_on_skip
+@options.output
+@pass_session
+@options.host_workers
+def drift(
+    session: Session, selection: Any, asks_guest: bool, fail_on_skip: bool, output: Output
+) -> int:
+    """Find the devices of INSTANCEs that are not as recorded; exit code 3 when there are any.
+
+    A device has moved to another address, has another bus or model, has vanished, is new, or has
+    another name in the guest. Only guests whose hash differs are compared.
+
+    Example: novadev device drift --host cmp1
+    """
+    session.deployment.hosts.warm()
+    from novadev.device.record.drift import Drift, find_drift
+    from novadev.errors import NotAsNeeded, worst
+
+    skips, tally = Skips(fail_on_skip), _Tally()
+    found = find_drift(session.deployment, selection, asks_guest)
+    records = tally.counted(skips.sift(counted(session, found)))
+    print_records(session, output, Drift, records, ("instance",))
+    skips.tell_repeated()
+    return worst({skips.exit_code, NotAsNeeded.exit_code if tally.changed else 0})
+
+
+@click.command(short_help="Tell when the devices of a guest changed.")
+@click.argument("instance")
+@options.output
+@pass_session
+def history(session: Session, instance: str, output: Output) -> None:
+    """Tell what each "device record" found changed of INSTANCE, the oldest change first.
+
+    SEEN is when it was found: the change came between that record and the one before.
+    """
+    from novadev.device.record.history import PastChange, list_changes
+
+    print_records(session, output, PastChange, list_changes(session.deployment, instance))
+
+
+def _print_devices(
+    session: Session, output: Output, kind: type[Any], records: Iterator[Any]
+) -> None:
+    """Print the devices of guests; as a table only what people look for."""
+    if output.format != "table" or output.columns:
+        print_records(session, output, kind, records)
+        return
+    group = ("instance", "host")
+    rows = ({name: getattr(item, name) for name in (*group, *LONG)} for item in records)
+    print_table(session, (*group, *LONG), rows, group)
+
+
+def _without_notes(output: Output) -> Output:
+    """Return OUTPUT without the notes in a table: those were told."""
+    columns = ("instance", "host", "hash", "previous_hash", "changed")
+    return Output(output.format, output.columns or columns * (output.format == "table"))
+
+
+class _Tally:
+    """Counts what went by."""
+
+    def __init__(self) -> None:
+        self.changed, self.same = 0, 0
+        self._notes: Counter[str] = Counter()
+
+    def told(self, records: Iterable[RecordedGuest]) -> Iterator[RecordedGuest]:
+        """Yield RECORDS, and tell in the end what was noted, and of how many guests."""
+        for item in records:
+            self.changed += item.changed
+            self.same += not item.changed
+            self._notes.update(item.notes)
+            yield item
+        for note, number in self._notes.items():
+            guests = f"{number} guest{'' if number == 1 else 's'}"
+            click.echo(f"note: {guests}: {printable(note)}", err=True)
+
+    def counted(self, records: Iterable[Any]) -> Iterator[Any]:
+        """Yield RECORDS."""
+        for item in records:
+            self.changed += 1
+            yield item
+
+
+def _for_people(output: Output, records: Iterable[R]) -> Iterator[R]:
+    """Yield RECORDS, their hashes cut for a table: there the first characters tell enough."""
+    for item in records:
+        yield _cut(item) if output.format == "table" else item
+
+
+def _cut(item: Any) -> Any:
+    names = [field.name for field in dataclasses.fields(item) if field.name.endswith("hash")]
+    values = {name: getattr(item, name) for name in names}
+    short = {name: value[:HASH_SHOWN] for name, value in values.items() if value}
+    return dataclasses.replace(item, **short)

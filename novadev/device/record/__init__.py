@@ -1,0 +1,1 @@
+"""The work behind ``device record``, ``list``, ``drift`` and ``history``."""

@@ -1,0 +1,93 @@
+"""Recorded against found: the work behind ``device drift``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from novadev.deployment import Deployment
+from novadev.device.record.hashing import HOST_SIDE
+from novadev.device.record.looking import Look, iter_looks
+from novadev.errors import NotAsNeeded
+from novadev.plan import Skip
+from novadev.selection import Selection
+from novadev.state.devices import VmDevice
+from novadev.virt.address import Address
+
+COMPARED = ("type", "device", "bus", "model", "address", "logical_name")
+"""Fields of a device that its guest sees."""
+
+
+@dataclass(frozen=True)
+class Drift:
+    """What of a device is not as recorded.
+
+    ``field`` is ``device`` where the whole device is new (``recorded`` is None) or has vanished
+    (``found`` is None); addresses are in the short form people read.
+    """
+
+    instance: str
+    label: str
+    field: str
+    recorded: str | None
+    found: str | None
+
+
+def find_drift(
+    deployment: Deployment, selection: Selection, asks_guest: bool = False
+) -> Iterator[Drift | Skip]:
+    """Yield what the selected guests have otherwise than recorded; nothing for an unchanged one.
+
+    A guest of which nothing is recorded is a skip. Raises as
+    :func:`novadev.device.record.looking.iter_looks`.
+    """
+    for looks in iter_looks(deployment, selection, asks_guest):
+        changed = [look for look in looks if isinstance(look, Look) and look.is_changed]
+        recorded = deployment.vm_devices.list_devices([look.instance.uuid for look in changed])
+        yield from (look for look in looks if isinstance(look, Skip))
+        for look in changed:
+            if look.recorded is None:
+                yield Skip.of(look.instance.uuid, _unrecorded(look), selection.is_named)
+            elif look.seen is not None:
+                yield from compare(recorded.get(look.instance.uuid, ()), look.seen.devices)
+
+
+def _unrecorded(look: Look) -> NotAsNeeded:
+    uuid = look.instance.uuid
+    return NotAsNeeded(f"nothing is recorded of instance {uuid}: run novadev device record {uuid}")
+
+
+def compare(recorded: Sequence[VmDevice], found: Sequence[VmDevice]) -> Iterator[Drift]:
+    """Yield in what the devices FOUND of a guest differ from those RECORDED of it."""
+    before = {device.device_id: device for device in recorded if device.is_plugged}
+    now = {device.device_id: device for device in found}
+    for key, device in before.items():
+        if key not in now:
+            yield Drift(device.vm_id, device.label, "device", device.label, None)
+    for key, device in now.items():
+        if key in before:
+            yield from _differences(before[key], device)
+        else:
+            yield Drift(device.vm_id, device.label, "device", None, device.label)
+
+
+def _differences(recorded: VmDevice, found: VmDevice) -> Iterator[Drift]:
+    for name in COMPARED:
+        before, now = _value(recorded, name), _value(found, name)
+        if before != now:
+            yield Drift(found.vm_id, found.label, name, before, now)
+
+
+def _value(device: VmDevice, name: str) -> str | None:
+    if name == "address":
+        return short_address(device)
+    if name == "device" and device.type in HOST_SIDE:
+        return None
+    value = getattr(device, name)
+    return None if value is None else str(value)
+
+
+def short_address(device: VmDevice) -> str | None:
+    """Return the recorded address in the form people read: ``0000:00:05.0``."""
+    address = Address.from_ovirt(device.address)
+    return address.text if address else None

@@ -1,0 +1,126 @@
+"""Which guests differ from what is recorded of them: read in full only where something is new."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from novadev.deployment import Deployment
+from novadev.device.hosted import HostedInstance
+from novadev.device.record.guest import Fingerprint, Question, Seen, fingerprints, see
+from novadev.device.selecting import attached, on_no_host
+from novadev.errors import NotAsNeeded, NovadevError
+from novadev.nova.instances import Instance
+from novadev.plan import Skip
+from novadev.selection import Chunk, Selection, iter_by_host
+from novadev.state.devices import VmDynamic
+
+AT_ONCE = 250
+"""Guests whose fingerprints are asked for in one call, which has the host's time limit."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """An instance, what is recorded of it, and what it has now.
+
+    ``seen`` is None where its host has the very text that was recorded: nothing has changed.
+    """
+
+    instance: Instance
+    recorded: VmDynamic | None
+    seen: Seen | None
+
+    @property
+    def hash(self) -> str:
+        """The hash of what the guest has now."""
+        if self.seen is not None:
+            return self.seen.dynamic.hash
+        return self.recorded.hash if self.recorded else ""
+
+    @property
+    def recorded_hash(self) -> str | None:
+        """The hash that is recorded; None where nothing is."""
+        return self.recorded.hash if self.recorded else None
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether the guest has other devices than are recorded, or nothing is recorded."""
+        return self.hash != self.recorded_hash
+
+
+def iter_looks(
+    deployment: Deployment, selection: Selection, asks_guest: bool = False, full: bool = False
+) -> Iterator[list[Look | Skip]]:
+    """Yield a look at each selected instance, a chunk at a time, and skips for the others.
+
+    ASKS_GUEST asks every running guest what it calls its disks; FULL reads all of every guest,
+    changed or not. Raises as :func:`novadev.selection.iter_by_host`, and Unreachable without the
+    state database.
+    """
+    for item in iter_by_host(deployment, selection):
+        if isinstance(item, Skip):
+            yield [item]
+        else:
+            yield list(_Chunk(deployment, item, selection.is_named).looks(asks_guest, full))
+
+
+class _Chunk:
+    """The instances of one chunk, and what is recorded of them."""
+
+    def __init__(self, deployment: Deployment, chunk: Chunk, named: bool) -> None:
+        self._deployment, self._cell, self._named = deployment, chunk.cell, named
+        self._instances = {instance.uuid: instance for instance in chunk.instances}
+        self._recorded = deployment.vm_devices.list_dynamics(list(self._instances))
+
+    def looks(self, asks_guest: bool, full: bool) -> Iterator[Look | Skip]:
+        here = [item for item in self._instances.values() if item.host is not None]
+        for instance in self._instances.values():
+            if instance.host is None:
+                yield self._skip(instance.uuid, NotAsNeeded(on_no_host(instance)))
+        known = [item for item in here if item.uuid in self._recorded and not (full or asks_guest)]
+        new = {item.uuid for item in here} - {item.uuid for item in known}
+        for uuid, found in self._fingerprints(known):
+            if isinstance(found, str) and found == self._recorded[uuid].fingerprint:
+                yield Look(self._instances[uuid], self._recorded[uuid], None)
+            elif isinstance(found, str):
+                new.add(uuid)
+            else:
+                yield self._skip(uuid, found)
+        yield from self._in_full([item for item in here if item.uuid in new], asks_guest)
+
+    def _fingerprints(self, instances: Sequence[Instance]) -> Iterator[tuple[str, Fingerprint]]:
+        """Yield what is new of each instance at a glance."""
+        by_host: dict[str, list[str]] = defaultdict(list)
+        for instance in instances:
+            by_host[str(instance.host)].append(instance.uuid)
+        work = {host: _parts(uuids) for host, uuids in by_host.items()}
+        for answer in self._deployment.hosts.run(fingerprints, work):
+            uuids: Sequence[str] = answer.arguments[0]
+            found = (answer.error,) * len(uuids) if answer.error else answer.result()
+            yield from zip(uuids, found, strict=True)
+
+    def _in_full(self, instances: Sequence[Instance], asks_guest: bool) -> Iterator[Look | Skip]:
+        if not instances:
+            return
+        uuids = [instance.uuid for instance in instances]
+        names = self._deployment.vm_devices.list_names(uuids)
+        special = self._deployment.config.special_managed_devices
+        work: dict[str, list[tuple[HostedInstance, Question]]] = defaultdict(list)
+        for hosted in attached(self._deployment, self._cell, instances, self._named):
+            question = Question(special, names.get(hosted.uuid, {}), asks_guest)
+            work[hosted.host].append((hosted, question))
+        for answer in self._deployment.hosts.run(see, work):
+            uuid = answer.arguments[0].uuid
+            if answer.error is not None:
+                yield self._skip(uuid, answer.error)
+            else:
+                yield Look(self._instances[uuid], self._recorded.get(uuid), answer.result())
+
+    def _skip(self, uuid: str, error: NovadevError) -> Skip:
+        return Skip.of(uuid, error, self._named)
+
+
+def _parts(uuids: Sequence[str]) -> Iterator[tuple[Sequence[str]]]:
+    for first in range(0, len(uuids), AT_ONCE):
+        yield (uuids[first : first + AT_ONCE],)

@@ -1,0 +1,67 @@
+"""Store what the guests have: the work behind ``device record``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from novadev.deployment import Deployment
+from novadev.device.record.looking import Look, iter_looks
+from novadev.errors import Busy
+from novadev.plan import Skip
+from novadev.selection import Selection
+from novadev.state.vm_devices import VmDevices
+
+_TRIES = 5
+
+
+@dataclass(frozen=True)
+class RecordedGuest:
+    """A guest and its hash, now and before; ``changed`` says whether anything was written.
+
+    ``notes`` are what the guest's agent had to say, or why it said nothing.
+    """
+
+    instance: str
+    host: str
+    hash: str
+    previous_hash: str | None
+    changed: bool
+    notes: tuple[str, ...]
+
+
+def record_devices(
+    deployment: Deployment, selection: Selection, asks_guest: bool = False
+) -> Iterator[RecordedGuest | Skip]:
+    """Yield the selected guests as they were recorded; an unchanged one costs no write.
+
+    A guest that is being started or migrated in is a skip. Raises as
+    :func:`novadev.device.record.looking.iter_looks`, and Unreachable when nothing can be written.
+    """
+    for looks in iter_looks(deployment, selection, asks_guest):
+        found = [look for look in looks if isinstance(look, Look)]
+        _write(deployment.vm_devices, [look for look in found if look.is_changed])
+        yield from (look for look in looks if isinstance(look, Skip))
+        yield from map(_recorded, found)
+
+
+def _write(vm_devices: VmDevices, looks: Sequence[Look]) -> None:
+    """Write what was seen; again, a few times, where another record is at the same guests."""
+    seen = {look.seen.dynamic: look.seen.devices for look in looks if look.seen is not None}
+    for left in reversed(range(_TRIES if seen else 0)):
+        try:
+            return vm_devices.write(seen)
+        except Busy:
+            if not left:
+                raise
+
+
+def _recorded(look: Look) -> RecordedGuest:
+    return RecordedGuest(
+        instance=look.instance.uuid,
+        host=str(look.instance.host),
+        hash=look.hash,
+        previous_hash=look.recorded_hash,
+        changed=look.is_changed,
+        notes=look.seen.notes if look.seen else (),
+    )
