@@ -39,13 +39,13 @@ def nova_environment() -> dict[str, str]:
 def sqlite_template(release: str) -> Path:
     """The folder holding api.sqlite, cell0.sqlite, cell1.sqlite and cell2.sqlite of `release`."""
     key = _checksum(_lock_text(release))
-    return _cached(f"sqlite-{release}-{key}", lambda folder: _make_sqlite(release, folder))
+    return cached(f"sqlite-{release}-{key}", lambda folder: _make_sqlite(release, folder))
 
 
 def mariadb_template() -> Path:
     """A MariaDB data directory with the databases of every release, named nova34_cell1 etc."""
     key = _checksum(mariadb.version(), *map(_lock_text, RELEASES))
-    return _cached(f"mariadb-{key}", _make_mariadb)
+    return cached(f"mariadb-{key}", _make_mariadb)
 
 
 def mariadb_name(release: str, name: str) -> str:
@@ -136,7 +136,7 @@ def _manage(release: str, config_file: Path, *arguments: str) -> None:
         raise RuntimeError(f"nova-manage {' '.join(arguments)}: {result.stdout}{result.stderr}")
 
 
-def _cached(name: str, make: Callable[[Path], None]) -> Path:
+def cached(name: str, make: Callable[[Path], None]) -> Path:
     """The folder `name` in the cache, made aside and renamed, so that it is whole or absent."""
     final = CACHE / name
     with _only_one_process():

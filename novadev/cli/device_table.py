@@ -11,9 +11,9 @@ import click
 from novadev.cli.options import Output
 from novadev.cli.output import print_records, print_table
 from novadev.cli.session import Session
-from novadev.cli.text import printable
 from novadev.device.named import FIRST_DOMAIN
 from novadev.device.records import DeviceRecord
+from novadev.text import printable
 
 if TYPE_CHECKING:
     from novadev.device.records import GuestDevices
@@ -33,6 +33,8 @@ def print_devices(session: Session, output: Output, found: GuestDevices, is_one:
         _print_one(session, found)
     else:
         _print_all(session, found)
+    for note in found.guest_notes or ():
+        session.say(f"Names in the guest: {printable(note)}.")
     if not found.from_databases:
         session.say("From libvirt alone: what Nova has attached is known from the definition.")
 
@@ -54,7 +56,8 @@ def _print_all(session: Session, found: GuestDevices) -> None:
     attached = [record for record in found.records if record.is_detachable]
     others = [record for record in found.records if not record.is_detachable]
     if attached:
-        columns = ("device", "bus", "address", "owner", "by", "alias")
+        last = "by" if found.guest_notes is None else "guest"
+        columns = ("device", "bus", "address", "owner", last, "alias")
         print_table(session, columns, map(_attached_row, attached))
     if others:
         click.echo()
@@ -78,6 +81,7 @@ def _attached_row(record: DeviceRecord) -> dict[str, Any]:
         **_other_row(record),
         "owner": _owner(record),
         "by": record.matched_by,
+        "guest": record.logical_name,
         "alias": _alias(record),
     }
 

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import repeat
 from typing import Literal
 
+from novadev.device.guest_names import GuestNames, names_of
 from novadev.device.guests import get_definitions
 from novadev.device.hosted import HostedInstance
 from novadev.device.inventory import DETACHABLE, Entry, Inventory, take_inventory
+from novadev.device.managed import is_managed
 from novadev.device.named import find_named
 from novadev.errors import NotAsNeeded
 from novadev.virt.devices import Device, Disk, Filesystem, Interface
 from novadev.virt.host import Host
 
 Side = Literal["persistent", "live"]
-MANAGED_WITHOUT_OWNER = frozenset(
-    (
-        *(("console", "console"), ("smartcard", "smartcard"), ("redir", "spicevmc")),
-        *(("balloon", "memballoon"), ("watchdog", "watchdog"), ("rng", "virtio")),
-        *(("controller", "virtio-serial"), ("controller", "virtio-scsi")),
-    )
-)
-"""oVirt's special devices, managed though nobody owns them (``OvfReaderWriterUtils``)."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +62,11 @@ class DeviceRecord:
 
 @dataclass(frozen=True)
 class GuestDevices:
-    """What ``device show`` has to say: of whom, and the records."""
+    """What ``device show`` has to say: of whom, and the records.
+
+    ``guest_notes`` is None where the guest was not asked for its names, else what is to be said
+    of its answer.
+    """
 
     instance: str
     name: str
@@ -75,24 +74,36 @@ class GuestDevices:
     is_running: bool
     from_databases: bool
     records: tuple[DeviceRecord, ...]
+    guest_notes: tuple[str, ...] | None = None
 
 
 def read_devices(
-    host: Host, instance: HostedInstance, device: str | None, side: Side | None
+    host: Host,
+    instance: HostedInstance,
+    device: str | None,
+    side: Side | None,
+    special: Collection[str],
+    asks_guest: bool = False,
 ) -> GuestDevices:
-    """Return the devices of INSTANCE as HOST has them; raises as ``show_devices``."""
+    """Return the devices of INSTANCE as HOST has them, SPECIAL kinds managed without an owner.
+
+    ASKS_GUEST: with what a running guest calls its disks. Raises as ``show_devices``.
+    """
     inventory = take_inventory(instance, get_definitions(host, instance))
     entries: Sequence[Entry] = list(_of_side(inventory, side))
     if device is not None:
         entries = [find_named(entries, device, f"instance {instance.uuid}")]
     running = inventory.definitions.is_active
+    guest = names_of(host, inventory) if asks_guest else None
+    records = (_record(instance.uuid, entry, side, running, special) for entry in entries)
     return GuestDevices(
         instance=instance.uuid,
         name=inventory.name,
         host=host.name,
         is_running=running,
         from_databases=instance.attachments is not None,
-        records=tuple(_record(instance.uuid, entry, side, running) for entry in entries),
+        records=tuple(map(_with_name, records, entries, repeat(guest))),
+        guest_notes=guest.notes if guest else None,
     )
 
 
@@ -107,7 +118,21 @@ def _of_side(inventory: Inventory, side: Side | None) -> Iterator[Entry]:
     yield from (entry for entry in inventory.entries if getattr(entry, side) is not None)
 
 
-def _record(instance: str, entry: Entry, side: Side | None, running: bool) -> DeviceRecord:
+def _with_name(record: DeviceRecord, entry: Entry, guest: GuestNames | None) -> DeviceRecord:
+    """Return RECORD with what the guest calls the live device of ENTRY, or why that is unclear."""
+    if guest is None or entry.live is None:
+        return record
+    doubt = guest.doubts.get(entry.live)
+    return replace(
+        record,
+        logical_name=(guest.names or {}).get(entry.live),
+        disagreements=(*record.disagreements, *filter(None, [doubt])),
+    )
+
+
+def _record(
+    instance: str, entry: Entry, side: Side | None, running: bool, special: Collection[str]
+) -> DeviceRecord:
     """Return the record of ENTRY, whose device is described as SIDE has it."""
     owner = entry.owner
     device: Device | None = getattr(entry, side) if side else entry.device
@@ -128,7 +153,7 @@ def _record(instance: str, entry: Entry, side: Side | None, running: bool) -> De
         mac=device.mac if isinstance(device, Interface) else None,
         address=_text(entry.persistent.address if entry.persistent else None),
         boot_order=device.boot_order if device else None,
-        managed=_is_managed(entry),
+        managed=is_managed(entry, special),
         plugged=(entry.live if running else entry.persistent) is not None,
         readonly=device.readonly if isinstance(device, Disk | Filesystem) else None,
         logical_name=None,
@@ -147,10 +172,3 @@ def _definition(entry: Entry) -> str:
     if entry.persistent and entry.live:
         return "both"
     return "persistent" if entry.persistent else "live" if entry.live else "none"
-
-
-def _is_managed(entry: Entry) -> bool:
-    device = entry.device
-    if entry.owner is not None or device is None:
-        return True
-    return (device.type, device.device) in MANAGED_WITHOUT_OWNER
