@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 
 from novadev.virt.domain import Domain
@@ -16,6 +17,12 @@ _SECRET_TEXTS = ("cookie",)
 def redacted(domain: Domain) -> str:
     """Return the XML of DOMAIN with its secrets written as ``hidden``."""
     return _without_secrets(domain).text
+
+
+def difference(before: Domain, after: str) -> str:
+    """Return in what the XML AFTER differs from BEFORE, as a unified diff without secrets."""
+    old, new = redacted(before).splitlines(), redacted(Domain.from_xml(after)).splitlines()
+    return "\n".join(difflib.unified_diff(old, new, "persistent", "planned", lineterm="", n=4))
 
 
 def digest(domain: Domain) -> str:

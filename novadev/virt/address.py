@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -59,6 +60,28 @@ class Address:
         if any(not key or "=" in value for key, value in values.items()):
             raise BadInput(f"{text!r} is not an address as oVirt writes it")
         return cls.of(values, default="drive") if values else None
+
+    @classmethod
+    def from_text(cls, text: str) -> Address:
+        """Return the address of an `exact_text`; raises BadInput for any other text."""
+        for kind, pattern in _PATTERNS.items():
+            found = pattern.fullmatch(text)
+            if found:
+                prefix = "0x" if kind == "pci" else ""
+                values = {key: prefix + value for key, value in found.groupdict().items()}
+                return cls.of(values, kind)
+        address = cls.from_ovirt(text) if text.startswith("{") else None
+        if address is None:
+            raise BadInput(f"{text!r:.60} is not an address")
+        return address
+
+    @property
+    def exact_text(self) -> str:
+        """The short form where it says everything, else oVirt's: `from_text` reads both."""
+        pattern = _PATTERNS.get(self.type)
+        if pattern and pattern.fullmatch(self.text) and self.from_text(self.text) == self:
+            return self.text
+        return self.ovirt_text
 
     @property
     def values(self) -> dict[str, str]:
@@ -129,3 +152,12 @@ _TEXTS: Mapping[str, Callable[[Mapping[str, str]], str]] = {
     "spapr-vio": lambda values: values["reg"],
     "isa": lambda values: f"isa {values['iobase']}",
 }
+_PATTERNS: Mapping[str, re.Pattern[str]] = {
+    "pci": re.compile(
+        r"(?P<domain>[0-9a-f]{4}):(?P<bus>[0-9a-f]{2}):(?P<slot>[0-9a-f]{2})\.(?P<function>[0-9a-f])"
+    ),
+    "drive": re.compile(r"(?P<controller>\d+):(?P<bus>\d+):(?P<target>\d+):(?P<unit>\d+)", re.A),
+    "virtio-serial": re.compile(r"(?P<controller>\d+):(?P<bus>\d+):(?P<port>\d+)", re.A),
+    "usb": re.compile(r"(?P<bus>\d+):(?P<port>\d+(\.\d+)*)", re.A),
+}
+"""The short forms that no other type has: they are read back."""

@@ -13,6 +13,7 @@ from lxml import etree
 
 from novadev.errors import BadInput, NotAsNeeded, NotFound
 from novadev.virt import xml
+from novadev.virt.address import Address
 from novadev.virt.alias import Alias
 from novadev.virt.devices import (
     NOT_DEVICES,
@@ -79,6 +80,11 @@ class Domain:
         """The domain's name, such as ``instance-0000002a``."""
         return (self.root.findtext("name") or "").strip()
 
+    def os_type(self, attribute: str) -> str | None:
+        """Return an attribute of ``<os><type>``: ``arch`` or ``machine``."""
+        found = self.root.find("os/type")
+        return None if found is None else found.get(attribute)
+
     @property
     def is_live(self) -> bool:
         """Whether it is the XML of a running guest rather than a persistent definition."""
@@ -140,6 +146,24 @@ class Domain:
         """
         return self._changed(aliases).text
 
+    def with_addresses(self, addresses: Mapping[Device, Address]) -> str:
+        """Return the XML with these devices at these addresses; nothing else differs.
+
+        Raises ValueError for a device that is not of this domain.
+        """
+        return self._moved(addresses).text
+
+    def without_addresses(self, devices: Iterable[Device]) -> Self:
+        """Return a copy in which these devices have no address; raises as `with_addresses`."""
+        return self._moved(dict.fromkeys(devices))
+
+    def _moved(self, addresses: Mapping[Device, Address | None]) -> Self:
+        places = {self.devices.index(device): address for device, address in addresses.items()}
+        changed = self._copy()
+        for place, address in places.items():
+            changed.devices[place].address = address
+        return changed
+
     def device_with_alias(self, device: Device, alias: Alias | None) -> Device:
         """Return a copy of DEVICE alone, with this alias or none; the domain is not copied.
 
@@ -178,8 +202,11 @@ class Domain:
 
     @property
     def canonical(self) -> bytes:
-        """The canonical form: equal when nothing but spelling differs."""
-        return xml.canonical(self.text)
+        """The canonical form: equal when only spelling, or the order of controllers, differs.
+
+        libvirt puts controllers that it has added elsewhere when it reads its own XML again.
+        """
+        return _canonical(self._copy())
 
     @property
     def canonical_without_aliases(self) -> bytes:
@@ -187,7 +214,31 @@ class Domain:
         stripped = self._copy()
         for device in stripped.devices:
             device.alias = None
-        return stripped.canonical
+        return _canonical(stripped)
+
+
+def _canonical(domain: Domain) -> bytes:
+    """Return the canonical form of DOMAIN, sorting its controllers."""
+    _sort(domain.root.findall("devices/controller"))
+    return xml.canonical(domain.text)
+
+
+def _controller_order(element: etree._Element) -> tuple[str, str, str]:
+    return element.get("type", ""), element.get("index", "").zfill(6), element.get("model", "")
+
+
+def _sort(controllers: list[etree._Element]) -> None:
+    """Sort CONTROLLERS, children of one element, among the places that they have."""
+    wanted = sorted(controllers, key=_controller_order)
+    if wanted == controllers:
+        return
+    tails = [element.tail for element in controllers]
+    places = [etree.Element("place") for _ in controllers]
+    for element, place in zip(controllers, places, strict=True):
+        element.getparent().replace(element, place)  # type: ignore[union-attr]
+    for element, place, tail in zip(wanted, places, tails, strict=True):
+        place.getparent().replace(place, element)  # type: ignore[union-attr]
+        element.tail = tail
 
 
 def _nova_metadata(element: etree._Element) -> NovaMetadata:

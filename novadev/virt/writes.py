@@ -17,7 +17,7 @@ from novadev.virt.alias import Alias
 from novadev.virt.devices import Device, Disk, Interface
 from novadev.virt.domain import Domain
 from novadev.virt.events import Event, Watch
-from novadev.virt.host import Host
+from novadev.virt.host import PERSISTENT, Host
 
 LOG = logging.getLogger(__name__)
 _GONE = (libvirt.VIR_ERR_INVALID_ARG, libvirt.VIR_ERR_DEVICE_MISSING)
@@ -114,16 +114,15 @@ def _same(found: Device, wanted: Device) -> bool:
 def redefine(host: Host, before: Domain, text: str) -> Domain:
     """Put TEXT in the place of the persistent definition BEFORE; return what is read back.
 
-    For devices that `update_alias` cannot change. Raises StalePlan when the definition is no
+    For what libvirt cannot change of a device alone. Raises StalePlan when the definition is no
     longer BEFORE, or another when read back; NotAsNeeded when libvirt refuses TEXT.
-    A change by another between the comparison and the write, some milliseconds, is lost. A domain
+    A change by another between the comparison and the write, a millisecond, is lost. A domain
     undefined in that time is undefined again, its files kept, and StalePlan.
     """
     handle = host.handle(before.uuid)
     wanted = Domain.from_xml(text)
     with host.translated(before.uuid), host.watch(handle, _LIFECYCLE) as watch:
-        if host.persistent(before.uuid).canonical != before.canonical:
-            raise StalePlan(f"host {host.name}: the definition of {before.uuid} has changed")
+        _check_unchanged(host, handle, before)
         host.connection.defineXML(text)
         if watch.wait(_is_defined, _EVENT_WAIT) is None:
             LOG.warning("host %s tells no events: who else defined cannot be seen", host.name)
@@ -132,6 +131,17 @@ def redefine(host: Host, before: Domain, text: str) -> Domain:
     if written.canonical != wanted.canonical:
         raise StalePlan(f"host {host.name}: domain {before.uuid} is not as it was written")
     return written
+
+
+def _check_unchanged(host: Host, handle: Any, before: Domain) -> None:
+    """Raise StalePlan when the definition is no longer BEFORE.
+
+    To parse takes longer than to write, so its text is compared once more after that.
+    """
+    seen = handle.XMLDesc(PERSISTENT)
+    is_same = host.persistent(before.uuid).canonical == before.canonical
+    if not is_same or handle.XMLDesc(PERSISTENT) != seen:
+        raise StalePlan(f"host {host.name}: the definition of {before.uuid} has changed")
 
 
 def _check_undisturbed(host: Host, handle: Any, watch: Watch) -> None:

@@ -365,3 +365,13 @@ def test_a_definition_that_libvirt_refuses(site: Site) -> None:
     for plan in result.json["plans"]:
         assert "Cannot check QEMU binary /var/lib/emulator" in plan["error"]
     assert [site.persistent(uuid).canonical for uuid in uuids] == before
+
+
+def test_the_alias_that_nova_gives_a_volume_without_an_id(site: Site) -> None:
+    """Nova's own "ua-None" names nothing: the volume gets its alias."""
+    uuid = site.add(guest().replace(f"ua-{B}", "ua-None"))
+    assert site.aliases(uuid)["disk vdc"] == "ua-None"
+    site.migrate(uuid)
+    assert site.aliases(uuid)["disk vdc"] == f"ua-{B}"
+    assert site.run("undo", "1", "--yes").code == 0
+    assert site.aliases(uuid)["disk vdc"] == "ua-None"

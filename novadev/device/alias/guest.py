@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -10,15 +9,17 @@ from novadev.change import ABSENT, Change
 from novadev.device.alias import ACTION, SUFFIX
 from novadev.device.hosted import HostedInstance
 from novadev.device.inventory import Entry, Inventory, take_inventory
-from novadev.device.owners import own_disk_name
-from novadev.device.redacted import digest, redacted
+from novadev.device.redacted import difference, digest
+from novadev.device.writable import check_guest
 from novadev.errors import NotAsNeeded
 from novadev.plan import Plan, Planned, Skip
 from novadev.virt.alias import Alias
 from novadev.virt.devices import Device, Disk
-from novadev.virt.domain import Domain
-from novadev.virt.host import Definitions, Host
+from novadev.virt.host import Host
 from novadev.virt.writes import can_update
+
+OF_NOTHING = "ua-None"
+"""What Nova makes of a volume without an id (``make_libvirt_device_alias``): it names nothing."""
 
 
 @dataclass(frozen=True)
@@ -52,35 +53,6 @@ def plan_guest(host: Host, instance: HostedInstance, wish: Wish) -> tuple[Planne
             )
     check_guest(instance, definitions)
     return tuple(_plan(take_inventory(instance, definitions), wish))
-
-
-def check_guest(instance: HostedInstance, definitions: Definitions) -> None:
-    """Raise NotAsNeeded where nothing of the guest must be changed now."""
-    reason = _in_the_way(instance, definitions)
-    if reason is not None:
-        raise NotAsNeeded(f"instance {instance.uuid}: {reason}")
-
-
-def _in_the_way(instance: HostedInstance, definitions: Definitions) -> str | None:
-    if instance.task_state is not None:
-        return f"it has a task in progress: {instance.task_state}"
-    if instance.attachments is not None and instance.attachments.unfinished:
-        return f"its {instance.attachments.unfinished}"
-    if instance.vm_state == "rescued" or _is_rescue(instance.uuid, definitions.persistent):
-        return "it is rescued: its definition goes when it is unrescued"
-    if definitions.persistent is None:
-        return "its domain is transient: there is no persistent definition"
-    if definitions.has_managed_save:
-        return "it has a managed save image, which holds its old definition"
-    if definitions.jobs:
-        return f"there is work going on: {', '.join(definitions.jobs)}"
-    return None
-
-
-def _is_rescue(uuid: str, domain: Domain | None) -> bool:
-    """Whether the guest is defined to boot from a rescue disk (``driver.py`` rescue)."""
-    disks = domain.of_class(Disk) if domain else ()
-    return any((own_disk_name(uuid, disk) or "").endswith("rescue") for disk in disks)
 
 
 def _plan(inventory: Inventory, wish: Wish) -> Iterator[Planned]:
@@ -137,7 +109,7 @@ def _check_device(device: Device, entry: Entry, inventory: Inventory) -> None:
     """Raise Unsafe where another alias than the device has would change or break something."""
     assert entry.owner is not None
     _check_references(entry, inventory)
-    alias, names = device.alias, entry.owner.values.get("alias", ())
+    alias, names = device.alias, (*entry.owner.values.get("alias", ()), OF_NOTHING)
     if alias and alias.name not in names and entry.owner.type not in ("mdev", "pci"):
         raise Unsafe(f"its alias {alias} is not Nova's: it names nothing of this instance")
     if isinstance(device, Disk) and device.bus == "scsi" and not (device.serial or device.is_lun):
@@ -189,7 +161,7 @@ def _make_plan(inventory: Inventory, wanted: Mapping[Device, Alias], wish: Wish)
             "definition": digest(persistent),
             "whole_definition": any(not can_update(device) for device in wanted),
         },
-        diff=_diff(persistent, wanted) if wish.diff else "",
+        diff=difference(persistent, persistent.with_aliases(wanted)) if wish.diff else "",
     )
 
 
@@ -207,10 +179,3 @@ def _notes(inventory: Inventory, wanted: Mapping[Device, Alias]) -> Iterator[str
             "migration drops the interfaces': run this again, or enable "
             "novadev-alias-migrate.timer."
         )
-
-
-def _diff(before: Domain, wanted: Mapping[Device, Alias]) -> str:
-    """Return what the definition will differ in, without anything secret in it."""
-    after = Domain.from_xml(before.with_aliases(wanted))
-    old, new = redacted(before).splitlines(), redacted(after).splitlines()
-    return "\n".join(difflib.unified_diff(old, new, "persistent", "planned", lineterm="", n=4))

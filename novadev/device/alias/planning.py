@@ -6,10 +6,9 @@ from collections.abc import Iterator
 
 from novadev.deployment import Deployment
 from novadev.device.alias.guest import Wish, plan_guest
-from novadev.device.guests import Hosted
-from novadev.device.hosted import HostedInstance
+from novadev.device.on_hosts import plan_on_hosts
 from novadev.device.selecting import iter_hosted
-from novadev.plan import Planned, Skip
+from novadev.plan import Planned
 from novadev.selection import Selection
 
 
@@ -28,19 +27,4 @@ def plan_migrate(
     """
     wish = Wish(whole_definition, diff)
     for chunk in iter_hosted(deployment, selection, no_database):
-        yield from _plan_chunk(deployment, chunk, wish)
-
-
-def _plan_chunk(deployment: Deployment, chunk: list[Hosted], wish: Wish) -> Iterator[Planned]:
-    work: dict[str, list[tuple[HostedInstance, Wish]]] = {}
-    for item in chunk:
-        if isinstance(item, Skip):
-            yield item
-        else:
-            work.setdefault(item.host, []).append((item, wish))
-    for answer in deployment.hosts.run(plan_guest, work):
-        instance: HostedInstance = answer.arguments[0]
-        if answer.error is not None:
-            yield Skip.of(instance.uuid, answer.error, instance.named)
-        else:
-            yield from answer.result()
+        yield from plan_on_hosts(deployment, chunk, plan_guest, lambda _: wish)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from novadev.change import ABSENT, Change, Value
 from novadev.device.alias import SUFFIX
-from novadev.device.alias.guest import check_guest
 from novadev.device.hosted import HostedInstance
 from novadev.device.redacted import digest
+from novadev.device.writable import check_guest
 from novadev.errors import NotAsNeeded, NotFound, NovadevError, StalePlan, Unreachable
 from novadev.plan import APPLIED, Outcome, Plan
 from novadev.virt.alias import Alias

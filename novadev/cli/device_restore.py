@@ -1,0 +1,36 @@
+"""``novadev device restore``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from novadev.cli import options
+from novadev.cli.mutating import mutating
+
+if TYPE_CHECKING:
+    from novadev.deployment import Deployment
+    from novadev.plan import Planned
+
+
+@click.command(short_help="Put recorded addresses back into the definition.")
+@options.selection
+@click.option("--diff", is_flag=True, help="Show what the XML will differ in.")
+@mutating("device restore")
+@options.workers
+def restore(deployment: Deployment, selection: Any, diff: bool) -> Iterator[Planned]:
+    """Put the recorded addresses of INSTANCEs back into their persistent definitions.
+
+    A guest that runs gets them at its next soft reboot, which starts it from that definition. A
+    start, hard reboot, cold migration, resize or unshelve makes the definition anew, and Nova lets
+    libvirt choose addresses anew. All addresses of a guest are put back or, where one is taken or
+    its slot is not there, none. A device whose bus or model has changed since counts as not
+    recorded.
+
+    Example: novadev device restore --host cmp1 --dry-run --diff
+    """
+    from novadev.device.restore.planning import plan_restore
+
+    return plan_restore(deployment, selection, diff)

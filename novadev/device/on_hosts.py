@@ -1,0 +1,123 @@
+"""Definitions planned and written on many hosts: the parent's side, which has the databases."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypeVar
+
+from novadev.deployment import Deployment
+from novadev.device.guests import Hosted
+from novadev.device.hosted import HostedInstance
+from novadev.errors import NovadevError, StalePlan
+from novadev.nova.attached import list_attachments
+from novadev.nova.instances import Instance, InstanceFilter, list_instances
+from novadev.plan import Outcome, Plan, Planned, Skip
+from novadev.virt.host import Host
+from novadev.virt.pool import Answer
+
+Q = TypeVar("Q")
+Refusal = Callable[[Plan, Instance], str | None]
+"""Why a plan can no longer be carried out, beside what stands against every one."""
+
+
+def plan_on_hosts(
+    deployment: Deployment,
+    chunk: Iterable[Hosted],
+    plan_guest: Callable[[Host, HostedInstance, Q], tuple[Planned, ...]],
+    question: Callable[[HostedInstance], Q],
+) -> Iterator[Planned]:
+    """Yield what PLAN_GUEST returns of each on its host, asked its QUESTION, and all skips."""
+    work: dict[str, list[tuple[HostedInstance, Q]]] = {}
+    for item in chunk:
+        if isinstance(item, Skip):
+            yield item
+        else:
+            work.setdefault(item.host, []).append((item, question(item)))
+    for answer in deployment.hosts.run(plan_guest, work):
+        instance: HostedInstance = answer.arguments[0]
+        if answer.error is not None:
+            yield Skip.of(instance.uuid, answer.error, instance.named)
+        else:
+            yield from answer.result()
+
+
+def apply_on_hosts(
+    deployment: Deployment,
+    plans: Sequence[Plan],
+    resumed: bool,
+    write_guest: Callable[[Host, Plan, bool], Outcome],
+    refusal: Refusal = lambda _plan, _instance: None,
+) -> list[Outcome]:
+    """Write PLANS of one cell, each on its host, and return an outcome for each, in order.
+
+    The databases are asked once more before. Never raises for a plan: its outcome says it. A plan
+    whose host was lost while it was written is left for resume.
+    """
+    found = dict(_refused(deployment, plans, refusal))
+    places: dict[str, list[int]] = {}
+    for place, plan in enumerate(plans):
+        if place not in found:
+            places.setdefault(plan.host or "", []).append(place)
+    work = {host: [(plans[place], resumed) for place in at] for host, at in places.items()}
+    coming = {host: iter(at) for host, at in places.items()}
+    for answer in deployment.hosts.run(write_guest, work):
+        found[next(coming[answer.host])] = _outcome(answer, resumed)
+    return [found[place] for place in range(len(plans))]
+
+
+def _outcome(answer: Answer[Outcome], resumed: bool) -> Outcome:
+    """Return what became of a plan: of one whose host was lost, anything may be."""
+    if answer.error is None:
+        return answer.result()
+    may_be_written = answer.was_asked or resumed
+    state = "started" if may_be_written else "planned"
+    return Outcome(state, str(answer.error), answer.error.exit_code)
+
+
+def _refused(
+    deployment: Deployment, plans: Sequence[Plan], refusal: Refusal
+) -> Iterator[tuple[int, Outcome]]:
+    """Yield the place and the outcome of the plans that the databases speak against."""
+    for cell in {plan.cell for plan in plans} - {""}:
+        members = [(place, plan) for place, plan in enumerate(plans) if plan.cell == cell]
+        try:
+            reasons = _reasons(deployment, cell, [plan for _, plan in members], refusal)
+        except NovadevError as error:
+            outcome = Outcome("planned", str(error), error.exit_code)
+            yield from ((place, outcome) for place, _ in members)
+        else:
+            for (place, plan), reason in zip(members, reasons, strict=True):
+                if reason is not None:
+                    text = f"instance {plan.instance}: {reason}"
+                    yield place, Outcome("stale", text, StalePlan.exit_code)
+
+
+def _reasons(
+    deployment: Deployment, cell: str, plans: Sequence[Plan], refusal: Refusal
+) -> list[str | None]:
+    uuids = [plan.instance for plan in plans]
+    with deployment.cell_database(deployment.cell(cell)).reading() as connection:
+        living = list_instances(connection, cell, uuids, InstanceFilter())
+        attachments = list_attachments(connection, uuids)
+    instances = {instance.uuid: instance for instance in living}
+    return [
+        _reason(plan, instances.get(plan.instance), attachments[plan.instance].unfinished, refusal)
+        for plan in plans
+    ]
+
+
+def _reason(
+    plan: Plan, instance: Instance | None, unfinished: str | None, refusal: Refusal
+) -> str | None:
+    """Return what has changed since PLAN was made, None when nothing has."""
+    if instance is None:
+        return "it is deleted"
+    if instance.host != plan.host:
+        return f"it is on host {instance.host} now, and was planned on {plan.host}"
+    if instance.task_state is not None:
+        return f"it has a task in progress now: {instance.task_state}"
+    if unfinished is not None:
+        return f"its {unfinished}"
+    if instance.vm_state == "rescued":
+        return "it is rescued now"
+    return refusal(plan, instance)

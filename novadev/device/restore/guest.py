@@ -1,0 +1,126 @@
+"""Which addresses of one guest to put back: decided in the process of its host."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from novadev.change import Change
+from novadev.device.guests import get_definitions
+from novadev.device.hosted import HostedInstance
+from novadev.device.inventory import Inventory, take_inventory
+from novadev.device.record.identity import device_ids
+from novadev.device.redacted import difference, digest
+from novadev.device.restore import ACTION, SUFFIX
+from novadev.device.restore.layout import Layout, lay_out
+from novadev.device.restore.naming import named
+from novadev.device.writable import check_guest
+from novadev.errors import NotAsNeeded
+from novadev.plan import Plan, Planned, Skip
+from novadev.state.devices import VmDevice
+from novadev.virt.address import Address
+from novadev.virt.devices import Device
+from novadev.virt.domain import Domain
+from novadev.virt.host import Host
+from novadev.virt.pci import PciBuses
+
+_RUNS_ON = (
+    "The guest runs on with the addresses it has. Nova's soft reboot starts it from this "
+    "definition, with the recorded ones (after wait_soft_reboot_seconds Nova makes it a hard one).",
+    "A start, hard reboot, cold migration, resize or unshelve makes the definition anew and "
+    "chooses addresses anew; a live migration keeps those that the guest runs with. Restore again "
+    "after it.",
+)
+"""``nova/virt/libvirt/driver.py``: ``_soft_reboot`` launches the domain as it is defined,
+``_hard_reboot`` (which is ``power_on`` too) undefines it; ``guest.py`` ``migrate`` makes the
+persistent definition there of the live one here."""
+_SHUT_OFF = (
+    "Nova's start makes the definition anew and chooses addresses anew. The recorded ones count "
+    "only where something else than Nova starts the guest from its definition; for Nova, restore "
+    "a guest that runs and soft-reboot it.",
+)
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is RECORDED of a guest, plugged devices alone; whether to show the difference."""
+
+    recorded: tuple[VmDevice, ...]
+    diff: bool = False
+
+
+def plan_guest(host: Host, instance: HostedInstance, question: Question) -> tuple[Planned, ...]:
+    """Return the plan for INSTANCE on HOST, or a skip where there is nothing to do.
+
+    Raises NotFound without the domain, NotAsNeeded for a guest that must not be touched or cannot
+    have its recorded addresses, and BadInput for a definition that cannot be parsed.
+    """
+    definitions = get_definitions(host, instance)
+    check_guest(instance, definitions)
+    inventory = take_inventory(instance, replace(definitions, live=None))
+    assert definitions.persistent is not None
+    try:
+        _check_machine(definitions.persistent, question.recorded)
+        layout = lay_out(definitions.persistent, _matched(inventory, question.recorded))
+    except NotAsNeeded as error:
+        raise NotAsNeeded(f"instance {instance.uuid}: {error}") from error
+    if not layout.moves:
+        return (_nothing_to_do(instance, layout),)
+    when = _RUNS_ON if definitions.is_active else _SHUT_OFF
+    notes = (*when, *(f"{text}." for text in _told_outdated(layout)))
+    return (_make_plan(inventory, definitions.persistent, layout, notes, question.diff),)
+
+
+def _check_machine(domain: Domain, recorded: tuple[VmDevice, ...]) -> None:
+    """Raise NotAsNeeded where the machine has another kind of bus 0 now.
+
+    oVirt forgets every address of a guest then (``VmHandler.convertVmToNewChipset``).
+    """
+    kinds = {row.model for row in recorded if (row.type, row.device) == ("controller", "pci")}
+    then = {kind for kind in kinds if kind and kind.endswith("-root")}
+    now = PciBuses(domain).root_model
+    if then and now not in then:
+        raise NotAsNeeded(
+            f"its machine type is another than when it was recorded ({', '.join(sorted(then))}, "
+            f"now {now}): no recorded address counts any more"
+        )
+
+
+def _matched(inventory: Inventory, recorded: tuple[VmDevice, ...]) -> dict[Device, VmDevice]:
+    """Return the row of each device of the persistent definition that has one."""
+    rows = {row.device_id: row for row in recorded}
+    ids = device_ids(inventory.instance.uuid, inventory.entries)
+    return {device: rows[key] for device, key in ids.items() if key in rows}
+
+
+def _nothing_to_do(instance: HostedInstance, layout: Layout) -> Skip:
+    text = f"nothing to do for instance {instance.uuid}: it is defined with the recorded addresses"
+    return Skip(instance.uuid, "; ".join((text, *_told_outdated(layout))), 0, instance.named)
+
+
+def _told_outdated(layout: Layout) -> Iterator[str]:
+    for device, why in layout.outdated.items():
+        yield f"{device.label}: {why}, so its recorded address no longer counts"
+
+
+def _make_plan(
+    inventory: Inventory, domain: Domain, layout: Layout, notes: tuple[str, ...], diff: bool
+) -> Plan:
+    instance = inventory.instance
+    return Plan(
+        action=ACTION,
+        instance=instance.uuid,
+        cell=instance.cell,
+        changes=tuple(_changes(domain, layout.moves)),
+        name=inventory.name,
+        host=instance.host,
+        notes=notes,
+        guard={"definition": digest(domain.without_addresses(layout.moves))},
+        diff=difference(domain, domain.with_addresses(layout.moves)) if diff else "",
+    )
+
+
+def _changes(domain: Domain, moves: Mapping[Device, Address]) -> Iterator[Change]:
+    for name, device in named(domain).items():
+        if device in moves and device.address:
+            yield Change(name + SUFFIX, device.address.exact_text, moves[device].exact_text)

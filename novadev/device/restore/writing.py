@@ -1,0 +1,117 @@
+"""One guest's addresses, written in the process of its host: all of a plan's, or none."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+
+from novadev.change import Change
+from novadev.device.hosted import HostedInstance
+from novadev.device.redacted import digest
+from novadev.device.restore import SUFFIX
+from novadev.device.restore.naming import named
+from novadev.device.writable import check_guest
+from novadev.errors import NotAsNeeded, NotFound, NovadevError, StalePlan, Unreachable
+from novadev.plan import APPLIED, Outcome, Plan
+from novadev.virt.address import Address
+from novadev.virt.devices import Device
+from novadev.virt.domain import Domain
+from novadev.virt.host import Definitions, Host
+from novadev.virt.writes import redefine
+
+LOG = logging.getLogger(__name__)
+
+
+def write_guest(host: Host, plan: Plan, resumed: bool) -> Outcome:
+    """Write PLAN into the persistent definition and return what became of it.
+
+    RESUMED: it may be there already. Raises Unreachable when the host is lost on the way.
+    """
+    try:
+        definitions = host.definitions(plan.instance)
+        if resumed and definitions.persistent and _is_written(definitions.persistent, plan):
+            return APPLIED
+        domain = _check(host, plan, definitions)
+        moves = _moves(domain, plan)
+    except Unreachable:
+        raise
+    except (NotFound, NotAsNeeded, StalePlan) as error:
+        return Outcome("stale", str(error), StalePlan.exit_code)
+    except NovadevError as error:
+        return Outcome("failed", str(error), error.exit_code)
+    return _write(host, domain, plan, moves)
+
+
+def _check(host: Host, plan: Plan, definitions: Definitions) -> Domain:
+    """Return the persistent definition; raises where the guest is not as it was planned."""
+    check_guest(HostedInstance(plan.instance, plan.name, host.name), definitions)
+    domain = definitions.persistent
+    assert domain is not None
+    if digest(domain.without_addresses(_places(domain, plan))) != plan.guard.get("definition"):
+        raise StalePlan(
+            f"host {host.name}: the definition of domain {plan.instance} has changed since: plan "
+            "again"
+        )
+    return domain
+
+
+def _places(domain: Domain, plan: Plan) -> dict[Device, Change]:
+    """Return the devices of PLAN, each with its change; raises StalePlan where one is gone."""
+    devices = named(domain)
+    found = {}
+    for item in plan.changes:
+        name = item.what.removesuffix(SUFFIX)
+        if name not in devices:
+            raise StalePlan(f"domain {plan.instance} has no {name} any more: plan again")
+        found[devices[name]] = item
+    return found
+
+
+def _moves(domain: Domain, plan: Plan) -> Mapping[Device, Address]:
+    """Return where the devices are to be; raises StalePlan where one is not as planned.
+
+    A definition is written whole, so either all of a plan is there or nothing.
+    """
+    places = _places(domain, plan)
+    for device, item in places.items():
+        if _value(device) != item.before:
+            place = device.address or "no address"
+            raise StalePlan(f"domain {plan.instance}: {device.label} has {place} now: plan again")
+    return {device: Address.from_text(str(item.after)) for device, item in places.items()}
+
+
+def _is_written(domain: Domain, plan: Plan) -> bool:
+    """Whether every device of PLAN is where it is to be, whatever else has changed since."""
+    devices = named(domain)
+    found = ((devices.get(item.what.removesuffix(SUFFIX)), item.after) for item in plan.changes)
+    return all(device is not None and _value(device) == after for device, after in found)
+
+
+def _value(device: Device) -> str | None:
+    return device.address.exact_text if device.address else None
+
+
+def _write(host: Host, domain: Domain, plan: Plan, moves: Mapping[Device, Address]) -> Outcome:
+    try:
+        redefine(host, domain, domain.with_addresses(moves))
+    except Unreachable:
+        raise
+    except (StalePlan, NotFound) as error:
+        return _disturbed(host, plan, error)
+    except NovadevError as error:
+        return Outcome("failed", f"the addresses cannot be written: {error}", error.exit_code)
+    return APPLIED
+
+
+def _disturbed(host: Host, plan: Plan, error: NovadevError) -> Outcome:
+    """Return what became of a plan beside which another wrote: what is there now decides."""
+    try:
+        is_written = _is_written(host.persistent(plan.instance), plan)
+    except Unreachable:
+        raise
+    except NovadevError:
+        is_written = False
+    if is_written:
+        LOG.warning("host %s: another wrote domain %s too: %s", host.name, plan.instance, error)
+        return APPLIED
+    return Outcome("stale", str(error), StalePlan.exit_code)

@@ -1,0 +1,39 @@
+"""Whether anything of a guest's definition must be changed now: asked in the host's process."""
+
+from __future__ import annotations
+
+from novadev.device.hosted import HostedInstance
+from novadev.errors import NotAsNeeded
+from novadev.virt.devices import Disk
+from novadev.virt.domain import Domain
+from novadev.virt.host import Definitions
+from novadev.virt.own_disks import own_disk_name
+
+
+def check_guest(instance: HostedInstance, definitions: Definitions) -> None:
+    """Raise NotAsNeeded where nothing of the guest must be changed now."""
+    reason = _in_the_way(instance, definitions)
+    if reason is not None:
+        raise NotAsNeeded(f"instance {instance.uuid}: {reason}")
+
+
+def _in_the_way(instance: HostedInstance, definitions: Definitions) -> str | None:
+    if instance.task_state is not None:
+        return f"it has a task in progress: {instance.task_state}"
+    if instance.attachments is not None and instance.attachments.unfinished:
+        return f"its {instance.attachments.unfinished}"
+    if instance.vm_state == "rescued" or _is_rescue(instance.uuid, definitions.persistent):
+        return "it is rescued: its definition goes when it is unrescued"
+    if definitions.persistent is None:
+        return "its domain is transient: there is no persistent definition"
+    if definitions.has_managed_save:
+        return "it has a managed save image, which holds its old definition"
+    if definitions.jobs:
+        return f"there is work going on: {', '.join(definitions.jobs)}"
+    return None
+
+
+def _is_rescue(uuid: str, domain: Domain | None) -> bool:
+    """Whether the guest is defined to boot from a rescue disk (``driver.py`` rescue)."""
+    disks = domain.of_class(Disk) if domain else ()
+    return any((own_disk_name(uuid, disk) or "").endswith("rescue") for disk in disks)
