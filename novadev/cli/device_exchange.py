@@ -1,0 +1,78 @@
+"""``novadev device export`` and ``import``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import click
+
+from novadev.cli import options
+from novadev.cli.mutating import mutating
+from novadev.cli.session import Session, pass_session
+
+if TYPE_CHECKING:
+    from novadev.deployment import Deployment
+    from novadev.plan import Planned
+
+
+@click.command(short_help="Write the recorded devices of instances into a file.")
+@click.argument("instances", nargs=-1, required=True, metavar="INSTANCE...", type=options.TEXT)
+@click.option("--ovf", "is_ovf", flag_value=True, help="As oVirt's engine writes an OVF.")
+@click.option(
+    "--json", "is_ovf", flag_value=False, default=False, help="As novadev's own JSON (the default)."
+)
+@click.option(
+    "-o",
+    "--output",
+    "file_name",
+    type=options.TEXT,
+    default="-",
+    metavar="FILE",
+    help="The file to write; - is stdout.  [default: -]",
+)
+@pass_session
+def export(session: Session, instances: tuple[str, ...], is_ovf: bool, file_name: str) -> None:
+    """Write the devices of INSTANCEs, as "device record" has stored them, with their addresses.
+
+    "device import" brings the addresses to another instance. An OVF has one INSTANCE.
+
+    Example: novadev device export --ovf web-1 -o web-1.ovf
+    """
+    from novadev.device.exchange.exporting import export_json, export_ovf
+
+    make = export_ovf if is_ovf else export_json
+    text = make(session.deployment, instances)
+    _put(file_name, text)
+
+
+def _put(file_name: str, text: str) -> None:
+    from novadev.device.exchange.file import write
+
+    if file_name == "-":
+        click.echo(text, nl=False)
+    else:
+        write(file_name, text)
+
+
+@click.command("import", short_help="Bring the addresses in a file to recorded devices.")
+@click.argument("file_name", metavar="FILE", type=options.TEXT)
+@click.option(
+    "--instance",
+    type=options.TEXT,
+    metavar="INSTANCE",
+    help="For the devices of this instance, in the place of the one in FILE.",
+)
+@mutating("device import")
+def import_(deployment: Deployment, file_name: str, instance: str | None) -> Iterator[Planned]:
+    """Bring the addresses in FILE to what is recorded of the same instance, or of another.
+
+    FILE is what "device export" wrote, or an OVF of oVirt's. Every device has to be found on both
+    sides; controllers and what else libvirt adds by itself may be on one. Only the record changes,
+    not the guest: "device restore" brings the guest there.
+
+    Example: novadev device import web-1.ovf --instance web-2 --dry-run
+    """
+    from novadev.device.exchange.planning import plan_import
+
+    return plan_import(deployment, file_name, instance)

@@ -1,0 +1,195 @@
+"""Any recorded devices come back whole from our JSON, and as far as it goes from an OVF."""
+
+import string
+from dataclasses import replace
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from novadev.device.exchange import document, ovf, ovf_reading, ovf_writing
+from novadev.device.exchange.addresses import read_address
+from novadev.device.exchange.exported import ExportedInstance
+from novadev.state.devices import VmDevice
+from novadev.virt.address import Address
+from tests.exchange.recorded import VM
+
+UUIDS = st.uuids().map(str)
+TEXTS = st.text(
+    st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"], include_characters="\t\n\r")
+).filter(lambda text: "\ufffe" not in text and "\uffff" not in text)
+WORDS = st.text(string.ascii_letters + string.digits + "-_. ", min_size=1, max_size=20).map(
+    lambda text: text.strip() or "x"
+)
+NAMES = st.from_regex(r"[A-Za-z_][A-Za-z0-9_.-]{0,8}", fullmatch=True)
+KEYS = st.one_of(
+    st.sampled_from(["bus", "model", "target", "serial", "mac", "lun_id"]),
+    st.lists(NAMES.map(lambda name: f"z{name}"), min_size=1, max_size=3).map("/".join),
+)
+
+
+def number(highest: int) -> st.SearchStrategy[str]:
+    return st.integers(0, highest).map(str)
+
+
+ADDRESSES = st.one_of(
+    st.just(""),
+    st.fixed_dictionaries(
+        {
+            "type": st.just("pci"),
+            "slot": st.integers(1, 31).map(lambda value: f"0x{value:02x}"),
+            "bus": st.integers(0, 255).map(lambda value: f"0x{value:02x}"),
+            "domain": st.just("0x0000"),
+            "function": st.integers(0, 7).map(lambda value: f"0x{value:x}"),
+        },
+        optional={"multifunction": st.sampled_from(["on", "off"])},
+    ),
+    st.fixed_dictionaries(
+        {"type": st.just("drive"), "unit": number(9)},
+        optional={"bus": number(3), "controller": number(3), "target": number(9)},
+    ),
+    st.fixed_dictionaries({"type": st.just("usb"), "bus": number(3), "port": st.just("1.2")}),
+    st.fixed_dictionaries({"type": st.just("virtio-serial"), "port": number(9)}),
+    st.fixed_dictionaries(
+        {
+            "type": st.just("ccw"),
+            **dict.fromkeys(("cssid", "ssid"), number(3)),
+            "devno": st.just("0x0001"),
+        }
+    ),
+    st.fixed_dictionaries(
+        {"type": st.just("dimm"), "slot": number(9), "base": st.just("0x100000000")}
+    ),
+).map(lambda values: Address.of(values, "").ovirt_text if values else "")
+KINDS = st.one_of(
+    st.sampled_from(
+        [
+            ("disk", "disk"),
+            ("disk", "lun"),
+            ("disk", "cdrom"),
+            ("disk", "floppy"),
+            ("interface", "bridge"),
+            ("interface", "hostdev"),
+            ("video", "vga"),
+            ("graphics", "vnc"),
+            ("controller", "virtio-scsi"),
+            ("controller", "pci"),
+            ("balloon", "memballoon"),
+            ("sound", "ich6"),
+            ("channel", "unix"),
+        ]
+    ),
+    st.tuples(WORDS, WORDS),
+)
+
+
+@st.composite
+def devices(draw: st.DrawFn) -> VmDevice:
+    kind, name = draw(KINDS)
+    return VmDevice(
+        device_id=draw(UUIDS),
+        vm_id=VM,
+        type=kind,
+        device=name,
+        address=draw(ADDRESSES),
+        boot_order=draw(st.none() | st.integers(1, 2**31 - 1)),
+        spec_params=draw(st.dictionaries(KEYS, TEXTS | st.integers(), max_size=4).filter(no_clash)),
+        is_managed=draw(st.booleans()),
+        is_plugged=draw(st.booleans()),
+        is_readonly=draw(st.booleans()),
+        is_optional=draw(st.booleans()),
+        alias=draw(st.just("") | WORDS),
+        custom_properties=draw(TEXTS),
+        snapshot_id=draw(st.none() | UUIDS),
+        logical_name=draw(st.none() | TEXTS.map(lambda text: text[:255])),
+        host=draw(WORDS),
+        label=f"{kind} {draw(WORDS)}",
+    )
+
+
+def no_clash(params: dict[str, object]) -> bool:
+    """No key names both a value and a map."""
+    return not any(one.startswith(f"{other}/") for one in params for other in params)
+
+
+GUESTS = st.lists(devices(), max_size=8, unique_by=lambda item: item.device_id)
+INSTANCES = st.builds(
+    ExportedInstance,
+    st.just(VM),
+    WORDS,
+    st.text("0123456789abcdef", max_size=64),
+    GUESTS.map(tuple),
+)
+few = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+@given(st.lists(INSTANCES, min_size=1, max_size=1))
+@few
+def test_json_gives_back_everything(instances: list[ExportedInstance]) -> None:
+    text = document.dumps(instances)
+    assert list(document.loads(text, "file")) == instances
+    assert document.dumps(document.loads(text, "file")) == text
+
+
+def as_an_ovf_has_it(device: VmDevice) -> VmDevice:
+    """What of a device an OVF can say: no runtime data, and texts for numbers."""
+    kind = ovf_writing.resource_type(device)
+    has_label = kind in (ovf.DISK, ovf.NIC)
+    told = device.type if device.type == device.device else f"{device.type} {device.device}"
+    params = {name: str(value) for name, value in device.spec_params.items()}
+    return replace(
+        device,
+        spec_params=params,
+        is_managed=kind != ovf.OTHER or ovf.is_special(device.type, device.device),
+        is_optional=False,
+        logical_name=None,
+        host="",
+        label=device.label if has_label else told,
+    )
+
+
+def without_hints(device: VmDevice) -> VmDevice:
+    """Without what an item says of a device in its own words beside the spec params."""
+    hints = ("bus", "model", "mac", "lun_id")
+    rest = {name: value for name, value in device.spec_params.items() if name not in hints}
+    return replace(device, spec_params=rest)
+
+
+@given(INSTANCES)
+@few
+def test_an_ovf_gives_back_the_device_part(exported: ExportedInstance) -> None:
+    text = ovf_writing.dumps(exported)
+    found = ovf_reading.loads(text, "file")
+    assert (found.instance, found.name) == (exported.instance, exported.name)
+    expected = {item.device_id: as_an_ovf_has_it(item) for item in exported.devices}
+    read = {item.device_id: item for item in found.devices}
+    assert {key: without_hints(item) for key, item in read.items()} == {
+        key: without_hints(item) for key, item in expected.items()
+    }
+    for key, item in expected.items():
+        assert item.spec_params.items() <= read[key].spec_params.items()
+
+
+@given(INSTANCES)
+@few
+def test_an_ovf_that_was_read_and_written_stays_as_it_is(exported: ExportedInstance) -> None:
+    once = ovf_reading.loads(ovf_writing.dumps(exported), "file")
+    text = ovf_writing.dumps(once)
+    again = ovf_reading.loads(text, "file")
+    assert {item.device_id: item for item in again.devices} == {
+        item.device_id: item for item in once.devices
+    }
+    assert ovf_writing.dumps(again) == text
+
+
+@given(ADDRESSES, st.randoms(use_true_random=False), st.sampled_from(["", " ", "  "]))
+@few
+def test_an_address_is_read_in_any_order_with_any_blanks(
+    address: str, random: object, blank: str
+) -> None:
+    parts = address[1:-1].split(", ") if address else []
+    random.shuffle(parts)  # type: ignore[attr-defined]
+    text = (
+        "{" + f",{blank}{blank}".join(part.replace("=", f"{blank}={blank}") for part in parts) + "}"
+    )
+    assert read_address(text, "it") == address
+    assert read_address(f" {text} ", "it") == address
