@@ -12,8 +12,9 @@ from unittest import mock
 
 import nova.conf
 import os_vif
-from nova import objects
+from nova import exception, objects
 from nova.virt import driver as virt_driver
+from nova.virt import hardware
 from nova.virt.libvirt import blockinfo
 
 CONF = nova.conf.CONF
@@ -23,8 +24,11 @@ RBD = {
 }
 
 
-def guest_xml(instance, bdms, vifs, host_arch):
-    """{"xml": the definition, "rows": name, bus and type of every disk's row as Nova leaves it}."""
+def guest_xml(instance, bdms, vifs, host_arch, whole=False):
+    """{"xml": the definition, "rows": name, bus and type of every disk's row as Nova leaves it}.
+
+    WHOLE: with every device that is not the host's, in the order of _get_guest_config().
+    """
     with _on_host(host_arch):
         asked = _driver()
         mapped = virt_driver.get_block_device_info(instance, bdms)
@@ -34,9 +38,34 @@ def guest_xml(instance, bdms, vifs, host_arch):
         blockinfo.default_device_names(virt_type, None, instance, mapped, meta)
         disks = blockinfo.get_disk_info(virt_type, instance, meta, mapped)
         guest = _guest(instance)
-        _add_devices(asked, guest, instance, disks, mapped, vifs)
+        add = _add_all_devices if whole else _add_devices
+        add(asked, guest, instance, disks, mapped, vifs)
     rows = [[bdm.device_name, bdm.disk_bus, bdm.device_type] for bdm in bdms]
     return {"xml": guest.to_xml(), "rows": rows}
+
+
+def machine_refusals(instance, host_arch):
+    """The errors of Nova's driver about what not every machine type has, on a host that has all."""
+    with _on_host(host_arch):
+        asked, guest, found = _driver(), _guest(instance), []
+        asked._host = types.SimpleNamespace(
+            supports_secure_boot=True, has_min_version=lambda *_, **__: True
+        )
+        meta, flavor, machine = instance.image_meta, instance.flavor, guest.os_mach_type
+        try:
+            asked._get_iommu_model(guest, meta, flavor)
+        except exception.NovaException as error:
+            found.append(type(error).__name__)
+        try:
+            hardware.get_mem_encryption_constraint(flavor, meta, machine)
+        except exception.NovaException as error:
+            found.append(type(error).__name__)
+        firmware = meta.properties.get("hw_firmware_type")
+        required = hardware.get_secure_boot_constraint(flavor, meta) == "required"
+        able = asked._check_secure_boot_support(host_arch, machine, firmware)
+        if firmware == "uefi" and required and not able:
+            found.append("SecureBootNotSupported")
+    return found
 
 
 def _guest(instance):
@@ -52,6 +81,31 @@ def _guest(instance):
 
 def _add_devices(asked, guest, instance, disks, mapped, vifs):
     meta, flavor = instance.image_meta, instance.flavor
+    _add_disks_and_interfaces(asked, guest, instance, disks, mapped, vifs)
+    _add_display(asked, guest, meta, flavor)
+    asked._add_rng_device(guest, flavor, meta)
+    asked._guest_add_usb_root_controller(guest, flavor, meta)
+
+
+def _add_all_devices(asked, guest, instance, disks, mapped, vifs):
+    meta, flavor = instance.image_meta, instance.flavor
+    _add_disks_and_interfaces(asked, guest, instance, disks, mapped, vifs)
+    asked._create_consoles(guest, instance, flavor, meta)
+    asked._guest_add_spice_channel(guest)
+    asked._add_sound_device(guest, flavor, instance, meta)
+    _add_display(asked, guest, meta, flavor)
+    asked._set_qemu_guest_agent(guest, flavor, instance, meta)
+    asked._add_rng_device(guest, flavor, meta)
+    if CONF.libvirt.num_pcie_ports and "q35" in (guest.os_mach_type or ""):
+        asked._guest_add_pcie_root_ports(guest)
+    asked._guest_add_usb_root_controller(guest, flavor, meta)
+    asked._add_redirected_usb_ports(guest, flavor, instance, meta)
+    asked._guest_add_watchdog_action(guest, flavor, meta)
+    asked._guest_add_memory_balloon(guest)
+
+
+def _add_disks_and_interfaces(asked, guest, instance, disks, mapped, vifs):
+    meta, flavor = instance.image_meta, instance.flavor
     storage = asked._get_guest_storage_config(
         None, instance, meta, disks, None, mapped, flavor, guest.os_type
     )
@@ -60,12 +114,13 @@ def _add_devices(asked, guest, instance, disks, mapped, vifs):
     for vif in vifs:
         virt_type = CONF.libvirt.virt_type
         guest.add_device(asked.vif_driver.get_config(instance, vif, meta, flavor, virt_type))
+
+
+def _add_display(asked, guest, meta, flavor):
     if asked._guest_add_video_device(guest):
         asked._add_video_driver(guest, meta, flavor)
         asked._guest_add_pointer_device(guest, meta)
         asked._guest_add_keyboard_device(guest, meta)
-    asked._add_rng_device(guest, flavor, meta)
-    asked._guest_add_usb_root_controller(guest, flavor, meta)
 
 
 def _connection(given):

@@ -25,7 +25,7 @@ from nova.db.main import api as main_db
 from nova.network import model as network_model
 from nova.network import os_vif_util
 from nova.virt import block_device, driver
-from nova.virt.libvirt import blockinfo
+from nova.virt.libvirt import blockinfo, machine_type_utils
 from nova.virt.libvirt.volume import iscsi, net, nfs, quobyte
 from oslo_db.sqlalchemy import enginefacade
 from oslo_serialization import jsonutils
@@ -133,6 +133,11 @@ def read(uuid):
         }
 
 
+def machine_type(uuid):
+    """What nova-manage libvirt get_machine_type finds."""
+    return machine_type_utils.get_machine_type(_admin(), uuid)
+
+
 def disk_info(uuid, virt_type="kvm", config=None):
     """blockinfo.get_disk_info() for an instance's real rows."""
     with _target(uuid) as (_, ctxt), _overridden(config or {}):
@@ -190,7 +195,13 @@ def defaults_many(cases):
 
 
 def guest_xml_of(
-    instance=None, bdms=(), image_properties=None, vifs=(), host_arch="x86_64", config=None
+    instance=None,
+    bdms=(),
+    image_properties=None,
+    vifs=(),
+    host_arch="x86_64",
+    config=None,
+    whole=False,
 ):
     """The definition of a guest, and its disks' rows afterwards, from what disk_info_of() takes.
 
@@ -203,12 +214,19 @@ def guest_xml_of(
     disks = [_bdm({"id": number, **values}) for number, values in enumerate(bdms, 1)]
     with _overridden(config or {}):
         found = objects.BlockDeviceMappingList(objects=disks)
-        return hardware_worker.guest_xml(made, found, [_vif(**vif) for vif in vifs], host_arch)
+        vifs = [_vif(**vif) for vif in vifs]
+        return hardware_worker.guest_xml(made, found, vifs, host_arch, whole)
 
 
 def guest_xml_many(cases):
     """A list with guest_xml_of() of every case, {"error": ..., "message": ...} where it fails."""
     return [_answer_or_error(guest_xml_of, case) for case in cases]
+
+
+def machine_refusals_of(instance=None, image_properties=None, host_arch="x86_64"):
+    """The errors of Nova's driver about what not every machine type has, by their names."""
+    made = _instance_of(instance or {}, image_properties or {})
+    return hardware_worker.machine_refusals(made, host_arch)
 
 
 def update_instance(uuid, **fields):
@@ -330,6 +348,7 @@ CALLS = {
         use,
         create_instance,
         read,
+        machine_type,
         disk_info,
         disk_info_of,
         disk_info_many,
@@ -339,6 +358,7 @@ CALLS = {
         defaults_many,
         guest_xml_of,
         guest_xml_many,
+        machine_refusals_of,
         update_instance,
         add_port,
         read_ports,

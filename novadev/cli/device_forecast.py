@@ -1,0 +1,79 @@
+"""``novadev device forecast``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from novadev.cli import options
+from novadev.cli.options import Output
+from novadev.cli.output import print_records
+from novadev.cli.session import Session, pass_session
+from novadev.cli.skips import Skips
+from novadev.text import printable
+
+if TYPE_CHECKING:
+    from novadev.device.forecast.forecasting import After
+    from novadev.device.forecast.records import ForecastRecord, Note
+
+
+@click.command("forecast", short_help="Tell what the next start changes in guests' hardware.")
+@options.selection
+@click.option(
+    "--after",
+    type=click.Choice(["power-on", "soft-reboot"]),
+    default="power-on",
+    show_default=True,
+    help="Nova's power-on, hard reboot or rebuilding of the definition; or its soft reboot, which "
+    "starts a running guest from the definition there is.",
+)
+@click.option(
+    "--assume-config",
+    metavar="FILE",
+    help="Take the rules of every compute host from this nova.conf or capability file.",
+)
+@options.fail_on_skip
+@options.output
+@pass_session
+@options.host_workers
+def forecast(
+    session: Session,
+    selection: Any,
+    after: After,
+    assume_config: str | None,
+    fail_on_skip: bool,
+    output: Output,
+) -> int:
+    """Tell what the next power-on of INSTANCEs will change in their hardware.
+
+    That is addresses, buses, models, the machine type, and devices that will vanish or appear
+    (FIELD is "device" then). Nova defines a guest anew at each power-on and names few addresses:
+    libvirt hands them out again. No guest is touched: a libvirt of novadev's own is asked for them;
+    without QEMU on this machine they are told by rules. Guests that may mind are named on stderr.
+
+    Example: novadev device forecast --host cmp1 -f json
+    """
+    from novadev.device.forecast.forecasting import forecast as forecast_
+    from novadev.device.forecast.records import ForecastRecord
+
+    skips = Skips(fail_on_skip)
+    found: Iterator[ForecastRecord | Note] = skips.sift(
+        forecast_(session.deployment, selection, after, assume_config)
+    )
+    print_records(session, output, ForecastRecord, _without_notes(found), ("instance",))
+    skips.tell_repeated()
+    return skips.exit_code
+
+
+def _without_notes(found: Iterator[ForecastRecord | Note]) -> Iterator[ForecastRecord]:
+    """Yield the records, telling the notes."""
+    from novadev.device.forecast.records import Note
+
+    for item in found:
+        if isinstance(item, Note):
+            subject = f"instance {item.instance}: " if item.instance else ""
+            click.echo(f"note: {printable(subject + item.text)}", err=True)
+        else:
+            yield item

@@ -1,0 +1,194 @@
+"""A guest's forecast as far as its host tells: read and decided there, nothing is written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from novadev.device.forecast.attached import is_pci_device
+from novadev.device.forecast.decided import Decided
+from novadev.device.forecast.devices import wanted_devices
+from novadev.device.forecast.records import (
+    Fate,
+    Features,
+    ForecastRecord,
+    Prediction,
+    changes,
+)
+from novadev.device.forecast.wanted import Wanted
+from novadev.device.guests import get_definitions
+from novadev.device.hosted import HostedInstance
+from novadev.device.inventory import Entry, Inventory, take_inventory
+from novadev.virt.devices import Controller, Device, Disk
+from novadev.virt.domain import Domain
+from novadev.virt.host import Host
+from novadev.virt.outline import Board
+from novadev.virt.scratch import Place
+
+_LIBVIRTS_OWN = ("console", "audio", "panic", "nvram", "hub", "graphics", "controller")
+"""What libvirt makes for a guest, or what the guest does not see as a device of its own."""
+_FAMILIES = {"x86_64": ("q35", "pc"), "i686": ("q35", "pc")}
+
+
+def predict_power_on(host: Host, instance: HostedInstance, decided: Decided) -> Prediction:
+    """Return what DECIDED makes of the devices that INSTANCE has on HOST.
+
+    Raises NotFound for a domain that is not there, and BadInput for an XML that cannot be parsed.
+    """
+    inventory = take_inventory(instance, get_definitions(host, instance))
+    now = _now(inventory)
+    architecture, machine = now.os_type("arch") or "x86_64", now.os_type("machine")
+    after = _machine_after(machine, decided.machine)
+    wanted = wanted_devices(inventory, decided, after or "")
+    outlines = [item.outline for item in wanted if item.outline is not None]
+    return Prediction(
+        instance=instance.uuid,
+        is_running=inventory.definitions.is_active,
+        machine=machine,
+        machine_after=after,
+        board=Board(
+            architecture=architecture,
+            machine=_family(architecture, after or ""),
+            outlines=tuple(outlines),
+            has_graphics=_has_graphics(now, decided),
+        ),
+        fates=tuple(_fates(inventory, wanted)),
+        controllers=tuple(_controllers(now)),
+        notes=tuple(_notes(inventory)),
+    )
+
+
+def predict_soft_reboot(host: Host, instance: HostedInstance) -> Prediction:
+    """Return what a running guest has otherwise than its persistent definition.
+
+    Nova's soft reboot starts it from that (``driver.py`` _soft_reboot). Raises as
+    `predict_power_on`.
+    """
+    inventory = take_inventory(instance, get_definitions(host, instance))
+    definitions = inventory.definitions
+    if definitions.live is None or definitions.persistent is None:
+        state = "shut off" if definitions.live is None else "transient"
+        note = f"it is {state}: a soft reboot starts nothing from a definition"
+        return Prediction(instance.uuid, definitions.is_active, notes=(note,))
+    return Prediction(
+        instance=instance.uuid,
+        is_running=True,
+        machine=definitions.live.os_type("machine"),
+        machine_after=definitions.persistent.os_type("machine"),
+        records=tuple(
+            record for entry in inventory.entries for record in _restarted(instance.uuid, entry)
+        ),
+    )
+
+
+def _now(inventory: Inventory) -> Domain:
+    """Return the definition the guest runs with, or would be started with."""
+    found = inventory.definitions.live or inventory.definitions.persistent
+    assert found is not None
+    return found
+
+
+def _side(inventory: Inventory, entry: Entry) -> Device | None:
+    return entry.live if inventory.definitions.is_active else entry.persistent
+
+
+def _machine_after(now: str | None, decided: str | None) -> str | None:
+    """Return the machine type; an alias of the same family may well be the one it has.
+
+    Where the host's own list is not known, ``q35`` is taken for the versioned type it has.
+    """
+    if decided is None:
+        return now
+    is_alias = "-" not in decided
+    if is_alias and now and ("q35" in decided) == ("q35" in now):
+        return now
+    return decided
+
+
+def _family(architecture: str, machine: str) -> str:
+    """Return the machine type that stands for all versions: they have the same addresses."""
+    if architecture not in _FAMILIES:
+        return machine.partition("-")[0] if machine.startswith(("virt-", "pseries-")) else machine
+    return "q35" if "q35" in machine else "pc"
+
+
+def _has_graphics(now: Domain, decided: Decided) -> bool:
+    if decided.has_display is not None:
+        return decided.has_display
+    return any(device.element.tag == "graphics" for device in now.devices)
+
+
+def _fates(inventory: Inventory, wanted: list[Wanted]) -> Iterator[Fate]:
+    kept = {id(item.entry) for item in wanted if item.entry is not None}
+    number = -1
+    for item in wanted:
+        if item.outline is None:
+            continue
+        number += 1
+        if item.outline.tag != "controller":
+            yield _fate(inventory, item, number)
+    for entry in inventory.entries:
+        device = _side(inventory, entry)
+        if device is not None and id(entry) not in kept and not _is_libvirts(device):
+            yield Fate(entry.label, str(device.element.tag), _features(device), None)
+
+
+def _fate(inventory: Inventory, item: Wanted, number: int) -> Fate:
+    outline, device = item.outline, _side(inventory, item.entry) if item.entry else None
+    assert outline is not None
+    after = Features(
+        bus=outline.get("target/@bus") or outline.get("@bus"),
+        model=outline.get("model/@type") or outline.get("@model"),
+        target=outline.get("target/@dev"),
+    )
+    now = None if device is None else _features(device)
+    return Fate(item.label, outline.tag, now, number, after)
+
+
+def _is_libvirts(device: Device) -> bool:
+    return device.element.tag in _LIBVIRTS_OWN or device.bus == "ps2"
+
+
+def _features(device: Device) -> Features:
+    return Features(
+        address=None if device.address is None else str(device.address),
+        bus=device.bus,
+        model=device.model,
+        target=device.target if isinstance(device, Disk) else None,
+    )
+
+
+def _controllers(now: Domain) -> Iterator[Place]:
+    for device in now.of_class(Controller):
+        features = _features(device)
+        yield Place("controller", device.short_name or "", features.address, features.model)
+
+
+def _notes(inventory: Inventory) -> Iterator[str]:
+    attachments = inventory.instance.attachments
+    if attachments is None:
+        yield "without Nova's databases what will vanish or appear is not known"
+    elif attachments.unfinished:
+        yield f"what Nova has attached may change: its {attachments.unfinished}"
+    for entry in inventory.entries:
+        if attachments is not None and entry.owner is None and is_pci_device(entry.device):
+            yield f"{entry.label} is in none of Nova's tables: it is taken for an accelerator"
+
+
+def _restarted(instance: str, entry: Entry) -> Iterator[ForecastRecord]:
+    persistent, live = entry.persistent, entry.live
+    if persistent is None or live is None:
+        device = persistent or live
+        if device is not None and not _is_libvirts(device):
+            now, after = (None, entry.label) if live is None else (entry.label, None)
+            yield ForecastRecord(instance, entry.label, "device", now, after)
+        return
+    yield from changes(instance, entry.label, _features(live), _features(persistent))
+    alias = persistent.alias
+    if alias is not None and alias != live.alias and not _is_shared(persistent):
+        was = None if live.alias is None else str(live.alias)
+        yield ForecastRecord(instance, entry.label, "alias", was, str(alias))
+
+
+def _is_shared(device: Device) -> bool:
+    """Whether its alias is another's: the first console is the serial port once more."""
+    return device.element.tag == "console"

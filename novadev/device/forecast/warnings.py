@@ -1,0 +1,31 @@
+"""Which guests will mind: those of Windows, and those whose network interfaces move."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from novadev.device.forecast.records import ForecastRecord
+from novadev.rules.guest import Guest, property_value
+
+_WINDOWS_IDS = ("win", "http://microsoft.com/win/", "https://microsoft.com/win/")
+"""How libosinfo's short ids and ids of Windows begin."""
+_HARDWARE = ("address", "bus", "model", "machine", "device")
+_NIC_LABELS = ("interface ", "port ")
+
+
+def warnings(records: Sequence[ForecastRecord], guest: Guest | None) -> Iterator[str]:
+    """Yield what RECORDS mean for the guest's operating system."""
+    changed = [record for record in records if record.field in _HARDWARE]
+    if changed and guest is not None and is_windows(guest):
+        yield "Windows will find new hardware: drivers, static addresses, perhaps its activation"
+    moved = [record.label for record in changed if record.label.startswith(_NIC_LABELS)]
+    if moved:
+        names = ", ".join(dict.fromkeys(moved))
+        yield f"Linux may rename network interfaces, whose names follow the address: {names}"
+
+
+def is_windows(guest: Guest) -> bool:
+    """Return whether the image says that the guest runs Windows (os_type, os_distro)."""
+    os_type = (property_value(guest, "os_type") or "").lower()
+    distro = (property_value(guest, "os_distro") or "").lower()
+    return os_type == "windows" or distro.startswith(_WINDOWS_IDS)
