@@ -8,11 +8,14 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import libvirt
+from lxml import etree
 
 from demo import guests
 from demo.deployment import Deployment, Server
+from tests import domains
 from tests.hypervisor import CAPABILITIES, PRIVILEGED, Hypervisor, unsupported
 
 NAMES = ("cmp1", "cmp2", "cmp7")
@@ -75,9 +78,25 @@ class Hosts:
         Nova asks the guest to shut down; these have no operating system that would.
         """
         server = self._cloud.servers[name]
-        host = self._host_of(server)
-        host.connection.lookupByUUIDString(server.uuid).destroy()
-        host.start(server.uuid)
+        self._handle(server).destroy()
+        self._host_of(server).start(server.uuid)
+
+    def plug(self, name: str) -> None:
+        """Attach the volume that Nova has at vdb to a server that is shut off."""
+        server = self._cloud.servers[name]
+        disk = domains.disk("vdb", serial=server.volumes["vdb"])
+        self._handle(server).attachDeviceFlags(disk, libvirt.VIR_DOMAIN_AFFECT_CONFIG)
+
+    def power_on(self, name: str) -> None:
+        """Do what Nova's power-on does first: define the server anew, without addresses."""
+        server = self._cloud.servers[name]
+        root = etree.fromstring(self._handle(server).XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
+        for address in root.findall("devices/*/address"):
+            address.getparent().remove(address)
+        self._host_of(server).define(etree.tostring(root, encoding="unicode"))
+
+    def _handle(self, server: Server) -> Any:
+        return self._host_of(server).connection.lookupByUUIDString(server.uuid)
 
     def pause(self, name: str) -> None:
         """Make a host hang."""

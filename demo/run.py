@@ -6,7 +6,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from demo import defaults, devices, image_properties  # noqa: E402 - the path is set above
+from demo import addresses, auditing, defaults, devices, image_properties  # noqa: E402 - the path is set above
 from demo.deployment import Deployment  # noqa: E402
 from demo.hosts import private_hosts, why_not  # noqa: E402
 from demo.servers import build  # noqa: E402
@@ -34,6 +34,8 @@ def _show_hosts(cloud: Deployment) -> None:
     with private_hosts(cloud) as hosts:
         devices.walk(hosts)
         defaults.walk(cloud)
+        addresses.walk(hosts)
+        auditing.walk()
     print("\nThe compute hosts and their guests have ended with this: for the commands that ask")
     print("them they are down from now on.")
 

@@ -17,6 +17,7 @@ from click_man.core import generate_man_page
 from oslo_config import cfg, generator
 
 from novadev import __version__, config, errors
+from novadev.audit.checks import CHECKS
 from novadev.cli import root
 from novadev.errors import NovadevError
 
@@ -34,6 +35,7 @@ DATE = "2026-11-21"
 def generated() -> dict[Path, str]:
     """Return every generated file with its text."""
     files = {
+        GENERATED / "audit_checks.inc": audit_checks(),
         GENERATED / "exit_codes.inc": exit_codes(),
         GENERATED / "nova_options.inc": nova_options(),
         GENERATED / "novadev.conf.sample": config_sample(),
@@ -64,6 +66,19 @@ def exit_codes() -> str:
     found = sorted(error_classes(), key=lambda kind: kind.exit_code)
     rows += [(str(kind.exit_code), f"``{kind.__name__}``", summary(kind.__doc__)) for kind in found]
     return _table(("Code", "Error", "Means"), rows, (10, 20, 70))
+
+
+_ASKED = {
+    "databases": "Nova's databases",
+    "hosts": "the databases and the hosts",
+    "target": "the databases, the hosts, a capability file",
+}
+
+
+def audit_checks() -> str:
+    """Return the table of the audit's checks."""
+    rows = [(f"``{check.name}``", check.finds, _ASKED[check.needs]) for check in CHECKS]
+    return _table(("Check", "Finds", "Asks"), rows, (20, 55, 25))
 
 
 def nova_options() -> str:

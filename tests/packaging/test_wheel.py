@@ -41,6 +41,13 @@ def test_manual_pages_are_where_man_looks(wheel: ZipFile) -> None:
     assert "novadev.1" in found
 
 
+def test_the_page_of_the_audit_is_beside_its_code(wheel: ZipFile) -> None:
+    folder = ROOT / "novadev" / "audit" / "templates"
+    names = {f"novadev/audit/templates/{path.name}" for path in folder.iterdir()}
+    assert names == {name for name in wheel.namelist() if "/templates/" in name}
+    assert len(names) == 3
+
+
 def test_source_archive_has_them_too(tmp_path: Path) -> None:
     (name,) = SdistBuilder(str(ROOT)).build(directory=str(tmp_path), versions=["standard"])
     with TarFile.open(name) as archive:

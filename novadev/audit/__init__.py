@@ -1,0 +1,1 @@
+"""The work behind ``audit``: what will break or change, and what to run against it."""

@@ -1,0 +1,224 @@
+"""The audit: every check over the selected guests, as a stream of findings."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+
+from novadev import __version__
+from novadev.audit.about import About
+from novadev.audit.checks import Check, names_of
+from novadev.audit.compared import compared
+from novadev.audit.finding import Finding, Trouble
+from novadev.audit.foreseen import Foresight
+from novadev.audit.guest import GUEST_CHECKS, Examined, Inspection, inspect
+from novadev.audit.recorded import Records
+from novadev.audit.settling import when
+from novadev.audit.stored import Stored, stored_troubles
+from novadev.audit.unknown import unknown_domains
+from novadev.capabilities.compute_hosts import ComputeHost, ComputeHosts
+from novadev.deployment import Deployment
+from novadev.device.forecast.layouts import Layouts
+from novadev.device.hosted import HostedInstance
+from novadev.device.selecting import attached
+from novadev.errors import BadInput, NotFound, NovadevError, Unreachable
+from novadev.image_property.facts import Facts, read_facts
+from novadev.image_property.planning import compute_rules
+from novadev.nova.image_properties import MACHINE_TYPE
+from novadev.nova.instances import Instance
+from novadev.plan import Skip
+from novadev.rules.guest import ComputeRules
+from novadev.selection import Chunk, Selection, iter_by_host
+from novadev.stash_defaults.sources import Evidence
+
+_UNBUILT = ("building", "error", "shelved_offloaded", "soft-delete")
+"""States in which an instance may be without a domain, and nothing is wrong."""
+
+
+@dataclass
+class Audit:
+    """One audit; what it counts is complete when its findings were taken.
+
+    ``guests`` is how many instances were looked at, ``unreachable`` what could not be asked.
+    """
+
+    deployment: Deployment
+    selection: Selection
+    checks: Sequence[Check]
+    guests: int = 0
+    unreachable: list[str] = field(default_factory=list)
+
+    def findings(self) -> Iterator[Finding | Skip]:
+        """Yield what the checks find, guest by guest, and skips for names that are nobody's.
+
+        Reads only. Raises as :func:`novadev.selection.iter_by_host`.
+        """
+        with Layouts() as layouts:
+            foresight = Foresight(self.deployment, self._hosts, layouts)
+            for item in iter_by_host(self.deployment, self.selection):
+                if isinstance(item, Chunk):
+                    yield from self._in_chunk(item, foresight)
+                elif item.exit_code == Unreachable.exit_code:
+                    yield self._unreachable(None, item.reason)
+                else:
+                    yield item
+        if "unknown-domain" in self._wanted and not self.selection.is_named:
+            yield from self._unknown()
+
+    def about(self) -> About:
+        """Return what the audit was of; complete when its findings were taken."""
+        return About(
+            finished=datetime.now(UTC),
+            deployment=self.deployment.config.host,
+            selection=_told(self.selection),
+            guests=self.guests,
+            checks=self.checks,
+            unreachable=self.unreachable,
+            versions={"novadev": __version__},
+        )
+
+    @cached_property
+    def _wanted(self) -> frozenset[str]:
+        return frozenset(check.name for check in self.checks)
+
+    @cached_property
+    def _of_hosts(self) -> frozenset[str]:
+        return names_of(self.checks, "hosts")
+
+    @cached_property
+    def _hosts(self) -> ComputeHosts:
+        return ComputeHosts(self.deployment.config)
+
+    @cached_property
+    def _assumed(self) -> ComputeRules:
+        return compute_rules(self.deployment.config)
+
+    @cached_property
+    def _records(self) -> Records:
+        return Records(self.deployment if "drift" in self._wanted else None)
+
+    @cached_property
+    def _seen_hosts(self) -> set[str]:
+        return set()
+
+    def _in_chunk(self, chunk: Chunk, foresight: Foresight) -> Iterator[Finding]:
+        everything = list(read_facts(self.deployment, chunk))
+        self.guests += len(everything)
+        hosted = list(self._hosted(chunk)) if self._of_hosts else []
+        inspected = self._inspected(everything, hosted)
+        foreseen = self._foreseen(everything, hosted, foresight)
+        for facts in everything:
+            uuid = facts.instance.uuid
+            found = inspected.get(uuid)
+            if isinstance(found, Unreachable):
+                yield from self._lost(facts.instance, found)
+            troubles = [*self._of_guest(facts, found), *foreseen.get(uuid, ())]
+            yield from (self._finding(facts, found, trouble) for trouble in troubles)
+
+    def _hosted(self, chunk: Chunk) -> Iterator[HostedInstance]:
+        return attached(self.deployment, chunk.cell, chunk.instances, self.selection.is_named)
+
+    def _foreseen(
+        self, everything: Sequence[Facts], hosted: Sequence[HostedInstance], foresight: Foresight
+    ) -> Mapping[str, tuple[Trouble, ...]]:
+        if "forecast" not in self._wanted:
+            return {}
+        facts = {item.instance.uuid: item for item in everything}
+        found = foresight.of([(item, facts[item.uuid]) for item in hosted])
+        return {uuid: (trouble,) for uuid, trouble in found.items()}
+
+    def _of_guest(self, facts: Facts, found: Inspection | NovadevError | None) -> Iterator[Trouble]:
+        compute = self._compute(facts.instance)
+        rules = self._assumed if compute is None else compute.rules
+        inspection = found if isinstance(found, Inspection) else None
+        machine_type = inspection.hardware.machine_type if inspection else None
+        stored = Stored(facts, rules, machine_type)
+        yield from stored_troubles(stored, self._wanted)
+        if inspection is not None:
+            yield from inspection.troubles
+            evidence = Evidence(facts, inspection.hardware, None, compute)
+            yield from (item for item in compared(evidence, stored) if item.check in self._wanted)
+            yield from self._records.drift(inspection.seen)
+        elif isinstance(found, NovadevError):
+            yield from self._without_domain(facts.instance, found)
+
+    def _compute(self, instance: Instance) -> ComputeHost | None:
+        """Return what is known of the instance's host; nothing where its file is bad."""
+        try:
+            return self._hosts.find(instance.host or instance.shelved_host)
+        except BadInput:
+            return None
+
+    def _inspected(
+        self, everything: Sequence[Facts], instances: Sequence[HostedInstance]
+    ) -> Mapping[str, Inspection | NovadevError]:
+        """Return what the hosts of the instances have of them, or why they do not say."""
+        recorded = self._records.of([instance.uuid for instance in instances])
+        roots = {item.instance.uuid: item.instance.root_device_name for item in everything}
+        work: dict[str, list[tuple[HostedInstance, Examined]]] = defaultdict(list)
+        for hosted in instances:
+            wanted = self._wanted & GUEST_CHECKS
+            asked = Examined(wanted, roots[hosted.uuid], recorded.get(hosted.uuid))
+            work[hosted.host].append((hosted, asked))
+        self._seen_hosts.update(work)
+        answers = self.deployment.hosts.run(inspect, work)
+        return {item.arguments[0].uuid: item.error or item.result() for item in answers}
+
+    def _without_domain(self, instance: Instance, error: NovadevError) -> Iterator[Trouble]:
+        """Yield why a guest could not be looked at, unless its whole host could not."""
+        if isinstance(error, NotFound) and "missing-domain" in self._wanted:
+            if instance.vm_state not in _UNBUILT:
+                yield Trouble("missing-domain", "failure", str(error))
+        elif not isinstance(error, Unreachable | NotFound):
+            yield Trouble("unreachable", "failure", str(error))
+
+    def _lost(self, instance: Instance, error: Unreachable) -> Iterator[Finding]:
+        """Yield the host that could not be asked, once."""
+        if str(error) not in self.unreachable:
+            yield self._unreachable(instance.host, str(error))
+
+    def _unreachable(self, host: str | None, reason: str) -> Finding:
+        self.unreachable.append(reason)
+        return Finding("unreachable", "failure", None, host, reason, None)
+
+    def _unknown(self) -> Iterator[Finding]:
+        """Yield the domains of the hosts that were asked which Nova has no instance of there."""
+        for host, found in unknown_domains(self.deployment, sorted(self._seen_hosts)):
+            if isinstance(found, Trouble):
+                yield Finding(found.check, found.severity, None, host, found.details, None)
+            elif str(found) not in self.unreachable:
+                yield self._unreachable(host, str(found))
+
+    def _finding(self, facts: Facts, found: object, trouble: Trouble) -> Finding:
+        instance = facts.instance
+        machine_type = found.hardware.machine_type if isinstance(found, Inspection) else None
+        return Finding(
+            check=trouble.check,
+            severity=trouble.severity,
+            instance=instance.uuid,
+            host=instance.host,
+            details=trouble.details + when(trouble.remedy, instance.vm_state),
+            remedy=trouble.remedy,
+            name=instance.name,
+            cell=instance.cell,
+            project=instance.project_id or "",
+            machine_type=machine_type or instance.image_properties.get(MACHINE_TYPE) or "",
+        )
+
+
+def _told(selection: Selection) -> str:
+    """Return in words which instances were chosen."""
+    if selection.is_named:
+        return "the named instances"
+    narrow = selection.narrow
+    chosen = {"cell": selection.cell, "host": narrow.host, "project": narrow.project}
+    chosen |= {"vm_state": narrow.vm_state}
+    parts = [f"{name} {value}" for name, value in chosen.items() if value]
+    parts += [f"{name}={value}" for name, value in narrow.where]
+    parts += [f"without {name}" for name in narrow.without]
+    if selection.limit is not None:
+        parts.append(f"at most {selection.limit}")
+    return ", ".join(parts) or "all instances"

@@ -1,0 +1,40 @@
+"""A finding: what is wrong with one guest, host or cell, and the command that mends it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Severity = Literal["warning", "failure"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that an operator should know before the next upgrade or power-on.
+
+    ``check`` is the name of the check that found it. ``instance`` is None of a whole host or
+    cell. ``details`` is one line for people. ``remedy`` is the command that mends it, None where
+    none is needed or none can be given: then the details say so. ``name``, ``cell``, ``project``
+    and ``machine_type`` are the instance's, empty where they are not known.
+    """
+
+    check: str
+    severity: Severity
+    instance: str | None
+    host: str | None
+    details: str
+    remedy: str | None
+    name: str = ""
+    cell: str = ""
+    project: str = ""
+    machine_type: str = ""
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """A finding as a check has it, before it is said of which guest: see `Finding`."""
+
+    check: str
+    severity: Severity
+    details: str
+    remedy: str | None = None

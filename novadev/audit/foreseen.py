@@ -1,0 +1,52 @@
+"""What the next power-on moves or changes in each guest: its forecast, in one finding."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+
+from novadev.audit.finding import Trouble
+from novadev.capabilities.compute_hosts import ComputeHosts
+from novadev.deployment import Deployment
+from novadev.device.forecast.forecasting import Forecasts
+from novadev.device.forecast.layouts import Layouts
+from novadev.device.forecast.records import ForecastRecord, Note
+from novadev.device.hosted import HostedInstance
+from novadev.image_property.facts import Facts
+
+_TOLD = 3
+"""Changes that a line has."""
+Foreseen = tuple[HostedInstance, Facts]
+
+
+class Foresight:
+    """Forecasts of guests, chunk by chunk."""
+
+    def __init__(self, deployment: Deployment, hosts: ComputeHosts, layouts: Layouts) -> None:
+        self._forecasts = Forecasts(deployment, hosts, layouts, "power-on")
+
+    def of(self, guests: Sequence[Foreseen]) -> Mapping[str, Trouble]:
+        """Return what changes in these guests, by UUID; one that cannot be asked is left out."""
+        records: dict[str, list[ForecastRecord]] = defaultdict(list)
+        notes: dict[str, list[str]] = defaultdict(list)
+        for item in self._forecasts.of(list(guests)):
+            if isinstance(item, ForecastRecord):
+                records[item.instance].append(item)
+            elif isinstance(item, Note) and item.instance is not None:
+                notes[item.instance].append(item.text)
+        return {
+            uuid: Trouble("forecast", "warning", "; ".join((_changes(found), *notes[uuid])))
+            for uuid, found in records.items()
+        }
+
+
+def _changes(records: Sequence[ForecastRecord]) -> str:
+    told = list(_told(records[:_TOLD]))
+    if len(records) > _TOLD:
+        told.append(f"{len(records) - _TOLD} more")
+    return f"the next power-on changes {', '.join(told)} (novadev device forecast)"
+
+
+def _told(records: Sequence[ForecastRecord]) -> Iterator[str]:
+    for item in records:
+        yield f"{item.label} {item.field} {item.now or 'none'} to {item.after or 'none'}"

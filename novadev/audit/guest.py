@@ -1,0 +1,157 @@
+"""What a guest's definitions tell beside what Nova has attached: read in its host's process."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from novadev.audit.finding import Trouble
+from novadev.audit.remedies import alias_migrate
+from novadev.device.guests import get_definitions
+from novadev.device.hosted import HostedInstance
+from novadev.device.inventory import Entry, Inventory, take_inventory
+from novadev.device.orphans import why_no_orphan
+from novadev.device.record.guest import Question, Seen, fingerprint, see
+from novadev.errors import NotAsNeeded
+from novadev.stash_defaults.hardware import Hardware, hardware_of
+from novadev.state.devices import VmDynamic
+from novadev.virt.devices import Disk, Interface
+from novadev.virt.host import Host
+from novadev.virt.writes import can_update
+
+GUEST_CHECKS = frozenset({"alias", "ghost", "orphan", "duplicate-mac", "definition"})
+"""The checks that are made here."""
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What a guest is compared with for its drift: what is recorded of it, and how it is read."""
+
+    dynamic: VmDynamic
+    question: Question
+
+
+@dataclass(frozen=True)
+class Examined:
+    """What is asked of a guest: the checks, Nova's name of its root disk, what is recorded."""
+
+    wanted: frozenset[str]
+    root_device_name: str | None
+    recorded: Recorded | None
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What one look at a guest gave; ``seen`` is what it has where that is not as recorded."""
+
+    hardware: Hardware
+    troubles: tuple[Trouble, ...]
+    seen: Seen | None
+
+
+def inspect(host: Host, instance: HostedInstance, asked: Examined) -> Inspection:
+    """Return what HOST has of INSTANCE, and what the checks find in it.
+
+    Raises NotFound without its domain and BadInput for a definition that cannot be parsed.
+    """
+    definitions = get_definitions(host, instance)
+    inventory = take_inventory(instance, definitions)
+    found = [
+        trouble
+        for name, check in _CHECKS.items()
+        if name in asked.wanted
+        for trouble in check(inventory)
+    ]
+    return Inspection(
+        hardware=hardware_of(definitions, asked.root_device_name),
+        troubles=tuple(found),
+        seen=_seen(host, instance, asked.recorded),
+    )
+
+
+def _seen(host: Host, instance: HostedInstance, recorded: Recorded | None) -> Seen | None:
+    """Return the devices as a record would have them, if not as RECORDED; None in transit."""
+    if recorded is None or fingerprint(host.text(instance.uuid)) == recorded.dynamic.fingerprint:
+        return None
+    try:
+        seen = see(host, instance, recorded.question)
+    except NotAsNeeded:
+        return None
+    return None if seen.dynamic.hash == recorded.dynamic.hash else seen
+
+
+def _aliases(inventory: Inventory) -> Iterator[Trouble]:
+    """Yield what alias-migrate would have to do, and aliases that are nobody's."""
+    wrong = [entry for entry in inventory.entries if _lacks_alias(entry)]
+    if wrong:
+        labels = ", ".join(entry.label for entry in wrong)
+        details = f"no alias, or not the one it should have: {labels}"
+        alone = all(can_update(entry.persistent) for entry in wrong if entry.persistent)
+        remedy = alias_migrate(inventory.instance.uuid, whole=not alone)
+        yield Trouble("alias", "warning", details, remedy)
+    for entry in inventory.entries:
+        if entry.expected_alias is None and entry.is_detachable and _is_odd(entry):
+            assert entry.device is not None
+            told = f"{entry.label} has the alias {entry.device.alias}"
+            yield Trouble("alias", "warning", f"{told}, which is of nothing that Nova has")
+
+
+def _lacks_alias(entry: Entry) -> bool:
+    """Whether the persistent definition should say another alias: Nova looks a device up by it."""
+    device, wanted = entry.persistent, entry.expected_alias
+    return device is not None and wanted is not None and not entry.doubts and device.alias != wanted
+
+
+def _is_odd(entry: Entry) -> bool:
+    alias = entry.device.alias if entry.device else None
+    return alias is not None and alias.is_user_defined
+
+
+def _ghosts(inventory: Inventory) -> Iterator[Trouble]:
+    for entry in inventory.ghosts:
+        yield Trouble(
+            "ghost",
+            "failure",
+            f"{entry.label} is attached in Nova, and the guest has no device for it: the next hard "
+            "reboot gives it one, or drops the attachment if its volume is gone",
+        )
+
+
+def _orphans(inventory: Inventory) -> Iterator[Trouble]:
+    for entry in inventory.entries:
+        if entry.is_detachable and why_no_orphan(entry, inventory) is None:
+            yield Trouble(
+                "orphan",
+                "failure",
+                f"Nova knows no owner of {entry.label}: the next power-on builds the guest "
+                "without it",
+            )
+
+
+def _duplicate_macs(inventory: Inventory) -> Iterator[Trouble]:
+    definition = inventory.definitions.persistent or inventory.definitions.live
+    cards = definition.of_class(Interface) if definition else ()
+    macs = Counter((card.mac or "").lower() for card in cards)
+    for mac, number in macs.items():
+        if mac and number > 1:
+            details = f"{number} network cards have the MAC address {mac}: none is detached by it"
+            yield Trouble("duplicate-mac", "failure", details)
+
+
+def _luns_with_serial(inventory: Inventory) -> Iterator[Trouble]:
+    """Yield LUNs that QEMU refuses to start: ``scsi-block`` has no serial."""
+    for entry in inventory.entries:
+        disk = entry.device
+        if isinstance(disk, Disk) and disk.is_lun and disk.serial and disk.bus == "scsi":
+            details = f"{entry.label} is a LUN with a serial, and QEMU starts no such guest"
+            yield Trouble("definition", "failure", details)
+
+
+_CHECKS: dict[str, Callable[[Inventory], Iterator[Trouble]]] = {
+    "alias": _aliases,
+    "ghost": _ghosts,
+    "orphan": _orphans,
+    "duplicate-mac": _duplicate_macs,
+    "definition": _luns_with_serial,
+}

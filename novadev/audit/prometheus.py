@@ -1,0 +1,61 @@
+"""The counts of an audit for the textfile collector of Prometheus' node exporter.
+
+The text format is that of https://prometheus.io/docs/instrumenting/exposition_formats/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from novadev.audit.about import About
+from novadev.audit.collected import Collected, Tally
+
+Sample = tuple[Mapping[str, str], float]
+
+
+def metrics(about: About, collected: Collected) -> str:
+    """Return the counts as text, to be written at once: every check that ran, found or not."""
+    at_risk = dict(zip(("failure", "warning"), collected.guests_at_risk(), strict=True))
+    families: tuple[tuple[str, str, Iterable[Sample]], ...] = (
+        ("findings", "Findings, by check and severity.", _findings(about, collected)),
+        (
+            "guests_at_risk",
+            "Guests with findings, by the worst severity of each.",
+            [({"severity": severity}, count) for severity, count in at_risk.items()],
+        ),
+        ("guests", "Guests that were looked at.", [({}, about.guests)]),
+        (
+            "unreachable",
+            "Cells, hosts and guests that could not be asked.",
+            [({}, len(about.unreachable))],
+        ),
+        (
+            "last_run_timestamp_seconds",
+            "When the audit ended, in seconds since 1970.",
+            [({}, int(about.finished.timestamp()))],
+        ),
+    )
+    return "".join(_family(f"novadev_audit_{name}", told, of) for name, told, of in families)
+
+
+def _findings(about: About, collected: Collected) -> Iterable[Sample]:
+    found = {tally.value: tally for tally in collected.by("check")}
+    for name in dict.fromkeys((*(check.name for check in about.checks), *found)):
+        tally = found.get(name, Tally(name))
+        yield {"check": name, "severity": "failure"}, tally.failures
+        yield {"check": name, "severity": "warning"}, tally.warnings
+
+
+def _family(name: str, told: str, samples: Iterable[Sample]) -> str:
+    lines = [f"# HELP {name} {told}", f"# TYPE {name} gauge"]
+    lines += [f"{name}{_labels(labels)} {value}" for labels, value in samples]
+    return "\n".join(lines) + "\n"
+
+
+def _labels(labels: Mapping[str, str]) -> str:
+    pairs = ",".join(f'{name}="{_escaped(value)}"' for name, value in labels.items())
+    return f"{{{pairs}}}" if pairs else ""
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")

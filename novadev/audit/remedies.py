@@ -1,0 +1,54 @@
+"""The command that mends a finding; None where there is none to be given.
+
+A device is never taken out of a guest as a remedy: that is for its owner to decide. An operator
+pastes these commands into a shell, so nothing of a guest's stands in them unquoted.
+"""
+
+from __future__ import annotations
+
+import re
+from shlex import quote
+
+_MACHINE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+def stash(uuid: str, *names: str) -> str:
+    """Return the command that records what the guest has: all, or these properties."""
+    chosen = "".join(f" --property {name}" for name in names)
+    return f"novadev stash-defaults{chosen} {uuid}"
+
+
+def set_property(uuid: str, name: str, value: str) -> str:
+    """Return the command that stores VALUE, quoted: an image's owner chose it."""
+    return f"novadev image-property set --property {quote(f'{name}={value}')} {uuid}"
+
+
+def set_machine_type(uuid: str, value: str) -> str | None:
+    """Return the command that stores a machine type, with all that hangs on it.
+
+    None for a value that is no name of one: an image's owner chose it.
+    """
+    return f"novadev machine-type set {value} {uuid}" if _MACHINE.fullmatch(value) else None
+
+
+def unset(uuid: str, name: str) -> str:
+    """Return the command that takes the stored value of NAME out."""
+    return f"novadev image-property unset --property {name} {uuid}"
+
+
+def alias_migrate(uuid: str, whole: bool) -> str:
+    """Return the command that gives every device its alias, with the WHOLE definition if need be.
+
+    libvirt changes only disks and interfaces alone.
+    """
+    return f"novadev device alias-migrate{' --whole-definition' if whole else ''} {uuid}"
+
+
+def restore(uuid: str) -> str:
+    """Return the command that puts the recorded addresses back."""
+    return f"novadev device restore {uuid}"
+
+
+def record(uuid: str) -> str:
+    """Return the command that takes what the guest has now for what it should have."""
+    return f"novadev device record {uuid}"

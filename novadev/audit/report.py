@@ -1,0 +1,180 @@
+"""The report of an audit: one page of HTML that needs nothing else, to look at and to pass on.
+
+Its style and its script are in it, and its Content-Security-Policy lets a browser run no other
+and fetch nothing. Bars are SVG, because such a policy forbids ``style`` attributes too.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, TextIO
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from novadev.audit.about import About
+from novadev.audit.collected import Collected, Group, Tally
+from novadev.errors import BadInput
+from novadev.private_file import can_be_replaced, replacing
+from novadev.text import printable
+
+MAX_ROWS = 5_000
+"""Of the table: as many a browser sorts and filters without a pause."""
+MAX_COMMANDS = 2_000
+"""Of one kind in the runbook."""
+MAX_BARS = 12
+MAX_UNREACHABLE = 100
+_TEMPLATES = Path(__file__).parent / "templates"
+_BUFFERED = 200
+_GROUPS: tuple[tuple[Group, str, str], ...] = (
+    ("check", "Check", ""),
+    ("host", "Host", "no host"),
+    ("project", "Project", "not known"),
+    ("machine_type", "Machine type", "not known"),
+)
+
+
+class Report:
+    """A report on its way into its file."""
+
+    def __init__(self, name: str, file: TextIO) -> None:
+        self._name = name
+        self._file = file
+
+    def write(self, about: About, collected: Collected) -> None:
+        """Write the page; raises BadInput where the disk does not take it."""
+        pieces = _environment().get_template("report.html").stream(_content(about, collected))
+        pieces.enable_buffering(_BUFFERED)
+        with _told(self._name):
+            self._file.writelines(pieces)
+
+
+@contextmanager
+def opened(name: str) -> Iterator[Report]:
+    """Give the report that becomes the file NAME (0600) in the end, once it is written.
+
+    Raises BadInput at once where there can be no such file, and in the end where it cannot be
+    completed. What was there stays until then, and on errors.
+    """
+    if name == "-" or not can_be_replaced(name):
+        raise BadInput(f"report {name!r}: a report is written to a file of its own")
+    with ExitStack() as stack:
+        with _told(name):
+            file = stack.enter_context(replacing(name))
+        yield Report(name, file)
+        with _told(name):
+            stack.close()
+
+
+@contextmanager
+def _told(name: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise BadInput(f"report {name} cannot be written: {error.strerror}") from None
+
+
+@cache
+def _environment() -> Environment:
+    """Return what fills the template: all text is made printable, then escaped for HTML."""
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        finalize=_shown,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["number"] = "{:,}".format
+    return environment
+
+
+def _shown(value: Any) -> Any:
+    """Return VALUE printable where it is text; markup of the page itself is of another class."""
+    return printable(value) if type(value) is str else value
+
+
+def _content(about: About, collected: Collected) -> dict[str, Any]:
+    """Return all that the template names; rows and commands are read while it is filled."""
+    total = collected.total()
+    failed, warned = collected.guests_at_risk()
+    finds = {check.name: check.finds for check in about.checks}
+    charts = [_chart(collected, *group) for group in _GROUPS]
+    found = {bar.value for bar in charts[0].bars}
+    style, script = (_inline(name) for name in ("report.css", "report.js"))
+    return {
+        "about": about,
+        "total": total,
+        "guests": Tally("", failed, warned, max(about.guests, failed + warned)),
+        "charts": charts,
+        "finds": finds,
+        "quiet": [name for name in finds if name not in found],
+        "rows": collected.worst(MAX_ROWS),
+        "rows_shown": min(total.findings, MAX_ROWS),
+        "kinds": collected.kinds(),
+        "commands": lambda kind: collected.remedies(kind, MAX_COMMANDS),
+        "max_commands": MAX_COMMANDS,
+        "max_unreachable": MAX_UNREACHABLE,
+        "without_remedy": collected.without_remedy(),
+        "style": style,
+        "script": script,
+        "policy": _policy(style, script),
+    }
+
+
+def _inline(name: str) -> str:
+    return (_TEMPLATES / name).read_text(encoding="utf-8")
+
+
+def _policy(style: str, script: str) -> str:
+    """Return a Content-Security-Policy that allows STYLE and SCRIPT by their sums, nothing else."""
+    return "; ".join(
+        (
+            "default-src 'none'",
+            f"style-src '{_sum(style)}'",
+            f"script-src '{_sum(script)}'",
+            "base-uri 'none'",
+            "form-action 'none'",
+            "require-trusted-types-for 'script'",
+        )
+    )
+
+
+def _sum(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+@dataclass(frozen=True)
+class Chart:
+    """The bars of one kind, what the rest comes to, and what an empty value is called."""
+
+    group: Group
+    title: str
+    unnamed: str
+    bars: Sequence[Tally]
+    others: Tally | None
+
+    @property
+    def longest(self) -> int:
+        """The findings of the longest bar."""
+        return max(bar.findings for bar in self.bars)
+
+
+def _chart(collected: Collected, group: Group, title: str, unnamed: str) -> Chart:
+    """Return a bar for each check, or for the worst values of any other GROUP."""
+    bars = collected.by(group)
+    if group == "check" or len(bars) <= MAX_BARS + 1:
+        return Chart(group, title, unnamed, bars, None)
+    rest = bars[MAX_BARS:]
+    others = Tally(
+        f"{len(rest):,} others",
+        sum(bar.failures for bar in rest),
+        sum(bar.warnings for bar in rest),
+        sum(bar.guests for bar in rest),
+    )
+    return Chart(group, title, unnamed, bars[:MAX_BARS], others)

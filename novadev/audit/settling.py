@@ -1,0 +1,68 @@
+"""The command that mends what is stored: for a fault of the rules, or for one value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from novadev.audit.remedies import set_machine_type, set_property, stash, unset
+from novadev.image_property.planning import VM_STATES
+from novadev.nova.image_properties import MACHINE_TYPE
+from novadev.rules.fault import Fault
+
+_OF_STOPPED = (
+    *("novadev image-property", "novadev machine-type"),
+    "novadev device alias-migrate --whole-definition",
+)
+
+
+def settled(uuid: str, name: str, value: str | None) -> str | None:
+    """Return the command that stores VALUE in both databases, or takes it out for None.
+
+    None where no command can be given: see `set_machine_type`.
+    """
+    if value is None:
+        return unset(uuid, name)
+    return (
+        set_machine_type(uuid, value) if name == MACHINE_TYPE else set_property(uuid, name, value)
+    )
+
+
+def when(remedy: str | None, vm_state: str | None) -> str:
+    """Return what is to be added to the details where the REMEDY has to wait; else nothing."""
+    waits = remedy is not None and remedy.startswith(_OF_STOPPED) and vm_state not in VM_STATES
+    return "; the server has to be stopped for the remedy" if waits else ""
+
+
+def for_fault(fault: Fault, uuid: str) -> str | None:
+    """Return the command that mends FAULT, where there is one that can only do good."""
+    make = _FOR_RULES.get(fault.rule)
+    return None if make is None else make(fault, uuid)
+
+
+def _set(name: str, value: str) -> Callable[[Fault, str], str]:
+    return lambda _fault, uuid: set_property(uuid, name, value)
+
+
+def _unset_named(fault: Fault, uuid: str) -> str:
+    """Return `unset` of the subject, a property as it is stored: ``hw_rng_model=virtio``."""
+    return unset(uuid, fault.subject.partition("=")[0])
+
+
+def _off_ide(fault: Fault, uuid: str) -> str:
+    """Return the move of the kind of disk that the subject names: ``row 5 cdrom ide hda``."""
+    name = "hw_cdrom_bus" if " cdrom " in f" {fault.subject} " else "hw_disk_bus"
+    return set_property(uuid, name, "sata")
+
+
+_FOR_RULES: Mapping[str, Callable[[Fault, str], str]] = {
+    "cdrom-on-virtio": _set("hw_cdrom_bus", "sata"),
+    "ide-machine-type": _off_ide,
+    "lun-scsi-model": _set("hw_scsi_model", "virtio-scsi"),
+    "no-effect": _unset_named,
+    "pointer-model-ignored": _unset_named,
+    "scsi-model": _set("hw_scsi_model", "virtio-scsi"),
+    "scsi-model-missing": lambda _fault, uuid: stash(uuid, "hw_scsi_model"),
+    "vif-model-machine-type": _set("hw_vif_model", "virtio"),
+    "vif-model-virt-type": _set("hw_vif_model", "virtio"),
+    "video-model": _set("hw_video_model", "virtio"),
+}

@@ -1,0 +1,189 @@
+"""What Nova's databases alone tell: no host is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+from novadev.audit.finding import Severity, Trouble
+from novadev.audit.remedies import set_machine_type, set_property, stash, unset
+from novadev.audit.settling import for_fault, settled
+from novadev.errors import InvalidValue
+from novadev.image_property.facts import Facts
+from novadev.nova.image_properties import MACHINE_TYPE, PROPERTIES, same
+from novadev.rules.buses import TooManyDisks, UnsupportedBus
+from novadev.rules.defaults import REGISTERED
+from novadev.rules.disks import GuestDisk, guest_disks
+from novadev.rules.fault import Fault
+from novadev.rules.guest import ComputeRules, Guest
+from novadev.rules.property_faults import NO_EFFECT
+from novadev.rules.validity import faults
+from novadev.stash_defaults.sources import REMEMBERED, Alike
+
+COMPARED = (*sorted(PROPERTIES), MACHINE_TYPE)
+INPUT = frozenset({"hw_input_bus", "hw_pointer_model"})
+"""What stash-defaults may have left out because storing it would change the guest."""
+KINDS = {"hw_disk_bus": "disk", "hw_cdrom_bus": "cdrom", "hw_floppy_bus": "floppy"}
+"""The kinds of disks that a property gives its bus to."""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What is stored of one instance, and the rules of the host that would build its guest.
+
+    ``machine_type`` is the canonical one that the guest has; None where no definition was read.
+    """
+
+    facts: Facts
+    rules: ComputeRules
+    machine_type: str | None = None
+
+    @property
+    def uuid(self) -> str:
+        """The instance's UUID."""
+        return self.facts.instance.uuid
+
+    @property
+    def values(self) -> Mapping[str, str | None]:
+        """The stored image properties."""
+        return self.facts.instance.image_properties
+
+    @cached_property
+    def alike(self) -> Alike:
+        """The guest as the rules see it: most of a fleet are one another's like."""
+        return Alike.of(self.facts.guest)
+
+
+def _disks(guest: Guest, rules: ComputeRules) -> tuple[GuestDisk, ...]:
+    """Return the disks of the next power-on; none where Nova would refuse to build the guest."""
+    try:
+        return guest_disks(guest, rules)
+    except (UnsupportedBus, TooManyDisks):
+        return ()
+
+
+def not_stashed(stored: Stored) -> Iterator[Trouble]:
+    """Yield the properties of Nova's own list that are not stored."""
+    missing = [name for name in REGISTERED if name not in stored.values]
+    if missing:
+        verb = "is" if len(missing) == 1 else "are"
+        details = f"{', '.join(missing)} {verb} not stored: a new default would change the guest"
+        if INPUT.issuperset(missing):
+            details = (
+                f"{details}; stored, it may do so as well (stash-defaults --property says how)"
+            )
+        remedy = None if INPUT.issuperset(missing) else stash(stored.uuid)
+        yield Trouble("not-stashed", "warning", details, remedy)
+
+
+def stored_values(stored: Stored) -> Iterator[Trouble]:
+    """Yield the values that Nova's enumerations do not have: it refuses to build such a guest."""
+    for name, item in PROPERTIES.items():
+        value = stored.values.get(name)
+        try:
+            if value is not None:
+                item.canonical(value)
+        except InvalidValue as error:
+            yield Trouble("stored-value", "failure", str(error), unset(stored.uuid, name))
+
+
+def combinations(stored: Stored) -> Iterator[Trouble]:
+    """Yield everything that the rules of properties and disks have against the guest."""
+    if not _has_faults(stored.alike, stored.rules):
+        return
+    found = faults(stored.facts.guest, stored.rules)
+    rules = {fault.rule for fault in found}
+    for fault in found:
+        if fault.rule == "lun-scsi-model" and "scsi-model-missing" in rules:
+            continue  # which says what there is to say, and records what the guest has
+        severity: Severity = "failure" if fault.severity == "error" else "warning"
+        remedy = for_fault(fault, stored.uuid)
+        yield Trouble(_check_of(fault), severity, fault.message, remedy)
+
+
+@lru_cache(REMEMBERED)
+def _has_faults(alike: Alike, rules: ComputeRules) -> bool:
+    return bool(faults(alike.guest, rules))
+
+
+def _check_of(fault: Fault) -> str:
+    if fault.rule.startswith("lun-"):
+        return "lun"
+    ignored = fault.rule in ("no-effect", "pointer-model-ignored", "usb-model-ignored")
+    return "no-effect" if ignored else "combination"
+
+
+def request_spec(stored: Stored) -> Iterator[Trouble]:
+    """Yield what a migration would bring otherwise: it builds the guest from the request spec."""
+    spec = stored.facts.spec
+    if spec is None:
+        details = "it has no request spec: a migration or an unshelve has nothing to build it from"
+        yield Trouble("request-spec", "warning", details)
+        return
+    held = spec.image_properties or {}
+    for name in COMPARED:
+        value, kept = stored.values.get(name), held.get(name)
+        kept = None if kept is None else str(kept)
+        if name not in NO_EFFECT and not same(name, value, kept):
+            details = (
+                f"{name} is {value or 'not stored'}, and {kept or 'absent'} in the request spec"
+            )
+            yield Trouble("request-spec", "warning", details, settled(stored.uuid, name, value))
+
+
+def disk_bus(stored: Stored) -> Iterator[Trouble]:
+    """Yield a stored bus that no disk of its kind is on: the rows of the disks have their own."""
+    for name, kind in KINDS.items():
+        buses = other_buses(stored, name)
+        if buses:
+            value = stored.values[name]
+            details = f"{name} is {value}, and every {kind} is on {' or '.join(buses)}"
+            remedy = set_property(stored.uuid, name, buses[0]) if len(buses) == 1 else None
+            yield Trouble("disk-bus", "warning", details, remedy)
+
+
+def other_buses(stored: Stored, name: str) -> tuple[str, ...]:
+    """Return the buses that the disks of a kind will be on, if none is on the stored one."""
+    if name not in KINDS or not stored.values.get(name):
+        return ()
+    return _other_buses(stored.alike, stored.rules, name)
+
+
+@lru_cache(REMEMBERED)
+def _other_buses(alike: Alike, rules: ComputeRules, name: str) -> tuple[str, ...]:
+    value = alike.guest.image_properties[name]
+    disks = _disks(alike.guest, rules)
+    buses = sorted({disk.bus for disk in disks if disk.type == KINDS[name]})
+    return () if any(same(name, bus, value) for bus in buses) else tuple(buses)
+
+
+def floating_machine_type(stored: Stored) -> Iterator[Trouble]:
+    """Yield a machine type without a version: QEMU's next release makes it another machine."""
+    value = stored.values.get(MACHINE_TYPE)
+    if value and "-" not in value:
+        details = (
+            f"{MACHINE_TYPE}={value} stands for the newest of its kind: the first power-on after "
+            "an upgrade of QEMU gives the guest another machine"
+        )
+        pinned = stored.machine_type
+        remedy = None if pinned is None else set_machine_type(stored.uuid, pinned)
+        yield Trouble("machine-type", "warning", details, remedy)
+
+
+STORED_CHECKS: tuple[tuple[frozenset[str], Callable[[Stored], Iterator[Trouble]]], ...] = (
+    (frozenset({"not-stashed"}), not_stashed),
+    (frozenset({"stored-value"}), stored_values),
+    (frozenset({"combination", "no-effect", "lun"}), combinations),
+    (frozenset({"request-spec"}), request_spec),
+    (frozenset({"disk-bus"}), disk_bus),
+    (frozenset({"machine-type"}), floating_machine_type),
+)
+"""By the names of what each may find."""
+
+
+def stored_troubles(stored: Stored, wanted: frozenset[str]) -> Iterator[Trouble]:
+    """Yield what the WANTED checks find in what is stored of one instance."""
+    for names, check in STORED_CHECKS:
+        if names & wanted:
+            yield from (trouble for trouble in check(stored) if trouble.check in wanted)

@@ -1,0 +1,129 @@
+"""``novadev audit``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from novadev.cli import options
+from novadev.cli.options import Output
+from novadev.cli.output import print_records, print_table
+from novadev.cli.progress import counted
+from novadev.cli.session import Session, pass_session
+from novadev.cli.skips import Skips
+
+if TYPE_CHECKING:
+    from novadev.audit.collected import Collected
+    from novadev.audit.finding import Finding
+
+COLUMNS = ("severity", "check", "details")
+"""What a table has of a finding, below its instance and host."""
+PROMETHEUS = "prometheus"
+
+
+@click.command(short_help="Tell before an upgrade which guests will break.")
+@options.selection
+@click.option(
+    "--check",
+    "checks",
+    multiple=True,
+    type=options.TEXT,
+    metavar="NAME",
+    help="Only this check; may be repeated. A check that needs no host asks none.",
+)
+@click.option(
+    "--report",
+    "report_name",
+    type=options.TEXT,
+    metavar="FILE.html",
+    help="Write a page with charts, a table and the remedies as a runbook.",
+)
+@click.option(
+    "--fail-on",
+    type=click.Choice(["warning", "failure"]),
+    default="failure",
+    show_default=True,
+    help="Exit with 3 when there is such a finding, or a worse one.",
+)
+@options.fail_on_skip
+@options.output_as(*options.FORMATS, PROMETHEUS)
+@pass_session
+@options.host_workers
+def audit(
+    session: Session,
+    selection: Any,
+    checks: tuple[str, ...],
+    report_name: str | None,
+    fail_on: str,
+    fail_on_skip: bool,
+    output: Output,
+) -> int:
+    """Tell what will break at the next power-on of INSTANCEs, or change, and what to run.
+
+    It reads only. A finding is a failure where a guest would not start, or has lost something; a
+    warning where it would change. Each comes with the command that mends it, if one can.
+
+    Example: novadev audit --all --report audit.html
+    """
+    session.deployment.hosts.warm()
+    from novadev.audit import report
+    from novadev.audit.auditing import Audit
+    from novadev.audit.checks import choose
+    from novadev.audit.collected import Collected
+
+    run = Audit(session.deployment, selection, choose(checks, has_target=False))
+    skips = Skips(fail_on_skip)
+    with ExitStack() as stack:
+        page = stack.enter_context(report.opened(report_name)) if report_name else None
+        collected = stack.enter_context(Collected())
+        found = collected.passing(skips.sift(counted(session, run.findings())))
+        _print(session, output, found)
+        about = run.about()
+        if page is not None:
+            page.write(about, collected)
+        if output.format == PROMETHEUS:
+            _print_metrics(about, collected)
+        return _end(session, run, skips, collected, fail_on)
+
+
+def _print(session: Session, output: Output, findings: Iterable[Finding]) -> None:
+    """Print FINDINGS; as a table below each guest, the remedy in a line of its own."""
+    from novadev.audit.finding import Finding
+
+    if output.format == PROMETHEUS:
+        for _ in findings:
+            pass  # they are counted on their way
+    elif output.format != "table" or output.columns:
+        print_records(session, output, Finding, findings)
+    else:
+        rows = (row for item in findings for row in _rows(item))
+        print_table(session, ("guest", *COLUMNS), rows, ("guest",))
+
+
+def _rows(item: Finding) -> Iterator[dict[str, str]]:
+    guest = f"{item.instance} ({item.name}) on {item.host or 'no host'}"
+    place = guest if item.instance else item.host or "deployment"
+    yield {"guest": place, "severity": item.severity, "check": item.check, "details": item.details}
+    if item.remedy:
+        yield {"guest": place, "severity": "", "check": "", "details": f"> {item.remedy}"}
+
+
+def _print_metrics(about: Any, collected: Collected) -> None:
+    from novadev.audit.prometheus import metrics
+
+    click.echo(metrics(about, collected), nl=False)
+
+
+def _end(session: Session, run: Any, skips: Skips, collected: Collected, fail_on: str) -> int:
+    """Say what was found, and return the exit code."""
+    from novadev.errors import NotAsNeeded, Unreachable, worst
+
+    total = collected.total()
+    skips.tell_repeated()
+    session.say(f"{run.guests} guests: {total.failures} failures, {total.warnings} warnings.")
+    fails = total.failures or (total.warnings and fail_on == "warning")
+    codes = {NotAsNeeded.exit_code if fails else 0, Unreachable.exit_code if run.unreachable else 0}
+    return worst({skips.exit_code, *codes})

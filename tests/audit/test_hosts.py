@@ -1,0 +1,187 @@
+"""The checks that look at guests on real hosts, and whether their remedies mend what they find."""
+
+import shlex
+from collections.abc import Sequence
+from typing import Any
+
+import libvirt
+import pytest
+
+from tests import domains
+from tests.audit.auditing import STASHED, audit, checks
+from tests.cloud import Cloud
+from tests.command import novadev
+from tests.device.bed import reach
+from tests.device.rig import mac, port_id, volume_id
+from tests.device.site import Site
+from tests.hypervisor import Hypervisor
+
+pytestmark = pytest.mark.slow
+
+CONFIG = libvirt.VIR_DOMAIN_AFFECT_CONFIG
+OBSERVED = {**STASHED, "hw_cdrom_bus": None, "hw_video_model": "cirrus"}
+"""What is stored of a guest of tests.domains that agrees with its definition."""
+
+
+@pytest.fixture
+def site(sqlite_cloud: Cloud, hypervisor: Hypervisor) -> Site:
+    return Site.of(sqlite_cloud, hypervisor)
+
+
+def aliased(uuid: str | None = None, *more: str, number: int = 0) -> str:
+    """A guest with a disk of its own, a volume and a port that have their aliases."""
+    return domains.domain(
+        uuid,
+        disks=[
+            domains.disk("vda"),
+            domains.disk("vdb", serial=volume_id(number), alias=f"ua-{volume_id(number)}"),
+            *more,
+        ],
+        interfaces=[
+            domains.interface(mac(number), port=port_id(number), alias=f"ua-{port_id(number)}")
+        ],
+    )
+
+
+def of(site: Site, *names: str, code: int = 0) -> list[dict[str, Any]]:
+    """What these checks find in the whole deployment."""
+    words = [word for name in names for word in ("--check", name)]
+    return audit(site.cloud, "--all", *words, code=code)
+
+
+def test_nothing_is_found_of_a_healthy_guest(site: Site) -> None:
+    for number, running in enumerate((True, False)):
+        uuid = site.add(aliased(number=number), start=running, **OBSERVED)
+        assert novadev(site.cloud, "device", "record", uuid).code == 0
+    assert [item for item in audit(site.cloud) if item["check"] != "forecast"] == []
+
+
+def test_aliases(site: Site) -> None:
+    text = (
+        aliased()
+        .replace(f"ua-{volume_id(0)}", "ua-None")
+        .replace(f'<alias name="ua-{port_id(0)}"/>', "")
+    )
+    stray = domains.disk("vdx", source="/var/lib/nova/mnt/stray", alias="ua-stray")
+    uuid = site.add(aliased(None, number=1))
+    site.handle(uuid).attachDeviceFlags(stray, CONFIG)
+    wrong = site.add(text)
+    first, second = sorted(of(site, "alias"), key=lambda item: item["remedy"] is None)
+    assert first["instance"] == wrong
+    assert "disk vdb, interface" in first["details"]
+    assert first["remedy"] == f"novadev device alias-migrate {wrong}"
+    assert second["instance"] == uuid
+    assert "disk vdx has the alias ua-stray" in second["details"]
+    assert novadev(site.cloud, *shlex.split(first["remedy"])[1:], "--yes").code == 0
+    assert [item["instance"] for item in of(site, "alias")] == [uuid]
+
+
+def test_ghosts_and_orphans_and_no_detach(site: Site) -> None:
+    ghost = site.add(aliased())
+    site.cloud.add_volume(ghost, volume_id(7), "/dev/vdz", disk_bus="virtio", device_type="disk")
+    orphan = site.add(aliased(None, number=1))
+    stray = domains.disk("vdx", source="/var/lib/nova/mnt/stray")
+    site.handle(orphan).attachDeviceFlags(stray, CONFIG)
+    found = {item["check"]: item for item in of(site, "ghost", "orphan", code=3)}
+    assert found["ghost"]["instance"] == ghost
+    assert f"volume {volume_id(7)} is attached in Nova" in found["ghost"]["details"]
+    assert found["orphan"]["instance"] == orphan
+    assert "Nova knows no owner of disk vdx" in found["orphan"]["details"]
+    assert [item["remedy"] for item in found.values()] == [None, None]
+
+
+def test_duplicate_macs(site: Site) -> None:
+    interfaces = [domains.interface(mac(0), port=port_id(number)) for number in range(2)]
+    uuid = site.add(domains.domain(disks=[domains.disk("vda")], interfaces=interfaces))
+    (item,) = of(site, "duplicate-mac", code=3)
+    assert item["instance"] == uuid
+    assert f"2 network cards have the MAC address {mac(0)}" in item["details"]
+
+
+def test_what_is_stored_is_not_what_the_guest_has(site: Site) -> None:
+    stored = {**OBSERVED, "hw_video_model": "virtio", "hw_vif_model": None}
+    uuid = site.add(aliased(), **stored)
+    found = {item["check"]: item for item in of(site, "definition", "stash-null")}
+    assert (
+        "hw_video_model is stored as virtio, and the guest has cirrus"
+        in (found["definition"]["details"])
+    )
+    assert (
+        "hw_vif_model is stored as null, and the guest has virtio"
+        in (found["stash-null"]["details"])
+    )
+    for item in found.values():
+        result = novadev(site.cloud, *shlex.split(item["remedy"])[1:], "--yes")
+        assert result.code == 0, result.out + result.err
+    assert of(site, "definition", "stash-null") == []
+    assert site.cloud.system_metadata(uuid)["image_hw_video_model"] == "cirrus"
+
+
+def test_drift(site: Site) -> None:
+    uuid = site.add(aliased(), **OBSERVED)
+    assert of(site, "drift") == []
+    assert novadev(site.cloud, "device", "record", uuid).code == 0
+    assert of(site, "drift") == []
+    site.handle(uuid).attachDeviceFlags('<input type="tablet" bus="usb"/>', CONFIG)
+    (item,) = of(site, "drift")
+    assert item["instance"] == uuid
+    assert "since the last record, input tablet usb: device was not there" in item["details"]
+    assert novadev(site.cloud, *shlex.split(item["remedy"])[1:]).code == 0
+    assert of(site, "drift") == []
+
+
+def test_what_the_next_power_on_moves(site: Site) -> None:
+    """A card that was plugged in got the last place; Nova's next definition puts it before disks."""
+    uuid = site.add(aliased(), **OBSERVED)
+    assert of(site, "forecast") == []
+    site.cloud.add_port(uuid, port_id(5), mac(5))
+    site.handle(uuid).attachDeviceFlags(domains.interface(mac(5), port=port_id(5)), CONFIG)
+    (item,) = of(site, "forecast")
+    assert (item["instance"], item["severity"], item["remedy"]) == (uuid, "warning", None)
+    assert "the next power-on changes" in item["details"]
+    assert "disk vda address 0000:00:04.0 to 0000:00:05.0" in item["details"]
+    assert "novadev device forecast" in item["details"]
+
+
+def test_domains_that_nova_does_not_know_and_the_other_way_round(site: Site) -> None:
+    known = site.add(aliased())
+    site.host.define(domains.domain(name="stranger"))
+    lost = site.cloud.add_instance(name="lost", vm_state="active")
+    site.cloud.add_instance(name="failed", vm_state="error")
+    found = of(site, "unknown-domain", "missing-domain", code=3)
+    assert checks(found) == ["missing-domain", "unknown-domain"]
+    missing = next(item for item in found if item["check"] == "missing-domain")
+    assert (missing["instance"], missing["severity"]) == (lost, "failure")
+    unknown = next(item for item in found if item["check"] == "unknown-domain")
+    assert (unknown["instance"], unknown["host"]) == (None, "cmp1")
+    assert "domain stranger" in unknown["details"]
+    assert of(site, "unknown-domain") == [unknown]
+    named = audit(site.cloud, known, "--check", "unknown-domain")
+    assert named == []
+
+
+def test_a_host_that_is_down(sqlite_cloud: Cloud, hypervisors3: Sequence[Hypervisor]) -> None:
+    """One finding, not one for each guest; the others are looked at."""
+    reach(sqlite_cloud, hypervisors3)
+    up, down = (Site(sqlite_cloud, host) for host in hypervisors3[:2])
+    here = up.add(domains.domain(disks=[domains.disk("vda", serial=volume_id(0))]), host="cmp1")
+    for number in (1, 2, 3):
+        text = domains.domain(disks=[domains.disk("vda", serial=volume_id(number))])
+        down.add(text, host="cmp2")
+    down.host.kill()
+    found = of(up, "alias", code=8)
+    assert checks(found) == ["alias", "unreachable"]
+    lost = next(item for item in found if item["check"] == "unreachable")
+    assert (lost["host"], lost["instance"], lost["severity"]) == ("cmp2", None, "failure")
+    assert "host cmp2 could not be reached" in lost["details"]
+    assert next(item for item in found if item["check"] == "alias")["instance"] == here
+
+
+def test_it_reads_only(site: Site) -> None:
+    uuid = site.add(aliased(), start=True, hw_disk_bus="scsi", hw_rng_model="virtio")
+    novadev(site.cloud, "device", "record", uuid)
+    before = (site.persistent(uuid).text, site.live(uuid).text, site.journal_bytes())
+    rows = site.cloud.rows("instance_system_metadata", "cell1", instance_uuid=uuid)
+    novadev(site.cloud, "audit", "--all")
+    assert (site.persistent(uuid).text, site.live(uuid).text, site.journal_bytes()) == before
+    assert site.cloud.rows("instance_system_metadata", "cell1", instance_uuid=uuid) == rows

@@ -1,0 +1,129 @@
+"""A deployment full of faults: every remedy that the audit names is run, and mends.
+
+Every guest is stopped, so that no remedy has to wait.
+"""
+
+import shlex
+from typing import Any
+
+import libvirt
+import pytest
+
+from tests import domains
+from tests.audit.auditing import STASHED, audit, checks
+from tests.cloud import Cloud
+from tests.command import novadev
+from tests.device.site import Site
+from tests.hypervisor import Hypervisor
+
+pytestmark = pytest.mark.slow
+
+CONFIG = libvirt.VIR_DOMAIN_AFFECT_CONFIG
+OBSERVED = {**STASHED, "hw_cdrom_bus": None, "hw_video_model": "cirrus"}
+
+
+def volume_id(number: int) -> str:
+    return f"{number:02x}8fad5b-d9cb-469f-a165-70867728950e"
+
+
+def port_id(number: int) -> str:
+    return f"{number:02x}bb189e-8bf9-4c8c-9b3e-6e1f0f2f5d10"
+
+
+def mac(number: int) -> str:
+    return f"fa:16:3e:00:00:{number:02x}"
+
+
+@pytest.fixture
+def site(sqlite_cloud: Cloud, hypervisor: Hypervisor) -> Site:
+    """A cloud that knows the rules of its host."""
+    made = Site.of(sqlite_cloud, hypervisor)
+    folder = sqlite_cloud.folder / "compute"
+    folder.mkdir()
+    (folder / f"{hypervisor.name}.conf").write_text("[libvirt]\nvirt_type = qemu\n")
+    with sqlite_cloud.config_file.open("a") as file:
+        file.write(f"compute_config_dir = {folder}\n")
+    return made
+
+
+def guest(number: int, aliases: bool = True, machine: str = "pc") -> str:
+    """A guest with a disk of its own, a volume and a port."""
+    volume, port = volume_id(number), port_id(number)
+    return domains.domain(
+        machine=machine,
+        disks=[
+            domains.disk("vda"),
+            domains.disk("vdb", serial=volume, alias=f"ua-{volume}" if aliases else None),
+        ],
+        interfaces=[
+            domains.interface(mac(number), port=port, alias=f"ua-{port}" if aliases else None)
+        ],
+    )
+
+
+def fill(site: Site) -> None:
+    """Add a guest for each fault."""
+    site.add(guest(0), name="healthy", **OBSERVED)
+    site.add(guest(1), name="not-stashed")
+    site.add(guest(2, aliases=False), name="without-aliases", **OBSERVED)
+    faults: list[dict[str, Any]] = [
+        {"hw_rng_model": "virtio"},
+        {"hw_video_model": "gop"},
+        {"hw_scsi_model": "buslogic"},
+        {"hw_vif_model": "e1001"},
+        {"hw_disk_bus": "scsi", "hw_scsi_model": "virtio-scsi"},
+        {"hw_machine_type": "pc"},
+        {"hw_vif_model": None},
+        {"hw_pointer_model": "usbtablet", "hw_input_bus": "virtio"},
+    ]
+    for number, wanted in enumerate(faults, 3):
+        site.add(guest(number), name=f"fault-{number}", **{**OBSERVED, **wanted})
+    _add_stale_request_spec(site, 20)
+    _add_drifted(site, 21)
+    _add_ghost(site, 22)
+
+
+def _add_stale_request_spec(site: Site, number: int) -> None:
+    uuid = site.add(guest(number), name="stale-spec", **OBSERVED)
+    (row,) = site.cloud.rows("request_specs", "api", instance_uuid=uuid)
+    text = row["spec"].replace('"hw_vif_model": "virtio"', '"hw_vif_model": "e1000"')
+    site.cloud.update("request_specs", "api", {"instance_uuid": uuid}, spec=text)
+
+
+def _add_drifted(site: Site, number: int) -> None:
+    uuid = site.add(guest(number), name="drifted", **OBSERVED)
+    assert novadev(site.cloud, "device", "record", uuid).code == 0
+    site.handle(uuid).attachDeviceFlags('<input type="tablet" bus="usb"/>', CONFIG)
+
+
+def _add_ghost(site: Site, number: int) -> None:
+    uuid = site.add(guest(number), name="ghost", **OBSERVED)
+    site.cloud.add_volume(uuid, volume_id(90), "/dev/vdz", disk_bus="virtio", device_type="disk")
+
+
+def test_the_remedies_work(site: Site) -> None:
+    fill(site)
+    found = [item for item in audit(site.cloud, code=3) if item["check"] != "forecast"]
+    assert {
+        *("not-stashed", "stored-value", "no-effect", "combination", "request-spec", "disk-bus"),
+        *("machine-type", "stash-null", "definition", "alias", "ghost", "drift"),
+    } <= set(checks(found))
+    for _ in range(3):
+        remedies = dict.fromkeys(item["remedy"] for item in found if item["remedy"])
+        assert not any("detach" in remedy for remedy in remedies)
+        for remedy in remedies:
+            _run(site, remedy)
+        found = [item for item in audit(site.cloud, code=3) if item["check"] != "forecast"]
+    assert [(item["name"], item["details"]) for item in found if item["remedy"]] == []
+    assert set(checks(found)) == {"ghost", "not-stashed", "stash-null"}
+    left = {item["details"] for item in found if item["check"] != "ghost"}
+    about_input = ("hw_input_bus", "hw_pointer_model")
+    assert all(details.startswith(about_input) for details in left)
+
+
+def _run(site: Site, remedy: str) -> None:
+    program, *words = shlex.split(remedy)
+    assert program == "novadev"
+    answered = () if words[:2] == ["device", "record"] else ("--yes",)
+    result = novadev(site.cloud, *words, *answered)
+    assert result.code == 0, f"{remedy}: {result.out}{result.err}"

