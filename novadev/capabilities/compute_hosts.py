@@ -73,7 +73,8 @@ class ComputeHost:
 
     origin says where that is known from, for people. machine_types are those of the host's own
     architecture, by name: each with the versioned name that it stands for; empty where they are
-    not known. release is that of its Nova, None where it is not known and rules have the newest.
+    not known. deprecated are those that its QEMU is going to drop. release is that of its Nova,
+    None where it is not known and rules have the newest.
     """
 
     host: str
@@ -82,6 +83,7 @@ class ComputeHost:
     machine_types: Mapping[str, str]
     release: int | None
     osinfo: OsInfoSource = field(repr=False, compare=False)
+    deprecated: frozenset[str] = frozenset()
 
     @property
     def osinfo_available(self) -> bool:
@@ -112,7 +114,7 @@ class ComputeHosts:
         self._folder = _readable(config.compute_config_dir)
         self._local = LocalOsInfo()
         self._same: dict[frozenset[tuple[str, Recommendation]], SavedOsInfo] = {}
-        self._found: dict[str | None, ComputeHost | None] = {}
+        self._found: dict[str | None, ComputeHost | BadInput | None] = {}
         self._assumed = None if assume is None else self._assume(assume)
 
     def find(self, host: str | None) -> ComputeHost | None:
@@ -121,8 +123,18 @@ class ComputeHosts:
         Raises BadInput, naming the file, for one that is bad or is another host's.
         """
         if host not in self._found:
-            self._found[host] = self._in_folder(host) or self._assumed_for(host)
-        return self._found[host]
+            self._found[host] = self._look_for(host)
+        found = self._found[host]
+        if isinstance(found, BadInput):
+            raise found
+        return found
+
+    def _look_for(self, host: str | None) -> ComputeHost | BadInput | None:
+        """Return what `find` keeps: a bad file is read once too, whatever number of guests."""
+        try:
+            return self._in_folder(host) or self._assumed_for(host)
+        except BadInput as error:
+            return error
 
     def _in_folder(self, host: str | None) -> ComputeHost | None:
         if self._folder is None or host is None or not _HOST.fullmatch(host):
@@ -155,6 +167,7 @@ class ComputeHosts:
             machine_types=_names(found),
             release=found.versions.nova,
             osinfo=self._shared(found.recommendations),
+            deprecated=_deprecated(found),
         )
 
     def _shared(self, recommendations: Mapping[str, Recommendation] | None) -> OsInfoSource:
@@ -202,3 +215,8 @@ def _rules(
 def _names(found: Capabilities) -> dict[str, str]:
     machines = found.machine_types.get(found.architecture, {})
     return {name: machine.canonical for name, machine in machines.items()}
+
+
+def _deprecated(found: Capabilities) -> frozenset[str]:
+    machines = found.machine_types.get(found.architecture, {})
+    return frozenset(name for name, machine in machines.items() if machine.deprecated)

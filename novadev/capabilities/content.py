@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from novadev.config import DriverOptions
 from novadev.rules.osinfo import Recommendation
 from novadev.virt.capabilities import MachineType
+from novadev.virt.domain_capabilities import DomainCapabilities
 
 
 @dataclass(frozen=True)
@@ -22,13 +23,26 @@ class Versions:
 
 
 @dataclass(frozen=True)
+class Example:
+    """Where the facts of a file are from that was made from public ones, and on no host.
+
+    ``has_every_machine_type`` is whether one that the file lacks is lacking on such a host too.
+    """
+
+    source: str
+    has_every_machine_type: bool
+
+
+@dataclass(frozen=True)
 class Capabilities:
     """What a compute host is, and how Nova is configured there; no secret is among it.
 
     host and saved_on are Nova's names. Where they differ, libvirt is the host's, but the options
     of the driver and libosinfo are those of saved_on. saved_at is in UTC. machine_types are by
     architecture and name; recommendations are libosinfo's by os_distro, None where the library is
-    absent.
+    absent. The others are None where they are not known: domain_types by architecture; for the
+    host's own one the emulator, domain_capabilities by versioned machine type, and devices, which
+    are QEMU's with the bus of each. example is of a file that no host is behind.
     """
 
     host: str
@@ -40,6 +54,11 @@ class Capabilities:
     driver: DriverOptions
     machine_types: Mapping[str, Mapping[str, MachineType]]
     recommendations: Mapping[str, Recommendation] | None
+    domain_types: Mapping[str, tuple[str, ...]] | None = None
+    emulator: str | None = None
+    domain_capabilities: Mapping[str, DomainCapabilities] | None = None
+    devices: Mapping[str, str | None] | None = None
+    example: Example | None = None
 
     @property
     def is_from_elsewhere(self) -> bool:
@@ -56,5 +75,11 @@ def remarks(found: Capabilities) -> Iterator[str]:
         )
     if found.recommendations is None:
         yield "libosinfo is absent: Nova's driver is taken to recommend nothing for any os_distro."
+    if found.devices is None and found.versions.qemu is not None:
+        yield (
+            f"The devices of QEMU are not known: it takes the host itself, with QEMU "
+            f'{found.versions.qemu} where novadev runs. Checks against this file will say "not '
+            'checked" of interfaces, SCSI controllers and input devices.'
+        )
     if found.versions.nova is None:
         yield "The release of Nova is not known, so the newest will be assumed: see --nova-release."

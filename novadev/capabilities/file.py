@@ -10,20 +10,20 @@ import hashlib
 import json
 import os
 import stat
-import tempfile
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from novadev.capabilities.content import Capabilities, Versions
-from novadev.config import DRIVER_OPTIONS, DriverOptions
+from novadev.capabilities.content import Capabilities
+from novadev.capabilities.encoding import decode, encode
 from novadev.errors import BadInput
-from novadev.rules.osinfo import Recommendation
-from novadev.virt.capabilities import MachineType
+from novadev.private_file import can_be_replaced, replacing
 
-VERSION = 1
-"""The format. A reader takes older ones, and leaves alone the keys that it does not know."""
+VERSION = 2
+"""The format. A reader takes older ones, and leaves alone the keys that it does not know.
+
+The second has what the guests of each machine type can have, and QEMU's devices.
+"""
 MAX_BYTES = 16 * 1024 * 1024
 _NOT_IN_SUM = ("saved_at", "sha256")
 T = TypeVar("T")
@@ -31,32 +31,8 @@ T = TypeVar("T")
 
 def dumps(found: Capabilities) -> str:
     """Return FOUND as the text of a capability file."""
-    data = {
-        "novadev_capabilities": VERSION,
-        "host": found.host,
-        "saved_on": found.saved_on,
-        "saved_at": found.saved_at,
-        "novadev": found.novadev,
-        "architecture": found.architecture,
-        "versions": asdict(found.versions),
-        "driver": _driver(found.driver),
-        "machine_types": {
-            arch: {name: asdict(machine) for name, machine in machines.items()}
-            for arch, machines in found.machine_types.items()
-        },
-        "osinfo": None
-        if found.recommendations is None
-        else {name: asdict(told) for name, told in found.recommendations.items()},
-    }
+    data = {"novadev_capabilities": VERSION, **encode(found)}
     return _text({**data, "sha256": _sum(data)}) + "\n"
-
-
-def _driver(options: DriverOptions) -> dict[str, dict[str, Any]]:
-    """Return the options by group and name, as nova.conf has them."""
-    data: dict[str, dict[str, Any]] = {}
-    for field, (group, name) in DRIVER_OPTIONS.items():
-        data.setdefault(group, {})[name] = getattr(options, field)
-    return data
 
 
 def _sum(data: Mapping[str, Any]) -> str:
@@ -84,24 +60,13 @@ def write(name: str, found: Capabilities) -> None:
 
     A regular file of that name is replaced; anything else there is left alone.
     """
-    path = Path(name)
-    if os.path.lexists(path) and (path.is_symlink() or not path.is_file()):
+    if not can_be_replaced(name):
         raise BadInput(f"capability file {name!r}: there is something that is no plain file")
     try:
-        _replace(path, dumps(found))
+        with replacing(name) as file:
+            file.write(dumps(found))
     except OSError as error:
         raise BadInput(f"capability file {name} cannot be written: {error.strerror}") from None
-
-
-def _replace(path: Path, text: str) -> None:
-    descriptor, aside = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-        Path(aside).replace(path)
-    except BaseException:
-        Path(aside).unlink()
-        raise
 
 
 def read_text(name: str | Path) -> str:
@@ -145,7 +110,7 @@ def loads(text: str, name: str | Path) -> Capabilities:
         _check_format(data, name)
         if data["sha256"] != _sum(data):
             raise BadInput(f"capability file {name} is cut short or was edited: save it again")
-        return _decode(data)
+        return decode(data)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise BadInput(f"{name} is not a capability file novadev wrote") from None
 
@@ -161,62 +126,8 @@ def _check_format(data: Any, name: str | Path) -> None:
         raise ValueError(version)
 
 
-def _decode(data: Mapping[str, Any]) -> Capabilities:
-    return Capabilities(
-        host=_of(str, data["host"]),
-        saved_on=_of(str, data["saved_on"]),
-        saved_at=_of(str, data["saved_at"]),
-        novadev=_of(str, data["novadev"]),
-        architecture=_of(str, data["architecture"]),
-        versions=_versions(data["versions"]),
-        driver=DriverOptions(**dict(_options(data["driver"]))),
-        machine_types={
-            arch: {name: _machine_type(item) for name, item in machines.items()}
-            for arch, machines in data["machine_types"].items()
-        },
-        recommendations=None
-        if data["osinfo"] is None
-        else {name: _recommendation(item) for name, item in data["osinfo"].items()},
-    )
-
-
 def _of(kind: type[T], value: Any) -> T:
     """Return VALUE if it is of this very type; a bool is no int. Raises TypeError."""
     if type(value) is not kind:
         raise TypeError(kind.__name__)
     return value
-
-
-def _maybe(kind: type[T], value: Any) -> T | None:
-    return None if value is None else _of(kind, value)
-
-
-def _versions(data: Mapping[str, Any]) -> Versions:
-    return Versions(
-        libosinfo=_maybe(str, data["libosinfo"]),
-        libvirt=_of(str, data["libvirt"]),
-        nova=_maybe(int, data["nova"]),
-        osinfo_db=_maybe(str, data["osinfo_db"]),
-        qemu=_maybe(str, data["qemu"]),
-    )
-
-
-def _options(data: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, Any]]:
-    """Yield the options, each of the type that its default has: a text where that is None."""
-    for field, (group, name) in DRIVER_OPTIONS.items():
-        default = getattr(DriverOptions, field)
-        value = data[group][name]
-        if isinstance(default, tuple):
-            yield field, tuple(_of(str, item) for item in _of(list, value))
-        elif default is None or field == "pointer_model":
-            yield field, _maybe(str, value)
-        else:
-            yield field, _of(type(default), value)
-
-
-def _machine_type(data: Mapping[str, Any]) -> MachineType:
-    return MachineType(_of(str, data["canonical"]), _of(bool, data["deprecated"]))
-
-
-def _recommendation(data: Mapping[str, Any]) -> Recommendation:
-    return Recommendation(_maybe(str, data["disk_bus"]), _maybe(str, data["vif_model"]))

@@ -11,7 +11,8 @@ from novadev.deployment import Deployment
 from novadev.errors import NotAsNeeded
 from novadev.rules.guest import NEWEST_RELEASE
 from novadev.rules.osinfo import OsInfo, UnreadableOsInfo
-from novadev.virt.capabilities import read_capabilities
+from novadev.virt.capabilities import HostCapabilities, read_capabilities
+from novadev.virt.emulator import is_local, list_devices
 
 
 def get_capabilities(
@@ -45,7 +46,22 @@ def get_capabilities(
         recommendations=osinfo.every_recommendation(release or NEWEST_RELEASE)
         if osinfo.available
         else None,
+        domain_types=found.domain_types,
+        emulator=found.emulator,
+        domain_capabilities=found.domain_capabilities or None,
+        devices=_devices(deployment, host, found),
     )
+
+
+def _devices(
+    deployment: Deployment, host: str, found: HostCapabilities
+) -> dict[str, str | None] | None:
+    """Return the devices of HOST's QEMU, None unless it is this machine: nobody else can tell."""
+    if found.emulator is None or found.qemu is None or host != deployment.config.host:
+        return None
+    if not is_local(deployment.host_uri(host)):
+        return None
+    return list_devices(found.emulator, found.qemu)
 
 
 def read_osinfo() -> OsInfo:

@@ -21,10 +21,12 @@ from novadev.errors import BadInput, Interrupted, NovadevError
 
 COMMANDS = {
     "apply": "novadev.cli.history:apply",
+    "audit": "novadev.cli.audit:audit",
     "capabilities": "novadev.cli.capabilities:capabilities",
     "device": "novadev.cli.device:device",
     "history": "novadev.cli.history:history",
     "image-property": "novadev.cli.image_property:image_property",
+    "machine-type": "novadev.cli.machine_type:machine_type",
     "resume": "novadev.cli.history:resume",
     "stash-defaults": "novadev.cli.stash_defaults:stash_defaults",
     "undo": "novadev.cli.history:undo",
@@ -143,7 +145,7 @@ def _unexpected(error: Exception, session: Session) -> int:
 
 def printable_line(error: Exception) -> str:
     """Return the message of ERROR without control characters."""
-    from novadev.cli.text import printable
+    from novadev.text import printable
 
     return printable(str(error))
 

@@ -17,8 +17,11 @@ if TYPE_CHECKING:
 ACTIONS = {
     "device alias-migrate": "novadev.device.alias",
     "device detach": "novadev.device.detach",
+    "device import": "novadev.device.exchange",
+    "device restore": "novadev.device.restore",
     "image-property set": "novadev.image_property",
     "image-property unset": "novadev.image_property",
+    "machine-type set": "novadev.machine_type",
     "stash-defaults": "novadev.stash_defaults",
 }
 """Packages: ``applying.apply`` writes a batch, ``checking.check`` looks at a plan from a file."""

@@ -24,7 +24,7 @@ def capabilities() -> None:
     type=options.TEXT,
     metavar="HOST",
     help="Another compute host, by Nova's name of it; the driver's options and libosinfo are "
-    "still those of here.  [default: this machine]",
+    "still those of here, and QEMU's list of devices is left out.  [default: this machine]",
 )
 @click.option(
     "-o",
@@ -47,9 +47,11 @@ def capabilities() -> None:
 def save(session: Session, host: str | None, file_name: str, release: int | None) -> None:
     """Save what this compute host is: versions, machine types, options of Nova's driver, libosinfo.
 
-    Other commands know by it which devices Nova gives to the guests of the host. It is run on
-    the host, as nova-compute is: with the same configuration files. The file has no passwords
-    and no connections. Two files can be compared with diff.
+    With it, what libvirt says that the guests of each machine type can have, and the devices that
+    QEMU itself lists, if it is this machine's. Other commands know by the file which devices Nova
+    gives to the guests of the host, and whether a guest would be defined and started there. It is
+    run on the host, as nova-compute is: with the same configuration files. The file has no
+    passwords and no connections. Two files can be compared with diff.
 
     Example: novadev capabilities save -o cmp1.json
     """

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from novadev.cli import options
+from novadev.cli import device_exchange, device_forecast, device_record, device_restore, options
 from novadev.cli.mutating import mutating
 from novadev.cli.options import Output
 from novadev.cli.session import Session, pass_session
@@ -23,11 +23,21 @@ def device() -> None:
     """Show the devices of guests, and change how libvirt has them."""
 
 
+for _command in (
+    *(device_record.record, device_record.list_, device_record.drift, device_record.history),
+    *(device_exchange.export, device_exchange.import_),
+    device_forecast.forecast,
+    device_restore.restore,
+):
+    device.add_command(_command)
+
+
 @device.command(short_help="Show the devices of a guest, and whose they are.")
 @click.argument("instance")
 @click.argument("device_name", metavar="[DEVICE]", required=False, type=options.TEXT)
 @click.option("--live", "side", flag_value="live", help="Only what the running guest has.")
 @click.option("--persistent", "side", flag_value="persistent", help="Only what its definition has.")
+@click.option("--guest", is_flag=True, help="Ask the guest's agent what the guest calls its disks.")
 @options.no_database
 @options.output
 @pass_session
@@ -36,6 +46,7 @@ def show(
     instance: str,
     device_name: str | None,
     side: Side | None,
+    guest: bool,
     no_database: bool,
     output: Output,
 ) -> None:
@@ -48,12 +59,15 @@ def show(
     BY says how a device was matched with its owner, surest first: alias, serial, mac,
     interface-id, tap, pci-address, mdev, target, source. ALIAS is "yes", "no", "next" (from the
     next start on), "live" (gone at the next start) or "odd" (another one than it should be).
+
+    GUEST, in the place of BY, is the name of a disk in the guest. Without an answer of the guest's
+    agent within a few seconds there is none, and a note.
     """
     session.deployment.hosts.warm()
     from novadev.cli.device_table import print_devices
     from novadev.device.showing import show_devices
 
-    found = show_devices(session.deployment, instance, device_name, side, no_database)
+    found = show_devices(session.deployment, instance, device_name, side, no_database, guest)
     print_devices(session, output, found, is_one=device_name is not None)
 
 

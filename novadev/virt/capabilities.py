@@ -1,4 +1,4 @@
-"""What a host's libvirt can do: its versions and its machine types."""
+"""What a host's libvirt can do: its versions, its machine types and what their guests can have."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from lxml import etree
 
 from novadev.errors import BadInput
+from novadev.virt.domain_capabilities import DomainCapabilities, read_domain_capabilities
 from novadev.virt.host import Host
 from novadev.virt.xml import parse
 
@@ -25,19 +26,24 @@ class HostCapabilities:
     """What libvirt says of a host.
 
     ``qemu`` is None where the hypervisor is another one. ``machine_types`` are by name, for each
-    architecture that the host has or emulates.
+    architecture that the host has or emulates, as are the ``domain_types`` (``kvm``, ``qemu``).
+    ``emulator`` and ``domain_capabilities``, by machine type and without the aliases, are for the
+    host's own architecture.
     """
 
     architecture: str
     libvirt: str
     qemu: str | None
     machine_types: Mapping[str, Mapping[str, MachineType]]
+    domain_types: Mapping[str, tuple[str, ...]]
+    emulator: str | None
+    domain_capabilities: Mapping[str, DomainCapabilities]
 
 
 def read_capabilities(host: Host) -> HostCapabilities:
     """Return what HOST can do; raises Unreachable, and BadInput for an XML that is none.
 
-    The same call as ``virsh capabilities``.
+    The same calls as ``virsh capabilities`` and, for each machine type, ``virsh domcapabilities``.
     """
     with host.translated():
         text = host.connection.getCapabilities()
@@ -45,11 +51,17 @@ def read_capabilities(host: Host) -> HostCapabilities:
         qemu = host.connection.getVersion() if host.connection.getType() == "QEMU" else None
     what = f"host {host.name}: its capabilities"
     root = parse(text, what)
+    architecture, machine_types = _architecture(root, what), _machine_types(root)
+    names = {machine.canonical for machine in machine_types.get(architecture, {}).values()}
+    emulated = read_domain_capabilities(host, architecture, sorted(names))
     return HostCapabilities(
-        architecture=_architecture(root, what),
+        architecture=architecture,
         libvirt=_version(libvirt),
         qemu=None if qemu is None else _version(qemu),
-        machine_types=_machine_types(root),
+        machine_types=machine_types,
+        domain_types=_domain_types(root),
+        emulator=emulated.emulator,
+        domain_capabilities=emulated.by_machine_type,
     )
 
 
@@ -63,14 +75,25 @@ def _architecture(root: etree._Element, what: str) -> str:
 def _machine_types(root: etree._Element) -> dict[str, dict[str, MachineType]]:
     """Return the machine types of full virtualisation, sorted."""
     found: dict[str, dict[str, MachineType]] = {}
-    for guest in root.iterfind("guest"):
-        if guest.findtext("os_type") != "hvm":
-            continue
-        for arch in guest.iterfind("arch[@name]"):
-            of_arch = found.setdefault(str(arch.get("name")), {})
-            for name, machine in _machines(arch):
-                of_arch.setdefault(name, machine)
+    for arch in _architectures(root):
+        of_arch = found.setdefault(str(arch.get("name")), {})
+        for name, machine in _machines(arch):
+            of_arch.setdefault(name, machine)
     return {name: dict(sorted(found[name].items())) for name in sorted(found)}
+
+
+def _domain_types(root: etree._Element) -> dict[str, tuple[str, ...]]:
+    found: dict[str, set[str]] = {}
+    for arch in _architectures(root):
+        types = (element.get("type") for element in arch.iterfind("domain"))
+        found.setdefault(str(arch.get("name")), set()).update(name for name in types if name)
+    return {name: tuple(sorted(found[name])) for name in sorted(found)}
+
+
+def _architectures(root: etree._Element) -> Iterator[etree._Element]:
+    for guest in root.iterfind("guest"):
+        if guest.findtext("os_type") == "hvm":
+            yield from guest.iterfind("arch[@name]")
 
 
 def _machines(arch: etree._Element) -> Iterator[tuple[str, MachineType]]:

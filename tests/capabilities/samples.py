@@ -9,7 +9,17 @@ from novadev.capabilities.content import Capabilities, Versions
 from novadev.config import Config, DriverOptions
 from novadev.rules.osinfo import Recommendation
 from novadev.virt.capabilities import MachineType
+from novadev.virt.domain_capabilities import DomainCapabilities
 
+PC = DomainCapabilities(
+    channel=("pty", "unix"),
+    disk_bus=("ide", "virtio"),
+    graphics=("vnc",),
+    rng=("virtio",),
+    tpm=("tpm-tis",),
+    tpm_backend=("emulator",),
+    video=("vga", "virtio", "none"),
+)
 WINDOWS = Recommendation(None, "e1000")
 SAMPLE = Capabilities(
     host="cmp1",
@@ -25,9 +35,18 @@ SAMPLE = Capabilities(
             "pc": MachineType("pc-i440fx-7.2"),
             "pc-i440fx-1.4": MachineType("pc-i440fx-1.4", deprecated=True),
             "pc-i440fx-7.2": MachineType("pc-i440fx-7.2"),
+            "pc-q35-7.2": MachineType("pc-q35-7.2"),
         },
     },
     recommendations={"http://microsoft.com/win/10": WINDOWS, "win10": WINDOWS},
+    domain_types={"x86_64": ("kvm", "qemu")},
+    emulator="/usr/bin/qemu-system-x86_64",
+    domain_capabilities={
+        "pc-i440fx-1.4": PC,
+        "pc-i440fx-7.2": PC,
+        "pc-q35-7.2": replace(PC, disk_bus=("virtio",)),
+    },
+    devices={"e1000": "PCI", "ne2k_isa": "ISA", "tpm-tis": None, "virtio-net-pci": "PCI"},
 )
 
 

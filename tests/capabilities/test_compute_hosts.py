@@ -210,3 +210,15 @@ def test_this_machine_has_no_libosinfo(tmp_path: Path, monkeypatch: pytest.Monke
     assert found is not None
     assert not found.osinfo_available
     assert found.recommendation("win10") == NO_RECOMMENDATION
+
+
+def test_a_bad_file_is_read_once(tmp_path: Path) -> None:
+    path = tmp_path / "cmp1.json"
+    path.write_text("{}")
+    hosts = ComputeHosts(configured(tmp_path))
+    with pytest.raises(BadInput, match="not a capability file") as first:
+        hosts.find("cmp1")
+    path.unlink()
+    with pytest.raises(BadInput, match="not a capability file") as second:
+        hosts.find("cmp1")
+    assert second.value is first.value

@@ -12,11 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from novadev.capabilities import file
-from novadev.capabilities.content import Capabilities, Versions, remarks
+from novadev.capabilities.content import Capabilities, Example, Versions, remarks
 from novadev.config import DRIVER_OPTIONS, DriverOptions
 from novadev.errors import BadInput
 from novadev.rules.osinfo import Recommendation
 from novadev.virt.capabilities import MachineType
+from novadev.virt.domain_capabilities import DomainCapabilities
 from tests.capabilities.samples import SAMPLE
 
 TEXTS = st.text(max_size=20)
@@ -32,8 +33,14 @@ DRIVERS = st.builds(
     vnc_enabled=st.booleans(),
     spice_enabled=st.booleans(),
     spice_agent_enabled=st.booleans(),
+    num_pcie_ports=st.integers(),
+    mem_stats_period_seconds=st.integers(),
 )
 MACHINES = st.dictionaries(TEXTS, st.builds(MachineType, TEXTS, st.booleans()), max_size=3)
+VALUES = st.none() | st.lists(TEXTS, max_size=3).map(tuple)
+DOMAINS = st.builds(
+    DomainCapabilities, **{item.name: VALUES for item in fields(DomainCapabilities)}
+)
 RECOMMENDED = st.builds(Recommendation, st.none() | TEXTS, st.none() | TEXTS)
 EVERYTHING = st.builds(
     Capabilities,
@@ -49,6 +56,11 @@ EVERYTHING = st.builds(
     driver=DRIVERS,
     machine_types=st.dictionaries(TEXTS, MACHINES, max_size=3),
     recommendations=st.none() | st.dictionaries(TEXTS, RECOMMENDED, max_size=3),
+    domain_types=st.none() | st.dictionaries(TEXTS, st.lists(TEXTS).map(tuple), max_size=3),
+    emulator=st.none() | TEXTS,
+    domain_capabilities=st.none() | st.dictionaries(TEXTS, DOMAINS, max_size=3),
+    devices=st.none() | st.dictionaries(TEXTS, st.none() | TEXTS, max_size=3),
+    example=st.none() | st.builds(Example, TEXTS, st.booleans()),
 )
 
 
@@ -151,6 +163,20 @@ def test_what_is_no_plain_file_is_left_alone(tmp_path: Path) -> None:
         changed("machine_types", "x86_64", to=None),
         changed("machine_types", "x86_64", "pc", to="pc-i440fx-7.2"),
         changed("machine_types", "x86_64", "pc", to={"canonical": None, "deprecated": False}),
+        changed("domain_types", to=["kvm"]),
+        changed("domain_types", "x86_64", to="kvm"),
+        changed("emulator", to=7),
+        changed("domain_capabilities", to=[]),
+        changed("domain_capabilities", "pc-q35-7.2", to={"same_as": "pc-q35-7.2"}),
+        changed("domain_capabilities", "pc-q35-7.2", to={"same_as": "pc-i440fx-7.2"}),
+        changed("domain_capabilities", "pc-q35-7.2", to={"same_as": ["pc-i440fx-1.4"]}),
+        changed("domain_capabilities", "pc-q35-7.2", "video", to="virtio"),
+        changed("domain_capabilities", "pc-q35-7.2", "video", to=[["virtio"]]),
+        changed("devices", to=["e1000"]),
+        changed("devices", "e1000", to="PCI"),
+        changed("devices", "e1000", to={"bus": 7}),
+        changed("example", to="el9"),
+        changed("example", to={"source": "a web page", "has_every_machine_type": 1}),
         changed("osinfo", to=[]),
         changed("osinfo", "win10", to=None),
         changed("osinfo", "win10", to={"disk_bus": 1, "vif_model": None}),
@@ -170,6 +196,25 @@ def test_a_part_is_missing(removed: str) -> None:
         file.loads(json.dumps(data), "x.json")
 
 
+def test_format_1() -> None:
+    """What a file had before: the rest is not known, and not taken for absent."""
+    data = json.loads(file.dumps(SAMPLE))
+    for name in ("domain_types", "emulator", "domain_capabilities", "devices", "example"):
+        del data[name]
+    del data["driver"]["libvirt"]["num_pcie_ports"]
+    del data["driver"]["libvirt"]["mem_stats_period_seconds"]
+    found = file.loads(resummed({**data, "novadev_capabilities": 1}), "x.json")
+    poor = {"domain_types": None, "emulator": None, "domain_capabilities": None, "devices": None}
+    assert found == replace(SAMPLE, **poor)
+
+
+def test_guests_of_two_machine_types_can_have_the_same() -> None:
+    machines = json.loads(file.dumps(SAMPLE))["domain_capabilities"]
+    assert machines["pc-i440fx-7.2"] == {"same_as": "pc-i440fx-1.4"}
+    assert machines["pc-i440fx-1.4"]["disk_bus"] == ["ide", "virtio"]
+    assert machines["pc-q35-7.2"]["disk_bus"] == ["virtio"]
+
+
 def test_an_edited_or_shortened_file() -> None:
     text = file.dumps(SAMPLE)
     with pytest.raises(BadInput, match=r"x\.json is cut short or was edited"):
@@ -179,12 +224,12 @@ def test_an_edited_or_shortened_file() -> None:
 
 
 def test_a_newer_format() -> None:
-    with pytest.raises(BadInput, match="format 2, and this novadev knows 1"):
-        file.loads(changed("novadev_capabilities", to=2), "x.json")
+    with pytest.raises(BadInput, match="format 3, and this novadev knows 2"):
+        file.loads(changed("novadev_capabilities", to=3), "x.json")
 
 
 def test_what_a_later_novadev_adds_is_left_alone() -> None:
-    assert file.loads(changed("devices", to={"virtio-net-pci": {}}), "x.json") == SAMPLE
+    assert file.loads(changed("cpus", to={"Skylake": {}}), "x.json") == SAMPLE
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:

@@ -38,6 +38,8 @@ TEXTS = (
     "[DEFAULT]\npointer_model = ps2mouse\nconfig_drive_format = vfat\nvnc_enabled = false\n",
     "[vnc]\nenabled = 0\n[spice]\nenabled = 1\nagent_enabled = false\n",
     "[compute]\nmax_disk_devices_to_attach = 26\n",
+    "[libvirt]\nnum_pcie_ports = 12\nmem_stats_period_seconds = -1\n",
+    "[libvirt]\nnum_pcie_ports = 29\n",
     "[libvirt]\nvirt_type = xen\n",
     "[libvirt]\nvirt_type = KVM\n",
     "[DEFAULT]\npointer_model = mouse\n",

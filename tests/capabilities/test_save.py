@@ -4,12 +4,15 @@ import json
 import stat
 from pathlib import Path
 
+import libvirt
 import pytest
 
+from novadev.capabilities import file
 from novadev.capabilities.compute_hosts import ComputeHosts
 from novadev.errors import BadInput
 from novadev.rules.osinfo import OsInfo
 from novadev.virt.capabilities import MachineType, read_capabilities
+from novadev.virt.domain_capabilities import DomainCapabilities
 from novadev.virt.host import Host
 from tests.capabilities.samples import configured
 from tests.cloud import Cloud
@@ -37,6 +40,7 @@ def test_another_hypervisor_than_qemu(tmp_path: Path) -> None:
     assert result.json["versions"]["nova"] == 30
     assert result.json["driver"]["libvirt"]["virt_type"] == "qemu"
     assert result.json["driver"]["vnc"] == {"enabled": False}
+    assert (result.json["domain_capabilities"], result.json["devices"]) == (None, None)
     assert "SECRET" not in result.out
     assert "test:///" not in result.out
 
@@ -91,10 +95,20 @@ def test_a_broken_database_of_libosinfo(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 class _Connection:
-    """Stands in for libvirt where a host says what no host here says."""
+    """Stands in for libvirt where a host says what no host here says.
 
-    def __init__(self, xml: str) -> None:
-        self._xml = xml
+    Domain capabilities are by machine type; libvirt refuses the question for the others.
+    """
+
+    def __init__(self, xml: str, domains: dict[str, str]) -> None:
+        self._xml, self._domains = xml, domains
+
+    def getDomainCapabilities(self, emulator: None, arch: str, machine: str, *rest: object) -> str:
+        if machine not in self._domains:
+            error = libvirt.libvirtError("")
+            error.err = (libvirt.VIR_ERR_INVALID_ARG, 10, "no such machine", 2, *[None] * 5)
+            raise error
+        return self._domains[machine]
 
     def getCapabilities(self) -> str:
         return self._xml
@@ -115,9 +129,9 @@ class _Connection:
         pass
 
 
-def host_saying(xml: str) -> Host:
+def host_saying(xml: str, **domains: str) -> Host:
     host = Host("cmp1", "qemu:///system")
-    host._connection = _Connection(xml)
+    host._connection = _Connection(xml, {n.replace("_", "-"): x for n, x in domains.items()})
     return host
 
 
@@ -136,6 +150,34 @@ def test_machine_types_of_accelerators_and_other_kinds_of_guests() -> None:
             "virt-2.6": MachineType("virt-2.6", deprecated=True),
         }
     }
+    assert found.domain_types == {"aarch64": ("kvm",)}
+    assert (found.emulator, found.domain_capabilities) == (None, {})
+
+
+VIRT = """<capabilities><host><cpu><arch>aarch64</arch></cpu></host>
+<guest><os_type>hvm</os_type><arch name='aarch64'>
+<machine>virt-8</machine><machine>virt-9</machine></arch></guest></capabilities>"""
+DOMAIN = """<domainCapabilities><path>/usr/bin/qemu</path><devices>
+<disk supported='yes'><enum name='bus'><value>scsi</value><value>virtio</value></enum></disk>
+<video supported='no'/><rng supported='yes'/>
+<graphics supported='yes'><enum name='type'/></graphics>
+</devices></domainCapabilities>"""
+
+
+def test_domain_capabilities() -> None:
+    found = read_capabilities(host_saying(VIRT, virt_8=DOMAIN, virt_9=DOMAIN))
+    assert found.emulator == "/usr/bin/qemu"
+    told = found.domain_capabilities["virt-8"]
+    assert told is found.domain_capabilities["virt-9"]
+    assert told == DomainCapabilities(disk_bus=("scsi", "virtio"), video=(), graphics=())
+
+
+def test_domain_capabilities_of_some_machine_types() -> None:
+    found = read_capabilities(host_saying(VIRT, virt_9="<domainCapabilities/>"))
+    assert found.domain_capabilities == {"virt-9": DomainCapabilities()}
+    assert found.emulator is None
+    with pytest.raises(BadInput, match="host cmp1: the domain capabilities of virt-8"):
+        read_capabilities(host_saying(VIRT, virt_8="<!DOCTYPE x><domainCapabilities/>"))
 
 
 @pytest.mark.parametrize("xml", ["", "<capabilities/>", "<!DOCTYPE x><capabilities/>", "<a>"])
@@ -164,6 +206,12 @@ def test_on_a_real_host(hypervisor: Hypervisor, tmp_path: Path) -> None:
     machines = again.json["machine_types"]["x86_64"]
     assert {machine["deprecated"] for machine in machines.values()} == {True, False}
     assert again.json["versions"]["qemu"]
+    assert again.json["devices"]["e1000"] == {"bus": "PCI"}
+    assert not [name for name in again.json["devices"] if name.endswith("-cpu")]
+    domains = again.json["domain_capabilities"]
+    assert "ide" in domains[min(name for name in domains if "i440fx" in name)]["disk_bus"]
+    assert "qemu" in again.json["domain_types"]["x86_64"]
+    assert file.loads(again.out, "-").domain_capabilities[found.machine_types["q35"]].video
     local = OsInfo()
     for name in (*local.every_recommendation(), "ubuntu", "http://foo"):
         assert found.recommendation(name) == local.recommendation(name)
@@ -178,6 +226,9 @@ def test_of_another_host(
     assert result.code == 0, result.err
     assert result.json["host"] == "cmp2" != result.json["saved_on"]
     assert f"those of {result.json['saved_on']}, not of cmp2" in result.err
+    assert result.json["domain_capabilities"]
+    assert result.json["devices"] is None
+    assert "The devices of QEMU are not known" in result.err
     (tmp_path / "cmp2.json").write_text(json.dumps(result.json))
     found = ComputeHosts(configured(tmp_path)).find("cmp2")
     assert found is not None

@@ -7,12 +7,16 @@ from typing import Any
 
 import pytest
 
+from novadev.audit.finding import Finding
 from novadev.change import ABSENT, Change
 from novadev.cli.history import ChangeRecord
 from novadev.cli.mutating import Choices
 from novadev.cli.report import Document, plan_record
 from novadev.cli.skips import Skips
 from novadev.device.owners import KEYS
+from novadev.device.record.drift import Drift
+from novadev.device.record.listing import ListedGuest
+from novadev.device.record.recording import RecordedGuest
 from novadev.device.records import DeviceRecord
 from novadev.image_property.listing import PropertyRecord
 from novadev.plan import Plan, Skip
@@ -20,7 +24,7 @@ from novadev.state.journal import RunSummary
 from tests.docs.test_generated import DOCS
 
 PAGE = (DOCS / "json.rst").read_text()
-LISTED, DEVICES, MUTATING, RUNS, CHANGES = (
+LISTED, DEVICES, RECORDED, DRIFTED, MUTATING, RUNS, CHANGES = (
     json.loads(block) for block in re.findall(r"code-block:: json\n\n((?:   .*\n|\n)+)", PAGE)
 )
 CONTRACT = {
@@ -31,6 +35,10 @@ CONTRACT = {
         *("boot_order", "managed", "plugged", "readonly", "logical_name", "definition"),
         *("live_alias", "live_address", "disagreements"),
     },
+    "recorded": {"instance", "host", "hash", "previous_hash", "changed"},
+    "listed": {"instance", "host", "hash", "recorded_hash", "changed", "devices"},
+    "drift": {"instance", "label", "field", "recorded", "found"},
+    "finding": {"check", "severity", "instance", "host", "details", "remedy"},
     "document": {"run", "result", "plans", "skipped"},
     "plan": {"action", "instance", "host", "cell", "state", "note", "changes", "error"},
     "change": {"what", "before", "after"},
@@ -62,10 +70,12 @@ def printed(capsys: pytest.CaptureFixture[str], format_: str = "json") -> dict[s
     [
         (LISTED, PropertyRecord),
         (DEVICES, DeviceRecord),
+        (RECORDED, RecordedGuest),
+        (DRIFTED, Drift),
         (RUNS, RunSummary),
         (CHANGES, ChangeRecord),
     ],
-    ids=["list", "device show", "history", "history RUN"],
+    ids=["list", "device show", "device record", "device drift", "history", "history RUN"],
 )
 def test_example_has_the_keys_of_the_record(example: list[dict[str, Any]], kind: Any) -> None:
     assert list(example[0]) == fields(kind)
@@ -89,6 +99,10 @@ def test_the_contract_is_kept() -> None:
     plan = plan_record(Plan("set", "uuid", "cell", (Change("a", None, "b"),)), "planned", None)
     assert CONTRACT["list"] <= set(fields(PropertyRecord)) & set(LISTED[0])
     assert CONTRACT["devices"] <= set(fields(DeviceRecord)) & set(DEVICES[0])
+    assert CONTRACT["recorded"] <= set(fields(RecordedGuest)) & set(RECORDED[0])
+    assert CONTRACT["drift"] <= set(fields(Drift)) & set(DRIFTED[0])
+    assert CONTRACT["listed"] <= set(fields(ListedGuest))
+    assert CONTRACT["finding"] <= set(fields(Finding))
     assert CONTRACT["plan"] <= set(plan) & set(MUTATING["plans"][0])
     assert CONTRACT["change"] <= set(plan["changes"][0])
     assert CONTRACT["document"] <= set(MUTATING)

@@ -1,0 +1,229 @@
+"""Whether a host has a device: by libvirt's domain capabilities and QEMU's own list.
+
+Each rule was seen with libvirt 9.0.0 and QEMU 7.2 on x86, by defining and starting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from novadev.capabilities.device_names import SCSI, names_of
+from novadev.capabilities.facts import DeviceFact
+from novadev.capabilities.target import (
+    FINE,
+    X86,
+    Outcome,
+    Target,
+    Told,
+    in_qemu,
+    listed,
+    unknown,
+    unless_lacking,
+    worse,
+)
+
+_DEFINE_CHECKED = {
+    "controller": frozenset(SCSI) - {"am53c974", "dc390", "ibmvscsi"},
+    "sound": frozenset(("ich9", "usb")),
+}
+"""Models for which libvirt looks whether QEMU has them when a guest is defined, and not later."""
+_LIBVIRT_HAS = ("xen", "uml")
+"""Buses that libvirt takes and QEMU has not; of any other word it says that there is none."""
+
+
+def judge(fact: DeviceFact, host: Target) -> Told:
+    """Return the verdict on a device, and why.
+
+    It is "not checked" where neither source tells, on a board that novadev does not know, and, but
+    for virtio devices, on other processors than x86, where the rules were not tried.
+    """
+    if not host.is_known_board:
+        return unknown(f"novadev knows no rules for the board {host.machine_type}")
+    by_tag = _JUDGES.get(fact.tag)
+    told = by_tag(fact, host) if by_tag else unknown(f"novadev knows no rule for a {fact.tag}")
+    if told[0] == "fine" and host.architecture not in X86 and not _is_virtio(fact):
+        return unknown(f"the rules were not tried on {host.architecture}")
+    return told
+
+
+def _is_virtio(fact: DeviceFact) -> bool:
+    return any((word or "").startswith("virtio") for word in (fact.bus, fact.model))
+
+
+def _disk(fact: DeviceFact, host: Target) -> Told:
+    """Judge a disk; libvirt's qemuValidateDomainDeviceDefDisk has what a bus takes."""
+    kind, bus = fact.device, fact.bus
+    if bus is None:
+        return unknown("it names no bus")
+    if kind == "cdrom" and bus == "virtio":
+        return "cannot be defined", "virtio has no removable media"
+    if (kind == "floppy") != (bus == "fdc"):
+        return "cannot be defined", "only floppies are on bus fdc, and they on no other"
+    if kind == "lun" and bus not in ("scsi", "virtio"):
+        return "cannot be defined", f"a LUN cannot be on bus {bus}"
+    on_bus = listed(host, "disk_bus", f"bus {bus}", bus)
+    if on_bus[0] == "cannot be defined" and bus in _LIBVIRT_HAS:
+        return "would not start", on_bus[1]
+    if bus == "fdc" and "rhel" in host.machine_type and "-rhel7." not in host.machine_type:
+        # Red Hat's QEMU: fdctrl_realize_common() in hw/block/fdc.c
+        return "would not start", f"Red Hat's QEMU has no floppies on {host.machine_type}"
+    if kind == "lun" and bus == "virtio":
+        return worse(on_bus, unknown("whether a LUN can be on virtio is QEMU's to say"))
+    return worse(on_bus, unless_lacking(fact, host), _disk_controller(bus, host))
+
+
+def _disk_controller(bus: str, host: Target) -> Told:
+    """Judge the controller that libvirt adds for the bus, where the board has none itself."""
+    needs_one = {"fdc": host.is_q35, "sata": not host.is_q35}
+    if not needs_one.get(bus):
+        return FINE
+    controller = DeviceFact("", "controller", bus)
+    return unless_lacking(
+        controller, host, "cannot be defined" if bus == "sata" else "would not start"
+    )
+
+
+def _by_model(enumeration: str) -> Callable[[DeviceFact, Target], Told]:
+    """Return a judge by libvirt's domain capabilities; QEMU's list can only add a refusal."""
+
+    def judge(fact: DeviceFact, host: Target) -> Told:
+        told = listed(host, enumeration, f"{fact.tag} model {fact.model}", fact.model)
+        return worse(told, unless_lacking(fact, host, "cannot be defined"))
+
+    return judge
+
+
+def _by_qemu(fact: DeviceFact, host: Target) -> Told:
+    return in_qemu(fact, host)
+
+
+def _interface(fact: DeviceFact, host: Target) -> Told:
+    """Judge an interface: libvirt takes any model at all, and QEMU then has it or not."""
+    if fact.device in ("hostdev", "vdpa"):
+        return unknown("it is a device of the host")
+    model = fact.model or ("rtl8139" if host.architecture in X86 else None)
+    if model is None:
+        return unknown("it names no model")
+    named = DeviceFact(fact.subject, fact.tag, model=model)
+    if names_of(named, host.architecture) is not None:
+        return in_qemu(named, host)
+    if host.devices is not None and model not in host.devices:
+        return "would not start", f"the host's QEMU has no device {model}"
+    return unknown(f"novadev does not know the model {model}")
+
+
+def _controller(fact: DeviceFact, host: Target) -> Told:
+    if fact.device == "scsi":
+        return _scsi(fact, host)
+    if fact.device == "ide":
+        return listed(host, "disk_bus", "bus ide", "ide")
+    if fact.device == "sata":
+        return FINE if host.is_q35 else in_qemu(fact, host, "cannot be defined")
+    if fact.device == "usb" and fact.model in ("qusb1", "qusb2"):
+        return "cannot be defined", f"libvirt has no USB controller {fact.model} for QEMU"
+    if fact.device == "usb" and fact.model is None:
+        return _default_usb(host)
+    return in_qemu(fact, host)
+
+
+def _default_usb(host: Target) -> Told:
+    """Judge the USB controller of no model: on x86 libvirt's choice is piix3-uhci if it is there.
+
+    Source: libvirt, src/qemu/qemu_domain.c, qemuDomainControllerDefPostParse.
+    """
+    told = in_qemu(DeviceFact("", "controller", "usb", model="piix3-uhci"), host)
+    return FINE if told == FINE else unknown("its model is libvirt's choice")
+
+
+def _scsi(fact: DeviceFact, host: Target) -> Told:
+    """Judge a SCSI controller; without a model, or with "auto", libvirt chooses one.
+
+    Source: libvirt, src/qemu/qemu_domain.c, qemuDomainGetSCSIControllerModel.
+    """
+    model = fact.model
+    if model in (None, "auto"):
+        choice = next((name for name in _scsi_choices(host) if _has_scsi(name, host)), None)
+        if choice is None:
+            return unknown("its model is libvirt's choice")
+        return "fine", f"its model is libvirt's choice, {choice} there"
+    if model not in SCSI:
+        return "cannot be defined", f"libvirt has no SCSI controller {model} for QEMU"
+    return in_qemu(fact, host, _if_missing(fact))
+
+
+def _if_missing(fact: DeviceFact) -> Outcome:
+    checked = fact.model in _DEFINE_CHECKED[fact.tag]
+    return "cannot be defined" if checked else "would not start"
+
+
+def _scsi_choices(host: Target) -> tuple[str, ...]:
+    return ("lsilogic", "virtio-scsi") if host.architecture in X86 else ()
+
+
+def _has_scsi(model: str, host: Target) -> bool:
+    return in_qemu(DeviceFact("", "controller", "scsi", model=model), host)[0] == "fine"
+
+
+def _input(fact: DeviceFact, host: Target) -> Told:
+    if fact.bus == "ps2":
+        if fact.device == "tablet":
+            return "cannot be defined", "there is no tablet on bus ps2"
+        return FINE if host.architecture in X86 else unknown("ps2 is for x86")
+    if fact.bus not in ("usb", "virtio"):
+        return "cannot be defined", f"libvirt has no input devices on bus {fact.bus} for QEMU"
+    if fact.device not in ("tablet", "mouse", "keyboard"):
+        return unknown("it is a device of the host")
+    starts_first = fact.bus == "usb" and fact.device != "keyboard"
+    return in_qemu(fact, host, "would not start" if starts_first else "cannot be defined")
+
+
+def _graphics(fact: DeviceFact, host: Target) -> Told:
+    """Judge a console; others than VNC and SPICE need what no list tells, such as a GPU."""
+    told = listed(host, "graphics", f"graphics {fact.device}", fact.device)
+    if told == FINE and fact.device not in ("vnc", "spice"):
+        return unknown(f"{fact.device} needs more of the host than libvirt tells")
+    return told
+
+
+def _tpm(fact: DeviceFact, host: Target) -> Told:
+    backend = listed(host, "tpm_backend", f"TPM backend {fact.device}", fact.device)
+    if backend == FINE and fact.device == "passthrough":
+        backend = unknown("it is a device of the host")
+    return worse(backend, _by_model("tpm")(fact, host))
+
+
+def _channel(fact: DeviceFact, host: Target) -> Told:
+    """Judge a channel; every host has the plain ones, and no older libvirt tells of any."""
+    if fact.device in ("pty", "unix"):
+        return in_qemu(fact, host)
+    told = listed(host, "channel", f"channel {fact.device}", fact.device)
+    return worse(told, in_qemu(fact, host))
+
+
+def _sound(fact: DeviceFact, host: Target) -> Told:
+    return in_qemu(fact, host, _if_missing(fact))
+
+
+def _hostdev(fact: DeviceFact, host: Target) -> Told:
+    return unknown("it is a device of the host")
+
+
+def _audio(fact: DeviceFact, host: Target) -> Told:
+    return FINE if fact.device == "none" else unknown(f"audio {fact.device} is the host's")
+
+
+_JUDGES: Mapping[str, Callable[[DeviceFact, Target], Told]] = {
+    **dict.fromkeys(("console", "memballoon", "serial", "watchdog"), _by_qemu),
+    "audio": _audio,
+    "channel": _channel,
+    "controller": _controller,
+    "disk": _disk,
+    "graphics": _graphics,
+    "hostdev": _hostdev,
+    "input": _input,
+    "interface": _interface,
+    "rng": _by_model("rng"),
+    "sound": _sound,
+    "tpm": _tpm,
+    "video": _by_model("video"),
+}

@@ -1,0 +1,86 @@
+"""What a guest needs of a host: plain facts, to be held against what a host has.
+
+Read in the host's process, or anywhere else, from a definition; from what Nova has stored by
+:mod:`novadev.capabilities.stored_facts`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from novadev.virt.devices import Controller, Device, Disk
+from novadev.virt.domain import Domain
+
+_BACKEND = {"tpm": "backend", "filesystem": "driver"}
+"""Where the kind of such a device stands, if not in itself: the type of this child."""
+
+
+@dataclass(frozen=True)
+class DeviceFact:
+    """A device in libvirt's words, each None where the definition says nothing.
+
+    ``subject`` is what people know it by. ``tag`` is libvirt's element; ``device`` the kind of a
+    disk, of an input device or of a controller, the type of an interface, of graphics or of a
+    channel, and the backend of a TPM; ``model`` the target of a serial port.
+    """
+
+    subject: str
+    tag: str
+    device: str | None = None
+    bus: str | None = None
+    model: str | None = None
+
+
+@dataclass(frozen=True)
+class GuestFacts:
+    """What a guest needs: its devices, and what QEMU it is for.
+
+    ``machine_type`` is an alias or a versioned name, None where it is left to QEMU;
+    ``domain_type`` is ``kvm`` or ``qemu``.
+    """
+
+    architecture: str
+    domain_type: str
+    machine_type: str | None
+    devices: tuple[DeviceFact, ...]
+
+
+def facts_of_domain(domain: Domain) -> GuestFacts:
+    """Return what DOMAIN needs, to be defined and started elsewhere as it is.
+
+    A live definition serves as well as a persistent one.
+    """
+    return GuestFacts(
+        architecture=domain.os_type("arch") or "",
+        domain_type=domain.root.get("type", ""),
+        machine_type=domain.os_type("machine"),
+        devices=tuple(_facts(domain)),
+    )
+
+
+def _facts(domain: Domain) -> Iterator[DeviceFact]:
+    for device in domain.devices:
+        yield DeviceFact(
+            subject=device.label,
+            tag=str(device.element.tag),
+            device=_kind(device),
+            bus=device.bus,
+            model=_model(device),
+        )
+
+
+def _kind(device: Device) -> str | None:
+    if isinstance(device, Disk):
+        return device.device or "disk"
+    if isinstance(device, Controller):
+        return device.kind
+    child = device.element.find(_BACKEND.get(str(device.element.tag), "."))
+    return device.element.get("type") if child is None else child.get("type")
+
+
+def _model(device: Device) -> str | None:
+    if device.element.tag in ("serial", "console", "channel"):
+        target = device.element.find("target")
+        return None if target is None else target.get("type")
+    return device.model

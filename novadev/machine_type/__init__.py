@@ -1,0 +1,3 @@
+"""The machine type of instances, changed together with what it takes along."""
+
+ACTION = "machine-type set"

@@ -1,0 +1,18 @@
+"""The writer: that of image properties, with an action of its own for the owner of the instance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from novadev.deployment import Deployment
+from novadev.image_property import applying
+from novadev.image_property.applying import Policy
+from novadev.image_property.planning import VM_STATES
+from novadev.plan import Outcome, Plan
+
+CHANGES_MACHINES = Policy(VM_STATES, "update_machine_type")
+
+
+def apply(deployment: Deployment, plans: Sequence[Plan], resumed: bool) -> list[Outcome]:
+    """Write PLANS of one cell and return an outcome for each, as ``image_property.applying``."""
+    return applying.apply(deployment, plans, resumed, CHANGES_MACHINES)

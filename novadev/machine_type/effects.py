@@ -1,0 +1,123 @@
+"""What another machine type means for the guest: what it will see, what the operator must know."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from novadev.change import Change
+from novadev.image_property.effects import disk_effects
+from novadev.machine_type.gathering import Evidence
+from novadev.machine_type.objections import canonical, known_names
+from novadev.machine_type.pcie import nic_model, root_ports
+from novadev.rules.buses import UnsupportedBus, bus_for_device_type
+from novadev.rules.disks import GuestDisk, guest_disks
+from novadev.rules.guest import ComputeRules, Guest, property_value
+from novadev.rules.machine_types import I440FX, Q35, family_of
+
+ADDRESSES = (
+    "every PCI device gets another address: Linux calls network interfaces otherwise (ens3 becomes "
+    "enp1s0) where nothing in the guest holds their names by the MAC"
+)
+VIRTIO = (
+    "on q35 virtio devices have virtio 1.0 alone: a guest whose drivers do not know that (Linux "
+    "before 4.0 without a backport, as RHEL 6) finds neither disks nor network on them"
+)
+"""QEMU, hw/virtio/virtio-pci.c, virtio_pci_realize: no legacy interface on a PCI Express port."""
+FIRMWARE = (
+    "it boots by UEFI, and Nova keeps the firmware files of the definition that its host has: see "
+    "that they fit the new machine (those with SMM are for q35 alone)"
+)
+"""nova/virt/libvirt/driver.py, _copy_guest_firmware_elements; libvirt, src/qemu/qemu_validate.c."""
+SCSI_MODEL = (
+    "hw_scsi_model is not stored, so libvirt chooses the SCSI controller, on either machine: "
+    "novadev stash-defaults records the one the guest has"
+)
+
+
+def effects(
+    before: str, wanted: str, old: Guest, new: Guest, evidence: Evidence
+) -> tuple[Change, ...]:
+    """Return what the guest will see: its machine, and each disk's bus and name.
+
+    Raises UnsupportedBus or TooManyDisks where Nova could not start the changed guest.
+    """
+    machine = Change("machine type", _told(before, evidence), _told(wanted, evidence))
+    defaults = _changed_default(old, new, evidence.rules)
+    return (machine, *defaults, *disk_effects(old, new, evidence.rules))
+
+
+def _told(name: str, evidence: Evidence) -> str:
+    stands_for = canonical(name, evidence)
+    return name if stands_for == name else f"{name} ({stands_for})"
+
+
+def _changed_default(old: Guest, new: Guest, rules: ComputeRules) -> Iterator[Change]:
+    """Yield the bus of cdroms where no property says it: the one default that changes.
+
+    Source: nova/virt/libvirt/blockinfo.py, get_disk_bus_for_device_type.
+    """
+    if property_value(new, "hw_cdrom_bus") is not None:
+        return
+    try:
+        before = bus_for_device_type("cdrom", old, rules)
+    except UnsupportedBus:
+        return
+    after = bus_for_device_type("cdrom", new, rules)
+    if before != after:
+        yield Change("new cdroms", before, after)
+
+
+def notes(before: str, wanted: str, new: Guest, evidence: Evidence) -> Iterator[str]:
+    """Yield what the operator must know of the move, beside what is wrong with it."""
+    families = [family_of(canonical(name, evidence)) for name in (before, wanted)]
+    disks = guest_disks(new, evidence.rules)
+    if evidence.facts.instance.image_properties.get("hw_machine_type") is None:
+        yield f"no machine type is stored: Nova's rules gave {before}"
+    if not known_names(evidence):
+        yield _unchecked(wanted, evidence)
+    if families[0] == families[1]:
+        return
+    yield ADDRESSES
+    if families == [I440FX, Q35]:
+        yield from _about_q35(new, disks, evidence)
+    if property_value(new, "hw_firmware_type") == "uefi":
+        yield FIRMWARE
+    if any(disk.bus == "scsi" for disk in disks) and not property_value(new, "hw_scsi_model"):
+        yield SCSI_MODEL
+
+
+def _unchecked(wanted: str, evidence: Evidence) -> str:
+    if evidence.host is None:
+        return f"whether a host has {wanted} is not checked: it is on none"
+    return (
+        f"whether {evidence.host} has {wanted} is not checked: its machine types are not known "
+        "(novadev capabilities save)"
+    )
+
+
+def _about_q35(new: Guest, disks: tuple[GuestDisk, ...], evidence: Evidence) -> Iterator[str]:
+    """Yield what is otherwise on Q35, which has PCI Express."""
+    ports = root_ports(new, disks, evidence)
+    of_host = "of its host" if evidence.compute else "by novadev's configuration"
+    yield (
+        f"PCI Express: its devices take {ports.taken} ports, {ports.free} more "
+        f"{'is' if ports.free == 1 else 'are'} left to attach a device while it runs ([libvirt] "
+        f"num_pcie_ports is {ports.written} {of_host})"
+    )
+    if _needs_virtio(new, disks, evidence):
+        yield VIRTIO
+    if (
+        property_value(new, "os_secure_boot") == "optional"
+        and property_value(new, "hw_firmware_type") == "uefi"
+    ):
+        yield "secure boot, which is optional for it, will be on where the host offers it"
+
+
+def _needs_virtio(new: Guest, disks: tuple[GuestDisk, ...], evidence: Evidence) -> bool:
+    """Whether the guest has a disk or an interface of virtio."""
+    if evidence.attachments.ports and nic_model(new, evidence) == "virtio":
+        return True
+    if any(disk.bus == "virtio" for disk in disks):
+        return True
+    model = property_value(new, "hw_scsi_model") == "virtio-scsi"
+    return model and any(disk.bus == "scsi" for disk in disks)

@@ -1,0 +1,95 @@
+"""What is known of instances: what is stored, what is attached, the rules of their hosts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+
+from novadev.capabilities.compute_hosts import ComputeHost, ComputeHosts
+from novadev.deployment import Deployment
+from novadev.errors import BadInput
+from novadev.image_property.facts import Facts, read_facts
+from novadev.nova.attached import list_attachments
+from novadev.nova.attachments import Attachments
+from novadev.nova.flavors import list_extra_specs
+from novadev.rules.defaults import with_recommended_bus
+from novadev.rules.guest import DriverRules, Guest, property_value
+from novadev.selection import Chunk
+
+_OF_FLAVORS = {
+    "hw:mem_encryption": "hw_mem_encryption",
+    "hw:sound_model": "hw_sound_model",
+    "hw:usb_model": "hw_usb_model",
+    "hw:viommu_model": "hw_viommu_model",
+    "hw:watchdog_action": "hw_watchdog_action",
+    "os:secure_boot": "os_secure_boot",
+}
+"""Extra specs that ask for the same as an image property (nova/virt/hardware.py, driver.py)."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that is known of one instance.
+
+    ``rules`` are its host's, or novadev's own configuration where ``compute``, what is known of the
+    host, is None; ``bad_compute`` is what is wrong with the host's file.
+    """
+
+    facts: Facts
+    attachments: Attachments
+    extra_specs: Mapping[str, str]
+    rules: DriverRules
+    compute: ComputeHost | None
+    bad_compute: BadInput | None = None
+
+    @property
+    def host(self) -> str | None:
+        """The host it is on, or was on before it was offloaded."""
+        return self.facts.instance.host or self.facts.instance.shelved_host
+
+    @property
+    def guest(self) -> Guest:
+        """What the rules look at, with what its flavor and its host's libosinfo ask for.
+
+        Raises NotAsNeeded where the database of libosinfo is broken.
+        """
+        stored = self.facts.guest
+        asked = {
+            name: self.extra_specs[spec]
+            for spec, name in _OF_FLAVORS.items()
+            if self.extra_specs.get(spec)
+        }
+        guest = replace(stored, image_properties={**asked, **stored.image_properties})
+        if self.compute is None:
+            return guest
+        recommended = self.compute.recommendation(property_value(guest, "os_distro"))
+        return with_recommended_bus(guest, recommended)
+
+
+def gather(deployment: Deployment, chunk: Chunk, hosts: ComputeHosts) -> Iterator[Evidence]:
+    """Yield what is known of each instance of CHUNK, in order; some statements for all."""
+    uuids = [instance.uuid for instance in chunk.instances]
+    with deployment.cell_database(chunk.cell).reading() as connection:
+        attachments = list_attachments(connection, uuids)
+        extra_specs = list_extra_specs(connection, uuids)
+    own = DriverRules(**asdict(deployment.config.driver_options))
+    for facts in read_facts(deployment, chunk):
+        uuid = facts.instance.uuid
+        found = _find(hosts, facts)
+        compute = found if isinstance(found, ComputeHost) else None
+        yield Evidence(
+            facts=facts,
+            attachments=attachments[uuid],
+            extra_specs=extra_specs.get(uuid, {}),
+            rules=compute.rules if compute else own,
+            compute=compute,
+            bad_compute=found if isinstance(found, BadInput) else None,
+        )
+
+
+def _find(hosts: ComputeHosts, facts: Facts) -> ComputeHost | BadInput | None:
+    """Return what is known of the instance's host, or what is wrong with the host's file."""
+    try:
+        return hosts.find(facts.instance.host or facts.instance.shelved_host)
+    except BadInput as error:
+        return error

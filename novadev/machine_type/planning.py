@@ -1,0 +1,208 @@
+"""Plans that change the machine type, and with it all that cannot stay on the new one.
+
+A plan changes both databases: the property, the buses that the new machine has not, the rows of
+the disks on them with their names. Or it is refused with the reason.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from novadev.capabilities.compute_hosts import ComputeHosts
+from novadev.change import Change
+from novadev.deployment import Deployment
+from novadev.errors import InvalidValue, NotAsNeeded, NotFound, NovadevError
+from novadev.image_property import effects as property_effects
+from novadev.image_property.changes import disk_changes, guest_after, kept_disks, property_changes
+from novadev.image_property.facts import Facts
+from novadev.image_property.planning import check_state
+from novadev.machine_type import ACTION, windows
+from novadev.machine_type.effects import effects, notes
+from novadev.machine_type.gathering import Evidence, gather
+from novadev.machine_type.objections import canonical, name_faults
+from novadev.nova.image_properties import MACHINE_TYPE
+from novadev.plan import Plan, Planned, Skip
+from novadev.rules.buses import TooManyDisks, UnsupportedBus, bus_for_device_type
+from novadev.rules.disks import guest_disks
+from novadev.rules.fault import Fault
+from novadev.rules.guest import ComputeRules, Guest, machine_type
+from novadev.rules.machine_types import Q35, family_of
+from novadev.rules.moves import Move, moved_off
+from novadev.rules.validity import new_faults
+from novadev.selection import Selection, iter_selected
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+"""What can be a machine type: no hypervisor has one that is called otherwise."""
+_GONE, _INSTEAD = "ide", "sata"
+"""The bus that Q35 has not, and the one that its own controller is for."""
+BUSES = {"hw_disk_bus": "disk", "hw_cdrom_bus": "cdrom"}
+"""The properties that may change with the machine, and the kind of disk each one is for."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked for."""
+
+    machine_type: str
+    force: bool
+
+
+@dataclass(frozen=True)
+class _Result:
+    """What is stored afterwards: the properties that are set, the disks that move, the guest."""
+
+    values: dict[str, str]
+    moves: tuple[Move, ...]
+    before: Guest
+    after: Guest
+
+
+def plan_set(
+    deployment: Deployment, selection: Selection, machine_type: str, force: bool = False
+) -> Iterator[Planned]:
+    """Return plans that give the selected instances this MACHINE_TYPE.
+
+    Raises InvalidValue at once for what can be no machine type, and BadInput for a folder of
+    compute hosts that cannot be read; what stands against one instance is a Skip.
+    """
+    if not NAME.fullmatch(machine_type):
+        raise InvalidValue(f"{machine_type[:64]!r} is no machine type: an example is q35")
+    hosts = ComputeHosts(deployment.config)
+    return _iter_plans(deployment, selection, Request(machine_type, force), hosts)
+
+
+def _iter_plans(
+    deployment: Deployment, selection: Selection, request: Request, hosts: ComputeHosts
+) -> Iterator[Planned]:
+    for item in iter_selected(deployment, selection):
+        if isinstance(item, Skip):
+            yield item
+            continue
+        for evidence in gather(deployment, item, hosts):
+            yield _plan_or_skip(evidence, request, selection.is_named)
+
+
+def _plan_or_skip(evidence: Evidence, request: Request, named: bool) -> Planned:
+    uuid = evidence.facts.instance.uuid
+    try:
+        plan = plan_one(evidence, request)
+    except NovadevError as error:
+        return Skip.of(uuid, error, named)
+    except (UnsupportedBus, TooManyDisks) as error:
+        return Skip.of(uuid, InvalidValue(f"instance {uuid}: {error}"), named)
+    return plan or Skip(uuid, f"nothing to do for instance {uuid}: it is so already", 0, named)
+
+
+def plan_one(evidence: Evidence, request: Request) -> Plan | None:
+    """Return the plan for one instance, None where everything is as asked for.
+
+    Raises NotAsNeeded (state, Windows that is not prepared), NotFound (no request spec), BadInput
+    (its host's file), InvalidValue (what the guest cannot have) and the rules' UnsupportedBus and
+    TooManyDisks.
+    """
+    facts = evidence.facts
+    check_state(facts.instance)
+    if facts.spec is None:
+        raise NotFound(f"instance {facts.instance.uuid} has no request spec in the API database")
+    if evidence.bad_compute is not None:
+        raise evidence.bad_compute
+    result = _result(evidence, request.machine_type)
+    changes = (*property_changes(facts, result.values), *disk_changes(facts, result.moves))
+    if not changes:
+        return None
+    return _plan(evidence, request, result, changes)
+
+
+def _result(evidence: Evidence, wanted: str) -> _Result:
+    guest = evidence.guest
+    values, moves = {MACHINE_TYPE: wanted}, tuple[Move, ...]()
+    if family_of(canonical(wanted, evidence)) == Q35:
+        values |= _new_buses(evidence.facts, guest, evidence.rules)
+        moves = moved_off(guest, evidence.rules, _GONE, _INSTEAD)
+    return _Result(values, moves, guest, guest_after(guest, values, moves))
+
+
+def _new_buses(facts: Facts, guest: Guest, rules: ComputeRules) -> Iterator[tuple[str, str]]:
+    """Yield the properties that name the bus that is gone, by whatever database they do.
+
+    Also that of disks where the rules give it, as libosinfo does for old systems. For cdroms the
+    rules give another one on the new machine.
+    """
+    spec = facts.spec.image_properties if facts.spec else None
+    for name, kind in BUSES.items():
+        stored = (facts.instance.image_properties.get(name), (spec or {}).get(name))
+        if _GONE in stored or (kind == "disk" and _is_gone(kind, guest, rules)):
+            yield name, _INSTEAD
+
+
+def _is_gone(kind: str, guest: Guest, rules: ComputeRules) -> bool:
+    try:
+        return bus_for_device_type(kind, guest, rules) == _GONE
+    except UnsupportedBus:
+        return False
+
+
+def _plan(
+    evidence: Evidence, request: Request, result: _Result, changes: tuple[Change, ...]
+) -> Plan:
+    facts, wanted = evidence.facts, request.machine_type
+    assert facts.spec is not None
+    before = machine_type(result.before, evidence.rules) or ""
+    objections = _objections(before, evidence, request, result)
+    return Plan(
+        action=ACTION,
+        instance=facts.instance.uuid,
+        cell=facts.instance.cell,
+        changes=changes,
+        name=facts.instance.name,
+        host=facts.instance.host,
+        effects=effects(before, wanted, result.before, result.after, evidence),
+        notes=(
+            *objections,
+            *notes(before, wanted, result.after, evidence),
+            *property_effects.notes(facts.instance, facts.spec, result.values),
+        ),
+        guard=kept_disks(result.before, result.moves),
+    )
+
+
+def _objections(
+    before: str, evidence: Evidence, request: Request, result: _Result
+) -> tuple[str, ...]:
+    """Return what speaks against the change and was overruled; raises where it was not."""
+    uuid = evidence.facts.instance.uuid
+    faults = [
+        *name_faults(before, request.machine_type, result.before, evidence),
+        *new_faults(result.before, result.after, evidence.rules),
+    ]
+    wrong = [fault.message for fault in faults if fault.severity == "error"]
+    if wrong and not request.force:
+        raise InvalidValue(f"instance {uuid}: {'; '.join(wrong)} (--force overrules)")
+    warnings = [fault.message for fault in faults if fault.severity == "warning"]
+    warnings += _about_windows(faults, evidence, request, result)
+    return (*(f"forced: {text}" for text in wrong), *warnings)
+
+
+def _about_windows(
+    faults: list[Fault], evidence: Evidence, request: Request, result: _Result
+) -> list[str]:
+    """Return what else is to be known of a Windows guest; raises NotAsNeeded, with the way to go.
+
+    Only where its way to the boot disk changes.
+    """
+    boot = next((fault for fault in faults if fault.rule == "windows-boot"), None)
+    if boot is None:
+        return []
+    if not request.force:
+        uuid = evidence.facts.instance.uuid
+        old, new = (guest_disks(item, evidence.rules)[0] for item in (result.before, result.after))
+        way = windows.route(uuid, request.machine_type, old, new)
+        raise NotAsNeeded(f"instance {uuid} runs Windows, and {_first(boot.message)}: {way}")
+    return [windows.INTERFACES]
+
+
+def _first(message: str) -> str:
+    """Return a fault's message up to its reason: what changes."""
+    return message.partition(":")[0]
