@@ -18,6 +18,7 @@ from novadev.audit.guest import GUEST_CHECKS, Examined, Inspection, inspect
 from novadev.audit.recorded import Records
 from novadev.audit.settling import when
 from novadev.audit.stored import Stored, stored_troubles
+from novadev.audit.target import TargetHost, target_troubles
 from novadev.audit.unknown import unknown_domains
 from novadev.capabilities.compute_hosts import ComputeHost, ComputeHosts
 from novadev.deployment import Deployment
@@ -48,6 +49,7 @@ class Audit:
     deployment: Deployment
     selection: Selection
     checks: Sequence[Check]
+    targets: Sequence[TargetHost] = ()
     guests: int = 0
     unreachable: list[str] = field(default_factory=list)
 
@@ -77,7 +79,7 @@ class Audit:
             guests=self.guests,
             checks=self.checks,
             unreachable=self.unreachable,
-            versions={"novadev": __version__},
+            versions={"novadev": __version__} | dict(map(_versions, self.targets)),
         )
 
     @cached_property
@@ -86,7 +88,7 @@ class Audit:
 
     @cached_property
     def _of_hosts(self) -> frozenset[str]:
-        return names_of(self.checks, "hosts")
+        return names_of(self.checks, "hosts") | names_of(self.checks, "target")
 
     @cached_property
     def _hosts(self) -> ComputeHosts:
@@ -137,6 +139,9 @@ class Audit:
         machine_type = inspection.hardware.machine_type if inspection else None
         stored = Stored(facts, rules, machine_type)
         yield from stored_troubles(stored, self._wanted)
+        if "target" in self._wanted:
+            needs = inspection.needs if inspection else None
+            yield from target_troubles(facts, needs, self.targets)
         if inspection is not None:
             yield from inspection.troubles
             evidence = Evidence(facts, inspection.hardware, None, compute)
@@ -207,6 +212,11 @@ class Audit:
             project=instance.project_id or "",
             machine_type=machine_type or instance.image_properties.get(MACHINE_TYPE) or "",
         )
+
+
+def _versions(target: TargetHost) -> tuple[str, str]:
+    found = target.capabilities.versions
+    return target.name, f"QEMU {found.qemu or 'unknown'}, libvirt {found.libvirt}"
 
 
 def _told(selection: Selection) -> str:

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 
 from novadev.audit.finding import Trouble
 from novadev.audit.remedies import alias_migrate
+from novadev.capabilities.facts import GuestFacts, facts_of_domain
 from novadev.device.guests import get_definitions
 from novadev.device.hosted import HostedInstance
 from novadev.device.inventory import Entry, Inventory, take_inventory
 from novadev.device.orphans import why_no_orphan
 from novadev.device.record.guest import Question, Seen, fingerprint, see
-from novadev.errors import NotAsNeeded
+from novadev.errors import NotAsNeeded, NotFound
 from novadev.stash_defaults.hardware import Hardware, hardware_of
 from novadev.state.devices import VmDynamic
 from novadev.virt.devices import Disk, Interface
@@ -43,9 +44,13 @@ class Examined:
 
 @dataclass(frozen=True)
 class Inspection:
-    """What one look at a guest gave; ``seen`` is what it has where that is not as recorded."""
+    """What one look at a guest gave; ``seen`` is what it has where that is not as recorded.
+
+    ``needs`` is what it needs of a host, of whatever host.
+    """
 
     hardware: Hardware
+    needs: GuestFacts
     troubles: tuple[Trouble, ...]
     seen: Seen | None
 
@@ -63,8 +68,12 @@ def inspect(host: Host, instance: HostedInstance, asked: Examined) -> Inspection
         if name in asked.wanted
         for trouble in check(inventory)
     ]
+    chosen = definitions.persistent or definitions.live
+    if chosen is None:
+        raise NotFound(f"domain {definitions.uuid} ended while it was read")
     return Inspection(
         hardware=hardware_of(definitions, asked.root_device_name),
+        needs=facts_of_domain(chosen),
         troubles=tuple(found),
         seen=_seen(host, instance, asked.recorded),
     )

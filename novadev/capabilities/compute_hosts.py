@@ -162,8 +162,9 @@ class ComputeHosts:
         elsewhere = f" (options of the driver: {found.saved_on}'s)"
         return ComputeHost(
             host=found.host,
-            rules=_rules(found.driver, found.architecture, found.versions.nova),
-            origin=f"{kind} {path}{elsewhere if found.is_from_elsewhere else ''}",
+            rules=driver_rules(found.driver, found.architecture, found.versions.nova),
+            origin=f"{kind} {path}{elsewhere if found.is_from_elsewhere else ''}"
+            f"{' (an example, and no host)' if found.example else ''}",
             machine_types=_names(found),
             release=found.versions.nova,
             osinfo=self._shared(found.recommendations),
@@ -183,7 +184,7 @@ class ComputeHosts:
         _check_host(path, named, host)
         return ComputeHost(
             host=host or named or "",
-            rules=_rules(options),
+            rules=driver_rules(options),
             origin=origin,
             machine_types={},
             release=None,
@@ -205,9 +206,10 @@ def _check_host(path: Path, named: str | None, host: str | None) -> None:
         raise BadInput(f"{path} is the file of another host: {named!r}")
 
 
-def _rules(
+def driver_rules(
     options: DriverOptions, architecture: str = "x86_64", release: int | None = None
 ) -> DriverRules:
+    """Return the rules of a host whose driver has these OPTIONS, and which runs this RELEASE."""
     arch = ARCHITECTURE_SPELLINGS.get(architecture, architecture)
     return DriverRules(**asdict(options), host_arch=arch, release=release or NEWEST_RELEASE)
 

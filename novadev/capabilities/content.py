@@ -68,6 +68,8 @@ class Capabilities:
 
 def remarks(found: Capabilities) -> Iterator[str]:
     """Yield what an operator should know of FOUND, a sentence each."""
+    if found.example is not None:
+        yield f"{found.host} is an example made from public facts, and no host."
     if found.is_from_elsewhere:
         yield (
             f"The options of the driver and libosinfo are those of {found.saved_on}, not of "
@@ -77,9 +79,8 @@ def remarks(found: Capabilities) -> Iterator[str]:
         yield "libosinfo is absent: Nova's driver is taken to recommend nothing for any os_distro."
     if found.devices is None and found.versions.qemu is not None:
         yield (
-            f"The devices of QEMU are not known: it takes the host itself, with QEMU "
-            f'{found.versions.qemu} where novadev runs. Checks against this file will say "not '
-            'checked" of interfaces, SCSI controllers and input devices.'
+            f"The devices of QEMU {found.versions.qemu} are not known, for only the host itself can "
+            "list them: interfaces, SCSI controllers and input devices will not be checked."
         )
     if found.versions.nova is None:
         yield "The release of Nova is not known, so the newest will be assumed: see --nova-release."

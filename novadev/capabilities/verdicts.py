@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from novadev.capabilities.content import Capabilities
 from novadev.capabilities.device_verdicts import judge
@@ -106,6 +107,7 @@ def why_missing(name: str, there: Mapping[str, MachineType]) -> str:
     return f"the host has no machine type {name}, though older and newer ones of its kind"
 
 
+@lru_cache(maxsize=1024)
 def _kind_and_version(name: str) -> tuple[tuple[str, bool], tuple[int, ...]]:
     if len(name) > _LONGEST_NAME:
         return ("", False), ()

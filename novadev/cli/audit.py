@@ -35,6 +35,14 @@ PROMETHEUS = "prometheus"
     help="Only this check; may be repeated. A check that needs no host asks none.",
 )
 @click.option(
+    "--capabilities",
+    "capability_files",
+    multiple=True,
+    type=options.TEXT,
+    metavar="FILE",
+    help="Check every guest against the host of this capability file too; may be repeated.",
+)
+@click.option(
     "--report",
     "report_name",
     type=options.TEXT,
@@ -56,6 +64,7 @@ def audit(
     session: Session,
     selection: Any,
     checks: tuple[str, ...],
+    capability_files: tuple[str, ...],
     report_name: str | None,
     fail_on: str,
     fail_on_skip: bool,
@@ -66,15 +75,20 @@ def audit(
     It reads only. A finding is a failure where a guest would not start, or has lost something; a
     warning where it would change. Each comes with the command that mends it, if one can.
 
-    Example: novadev audit --all --report audit.html
+    Before hosts are upgraded: save the capability file of one that is (novadev capabilities save),
+    and audit against it.
+
+    Example: novadev audit --all --capabilities new-host.json --report audit.html
     """
     session.deployment.hosts.warm()
     from novadev.audit import report
     from novadev.audit.auditing import Audit
     from novadev.audit.checks import choose
     from novadev.audit.collected import Collected
+    from novadev.audit.target import read_targets
 
-    run = Audit(session.deployment, selection, choose(checks, has_target=False))
+    targets = read_targets(capability_files)
+    run = Audit(session.deployment, selection, choose(checks, bool(targets)), targets)
     skips = Skips(fail_on_skip)
     with ExitStack() as stack:
         page = stack.enter_context(report.opened(report_name)) if report_name else None

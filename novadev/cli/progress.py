@@ -34,7 +34,7 @@ def counted(session: Session, items: Iterable[T]) -> Iterator[T]:
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    columns = (SpinnerColumn(), TextColumn("{task.completed} guests"), TimeElapsedColumn())
+    columns = (SpinnerColumn(), TextColumn("{task.completed} done"), TimeElapsedColumn())
     console, prints = Console(stderr=True), sys.stdout.isatty()
     with Progress(*columns, console=console, transient=True, redirect_stdout=prints) as bar:
         task = bar.add_task("", total=None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ import click
 
 from novadev.change import ABSENT, Change, Value, to_json
 from novadev.cli.actions import IRREVERSIBLE
-from novadev.cli.progress import progress
+from novadev.cli.progress import counted, progress
 from novadev.cli.session import Session
 from novadev.cli.skips import Skips
 from novadev.plan import Outcome, Plan, Skip
@@ -35,7 +36,8 @@ class Report:
 
     def show_planned(self, planned: Iterable[Planned | Draft]) -> Iterator[Draft]:
         """Yield the plans of PLANNED as drafts for the journal, showing them on the way."""
-        for item in planned:
+        silent = self._document is not None and not sys.stdout.isatty()
+        for item in counted(self._session, planned) if silent else planned:
             if isinstance(item, Skip):
                 self.skips.add(item)
                 continue

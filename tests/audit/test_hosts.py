@@ -131,7 +131,7 @@ def test_drift(site: Site) -> None:
 
 
 def test_what_the_next_power_on_moves(site: Site) -> None:
-    """A card that was plugged in got the last place; Nova's next definition puts it before disks."""
+    """A card that was plugged in has the last place; Nova puts it before the disks."""
     uuid = site.add(aliased(), **OBSERVED)
     assert of(site, "forecast") == []
     site.cloud.add_port(uuid, port_id(5), mac(5))

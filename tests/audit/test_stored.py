@@ -4,6 +4,7 @@ import json
 import re
 import shlex
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -231,3 +232,46 @@ def test_json_has_the_contract_s_keys(sqlite_cloud: Cloud) -> None:
     text = novadev(sqlite_cloud, "audit", "--all", *ONLY, "-f", "json").out
     (item,) = json.loads(text)
     assert list(item)[:6] == ["check", "severity", "instance", "host", "details", "remedy"]
+
+
+def test_the_report_has_what_json_has(sqlite_cloud: Cloud, tmp_path: Path) -> None:
+    uuid = healthy(sqlite_cloud, hw_rng_model="virtio")
+    page = tmp_path / "audit.html"
+    result = novadev(
+        sqlite_cloud,
+        "audit",
+        "--all",
+        *ONLY,
+        "--report",
+        str(page),
+        "-f",
+        "json",
+        "--cell",
+        "cell1",
+    )
+    assert (result.code, len(result.json)) == (0, 1)
+    assert page.stat().st_mode & 0o777 == 0o600
+    text = page.read_text()
+    assert result.json[0]["remedy"] in text
+    assert uuid in text
+    assert "cell cell1" in text
+
+
+def test_a_report_that_cannot_be_written(sqlite_cloud: Cloud, tmp_path: Path) -> None:
+    """It is said before anything is looked at."""
+    healthy(sqlite_cloud, hw_rng_model="virtio")
+    result = novadev(
+        sqlite_cloud, "audit", "--all", *ONLY, "--report", str(tmp_path / "none" / "audit.html")
+    )
+    assert (result.code, result.out) == (4, "")
+
+
+def test_counts_for_prometheus(sqlite_cloud: Cloud) -> None:
+    healthy(sqlite_cloud, hw_rng_model="virtio")
+    result = novadev(sqlite_cloud, "audit", "--all", *ONLY, "-f", "prometheus")
+    assert result.code == 0
+    lines = result.out.splitlines()
+    assert 'novadev_audit_findings{check="no-effect",severity="warning"} 1' in lines
+    assert 'novadev_audit_findings{check="no-effect",severity="failure"} 0' in lines
+    assert "novadev_audit_guests 1" in lines
+    assert novadev(sqlite_cloud, "image-property", "list", "--all", "-f", "prometheus").code == 4

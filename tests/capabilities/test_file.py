@@ -262,3 +262,10 @@ def test_remarks() -> None:
     assert "those of ctl1, not of cmp1" in elsewhere
     assert "libosinfo is absent" in osinfo
     assert "--nova-release" in release
+
+
+def test_remarks_on_an_example_without_devices() -> None:
+    found = replace(SAMPLE, host="el9", saved_on="el9", devices=None, example=Example("x", True))
+    example, devices = remarks(found)
+    assert "el9 is an example" in example
+    assert "devices of QEMU 7.2.22 are not known" in devices

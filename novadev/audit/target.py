@@ -1,0 +1,118 @@
+"""What another host would make of a guest: by that host's capability file, before it is there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from novadev.audit.finding import Trouble
+from novadev.audit.remedies import set_machine_type, set_property
+from novadev.capabilities import file
+from novadev.capabilities.compute_hosts import SavedOsInfo, driver_rules
+from novadev.capabilities.content import Capabilities
+from novadev.capabilities.facts import GuestFacts
+from novadev.capabilities.stored_facts import facts_of_guest
+from novadev.capabilities.verdicts import Verdict, check
+from novadev.image_property.facts import Facts
+from novadev.rules.defaults import REFUSALS
+from novadev.rules.guest import property_value
+from novadev.rules.machine_types import family_of, version_of
+
+_CHECK = "target"
+_TOLD = 5
+"""Things not checked that a line has."""
+_BETTER = {"video": ("hw_video_model", "virtio"), "interface": ("hw_vif_model", "virtio")}
+"""What a guest may have instead of a device that the target lacks."""
+
+
+@dataclass(frozen=True)
+class TargetHost:
+    """A host that guests are to run on: the name of its file, and what that says."""
+
+    name: str
+    capabilities: Capabilities
+
+
+def read_targets(names: Iterable[str]) -> tuple[TargetHost, ...]:
+    """Return the hosts of the capability files NAMES; raises BadInput for one that is none."""
+    return tuple(TargetHost(name, file.loads(file.read_text(name), name)) for name in names)
+
+
+def target_troubles(
+    facts: Facts, defined: GuestFacts | None, targets: Sequence[TargetHost]
+) -> Iterator[Trouble]:
+    """Yield what each of TARGETS would refuse of a guest, or could not be told about.
+
+    Both of what its definition has (DEFINED, which a live migration takes along) and of what
+    Nova's next power-on there would make of what is stored. What nothing tells is "not checked".
+    """
+    for target in targets:
+        wanted = [item for item in (defined, _stored(facts, target)) if item is not None]
+        verdicts = dict.fromkeys(one for item in wanted for one in check(item, target.capabilities))
+        yield from _refused(facts, target, verdicts)
+        yield from _unchecked(target, verdicts)
+
+
+def _stored(facts: Facts, target: TargetHost) -> GuestFacts | None:
+    """Return what Nova would build there; None where it would build nothing: a check of its own."""
+    found = target.capabilities
+    rules = driver_rules(found.driver, found.architecture, found.versions.nova)
+    distro = property_value(facts.guest, "os_distro")
+    recommended = SavedOsInfo(found.recommendations).recommendation(distro, rules.release)
+    try:
+        return facts_of_guest(facts.guest, rules, recommended)
+    except REFUSALS:
+        return None
+
+
+def _refused(facts: Facts, target: TargetHost, verdicts: Iterable[Verdict]) -> Iterator[Trouble]:
+    for one in verdicts:
+        if one.outcome in ("cannot be defined", "would not start"):
+            remedy = _remedy(facts.instance.uuid, one, target)
+            yield Trouble(_CHECK, "failure", _told(target, one), remedy)
+        elif one.outcome == "deprecated":
+            yield Trouble(_CHECK, "warning", _told(target, one))
+
+
+def _told(target: TargetHost, one: Verdict) -> str:
+    return f"on {target.capabilities.host} it {_VERBS[one.outcome]}: {one.subject}: {one.message}"
+
+
+_VERBS = {
+    "cannot be defined": "cannot be defined",
+    "would not start": "would not start",
+    "deprecated": "is deprecated",
+}
+
+
+def _unchecked(target: TargetHost, verdicts: Iterable[Verdict]) -> Iterator[Trouble]:
+    """Yield in one line what nothing tells: it is not fine, and it is no fault."""
+    subjects = [one.subject for one in verdicts if one.outcome == "not checked"]
+    if subjects:
+        more = f" and {len(subjects) - _TOLD} more" if len(subjects) > _TOLD else ""
+        told = f"{', '.join(subjects[:_TOLD])}{more}"
+        details = f"for {target.capabilities.host} not checked, as its file does not tell: {told}"
+        yield Trouble(_CHECK, "warning", details)
+
+
+def _remedy(uuid: str, one: Verdict, target: TargetHost) -> str | None:
+    """Return the command that gives the guest what the target has."""
+    kind = one.subject.partition(" ")[0]
+    if kind in _BETTER:
+        return set_property(uuid, *_BETTER[kind])
+    if one.subject.startswith("machine type "):
+        newer = _oldest_of_its_kind(one.subject.removeprefix("machine type "), target)
+        return None if newer is None else set_machine_type(uuid, newer)
+    return None
+
+
+def _oldest_of_its_kind(name: str, target: TargetHost) -> str | None:
+    """Return the machine type of the same family that is nearest to one that is too old."""
+    found = target.capabilities
+    there = found.machine_types.get(found.architecture, {})
+    same = [
+        (version_of(other), other)
+        for other, machine in there.items()
+        if family_of(other) == family_of(name) and version_of(other) and not machine.deprecated
+    ]
+    return min(same)[1] if same and version_of(name) < min(same)[0] else None
