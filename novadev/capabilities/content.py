@@ -79,8 +79,8 @@ def remarks(found: Capabilities) -> Iterator[str]:
         yield "libosinfo is absent: Nova's driver is taken to recommend nothing for any os_distro."
     if found.devices is None and found.versions.qemu is not None:
         yield (
-            f"The devices of QEMU {found.versions.qemu} are not known, for only the host itself can "
-            "list them: interfaces, SCSI controllers and input devices will not be checked."
+            f"The devices of QEMU {found.versions.qemu} are not known, for only the host itself "
+            "can list them: interfaces, SCSI controllers and input devices will not be checked."
         )
     if found.versions.nova is None:
         yield "The release of Nova is not known, so the newest will be assumed: see --nova-release."

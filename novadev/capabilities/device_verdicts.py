@@ -98,6 +98,9 @@ def _video(fact: DeviceFact, host: Target) -> Told:
     told = _by_model("video")(fact, host)
     if told == FINE and fact.model == "ramfb":
         return unknown("ramfb does not start on every board")
+    if told == FINE and fact.model == "cirrus" and "rhel" in host.machine_type:
+        # Red Hat's QEMU: pci_cirrus_vga_realize() in hw/display/cirrus_vga.c
+        return "deprecated", "Red Hat's QEMU warns that it is deprecated"
     return told
 
 

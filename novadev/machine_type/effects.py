@@ -25,9 +25,9 @@ VIRTIO = (
 """QEMU, hw/virtio/virtio-pci.c, virtio_pci_realize: no legacy interface on a PCI Express port."""
 FIRMWARE = (
     "it boots by UEFI, and Nova keeps the firmware files of the definition that its host has: see "
-    "that they fit the new machine (those with SMM are for q35 alone)"
+    "that they fit the new machine (those that need SMM are for q35 alone)"
 )
-"""nova/virt/libvirt/driver.py, _copy_guest_firmware_elements; libvirt, src/qemu/qemu_validate.c."""
+"""nova/virt/libvirt/driver.py, _copy_guest_firmware_elements; QEMU, docs/interop/firmware.json."""
 SCSI_MODEL = (
     "hw_scsi_model is not stored, so libvirt chooses the SCSI controller, on either machine: "
     "novadev stash-defaults records the one the guest has"

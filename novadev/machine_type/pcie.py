@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from novadev.machine_type.gathering import Evidence
 from novadev.nova.image_properties import PROPERTIES
+from novadev.rules.buses import CONVENTIONAL_NICS
 from novadev.rules.defaults import default_of, keyboard_bus
 from novadev.rules.disks import GuestDisk
 from novadev.rules.guest import DriverRules, Guest, property_value
@@ -14,8 +15,6 @@ from novadev.rules.osinfo import NO_RECOMMENDATION
 
 _YES = ("1", "t", "true", "on", "y", "yes")
 _SATA_PLACES = 6
-_CONVENTIONAL_NICS = ("e1000", "rtl8139", "vmxnet3")
-"""Those that libvirt 9.0.0 puts behind the bridge; to ne2k_pci and pcnet it gives a port each."""
 _CONVENTIONAL_SOUND = ("ac97", "es1370", "ich6")
 _EXPRESS_SCSI = "virtio-scsi"
 
@@ -53,7 +52,7 @@ def root_ports(guest: Guest, disks: Sequence[GuestDisk], evidence: Evidence) -> 
     """
     rules = evidence.rules
     conventional = [
-        *[nic_model(guest, evidence) in _CONVENTIONAL_NICS] * _interfaces(evidence),
+        *[nic_model(guest, evidence) in CONVENTIONAL_NICS] * _interfaces(evidence),
         *_devices_by_property(guest),
         *_scsi_controllers(guest, disks),
         *_usb_controllers(guest, disks, rules),

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from novadev.rules.buses import name_index
+from novadev.rules.buses import CONVENTIONAL_NICS, name_index
 
 if TYPE_CHECKING:
     from novadev.virt.outline import Board, Outline
@@ -30,7 +30,8 @@ _NOT_PCI = {
     "watchdog": ("ib700", "itco", "diag288"),
 }
 _CONVENTIONAL = (
-    *("rtl8139", "e1000", "ne2k_pci", "pcnet", "es1370", "ac97", "ich6", "i6300esb"),
+    *CONVENTIONAL_NICS,
+    *("es1370", "ac97", "ich6", "i6300esb"),
     *("lsilogic", "buslogic", "piix3-uhci", "ahci"),
 )
 """The models that are no PCI Express devices."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from types import MappingProxyType
 
+from novadev.rules.buses import CONVENTIONAL_NICS
 from novadev.rules.fault import Case, Fault, Severity
 
 NO_EFFECT = MappingProxyType(
@@ -34,7 +35,6 @@ VIF_MODELS = {
     "parallels": ("virtio", "rtl8139", "e1000"),
     "lxc": (),
 }
-CONVENTIONAL_NICS = ("e1000", "rtl8139", "ne2k_pci", "pcnet")
 _YES = ("1", "t", "true", "on", "y", "yes")
 """What Nova takes for yes (``oslo_utils.strutils``)."""
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from novadev.capabilities.compute_hosts import ComputeHosts
+from novadev.capabilities.content import Example
 from novadev.config import DriverOptions
 from novadev.errors import BadInput, NotAsNeeded
 from novadev.rules.guest import NEWEST_RELEASE, DriverRules
@@ -90,6 +91,13 @@ def test_a_capability_file_can_be_assumed(tmp_path: Path) -> None:
     assert found is not None
     assert (found.host, found.rules.virt_type) == ("cmp9", "qemu")
     assert found.origin == f"--assume-config {assumed} (options of the driver: ctl1's)"
+
+
+def test_an_example_says_that_it_is_one(tmp_path: Path) -> None:
+    assumed = saved(tmp_path, "anything", example=Example("public facts", True))
+    found = ComputeHosts(configured(None), str(assumed)).find("cmp9")
+    assert found is not None
+    assert found.origin == f"--assume-config {assumed} (an example, and no host)"
 
 
 def test_nothing_is_known(tmp_path: Path) -> None:

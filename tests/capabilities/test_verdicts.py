@@ -1,5 +1,6 @@
 """What becomes of a guest on a host of which more or less is known."""
 
+import runpy
 from dataclasses import replace
 from pathlib import Path
 
@@ -67,8 +68,19 @@ def test_the_examples_are_capability_files_that_say_what_they_are(name: str) -> 
     assert set(found.domain_capabilities) <= canonical
 
 
+def test_the_examples_are_what_the_script_makes() -> None:
+    script = EXAMPLES.parents[1] / "example_capabilities.py"
+    made = runpy.run_path(str(script))
+    for name in ("el9", "ubuntu-24.04"):
+        function = name.replace("-", "_").replace(".", "_")
+        assert (EXAMPLES / f"{name}.json").read_text() == file.dumps(made[function]())
+    captured = made["debian_12"](EXAMPLES / "debian-12.json")
+    assert captured == example("debian-12")
+
+
 EL9 = {
     **{model("video", name): "fine" for name in ("vga", "virtio", "bochs", "none")},
+    model("video", "cirrus"): "deprecated",
     **{model("video", name): "cannot be defined" for name in ("qxl", "vmvga", "gop")},
     **{model("interface", name): "fine" for name in ("virtio", "e1000e", "rtl8139", None)},
     **{model("interface", name): "would not start" for name in ("vmxnet3", "pcnet", "ne2k_pci")},

@@ -81,7 +81,10 @@ def random_board(random: Random) -> Board:
         if bus != "ide" or letter < "e":
             outlines.append(disk(prefixes[bus] + letter, bus))
     random.shuffle(outlines)
-    models = ("virtio", "virtio", "virtio", "e1000", "e1000e", "rtl8139", None)
+    models = (
+        *("virtio", "virtio", "virtio", "e1000", "e1000e", "rtl8139", None),
+        *("ne2k_pci", "pcnet", "vmxnet3", "igb"),
+    )
     outlines += [nic(random.choice(models)) for _ in range(random.randrange(4))]
     likely = (VIDEO, VIDEO, TABLET, BALLOON, RNG, CHANNEL)
     outlines += dict.fromkeys(item for item in likely if random.random() < 0.7)
