@@ -3,10 +3,14 @@
 import json
 import subprocess
 import tempfile
+import threading
 from pathlib import Path
 from typing import Any
 
 from tests.templates import ROOT, nova_environment, nova_program
+
+PATIENCE = 300.0
+"""Seconds that one call may take."""
 
 
 class NovaError(Exception):
@@ -58,11 +62,17 @@ class NovaProcess:
         self._log.close()
 
     def _exchange(self, request: str) -> str:
+        """Send a line and return the answer's; a worker that hangs is killed, and has died."""
         assert self._process.stdin
         assert self._process.stdout
-        self._process.stdin.write(request + "\n")
-        self._process.stdin.flush()
-        return self._process.stdout.readline()
+        hangs = threading.Timer(PATIENCE, self._process.kill)
+        hangs.start()
+        try:
+            self._process.stdin.write(request + "\n")
+            self._process.stdin.flush()
+            return self._process.stdout.readline()
+        finally:
+            hangs.cancel()
 
     def _last_words(self) -> str:
         self._log.seek(0)

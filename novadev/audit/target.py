@@ -21,8 +21,11 @@ from novadev.rules.machine_types import family_of, version_of
 _CHECK = "target"
 _TOLD = 5
 """Things not checked that a line has."""
-_BETTER = {"video": ("hw_video_model", "virtio"), "interface": ("hw_vif_model", "virtio")}
-"""What a guest may have instead of a device that the target lacks."""
+_BETTER = {
+    **dict.fromkeys(("video", "hw_video_model"), ("hw_video_model", "virtio")),
+    **dict.fromkeys(("interface", "hw_vif_model"), ("hw_vif_model", "virtio")),
+}
+"""What a guest may have instead of a device that the target lacks, by how the device is called."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +100,7 @@ def _unchecked(target: TargetHost, verdicts: Iterable[Verdict]) -> Iterator[Trou
 
 def _remedy(uuid: str, one: Verdict, target: TargetHost) -> str | None:
     """Return the command that gives the guest what the target has."""
-    kind = one.subject.partition(" ")[0]
+    kind = one.subject.partition(" ")[0].partition("=")[0]
     if kind in _BETTER:
         return set_property(uuid, *_BETTER[kind])
     if one.subject.startswith("machine type "):

@@ -29,12 +29,12 @@ def site(sqlite_cloud: Cloud, hypervisor: Hypervisor) -> Site:
 
 @pytest.mark.slow
 def test_a_guest_that_the_new_host_cannot_have(site: Site) -> None:
-    """Enterprise Linux 9 has neither a cirrus card nor an old machine type."""
+    """Enterprise Linux 9 has machine types of its own, and no qxl."""
     text = domains.domain(
         disks=[domains.disk("vda")],
         interfaces=[domains.interface(mac(0), port=port_id(0), model="e1000")],
     )
-    uuid = site.add(text, **{**STASHED, "hw_vif_model": "e1000", "hw_video_model": "cirrus"})
+    uuid = site.add(text, **{**STASHED, "hw_vif_model": "e1000", "hw_video_model": "qxl"})
     found = against(site.cloud, EL9, code=3)
     assert {item["instance"] for item in found} == {uuid}
     told = " / ".join(item["details"] for item in found if item["severity"] == "failure")

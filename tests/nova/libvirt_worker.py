@@ -4,8 +4,6 @@ The hypervisor is a test's own, by its libvirt URI. Nova is imported in the call
 a second, and most tests never ask it.
 """
 
-import functools
-
 from nova import objects
 
 ADDRESS = ("domain", "bus", "slot", "function")
@@ -64,11 +62,11 @@ class Obedient:
         self._domain.destroy()
 
 
-@functools.cache
 def _host(uri):
-    """Nova's Host, without its event threads, which would outlive the worker.
+    """A Host of Nova's, without its event threads, which would outlive the worker.
 
-    It opens its connection anew when a test has restarted the daemon.
+    A new one for each call: without those threads it waits for itself when it finds that a test
+    has restarted the daemon.
     """
     from nova.virt.libvirt import host
 
