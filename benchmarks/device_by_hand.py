@@ -9,6 +9,7 @@ against.
 import json
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import libvirt
 from lxml import etree
@@ -43,9 +44,14 @@ def _with_alias(root: etree._Element) -> Iterator[etree._Element]:
 def read(uri: str) -> None:
     """Read what every domain has now: what it runs with, or its definition."""
     connection = libvirt.open(uri)
+    read_all(connection)
+    connection.close()
+
+
+def read_all(connection: Any) -> None:
+    """Read what every domain has now, on a connection that is open."""
     for domain in connection.listAllDomains():
         etree.fromstring(domain.XMLDesc(0))
-    connection.close()
 
 
 def show(uri: str, uuid: str, config_file: str) -> None:

@@ -10,10 +10,15 @@ from collections.abc import Iterator, Sequence
 from time import perf_counter
 
 from benchmarks.device import QUICK, Bed, Sizes, bed
+from benchmarks.device_by_hand import read_all
 from benchmarks.figures import Figure, compared, print_table
 from benchmarks.processes import Took, interleaved, run
+from novadev.config import load
+from novadev.deployment import Deployment
 from novadev.device.hosted import HostedInstance
 from novadev.device.record.guest import Question, see
+from novadev.device.record.recording import record_devices
+from novadev.selection import Selection
 from novadev.virt.host import Host
 
 BY_HAND = (sys.executable, "-m", "benchmarks.device_by_hand", "read")
@@ -54,6 +59,24 @@ def unchanged(made: Bed, sizes: Sizes) -> Iterator[Figure]:
     yield Figure(f"peak memory, record of {sizes.guests:,}", "", "", _peak(took["novadev"]))
 
 
+def without_start(made: Bed, sizes: Sizes) -> Iterator[Figure]:
+    """Yield the same in one process that has begun: without imports, connections and children."""
+    host = made.hosts[0]
+    ours, theirs = [], []
+    with Deployment(load([str(made.cloud.config_file)])) as deployment:
+        for number in range(sizes.rounds + 1):
+            began = perf_counter()
+            found = list(record_devices(deployment, Selection(everything=True)))
+            middle = perf_counter()
+            read_all(host.connection)
+            if number:
+                ours.append(middle - began)
+                theirs.append(perf_counter() - middle)
+            assert not any(item.changed for item in found)
+    what = f"the same {sizes.guests:,}, without start-up"
+    yield compared(what, ours, theirs, "s", at_most=1.5)
+
+
 def more(made: Bed, sizes: Sizes) -> Iterator[Figure]:
     """Yield the memory for several times as many guests, all new and then none."""
     number = sizes.guests * MORE
@@ -88,7 +111,7 @@ def main() -> None:
     sizes = QUICK if parser.parse_args().quick else Sizes(rounds=5)
     figures: list[Figure] = []
     with bed() as made:
-        for part in (one_definition, unchanged, more):
+        for part in (one_definition, unchanged, without_start, more):
             for figure in part(made, sizes):
                 print(figure, file=sys.stderr)
                 figures.append(figure)

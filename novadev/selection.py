@@ -16,13 +16,13 @@ from novadev.deployment import Deployment
 from novadev.errors import BadInput, NotAsNeeded, NotFound, NovadevError, Unreachable
 from novadev.nova import cells, instances
 from novadev.nova.cells import Cell
-from novadev.nova.instances import Instance, InstanceFilter
+from novadev.nova.instances import Hosts, Instance, InstanceFilter
 from novadev.plan import Skip
 
 CHUNK = 500
 """Instances read at a time."""
-ListPage = Callable[[Any, str, InstanceFilter, Instance | None, int], list[Instance]]
-"""A way to go through the instances of a cell: see :func:`novadev.nova.instances.list_page`."""
+Grouping = Callable[[Any, InstanceFilter], list[Hosts | None]]
+"""A way to go through the instances of a cell: which hosts' come together; None is all."""
 _UUID = re.compile(r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}", re.IGNORECASE)
 
 
@@ -62,19 +62,20 @@ def iter_selected(deployment: Deployment, selection: Selection) -> Iterator[Chun
 
     Raises Unreachable when the API database does not answer, NotFound for an unknown --cell.
     """
-    return _iter_ordered(deployment, selection, instances.list_page)
+    return _iter_grouped(deployment, selection, _everywhere)
 
 
 def iter_by_host(deployment: Deployment, selection: Selection) -> Iterator[Chunk | Skip]:
-    """Yield the same, what the filters chose by host: then few hosts are asked in each chunk.
+    """Yield the same, but few hosts in each chunk of what the filters chose.
 
-    A host's process is started once, and not again for every chunk. Raises as `iter_selected`.
+    So a host's process is started once, and not again for every chunk. An instance that moves to
+    another host meanwhile may come twice, or not at all. Raises as `iter_selected`.
     """
-    return _iter_ordered(deployment, selection, instances.list_page_by_host)
+    return _iter_grouped(deployment, selection, _some_hosts)
 
 
-def _iter_ordered(
-    deployment: Deployment, selection: Selection, list_page: ListPage
+def _iter_grouped(
+    deployment: Deployment, selection: Selection, group: Grouping
 ) -> Iterator[Chunk | Skip]:
     wanted = (
         [deployment.find_cell(selection.cell)]
@@ -82,7 +83,7 @@ def _iter_ordered(
         else list(deployment.cells)
     )
     if selection.names is None:
-        chunks = _iter_filtered(deployment, selection, wanted, list_page)
+        chunks = _iter_filtered(deployment, selection, wanted, group)
     else:
         chunks = _iter_named(deployment, selection, selection.names, wanted)
     yield from chunks if selection.limit is None else _limited(chunks, selection.limit)
@@ -111,27 +112,48 @@ def _limited(chunks: Iterator[Chunk | Skip], limit: int) -> Iterator[Chunk | Ski
 
 
 def _iter_filtered(
-    deployment: Deployment, selection: Selection, wanted: Iterable[Cell], list_page: ListPage
+    deployment: Deployment, selection: Selection, wanted: Iterable[Cell], group: Grouping
 ) -> Iterator[Chunk | Skip]:
     for cell in wanted:
         try:
-            yield from _iter_cell(deployment, cell, selection.narrow, list_page)
+            with deployment.cell_database(cell).reading() as connection:
+                groups = group(connection, selection.narrow)
+            for hosts in groups:
+                yield from _iter_cell(deployment, cell, selection.narrow, hosts)
         except NovadevError as error:
             yield Skip.of(None, error, named=False)
 
 
+def _everywhere(_connection: Any, _narrow: InstanceFilter) -> list[Hosts | None]:
+    return [None]
+
+
+def _some_hosts(connection: Any, narrow: InstanceFilter) -> list[Hosts | None]:
+    """Return the hosts in groups that have as many instances as a chunk, or one host alone."""
+    groups: list[Hosts | None] = []
+    group: list[str | None] = []
+    total = 0
+    for host, number in instances.count_by_host(connection, narrow):
+        if group and total + number > CHUNK:
+            groups.append(tuple(group))
+            group, total = [], 0
+        group.append(host)
+        total += number
+    return [*groups, tuple(group)] if group else groups
+
+
 def _iter_cell(
-    deployment: Deployment, cell: Cell, narrow: InstanceFilter, list_page: ListPage
+    deployment: Deployment, cell: Cell, narrow: InstanceFilter, hosts: Hosts | None
 ) -> Iterator[Chunk]:
-    last: Instance | None = None
+    last = 0
     while True:
         with deployment.cell_database(cell).reading() as connection:
-            page = list_page(connection, cell.uuid, narrow, last, CHUNK)
+            page = instances.list_page(connection, cell.uuid, narrow, hosts, last, CHUNK)
         if page:
             yield Chunk(cell, tuple(_mapped_here(deployment, cell, page)))
         if len(page) < CHUNK:
             return
-        last = page[-1]
+        last = page[-1].id
 
 
 def _mapped_here(deployment: Deployment, cell: Cell, page: list[Instance]) -> Iterator[Instance]:

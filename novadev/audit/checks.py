@@ -43,6 +43,7 @@ CHECKS = (
     Check("ghost", "Attachments that the guest has no device for", "hosts"),
     Check("orphan", "Devices that Nova knows no owner of", "hosts"),
     Check("duplicate-mac", "Network cards with one MAC address", "hosts"),
+    Check("pcie-ports", "Q35 guests without a free PCI Express port to plug into", "hosts"),
     Check("drift", "Devices that are not as last recorded", "hosts"),
     Check("forecast", "Hardware that the next power-on moves or changes", "hosts"),
     Check("missing-domain", "Instances that their host has no domain of", "hosts"),

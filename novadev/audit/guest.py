@@ -17,12 +17,13 @@ from novadev.device.record.guest import Question, Seen, fingerprint, see
 from novadev.errors import NotAsNeeded, NotFound
 from novadev.stash_defaults.hardware import Hardware, hardware_of
 from novadev.state.devices import VmDynamic
-from novadev.virt.devices import Disk, Interface
+from novadev.virt.devices import Controller, Disk, Interface
 from novadev.virt.host import Host
 from novadev.virt.writes import can_update
 
-GUEST_CHECKS = frozenset({"alias", "ghost", "orphan", "duplicate-mac", "definition"})
+GUEST_CHECKS = frozenset({"alias", "ghost", "orphan", "duplicate-mac", "pcie-ports", "definition"})
 """The checks that are made here."""
+_ROOT_PORT = "pcie-root-port"
 
 
 @dataclass(frozen=True)
@@ -148,6 +149,22 @@ def _duplicate_macs(inventory: Inventory) -> Iterator[Trouble]:
             yield Trouble("duplicate-mac", "failure", details)
 
 
+def _ports(inventory: Inventory) -> Iterator[Trouble]:
+    """Yield where every PCI Express port has a device: none can be plugged in while it runs."""
+    definition = inventory.definitions.live or inventory.definitions.persistent
+    controllers = definition.of_class(Controller) if definition else ()
+    ports = {int(item.index or 0) for item in controllers if item.model == _ROOT_PORT}
+    devices = definition.devices if definition else ()
+    places = [item.address for item in devices if item.address and item.address.type == "pci"]
+    busy = {int(place.values.get("bus", "0"), 16) for place in places}
+    if ports and ports <= busy:
+        details = (
+            f"its {len(ports)} PCI Express ports are all taken: no volume or port can be attached "
+            "while it runs; [libvirt] num_pcie_ports of its host gives more at the next power-on"
+        )
+        yield Trouble("pcie-ports", "warning", details)
+
+
 def _luns_with_serial(inventory: Inventory) -> Iterator[Trouble]:
     """Yield LUNs that QEMU refuses to start: ``scsi-block`` has no serial."""
     for entry in inventory.entries:
@@ -162,5 +179,6 @@ _CHECKS: dict[str, Callable[[Inventory], Iterator[Trouble]]] = {
     "ghost": _ghosts,
     "orphan": _orphans,
     "duplicate-mac": _duplicate_macs,
+    "pcie-ports": _ports,
     "definition": _luns_with_serial,
 }

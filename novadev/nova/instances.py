@@ -103,30 +103,37 @@ def list_instances(
     return _load(connection, cell, query.order_by(instances.c.id))
 
 
+Hosts = tuple[str | None, ...]
+"""Names of compute hosts; None stands for the instances on no host."""
+
+
 def list_page(
-    connection: sa.Connection, cell: str, narrow: InstanceFilter, after: Instance | None, size: int
+    connection: sa.Connection,
+    cell: str,
+    narrow: InstanceFilter,
+    hosts: Hosts | None,
+    after_id: int,
+    size: int,
 ) -> list[Instance]:
-    """Return the next SIZE instances that pass NARROW behind AFTER, by id."""
-    query = _narrowed(narrow).where(instances.c.id > (after.id if after else 0))
+    """Return the next SIZE instances that pass NARROW with an id above AFTER_ID, by id.
+
+    Only those on HOSTS, unless that is None.
+    """
+    query = _narrowed(narrow).where(instances.c.id > after_id)
+    if hosts is not None:
+        named = tuple(host for host in hosts if host is not None)
+        here = [instances.c.host.in_(named)] if named else []
+        query = query.where(sa.or_(*here, *[instances.c.host.is_(None)] * (None in hosts)))
     return _load(connection, cell, query.order_by(instances.c.id).limit(size))
 
 
-def list_page_by_host(
-    connection: sa.Connection, cell: str, narrow: InstanceFilter, after: Instance | None, size: int
-) -> list[Instance]:
-    """Return the next SIZE instances that pass NARROW behind AFTER, by host and then by id.
-
-    Those on no host come first, as both databases sort.
-    """
-    query = _narrowed(narrow).order_by(instances.c.host, instances.c.id).limit(size)
-    return _load(connection, cell, query if after is None else query.where(_behind(after)))
-
-
-def _behind(instance: Instance) -> sa.ColumnElement[bool]:
-    host, later = instances.c.host, instances.c.id > instance.id
-    if instance.host is None:
-        return sa.or_(host.is_not(None), later)
-    return sa.or_(host > instance.host, sa.and_(host == instance.host, later))
+def count_by_host(
+    connection: sa.Connection, narrow: InstanceFilter
+) -> list[tuple[str | None, int]]:
+    """Return every host that has instances which pass NARROW, and their number, by its name."""
+    found = _narrowed(narrow).with_only_columns(instances.c.host, sa.func.count())
+    query = found.group_by(instances.c.host).order_by(instances.c.host)
+    return [(host, number) for host, number in connection.execute(query)]
 
 
 def find_by_name(connection: sa.Connection, name: str, template: str) -> list[tuple[str, str]]:

@@ -1,5 +1,6 @@
 """The checks that look at guests on real hosts, and whether their remedies mend what they find."""
 
+import re
 import shlex
 from collections.abc import Sequence
 from typing import Any
@@ -96,6 +97,25 @@ def test_duplicate_macs(site: Site) -> None:
     (item,) = of(site, "duplicate-mac", code=3)
     assert item["instance"] == uuid
     assert f"2 network cards have the MAC address {mac(0)}" in item["details"]
+
+
+def test_no_port_is_free(site: Site) -> None:
+    """A disk more and a disk less: libvirt adds ports that are lacking, and none to spare."""
+    found = {}
+    for number in range(8, 13):
+        disks = [domains.disk(f"vd{name}") for name in "abcdefghijkl"[:number]]
+        uuid = site.add(domains.domain(machine="q35", disks=disks), name=f"web-{number}")
+        found[number] = _free_ports(site, uuid)
+    named = {item["name"] for item in of(site, "pcie-ports")}
+    assert named == {f"web-{number}" for number, free in found.items() if not free}
+    assert 0 < len(named) < len(found)
+
+
+def _free_ports(site: Site, uuid: str) -> int:
+    definition = site.persistent(uuid).text
+    ports = set(re.findall(r'index="(\d+)" model="pcie-root-port"', definition))
+    taken = {str(int(bus, 16)) for bus in re.findall(r'bus="0x([0-9a-f]+)" slot', definition)}
+    return len(ports - taken)
 
 
 def test_what_is_stored_is_not_what_the_guest_has(site: Site) -> None:
