@@ -17,3 +17,8 @@ def _escaped(character: str) -> str:
     if character.isprintable():
         return character
     return character.encode("unicode_escape").decode("ascii")
+
+
+def many(number: int, noun: str) -> str:
+    """Return ``1 plan``, ``2 plans``, …."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -40,13 +40,16 @@ class Foresight:
         }
 
 
+def _told(records: Sequence[ForecastRecord]) -> Iterator[str]:
+    for item in records:
+        if item.field == "device":
+            yield f"{item.label} {'appears' if item.now is None else 'vanishes'}"
+        else:
+            yield f"{item.label} {item.field} {item.now or 'none'} to {item.after or 'none'}"
+
+
 def _changes(records: Sequence[ForecastRecord]) -> str:
     told = list(_told(records[:_TOLD]))
     if len(records) > _TOLD:
         told.append(f"{len(records) - _TOLD} more")
-    return f"the next power-on changes {', '.join(told)} (novadev device forecast)"
-
-
-def _told(records: Sequence[ForecastRecord]) -> Iterator[str]:
-    for item in records:
-        yield f"{item.label} {item.field} {item.now or 'none'} to {item.after or 'none'}"
+    return f"at the next power-on: {', '.join(told)} (novadev device forecast)"

@@ -14,6 +14,7 @@ from novadev.cli.output import print_records, print_table
 from novadev.cli.progress import counted
 from novadev.cli.session import Session, pass_session
 from novadev.cli.skips import Skips
+from novadev.text import many
 
 if TYPE_CHECKING:
     from novadev.audit.collected import Collected
@@ -89,18 +90,37 @@ def audit(
 
     targets = read_targets(capability_files)
     run = Audit(session.deployment, selection, choose(checks, bool(targets)), targets)
-    skips = Skips(fail_on_skip)
+    skips, totals = Skips(fail_on_skip), Totals(fail_on)
     with ExitStack() as stack:
         page = stack.enter_context(report.opened(report_name)) if report_name else None
-        collected = stack.enter_context(Collected())
-        found = collected.passing(skips.sift(counted(session, run.findings())))
-        _print(session, output, found)
-        about = run.about()
-        if page is not None:
-            page.write(about, collected)
-        if output.format == PROMETHEUS:
-            _print_metrics(about, collected)
-        return _end(session, run, skips, collected, fail_on)
+        found = totals.counted(skips.sift(counted(session, run.findings())))
+        if page is None and output.format != PROMETHEUS:
+            _print(session, output, found)
+        else:
+            collected = stack.enter_context(Collected())
+            _print(session, output, collected.passing(found))
+            _print_or_write(run.about(), collected, page, output)
+    return _end(session, run, skips, totals)
+
+
+class Totals:
+    """Counts findings by their severity."""
+
+    def __init__(self, fail_on: str) -> None:
+        self._fail_on = fail_on
+        self.failures, self.warnings = 0, 0
+
+    @property
+    def fails(self) -> bool:
+        """Whether what was found fails the audit."""
+        return bool(self.failures or (self.warnings and self._fail_on == "warning"))
+
+    def counted(self, findings: Iterable[Finding]) -> Iterator[Finding]:
+        """Yield FINDINGS."""
+        for item in findings:
+            self.failures += item.severity == "failure"
+            self.warnings += item.severity == "warning"
+            yield item
 
 
 def _print(session: Session, output: Output, findings: Iterable[Finding]) -> None:
@@ -125,19 +145,21 @@ def _rows(item: Finding) -> Iterator[dict[str, str]]:
         yield {"guest": place, "severity": "", "check": "", "details": f"> {item.remedy}"}
 
 
-def _print_metrics(about: Any, collected: Collected) -> None:
+def _print_or_write(about: Any, collected: Collected, page: Any, output: Output) -> None:
     from novadev.audit.prometheus import metrics
 
-    click.echo(metrics(about, collected), nl=False)
+    if page is not None:
+        page.write(about, collected)
+    if output.format == PROMETHEUS:
+        click.echo(metrics(about, collected), nl=False)
 
 
-def _end(session: Session, run: Any, skips: Skips, collected: Collected, fail_on: str) -> int:
+def _end(session: Session, run: Any, skips: Skips, totals: Totals) -> int:
     """Say what was found, and return the exit code."""
     from novadev.errors import NotAsNeeded, Unreachable, worst
 
-    total = collected.total()
     skips.tell_repeated()
-    session.say(f"{run.guests} guests: {total.failures} failures, {total.warnings} warnings.")
-    fails = total.failures or (total.warnings and fail_on == "warning")
-    codes = {NotAsNeeded.exit_code if fails else 0, Unreachable.exit_code if run.unreachable else 0}
+    found = f"{many(totals.failures, 'failure')}, {many(totals.warnings, 'warning')}"
+    session.say(f"{many(run.guests, 'guest')}: {found}.")
+    codes = {NotAsNeeded.exit_code * totals.fails, Unreachable.exit_code * bool(run.unreachable)}
     return worst({skips.exit_code, *codes})

@@ -15,7 +15,7 @@ from novadev.cli.output import print_records, print_table
 from novadev.cli.progress import counted
 from novadev.cli.session import Session, pass_session
 from novadev.cli.skips import Skips
-from novadev.text import printable
+from novadev.text import many, printable
 
 if TYPE_CHECKING:
     from novadev.device.record.listing import ListedGuest
@@ -182,8 +182,7 @@ class _Tally:
             self._notes.update(item.notes)
             yield item
         for note, number in self._notes.items():
-            guests = f"{number} guest{'' if number == 1 else 's'}"
-            click.echo(f"note: {guests}: {printable(note)}", err=True)
+            click.echo(f"note: {many(number, 'guest')}: {printable(note)}", err=True)
 
     def counted(self, records: Iterable[Any]) -> Iterator[Any]:
         """Yield RECORDS."""

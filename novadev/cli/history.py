@@ -18,12 +18,12 @@ from novadev.cli.mutating import (
     choices_but_a_file,
     confirm,
     execute,
-    plans_text,
 )
 from novadev.cli.options import Output
 from novadev.cli.output import print_records
 from novadev.cli.session import Session, pass_session
 from novadev.errors import NotAsNeeded
+from novadev.text import many
 
 if TYPE_CHECKING:
     from novadev.state.journal import Draft, Journal, Run
@@ -136,7 +136,7 @@ def _resume(session: Session, choices: Choices, journal: Journal, run: Run, repo
         return int(report.finish_preview(count))
     if not count:
         return int(report.finish_nothing())
-    confirm(choices, f"Finish {plans_text(count)} of run {run.id}?")
+    confirm(choices, f"Finish {many(count, 'plan')} of run {run.id}?")
     journal.take_over(run)
     return carry_on(session, choices, journal, run, report)
 

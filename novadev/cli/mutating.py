@@ -16,6 +16,7 @@ import click
 from novadev.cli.actions import IRREVERSIBLE
 from novadev.cli.session import Session, pass_session
 from novadev.errors import BadInput, Declined, Interrupted, worst
+from novadev.text import many
 
 if TYPE_CHECKING:
     from novadev.cli.report import Report
@@ -130,7 +131,7 @@ def execute(
         if count:
             skipped = f" ({report.skips.count} skipped)" if report.skips.count else ""
             warning = " It cannot be undone." if action in IRREVERSIBLE else ""
-            confirm(chosen, f"Apply {plans_text(count)}{skipped}?{warning}")
+            confirm(chosen, f"Apply {many(count, 'plan')}{skipped}?{warning}")
     except BaseException:
         journal.discard(run)
         raise
@@ -159,7 +160,7 @@ def _preview(
     else:
         head = plan_file.Head(action, undoes.id if undoes else None)
         count = plan_file.write(chosen.plan_out, head, drafts)
-        session.say(f"{plans_text(count)} saved: novadev apply {chosen.plan_out}")
+        session.say(f"{many(count, 'plan')} saved: novadev apply {chosen.plan_out}")
     return report.finish_preview(count)
 
 
@@ -170,11 +171,6 @@ def _write_plans(journal: Journal, run: Run, drafts: Iterator[Draft]) -> int:
         journal.add(run, batch)
         count += len(batch)
     return count
-
-
-def plans_text(count: int) -> str:
-    """Return ``1 plan``, ``2 plans``, …."""
-    return f"{count} plan{'' if count == 1 else 's'}"
 
 
 def confirm(chosen: Choices, question: str) -> None:

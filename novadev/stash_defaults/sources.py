@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields
 from functools import cached_property, lru_cache
+from operator import attrgetter
 from typing import Literal
 
 from novadev.capabilities.compute_hosts import ComputeHost
 from novadev.errors import BadInput, NovadevError
 from novadev.image_property.facts import Facts
+from novadev.nova.block_devices import BlockDevice
 from novadev.nova.image_properties import MACHINE_TYPE, same
 from novadev.rules.defaults import REGISTERED, os_type_of, registered, with_properties
 from novadev.rules.guest import DriverRules, Guest, property_value
@@ -39,6 +41,10 @@ REMEMBERED = 1_000
 """How many guests unlike one another the rules' answers are kept of: a fleet has few."""
 
 
+_OWN = ("id", "volume_id")
+_LIKENESS = attrgetter(*(item.name for item in fields(BlockDevice) if item.name not in _OWN))
+
+
 @dataclass(frozen=True)
 class Alike:
     """A guest that equals every other which the rules cannot tell from it."""
@@ -49,7 +55,7 @@ class Alike:
     @classmethod
     def of(cls, guest: Guest) -> Alike:
         """Return GUEST without what is its own: the ids of its rows and of its volumes."""
-        rows = tuple(replace(row, id=0, volume_id=None) for row in guest.block_devices)
+        rows = tuple(map(_LIKENESS, guest.block_devices))
         properties = frozenset(guest.image_properties.items())
         seen = vars(guest) | {"image_properties": properties, "block_devices": rows}
         return cls(guest, tuple(seen.values()))

@@ -158,7 +158,7 @@ def test_what_the_next_power_on_moves(site: Site) -> None:
     site.handle(uuid).attachDeviceFlags(domains.interface(mac(5), port=port_id(5)), CONFIG)
     (item,) = of(site, "forecast")
     assert (item["instance"], item["severity"], item["remedy"]) == (uuid, "warning", None)
-    assert "the next power-on changes" in item["details"]
+    assert item["details"].startswith("at the next power-on: ")
     assert "disk vda address 0000:00:04.0 to 0000:00:05.0" in item["details"]
     assert "novadev device forecast" in item["details"]
 

@@ -224,7 +224,7 @@ def test_people_see_the_guest_its_findings_and_their_remedies(sqlite_cloud: Clou
     result = novadev(sqlite_cloud, "audit", "--all", *ONLY)
     assert f"{uuid} (web-1) on cmp1" in result.out
     assert f"> novadev image-property unset --property hw_rng_model {uuid}" in result.out
-    assert "1 guests: 0 failures, 1 warnings." in result.err
+    assert "1 guest: 0 failures, 1 warning." in result.err
 
 
 def test_json_has_the_contract_s_keys(sqlite_cloud: Cloud) -> None:
