@@ -65,7 +65,8 @@ def _disks(guest: Guest, rules: ComputeRules) -> tuple[GuestDisk, ...]:
 
 def not_stashed(stored: Stored) -> Iterator[Trouble]:
     """Yield the properties of Nova's own list that are not stored."""
-    missing = [name for name in REGISTERED if name not in stored.values]
+    values = stored.values
+    missing = [name for name in REGISTERED if name not in values]
     if missing:
         verb = "is" if len(missing) == 1 else "are"
         details = f"{', '.join(missing)} {verb} not stored: a new default would change the guest"
@@ -79,8 +80,9 @@ def not_stashed(stored: Stored) -> Iterator[Trouble]:
 
 def stored_values(stored: Stored) -> Iterator[Trouble]:
     """Yield the values that Nova's enumerations do not have: it refuses to build such a guest."""
+    values = stored.values
     for name, item in PROPERTIES.items():
-        value = stored.values.get(name)
+        value = values.get(name)
         try:
             if value is not None:
                 item.canonical(value)
@@ -121,11 +123,11 @@ def request_spec(stored: Stored) -> Iterator[Trouble]:
         details = "it has no request spec: a migration or an unshelve has nothing to build it from"
         yield Trouble("request-spec", "warning", details)
         return
-    held = spec.image_properties or {}
+    held, values = spec.image_properties or {}, stored.values
     for name in COMPARED:
-        value, kept = stored.values.get(name), held.get(name)
+        value, kept = values.get(name), held.get(name)
         kept = None if kept is None else str(kept)
-        if name not in NO_EFFECT and not same(name, value, kept):
+        if value != kept and name not in NO_EFFECT and not same(name, value, kept):
             details = (
                 f"{name} is {value or 'not stored'}, and {kept or 'absent'} in the request spec"
             )

@@ -52,7 +52,7 @@ def _chosen(known: Sequence[str], wanted: tuple[str, ...]) -> list[str]:
 def _write_json(_columns: Sequence[str], rows: Iterator[Row]) -> None:
     separator = "[\n  "
     for row in rows:
-        click.echo(separator + json.dumps(row), nl=False)
+        sys.stdout.write(separator + json.dumps(row))  # click would flush each of 100,000
         separator = ",\n  "
     click.echo("[]" if separator.startswith("[") else "\n]")
 

@@ -294,6 +294,7 @@ def test_ctrl_c_leaves_nothing(rig: Rig) -> None:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=_heed_ctrl_c,
     )
     name = f"novadev-scratch-{process.pid}-"
     while not _commands(name) and process.poll() is None:
@@ -303,6 +304,11 @@ def test_ctrl_c_leaves_nothing(rig: Rig) -> None:
     assert process.returncode == 130, err
     assert folders(process.pid) == []
     assert _commands(name) == []
+
+
+def _heed_ctrl_c() -> None:
+    """What a shell starts in the background is deaf to it, and so is all that this starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _commands(word: str) -> list[str]:
