@@ -2,6 +2,7 @@
 
 import io
 import json
+import signal
 from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
@@ -49,3 +50,11 @@ class _captured:
     def __exit__(self, *error: Any) -> None:
         for part in self._parts:
             part.__exit__(*error)
+
+
+def heed_ctrl_c() -> None:
+    """Let a process that is about to begin be ended by SIGINT, as one typed at a terminal is.
+
+    What a shell starts in the background is deaf to it, and so is all that this starts.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

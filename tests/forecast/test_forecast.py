@@ -20,7 +20,7 @@ from novadev.virt.outline import Board, Outline, definition_of
 from tests import domains
 from tests.capabilities.samples import saved
 from tests.cloud import Cloud
-from tests.command import Result
+from tests.command import Result, heed_ctrl_c
 from tests.device.bed import compute_host
 from tests.device.rig import Rig, mac, port_id, tap, volume_id
 from tests.device.site import Site, record
@@ -294,7 +294,7 @@ def test_ctrl_c_leaves_nothing(rig: Rig) -> None:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=_heed_ctrl_c,
+        preexec_fn=heed_ctrl_c,
     )
     name = f"novadev-scratch-{process.pid}-"
     while not _commands(name) and process.poll() is None:
@@ -304,11 +304,6 @@ def test_ctrl_c_leaves_nothing(rig: Rig) -> None:
     assert process.returncode == 130, err
     assert folders(process.pid) == []
     assert _commands(name) == []
-
-
-def _heed_ctrl_c() -> None:
-    """What a shell starts in the background is deaf to it, and so is all that this starts."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _commands(word: str) -> list[str]:
