@@ -31,6 +31,8 @@ from tests.exchange.recorded import (
     two_guests,
 )
 
+pytestmark = pytest.mark.slow
+
 OVF = ovf_writing.dumps(ExportedInstance(VM, "web-1", "", tuple(guest())))
 JSON = json.loads(document.dumps([ExportedInstance(VM, "web-1", "", tuple(guest()))]))
 

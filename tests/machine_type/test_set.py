@@ -15,6 +15,8 @@ from tests.command import Result, novadev
 from tests.image_property.guests import stored, with_properties
 from tests.nova_process import NovaProcess
 
+pytestmark = pytest.mark.slow
+
 CDROM = "66666666-6666-4666-8666-666666666666"
 MACHINES = {
     "pc": MachineType("pc-i440fx-7.2"),
