@@ -37,6 +37,10 @@ class _Read(Host):
         """Return the definition, without a call."""
         return self._text
 
+    def is_in_transit(self, _uuid: str) -> bool:
+        """Return that it is not, without a call."""
+        return False
+
 
 def unchanged(made: Bed, sizes: Sizes) -> Iterator[Figure]:
     """Yield the record of every guest of a host, none of which has changed, and what it wrote."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -20,18 +21,17 @@ from novadev.audit.settling import when
 from novadev.audit.stored import Stored, stored_troubles
 from novadev.audit.target import TargetHost, target_troubles
 from novadev.audit.unknown import unknown_domains
-from novadev.capabilities.compute_hosts import ComputeHost, ComputeHosts
+from novadev.capabilities.compute_hosts import ComputeHost, ComputeHosts, driver_rules
 from novadev.deployment import Deployment
 from novadev.device.forecast.layouts import Layouts
 from novadev.device.hosted import HostedInstance
 from novadev.device.selecting import attached
 from novadev.errors import BadInput, NotFound, NovadevError, Unreachable
 from novadev.image_property.facts import Facts, read_facts
-from novadev.image_property.planning import compute_rules
 from novadev.nova.image_properties import MACHINE_TYPE
 from novadev.nova.instances import Instance
 from novadev.plan import Skip
-from novadev.rules.guest import ComputeRules
+from novadev.rules.guest import DriverRules
 from novadev.selection import Chunk, Selection, iter_by_host
 from novadev.stash_defaults.sources import Evidence
 
@@ -58,8 +58,8 @@ class Audit:
 
         Reads only. Raises as :func:`novadev.selection.iter_by_host`.
         """
-        with Layouts() as layouts:
-            foresight = Foresight(self.deployment, self._hosts, layouts)
+        yield from self._without_records()
+        with self._foresight() as foresight:
             for item in iter_by_host(self.deployment, self.selection):
                 if isinstance(item, Chunk):
                     yield from self._in_chunk(item, foresight)
@@ -95,42 +95,52 @@ class Audit:
         return ComputeHosts(self.deployment.config)
 
     @cached_property
-    def _assumed(self) -> ComputeRules:
-        return compute_rules(self.deployment.config)
+    def _assumed(self) -> DriverRules:
+        return driver_rules(self.deployment.config.driver_options)
 
     @cached_property
     def _records(self) -> Records:
         return Records(self.deployment if "drift" in self._wanted else None)
 
+    def _without_records(self) -> Iterator[Finding]:
+        """Yield that the recorded devices cannot be read, if so; the rest goes on without them."""
+        try:
+            self._records.of(())
+        except NovadevError as error:
+            self._records = Records(None)
+            yield self._unreachable(None, str(error))
+
+    @contextmanager
+    def _foresight(self) -> Iterator[Foresight | None]:
+        """Give what foresees the next power-on; None where that is not asked for."""
+        if "forecast" not in self._wanted:
+            yield None
+            return
+        with Layouts() as layouts:
+            yield Foresight(self.deployment, self._hosts, layouts)
+
     @cached_property
     def _seen_hosts(self) -> set[str]:
         return set()
 
-    def _in_chunk(self, chunk: Chunk, foresight: Foresight) -> Iterator[Finding]:
+    def _in_chunk(self, chunk: Chunk, foresight: Foresight | None) -> Iterator[Finding]:
         everything = list(read_facts(self.deployment, chunk))
         self.guests += len(everything)
         hosted = list(self._hosted(chunk)) if self._of_hosts else []
         inspected = self._inspected(everything, hosted)
-        foreseen = self._foreseen(everything, hosted, foresight)
+        foreseen = _foreseen(everything, hosted, foresight)
         for facts in everything:
             uuid = facts.instance.uuid
             found = inspected.get(uuid)
             if isinstance(found, Unreachable):
                 yield from self._lost(facts.instance, found)
-            troubles = [*self._of_guest(facts, found), *foreseen.get(uuid, ())]
+            troubles = [*self._of_guest(facts, found)]
+            if uuid in foreseen:
+                troubles.append(foreseen[uuid])
             yield from (self._finding(facts, found, trouble) for trouble in troubles)
 
     def _hosted(self, chunk: Chunk) -> Iterator[HostedInstance]:
         return attached(self.deployment, chunk.cell, chunk.instances, self.selection.is_named)
-
-    def _foreseen(
-        self, everything: Sequence[Facts], hosted: Sequence[HostedInstance], foresight: Foresight
-    ) -> Mapping[str, tuple[Trouble, ...]]:
-        if "forecast" not in self._wanted:
-            return {}
-        facts = {item.instance.uuid: item for item in everything}
-        found = foresight.of([(item, facts[item.uuid]) for item in hosted])
-        return {uuid: (trouble,) for uuid, trouble in found.items()}
 
     def _of_guest(self, facts: Facts, found: Inspection | NovadevError | None) -> Iterator[Trouble]:
         compute = self._compute(facts.instance)
@@ -212,6 +222,15 @@ class Audit:
             project=instance.project_id or "",
             machine_type=machine_type or instance.image_properties.get(MACHINE_TYPE) or "",
         )
+
+
+def _foreseen(
+    everything: Sequence[Facts], hosted: Sequence[HostedInstance], foresight: Foresight | None
+) -> Mapping[str, Trouble]:
+    if foresight is None:
+        return {}
+    facts = {item.instance.uuid: item for item in everything}
+    return foresight.of([(item, facts[item.uuid]) for item in hosted])
 
 
 def _versions(target: TargetHost) -> tuple[str, str]:

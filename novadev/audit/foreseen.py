@@ -10,9 +10,11 @@ from novadev.capabilities.compute_hosts import ComputeHosts
 from novadev.deployment import Deployment
 from novadev.device.forecast.forecasting import Forecasts
 from novadev.device.forecast.layouts import Layouts
-from novadev.device.forecast.records import ForecastRecord, Note
+from novadev.device.forecast.records import ForecastRecord
 from novadev.device.hosted import HostedInstance
+from novadev.errors import NotFound, Unreachable
 from novadev.image_property.facts import Facts
+from novadev.plan import Skip
 
 _TOLD = 3
 """Changes that a line has."""
@@ -26,18 +28,31 @@ class Foresight:
         self._forecasts = Forecasts(deployment, hosts, layouts, "power-on")
 
     def of(self, guests: Sequence[Foreseen]) -> Mapping[str, Trouble]:
-        """Return what changes in these guests, by UUID; one that cannot be asked is left out."""
+        """Return what changes in these guests, by UUID, or why it cannot be told.
+
+        One that is not there, or whose host cannot be asked, is left out: that is told elsewhere.
+        """
         records: dict[str, list[ForecastRecord]] = defaultdict(list)
         notes: dict[str, list[str]] = defaultdict(list)
+        untold: dict[str, Trouble] = {}
         for item in self._forecasts.of(list(guests)):
-            if isinstance(item, ForecastRecord):
+            if isinstance(item, Skip):
+                untold |= _untold(item)
+            elif isinstance(item, ForecastRecord):
                 records[item.instance].append(item)
-            elif isinstance(item, Note) and item.instance is not None:
+            elif item.instance is not None:
                 notes[item.instance].append(item.text)
-        return {
+        return untold | {
             uuid: Trouble("forecast", "warning", "; ".join((_changes(found), *notes[uuid])))
             for uuid, found in records.items()
         }
+
+
+def _untold(skip: Skip) -> dict[str, Trouble]:
+    if skip.instance is None or skip.exit_code in (NotFound.exit_code, Unreachable.exit_code):
+        return {}
+    reason = skip.reason.removeprefix(f"instance {skip.instance}").removeprefix(":").strip()
+    return {skip.instance: Trouble("forecast", "warning", f"there is no forecast: {reason}")}
 
 
 def _told(records: Sequence[ForecastRecord]) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
 from novadev.audit.finding import Severity, Trouble
@@ -16,7 +16,8 @@ from novadev.rules.buses import TooManyDisks, UnsupportedBus
 from novadev.rules.defaults import REGISTERED
 from novadev.rules.disks import GuestDisk, guest_disks
 from novadev.rules.fault import Fault
-from novadev.rules.guest import ComputeRules, Guest
+from novadev.rules.guest import ComputeRules, DriverRules, Guest
+from novadev.rules.image_meta import UnreadableProperty, check_readable
 from novadev.rules.property_faults import NO_EFFECT
 from novadev.rules.validity import faults
 from novadev.stash_defaults.sources import REMEMBERED, Alike
@@ -36,7 +37,7 @@ class Stored:
     """
 
     facts: Facts
-    rules: ComputeRules
+    rules: DriverRules
     machine_type: str | None = None
 
     @property
@@ -88,6 +89,22 @@ def stored_values(stored: Stored) -> Iterator[Trouble]:
                 item.canonical(value)
         except InvalidValue as error:
             yield Trouble("stored-value", "failure", str(error), unset(stored.uuid, name))
+    unreadable = _unreadable(stored.alike, stored.rules.release)
+    if unreadable is not None:
+        details = f"{unreadable}: Nova builds no guest of it, and novadev may not touch it"
+        yield Trouble("stored-value", "failure", details)
+
+
+@lru_cache(REMEMBERED)
+def _unreadable(alike: Alike, release: int) -> str | None:
+    """Return the stored property beside the ten that this release of Nova cannot read, and why."""
+    stored = alike.guest.image_properties
+    others = {name: value for name, value in stored.items() if name not in PROPERTIES}
+    try:
+        check_readable(replace(alike.guest, image_properties=others), release)
+    except UnreadableProperty as error:
+        return str(error)
+    return None
 
 
 def combinations(stored: Stored) -> Iterator[Trouble]:

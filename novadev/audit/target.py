@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from novadev.audit.finding import Trouble
 from novadev.audit.remedies import set_machine_type, set_property
@@ -15,8 +16,9 @@ from novadev.capabilities.stored_facts import facts_of_guest
 from novadev.capabilities.verdicts import Verdict, check
 from novadev.image_property.facts import Facts
 from novadev.rules.defaults import REFUSALS
-from novadev.rules.guest import property_value
+from novadev.rules.guest import DriverRules, property_value
 from novadev.rules.machine_types import family_of, version_of
+from novadev.rules.osinfo import Recommendation
 
 _CHECK = "target"
 _TOLD = 5
@@ -34,6 +36,17 @@ class TargetHost:
 
     name: str
     capabilities: Capabilities
+
+    @cached_property
+    def rules(self) -> DriverRules:
+        """What its driver goes by."""
+        found = self.capabilities
+        return driver_rules(found.driver, found.architecture, found.versions.nova)
+
+    def recommendation(self, os_distro: str | None) -> Recommendation:
+        """Return what its libosinfo recommends."""
+        known = SavedOsInfo(self.capabilities.recommendations)
+        return known.recommendation(os_distro, self.rules.release)
 
 
 def read_targets(names: Iterable[str]) -> tuple[TargetHost, ...]:
@@ -58,12 +71,9 @@ def target_troubles(
 
 def _stored(facts: Facts, target: TargetHost) -> GuestFacts | None:
     """Return what Nova would build there; None where it would build nothing: a check of its own."""
-    found = target.capabilities
-    rules = driver_rules(found.driver, found.architecture, found.versions.nova)
-    distro = property_value(facts.guest, "os_distro")
-    recommended = SavedOsInfo(found.recommendations).recommendation(distro, rules.release)
+    recommended = target.recommendation(property_value(facts.guest, "os_distro"))
     try:
-        return facts_of_guest(facts.guest, rules, recommended)
+        return facts_of_guest(facts.guest, target.rules, recommended)
     except REFUSALS:
         return None
 

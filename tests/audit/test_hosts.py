@@ -16,6 +16,7 @@ from tests.device.bed import reach
 from tests.device.rig import mac, port_id, volume_id
 from tests.device.site import Site
 from tests.hypervisor import Hypervisor
+from tests.state.places import place_journal
 
 pytestmark = pytest.mark.slow
 
@@ -178,6 +179,52 @@ def test_domains_that_nova_does_not_know_and_the_other_way_round(site: Site) -> 
     assert of(site, "unknown-domain") == [unknown]
     named = audit(site.cloud, known, "--check", "unknown-domain")
     assert named == []
+
+
+def test_a_domain_on_its_way_is_no_stranger(
+    sqlite_cloud: Cloud, hypervisors3: Sequence[Hypervisor]
+) -> None:
+    """During a migration two hosts have it; without one, the host that Nova does not name."""
+    reach(sqlite_cloud, hypervisors3)
+    here, there = (Site(sqlite_cloud, host) for host in hypervisors3[:2])
+    text = aliased()
+    uuid = here.add(text, host="cmp1")
+    there.host.define(text)
+    other = domains.domain(disks=[domains.disk("vda")])
+    there.add(other, host="cmp2")
+    (item,) = of(here, "unknown-domain")
+    assert item["host"] == "cmp2"
+    assert "Nova has it on cmp1" in item["details"]
+    sqlite_cloud.add_migration(uuid)
+    assert of(here, "unknown-domain") == []
+
+
+def test_a_cell_that_is_down_and_its_hosts(site: Site) -> None:
+    """Its own domains are not called strangers, and the report of the others is whole."""
+    uuid = site.add(aliased(None, number=1).replace(f"ua-{volume_id(1)}", "ua-None"))
+    site.host.define(domains.domain(name="of-the-other-cell"))
+    (site.cloud.folder / "cell2.sqlite").unlink()
+    found = of(site, "alias", "unknown-domain", code=8)
+    assert checks(found) == ["alias", "unreachable"]
+    assert {item["instance"] for item in found} == {uuid, None}
+
+
+def test_recorded_devices_that_cannot_be_read(site: Site) -> None:
+    uuid = site.add(aliased(None, number=1).replace(f"ua-{volume_id(1)}", "ua-None"))
+    place_journal(site.cloud, "sqlite:////proc/none/state.sqlite")
+    reach(site.cloud, [site.host])
+    found = of(site, "alias", "drift", code=8)
+    assert checks(found) == ["alias", "unreachable"]
+    assert "state database" in next(item["details"] for item in found if not item["instance"])
+    assert uuid in {item["instance"] for item in found}
+
+
+def test_a_guest_without_a_forecast_is_not_fine(site: Site) -> None:
+    uuid = site.add(aliased(), **{**OBSERVED, "hw_disk_bus": "xen"})
+    site.cloud.update("block_device_mapping", "cell1", {"instance_uuid": uuid}, disk_bus="xen")
+    (item,) = of(site, "forecast")
+    assert item["instance"] == uuid
+    assert item["details"].startswith("there is no forecast: ")
 
 
 def test_a_host_that_is_down(sqlite_cloud: Cloud, hypervisors3: Sequence[Hypervisor]) -> None:

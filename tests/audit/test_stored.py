@@ -114,6 +114,15 @@ def test_a_value_that_nova_does_not_have(sqlite_cloud: Cloud) -> None:
     assert item["remedy"] == f"novadev image-property unset --property hw_vif_model {uuid}"
 
 
+def test_a_property_of_another_kind_that_nova_cannot_read(sqlite_cloud: Cloud) -> None:
+    """Nova builds no guest with it, though it is none of those that novadev sets."""
+    good, bad = (healthy(sqlite_cloud, hw_cpu_policy=value) for value in ("dedicated", "dedicate"))
+    (item,) = found(sqlite_cloud, code=3)
+    assert good != bad == item["instance"]
+    assert (item["check"], item["severity"], item["remedy"]) == ("stored-value", "failure", None)
+    assert "hw_cpu_policy=dedicate" in item["details"]
+
+
 def test_a_request_spec_that_says_otherwise(sqlite_cloud: Cloud) -> None:
     uuid = healthy(sqlite_cloud)
     (row,) = sqlite_cloud.rows("request_specs", "api", instance_uuid=uuid)

@@ -73,9 +73,8 @@ def see(host: Host, instance: HostedInstance, question: Question) -> Seen:
     domain, BadInput for an XML that cannot be parsed and NotAsNeeded for a guest that is being
     started or migrated in: its XML is not complete (``domain_descriptor.py`` of vdsm).
     """
-    text = _text(host, instance)
+    text = _complete_text(host, instance)
     domain = Domain.from_xml(text, f"host {host.name}: the XML of domain {instance.uuid}")
-    _check_complete(host, domain)
     inventory = take_inventory(instance, _definitions(domain))
     ids = device_ids(domain.uuid, inventory.entries)
     names, notes = _names(host, inventory, ids, question)
@@ -84,17 +83,17 @@ def see(host: Host, instance: HostedInstance, question: Question) -> Seen:
     return Seen(dynamic, devices, notes)
 
 
-def _text(host: Host, instance: HostedInstance) -> str:
+def _complete_text(host: Host, instance: HostedInstance) -> str:
+    """Return the XML; in transit neither before nor after it is read, for it may be in between."""
     try:
-        return host.text(instance.uuid)
+        before = host.is_in_transit(instance.uuid)
+        text = host.text(instance.uuid)
+        if not before and not host.is_in_transit(instance.uuid):
+            return text
     except NotFound:
         raise domain_missing(host, instance.uuid) from None
-
-
-def _check_complete(host: Host, domain: Domain) -> None:
-    if domain.is_live and host.is_in_transit(domain.uuid):
-        text = "is being started or migrated in: its devices are not complete yet"
-        raise NotAsNeeded(f"instance {domain.uuid} {text}")
+    told = "is being started or migrated in: its devices are not complete yet"
+    raise NotAsNeeded(f"instance {instance.uuid} {told}")
 
 
 def _definitions(domain: Domain) -> Definitions:
