@@ -12,7 +12,7 @@ from novadev.errors import BadInput, NotFound, Unreachable
 if TYPE_CHECKING:
     from novadev.database import Database
     from novadev.nova.cells import Cell
-    from novadev.state.journal import Journal
+    from novadev.runs.journal import Journal
     from novadev.state.vm_devices import VmDevices
     from novadev.virt.pool import Pool
 
@@ -106,7 +106,7 @@ class Deployment:
     @cached_property
     def journal(self) -> Journal:
         """The journal; raises Unreachable when it cannot be written."""
-        from novadev.state.journal import Journal
+        from novadev.runs.journal import Journal
 
         return Journal(self._state)
 

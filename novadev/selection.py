@@ -17,7 +17,7 @@ from novadev.errors import BadInput, NotAsNeeded, NotFound, NovadevError, Unreac
 from novadev.nova import cells, instances
 from novadev.nova.cells import Cell
 from novadev.nova.instances import Hosts, Instance, InstanceFilter
-from novadev.plan import Skip
+from novadev.runs.plan import Skip
 
 CHUNK = 500
 """Instances read at a time."""

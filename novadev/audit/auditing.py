@@ -30,8 +30,8 @@ from novadev.errors import BadInput, NotFound, NovadevError, Unreachable
 from novadev.image_property.facts import Facts, read_facts
 from novadev.nova.image_properties import MACHINE_TYPE
 from novadev.nova.instances import Instance
-from novadev.plan import Skip
 from novadev.rules.guest import DriverRules
+from novadev.runs.plan import Skip
 from novadev.selection import Chunk, Selection, iter_by_host
 from novadev.stash_defaults.sources import Evidence
 

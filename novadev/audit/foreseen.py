@@ -14,7 +14,7 @@ from novadev.device.forecast.records import ForecastRecord
 from novadev.device.hosted import HostedInstance
 from novadev.errors import NotFound, Unreachable
 from novadev.image_property.facts import Facts
-from novadev.plan import Skip
+from novadev.runs.plan import Skip
 
 _TOLD = 3
 """Changes that a line has."""

@@ -10,9 +10,8 @@ from novadev.errors import BadInput
 
 if TYPE_CHECKING:
     from novadev.deployment import Deployment
-    from novadev.plan import Apply, Outcome, Plan
-    from novadev.plan_file import Check
-    from novadev.state.journal import Draft
+    from novadev.runs.carry_out import Apply
+    from novadev.runs.plan import Outcome, Plan
 
 ACTIONS = {
     "device alias-migrate": "novadev.device.alias",
@@ -24,7 +23,7 @@ ACTIONS = {
     "machine-type set": "novadev.machine_type",
     "stash-defaults": "novadev.stash_defaults",
 }
-"""Packages: ``applying.apply`` writes a batch, ``checking.check`` looks at a plan from a file."""
+"""Packages whose ``applying.apply`` writes a batch."""
 IRREVERSIBLE = frozenset(("device detach",))
 """What cannot be taken back, so that undo refuses it and the question says it."""
 
@@ -44,15 +43,3 @@ def applier(deployment: Deployment) -> Apply:
         return outcomes
 
     return apply
-
-
-def checks() -> dict[str, Check]:
-    """Return, for each action, what looks at its plans when they come from a file."""
-    return {action: _check(package) for action, package in ACTIONS.items()}
-
-
-def _check(package: str) -> Check:
-    def check(draft: Draft) -> None:
-        import_module(f"{package}.checking").check(draft)
-
-    return check

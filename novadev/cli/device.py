@@ -15,7 +15,7 @@ from novadev.cli.session import Session, pass_session
 if TYPE_CHECKING:
     from novadev.deployment import Deployment
     from novadev.device.records import Side
-    from novadev.plan import Planned
+    from novadev.runs.plan import Planned
 
 
 @click.group()

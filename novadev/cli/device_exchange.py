@@ -13,7 +13,7 @@ from novadev.cli.session import Session, pass_session
 
 if TYPE_CHECKING:
     from novadev.deployment import Deployment
-    from novadev.plan import Planned
+    from novadev.runs.plan import Planned
 
 
 @click.command(short_help="Write the recorded devices of instances into a file.")

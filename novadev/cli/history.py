@@ -10,15 +10,8 @@ import click
 
 from novadev.cli import options
 from novadev.cli.actions import IRREVERSIBLE
-from novadev.cli.mutating import (
-    Choices,
-    carry_on,
-    check,
-    choices,
-    choices_but_a_file,
-    confirm,
-    execute,
-)
+from novadev.cli.choices import Choices, check, choices, choices_but_a_file, confirm
+from novadev.cli.mutating import carry_on, execute
 from novadev.cli.options import Output
 from novadev.cli.output import print_records
 from novadev.cli.session import Session, pass_session
@@ -26,7 +19,8 @@ from novadev.errors import NotAsNeeded
 from novadev.text import many
 
 if TYPE_CHECKING:
-    from novadev.state.journal import Draft, Journal, Run
+    from novadev.runs.journal import Journal, Run
+    from novadev.runs.plan import Draft
 
 
 @dataclass(frozen=True)
@@ -47,7 +41,7 @@ class ChangeRecord:
 @pass_session
 def history(session: Session, run: int | None, output: Output) -> None:
     """List what was done, newest first; with RUN, every change of that run."""
-    from novadev.state.journal import RunSummary
+    from novadev.runs.journal import RunSummary
 
     journal = session.deployment.journal
     if run is None:
@@ -58,8 +52,8 @@ def history(session: Session, run: int | None, output: Output) -> None:
 
 
 def _changes(journal: Journal, run: Run, format_: str) -> Iterator[ChangeRecord]:
-    from novadev.change import to_json
     from novadev.cli.report import value_text
+    from novadev.value import to_json
 
     shown = to_json if format_ in ("json", "yaml") else value_text
     for item in journal.iter_plans(run):
@@ -94,7 +88,7 @@ def undo(session: Session, run_id: int, choices: Choices) -> int:
 
 def _drafts(journal: Journal, run: Run) -> Iterator[Draft]:
     """Yield what takes back the plans of RUN that landed, or may have, newest first."""
-    from novadev.state.journal import Draft
+    from novadev.runs.plan import Draft
 
     for item in journal.iter_plans(run, ("applied", "started"), newest_first=True):
         yield Draft(item.plan.inverse, undoes=item.id, started=item.state == "started")
@@ -128,7 +122,8 @@ def _resumable(journal: Journal, run_id: int | None) -> Run | None:
 
 
 def _resume(session: Session, choices: Choices, journal: Journal, run: Run, report: Any) -> int:
-    from novadev.state.journal import PENDING, Draft
+    from novadev.runs.journal import PENDING
+    from novadev.runs.plan import Draft
 
     pending = (Draft(item.plan) for item in journal.iter_plans(run, PENDING))
     count = sum(1 for _ in report.show_planned(pending))
@@ -147,13 +142,12 @@ def _resume(session: Session, choices: Choices, journal: Journal, run: Run, repo
 @pass_session
 def apply(session: Session, plan_file: str, choices: Choices) -> int:
     """Carry out exactly the plans in PLAN-FILE, which --plan-out saved."""
-    from novadev import plan_file as saved
-    from novadev.cli.actions import checks
-    from novadev.plan import NO_CELL
+    from novadev.runs import file as saved
+    from novadev.runs.plan import NO_CELL
 
     check(choices)
     known = session.deployment.cells if session.deployment.has_databases else ()
     cells = {NO_CELL, *(cell.uuid for cell in known)}
-    head, drafts = saved.read(plan_file, cells, checks())
+    head, drafts = saved.read(plan_file, cells)
     undone = None if head.undoes is None else session.deployment.journal.get(head.undoes)
     return execute(session, choices, head.action, drafts, undone)

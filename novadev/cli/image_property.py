@@ -16,7 +16,7 @@ from novadev.cli.skips import Skips
 
 if TYPE_CHECKING:
     from novadev.deployment import Deployment
-    from novadev.plan import Planned
+    from novadev.runs.plan import Planned
 
 
 @click.group()

@@ -12,7 +12,7 @@ from novadev.cli.mutating import mutating
 
 if TYPE_CHECKING:
     from novadev.deployment import Deployment
-    from novadev.plan import Planned
+    from novadev.runs.plan import Planned
 
 
 @click.group("machine-type")

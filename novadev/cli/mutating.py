@@ -4,90 +4,23 @@ from __future__ import annotations
 
 import functools
 import signal
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
 from itertools import islice
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from novadev.cli.actions import IRREVERSIBLE
+from novadev.cli.choices import Choices, check, choices, confirm
 from novadev.cli.session import Session, pass_session
-from novadev.errors import BadInput, Declined, Interrupted, worst
+from novadev.errors import Interrupted, worst
 from novadev.text import many
 
 if TYPE_CHECKING:
     from novadev.cli.report import Report
-    from novadev.plan import Planned
-    from novadev.state.journal import Draft, Journal, Run
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-_OPTIONS = (
-    click.option("--dry-run", is_flag=True, help="Show the plan and write nothing."),
-    click.option("-y", "--yes", is_flag=True, help="Do not ask."),
-    click.option(
-        "--max-failures",
-        type=click.IntRange(min=0),
-        metavar="N",
-        help="End the run when more than N instances have failed.",
-    ),
-    click.option(
-        "--fail-on-skip",
-        is_flag=True,
-        help="Exit with 3 when an instance the filters chose is skipped.",
-    ),
-    click.option(
-        "-f",
-        "--format",
-        "format_",
-        type=click.Choice(["table", "json", "yaml"]),
-        default="table",
-        show_default=True,
-        help="How the plan and its outcome are printed.",
-    ),
-)
-_PLAN_OUT = click.option(
-    "--plan-out",
-    metavar="FILE",
-    help="Save the plan and write nothing else; novadev apply FILE carries it out.",
-)
-
-
-@dataclass(frozen=True)
-class Choices:
-    """How a mutating command goes about it."""
-
-    dry_run: bool
-    yes: bool
-    max_failures: int | None
-    fail_on_skip: bool
-    format_: str
-    plan_out: str | None = None
-
-    @property
-    def writes(self) -> bool:
-        """Whether anything but a plan is to be written."""
-        return not self.dry_run and self.plan_out is None
-
-
-def choices(function: F) -> Callable[..., Any]:
-    """Give the command the options of every mutating command as one ``choices``."""
-    return _PLAN_OUT(choices_but_a_file(function))
-
-
-def choices_but_a_file(function: F) -> Callable[..., Any]:
-    """Give the command those options without ``--plan-out``: its plans are kept already."""
-
-    @functools.wraps(function)
-    def command(**values: Any) -> Any:
-        names = {field.name for field in fields(Choices)} & set(values)
-        chosen = Choices(**{name: values.pop(name) for name in names})
-        return function(choices=chosen, **values)
-
-    return functools.reduce(lambda f, option: option(f), reversed(_OPTIONS), command)
+    from novadev.runs.journal import Journal, Run
+    from novadev.runs.plan import Draft, Planned
 
 
 def mutating(action: str) -> Callable[[Callable[..., Iterator[Planned]]], Callable[..., Any]]:
@@ -102,13 +35,6 @@ def mutating(action: str) -> Callable[[Callable[..., Iterator[Planned]]], Callab
         return choices(pass_session(command))  # type: ignore[arg-type]
 
     return decorate
-
-
-def check(chosen: Choices) -> None:
-    """Raise BadInput where a question would be needed and nobody is there to answer it."""
-    asks = chosen.writes and not chosen.yes
-    if asks and (sys.stdin is None or not sys.stdin.isatty()):
-        raise BadInput("there is no terminal to ask on: add --yes or --dry-run")
 
 
 def execute(
@@ -152,7 +78,7 @@ def _preview(
     planned: Iterable[Planned | Draft],
     undoes: Run | None,
 ) -> int:
-    from novadev import plan_file
+    from novadev.runs import file as plan_file
 
     drafts = report.show_planned(planned)
     if chosen.plan_out is None:
@@ -173,16 +99,10 @@ def _write_plans(journal: Journal, run: Run, drafts: Iterator[Draft]) -> int:
     return count
 
 
-def confirm(chosen: Choices, question: str) -> None:
-    """Ask QUESTION unless --yes was given; raises Declined when the answer is no."""
-    if not chosen.yes and not click.confirm(question, default=False, err=True):
-        raise Declined("answered no: nothing was done")
-
-
 def carry_on(session: Session, chosen: Choices, journal: Journal, run: Run, report: Report) -> int:
     """Carry out what RUN has left, report it, and return the exit code."""
     from novadev.cli.actions import applier
-    from novadev.plan import carry_out
+    from novadev.runs.carry_out import carry_out
 
     with stop_between_batches() as stop:
         apply = applier(session.deployment)

@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from novadev.change import ABSENT, Change, Value, to_json
 from novadev.cli.actions import IRREVERSIBLE
+from novadev.cli.choices import Choices
 from novadev.cli.progress import counted, progress
 from novadev.cli.session import Session
 from novadev.cli.skips import Skips
-from novadev.plan import Outcome, Plan, Skip
-from novadev.state.journal import Draft
+from novadev.runs.change import Change, Effect
+from novadev.runs.plan import Draft, Outcome, Plan, Skip
 from novadev.text import printable
+from novadev.value import ABSENT, Value, to_json
 
 if TYPE_CHECKING:
-    from novadev.cli.mutating import Choices
-    from novadev.plan import Planned
-    from novadev.state.journal import Journal, Run
+    from novadev.runs.journal import Journal, Run
+    from novadev.runs.plan import Planned
 
 
 class Report:
@@ -155,13 +155,13 @@ def _diff_line(line: str, colored: bool) -> str:
     return "  " + (click.style(text, fg=color) if colored and color else text)
 
 
-def _change_lines(changes: Iterable[Change], indent: str) -> list[str]:
+def _change_lines(changes: Iterable[Change | Effect], indent: str) -> list[str]:
     items = list(changes)
     width = max((len(item.what) for item in items), default=0)
     return [f"{indent}{printable(item.what):<{width}}  {_arrow(item)}" for item in items]
 
 
-def _arrow(item: Change) -> str:
+def _arrow(item: Change | Effect) -> str:
     if item.before == item.after:
         return f"{value_text(item.before)} (stays)"
     return f"{value_text(item.before)} -> {value_text(item.after)}"
@@ -189,7 +189,7 @@ def plan_record(plan: Plan, state: str, error: str | None) -> dict[str, Any]:
     } | ({"diff": plan.diff} if plan.diff else {})
 
 
-def _change_record(item: Change) -> dict[str, object]:
+def _change_record(item: Change | Effect) -> dict[str, object]:
     return {"what": item.what, "before": to_json(item.before), "after": to_json(item.after)}
 
 

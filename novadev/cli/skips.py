@@ -11,7 +11,7 @@ from typing import IO, TypeVar
 import click
 
 from novadev.errors import NotAsNeeded, worst
-from novadev.plan import Skip
+from novadev.runs.plan import Skip
 from novadev.text import printable
 
 T = TypeVar("T")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from novadev.device.hosted import HostedInstance
 from novadev.errors import BadInput, NotFound
-from novadev.plan import Skip
+from novadev.runs.plan import Skip
 from novadev.virt.host import Definitions, Host
 
 Hosted = HostedInstance | Skip

@@ -11,7 +11,7 @@ from novadev.device.hosted import HostedInstance
 from novadev.errors import NovadevError, StalePlan
 from novadev.nova.attached import list_attachments
 from novadev.nova.instances import Instance, InstanceFilter, list_instances
-from novadev.plan import Outcome, Plan, Planned, Skip
+from novadev.runs.plan import Outcome, Plan, Planned, Skip
 from novadev.virt.host import Host
 from novadev.virt.pool import Answer
 

@@ -11,7 +11,7 @@ from novadev.errors import BadInput, NotAsNeeded, NotFound, NovadevError
 from novadev.nova.attached import list_attachments
 from novadev.nova.cells import Cell
 from novadev.nova.instances import Instance
-from novadev.plan import Skip
+from novadev.runs.plan import Skip
 from novadev.selection import Chunk, Selection, iter_by_host
 
 

@@ -13,16 +13,18 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from novadev.change import ABSENT, Change, Value
 from novadev.deployment import Deployment
 from novadev.errors import Busy, NovadevError, StalePlan, Unreachable
-from novadev.image_property.found import DISK, ROOT, SPEC, Found
+from novadev.image_property.found import Found
 from novadev.image_property.planning import VM_STATES
 from novadev.nova import image_properties, writes
 from novadev.nova.block_devices import list_block_devices
 from novadev.nova.request_specs import RequestSpec, list_request_specs
 from novadev.nova.writes import DiskWrite, SystemMetadataWrite
-from novadev.plan import APPLIED, Outcome, Plan
+from novadev.runs.change import Change
+from novadev.runs.place import Kind
+from novadev.runs.plan import APPLIED, Outcome, Plan
+from novadev.value import Value, shown
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -168,8 +170,9 @@ class Batch:
         self, connection: sa.Connection, uuids: list[str], specs: Mapping[str, RequestSpec]
     ) -> Found:
         locked = writes.lock_instances(connection, uuids)
-        names = {item.what for plan in self._plans for item in plan.changes}
-        keys = [image_properties.PREFIX + name for name in names if " " not in name]
+        places = {item.place for plan in self._plans for item in plan.changes}
+        names = {place.name for place in places if place.kind is Kind.PROPERTY}
+        keys = [image_properties.PREFIX + name for name in names]
         properties = image_properties.list_stored(connection, uuids, keys)
         disks = list_block_devices(connection, uuids) if _need_disks(self._plans) else {}
         return Found(locked, properties, disks, specs)
@@ -190,13 +193,13 @@ class Batch:
         in_cell = _in_cell(plan)
         is_done = self._resumed and _is_done(in_cell or plan.changes, plan.instance, found)
         for item in plan.changes:
-            if item.what.startswith(SPEC):
+            if item.place.kind is Kind.SPEC:
                 half = "; its cell is as planned" if is_done else ""
-                _expect(item, found.value(plan.instance, item.what), self._resumed, half)
+                _expect(item, found.value(plan.instance, item.place), self._resumed, half)
         if is_done:
             return False
         for item in in_cell:
-            _expect(item, found.value(plan.instance, item.what), or_after=False)
+            _expect(item, found.value(plan.instance, item.place), or_after=False)
         _check_guard(plan, found, self._policy)
         return True
 
@@ -218,7 +221,7 @@ class Batch:
 
 
 def _in_cell(plan: Plan) -> list[Change]:
-    return [item for item in plan.changes if not item.what.startswith(SPEC)]
+    return [item for item in plan.changes if item.place.is_in_cell]
 
 
 def _need_disks(plans: Iterable[Plan]) -> bool:
@@ -226,18 +229,14 @@ def _need_disks(plans: Iterable[Plan]) -> bool:
 
 
 def _is_done(changes: Iterable[Change], instance: str, found: Found) -> bool:
-    return all(found.value(instance, item.what) == item.after for item in changes)
+    return all(found.value(instance, item.place) == item.after for item in changes)
 
 
 def _expect(item: Change, value: Value, or_after: bool, half: str = "") -> None:
     if value != item.before and not (or_after and value == item.after):
         raise StalePlan(
-            f"{item.what} is {_shown(value)}, and was planned from {_shown(item.before)}{half}"
+            f"{item.what} is {shown(value)}, and was planned from {shown(item.before)}{half}"
         )
-
-
-def _shown(value: Value) -> str:
-    return "absent" if value is ABSENT else "null" if value is None else str(value)
 
 
 def _check_guard(plan: Plan, found: Found, policy: Policy) -> None:
@@ -252,7 +251,7 @@ def _check_guard(plan: Plan, found: Found, policy: Policy) -> None:
 
 def _check_disks(plan: Plan, found: Found) -> None:
     """Raise StalePlan where a disk came, went or changed since the plan was made."""
-    moved = {int(item.what.split()[1]) for item in plan.changes if item.what.startswith(DISK)}
+    moved = {item.place.row for item in plan.changes if item.place.kind is Kind.DISK}
     disks = found.disks.get(plan.instance, ())
     kept = [[disk.id, disk.disk_bus, disk.device_name] for disk in disks if disk.id not in moved]
     if kept != [list(item) for item in plan.guard["kept_disks"]]:
@@ -261,17 +260,20 @@ def _check_disks(plan: Plan, found: Found) -> None:
 
 def _roots(plans: Iterable[Plan]) -> dict[str, Value]:
     return {
-        plan.instance: item.after for plan in plans for item in plan.changes if item.what == ROOT
+        plan.instance: item.after
+        for plan in plans
+        for item in plan.changes
+        if item.place.kind is Kind.ROOT
     }
 
 
 def _property_writes(plans: Iterable[Plan], found: Found) -> Iterator[SystemMetadataWrite]:
     for plan in plans:
         for item in _in_cell(plan):
-            if item.what == ROOT or item.what.startswith(DISK):
+            if item.place.kind is not Kind.PROPERTY:
                 continue
-            row = found.property_row(plan.instance, item.what)
-            key = image_properties.PREFIX + item.what
+            row = found.property_row(plan.instance, item.place.name)
+            key = image_properties.PREFIX + item.place.name
             row_id = row.id if row else None
             yield SystemMetadataWrite(plan.instance, key, row_id, item.before, item.after)
 
@@ -280,9 +282,9 @@ def _disk_writes(plans: Iterable[Plan]) -> Iterator[DiskWrite]:
     for plan in plans:
         by_row: dict[int, list[tuple[str, Value, Value]]] = {}
         for item in plan.changes:
-            if item.what.startswith(DISK):
-                _, row, column = item.what.split(" ")
-                by_row.setdefault(int(row), []).append((column, item.before, item.after))
+            if item.place.kind is Kind.DISK and item.place.row is not None:
+                values = (item.place.name, item.before, item.after)
+                by_row.setdefault(item.place.row, []).append(values)
         for row_id, columns in by_row.items():
             before = tuple((name, old) for name, old, _ in columns)
             after = tuple((name, new) for name, _, new in columns)
@@ -293,9 +295,9 @@ def _write_specs(api: sa.Connection, found: Found, plans: Iterable[Plan]) -> Non
     due: list[tuple[int, str, str]] = []
     for plan in plans:
         values = {
-            item.what.removeprefix(f"{SPEC} "): item.after
+            item.place.name: item.after
             for item in plan.changes
-            if item.what.startswith(SPEC) and found.value(plan.instance, item.what) != item.after
+            if item.place.kind is Kind.SPEC and found.value(plan.instance, item.place) != item.after
         }
         if values:
             spec = found.specs[plan.instance]

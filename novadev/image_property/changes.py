@@ -6,10 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from novadev.change import ABSENT, Change, Value
 from novadev.image_property.facts import Facts
 from novadev.rules.guest import Guest
 from novadev.rules.moves import Move
+from novadev.runs.change import Change
+from novadev.runs.place import Kind, Place, in_cell, in_spec
+from novadev.value import ABSENT, Value
 
 
 def guest_after(guest: Guest, values: Mapping[str, Value], moves: Sequence[Move]) -> Guest:
@@ -43,21 +45,22 @@ def property_changes(facts: Facts, values: Mapping[str, Value]) -> Iterator[Chan
     for name, after in values.items():
         before = facts.instance.image_properties.get(name, ABSENT)
         if before != after:
-            yield Change(name, before, after)
+            yield Change(in_cell(name), before, after)
         if held is not None and held.get(name, ABSENT) != after:
-            yield Change(f"request_spec {name}", held.get(name, ABSENT), after)
+            yield Change(in_spec(name), held.get(name, ABSENT), after)
 
 
 def disk_changes(facts: Facts, moves: Sequence[Move]) -> Iterator[Change]:
     """Yield what changes in the rows of the disks that move, and the name of the root disk."""
     for move in moves:
-        row = f"block_device_mapping {move.block_device}"
-        yield Change(f"{row} disk_bus", move.bus_before, move.bus_after)
+        row = move.block_device
+        yield Change(Place(Kind.DISK, "disk_bus", row), move.bus_before, move.bus_after)
         if move.name_before != move.name_after:
-            yield Change(f"{row} device_name", move.name_before, move.name_after)
+            name = Place(Kind.DISK, "device_name", row)
+            yield Change(name, move.name_before, move.name_after)
         before = facts.instance.root_device_name
         if move.is_root and before != move.name_after:
-            yield Change("root_device_name", before, move.name_after)
+            yield Change(Place(Kind.ROOT), before, move.name_after)
 
 
 def kept_disks(guest: Guest, moves: Sequence[Move]) -> dict[str, Any]:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from novadev.change import Change, Value
 from novadev.nova.instances import Instance
 from novadev.nova.request_specs import RequestSpec
 from novadev.rules.disks import GuestDisk, guest_disks
 from novadev.rules.guest import ComputeRules, Guest
 from novadev.rules.validity import NO_EFFECT
+from novadev.runs.change import Effect
+from novadev.value import Value
 
 _SHELVED = ("shelved", "shelved_offloaded")
 
 
-def disk_effects(before: Guest, after: Guest, rules: ComputeRules) -> tuple[Change, ...]:
+def disk_effects(before: Guest, after: Guest, rules: ComputeRules) -> tuple[Effect, ...]:
     """Return each disk's bus and name at the next power-on, without and with the change.
 
     Raises UnsupportedBus or TooManyDisks where Nova could not start the changed guest.
@@ -23,7 +24,7 @@ def disk_effects(before: Guest, after: Guest, rules: ComputeRules) -> tuple[Chan
     old = {_key(disk): disk for disk in _disks_or_none(before, rules)}
     labels = {key: _label(disk) for key, disk in (new | old).items()}
     return tuple(
-        Change(labels[key], _text(old.get(key)), _text(new.get(key)))
+        Effect(labels[key], _text(old.get(key)), _text(new.get(key)))
         for key in dict.fromkeys((*old, *new))
     )
 
@@ -57,7 +58,7 @@ def futile(
     before: Guest,
     after: Guest,
     values: Mapping[str, Value],
-    effects: tuple[Change, ...],
+    effects: tuple[Effect, ...],
     device_types: Mapping[str, str],
 ) -> tuple[str, ...]:
     """Return why properties of VALUES would change nothing for the guest; empty if all do."""
@@ -68,7 +69,7 @@ def _futile(
     before: Guest,
     after: Guest,
     values: Mapping[str, Value],
-    effects: tuple[Change, ...],
+    effects: tuple[Effect, ...],
     device_types: Mapping[str, str],
 ) -> Iterator[str]:
     moves = any(effect.before != effect.after for effect in effects)
@@ -93,7 +94,7 @@ def _unread(name: str, after: Guest) -> Iterator[str]:
         yield "hw_pointer_model is not read where hw_input_bus is stored"
 
 
-def _is_there(device_type: str, bus: str, effects: tuple[Change, ...]) -> bool:
+def _is_there(device_type: str, bus: str, effects: tuple[Effect, ...]) -> bool:
     """Whether a disk of this type is on BUS already: then the value will be the truth again."""
     return any(
         _type_in(effect.what) == device_type and str(effect.after).partition(" ")[0] == bus

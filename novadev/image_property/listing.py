@@ -11,7 +11,7 @@ from novadev.errors import NotAsNeeded, NotFound
 from novadev.nova.image_properties import MACHINE_TYPE, PROPERTIES, same
 from novadev.nova.instances import Instance
 from novadev.nova.request_specs import list_request_specs
-from novadev.plan import Skip
+from novadev.runs.plan import Skip
 from novadev.selection import Chunk, Selection, iter_selected
 
 LISTED = (*sorted(PROPERTIES), MACHINE_TYPE)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from novadev.change import ABSENT, Change, Value
 from novadev.config import Config
 from novadev.deployment import Deployment
 from novadev.errors import InvalidValue, NotAsNeeded, NotFound, NovadevError
@@ -24,17 +23,17 @@ from novadev.image_property.effects import disk_effects, futile, notes
 from novadev.image_property.facts import Facts, read_facts
 from novadev.nova.image_properties import get_property
 from novadev.nova.instances import Instance
-from novadev.plan import Plan, Planned, Skip
-from novadev.rules.buses import TooManyDisks, UnsupportedBus, bus_for_device_type
+from novadev.rules.buses import BUS_PROPERTIES, TooManyDisks, UnsupportedBus, bus_for_device_type
 from novadev.rules.guest import ComputeRules, Guest
 from novadev.rules.moves import Move, Which, moved
 from novadev.rules.validity import new_faults
+from novadev.runs.change import Effect
+from novadev.runs.plan import Plan, Planned, Skip
 from novadev.selection import Selection, iter_selected
+from novadev.value import ABSENT, Value
 
 SET, UNSET = "image-property set", "image-property unset"
 VM_STATES = frozenset(("stopped", "shelved", "shelved_offloaded"))
-DEVICE_TYPES = {"hw_disk_bus": "disk", "hw_cdrom_bus": "cdrom", "hw_floppy_bus": "floppy"}
-"""The properties that give disks their bus, and the kind of disk each one is for."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,7 @@ class Request:
     @property
     def touches_disks(self) -> bool:
         """Whether a property of the request gives disks their bus."""
-        return any(name in DEVICE_TYPES for name in self.values)
+        return any(name in BUS_PROPERTIES for name in self.values)
 
 
 def plan_set(
@@ -155,7 +154,7 @@ def check_state(instance: Instance) -> None:
 def _moves(guest: Guest, request: Request, rules: ComputeRules) -> tuple[Move, ...]:
     """Return the disks that move with the buses of the request, kind by kind."""
     found: list[Move] = []
-    for name, kind in DEVICE_TYPES.items():
+    for name, kind in BUS_PROPERTIES.items():
         new_bus = request.values.get(name)
         if not isinstance(new_bus, str):
             continue
@@ -178,7 +177,7 @@ def _objections(
     after: Guest,
     request: Request,
     rules: ComputeRules,
-    effects: tuple[Change, ...],
+    effects: tuple[Effect, ...],
 ) -> tuple[str, ...]:
     """Return what speaks against the change and was overruled; raises where it was not."""
     uuid = facts.instance.uuid
@@ -186,7 +185,7 @@ def _objections(
     wrong = [fault.message for fault in faults if fault.severity == "error"]
     if wrong and not request.force:
         raise InvalidValue(f"instance {uuid}: {'; '.join(wrong)} (--force overrules)")
-    vain = futile(facts.guest, after, request.values, effects, DEVICE_TYPES)
+    vain = futile(facts.guest, after, request.values, effects, BUS_PROPERTIES)
     if vain and not request.force:
         raise NotAsNeeded(f"instance {uuid}: no effect: {'; '.join(vain)} (--force stores it)")
     warnings = [fault.message for fault in faults if fault.severity == "warning"]

@@ -8,7 +8,7 @@ from novadev.deployment import Deployment
 from novadev.image_property import applying
 from novadev.image_property.applying import Policy
 from novadev.image_property.planning import VM_STATES
-from novadev.plan import Outcome, Plan
+from novadev.runs.plan import Outcome, Plan
 
 CHANGES_MACHINES = Policy(VM_STATES, "update_machine_type")
 

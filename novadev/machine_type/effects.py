@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from novadev.change import Change
 from novadev.image_property.effects import disk_effects
 from novadev.machine_type.gathering import Evidence
 from novadev.machine_type.objections import canonical, known_names
@@ -13,6 +12,7 @@ from novadev.rules.buses import UnsupportedBus, bus_for_device_type
 from novadev.rules.disks import GuestDisk, guest_disks
 from novadev.rules.guest import ComputeRules, Guest, property_value
 from novadev.rules.machine_types import I440FX, Q35, family_of
+from novadev.runs.change import Effect
 
 ADDRESSES = (
     "every PCI device gets another address: Linux calls network interfaces otherwise (ens3 becomes "
@@ -36,12 +36,12 @@ SCSI_MODEL = (
 
 def effects(
     before: str, wanted: str, old: Guest, new: Guest, evidence: Evidence
-) -> tuple[Change, ...]:
+) -> tuple[Effect, ...]:
     """Return what the guest will see: its machine, and each disk's bus and name.
 
     Raises UnsupportedBus or TooManyDisks where Nova could not start the changed guest.
     """
-    machine = Change("machine type", _told(before, evidence), _told(wanted, evidence))
+    machine = Effect("machine type", _told(before, evidence), _told(wanted, evidence))
     defaults = _changed_default(old, new, evidence.rules)
     return (machine, *defaults, *disk_effects(old, new, evidence.rules))
 
@@ -51,7 +51,7 @@ def _told(name: str, evidence: Evidence) -> str:
     return name if stands_for == name else f"{name} ({stands_for})"
 
 
-def _changed_default(old: Guest, new: Guest, rules: ComputeRules) -> Iterator[Change]:
+def _changed_default(old: Guest, new: Guest, rules: ComputeRules) -> Iterator[Effect]:
     """Yield the bus of cdroms where no property says it: the one default that changes.
 
     Source: nova/virt/libvirt/blockinfo.py, get_disk_bus_for_device_type.
@@ -64,7 +64,7 @@ def _changed_default(old: Guest, new: Guest, rules: ComputeRules) -> Iterator[Ch
         return
     after = bus_for_device_type("cdrom", new, rules)
     if before != after:
-        yield Change("new cdroms", before, after)
+        yield Effect("new cdroms", before, after)
 
 
 def notes(before: str, wanted: str, new: Guest, evidence: Evidence) -> Iterator[str]:

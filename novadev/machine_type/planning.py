@@ -6,12 +6,10 @@ the disks on them with their names. Or it is refused with the reason.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from novadev.capabilities.compute_hosts import ComputeHosts
-from novadev.change import Change
 from novadev.deployment import Deployment
 from novadev.errors import InvalidValue, NotAsNeeded, NotFound, NovadevError
 from novadev.image_property import effects as property_effects
@@ -23,21 +21,20 @@ from novadev.machine_type.effects import effects, notes
 from novadev.machine_type.gathering import Evidence, gather
 from novadev.machine_type.objections import canonical, name_faults
 from novadev.nova.image_properties import MACHINE_TYPE
-from novadev.plan import Plan, Planned, Skip
-from novadev.rules.buses import TooManyDisks, UnsupportedBus, bus_for_device_type
+from novadev.rules.buses import BUS_PROPERTIES, TooManyDisks, UnsupportedBus, bus_for_device_type
 from novadev.rules.disks import guest_disks
 from novadev.rules.fault import Fault
 from novadev.rules.guest import ComputeRules, Guest, machine_type
-from novadev.rules.machine_types import Q35, family_of
+from novadev.rules.machine_types import NAME, Q35, family_of
 from novadev.rules.moves import Move, moved_off
 from novadev.rules.validity import new_faults
+from novadev.runs.change import Change
+from novadev.runs.plan import Plan, Planned, Skip
 from novadev.selection import Selection, iter_selected
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-"""What can be a machine type: no hypervisor has one that is called otherwise."""
 _GONE, _INSTEAD = "ide", "sata"
 """The bus that Q35 has not, and the one that its own controller is for."""
-BUSES = {"hw_disk_bus": "disk", "hw_cdrom_bus": "cdrom"}
+_BUSES = {name: kind for name, kind in BUS_PROPERTIES.items() if kind != "floppy"}
 """The properties that may change with the machine, and the kind of disk each one is for."""
 
 
@@ -131,7 +128,7 @@ def _new_buses(facts: Facts, guest: Guest, rules: ComputeRules) -> Iterator[tupl
     rules give another one on the new machine.
     """
     spec = facts.spec.image_properties if facts.spec else None
-    for name, kind in BUSES.items():
+    for name, kind in _BUSES.items():
         stored = (facts.instance.image_properties.get(name), (spec or {}).get(name))
         if _GONE in stored or (kind == "disk" and _is_gone(kind, guest, rules)):
             yield name, _INSTEAD

@@ -15,8 +15,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from novadev.change import ABSENT, Value
 from novadev.nova.tables import request_specs
+from novadev.value import ABSENT, Value
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,6 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from novadev.change import ABSENT, Value
 from novadev.errors import StalePlan
 from novadev.nova.tables import (
     block_device_mapping,
@@ -27,6 +26,7 @@ from novadev.nova.tables import (
     instances,
     request_specs,
 )
+from novadev.value import ABSENT, Value
 
 _STATEMENT_SIZE = 2**19
 """Characters of request specs in one statement; a server takes 4 MiB at least, encoded."""

@@ -18,6 +18,8 @@ BUSES = {
     "uml": ("uml",),
 }
 DEVICE_TYPES = ("disk", "cdrom", "floppy", "lun")
+BUS_PROPERTIES = {"hw_disk_bus": "disk", "hw_cdrom_bus": "cdrom", "hw_floppy_bus": "floppy"}
+"""The properties that say a bus, and for which type of device."""
 IDE_DISKS = 4
 SCSI_CDROM_ARCHITECTURES = ("ppc", "ppc64", "ppcle", "ppc64le", "s390", "s390x", "aarch64")
 

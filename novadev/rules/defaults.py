@@ -35,6 +35,12 @@ REGISTERED = (
 )
 """The properties Nova registers, in its order (nova/virt/libvirt/driver.py)."""
 
+BY_DEFAULT = (*REGISTERED, "hw_scsi_model")
+"""What stash-defaults records unless told: Nova's seven, and the model that hurts most."""
+ON_REQUEST = ("hw_floppy_bus", "hw_rng_model")
+"""What is recorded when it is named, for a guest that has the device."""
+RECORDED = (*BY_DEFAULT, *ON_REQUEST)
+
 REFUSALS = (UnsupportedBus, TooManyDisks, UnreadableProperty)
 """What is raised where Nova fails, and so registers nothing for the instance."""
 

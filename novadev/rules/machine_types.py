@@ -17,6 +17,8 @@ FAMILIES = {
 }
 """The families whose devices novadev knows, by the architecture of the guest."""
 
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+"""What can be the name of a machine type."""
 _NAMES = {
     Q35: re.compile(r".*q35.*"),
     I440FX: re.compile(r"pc|pc-i440fx-.+|pc-[01]\..+|rhel[0-9].*|ubuntu"),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from novadev.deployment import Deployment
 from novadev.image_property import applying
 from novadev.image_property.applying import Policy
-from novadev.plan import Outcome, Plan
+from novadev.runs.plan import Outcome, Plan
 from novadev.stash_defaults.planning import VM_STATES
 
 RECORDS = Policy(VM_STATES, None)

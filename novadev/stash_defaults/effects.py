@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from novadev.change import Change
 from novadev.rules.defaults import (
     REFUSALS,
     keyboard_bus,
@@ -14,6 +13,8 @@ from novadev.rules.defaults import (
 from novadev.rules.disks import guest_disks
 from novadev.rules.guest import DriverRules, Guest, property_value
 from novadev.rules.osinfo import Recommendation
+from novadev.runs.change import Change
+from novadev.runs.place import Kind
 from novadev.stash_defaults.sources import REMEMBERED, Alike, Evidence
 
 _TRAITS = {
@@ -38,8 +39,8 @@ ADDED_DEVICES = (KEYBOARD, TABLET)
 
 def trait_of(item: Change) -> str | None:
     """Return the trait that this change of a request spec makes the scheduler require."""
-    kind, _, name = item.what.partition(" ")
-    if kind != "request_spec" or name not in _TRAITS or not isinstance(item.after, str):
+    name = item.place.name
+    if item.place.kind is not Kind.SPEC or name not in _TRAITS or not isinstance(item.after, str):
         return None
     return _TRAITS[name] + item.after.replace("-", "_").upper()
 

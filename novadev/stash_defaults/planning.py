@@ -6,21 +6,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from novadev.capabilities.compute_hosts import ComputeHosts
-from novadev.change import ABSENT, Change, Value
 from novadev.deployment import Deployment
 from novadev.errors import BadInput, NotAsNeeded, NotFound, NovadevError
 from novadev.image_property.facts import Facts
 from novadev.nova.image_properties import MACHINE_TYPE, get_property
-from novadev.plan import Plan, Planned, Skip
-from novadev.rules.defaults import REFUSALS
+from novadev.rules.defaults import BY_DEFAULT, RECORDED, REFUSALS
 from novadev.rules.guest import property_value
+from novadev.runs.change import Change
+from novadev.runs.place import in_cell, in_spec
+from novadev.runs.plan import Plan, Planned, Skip
 from novadev.selection import Selection, iter_selected
 from novadev.stash_defaults import ACTION
 from novadev.stash_defaults.effects import ADDED_DEVICES, objection, trait_of
 from novadev.stash_defaults.gathering import gather
 from novadev.stash_defaults.sources import (
-    BY_DEFAULT,
-    ON_REQUEST,
     Evidence,
     Recorded,
     Source,
@@ -29,6 +28,7 @@ from novadev.stash_defaults.sources import (
     decide,
     disagreements,
 )
+from novadev.value import ABSENT, Value
 
 VM_STATES = frozenset(
     (
@@ -86,7 +86,7 @@ def _checked(name: str) -> str:
     plain = name.removeprefix("image_")
     if plain != MACHINE_TYPE:
         get_property(plain)
-    if plain not in (*BY_DEFAULT, *ON_REQUEST):
+    if plain not in RECORDED:
         raise BadInput(f"Nova reads {plain} from the rescue image only: there is nothing to record")
     return plain
 
@@ -212,7 +212,7 @@ def _cell_changes(facts: Facts, found: Mapping[str, Recorded]) -> Iterator[Chang
     for name, recorded in found.items():
         before: Value = facts.instance.image_properties.get(name, ABSENT)
         if before != recorded.value:
-            yield Change(name, before, recorded.value)
+            yield Change(in_cell(name), before, recorded.value)
 
 
 def _spec_changes(
@@ -228,7 +228,7 @@ def _spec_changes(
         recorded = found.get(name)
         value = recorded.value if recorded else facts.instance.image_properties.get(name)
         if value is not None and held is not None and held.get(name) is None:
-            yield Change(f"request_spec {name}", held.get(name, ABSENT), value)
+            yield Change(in_spec(name), held.get(name, ABSENT), value)
 
 
 def _notes(

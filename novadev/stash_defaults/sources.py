@@ -19,10 +19,6 @@ from novadev.rules.osinfo import NO_RECOMMENDATION, Recommendation
 from novadev.stash_defaults.hardware import Hardware
 
 Source = Literal["auto", "domain", "driver"]
-BY_DEFAULT = (*REGISTERED, "hw_scsi_model")
-"""What is recorded unless properties are named: Nova's seven, and the model that hurts most."""
-ON_REQUEST = ("hw_floppy_bus", "hw_rng_model")
-"""What is recorded when it is named, for a guest that has the device."""
 
 
 @dataclass(frozen=True)

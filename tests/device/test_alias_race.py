@@ -19,7 +19,7 @@ from uuid import uuid4
 import libvirt
 import pytest
 
-from novadev import plan
+from novadev.runs import plan
 from novadev.virt.host import PERSISTENT
 from tests import domains
 from tests.cloud import Cloud

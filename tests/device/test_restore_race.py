@@ -15,7 +15,7 @@ import pytest
 
 from novadev.device.restore import writing
 from novadev.errors import Unreachable
-from novadev.plan import Plan, decode
+from novadev.runs.plan import Plan, decode
 from novadev.virt.domain import Domain
 from novadev.virt.host import PERSISTENT, Host
 from tests import domains

@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 
 from novadev.audit.finding import Finding
-from novadev.change import ABSENT, Change
+from novadev.cli.choices import Choices
 from novadev.cli.history import ChangeRecord
-from novadev.cli.mutating import Choices
 from novadev.cli.report import Document, plan_record
 from novadev.cli.skips import Skips
 from novadev.device.owners import KEYS
@@ -19,8 +18,11 @@ from novadev.device.record.listing import ListedGuest
 from novadev.device.record.recording import RecordedGuest
 from novadev.device.records import DeviceRecord
 from novadev.image_property.listing import PropertyRecord
-from novadev.plan import Plan, Skip
-from novadev.state.journal import RunSummary
+from novadev.runs.change import Change, Effect
+from novadev.runs.journal import RunSummary
+from novadev.runs.place import in_cell
+from novadev.runs.plan import Plan, Skip
+from novadev.value import ABSENT
 from tests.docs.test_generated import DOCS
 
 PAGE = (DOCS / "json.rst").read_text()
@@ -56,8 +58,8 @@ def fields(kind: Any) -> list[str]:
 def printed(capsys: pytest.CaptureFixture[str], format_: str = "json") -> dict[str, Any]:
     """A document as a mutating command prints it."""
     document, skips = Document(format_), Skips()
-    change = Change("hw_disk_bus", ABSENT, None)
-    plan = Plan("set", "uuid", "cell", (change,), effects=(Change("root disk", "a", "b"),))
+    change = Change(in_cell("hw_disk_bus"), ABSENT, None)
+    plan = Plan("set", "uuid", "cell", (change,), effects=(Effect("root disk", "a", "b"),))
     document.add(plan, "applied", None)
     skips.add(Skip("other", "because"))
     document.close(1, "applied", skips)
@@ -96,7 +98,9 @@ def test_absent_and_null_are_as_the_page_says(capsys: pytest.CaptureFixture[str]
 
 
 def test_the_contract_is_kept() -> None:
-    plan = plan_record(Plan("set", "uuid", "cell", (Change("a", None, "b"),)), "planned", None)
+    plan = plan_record(
+        Plan("set", "uuid", "cell", (Change(in_cell("a"), None, "b"),)), "planned", None
+    )
     assert CONTRACT["list"] <= set(fields(PropertyRecord)) & set(LISTED[0])
     assert CONTRACT["devices"] <= set(fields(DeviceRecord)) & set(DEVICES[0])
     assert CONTRACT["recorded"] <= set(fields(RecordedGuest)) & set(RECORDED[0])

@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 
-from novadev.change import ABSENT, Change
-from novadev.device.exchange.checking import check
 from novadev.errors import BadInput
-from novadev.plan import Plan
-from novadev.state.journal import Draft
+from novadev.runs.change import Change
+from novadev.runs.file_checks import check
+from novadev.runs.place import Place
+from novadev.runs.plan import Draft, Plan
+from novadev.value import ABSENT
 from tests.exchange.recorded import OTHER_VM, VM, pci
 
 GOOD = Plan(
@@ -17,9 +18,9 @@ GOOD = Plan(
     instance=VM,
     cell="",
     changes=(
-        Change("disk vda address", pci(5), pci(6)),
-        Change("disk vdb address", ABSENT, pci(7)),
-        Change("disk vdb custom properties", ABSENT, "a=1;"),
+        Change(Place.parse("disk vda address"), pci(5), pci(6)),
+        Change(Place.parse("disk vdb address"), ABSENT, pci(7)),
+        Change(Place.parse("disk vdb custom properties"), ABSENT, "a=1;"),
     ),
     guard={"devices": [VM, OTHER_VM, OTHER_VM]},
 )
@@ -45,12 +46,12 @@ def one(change: Change) -> dict[str, Any]:
         {"guard": {"devices": [VM, OTHER_VM, 7]}},
         {"guard": {"devices": [VM, OTHER_VM, "vda"]}},
         {"changes": (GOOD.changes[0],) * 2, "guard": {"devices": [VM, VM]}},
-        one(Change("disk vda alias", "a", "b")),
-        one(Change("disk vda address", None, pci(5))),
-        one(Change("disk vda address", "", pci(5))),
-        one(Change("disk vda address", pci(5), "nonsense")),
-        one(Change("disk vda address", pci(5), "{bus=0x00, type=pci, slot=0x05}")),
-        one(Change("disk vda custom properties", ABSENT, "\x00")),
+        one(Change(Place.parse("disk vda alias"), "a", "b")),
+        one(Change(Place.parse("disk vda address"), None, pci(5))),
+        one(Change(Place.parse("disk vda address"), "", pci(5))),
+        one(Change(Place.parse("disk vda address"), pci(5), "nonsense")),
+        one(Change(Place.parse("disk vda address"), pci(5), "{bus=0x00, type=pci, slot=0x05}")),
+        one(Change(Place.parse("disk vda custom properties"), ABSENT, "\x00")),
     ],
 )
 def test_any_other_plan(values: dict[str, Any]) -> None:

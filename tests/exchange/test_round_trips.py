@@ -7,10 +7,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from novadev.device.exchange import document, ovf, ovf_reading, ovf_writing
-from novadev.device.exchange.addresses import read_address
 from novadev.device.exchange.exported import ExportedInstance
 from novadev.state.devices import VmDevice
 from novadev.virt.address import Address
+from novadev.virt.address_syntax import read_address
 from tests.exchange.recorded import VM
 
 UUIDS = st.uuids().map(str)

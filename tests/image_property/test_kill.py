@@ -18,7 +18,7 @@ import pytest
 import sqlalchemy as sa
 
 from novadev.errors import NotAsNeeded
-from novadev.state.journal import Journal
+from novadev.runs.journal import Journal
 from novadev.state.store import open_state
 from tests.cloud import Cloud
 from tests.command import novadev

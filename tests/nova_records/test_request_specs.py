@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from novadev.change import ABSENT, Value
 from novadev.nova.request_specs import RequestSpec
+from novadev.value import ABSENT, Value
 
 NAMES = ("hw_disk_bus", "hw_vif_model", "hw_scsi_model")
 

@@ -8,7 +8,7 @@ from novadev.deployment import Deployment
 from novadev.device.alias.writing import write_guest
 from novadev.device.on_hosts import apply_on_hosts
 from novadev.nova.instances import Instance
-from novadev.plan import Outcome, Plan
+from novadev.runs.plan import Outcome, Plan
 
 
 def apply(deployment: Deployment, plans: Sequence[Plan], resumed: bool) -> list[Outcome]:

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from novadev.change import ABSENT, Change
-from novadev.device.alias import ACTION, SUFFIX
+from novadev.device.alias import ACTION
 from novadev.device.hosted import HostedInstance
 from novadev.device.inventory import Entry, Inventory, take_inventory
 from novadev.device.redacted import difference, digest
 from novadev.device.writable import check_guest
 from novadev.errors import NotAsNeeded
-from novadev.plan import Plan, Planned, Skip
+from novadev.runs.change import Change
+from novadev.runs.place import Kind, Place
+from novadev.runs.plan import Plan, Planned, Skip
+from novadev.value import ABSENT
 from novadev.virt.alias import Alias
 from novadev.virt.devices import Device, Disk
 from novadev.virt.host import Host
@@ -146,7 +148,11 @@ def _make_plan(inventory: Inventory, wanted: Mapping[Device, Alias], wish: Wish)
     instance, persistent = inventory.instance, inventory.definitions.persistent
     assert persistent is not None
     changes = (
-        Change(device.label + SUFFIX, device.alias.name if device.alias else ABSENT, alias.name)
+        Change(
+            Place(Kind.ALIAS, device.label),
+            device.alias.name if device.alias else ABSENT,
+            alias.name,
+        )
         for device, alias in wanted.items()
     )
     return Plan(

@@ -8,7 +8,7 @@ from novadev.deployment import Deployment
 from novadev.device.alias.guest import Wish, plan_guest
 from novadev.device.on_hosts import plan_on_hosts
 from novadev.device.selecting import iter_hosted
-from novadev.plan import Planned
+from novadev.runs.plan import Planned
 from novadev.selection import Selection
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from novadev.change import ABSENT, Change, Value
-from novadev.device.alias import SUFFIX
 from novadev.device.hosted import HostedInstance
 from novadev.device.redacted import digest
 from novadev.device.writable import check_guest
 from novadev.errors import NotAsNeeded, NotFound, NovadevError, StalePlan, Unreachable
-from novadev.plan import APPLIED, Outcome, Plan
+from novadev.runs.change import Change
+from novadev.runs.plan import APPLIED, Outcome, Plan
+from novadev.value import ABSENT, Value
 from novadev.virt.alias import Alias
 from novadev.virt.devices import Device
 from novadev.virt.domain import Domain
@@ -68,12 +68,12 @@ def _due(domain: Domain, plan: Plan, resumed: bool) -> list[Change]:
     """Return the changes that are still to be written; raises StalePlan."""
     due = []
     for item in plan.changes:
-        found = _value(domain.device(item.what.removesuffix(SUFFIX)))
+        found = _value(domain.device(item.place.name))
         if found == item.after and resumed:
             continue
         if found != item.before:
             told = "no alias" if found is ABSENT else f"alias {found}"
-            raise StalePlan(f"domain {plan.instance}: {item.what.removesuffix(SUFFIX)} has {told}")
+            raise StalePlan(f"domain {plan.instance}: {item.place.name} has {told}")
         due.append(item)
     return due
 
@@ -114,7 +114,7 @@ class _Writing:
             self.domain = redefine(self.host, self.domain, self.domain.with_aliases(wanted))
 
     def _device(self, item: Change) -> Device:
-        return self.domain.device(item.what.removesuffix(SUFFIX))
+        return self.domain.device(item.place.name)
 
     def put_back(self, error: NovadevError) -> Outcome:
         """Take back what was written before ERROR, and return the plan's outcome."""

@@ -8,7 +8,7 @@ from novadev.deployment import Deployment
 from novadev.device.detach.writing import detach
 from novadev.device.selecting import get_hosted
 from novadev.errors import NotAsNeeded, NotFound, NovadevError, StalePlan, Unreachable
-from novadev.plan import Outcome, Plan
+from novadev.runs.plan import Outcome, Plan
 
 
 def apply(deployment: Deployment, plans: Sequence[Plan], resumed: bool) -> list[Outcome]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from novadev.change import ABSENT, Change
 from novadev.device.detach import ACTION
 from novadev.device.guests import get_definitions
 from novadev.device.hosted import HostedInstance
@@ -14,7 +13,10 @@ from novadev.device.named import find_named
 from novadev.device.orphans import why_no_orphan
 from novadev.device.owners import keys_of
 from novadev.errors import NotAsNeeded
-from novadev.plan import Plan
+from novadev.runs.change import Change
+from novadev.runs.place import Kind, Place
+from novadev.runs.plan import Plan
+from novadev.value import ABSENT
 from novadev.virt.devices import Device
 from novadev.virt.host import Host
 
@@ -88,7 +90,7 @@ def _plan(inventory: Inventory, entry: Entry, wish: Wish, objection: str | None)
         action=ACTION,
         instance=instance.uuid,
         cell=instance.cell,
-        changes=(Change(f"detach {entry.label}", _sides_text(entry), ABSENT),),
+        changes=(Change(Place(Kind.DETACH, entry.label), _sides_text(entry), ABSENT),),
         name=inventory.name,
         host=instance.host,
         notes=tuple(_notes(inventory, entry, objection)),

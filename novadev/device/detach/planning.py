@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from novadev.deployment import Deployment
 from novadev.device.detach.guest import Wish, plan_device
 from novadev.device.selecting import get_hosted
-from novadev.plan import Planned
+from novadev.runs.plan import Planned
 
 
 def plan_detach(

@@ -9,7 +9,7 @@ from novadev.device.hosted import HostedInstance
 from novadev.device.inventory import Entry, take_inventory
 from novadev.device.orphans import why_no_orphan
 from novadev.errors import NotAsNeeded, NotFound, NovadevError, StalePlan, Unreachable
-from novadev.plan import APPLIED, Outcome, Plan
+from novadev.runs.plan import APPLIED, Outcome, Plan
 from novadev.virt import writes
 from novadev.virt.devices import Device
 from novadev.virt.host import Host
@@ -61,7 +61,7 @@ def _find(host: Host, plan: Plan, instance: HostedInstance, resumed: bool) -> En
             return entry
     if resumed:
         return None
-    label = plan.changes[0].what
+    label = plan.changes[0].place.name
     raise StalePlan(f"instance {plan.instance}: {label} is not as it was planned any more")
 
 

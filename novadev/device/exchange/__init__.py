@@ -1,6 +1,4 @@
 """The work behind ``device export`` and ``device import``: recorded addresses, carried along."""
 
 ACTION = "device import"
-ADDRESS = "address"
-CUSTOM_PROPERTIES = "custom properties"
 """What an import changes of a device, as the end of a change's ``what``."""

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from novadev.change import ABSENT, Change, Value
 from novadev.deployment import Deployment
-from novadev.device.exchange import ADDRESS
-from novadev.device.exchange.checking import field_of
 from novadev.device.exchange.planning import check_places
 from novadev.device.record.hashing import hash_of
 from novadev.errors import BadInput, NovadevError, StalePlan, Unreachable
-from novadev.plan import APPLIED, Outcome, Plan
+from novadev.runs.change import Change
+from novadev.runs.place import Kind
+from novadev.runs.plan import APPLIED, Outcome, Plan
 from novadev.state.devices import VmDevice, VmDynamic
 from novadev.state.vm_devices import VmDevices
+from novadev.value import ABSENT, Value
 
 Write = Callable[[Sequence[VmDevice]], tuple[VmDynamic, Sequence[VmDevice]]]
 
@@ -90,7 +90,7 @@ class _Edit:
     @property
     def _name(self) -> str:
         """The name of the field in VmDevice."""
-        return "address" if field_of(self.change.what) == ADDRESS else "custom_properties"
+        return "address" if self.change.place.kind is Kind.ADDRESS else "custom_properties"
 
     def is_planned(self, devices: dict[str, VmDevice]) -> bool:
         """Whether the device is among DEVICES, as it was planned."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from novadev.device.exchange.addresses import number_of
 from novadev.state.devices import VmDevice
 from novadev.virt.address import Address
+from novadev.virt.address_syntax import number_of
 
 _NUMBERS = {"pci": "bus", "usb": "bus", "virtio-serial": "controller", "ccid": "controller"}
 """Types of addresses that are kinds of controllers, and which attribute is its index."""

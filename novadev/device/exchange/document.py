@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, TypeVar
 
-from novadev.device.exchange.addresses import read_address
 from novadev.device.exchange.exported import (
     MAX_DEVICES,
     ExportedInstance,
@@ -18,6 +17,7 @@ from novadev.device.exchange.exported import (
 )
 from novadev.errors import BadInput
 from novadev.state.devices import VmDevice
+from novadev.virt.address_syntax import read_address
 
 KIND = "device export"
 VERSION = 1

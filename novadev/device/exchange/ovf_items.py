@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from novadev.device.exchange import ovf
-from novadev.device.exchange.addresses import read_address
 from novadev.device.exchange.exported import LONGEST, check_text, is_uuid, read_uuid
 from novadev.device.exchange.ovf import Flavour
 from novadev.device.exchange.ovf_nodes import attribute, split, text_of
 from novadev.device.exchange.ovf_writing import SEPARATOR
 from novadev.errors import BadInput
 from novadev.state.devices import VmDevice
+from novadev.virt.address_syntax import read_address
 
 if TYPE_CHECKING:
     from lxml import etree

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from novadev.change import ABSENT, Change
 from novadev.deployment import Deployment
-from novadev.device.exchange import ACTION, ADDRESS, CUSTOM_PROPERTIES, file
+from novadev.device.exchange import ACTION, file
 from novadev.device.exchange.addresses import place_of, why_unfit
 from novadev.device.exchange.buses import Buses
 from novadev.device.exchange.exported import ExportedInstance
 from novadev.device.exchange.matching import Matched, item_text, match
 from novadev.device.exchange.recorded import RecordedInstance, get_recorded
 from novadev.errors import BadInput
-from novadev.plan import Plan, Planned
+from novadev.runs.change import Change
+from novadev.runs.place import Kind, Place
+from novadev.runs.plan import Plan, Planned
 from novadev.state.devices import VmDevice
+from novadev.value import ABSENT
 
 _NAMED = 10
 """Devices that a note names."""
@@ -65,11 +67,11 @@ class _Brought:
     def changes(self) -> Iterator[Change]:
         before, after = self.before, self.after
         if after.address != before.address:
-            what = f"{before.label} {ADDRESS}"
-            yield Change(what, before.address or ABSENT, after.address or ABSENT)
+            place = Place(Kind.ADDRESS, before.label)
+            yield Change(place, before.address or ABSENT, after.address or ABSENT)
         if after.custom_properties != before.custom_properties:
             old, new = before.custom_properties, after.custom_properties
-            yield Change(f"{before.label} {CUSTOM_PROPERTIES}", old or ABSENT, new or ABSENT)
+            yield Change(Place(Kind.CUSTOM_PROPERTIES, before.label), old or ABSENT, new or ABSENT)
 
 
 def _plan(exported: ExportedInstance, target: RecordedInstance) -> Plan:

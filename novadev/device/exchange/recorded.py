@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from novadev.deployment import Deployment
 from novadev.device.exchange.exported import is_uuid
 from novadev.errors import BadInput, NotAsNeeded
-from novadev.plan import NO_CELL
+from novadev.runs.plan import NO_CELL
 from novadev.selection import get_instance
 from novadev.state.devices import VmDevice, VmDynamic
 

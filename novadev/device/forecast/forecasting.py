@@ -21,8 +21,8 @@ from novadev.device.hosted import HostedInstance
 from novadev.device.selecting import is_without_databases, iter_chunk, iter_hosted
 from novadev.errors import NotAsNeeded, NovadevError
 from novadev.image_property.facts import Facts, read_facts
-from novadev.plan import Skip
 from novadev.rules.defaults import REFUSALS
+from novadev.runs.plan import Skip
 from novadev.selection import Selection, iter_by_host
 from novadev.virt.scratch import Layout
 

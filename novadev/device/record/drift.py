@@ -9,7 +9,7 @@ from novadev.deployment import Deployment
 from novadev.device.record.hashing import HOST_SIDE
 from novadev.device.record.looking import Look, iter_looks
 from novadev.errors import NotAsNeeded
-from novadev.plan import Skip
+from novadev.runs.plan import Skip
 from novadev.selection import Selection
 from novadev.state.devices import VmDevice
 from novadev.virt.address import Address

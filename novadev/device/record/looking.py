@@ -12,7 +12,7 @@ from novadev.device.record.guest import Fingerprint, Question, Seen, fingerprint
 from novadev.device.selecting import attached, on_no_host
 from novadev.errors import NotAsNeeded, NovadevError
 from novadev.nova.instances import Instance
-from novadev.plan import Skip
+from novadev.runs.plan import Skip
 from novadev.selection import Chunk, Selection, iter_by_host
 from novadev.state.devices import VmDynamic
 

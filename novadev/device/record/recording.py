@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from novadev.deployment import Deployment
 from novadev.device.record.looking import Look, iter_looks
 from novadev.errors import Busy
-from novadev.plan import Skip
+from novadev.runs.plan import Skip
 from novadev.selection import Selection
 from novadev.state.vm_devices import VmDevices
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from novadev.deployment import Deployment
 from novadev.device.on_hosts import apply_on_hosts
 from novadev.device.restore.writing import write_guest
-from novadev.plan import Outcome, Plan
+from novadev.runs.plan import Outcome, Plan
 
 
 def apply(deployment: Deployment, plans: Sequence[Plan], resumed: bool) -> list[Outcome]:

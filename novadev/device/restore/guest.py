@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from novadev.change import Change
 from novadev.device.guests import get_definitions
 from novadev.device.hosted import HostedInstance
 from novadev.device.inventory import Inventory, take_inventory
 from novadev.device.record.identity import device_ids
 from novadev.device.redacted import difference, digest
-from novadev.device.restore import ACTION, SUFFIX
+from novadev.device.restore import ACTION
 from novadev.device.restore.layout import Layout, lay_out
 from novadev.device.restore.naming import named
 from novadev.device.writable import check_guest
 from novadev.errors import NotAsNeeded
-from novadev.plan import Plan, Planned, Skip
+from novadev.runs.change import Change
+from novadev.runs.place import Kind, Place
+from novadev.runs.plan import Plan, Planned, Skip
 from novadev.state.devices import VmDevice
 from novadev.virt.address import Address
 from novadev.virt.devices import Device
@@ -123,4 +124,5 @@ def _make_plan(
 def _changes(domain: Domain, moves: Mapping[Device, Address]) -> Iterator[Change]:
     for name, device in named(domain).items():
         if device in moves and device.address:
-            yield Change(name + SUFFIX, device.address.exact_text, moves[device].exact_text)
+            place = Place(Kind.ADDRESS, name)
+            yield Change(place, device.address.exact_text, moves[device].exact_text)

@@ -10,7 +10,7 @@ from novadev.device.on_hosts import plan_on_hosts
 from novadev.device.restore.guest import Question, plan_guest
 from novadev.device.selecting import iter_hosted
 from novadev.errors import NotAsNeeded
-from novadev.plan import Planned, Skip
+from novadev.runs.plan import Planned, Skip
 from novadev.selection import Selection
 from novadev.state.devices import VmDevice
 

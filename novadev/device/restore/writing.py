@@ -5,14 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 
-from novadev.change import Change
 from novadev.device.hosted import HostedInstance
 from novadev.device.redacted import digest
-from novadev.device.restore import SUFFIX
 from novadev.device.restore.naming import named
 from novadev.device.writable import check_guest
 from novadev.errors import NotAsNeeded, NotFound, NovadevError, StalePlan, Unreachable
-from novadev.plan import APPLIED, Outcome, Plan
+from novadev.runs.change import Change
+from novadev.runs.plan import APPLIED, Outcome, Plan
 from novadev.virt.address import Address
 from novadev.virt.devices import Device
 from novadev.virt.domain import Domain
@@ -60,7 +59,7 @@ def _places(domain: Domain, plan: Plan) -> dict[Device, Change]:
     devices = named(domain)
     found = {}
     for item in plan.changes:
-        name = item.what.removesuffix(SUFFIX)
+        name = item.place.name
         if name not in devices:
             raise StalePlan(f"domain {plan.instance} has no {name} any more: plan again")
         found[devices[name]] = item
@@ -83,7 +82,7 @@ def _moves(domain: Domain, plan: Plan) -> Mapping[Device, Address]:
 def _is_written(domain: Domain, plan: Plan) -> bool:
     """Whether every device of PLAN is where it is to be, whatever else has changed since."""
     devices = named(domain)
-    found = ((devices.get(item.what.removesuffix(SUFFIX)), item.after) for item in plan.changes)
+    found = ((devices.get(item.place.name), item.after) for item in plan.changes)
     return all(device is not None and _value(device) == after for device, after in found)
 
 

@@ -1,4 +1,4 @@
-"""What will be done, as plain values; and the one loop that does it.
+"""What will be done, as plain values.
 
 One plan is one instance and lands whole. A planner only reads and yields plans and skips; an
 apply function only writes what its plans say, checking every ``before`` as it writes.
@@ -7,12 +7,10 @@ apply function only writes what its plans say, checking every ``before`` as it w
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from novadev import change
-from novadev.change import Change
 from novadev.errors import (
     BadInput,
     NotAsNeeded,
@@ -21,14 +19,12 @@ from novadev.errors import (
     StalePlan,
     Unreachable,
 )
-
-if TYPE_CHECKING:
-    from novadev.state.journal import Journal, Journaled, Run
+from novadev.runs.change import Change, Effect
+from novadev.runs.place import Place
+from novadev.value import Value, from_json, to_json
 
 NO_CELL = ""
 """The cell of a plan that was made without databases: its host alone knows the instance."""
-BATCH = 100
-"""Instances in one transaction, at most."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +41,7 @@ class Plan:
     changes: tuple[Change, ...]
     name: str = ""
     host: str | None = None
-    effects: tuple[Change, ...] = ()
+    effects: tuple[Effect, ...] = ()
     notes: tuple[str, ...] = ()
     guard: Mapping[str, Any] = field(default_factory=dict)
     diff: str = ""
@@ -115,13 +111,6 @@ class Outcome:
 
 APPLIED = Outcome("applied")
 
-Apply = Callable[[Sequence[Plan], bool], list[Outcome]]
-"""Writes plans of one cell and returns an outcome for each, in order.
-
-True says that an earlier run was stopped while it wrote them, so that any of their parts may be
-there already.
-"""
-
 
 def encode(plan: Plan) -> dict[str, Any]:
     """Return PLAN as JSON values."""
@@ -131,18 +120,18 @@ def encode(plan: Plan) -> dict[str, Any]:
         "name": plan.name,
         "host": plan.host,
         "cell": plan.cell,
-        "changes": [_encode_change(item) for item in plan.changes],
-        "effects": [_encode_change(item) for item in plan.effects],
+        "changes": [_encode_item(item) for item in plan.changes],
+        "effects": [_encode_item(item) for item in plan.effects],
         "notes": list(plan.notes),
         "guard": dict(plan.guard),
     }
 
 
-def _encode_change(item: Change) -> dict[str, object]:
+def _encode_item(item: Change | Effect) -> dict[str, object]:
     return {
         "what": item.what,
-        "before": change.to_json(item.before),
-        "after": change.to_json(item.after),
+        "before": to_json(item.before),
+        "after": to_json(item.after),
     }
 
 
@@ -153,10 +142,13 @@ def decode(data: Mapping[str, Any]) -> Plan:
             action=str(data["action"]),
             instance=str(data["instance"]),
             cell=str(data["cell"]),
-            changes=tuple(_decode_change(item) for item in data["changes"]),
+            changes=tuple(
+                Change(Place.parse(what), before, after)
+                for what, before, after in _items(data["changes"])
+            ),
             name=str(data["name"]),
             host=data["host"],
-            effects=tuple(_decode_change(item) for item in data["effects"]),
+            effects=tuple(Effect(*item) for item in _items(data["effects"])),
             notes=tuple(str(note) for note in data["notes"]),
             guard=dict(data["guard"]),
         )
@@ -164,9 +156,9 @@ def decode(data: Mapping[str, Any]) -> Plan:
         raise ValueError(f"not a plan: {error}") from None
 
 
-def _decode_change(data: Mapping[str, Any]) -> Change:
-    before, after = change.from_json(data["before"]), change.from_json(data["after"])
-    return Change(str(data["what"]), before, after)
+def _items(data: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, Value, Value]]:
+    for item in data:
+        yield str(item["what"]), from_json(item["before"]), from_json(item["after"])
 
 
 def dumps(plan: Plan) -> str:
@@ -182,44 +174,14 @@ def loads(text: str) -> Plan:
     return decode(data)
 
 
-def carry_out(
-    journal: Journal,
-    run: Run,
-    apply: Apply,
-    stop: Callable[[], bool],
-    max_failures: int | None = None,
-) -> Iterator[tuple[Plan, Outcome]]:
-    """Apply what RUN has not finished, batch by batch, and yield each plan with its outcome.
+@dataclass(frozen=True)
+class Draft:
+    """A plan on its way into the journal.
 
-    A batch is in the journal before its first write. Ends early, between two batches, when STOP
-    says so or more than MAX_FAILURES plans failed.
+    ``undoes`` is the id of the journaled plan it takes back; ``started`` says that one may have
+    been half written, so that parts of this one may be there already.
     """
-    failures = 0
-    for resumed in (True, False):
-        for batch in journal.iter_pending(run, started=resumed, size=BATCH):
-            if stop() or (max_failures is not None and failures > max_failures):
-                return
-            outcomes = _carry_out_batch(journal, run, apply, batch, resumed)
-            failures += sum(outcome.state != "applied" for outcome in outcomes)
-            yield from zip((item.plan for item in batch), outcomes, strict=True)
 
-
-def _carry_out_batch(
-    journal: Journal, run: Run, apply: Apply, batch: Sequence[Journaled], resumed: bool
-) -> list[Outcome]:
-    journal.mark_started(run, batch)
-    outcomes = apply([item.plan for item in batch], resumed)
-    journal.mark(run, batch, outcomes)
-    return outcomes
-
-
-def batched(plans: Iterable[Journaled], size: int) -> Iterator[list[Journaled]]:
-    """Yield lists of at most SIZE consecutive plans of one cell."""
-    batch: list[Journaled] = []
-    for item in plans:
-        if batch and (len(batch) == size or item.plan.cell != batch[0].plan.cell):
-            yield batch
-            batch = []
-        batch.append(item)
-    if batch:
-        yield batch
+    plan: Plan
+    undoes: int | None = None
+    started: bool = False

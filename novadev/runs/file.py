@@ -7,19 +7,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from novadev import plan
 from novadev.errors import BadInput
 from novadev.private_file import can_be_replaced, replacing
-from novadev.state.journal import Draft
+from novadev.runs import plan
+from novadev.runs.file_checks import check
+from novadev.runs.plan import Draft
 
 VERSION = 1
-Check = Callable[[Draft], None]
-"""Raises where a plan is none that the action's own command would make."""
 
 
 @dataclass(frozen=True)
@@ -65,24 +64,22 @@ def _loads(line: str) -> Draft:
     return Draft(plan.decode(data["plan"]), data["undoes"], data["started"])
 
 
-def read(
-    name: str, cells: Collection[str], actions: Mapping[str, Check]
-) -> tuple[Head, Iterator[Draft]]:
+def read(name: str, cells: Collection[str]) -> tuple[Head, Iterator[Draft]]:
     """Return the head and the plans in the file NAME, after checking all of it.
 
     Raises BadInput when it is no plan file, was edited, is of another version or action, or names
-    a cell that is not among CELLS (it was made in another deployment); and what the check of its
-    action in ACTIONS raises.
+    a cell that is not among CELLS (it was made in another deployment); and what
+    :func:`novadev.runs.file_checks.check` raises.
     """
     try:
-        return _checked_head(name, cells, actions), _iter_drafts(name)
+        return _checked_head(name, cells), _iter_drafts(name)
     except OSError as error:
         raise BadInput(f"plan file {name} cannot be read: {error.strerror}") from None
     except (ValueError, KeyError, TypeError):
         raise BadInput(f"{name} is not a plan file novadev wrote") from None
 
 
-def _checked_head(name: str, cells: Collection[str], actions: Mapping[str, Check]) -> Head:
+def _checked_head(name: str, cells: Collection[str]) -> Head:
     _check_sum(name)
     head = json.loads(next(_lines(name)))
     if not isinstance(head, dict) or head.pop("novadev_plan", None) != VERSION:
@@ -93,10 +90,7 @@ def _checked_head(name: str, cells: Collection[str], actions: Mapping[str, Check
         if draft.plan.cell not in cells:
             where = f"there is no cell {draft.plan.cell} here"
             raise BadInput(f"plan file {name} is from another deployment: {where}")
-        if draft.plan.action not in actions:
-            unknown = f"{draft.plan.action!r:.60}"
-            raise BadInput(f"plan file {name} has an action novadev has not: {unknown}")
-        actions[draft.plan.action](draft)
+        check(draft)
     return Head(**head)
 
 

@@ -17,10 +17,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from novadev import plan as plans_module
 from novadev.database import Database
 from novadev.errors import NotAsNeeded, NotFound
-from novadev.plan import Outcome, Plan
+from novadev.runs import plan as plans_module
+from novadev.runs.plan import Draft, Outcome, Plan
 from novadev.state.tables import plans, runs
 
 LEASE = timedelta(minutes=10)
@@ -66,19 +66,6 @@ class Journaled:
     plan: Plan
     state: str
     error: str | None
-
-
-@dataclass(frozen=True)
-class Draft:
-    """A plan on its way into the journal.
-
-    ``undoes`` is the id of the journaled plan it takes back; ``started`` says that one may have
-    been half written, so that parts of this one may be there already.
-    """
-
-    plan: Plan
-    undoes: int | None = None
-    started: bool = False
 
 
 @dataclass(frozen=True)
@@ -251,11 +238,6 @@ class Journal:
         """Return how many plans of RUN are still to be finished."""
         counts = self.count(run)
         return sum(counts.get(state, 0) for state in PENDING)
-
-    def iter_pending(self, run: Run, started: bool, size: int) -> Iterator[list[Journaled]]:
-        """Yield batches of plans (one cell each) that were STARTED, or that were not."""
-        states = ("started",) if started else ("planned",)
-        return plans_module.batched(self.iter_plans(run, states), size)
 
     def iter_plans(
         self, run: Run, states: Iterable[str] = (), newest_first: bool = False

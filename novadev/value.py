@@ -1,13 +1,12 @@
-"""A change: what it is about, what was there before, what is there after."""
+"""A stored value: text, a number, null, or nothing at all."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 
 
 class Absent(Enum):
-    """A stored value has three states: text, null, and not there at all, which is this."""
+    """The third state of a stored value: neither text nor null, but not there at all."""
 
     ABSENT = "absent"
 
@@ -18,24 +17,6 @@ class Absent(Enum):
 ABSENT = Absent.ABSENT
 
 Value = str | int | None | Absent
-
-
-@dataclass(frozen=True)
-class Change:
-    """One value that a plan changes.
-
-    ``what`` is its address, stable for scripts: ``hw_disk_bus``, ``request_spec hw_disk_bus``,
-    ``block_device_mapping 17 disk_bus``, ``root_device_name``.
-    """
-
-    what: str
-    before: Value
-    after: Value
-
-    @property
-    def inverse(self) -> Change:
-        """The change that takes this one back."""
-        return Change(self.what, self.after, self.before)
 
 
 def to_json(value: Value) -> object:
@@ -50,3 +31,8 @@ def from_json(value: object) -> Value:
     if value == {"absent": True}:
         return ABSENT
     raise ValueError(f"not a value: {value!r:.40}")
+
+
+def shown(value: Value) -> str:
+    """Return VALUE in a message: the three states look different."""
+    return "absent" if value is ABSENT else "null" if value is None else str(value)

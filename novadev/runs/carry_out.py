@@ -1,0 +1,64 @@
+"""The one loop that carries plans out, batch by batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from novadev.runs.journal import Journal, Journaled, Run
+from novadev.runs.plan import Outcome, Plan
+
+BATCH = 100
+"""Instances in one transaction, at most."""
+Apply = Callable[[Sequence[Plan], bool], list[Outcome]]
+"""Writes plans of one cell and returns an outcome for each, in order.
+
+True says that an earlier run was stopped while it wrote them, so that any of their parts may be
+there already.
+"""
+
+
+def carry_out(
+    journal: Journal,
+    run: Run,
+    apply: Apply,
+    stop: Callable[[], bool],
+    max_failures: int | None = None,
+) -> Iterator[tuple[Plan, Outcome]]:
+    """Apply what RUN has not finished, batch by batch, and yield each plan with its outcome.
+
+    A batch is in the journal before its first write. Ends early, between two batches, when STOP
+    says so or more than MAX_FAILURES plans failed.
+    """
+    failures = 0
+    for resumed in (True, False):
+        for batch in _pending(journal, run, "started" if resumed else "planned"):
+            if stop() or (max_failures is not None and failures > max_failures):
+                return
+            outcomes = _carry_out_batch(journal, run, apply, batch, resumed)
+            failures += sum(outcome.state != "applied" for outcome in outcomes)
+            yield from zip((item.plan for item in batch), outcomes, strict=True)
+
+
+def _pending(journal: Journal, run: Run, state: str) -> Iterator[list[Journaled]]:
+    return batched(journal.iter_plans(run, (state,)), BATCH)
+
+
+def _carry_out_batch(
+    journal: Journal, run: Run, apply: Apply, batch: Sequence[Journaled], resumed: bool
+) -> list[Outcome]:
+    journal.mark_started(run, batch)
+    outcomes = apply([item.plan for item in batch], resumed)
+    journal.mark(run, batch, outcomes)
+    return outcomes
+
+
+def batched(plans: Iterable[Journaled], size: int) -> Iterator[list[Journaled]]:
+    """Yield lists of at most SIZE consecutive plans of one cell."""
+    batch: list[Journaled] = []
+    for item in plans:
+        if batch and (len(batch) == size or item.plan.cell != batch[0].plan.cell):
+            yield batch
+            batch = []
+        batch.append(item)
+    if batch:
+        yield batch

@@ -1,0 +1,265 @@
+"""A plan from a file must be one that its action, or an undo of it, would make.
+
+One table says where each action may write; what a value may be follows from the place.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from novadev.errors import BadInput, InvalidProperty, InvalidValue
+from novadev.nova.image_properties import MACHINE_TYPE, PROPERTIES, get_property
+from novadev.rules.buses import BUS_PROPERTIES
+from novadev.rules.defaults import RECORDED, REGISTERED
+from novadev.rules.machine_types import NAME
+from novadev.runs.change import Change
+from novadev.runs.place import Kind, Place
+from novadev.runs.plan import Draft, Plan
+from novadev.value import ABSENT, Value
+from novadev.virt.address import Address
+from novadev.virt.address_syntax import read_address
+from novadev.virt.alias import Alias
+
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_DEVICE_NAME = re.compile(r"(/dev/)?[a-z]{3,8}")
+_TAGS = ("disk", "interface", "hostdev", "filesystem")
+_ADDRESS_TYPE, _ADDRESS_VALUE = re.compile(r"[a-z]+"), re.compile(r"[A-Za-z0-9.-]+")
+_UNPRINTABLE = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_LONGEST = 255
+_LONGEST_TEXT = 65535
+
+
+@dataclass(frozen=True)
+class _Action:
+    """Where an action may write, and what else its plans must say."""
+
+    kinds: tuple[Kind, ...]
+    value: Callable[[Change, Draft], None]
+    whole: Callable[[Draft], None]
+    names: frozenset[str] = frozenset(PROPERTIES)
+
+    def may_write(self, place: Place) -> bool:
+        """Whether PLACE is one that the action's own command writes to."""
+        is_property = place.kind in (Kind.PROPERTY, Kind.SPEC)
+        return place.kind in self.kinds and (not is_property or place.name in self.names)
+
+
+def check(draft: Draft) -> None:
+    """Raise BadInput, InvalidProperty or InvalidValue where DRAFT is no plan of its action.
+
+    An undo may bring back what no command would write today: a null, or an old spelling.
+    """
+    plan = draft.plan
+    if plan.action not in _ACTIONS:
+        raise BadInput(f"plan file: novadev has no action {plan.action!r:.60}")
+    action = _ACTIONS[plan.action]
+    if not _UUID.fullmatch(plan.instance):
+        raise BadInput(f"plan file: {plan.instance!r:.60} is no instance")
+    places = [(item.place, *_owner(plan, n)) for n, item in enumerate(plan.changes)]
+    if not places or len(set(places)) != len(places):
+        raise _bad(plan, "it has no change, or one twice")
+    for item in plan.changes:
+        if not action.may_write(item.place):
+            kind = InvalidProperty if Kind.PROPERTY in action.kinds else BadInput
+            raise kind(f"plan file: {plan.action} does not change {item.what!r:.60}")
+        action.value(item, draft)
+    action.whole(draft)
+
+
+def _owner(plan: Plan, number: int) -> tuple[str, ...]:
+    """Return whose the change with this NUMBER is, where labels alone do not tell."""
+    devices = plan.guard.get("devices")
+    if not isinstance(devices, list) or len(devices) <= number:
+        return ()
+    return (str(devices[number]),)
+
+
+def _bad(plan: Plan, text: str) -> BadInput:
+    return BadInput(f"plan file: instance {plan.instance}: {text}")
+
+
+# What plans of an action must say beside their changes
+
+
+def _of_cell(draft: Draft) -> None:
+    plan = draft.plan
+    if not plan.cell or not isinstance(plan.host, str | None):
+        raise _bad(plan, "it has no cell")
+    if any(_is_about_disks(item) for item in plan.changes):
+        _check_kept_disks(plan)
+
+
+def _is_about_disks(item: Change) -> bool:
+    of_property = item.place.kind is Kind.PROPERTY and item.place.name in BUS_PROPERTIES
+    return of_property or item.place.kind is Kind.DISK
+
+
+def _of_machine(draft: Draft) -> None:
+    _of_cell(draft)
+    _check_kept_disks(draft.plan)
+
+
+def _check_kept_disks(plan: Plan) -> None:
+    kept = plan.guard.get("kept_disks")
+    if not isinstance(kept, list) or not all(_is_row(row) for row in kept):
+        raise _bad(plan, "the disks that stay are missing")
+
+
+def _is_row(row: object) -> bool:
+    return isinstance(row, list) and [type(value) for value in row[:1]] == [int] and len(row) == 3
+
+
+def _of_stash(draft: Draft) -> None:
+    if not draft.plan.cell:
+        raise _bad(draft.plan, "it has no cell")
+
+
+def _of_host(draft: Draft) -> None:
+    if not isinstance(draft.plan.host, str) or not draft.plan.host:
+        raise _bad(draft.plan, "it has no host")
+
+
+def _of_definition(draft: Draft) -> None:
+    _of_host(draft)
+    found = draft.plan.guard.get("definition")
+    if not isinstance(found, str) or not _DIGEST.fullmatch(found):
+        raise _bad(draft.plan, "the definition's digest is missing")
+
+
+def _of_aliases(draft: Draft) -> None:
+    _of_definition(draft)
+    if not isinstance(draft.plan.guard.get("whole_definition"), bool):
+        raise _bad(draft.plan, "it does not say whether the whole definition may be written")
+
+
+def _of_detach(draft: Draft) -> None:
+    plan = draft.plan
+    _of_host(draft)
+    if len(plan.changes) != 1 or draft.undoes is not None:
+        raise _bad(plan, "a detach takes out one device, and cannot be undone")
+    sides = (plan.guard.get("persistent"), plan.guard.get("live"))
+    if sides == (None, None) or not all(map(_is_device, sides)):
+        raise _bad(plan, "the device is not described")
+    timeout, force = plan.guard.get("timeout"), plan.guard.get("force")
+    if type(timeout) is not int or not isinstance(force, bool):
+        raise _bad(plan, "no time limit, or no word on force")
+
+
+def _is_device(values: object) -> bool:
+    return values is None or (
+        isinstance(values, Mapping) and all(isinstance(text, str) for text in values.values())
+    )
+
+
+def _of_import(draft: Draft) -> None:
+    ids = draft.plan.guard.get("devices")
+    if not isinstance(ids, list) or len(ids) != len(draft.plan.changes):
+        raise _bad(draft.plan, "it does not say whose each change is")
+    if not all(isinstance(device_id, str) and _UUID.fullmatch(device_id) for device_id in ids):
+        raise _bad(draft.plan, "a change is of no device")
+
+
+# What values may become
+
+
+def _stored(item: Change, draft: Draft) -> None:
+    """Check what is stored in Nova's databases."""
+    is_undo = draft.undoes is not None
+    if isinstance(item.after, str) and _is_right(item)(item.after):
+        return
+    is_property = item.place.kind in (Kind.PROPERTY, Kind.SPEC)
+    if item.after is ABSENT and is_property and (is_undo or item.place.name != MACHINE_TYPE):
+        return
+    if not is_undo or not _is_storable(item.after):
+        raise _impossible(item, item.after)
+
+
+def _is_right(item: Change) -> Callable[[str], bool]:
+    kind, name = item.place.kind, item.place.name
+    if kind is Kind.ROOT or name == "device_name":
+        return lambda value: _DEVICE_NAME.fullmatch(value) is not None
+    if kind is Kind.DISK:
+        return PROPERTIES["hw_disk_bus"].has
+    if name == MACHINE_TYPE:
+        return lambda value: NAME.fullmatch(value) is not None
+    return get_property(name).has
+
+
+def _is_storable(value: Value) -> bool:
+    """Whether an undo may bring VALUE back: a null, or a text that system_metadata takes."""
+    return value is None or (isinstance(value, str) and len(value) <= _LONGEST)
+
+
+def _impossible(item: Change, value: Value) -> InvalidValue:
+    return InvalidValue(f"plan file: {item.what} cannot become {value!r:.60}")
+
+
+def _recorded_default(item: Change, draft: Draft) -> None:
+    """Check what stash-defaults stores: a value where there is none, never over another."""
+    change = item.inverse if draft.undoes is not None else item
+    if change.before is not ABSENT and change.before is not None:
+        raise InvalidValue(f"plan file: {item.what} is there: it is never overwritten")
+    is_cell = change.place.kind is Kind.PROPERTY
+    may_be_null = is_cell and change.place.name in REGISTERED and change.before is ABSENT
+    value = change.after
+    if not (may_be_null and value is None) and not (
+        isinstance(value, str) and _is_right(change)(value)
+    ):
+        raise _impossible(item, value)
+
+
+def _alias(item: Change, _draft: Draft) -> None:
+    if item.place.name.partition(" ")[0] not in _TAGS:
+        raise BadInput(f"plan file: {item.what!r:.60} is not the alias of a device")
+    for value in (item.before, item.after):
+        if value is not ABSENT and not (isinstance(value, str) and Alias(value).is_user_defined):
+            raise BadInput(f"plan file: {item.what:.60}: {value!r:.60} is no alias")
+
+
+def _defined_address(item: Change, _draft: Draft) -> None:
+    for value in (item.before, item.after):
+        address = Address.from_text(value) if isinstance(value, str) else None
+        if address is None or not all(
+            _ADDRESS_TYPE.fullmatch(name) and _ADDRESS_VALUE.fullmatch(part)
+            for name, part in (("type", address.type), *address.attributes)
+        ):
+            raise BadInput(f"plan file: {item.what:.60}: {value!r:.60} is no address")
+
+
+def _gone(item: Change, draft: Draft) -> None:
+    if item.after is not ABSENT:
+        raise _bad(draft.plan, "a detach takes out one device, and cannot be undone")
+
+
+def _recorded_text(item: Change, draft: Draft) -> None:
+    """Check what an import records: an address, or the custom properties of a device."""
+    what = f"plan file: instance {draft.plan.instance}: {item.what!r:.120}"
+    for value in (item.before, item.after):
+        if value is ABSENT:
+            continue
+        if not isinstance(value, str) or not value:
+            raise BadInput(f"{what}: {value!r:.60} is no text")
+        if _UNPRINTABLE.search(value) or len(value) > _LONGEST_TEXT:
+            raise BadInput(f"{what}: {value!r:.60} is not a text that is recorded")
+        if item.place.kind is Kind.ADDRESS and read_address(value, what) != value:
+            raise BadInput(f"{what}: {value!r:.80} is not as it would be recorded")
+
+
+_STORED = (Kind.PROPERTY, Kind.SPEC, Kind.DISK, Kind.ROOT)
+_SET = _Action(_STORED, _stored, _of_cell)
+_MACHINE_NAMES = frozenset((MACHINE_TYPE, *BUS_PROPERTIES)) - {"hw_floppy_bus"}
+_ACTIONS = {
+    "image-property set": _SET,
+    "image-property unset": _SET,
+    "machine-type set": _Action(_STORED, _stored, _of_machine, _MACHINE_NAMES),
+    "stash-defaults": _Action(
+        (Kind.PROPERTY, Kind.SPEC), _recorded_default, _of_stash, frozenset(RECORDED)
+    ),
+    "device alias-migrate": _Action((Kind.ALIAS,), _alias, _of_aliases),
+    "device restore": _Action((Kind.ADDRESS,), _defined_address, _of_definition),
+    "device detach": _Action((Kind.DETACH,), _gone, _of_detach),
+    "device import": _Action((Kind.ADDRESS, Kind.CUSTOM_PROPERTIES), _recorded_text, _of_import),
+}
