@@ -14,6 +14,7 @@ import os
 import random
 import re
 import shlex
+import socket
 import subprocess
 import sys
 import tempfile
@@ -100,7 +101,8 @@ class _Stage:
 
 
 def _told(line: str) -> str:
-    """Return LINE with one time and one version of QEMU, whatever those of this run are."""
+    """Return LINE with one time, one host and one QEMU, whatever those of this run are."""
+    line = line.replace(f"alice on {socket.gethostname()}", "alice on controller1")
     line = MACHINE_TYPE.sub(r"pc-\1-7.2", line)
     return TIME.sub("2026-11-21T03:07:45Z", line).rstrip()
 

@@ -56,6 +56,12 @@ NOVADEV_OPTS = [
         "capability file HOST.json (novadev capabilities save), or its own nova.conf as "
         "HOST.conf. By default no such folder: then nothing is known of the rules of the hosts.",
     ),
+    cfg.BoolOpt(
+        "syslog",
+        default=False,
+        help="Write a line to the system's log when a run begins and when it ends: who, what, how "
+        "many, and the message given with --message.",
+    ),
     cfg.ListOpt(
         "special_managed_devices",
         default=list(SPECIAL_MANAGED_DEVICES),
@@ -139,7 +145,8 @@ class Config(DriverOptions):
     ``api_database_connection`` is None on a compute host, which reaches no database of Nova's;
     ``files`` are those that were read. ``host`` is Nova's name of this machine.
     ``compute_config_dir`` is a folder with a file for each compute host,
-    ``special_managed_devices`` are kinds of devices (:mod:`novadev.device.managed`).
+    ``special_managed_devices`` are kinds of devices (:mod:`novadev.device.managed`); ``syslog``
+    says whether runs are told to the system's log.
     """
 
     api_database_connection: str | None = field(repr=False)
@@ -152,6 +159,7 @@ class Config(DriverOptions):
     workers: int = 4
     compute_config_dir: str | None = None
     special_managed_devices: tuple[str, ...] = SPECIAL_MANAGED_DEVICES
+    syslog: bool = False
     instance_name_template: str = "instance-%08x"
     image_metadata_prefilter: bool = False
 
@@ -261,6 +269,7 @@ def _to_config(options: cfg.ConfigOpts, files: tuple[str, ...]) -> Config:
         workers=options.novadev.workers,
         compute_config_dir=options.novadev.compute_config_dir,
         special_managed_devices=tuple(options.novadev.special_managed_devices),
+        syslog=options.novadev.syslog,
         instance_name_template=options.instance_name_template,
         image_metadata_prefilter=options.scheduler.image_metadata_prefilter,
         **_driver_values(options),

@@ -57,6 +57,12 @@ class StalePlan(NovadevError):
     exit_code = 7
 
 
+class TakenOver(NovadevError):
+    """The run was taken over by another novadev, which goes on with it."""
+
+    exit_code = 7
+
+
 class Unreachable(NovadevError):
     """A database or a hypervisor could not be reached."""
 

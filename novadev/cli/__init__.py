@@ -27,6 +27,7 @@ COMMANDS = {
     "history": "novadev.cli.history:history",
     "image-property": "novadev.cli.image_property:image_property",
     "machine-type": "novadev.cli.machine_type:machine_type",
+    "plan": "novadev.cli.plan:plan",
     "resume": "novadev.cli.history:resume",
     "stash-defaults": "novadev.cli.stash_defaults:stash_defaults",
     "undo": "novadev.cli.history:undo",
@@ -106,6 +107,7 @@ def main() -> NoReturn:
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line ARGUMENTS (the process's own if None) and return the exit code."""
     session = Session()
+    session.arguments = tuple(sys.argv[1:] if arguments is None else arguments)
     try:
         result = root.main(arguments, "novadev", standalone_mode=False, obj=session)
         return result if isinstance(result, int) else 0

@@ -11,6 +11,7 @@ from novadev.errors import BadInput
 if TYPE_CHECKING:
     from novadev.deployment import Deployment
     from novadev.runs.carry_out import Apply
+    from novadev.runs.lease import Fence
     from novadev.runs.plan import Outcome, Plan
 
 ACTIONS = {
@@ -34,12 +35,12 @@ def applier(deployment: Deployment) -> Apply:
     A batch has one action: a run does one thing. Raises BadInput for an action novadev has not.
     """
 
-    def apply(plans: Sequence[Plan], resumed: bool) -> list[Outcome]:
+    def apply(plans: Sequence[Plan], resumed: bool, fence: Fence) -> list[Outcome]:
         action = plans[0].action
         if action not in ACTIONS:
             raise BadInput(f"there is no action {action!r}")
         applying = import_module(f"{ACTIONS[action]}.applying")
-        outcomes: list[Outcome] = applying.apply(deployment, plans, resumed)
+        outcomes: list[Outcome] = applying.apply(deployment, plans, resumed, fence)
         return outcomes
 
     return apply

@@ -10,39 +10,43 @@ from typing import Any, TypeVar
 
 import click
 
+from novadev.cli import options
 from novadev.errors import BadInput, Declined
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-_OPTIONS = (
-    click.option("--dry-run", is_flag=True, help="Show the plan and write nothing."),
-    click.option("-y", "--yes", is_flag=True, help="Do not ask."),
-    click.option(
+_ALWAYS = ("dry_run", "yes", "max_failures", "message", "format_")
+_OPTIONS = {
+    "dry_run": click.option("--dry-run", is_flag=True, help="Show the plan and write nothing."),
+    "yes": click.option("-y", "--yes", is_flag=True, help="Do not ask."),
+    "max_failures": click.option(
         "--max-failures",
         type=click.IntRange(min=0),
         metavar="N",
         help="End the run when more than N instances have failed.",
     ),
-    click.option(
+    "message": click.option(
+        "-m",
+        "--message",
+        metavar="TEXT",
+        help="A remark that novadev history shows, such as a change number.",
+    ),
+    "fail_on_skip": click.option(
         "--fail-on-skip",
         is_flag=True,
         help="Exit with 3 when an instance the filters chose is skipped.",
     ),
-    click.option(
-        "-f",
-        "--format",
-        "format_",
-        type=click.Choice(["table", "json", "yaml"]),
-        default="table",
-        show_default=True,
-        help="How the plan and its outcome are printed.",
+    "take_over": click.option(
+        "--take-over",
+        is_flag=True,
+        help="Also when a process on another host left the run and its lease has run out.",
     ),
-)
-_PLAN_OUT = click.option(
-    "--plan-out",
-    metavar="FILE",
-    help="Save the plan and write nothing else; novadev apply FILE carries it out.",
-)
+    "plan_out": click.option(
+        "--plan-out",
+        metavar="FILE",
+        help="Save the plan and write nothing else; novadev apply FILE carries it out.",
+    ),
+    "format_": options.plan_format,
+}
 
 
 @dataclass(frozen=True)
@@ -52,8 +56,10 @@ class Choices:
     dry_run: bool
     yes: bool
     max_failures: int | None
-    fail_on_skip: bool
     format_: str
+    message: str | None = None
+    fail_on_skip: bool = False
+    take_over: bool = False
     plan_out: str | None = None
 
     @property
@@ -62,31 +68,31 @@ class Choices:
         return not self.dry_run and self.plan_out is None
 
 
-def choices(function: F) -> Callable[..., Any]:
-    """Give the command the options of every mutating command as one ``choices``."""
-    return _PLAN_OUT(choices_but_a_file(function))
+def choices(*more: str) -> Callable[[F], Callable[..., Any]]:
+    """Give a command the options of every mutating command, and MORE, as one ``choices``."""
+    names = [name for name in _OPTIONS if name in (*_ALWAYS, *more)]
 
+    def decorate(function: F) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def command(**values: Any) -> Any:
+            given = {field.name for field in fields(Choices)} & set(values)
+            chosen = Choices(**{name: values.pop(name) for name in given})
+            return function(choices=chosen, **values)
 
-def choices_but_a_file(function: F) -> Callable[..., Any]:
-    """Give the command those options without ``--plan-out``: its plans are kept already."""
+        chosen = (_OPTIONS[name] for name in reversed(names))
+        return functools.reduce(lambda f, option: option(f), chosen, command)
 
-    @functools.wraps(function)
-    def command(**values: Any) -> Any:
-        names = {field.name for field in fields(Choices)} & set(values)
-        chosen = Choices(**{name: values.pop(name) for name in names})
-        return function(choices=chosen, **values)
-
-    return functools.reduce(lambda f, option: option(f), reversed(_OPTIONS), command)
-
-
-def check(chosen: Choices) -> None:
-    """Raise BadInput where a question would be needed and nobody is there to answer it."""
-    asks = chosen.writes and not chosen.yes
-    if asks and (sys.stdin is None or not sys.stdin.isatty()):
-        raise BadInput("there is no terminal to ask on: add --yes or --dry-run")
+    return decorate
 
 
 def confirm(chosen: Choices, question: str) -> None:
-    """Ask QUESTION unless --yes was given; raises Declined when the answer is no."""
-    if not chosen.yes and not click.confirm(question, default=False, err=True):
+    """Ask QUESTION unless --yes was given.
+
+    Raises Declined when the answer is no, and BadInput where nobody is there to answer.
+    """
+    if chosen.yes:
+        return
+    if sys.stdin is None or not sys.stdin.isatty():
+        raise BadInput("there is no terminal to ask on: add --yes or --dry-run")
+    if not click.confirm(question, default=False, err=True):
         raise Declined("answered no: nothing was done")

@@ -112,7 +112,7 @@ def alias_migrate(deployment: Deployment, selection: Any, **request: Any) -> Ite
     is_flag=True,
     help="Detach what is no orphan too, or what cannot be told to be one.",
 )
-@mutating("device detach")
+@mutating("device detach", has_filters=False)
 def detach(
     deployment: Deployment, instance: str, device_name: str, timeout: int, force: bool
 ) -> Iterator[Planned]:

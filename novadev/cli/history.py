@@ -4,23 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from novadev.cli import options
-from novadev.cli.actions import IRREVERSIBLE
-from novadev.cli.choices import Choices, check, choices, choices_but_a_file, confirm
+from novadev.cli.actions import ACTIONS, IRREVERSIBLE
+from novadev.cli.choices import Choices, choices, confirm
 from novadev.cli.mutating import carry_on, execute
 from novadev.cli.options import Output
 from novadev.cli.output import print_records
 from novadev.cli.session import Session, pass_session
-from novadev.errors import NotAsNeeded
-from novadev.text import many
+from novadev.errors import BadInput, NotAsNeeded
+from novadev.text import many, printable
 
 if TYPE_CHECKING:
+    from novadev.runs.file import Saved
+    from novadev.runs.history import RunSummary
     from novadev.runs.journal import Journal, Run
-    from novadev.runs.plan import Draft
+
+_TIMES = ("%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%SZ")
 
 
 @dataclass(frozen=True)
@@ -37,18 +41,83 @@ class ChangeRecord:
 
 @click.command()
 @click.argument("run", type=options.run_id, required=False)
+@click.option("--instance", metavar="INSTANCE", help="Runs that planned for this UUID or name.")
+@click.option(
+    "--since", type=click.DateTime(_TIMES), metavar="TIME", help="Runs started since then (UTC)."
+)
+@click.option("--user", metavar="NAME", help="Runs of this user.")
+@click.option(
+    "--action", type=click.Choice([*sorted(ACTIONS), "undo"]), metavar="ACTION", help="Such runs."
+)
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="The newest N runs.")
 @options.output
 @pass_session
-def history(session: Session, run: int | None, output: Output) -> None:
-    """List what was done, newest first; with RUN, every change of that run."""
-    from novadev.runs.journal import RunSummary
+def history(
+    session: Session,
+    run: int | None,
+    instance: str | None,
+    since: datetime | None,
+    user: str | None,
+    action: str | None,
+    limit: int | None,
+    output: Output,
+) -> None:
+    """List the runs that changed something, newest first; with RUN, every change of that run.
+
+    Example: novadev history --since 2026-03-01 --action "image-property set"
+    """
+    from novadev.runs.history import RunFilter
+
+    wanted = RunFilter(instance, since, user, action, limit)
+    if run is not None and wanted != RunFilter():
+        raise click.UsageError("RUN, or options that choose runs, not both")
+    if run is None:
+        _list_runs(session, wanted, output)
+    else:
+        _show_run(session, run, output)
+
+
+def _list_runs(session: Session, wanted: Any, output: Output) -> None:
+    from novadev.runs.history import RunFilter, RunSummary
+
+    found = list(session.deployment.journal.iter_runs(wanted))
+    if not found:
+        text = "Nothing was done yet." if wanted == RunFilter() else "No run is like that."
+        session.say(f"{text}")
+    if output.format == "table" and not output.columns:
+        output = Output(output.format, _SHOWN)
+    print_records(session, output, RunSummary, found)
+
+
+_SHOWN = ("run", "started", "user", "action", "state", "plans", "applied", "failed", "message")
+"""The columns of a table; the other formats have them all."""
+
+
+def _show_run(session: Session, run_id: int, output: Output) -> None:
+    from novadev.runs.history import RunFilter
 
     journal = session.deployment.journal
-    if run is None:
-        print_records(session, output, RunSummary, journal.list_runs())
-    else:
-        records = _changes(journal, journal.get(run), output.format)
-        print_records(session, output, ChangeRecord, records, ("instance",))
+    run = journal.get(run_id)
+    if output.format == "table":
+        for summary in journal.iter_runs(RunFilter(run=run.id)):
+            _tell_run(session, summary)
+    records = _changes(journal, run, output.format)
+    print_records(session, output, ChangeRecord, records, ("instance",))
+
+
+def _tell_run(session: Session, run: RunSummary) -> None:
+    """Say of one run who did what, and what became of it."""
+    until = f" to {run.finished}" if run.finished else ""
+    session.say(f"Run {run.run}: {run.action}, {run.state}")
+    session.say(f"  {run.started}{until}, {printable(run.user)} on {printable(run.host)}")
+    told = {"asked": run.asked, "message": run.message}
+    for name, text in told.items():
+        if text:
+            session.say(f"  {name}: {printable(text)}")
+    if run.undoes:
+        session.say(f"  undoes run {run.undoes}")
+    if run.undone_by:
+        session.say(f"  undone by run {run.undone_by}")
 
 
 def _changes(journal: Journal, run: Run, format_: str) -> Iterator[ChangeRecord]:
@@ -60,7 +129,7 @@ def _changes(journal: Journal, run: Run, format_: str) -> Iterator[ChangeRecord]
         for change in item.plan.changes:
             yield ChangeRecord(
                 item.plan.instance,
-                item.state,
+                str(item.state),
                 change.what,
                 shown(change.before),
                 shown(change.after),
@@ -70,60 +139,78 @@ def _changes(journal: Journal, run: Run, format_: str) -> Iterator[ChangeRecord]
 
 @click.command()
 @click.argument("run_id", metavar="RUN", type=options.run_id)
-@choices
+@choices("plan_out", "take_over")
 @pass_session
 def undo(session: Session, run_id: int, choices: Choices) -> int:
     """Put back what RUN changed, under the guards of its command.
 
-    An instance that has changed since is left alone and reported as stale (exit code 7).
+    An instance that has changed since is left alone and reported as stale (exit code 7). What RUN
+    had not begun is dropped for good.
+
+    Example: novadev undo 12 --dry-run
     """
-    check(choices)
+    from novadev.runs.undo import drafts
+
     journal = session.deployment.journal
     run = journal.get(run_id)
-    journal.check_not_alive(run)
+    _check_undo(journal, run, choices)
+    return execute(session, choices, f"undo {run.id}", drafts(journal, run), undoes=run)
+
+
+def _check_undo(journal: Journal, run: Run, choices: Choices) -> None:
+    journal.check_free(run, choices.take_over)
+    if run.state == "planning":
+        raise NotAsNeeded(f"run {run.id} was never begun: there is nothing to take back")
     if run.action in IRREVERSIBLE:
         raise NotAsNeeded(f"run {run.id} is a {run.action}: that cannot be undone")
-    return execute(session, choices, f"undo {run.id}", _drafts(journal, run), undoes=run)
-
-
-def _drafts(journal: Journal, run: Run) -> Iterator[Draft]:
-    """Yield what takes back the plans of RUN that landed, or may have, newest first."""
-    from novadev.runs.plan import Draft
-
-    for item in journal.iter_plans(run, ("applied", "started"), newest_first=True):
-        yield Draft(item.plan.inverse, undoes=item.id, started=item.state == "started")
 
 
 @click.command()
 @click.argument("run_id", metavar="[RUN]", type=options.run_id, required=False)
-@choices_but_a_file
+@choices("take_over")
 @pass_session
 def resume(session: Session, run_id: int | None, choices: Choices) -> int:
-    """Finish a run that was stopped; the newest such run if no RUN is named."""
+    """Finish a run that was stopped; the newest such run if no RUN is named.
+
+    A run that was undone is never carried on.
+
+    Example: novadev resume --dry-run
+    """
     from novadev.cli.report import Report
 
-    check(choices)
     journal = session.deployment.journal
-    run = _resumable(journal, run_id)
+    run = _resumable(session, journal, run_id, choices)
     report = Report(session, choices)
     if run is None:
         return report.finish_nothing()
     return _resume(session, choices, journal, run, report)
 
 
-def _resumable(journal: Journal, run_id: int | None) -> Run | None:
+def _resumable(
+    session: Session, journal: Journal, run_id: int | None, choices: Choices
+) -> Run | None:
     if run_id is None:
-        return next(iter(journal.find_unfinished()), None)
+        return _newest_unfinished(session, journal, choices)
     run = journal.get(run_id)
-    journal.check_not_alive(run)
-    if run.state == "planning":
-        raise NotAsNeeded(f"run {run.id} was never confirmed: there is nothing to finish")
+    journal.check_may_go_on(run, choices.take_over)
     return run
 
 
+def _newest_unfinished(session: Session, journal: Journal, choices: Choices) -> Run | None:
+    """Return the newest run that can be carried on; say of the others why they cannot."""
+    for run in journal.find_unfinished():
+        try:
+            journal.check_may_go_on(run, choices.take_over)
+        except NotAsNeeded as error:
+            session.say(f"left alone: {error}")
+        else:
+            return run
+    return None
+
+
 def _resume(session: Session, choices: Choices, journal: Journal, run: Run, report: Any) -> int:
-    from novadev.runs.journal import PENDING
     from novadev.runs.plan import Draft
+    from novadev.runs.states import PENDING
 
     pending = (Draft(item.plan) for item in journal.iter_plans(run, PENDING))
     count = sum(1 for _ in report.show_planned(pending))
@@ -132,22 +219,45 @@ def _resume(session: Session, choices: Choices, journal: Journal, run: Run, repo
     if not count:
         return int(report.finish_nothing())
     confirm(choices, f"Finish {many(count, 'plan')} of run {run.id}?")
-    journal.take_over(run)
-    return carry_on(session, choices, journal, run, report)
+    run = journal.take_over(run, choices.take_over)
+    with journal.renewing(run) as fence:
+        return carry_on(session, choices, journal, run, report, fence)
 
 
 @click.command()
 @click.argument("plan_file", metavar="PLAN-FILE")
-@choices_but_a_file
+@click.option("--sha256", metavar="SUM", help="Refuse the file unless this is its SHA-256.")
+@choices()
 @pass_session
-def apply(session: Session, plan_file: str, choices: Choices) -> int:
-    """Carry out exactly the plans in PLAN-FILE, which --plan-out saved."""
-    from novadev.runs import file as saved
+def apply(session: Session, plan_file: str, sha256: str | None, choices: Choices) -> int:
+    """Carry out exactly the plans in PLAN-FILE, which --plan-out saved.
+
+    Example: novadev apply tonight.plan --sha256 SUM
+    """
+    from novadev.runs import file
     from novadev.runs.plan import NO_CELL
 
-    check(choices)
+    saved = file.read(plan_file)
+    if sha256 is not None and sha256.lower() != saved.sha256:
+        raise BadInput(f"plan file {plan_file} is not the one with the SHA-256 {sha256:.64}")
     known = session.deployment.cells if session.deployment.has_databases else ()
-    cells = {NO_CELL, *(cell.uuid for cell in known)}
-    head, drafts = saved.read(plan_file, cells)
-    undone = None if head.undoes is None else session.deployment.journal.get(head.undoes)
-    return execute(session, choices, head.action, drafts, undone)
+    file.check_deployment(saved, {NO_CELL, *(cell.uuid for cell in known)})
+    session.say(f"SHA-256: {saved.sha256}")
+    if saved.head.undoes is None:
+        return execute(session, choices, saved.head.action, saved.iter_drafts())
+    return _apply_undo(session, choices, saved, saved.head.undoes)
+
+
+def _apply_undo(session: Session, choices: Choices, saved: Saved, undoes: int) -> int:
+    from novadev.runs.undo import of_file
+
+    journal = session.deployment.journal
+    if saved.head.journal != journal.id:
+        raise BadInput(
+            f"plan file {saved.name} takes back run {undoes} of another journal (saved on "
+            f"{printable(str(saved.head.host))}): apply it there, or plan the undo here"
+        )
+    run = journal.get(undoes)
+    _check_undo(journal, run, choices)
+    drafts = of_file(journal, run, saved.iter_drafts())
+    return execute(session, choices, saved.head.action, drafts, undoes=run)

@@ -6,33 +6,38 @@ import functools
 import signal
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from novadev.cli import syslog
 from novadev.cli.actions import IRREVERSIBLE
-from novadev.cli.choices import Choices, check, choices, confirm
+from novadev.cli.choices import Choices, choices, confirm
 from novadev.cli.session import Session, pass_session
-from novadev.errors import Interrupted, worst
+from novadev.errors import Interrupted, NotAsNeeded, NovadevError, worst
 from novadev.text import many
 
 if TYPE_CHECKING:
     from novadev.cli.report import Report
+    from novadev.runs.file import Head
     from novadev.runs.journal import Journal, Run
+    from novadev.runs.lease import Fence
     from novadev.runs.plan import Draft, Planned
+    from novadev.runs.spool import Spool
 
 
-def mutating(action: str) -> Callable[[Callable[..., Iterator[Planned]]], Callable[..., Any]]:
+def mutating(
+    action: str, *, has_filters: bool = True
+) -> Callable[[Callable[..., Iterator[Planned]]], Callable[..., Any]]:
     """Make a command of a function that returns plans; it is given nothing to write with."""
+    more = ("plan_out", "fail_on_skip") if has_filters else ("plan_out",)
 
     def decorate(plan: Callable[..., Iterator[Planned]]) -> Callable[..., Any]:
         @functools.wraps(plan)
         def command(session: Session, choices: Choices, **values: Any) -> int:
-            check(choices)
             return execute(session, choices, action, plan(session.deployment, **values))
 
-        return choices(pass_session(command))  # type: ignore[arg-type]
+        return choices(*more)(pass_session(command))  # type: ignore[arg-type]
 
     return decorate
 
@@ -46,28 +51,36 @@ def execute(
 ) -> int:
     """Show the plans and, unless only that is wanted, ask and carry them out; return the code."""
     from novadev.cli.report import Report
+    from novadev.runs.spool import Spool
 
     report = Report(session, chosen)
     if not chosen.writes:
         return _preview(session, chosen, action, report, planned, undoes)
     journal = session.deployment.journal
-    run = journal.start(action, undoes.id if undoes else None)
-    try:
-        count = _write_plans(journal, run, report.show_planned(planned))
-        if count:
-            skipped = f" ({report.skips.count} skipped)" if report.skips.count else ""
-            warning = " It cannot be undone." if action in IRREVERSIBLE else ""
-            confirm(chosen, f"Apply {many(count, 'plan')}{skipped}?{warning}")
-    except BaseException:
-        journal.discard(run)
-        raise
-    if undoes is not None:
-        journal.abandon(undoes)
-    if not count:
-        journal.discard(run)
-        return report.finish_nothing()
-    journal.begin(run)
-    return carry_on(session, chosen, journal, run, report)
+    with Spool() as spool:
+        for draft in report.show_planned(planned):
+            spool.add(draft)
+        spool.flush()
+        if not spool.count:
+            if undoes is not None:
+                _end_undone(session, chosen, journal, undoes)
+            return report.finish_nothing()
+        confirm(chosen, _question(action, spool.count, report))
+        return _carry_out(session, chosen, action, report, spool, undoes)
+
+
+def _question(action: str, count: int, report: Report) -> str:
+    skipped = f" ({report.skips.count} skipped)" if report.skips.count else ""
+    warning = " It cannot be undone." if action in IRREVERSIBLE else ""
+    return f"Apply {many(count, 'plan')}{skipped}?{warning}"
+
+
+def _end_undone(session: Session, chosen: Choices, journal: Journal, undoes: Run) -> None:
+    """End a run of which nothing is to be taken back, so that nobody carries on its rest."""
+    abandoned = journal.end_undone(undoes, chosen.take_over)
+    if abandoned:
+        dropped = many(abandoned, "plan")
+        session.say(f"Run {undoes.id}: {dropped} it had not begun will not be carried out.")
 
 
 def _preview(
@@ -78,43 +91,101 @@ def _preview(
     planned: Iterable[Planned | Draft],
     undoes: Run | None,
 ) -> int:
-    from novadev.runs import file as plan_file
+    from novadev.runs import file
 
     drafts = report.show_planned(planned)
     if chosen.plan_out is None:
-        count = sum(1 for _ in drafts)
-    else:
-        head = plan_file.Head(action, undoes.id if undoes else None)
-        count = plan_file.write(chosen.plan_out, head, drafts)
-        session.say(f"{many(count, 'plan')} saved: novadev apply {chosen.plan_out}")
-    return report.finish_preview(count)
+        return report.finish_preview(sum(1 for _ in drafts))
+    saved = file.write(chosen.plan_out, _head(session, chosen, action, undoes), drafts)
+    session.say(f"{many(saved.plans, 'plan')} saved: novadev apply {chosen.plan_out}")
+    session.say(f"SHA-256: {saved.sha256}")
+    return report.finish_preview(saved.plans)
 
 
-def _write_plans(journal: Journal, run: Run, drafts: Iterator[Draft]) -> int:
-    """Put all plans into the journal, a batch in memory at a time, and return their number."""
-    count = 0
-    while batch := list(islice(drafts, 500)):
-        journal.add(run, batch)
-        count += len(batch)
-    return count
+def _head(session: Session, chosen: Choices, action: str, undoes: Run | None) -> Head:
+    """Return what the file of a saved plan says of itself."""
+    import socket
+    from datetime import UTC, datetime
+
+    from novadev.runs.file import Head
+    from novadev.runs.lease import user
+
+    deployment = session.deployment
+    cells = deployment.cells if deployment.has_databases else ()
+    return Head(
+        action=action,
+        made=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        user=user(),
+        host=socket.gethostname(),
+        asked=session.asked,
+        message=chosen.message,
+        undoes=undoes.id if undoes else None,
+        journal=deployment.journal.id if undoes else None,
+        cells={cell.uuid: cell.name or "" for cell in cells},
+    )
 
 
-def carry_on(session: Session, chosen: Choices, journal: Journal, run: Run, report: Report) -> int:
-    """Carry out what RUN has left, report it, and return the exit code."""
+def _carry_out(
+    session: Session,
+    chosen: Choices,
+    action: str,
+    report: Report,
+    spool: Spool,
+    undoes: Run | None,
+) -> int:
+    """Write the plans into the journal, and carry them out."""
+    from novadev.runs.journal import Asked
+
+    journal = session.deployment.journal
+    undone = undoes.id if undoes else None
+    run = journal.start(Asked(action, session.asked, chosen.message, undone))
+    with journal.renewing(run) as fence:
+        try:
+            for rows in spool.batches():
+                journal.add(run, rows)
+            journal.begin(run, spool.count, chosen.take_over)
+        except BaseException:
+            journal.discard(run)
+            raise
+        return carry_on(session, chosen, journal, run, report, fence)
+
+
+def carry_on(
+    session: Session,
+    chosen: Choices,
+    journal: Journal,
+    run: Run,
+    report: Report,
+    fence: Fence,
+) -> int:
+    """Carry out what RUN has left, report it, and return the exit code.
+
+    Raises NotAsNeeded where nothing is left, and TakenOver where another process has the run.
+    """
     from novadev.cli.actions import applier
     from novadev.runs.carry_out import carry_out
 
+    logs = session.deployment.config.syslog
+    left = journal.count_left(run)
+    if not left:
+        raise NotAsNeeded(f"run {run.id} has nothing left to be done: see novadev history {run.id}")
+    if logs:
+        syslog.begun(run, left)
     with stop_between_batches() as stop:
         apply = applier(session.deployment)
-        results = carry_out(journal, run, apply, stop, chosen.max_failures)
+        results = carry_out(journal, run, apply, fence, stop, chosen.max_failures)
         try:
-            codes = report.show_results(run, journal, results)
-        except OSError:
-            report.finish_run(journal.finish(run), run, journal.count(run))
+            codes = report.show_results(run, journal, results, left)
+        except NovadevError as error:
+            report.break_off(run, error)
             raise
-    report.finish_run(journal.finish(run), run, journal.count(run))
+    state = journal.finish(run)
+    counts = journal.count(run)
+    if logs:
+        syslog.ended(run, state, counts)
+    report.finish_run(state, run, counts)
     stopped = stop() and journal.count_left(run) > 0
-    return Interrupted.exit_code if stopped else worst({*codes, report.skips.exit_code})
+    return Interrupted.exit_code if stopped else worst({*codes, report.exit_code})
 
 
 @contextmanager

@@ -242,6 +242,15 @@ update_disks = click.option(
     "kind, or none.",
 )
 
+plan_format = click.option(
+    "-f",
+    "--format",
+    "format_",
+    type=click.Choice(["table", "json", "yaml"]),
+    default="table",
+    show_default=True,
+    help="How the plan and its outcome are printed.",
+)
 run_id = click.IntRange(1, 2**31 - 1)
 
 no_database = click.option(

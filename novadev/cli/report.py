@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -14,8 +15,10 @@ from novadev.cli.choices import Choices
 from novadev.cli.progress import counted, progress
 from novadev.cli.session import Session
 from novadev.cli.skips import Skips
+from novadev.errors import NovadevError, TakenOver
 from novadev.runs.change import Change, Effect
 from novadev.runs.plan import Draft, Outcome, Plan, Skip
+from novadev.runs.states import BEGUN, PENDING, State
 from novadev.text import printable
 from novadev.value import ABSENT, Value, to_json
 
@@ -30,9 +33,16 @@ class Report:
     def __init__(self, session: Session, chosen: Choices) -> None:
         self._session = session
         self._chosen = chosen
-        self._document = None if chosen.format_ == "table" else Document(chosen.format_)
+        self._paper = Paper(goes_on=chosen.writes or chosen.plan_out is not None)
+        is_text = chosen.format_ == "table"
+        self._document = None if is_text else Document(chosen.format_, self._paper)
         self._notes = Notes()
         self.skips = Skips(chosen.fail_on_skip)
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code that what was skipped gives."""
+        return self.skips.exit_code
 
     def show_planned(self, planned: Iterable[Planned | Draft]) -> Iterator[Draft]:
         """Yield the plans of PLANNED as drafts for the journal, showing them on the way."""
@@ -48,7 +58,7 @@ class Report:
     def _show(self, plan: Plan) -> None:
         """Print PLAN: as text, or into the document of a preview, or for who is to be asked."""
         if self._document is None:
-            click.echo(plan_text(plan, self._notes, self._session.is_colored))
+            self._paper.echo(plan_text(plan, self._notes, self._session.is_colored))
         elif not self._chosen.writes:
             self._document.add(plan, "planned", None)
         elif not self._chosen.yes:
@@ -61,6 +71,7 @@ class Report:
             self._session.say(f"{count} planned, {self.skips.count} skipped; nothing was changed.")
         else:
             self._document.close(None, "planned" if count else "nothing", self.skips)
+        self._paper.check()
         return self.skips.exit_code
 
     def finish_nothing(self) -> int:
@@ -73,49 +84,102 @@ class Report:
             )
         else:
             self._document.close(None, "nothing", self.skips)
+        self._paper.check()
         return self.skips.exit_code
 
     def show_results(
-        self, run: Run, journal: Journal, results: Iterable[tuple[Plan, Outcome]]
+        self, run: Run, journal: Journal, results: Iterable[tuple[Plan, Outcome]], total: int
     ) -> set[int]:
-        """Show what became of each plan of RUN and return the exit codes of the failures."""
+        """Show what became of each of TOTAL plans of RUN; return the failures' exit codes."""
         codes: set[int] = set()
-        total = sum(number for state, number in journal.count(run).items() if state in _LEFT)
         with progress(self._session, total) as advance:
             for plan, outcome in results:
                 codes.add(outcome.exit_code)
                 if outcome.error:
-                    click.echo(f"{_state(outcome)}: {printable(outcome.error)}", err=True)
+                    click.echo(f"{told(outcome)}: {printable(outcome.error)}", err=True)
                 if self._document is not None:
-                    self._document.add(plan, _state(outcome), outcome.error)
+                    self._document.add(plan, told(outcome), outcome.error)
                 advance()
         if self._document is not None:
-            for left in journal.iter_plans(run, ("planned",)):
+            for left in journal.iter_plans(run, (State.PLANNED,)):
                 if left.error is None:
                     self._document.add(left.plan, "planned", None)
         return codes
 
+    def break_off(self, run: Run, error: NovadevError) -> None:
+        """Close the report of RUN, which ERROR ends before its time; say how to go on."""
+        if self._document is not None:
+            self._document.close(run.id, "partial", self.skips)
+        if isinstance(error, TakenOver):
+            self._session.say(f"See what becomes of it with: novadev history {run.id}")
+        else:
+            self._session.say(f"Not finished. Go on with: novadev resume {run.id}")
+
     def finish_run(self, state: str, run: Run, counts: Mapping[str, int]) -> None:
-        """Close the report of RUN, whose plans are in COUNTS by state; say how to go on."""
+        """Close the report of RUN, whose plans are in COUNTS by state; say how to go on.
+
+        Raises OSError where something that was to be printed could not be.
+        """
         self.skips.tell_repeated()
+        numbers = _for_people(counts)
         if self._document is not None:
             self._document.close(run.id, state, self.skips)
         else:
-            numbers = {**counts, "skipped": self.skips.count}
-            told = ", ".join(f"{number} {name}" for name, number in numbers.items() if number)
-            self._session.say(f"Run {run.id}: {state} ({told}).")
-        if any(counts.get(name) for name in _LEFT):
-            self._session.say(f"Not finished. Go on with: novadev resume {run.id}")
-        elif counts.get("applied") and self._document is None and run.action not in IRREVERSIBLE:
+            numbers["skipped"] = self.skips.count
+            summary = ", ".join(f"{number} {name}" for name, number in numbers.items() if number)
+            self._session.say(f"Run {run.id}: {state} ({summary}).")
+        if any(counts.get(name) for name in PENDING):
+            back = f"; or take it back with: novadev undo {run.id}" if numbers.get("half") else ""
+            self._session.say(f"Not finished. Go on with: novadev resume {run.id}{back}")
+        elif counts.get(State.APPLIED) and self._document is None and self._can_be_undone(run):
             self._session.say(f"Take it back with: novadev undo {run.id}")
+        self._paper.check()
+
+    @staticmethod
+    def _can_be_undone(run: Run) -> bool:
+        return run.action not in IRREVERSIBLE
 
 
-_LEFT = ("planned", "started")
+class Paper:
+    """Standard output, which may be closed or full before the work is done.
+
+    A reader that goes away (``| head``) ends a preview. What writes goes on without it.
+    """
+
+    def __init__(self, goes_on: bool) -> None:
+        self._goes_on = goes_on
+        self._error: OSError | None = None
+
+    def echo(self, text: str, nl: bool = True) -> None:
+        """Print TEXT, unless an earlier one could not be printed."""
+        if self._error is not None:
+            return
+        try:
+            click.echo(text, nl=nl)
+        except OSError as error:
+            if not self._goes_on:
+                raise
+            self._error = error
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+    def check(self) -> None:
+        """Raise OSError where something could not be printed, and its reader is still there."""
+        if self._error is not None and not isinstance(self._error, BrokenPipeError):
+            raise self._error
 
 
-def _state(outcome: Outcome) -> str:
-    """Return the state a script sees: what is left for resume has failed for now."""
-    return "failed" if outcome.state in _LEFT else outcome.state
+def _for_people(counts: Mapping[str, int]) -> dict[str, int]:
+    """Return COUNTS with all that may be there in part under one name."""
+    half = sum(counts.get(state, 0) for state in BEGUN)
+    others = {name: number for name, number in counts.items() if name not in BEGUN}
+    return others | {"half": half}
+
+
+def told(outcome: Outcome) -> str:
+    """Return the state a script sees: what nothing was written of yet has failed for now."""
+    if outcome.state == State.PLANNED:
+        return "failed"
+    return "half" if outcome.state in BEGUN else str(outcome.state)
 
 
 class Notes:
@@ -196,8 +260,9 @@ def _change_record(item: Change | Effect) -> dict[str, object]:
 class Document:
     """One JSON or YAML document, written as its parts come."""
 
-    def __init__(self, format_: str) -> None:
+    def __init__(self, format_: str, paper: Paper) -> None:
         self._format = format_
+        self._paper = paper
         self._started = False
         self._plans = 0
 
@@ -206,27 +271,29 @@ class Document:
         self._start()
         record = plan_record(plan, state, error)
         if self._format == "json":
-            click.echo((",\n    " if self._plans else "\n    ") + json.dumps(record), nl=False)
+            self._paper.echo(
+                (",\n    " if self._plans else "\n    ") + json.dumps(record), nl=False
+            )
         else:
-            click.echo(("\n" if not self._plans else "") + _yaml([record]), nl=False)
+            self._paper.echo(("\n" if not self._plans else "") + _yaml([record]), nl=False)
         self._plans += 1
 
     def _start(self) -> None:
         if not self._started:
-            click.echo('{"plans": [' if self._format == "json" else "plans:", nl=False)
+            self._paper.echo('{"plans": [' if self._format == "json" else "plans:", nl=False)
             self._started = True
 
-    def close(self, run: int | None, result: str, skips: Skips) -> None:
+    def close(self, run: int | None, result: str, skips: Skips, **more: object) -> None:
         """Write what is known only at the end."""
         self._start()
-        rest = {"run": run, "result": result}
+        rest = {"run": run, "result": result, **more}
         if self._format == "json":
             skipped = ",\n    ".join(json.dumps(skip) for skip in skips)
             end = json.dumps(rest)[1:]
-            click.echo(f'],\n "skipped": [{skipped}],\n {end}')
+            self._paper.echo(f'],\n "skipped": [{skipped}],\n {end}')
         else:
             empty = "" if self._plans else " []\n"
-            click.echo(empty + _yaml({"skipped": list(skips)} | rest), nl=False)
+            self._paper.echo(empty + _yaml({"skipped": list(skips)} | rest), nl=False)
 
 
 def _yaml(data: object) -> str:

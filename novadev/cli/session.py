@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import os
+import re
+import shlex
 import sys
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -12,6 +14,9 @@ import click
 
 if TYPE_CHECKING:
     from novadev.deployment import Deployment
+
+_CREDENTIALS = re.compile(r"//[^/@\s]*@")
+_LONGEST = 2000
 
 
 class Session:
@@ -24,6 +29,13 @@ class Session:
         self.verbose = False
         self.quiet = False
         self.log_file: str | None = None
+        self.arguments: tuple[str, ...] = ()
+
+    @property
+    def asked(self) -> str:
+        """The command line as typed, without what may be a password in a URL; cut when long."""
+        text = _CREDENTIALS.sub("//***@", shlex.join(self.arguments))
+        return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} …"
 
     @cached_property
     def deployment(self) -> Deployment:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from novadev.deployment import Deployment
@@ -11,11 +11,15 @@ from novadev.device.hosted import HostedInstance
 from novadev.errors import NovadevError, StalePlan
 from novadev.nova.attached import list_attachments
 from novadev.nova.instances import Instance, InstanceFilter, list_instances
+from novadev.runs.lease import Fence
 from novadev.runs.plan import Outcome, Plan, Planned, Skip
+from novadev.runs.states import State
 from novadev.virt.host import Host
 from novadev.virt.pool import Answer
 
 Q = TypeVar("Q")
+T = TypeVar("T")
+_DELETED = "it is deleted"
 Refusal = Callable[[Plan, Instance], str | None]
 """Why a plan can no longer be carried out, beside what stands against every one."""
 
@@ -45,51 +49,89 @@ def apply_on_hosts(
     deployment: Deployment,
     plans: Sequence[Plan],
     resumed: bool,
+    fence: Fence,
     write_guest: Callable[[Host, Plan, bool], Outcome],
     refusal: Refusal = lambda _plan, _instance: None,
 ) -> list[Outcome]:
     """Write PLANS of one cell, each on its host, and return an outcome for each, in order.
 
-    The databases are asked once more before. Never raises for a plan: its outcome says it. A plan
-    whose host was lost while it was written is left for resume.
+    The databases are asked once more before, and FENCE before each guest. Raises what FENCE
+    raises, but never for a plan: its outcome says it. A plan whose host was lost while it was
+    written is left for resume.
     """
-    found = dict(_refused(deployment, plans, refusal))
+    found = dict(_refused(deployment, plans, resumed, refusal))
     places: dict[str, list[int]] = {}
     for place, plan in enumerate(plans):
         if place not in found:
             places.setdefault(plan.host or "", []).append(place)
     work = {host: [(plans[place], resumed) for place in at] for host, at in places.items()}
     coming = {host: iter(at) for host, at in places.items()}
-    for answer in deployment.hosts.run(write_guest, work):
+    fenced = Fenced(fence)
+    for answer in deployment.hosts.run(write_guest, fenced.work(work)):
         found[next(coming[answer.host])] = _outcome(answer, resumed)
+    fenced.check()
     return [found[place] for place in range(len(plans))]
+
+
+class Fenced:
+    """Work for hosts that is handed out only while a fence holds."""
+
+    def __init__(self, fence: Fence) -> None:
+        self._fence = fence
+        self._lost: NovadevError | None = None
+
+    def work(self, by_host: Mapping[str, Iterable[T]]) -> dict[str, Iterator[T]]:
+        """Return the same work; none of it is begun once the fence has raised its error."""
+        return {host: self._while_held(items) for host, items in by_host.items()}
+
+    def _while_held(self, items: Iterable[T]) -> Iterator[T]:
+        for item in items:
+            try:
+                self._fence()
+            except NovadevError as error:
+                self._lost = self._lost or error
+            if self._lost is not None:
+                return
+            yield item
+
+    def check(self) -> None:
+        """Raise what the fence raised, after what was begun has been answered."""
+        if self._lost is not None:
+            raise self._lost
 
 
 def _outcome(answer: Answer[Outcome], resumed: bool) -> Outcome:
     """Return what became of a plan: of one whose host was lost, anything may be."""
     if answer.error is None:
         return answer.result()
-    may_be_written = answer.was_asked or resumed
-    state = "started" if may_be_written else "planned"
+    state = _left(answer.was_asked or resumed)
     return Outcome(state, str(answer.error), answer.error.exit_code)
 
 
+def _left(may_be_written: bool) -> State:
+    return State.STARTED if may_be_written else State.PLANNED
+
+
 def _refused(
-    deployment: Deployment, plans: Sequence[Plan], refusal: Refusal
+    deployment: Deployment, plans: Sequence[Plan], resumed: bool, refusal: Refusal
 ) -> Iterator[tuple[int, Outcome]]:
-    """Yield the place and the outcome of the plans that the databases speak against."""
+    """Yield the place and the outcome of the plans that the databases speak against.
+
+    RESUMED: what they would have written may be there, so it is left for a later resume or undo.
+    """
     for cell in {plan.cell for plan in plans} - {""}:
         members = [(place, plan) for place, plan in enumerate(plans) if plan.cell == cell]
         try:
             reasons = _reasons(deployment, cell, [plan for _, plan in members], refusal)
         except NovadevError as error:
-            outcome = Outcome("planned", str(error), error.exit_code)
+            outcome = Outcome(_left(resumed), str(error), error.exit_code)
             yield from ((place, outcome) for place, _ in members)
         else:
             for (place, plan), reason in zip(members, reasons, strict=True):
                 if reason is not None:
                     text = f"instance {plan.instance}: {reason}"
-                    yield place, Outcome("stale", text, StalePlan.exit_code)
+                    state = State.STARTED if resumed and reason != _DELETED else State.STALE
+                    yield place, Outcome(state, text, StalePlan.exit_code)
 
 
 def _reasons(
@@ -111,7 +153,7 @@ def _reason(
 ) -> str | None:
     """Return what has changed since PLAN was made, None when nothing has."""
     if instance is None:
-        return "it is deleted"
+        return _DELETED
     if instance.host != plan.host:
         return f"it is on host {instance.host} now, and was planned on {plan.host}"
     if instance.task_state is not None:

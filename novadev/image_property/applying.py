@@ -10,20 +10,23 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from novadev.deployment import Deployment
-from novadev.errors import Busy, NovadevError, StalePlan, Unreachable
-from novadev.image_property.found import Found
+from novadev.errors import Busy, NovadevError, StalePlan, TakenOver, Unreachable
 from novadev.image_property.planning import VM_STATES
+from novadev.image_property.stored import Stored, Unstorable
 from novadev.nova import image_properties, writes
 from novadev.nova.block_devices import list_block_devices
 from novadev.nova.request_specs import RequestSpec, list_request_specs
 from novadev.nova.writes import DiskWrite, SystemMetadataWrite
 from novadev.runs.change import Change
+from novadev.runs.found import Found, Verdict, compare, judge
+from novadev.runs.lease import Fence
 from novadev.runs.place import Kind
 from novadev.runs.plan import APPLIED, Outcome, Plan
+from novadev.runs.states import State
 from novadev.value import Value, shown
 
 if TYPE_CHECKING:
@@ -51,15 +54,20 @@ CHANGES_GUESTS = Policy(VM_STATES, "update_image_property")
 
 
 def apply(
-    deployment: Deployment, plans: Sequence[Plan], resumed: bool, policy: Policy = CHANGES_GUESTS
+    deployment: Deployment,
+    plans: Sequence[Plan],
+    resumed: bool,
+    fence: Fence,
+    policy: Policy = CHANGES_GUESTS,
 ) -> list[Outcome]:
     """Write PLANS of one cell and return an outcome for each, in order.
 
-    RESUMED: parts of them may be there already. Never raises for a plan: its outcome says it;
-    what a lock or an unreachable database kept from being written stays for resume.
+    RESUMED: parts of them may be there already. Raises what FENCE raises, but never for a plan: its
+    outcome says it; what a lock or an unreachable database kept from being written stays for
+    resume.
     """
     outcomes: list[Outcome] = []
-    _write(_Writer(deployment, policy), plans, resumed, outcomes)
+    _Writer(deployment, policy, fence).write(plans, resumed, outcomes)
     return outcomes
 
 
@@ -69,237 +77,291 @@ class _Writer:
 
     deployment: Deployment
     policy: Policy
+    fence: Fence
 
-    def batch(self, plans: Sequence[Plan], resumed: bool) -> Batch:
-        return Batch(self.deployment, plans, resumed, self.policy)
+    def write(self, plans: Sequence[Plan], resumed: bool, outcomes: list[Outcome]) -> None:
+        """Add an outcome for each of PLANS to OUTCOMES, splitting them where a lock is held."""
+        if sum(outcome.exit_code == Busy.exit_code for outcome in outcomes) >= PATIENCE:
+            error = Busy("given up: another writer holds too many locks")
+            outcomes += [_left(resumed, error)] * len(plans)
+            return
+        batch = Batch(self, plans, resumed)
+        try:
+            outcomes += batch.write()
+            return
+        except TakenOver:
+            raise
+        except (Busy, StalePlan):
+            resumed = resumed or batch.may_be_written
+        except NovadevError as error:
+            outcomes += batch.outcomes_after(error)
+            return
+        if len(plans) == 1:
+            outcomes.append(self._insist(plans[0], resumed))
+            return
+        half = len(plans) // 2
+        self.write(plans[:half], resumed, outcomes)
+        self.write(plans[half:], resumed, outcomes)
 
-
-def _write(writer: _Writer, plans: Sequence[Plan], resumed: bool, outcomes: list[Outcome]) -> None:
-    """Add an outcome for each of PLANS to OUTCOMES, splitting them where somebody is in the way."""
-    if sum(outcome.exit_code == Busy.exit_code for outcome in outcomes) >= PATIENCE:
-        outcomes += [_left(resumed, Busy("given up: another writer holds too many locks"))] * len(
-            plans
-        )
-        return
-    batch = writer.batch(plans, resumed)
-    try:
-        outcomes += batch.write()
-        return
-    except (Busy, StalePlan):
-        resumed = resumed or batch.is_touched
-    except NovadevError as error:
-        outcomes += batch.outcomes_after(error)
-        return
-    if len(plans) == 1:
-        outcomes.append(_insist(writer, plans[0], resumed))
-        return
-    half = len(plans) // 2
-    _write(writer, plans[:half], resumed, outcomes)
-    _write(writer, plans[half:], resumed, outcomes)
+    def _insist(self, plan: Plan, resumed: bool) -> Outcome:
+        """Try one plan some more times; what is in its way then is its outcome."""
+        for attempt in range(1, ATTEMPTS + 1):
+            time.sleep(random.uniform(0, 0.2 * attempt))  # noqa: S311 - spreads writers, no secret
+            batch = Batch(self, [plan], resumed)
+            try:
+                return batch.write()[0]
+            except TakenOver:
+                raise
+            except (Busy, StalePlan) as found:
+                error = found
+                resumed = resumed or batch.may_be_written
+            except NovadevError as found:
+                return batch.outcomes_after(found)[0]
+        if isinstance(error, StalePlan) and not resumed:
+            return Outcome(State.STALE, f"instance {plan.instance}: {error}", error.exit_code)
+        return _left(resumed, error)
 
 
 def _left(resumed: bool, error: NovadevError) -> Outcome:
     """Return the outcome of a plan that resume is to try again."""
-    return Outcome("started" if resumed else "planned", str(error), error.exit_code)
+    state = State.STARTED if resumed else State.PLANNED
+    return Outcome(state, str(error), error.exit_code)
 
 
-def _insist(writer: _Writer, plan: Plan, resumed: bool) -> Outcome:
-    """Try one plan some more times; what is in its way then is its outcome."""
-    for attempt in range(1, ATTEMPTS + 1):
-        time.sleep(random.uniform(0, 0.2 * attempt))  # noqa: S311 - spreads writers, no secret
-        batch = writer.batch([plan], resumed)
-        try:
-            return batch.write()[0]
-        except (Busy, StalePlan) as found:
-            error = found
-            resumed = resumed or batch.is_touched
-        except NovadevError as found:
-            return batch.outcomes_after(found)[0]
-    if isinstance(error, StalePlan):
-        return Outcome("stale", f"instance {plan.instance}: {error}", error.exit_code)
-    return _left(resumed, error)
+@dataclass(frozen=True)
+class _Due:
+    """A plan that can land: what of it is still to be written, and what is left as it is."""
 
-
-class Batch:
-    """Plans of one cell on their way into both databases."""
-
-    def __init__(
-        self, deployment: Deployment, plans: Sequence[Plan], resumed: bool, policy: Policy
-    ) -> None:
-        self._deployment = deployment
-        self._policy = policy
-        self._plans = plans
-        self._resumed = resumed
-        self._outcomes: dict[str, Outcome] = {}
-        self._touched: set[str] = set()
+    plan: Plan
+    in_cell: Sequence[Change]
+    in_spec: Sequence[Change]
+    left: str | None = None
 
     @property
-    def is_touched(self) -> bool:
-        """Whether the cell may have been written: then what is there is looked at again."""
-        return bool(self._touched)
+    def touches_cell(self) -> bool:
+        """Whether the instance is written: also for a change that is of the spec alone."""
+        if self.in_cell or not self.in_spec:
+            return bool(self.in_cell)
+        return not any(item.place.is_in_cell for item in self.plan.changes)
+
+    @property
+    def outcome(self) -> Outcome:
+        """What becomes of the plan when both halves are written."""
+        if self.left is None:
+            return APPLIED
+        return Outcome(State.APPLIED, f"instance {self.plan.instance}: {self.left}; it is left so")
+
+
+@dataclass
+class Batch:
+    """Plans of one cell on their way into both databases.
+
+    ``may_be_written``: the cell's commit was begun, so what is there is to be looked at again.
+    """
+
+    _writer: _Writer
+    _plans: Sequence[Plan]
+    _resumed: bool
+    may_be_written: bool = False
+    _outcomes: dict[str, Outcome] = field(default_factory=dict)
 
     def outcomes_after(self, error: NovadevError) -> list[Outcome]:
-        """Return the outcomes of a batch that ERROR ended; ``started``: the cell may be done."""
-        text = f"{error}; the cell may be written, the request spec is not"
-        half = Outcome("started", text, error.exit_code)
-        kept = "planned" if isinstance(error, Unreachable) else "failed"
-        none = Outcome(kept, str(error), error.exit_code)
-        return [
-            self._outcomes.get(plan.instance, half if self._may_be_half(plan) else none)
-            for plan in self._plans
-        ]
-
-    def _may_be_half(self, plan: Plan) -> bool:
-        return self._resumed or plan.instance in self._touched
+        """Return the outcomes of a batch that ERROR ended."""
+        if self._resumed or self.may_be_written:
+            text = f"{error}; the cell may be written, the request spec is not"
+            left = Outcome(State.STARTED, text, error.exit_code)
+        else:
+            kept = State.PLANNED if isinstance(error, Unreachable) else State.FAILED
+            left = Outcome(kept, str(error), error.exit_code)
+        return [self._outcomes.get(plan.instance, left) for plan in self._plans]
 
     def write(self) -> list[Outcome]:
         """Write both halves; raises Busy or StalePlan where another writer was in the way."""
-        cell = self._deployment.cell(self._plans[0].cell)
+        deployment = self._writer.deployment
+        cell = deployment.cell(self._plans[0].cell)
         uuids = [plan.instance for plan in self._plans]
-        with self._deployment.api.writing() as api:
+        with deployment.api.writing() as api:
             specs = list_request_specs(api, uuids, lock=True)
-            with self._deployment.cell_database(cell).writing() as connection:
-                found = self._look(connection, uuids, specs)
-                landing = list(self._check(found))
-                self._write_cell(connection, found, [plan for plan, due in landing if due])
-            _write_specs(api, found, [plan for plan, _ in landing])
-        self._outcomes.update({plan.instance: APPLIED for plan, _ in landing})
+            with deployment.cell_database(cell).writing() as connection:
+                stored = self._read(connection, uuids, specs)
+                landing = list(self._due(stored))
+                self._writer.fence()
+                self._write_cell(connection, stored, landing)
+            _write_specs(api, stored, landing)
+        self._outcomes.update({due.plan.instance: due.outcome for due in landing})
         return [self._outcomes[plan.instance] for plan in self._plans]
 
-    def _look(
+    def _read(
         self, connection: sa.Connection, uuids: list[str], specs: Mapping[str, RequestSpec]
-    ) -> Found:
+    ) -> Stored:
         locked = writes.lock_instances(connection, uuids)
         places = {item.place for plan in self._plans for item in plan.changes}
         names = {place.name for place in places if place.kind is Kind.PROPERTY}
         keys = [image_properties.PREFIX + name for name in names]
         properties = image_properties.list_stored(connection, uuids, keys)
         disks = list_block_devices(connection, uuids) if _need_disks(self._plans) else {}
-        return Found(locked, properties, disks, specs)
+        return Stored(locked, properties, disks, specs)
 
-    def _check(self, found: Found) -> Iterator[tuple[Plan, bool]]:
-        """Yield the plans that can land, and whether the cell half is still to be written."""
+    def _due(self, stored: Stored) -> Iterator[_Due]:
+        """Yield the plans that can land, with what is still to be written; keep what is not."""
         for plan in self._plans:
-            try:
-                yield plan, self._is_cell_due(plan, found)
-            except StalePlan as error:
-                text = f"instance {plan.instance}: {error}"
-                self._outcomes[plan.instance] = Outcome("stale", text, error.exit_code)
+            if plan.instance not in stored.instances:
+                self._refuse(plan, State.STALE, "it is deleted")
+                continue
+            found = _Comparison(plan, stored)
+            state, due = found.judge(self._resumed)
+            if due is None:
+                self._refuse(plan, state, found.reason(self._resumed))
+                continue
+            objection = _objection(plan, stored, self._writer.policy) if due.touches_cell else None
+            if objection is None:
+                yield due
+            else:
+                self._refuse(plan, found.state_if_refused(self._resumed), objection)
 
-    def _is_cell_due(self, plan: Plan, found: Found) -> bool:
-        """Return whether the cell is still to be written; raises StalePlan where PLAN is stale."""
-        if plan.instance not in found.instances:
-            raise StalePlan("it is deleted")
-        in_cell = _in_cell(plan)
-        is_done = self._resumed and _is_done(in_cell or plan.changes, plan.instance, found)
-        for item in plan.changes:
-            if item.place.kind is Kind.SPEC:
-                half = "; its cell is as planned" if is_done else ""
-                _expect(item, found.value(plan.instance, item.place), self._resumed, half)
-        if is_done:
-            return False
-        for item in in_cell:
-            _expect(item, found.value(plan.instance, item.place), or_after=False)
-        _check_guard(plan, found, self._policy)
-        return True
+    def _refuse(self, plan: Plan, state: State, reason: str) -> None:
+        text = f"instance {plan.instance}: {reason}"
+        self._outcomes[plan.instance] = Outcome(state, text, StalePlan.exit_code)
 
-    def _write_cell(self, connection: sa.Connection, found: Found, plans: Sequence[Plan]) -> None:
-        uuids = [plan.instance for plan in plans]
-        if not plans:
+    def _write_cell(
+        self, connection: sa.Connection, stored: Stored, landing: Sequence[_Due]
+    ) -> None:
+        policy = self._writer.policy
+        touching = [due for due in landing if due.touches_cell]
+        uuids = [due.plan.instance for due in touching]
+        if not touching:
             return
-        writes.touch_instances(
-            connection,
-            [found.instances[uuid] for uuid in uuids],
-            self._policy.vm_states,
-            _roots(plans),
-        )
-        writes.write_system_metadata(connection, _property_writes(plans, found))
-        writes.write_disks(connection, _disk_writes(plans))
-        if self._policy.instance_action is not None:
-            writes.record_actions(connection, uuids, self._policy.instance_action)
-        self._touched.update(uuids)
+        locked = [stored.instances[uuid] for uuid in uuids]
+        writes.touch_instances(connection, locked, policy.vm_states, _roots(touching))
+        writes.write_system_metadata(connection, _property_writes(touching, stored))
+        writes.write_disks(connection, _disk_writes(touching))
+        if policy.instance_action is not None:
+            writes.record_actions(connection, uuids, policy.instance_action)
+        self.may_be_written = True
 
 
-def _in_cell(plan: Plan) -> list[Change]:
-    return [item for item in plan.changes if item.place.is_in_cell]
+class _Comparison:
+    """A plan beside what is stored."""
+
+    def __init__(self, plan: Plan, stored: Stored) -> None:
+        self._plan = plan
+        self._stored = stored
+        self._found = [(item, self._look(item)) for item in plan.changes]
+
+    def _look(self, item: Change) -> Found:
+        try:
+            return compare(item, self._stored.value(self._plan.instance, item.place))
+        except Unstorable:
+            return Found.OTHER
+
+    def judge(self, resumed: bool) -> tuple[State, _Due | None]:
+        """Return what is to be written, or None and the state that the plan gets."""
+        verdict = self._partly() if self._plan.partly else judge(self._kinds(), resumed)
+        if verdict is not Verdict.WRITE:
+            return State.HALF if verdict is Verdict.HALF else State.STALE, None
+        due = [item for item, found in self._found if found is Found.BEFORE]
+        in_cell = [item for item in due if item.place.is_in_cell]
+        in_spec = [item for item in due if not item.place.is_in_cell]
+        return State.APPLIED, _Due(self._plan, in_cell, in_spec, self._other())
+
+    def _kinds(self, in_cell_alone: bool = False) -> set[Found]:
+        return {found for item, found in self._found if item.place.is_in_cell or not in_cell_alone}
+
+    def _partly(self) -> Verdict:
+        """Take back what is still there; not where the cell has a third value beside it."""
+        mixed = {Found.BEFORE, Found.OTHER} <= self._kinds(in_cell_alone=True)
+        return Verdict.STALE if mixed else Verdict.WRITE
+
+    def state_if_refused(self, resumed: bool) -> State:
+        """Return the state of a plan that must not be written now."""
+        is_there = resumed and Found.AFTER in self._kinds() and not self._plan.partly
+        return State.HALF if is_there else State.STALE
+
+    def reason(self, resumed: bool) -> str:
+        """Return why nothing is written."""
+        other = self._other()
+        if other is None:
+            item = next(item for item, found in self._found if found is Found.AFTER)
+            return self._told(item)
+        if resumed and self._kinds(in_cell_alone=True) == {Found.AFTER}:
+            return f"{other}; its cell is as planned"
+        return other
+
+    def _other(self) -> str | None:
+        """Return what somebody else has put in the place of a value, None where nobody has."""
+        others = (item for item, found in self._found if found is Found.OTHER)
+        item = next(others, None)
+        return None if item is None else self._told(item)
+
+    def _told(self, item: Change) -> str:
+        try:
+            value = self._stored.value(self._plan.instance, item.place)
+        except Unstorable as error:
+            return str(error)
+        return f"{item.what} is {shown(value)}, and was planned from {shown(item.before)}"
 
 
 def _need_disks(plans: Iterable[Plan]) -> bool:
     return any("kept_disks" in plan.guard for plan in plans)
 
 
-def _is_done(changes: Iterable[Change], instance: str, found: Found) -> bool:
-    return all(found.value(instance, item.place) == item.after for item in changes)
-
-
-def _expect(item: Change, value: Value, or_after: bool, half: str = "") -> None:
-    if value != item.before and not (or_after and value == item.after):
-        raise StalePlan(
-            f"{item.what} is {shown(value)}, and was planned from {shown(item.before)}{half}"
-        )
-
-
-def _check_guard(plan: Plan, found: Found, policy: Policy) -> None:
-    locked = found.instances[plan.instance]
+def _objection(plan: Plan, stored: Stored, policy: Policy) -> str | None:
+    """Return why the instance must not be written now, None where it may."""
+    locked = stored.instances[plan.instance]
     if locked.vm_state not in policy.vm_states:
-        raise StalePlan(f"it is {locked.vm_state} now")
+        return f"it is {locked.vm_state} now"
     if locked.task_state is not None:
-        raise StalePlan(f"it has a task in progress now: {locked.task_state}")
-    if "kept_disks" in plan.guard:
-        _check_disks(plan, found)
+        return f"it has a task in progress now: {locked.task_state}"
+    if "kept_disks" in plan.guard and _disks_differ(plan, stored):
+        return "its disks are not those of the plan any more: plan again"
+    return None
 
 
-def _check_disks(plan: Plan, found: Found) -> None:
-    """Raise StalePlan where a disk came, went or changed since the plan was made."""
+def _disks_differ(plan: Plan, stored: Stored) -> bool:
+    """Whether a disk came, went or changed since the plan was made."""
     moved = {item.place.row for item in plan.changes if item.place.kind is Kind.DISK}
-    disks = found.disks.get(plan.instance, ())
+    disks = stored.disks.get(plan.instance, ())
     kept = [[disk.id, disk.disk_bus, disk.device_name] for disk in disks if disk.id not in moved]
-    if kept != [list(item) for item in plan.guard["kept_disks"]]:
-        raise StalePlan("its disks are not those of the plan any more: plan again")
+    return kept != [list(item) for item in plan.guard["kept_disks"]]
 
 
-def _roots(plans: Iterable[Plan]) -> dict[str, Value]:
+def _roots(landing: Iterable[_Due]) -> dict[str, Value]:
     return {
-        plan.instance: item.after
-        for plan in plans
-        for item in plan.changes
+        due.plan.instance: item.after
+        for due in landing
+        for item in due.in_cell
         if item.place.kind is Kind.ROOT
     }
 
 
-def _property_writes(plans: Iterable[Plan], found: Found) -> Iterator[SystemMetadataWrite]:
-    for plan in plans:
-        for item in _in_cell(plan):
-            if item.place.kind is not Kind.PROPERTY:
-                continue
-            row = found.property_row(plan.instance, item.place.name)
-            key = image_properties.PREFIX + item.place.name
-            row_id = row.id if row else None
-            yield SystemMetadataWrite(plan.instance, key, row_id, item.before, item.after)
+def _property_writes(landing: Iterable[_Due], stored: Stored) -> Iterator[SystemMetadataWrite]:
+    for due in landing:
+        instance = due.plan.instance
+        for item in due.in_cell:
+            if item.place.kind is Kind.PROPERTY:
+                row = stored.property_row(instance, item.place.name)
+                key = image_properties.PREFIX + item.place.name
+                row_id = row.id if row else None
+                yield SystemMetadataWrite(instance, key, row_id, item.before, item.after)
 
 
-def _disk_writes(plans: Iterable[Plan]) -> Iterator[DiskWrite]:
-    for plan in plans:
-        by_row: dict[int, list[tuple[str, Value, Value]]] = {}
-        for item in plan.changes:
+def _disk_writes(landing: Iterable[_Due]) -> Iterator[DiskWrite]:
+    for due in landing:
+        by_row: dict[int, list[Change]] = {}
+        for item in due.in_cell:
             if item.place.kind is Kind.DISK and item.place.row is not None:
-                values = (item.place.name, item.before, item.after)
-                by_row.setdefault(item.place.row, []).append(values)
-        for row_id, columns in by_row.items():
-            before = tuple((name, old) for name, old, _ in columns)
-            after = tuple((name, new) for name, _, new in columns)
+                by_row.setdefault(item.place.row, []).append(item)
+        for row_id, changes in by_row.items():
+            before = tuple((item.place.name, item.before) for item in changes)
+            after = tuple((item.place.name, item.after) for item in changes)
             yield DiskWrite(row_id, before, after)
 
 
-def _write_specs(api: sa.Connection, found: Found, plans: Iterable[Plan]) -> None:
-    due: list[tuple[int, str, str]] = []
-    for plan in plans:
-        values = {
-            item.place.name: item.after
-            for item in plan.changes
-            if item.place.kind is Kind.SPEC and found.value(plan.instance, item.place) != item.after
-        }
+def _write_specs(api: sa.Connection, stored: Stored, landing: Iterable[_Due]) -> None:
+    texts: list[tuple[int, str, str]] = []
+    for due in landing:
+        values = {item.place.name: item.after for item in due.in_spec}
         if values:
-            spec = found.specs[plan.instance]
-            due.append((spec.id, spec.text, spec.edited(values)))
-    writes.write_request_specs(api, due)
+            spec = stored.specs[due.plan.instance]
+            texts.append((spec.id, spec.text, spec.edited(values)))
+    writes.write_request_specs(api, texts)

@@ -8,11 +8,14 @@ from novadev.deployment import Deployment
 from novadev.image_property import applying
 from novadev.image_property.applying import Policy
 from novadev.image_property.planning import VM_STATES
+from novadev.runs.lease import Fence
 from novadev.runs.plan import Outcome, Plan
 
 CHANGES_MACHINES = Policy(VM_STATES, "update_machine_type")
 
 
-def apply(deployment: Deployment, plans: Sequence[Plan], resumed: bool) -> list[Outcome]:
+def apply(
+    deployment: Deployment, plans: Sequence[Plan], resumed: bool, fence: Fence
+) -> list[Outcome]:
     """Write PLANS of one cell and return an outcome for each, as ``image_property.applying``."""
-    return applying.apply(deployment, plans, resumed, CHANGES_MACHINES)
+    return applying.apply(deployment, plans, resumed, fence, CHANGES_MACHINES)

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from novadev.runs.journal import Journal, Journaled, Run
+from novadev.runs.lease import Fence
 from novadev.runs.plan import Outcome, Plan
+from novadev.runs.states import BEGUN, State
 
 BATCH = 100
 """Instances in one transaction, at most."""
-Apply = Callable[[Sequence[Plan], bool], list[Outcome]]
+Apply = Callable[[Sequence[Plan], bool, Fence], list[Outcome]]
 """Writes plans of one cell and returns an outcome for each, in order.
 
 True says that an earlier run was stopped while it wrote them, so that any of their parts may be
-there already.
+there already. The fence is asked just before each write, under the locks of what is written where
+there are any; what it raises ends the batch.
 """
 
 
@@ -21,35 +24,25 @@ def carry_out(
     journal: Journal,
     run: Run,
     apply: Apply,
+    fence: Fence,
     stop: Callable[[], bool],
     max_failures: int | None = None,
 ) -> Iterator[tuple[Plan, Outcome]]:
     """Apply what RUN has not finished, batch by batch, and yield each plan with its outcome.
 
     A batch is in the journal before its first write. Ends early, between two batches, when STOP
-    says so or more than MAX_FAILURES plans failed.
+    says so or more than MAX_FAILURES plans failed. Raises TakenOver when another process has RUN.
     """
     failures = 0
-    for resumed in (True, False):
-        for batch in _pending(journal, run, "started" if resumed else "planned"):
+    for resumed, states in ((True, BEGUN), (False, (State.PLANNED,))):
+        for batch in batched(journal.iter_plans(run, states), BATCH):
             if stop() or (max_failures is not None and failures > max_failures):
                 return
-            outcomes = _carry_out_batch(journal, run, apply, batch, resumed)
-            failures += sum(outcome.state != "applied" for outcome in outcomes)
+            journal.mark_started(run, batch)
+            outcomes = apply([item.plan for item in batch], resumed, fence)
+            journal.mark(run, batch, outcomes)
+            failures += sum(outcome.state != State.APPLIED for outcome in outcomes)
             yield from zip((item.plan for item in batch), outcomes, strict=True)
-
-
-def _pending(journal: Journal, run: Run, state: str) -> Iterator[list[Journaled]]:
-    return batched(journal.iter_plans(run, (state,)), BATCH)
-
-
-def _carry_out_batch(
-    journal: Journal, run: Run, apply: Apply, batch: Sequence[Journaled], resumed: bool
-) -> list[Outcome]:
-    journal.mark_started(run, batch)
-    outcomes = apply([item.plan for item in batch], resumed)
-    journal.mark(run, batch, outcomes)
-    return outcomes
 
 
 def batched(plans: Iterable[Journaled], size: int) -> Iterator[list[Journaled]]:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +18,70 @@ from novadev.runs import plan
 from novadev.runs.file_checks import check
 from novadev.runs.plan import Draft
 
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)
 class Head:
-    """What a plan file says of itself: the command, and the run it takes back if it is an undo."""
+    """What a plan file says of itself.
+
+    ``undoes`` is the run it takes back if it is an undo, in the journal with the UUID ``journal``;
+    ``made`` the time (UTC), ``asked`` the options as typed, ``cells`` the names of the
+    deployment's cells by UUID.
+    """
 
     action: str
+    made: str
+    user: str
+    host: str
+    asked: str = ""
+    message: str | None = None
     undoes: int | None = None
+    journal: str | None = None
+    cells: Mapping[str, str] = field(default_factory=dict)
 
 
-def write(name: str, head: Head, drafts: Iterable[Draft]) -> int:
-    """Write DRAFTS to the file NAME (0600) and return their number; raises BadInput.
+@dataclass(frozen=True)
+class Saved:
+    """A plan file that was read and found whole: its head, its sum (SHA-256), its plans' number."""
+
+    name: str
+    head: Head
+    sha256: str
+    plans: int
+
+    def iter_drafts(self) -> Iterator[Draft]:
+        """Yield its plans; raises BadInput in the end where the file has changed meanwhile."""
+        digest = hashlib.sha256()
+        held: str | None = None
+        for number, line in enumerate(_lines(self.name)):
+            if held is not None:
+                digest.update(held.encode())
+                if number > 1:
+                    yield _loads(held)
+            held = line
+        if digest.hexdigest() != self.sha256:
+            raise BadInput(f"plan file {self.name} was changed while it was read")
+
+
+def facts(saved: Saved) -> dict[str, object]:
+    """Return what a plan file says of itself, for people and for JSON."""
+    head = saved.head
+    return {
+        "action": head.action,
+        "made": head.made,
+        "user": head.user,
+        "host": head.host,
+        "asked": head.asked,
+        "message": head.message,
+        "undoes": head.undoes,
+        "deployment": ", ".join(f"{name} ({uuid})" for uuid, name in head.cells.items()),
+        "sha256": saved.sha256,
+    }
+
+
+def write(name: str, head: Head, drafts: Iterable[Draft]) -> Saved:
+    """Write DRAFTS to the file NAME (0600) and return what it is; raises BadInput.
 
     A regular file of that name is replaced; anything else there is left alone.
     """
@@ -46,7 +97,7 @@ def write(name: str, head: Head, drafts: Iterable[Draft]) -> int:
             file.write(json.dumps({"plans": count, "sha256": digest.hexdigest()}) + "\n")
     except OSError as error:
         raise BadInput(f"plan file {name} cannot be written: {error.strerror}") from None
-    return count
+    return Saved(name, head, digest.hexdigest(), count)
 
 
 def _write_line(file: Any, line: str, digest: Any) -> None:
@@ -55,46 +106,57 @@ def _write_line(file: Any, line: str, digest: Any) -> None:
 
 
 def _dumps(draft: Draft) -> str:
-    line = {"plan": plan.encode(draft.plan), "undoes": draft.undoes, "started": draft.started}
+    line = {"plan": plan.encode(draft.plan), "undoes": draft.undoes}
     return json.dumps(line, separators=(",", ":"), sort_keys=True)
 
 
 def _loads(line: str) -> Draft:
     data = json.loads(line)
-    return Draft(plan.decode(data["plan"]), data["undoes"], data["started"])
+    undoes = data["undoes"]
+    if not isinstance(undoes, int | None):
+        raise ValueError("not the number of a plan")
+    return Draft(plan.decode(data["plan"]), undoes)
 
 
-def read(name: str, cells: Collection[str]) -> tuple[Head, Iterator[Draft]]:
-    """Return the head and the plans in the file NAME, after checking all of it.
+def read(name: str) -> Saved:
+    """Return what the file NAME is, after reading and checking all of it.
 
-    Raises BadInput when it is no plan file, was edited, is of another version or action, or names
-    a cell that is not among CELLS (it was made in another deployment); and what
-    :func:`novadev.runs.file_checks.check` raises.
+    Raises BadInput when it is no plan file, was edited, or is of another version or action, and
+    what :func:`novadev.runs.file_checks.check` raises.
     """
     try:
-        return _checked_head(name, cells), _iter_drafts(name)
+        found = _read(name)
+        _check_plans(found)
+        return found
     except OSError as error:
         raise BadInput(f"plan file {name} cannot be read: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, StopIteration):
         raise BadInput(f"{name} is not a plan file novadev wrote") from None
 
 
-def _checked_head(name: str, cells: Collection[str]) -> Head:
-    _check_sum(name)
+def _read(name: str) -> Saved:
+    digest, count = _sum(name)
     head = json.loads(next(_lines(name)))
-    if not isinstance(head, dict) or head.pop("novadev_plan", None) != VERSION:
-        raise BadInput(f"plan file {name} is of another version")
+    if not isinstance(head, dict) or "novadev_plan" not in head:
+        raise ValueError("no head")
+    if head.pop("novadev_plan") != VERSION:
+        raise BadInput(f"plan file {name} is of another version of novadev: make the plan again")
     if not isinstance(head["action"], str) or not isinstance(head["undoes"], int | None):
         raise BadInput(f"plan file {name} does not say what it is for")
-    for draft in _iter_drafts(name):
-        if draft.plan.cell not in cells:
-            where = f"there is no cell {draft.plan.cell} here"
-            raise BadInput(f"plan file {name} is from another deployment: {where}")
+    if not isinstance(head["cells"], dict) or not isinstance(head["journal"], str | None):
+        raise BadInput(f"plan file {name} does not say where it is from")
+    return Saved(name, Head(**head), digest, count)
+
+
+def _check_plans(found: Saved) -> None:
+    for draft in found.iter_drafts():
+        if (draft.undoes is None) != (found.head.undoes is None):
+            raise BadInput(f"plan file {found.name} takes back a run in part")
         check(draft)
-    return Head(**head)
 
 
-def _check_sum(name: str) -> None:
+def _sum(name: str) -> tuple[str, int]:
+    """Return the sum of the lines before the last, and the number of plans; raises BadInput."""
     digest = hashlib.sha256()
     count = -1
     previous = ""
@@ -106,18 +168,17 @@ def _check_sum(name: str) -> None:
     end = json.loads(previous or "null")
     if not isinstance(end, dict) or end != {"plans": count, "sha256": digest.hexdigest()}:
         raise BadInput(f"plan file {name} is cut short or was edited: plan again")
+    return digest.hexdigest(), count
+
+
+def check_deployment(found: Saved, cells: Collection[str]) -> None:
+    """Raise BadInput where a plan is of a cell that is not among CELLS."""
+    for draft in found.iter_drafts():
+        if draft.plan.cell not in cells:
+            text = f"there is no cell {draft.plan.cell:.60} here"
+            raise BadInput(f"plan file {found.name} is from another deployment: {text}")
 
 
 def _lines(name: str) -> Iterator[str]:
     with Path(name).open(encoding="utf-8") as file:
         yield from file
-
-
-def _iter_drafts(name: str) -> Iterator[Draft]:
-    lines = _lines(name)
-    next(lines)
-    held: str | None = None
-    for line in lines:
-        if held is not None:
-            yield _loads(held)
-        held = line

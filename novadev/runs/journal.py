@@ -1,39 +1,52 @@
 """What was planned, and whether it landed.
 
-A plan is here before the first write it causes; a second line says what became of it. A run
-holds a lease (host, process, heartbeat), so that nobody resumes one that is alive.
+A plan is here before the first write it causes; a second line says what became of it. Only the
+process that holds the lease of a run changes what is here of it.
 """
 
 from __future__ import annotations
 
-import getpass
-import os
-import socket
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 import sqlalchemy as sa
 
 from novadev.database import Database
-from novadev.errors import NotAsNeeded, NotFound
+from novadev.errors import NotAsNeeded, NotFound, NovadevError, TakenOver
+from novadev.runs import history, lease
 from novadev.runs import plan as plans_module
-from novadev.runs.plan import Draft, Outcome, Plan
+from novadev.runs.history import RunFilter, RunSummary
+from novadev.runs.lease import Fence, Holder
+from novadev.runs.plan import Outcome, Plan
+from novadev.runs.states import (
+    BEGUN,
+    OUTCOMES,
+    PENDING,
+    Event,
+    State,
+    run_state,
+    sources,
+    targets,
+)
+from novadev.state.tables import journal as journal_table
 from novadev.state.tables import plans, runs
 
-LEASE = timedelta(minutes=10)
-"""How long a run on another host counts as alive after its last heartbeat."""
-PENDING = ("planned", "started")
+FORGOTTEN = timedelta(days=1)
+"""After how long a run on another host that was never begun is forgotten."""
+_PAGE = 500
 
 
 @dataclass(frozen=True)
 class Run:
     """One run of a mutating command.
 
-    ``state``: ``planning`` until the question is answered, ``running``, then ``applied``,
-    ``partial``, ``failed`` or ``nothing``.
+    ``state`` is ``planning`` while its plans are written into the journal, ``running``, and in the
+    end what :func:`novadev.runs.states.run_state` says. ``lease`` is None when nobody is at it.
+    ``asked`` are the options as typed, ``message`` what the operator said of it.
     """
 
     id: int
@@ -47,15 +60,15 @@ class Run:
     heartbeat: datetime
     finished: datetime | None
     undoes: int | None
+    lease: str | None
+    machine: str | None
+    asked: str | None
+    message: str | None
 
     @property
-    def is_alive(self) -> bool:
-        """Whether the process that carries it out still does, as far as can be told."""
-        if self.finished is not None:
-            return False
-        if self.host == socket.gethostname():
-            return _process_started(self.pid) == self.pid_started
-        return self.heartbeat > _now() - LEASE
+    def holder(self) -> Holder:
+        """The process that carries it out, or did last."""
+        return Holder(self.host, self.pid, self.pid_started, self.machine)
 
 
 @dataclass(frozen=True)
@@ -63,24 +76,21 @@ class Journaled:
     """A plan in the journal."""
 
     id: int
+    run: int
     plan: Plan
-    state: str
+    state: State
     error: str | None
+    undoes: int | None
 
 
 @dataclass(frozen=True)
-class RunSummary:
-    """A line of the history; times are UTC, counts are of plans."""
+class Asked:
+    """What was asked for: the action, the options as typed, a message, the run it takes back."""
 
-    run: int
-    started: str
-    finished: str | None
-    user: str
     action: str
-    state: str
-    plans: int
-    applied: int
-    failed: int
+    options: str | None = None
+    message: str | None = None
+    undoes: int | None = None
 
 
 class Journal:
@@ -89,150 +99,139 @@ class Journal:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def start(self, action: str, undoes: int | None = None) -> Run:
+    @cached_property
+    def id(self) -> str:
+        """The UUID of this journal: numbers of runs and plans mean something in it alone."""
+        with self._database.reading() as connection:
+            return str(connection.scalar(sa.select(journal_table.c.id)))
+
+    def start(self, asked: Asked) -> Run:
         """Return a new run in state ``planning``, leased to this process."""
-        values: dict[str, object] = {"action": action, "state": "planning", "undoes": undoes}
-        values |= {"started": _now(), "user": _user(), **_lease()}
-        self._forget_abandoned()
+        self._forget_never_begun()
+        values = {
+            "action": asked.action,
+            "state": "planning",
+            "undoes": asked.undoes,
+            "user": lease.user(),
+            "asked": asked.options,
+            "message": asked.message,
+        }
         with self._database.writing() as connection:
-            result = connection.execute(sa.insert(runs).values(values))
+            taken = _taken(connection)
+            started = {"started": taken["heartbeat"]}
+            result = connection.execute(sa.insert(runs).values(**values, **started, **taken))
             run_id = int(result.inserted_primary_key[0])  # type: ignore[index]
         return self.get(run_id)
 
-    def _forget_abandoned(self) -> None:
-        """Forget the runs whose process died before its question was answered."""
+    def _forget_never_begun(self) -> None:
+        """Forget the runs whose process ended while it wrote their plans down."""
         query = sa.select(runs).where(runs.c.state == "planning")
-        with self._database.reading() as connection:
-            found = [Run(**row._mapping) for row in connection.execute(query)]
-        for run in found:
-            if not run.is_alive:
-                self.discard(run)
+        with self._database.writing() as connection:
+            now = lease.now_of(connection)
+            for row in connection.execute(query.with_for_update()).all():
+                run = Run(**row._mapping)
+                is_ended = run.holder.is_here and not run.holder.is_running
+                if is_ended or run.heartbeat < now - FORGOTTEN:
+                    connection.execute(sa.delete(plans).where(plans.c.run_id == run.id))
+                    connection.execute(sa.delete(runs).where(runs.c.id == run.id))
 
     def get(self, run_id: int) -> Run:
         """Return the run RUN_ID; raises NotFound."""
         with self._database.reading() as connection:
-            row = connection.execute(sa.select(runs).where(runs.c.id == run_id)).one_or_none()
-        if row is None:
-            raise NotFound(f"there is no run {run_id}: see novadev history")
-        return Run(**row._mapping)
+            return _get(connection, run_id)
 
-    def add(self, run: Run, drafts: Sequence[Draft]) -> None:
-        """Write plans that have not been applied."""
-        rows = [
-            {
-                "run_id": run.id,
-                "instance": draft.plan.instance,
-                "state": "started" if draft.started else "planned",
-                "undoes": draft.undoes,
-                "body": plans_module.dumps(draft.plan),
-            }
-            for draft in drafts
-        ]
+    def add(self, run: Run, rows: Sequence[Mapping[str, object]]) -> None:
+        """Write plans that were not begun: ROWS have ``instance``, ``undoes`` and ``body``."""
         with self._database.writing() as connection:
-            connection.execute(sa.insert(plans), rows)
+            lease.hold(connection, run.id, run.lease)
+            added = {"run_id": run.id, "state": State.PLANNED}
+            connection.execute(sa.insert(plans), [{**row, **added} for row in rows])
+
+    def begin(self, run: Run, number: int, take_over: bool = False) -> None:
+        """Say that the NUMBER plans of RUN are complete, and may be carried out.
+
+        An undo ends the run that it takes back, and what that had not begun is abandoned for good.
+        Raises NotAsNeeded where another process has that run (and TAKE_OVER does not help), and
+        TakenOver.
+        """
+        with self._database.writing() as connection:
+            lease.hold(connection, run.id, run.lease)
+            if run.undoes is not None:
+                _end_undone(connection, run.undoes, take_over)
+                _check_taken_back_once(connection, run)
+            if sum(_count(connection, run.id).values()) != number:
+                raise TakenOver(f"run {run.id}: its plans are not all in the journal any more")
+            connection.execute(_of_run(run.id).values(state="running"))
+
+    def end_undone(self, run: Run, take_over: bool = False) -> int:
+        """End RUN, of which nothing is to be taken back; return how many plans were abandoned."""
+        with self._database.writing() as connection:
+            return _end_undone(connection, run.id, take_over)
 
     def discard(self, run: Run) -> None:
-        """Forget a run that was never begun."""
+        """Forget a run that was never begun; one that another process has by now is left."""
         with self._database.writing() as connection:
+            try:
+                lease.hold(connection, run.id, run.lease)
+            except TakenOver:
+                return
             connection.execute(sa.delete(plans).where(plans.c.run_id == run.id))
             connection.execute(sa.delete(runs).where(runs.c.id == run.id))
 
-    def begin(self, run: Run) -> None:
-        """Say that the question was answered yes."""
-        self._update_run(run, state="running")
+    def check_free(self, run: Run, take_over: bool = False) -> None:
+        """Raise NotAsNeeded while another process carries RUN out."""
+        with self._database.reading() as connection:
+            _check_free(connection, run, take_over)
 
-    @staticmethod
-    def check_not_alive(run: Run) -> None:
-        """Raise NotAsNeeded while the process that carries out RUN is alive."""
-        if run.is_alive:
-            raise NotAsNeeded(
-                f"run {run.id} is being carried out by process {run.pid} on {run.host}"
-            )
+    def take_over(self, run: Run, take_over: bool = False) -> Run:
+        """Lease RUN to this process and return it so.
 
-    def take_over(self, run: Run) -> None:
-        """Lease RUN to this process; raises NotAsNeeded when it is alive or was just taken."""
-        self.check_not_alive(run)
-        mine = (runs.c.id == run.id, runs.c.host == run.host, runs.c.pid == run.pid)
-        query = sa.update(runs).where(*mine, runs.c.heartbeat == run.heartbeat)
-        with self._database.writing() as connection:
-            values = {"state": "running", "finished": None, **_lease()}
-            if connection.execute(query.values(values)).rowcount != 1:
-                raise NotAsNeeded(f"run {run.id} was taken over by another novadev just now")
-
-    def abandon(self, run: Run) -> None:
-        """End a run that was stopped: what it has not begun will not be done.
-
-        Raises NotAsNeeded while its process is alive.
+        Raises NotAsNeeded where another process has it, or an undo names it.
         """
-        if run.finished is not None:
-            return
-        self.take_over(run)
-        chosen = (plans.c.run_id == run.id, plans.c.state == "planned")
         with self._database.writing() as connection:
-            query = sa.update(plans).where(*chosen)
-            connection.execute(query.values(state="failed", error="abandoned: the run was undone"))
-        self.finish(run)
+            now = _get(connection, run.id, lock=True)
+            _check_free(connection, now, take_over)
+            _check_not_undone(connection, now)
+            values = {"state": "running", "finished": None, **_taken(connection)}
+            connection.execute(_of_run(run.id).values(values))
+        return self.get(run.id)
+
+    def renewing(self, run: Run) -> AbstractContextManager[Fence]:
+        """Renew the lease of RUN until the end of the block; see :func:`lease.renewing`."""
+        return lease.renewing(self._database, run.id, run.lease)
 
     def mark_started(self, run: Run, batch: Sequence[Journaled]) -> None:
-        """Say, before the first write, that BATCH is being written."""
+        """Say, before the first write, that BATCH is being written; raises TakenOver."""
         with self._database.writing() as connection:
-            self._set_states(connection, [item.id for item in batch], "started", None)
-            self._beat(connection, run)
+            lease.hold(connection, run.id, run.lease)
+            _change(connection, [item.id for item in batch], Event.BEGUN)
 
     def mark(self, run: Run, batch: Sequence[Journaled], outcomes: Sequence[Outcome]) -> None:
-        """Say what became of each plan of BATCH; an applied undo marks what it took back."""
-        groups: dict[tuple[str, str | None], list[int]] = {}
+        """Say what became of each plan of BATCH, and of what it took back; raises TakenOver."""
+        groups: dict[tuple[Event, str | None], list[Journaled]] = {}
         for item, outcome in zip(batch, outcomes, strict=True):
-            groups.setdefault((outcome.state, outcome.error), []).append(item.id)
+            event = OUTCOMES[State(outcome.state)]
+            groups.setdefault((event, outcome.error), []).append(item)
         with self._database.writing() as connection:
-            for (state, error), ids in groups.items():
-                self._set_states(connection, ids, state, error)
-                if state == "applied" and run.undoes is not None:
-                    self._mark_undone(connection, ids)
-            self._beat(connection, run)
-
-    @staticmethod
-    def _set_states(
-        connection: sa.Connection, ids: Sequence[int], state: str, error: str | None
-    ) -> None:
-        query = sa.update(plans).where(plans.c.id.in_(ids)).values(state=state, error=error)
-        connection.execute(query)
-
-    @staticmethod
-    def _mark_undone(connection: sa.Connection, ids: Sequence[int]) -> None:
-        chosen = sa.select(plans.c.undoes).where(plans.c.id.in_(ids))
-        taken_back = [row.undoes for row in connection.execute(chosen)]
-        query = sa.update(plans).where(plans.c.id.in_(taken_back))
-        connection.execute(query.values(state="undone", error=None))
-
-    @staticmethod
-    def _beat(connection: sa.Connection, run: Run) -> None:
-        connection.execute(sa.update(runs).where(runs.c.id == run.id).values(heartbeat=_now()))
+            lease.hold(connection, run.id, run.lease)
+            for (event, error), items in groups.items():
+                _change(connection, [item.id for item in items], event, error)
+                if run.undoes is not None:
+                    _change_undone(connection, items, event)
 
     def finish(self, run: Run) -> str:
-        """Close RUN and return its state: applied, partial, failed or nothing."""
-        counts = self.count(run)
-        applied = counts.get("applied", 0) + counts.get("undone", 0)
-        others = sum(counts.values()) - applied
-        written = applied + counts.get("started", 0)
-        state = "nothing" if not counts else "partial" if written else "failed"
-        if counts and not others:
-            state = "applied"
-        self._update_run(run, state=state, finished=_now())
-        return state
-
-    def _update_run(self, run: Run, **values: object) -> None:
-        query = sa.update(runs).where(runs.c.id == run.id).values(heartbeat=_now(), **values)
+        """Close RUN, give its lease back and return its state; raises TakenOver."""
         with self._database.writing() as connection:
-            connection.execute(query)
+            lease.hold(connection, run.id, run.lease)
+            state = run_state(_count(connection, run.id))
+            values = {"state": state, "finished": lease.now_of(connection), "lease": None}
+            connection.execute(_of_run(run.id).values(values))
+        return state
 
     def count(self, run: Run) -> dict[str, int]:
         """Return how many plans of RUN are in each state."""
-        number = sa.func.count().label("number")
-        query = sa.select(plans.c.state, number).where(plans.c.run_id == run.id)
         with self._database.reading() as connection:
-            found = connection.execute(query.group_by(plans.c.state))
-            return {row.state: row.number for row in found}
+            return _count(connection, run.id)
 
     def count_left(self, run: Run) -> int:
         """Return how many plans of RUN are still to be finished."""
@@ -243,104 +242,184 @@ class Journal:
         self, run: Run, states: Iterable[str] = (), newest_first: bool = False
     ) -> Iterator[Journaled]:
         """Yield the plans of RUN in any of STATES (all if none), a page in memory at a time."""
-        last: int | None = None
-        while True:
-            page = self._page(run, tuple(states), newest_first, last)
-            yield from page
-            if len(page) < _PAGE:
-                return
-            last = page[-1].id
-
-    def _page(
-        self, run: Run, states: tuple[str, ...], newest_first: bool, last: int | None
-    ) -> list[Journaled]:
         query = sa.select(plans).where(plans.c.run_id == run.id).limit(_PAGE)
-        if states:
+        if states := tuple(states):
             query = query.where(plans.c.state.in_(states))
-        if last is not None:
-            query = query.where(plans.c.id < last if newest_first else plans.c.id > last)
         query = query.order_by(plans.c.id.desc() if newest_first else plans.c.id)
+        page = self._read(query)
+        while page:
+            yield from page
+            last = page[-1].id
+            there = plans.c.id < last if newest_first else plans.c.id > last
+            page = self._read(query.where(there)) if len(page) == _PAGE else []
+
+    def list_plans(self, ids: Sequence[int]) -> dict[int, Journaled]:
+        """Return the plans with these IDS, by id."""
+        return {item.id: item for item in self._read(sa.select(plans).where(plans.c.id.in_(ids)))}
+
+    def _read(self, query: sa.Select[Any]) -> list[Journaled]:
         with self._database.reading() as connection:
             return [_journaled(row) for row in connection.execute(query)]
 
-    def list_runs(self) -> list[RunSummary]:
-        """Return every run, newest first."""
-
-        def counted(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:
-            return sa.func.count(sa.case((condition, 1)))
-
-        landed = plans.c.state.in_(("applied", "undone"))
+    def taken_back_in_part(self, run: Run) -> dict[int, int]:
+        """Return the plans of RUN of which an undo took back a part, and the run of that undo."""
+        theirs = plans.alias()
         query = (
-            sa.select(
-                runs,
-                sa.func.count(plans.c.id).label("plans"),
-                counted(landed).label("applied"),
-                counted(sa.not_(landed) & plans.c.error.is_not(None)).label("failed"),
-            )
-            .outerjoin(plans, plans.c.run_id == runs.c.id)
-            .group_by(runs.c.id)
-            .order_by(runs.c.id.desc())
+            sa.select(plans.c.id, theirs.c.run_id)
+            .join(theirs, theirs.c.undoes == plans.c.id)
+            .where(plans.c.run_id == run.id, theirs.c.state.in_(BEGUN))
         )
         with self._database.reading() as connection:
-            return [_summary(row) for row in connection.execute(query)]
+            return {row.id: row.run_id for row in connection.execute(query)}
 
     def find_unfinished(self) -> list[Run]:
-        """Return the runs that were begun, are not alive and have plans left, newest first."""
+        """Return the runs that were begun, have plans left and no undo, newest first."""
         left = sa.exists().where(plans.c.run_id == runs.c.id, plans.c.state.in_(PENDING))
-        begun = runs.c.state.in_(("running", "partial", "failed"))
-        query = sa.select(runs).where(begun, left).order_by(runs.c.id.desc())
+        query = sa.select(runs).where(runs.c.state != "planning", left, sa.not_(_is_undone()))
         with self._database.reading() as connection:
-            found = [Run(**row._mapping) for row in connection.execute(query)]
-        return [run for run in found if not run.is_alive]
+            found = connection.execute(query.order_by(runs.c.id.desc()))
+            return [Run(**row._mapping) for row in found]
 
+    def check_may_go_on(self, run: Run, take_over: bool = False) -> None:
+        """Raise NotAsNeeded unless RUN was begun, is nobody's now and was not undone."""
+        if run.state == "planning":
+            raise NotAsNeeded(f"run {run.id} was never begun: there is nothing to finish")
+        with self._database.reading() as connection:
+            _check_free(connection, run, take_over)
+            _check_not_undone(connection, run)
 
-_PAGE = 500
+    def iter_runs(self, wanted: RunFilter) -> Iterator[RunSummary]:
+        """Yield what the history has of the runs that WANTED chooses, newest first."""
+        with self._database.reading() as connection:
+            yield from history.list_runs(connection, wanted)
 
 
 def _journaled(row: Any) -> Journaled:
-    return Journaled(row.id, plans_module.loads(row.body), row.state, row.error)
+    plan = plans_module.loads(row.body)
+    return Journaled(row.id, row.run_id, plan, State(row.state), row.error, row.undoes)
 
 
-def _summary(row: Any) -> RunSummary:
-    return RunSummary(
-        run=row.id,
-        started=_text(row.started),
-        finished=_text(row.finished) if row.finished else None,
-        user=row.user,
-        action=row.action,
-        state=row.state,
-        plans=row.plans,
-        applied=row.applied,
-        failed=row.failed,
-    )
+def _of_run(run_id: int) -> sa.Update:
+    return sa.update(runs).where(runs.c.id == run_id)
 
 
-def _text(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+def _get(connection: sa.Connection, run_id: int, lock: bool = False) -> Run:
+    query = sa.select(runs).where(runs.c.id == run_id)
+    row = connection.execute(query.with_for_update() if lock else query).one_or_none()
+    if row is None:
+        raise NotFound(f"there is no run {run_id}: see novadev history")
+    return Run(**row._mapping)
 
 
-def _now() -> datetime:
-    return datetime.now(UTC).replace(tzinfo=None, microsecond=0)
+def _taken(connection: sa.Connection) -> dict[str, object]:
+    """Return the columns of a run that this process takes."""
+    holder = Holder.of_this_process()
+    return {**vars(holder), "lease": lease.new_token(), "heartbeat": lease.now_of(connection)}
 
 
-def _lease() -> dict[str, object]:
-    pid = os.getpid()
-    started = _process_started(pid)
-    return {"host": socket.gethostname(), "pid": pid, "pid_started": started, "heartbeat": _now()}
+def _check_free(connection: sa.Connection, run: Run, take_over: bool) -> None:
+    if run.finished is None:
+        lease.check_free(
+            run.id, run.holder, run.heartbeat, lease.now_of(connection), take_over=take_over
+        )
 
 
-def _process_started(pid: int) -> str:
-    """Return when process PID started (clock ticks since boot), empty where there is none.
-
-    A zombie counts as none: it only waits for its parent to notice.
-    """
-    try:
-        after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return ""
-    return "" if after_name[0] in ("Z", "X") else after_name[19]
+def _is_undone() -> sa.ColumnElement[bool]:
+    """Whether an undo that was begun names a run."""
+    undo = runs.alias()
+    return sa.exists().where(undo.c.undoes == runs.c.id, undo.c.state != "planning")
 
 
-def _user() -> str:
-    """Return who is at work: the name behind sudo, else the process's own."""
-    return os.environ.get("SUDO_USER") or getpass.getuser()
+def _check_not_undone(connection: sa.Connection, run: Run) -> None:
+    query = sa.select(sa.func.max(runs.c.id))
+    undo = connection.scalar(query.where(runs.c.undoes == run.id, runs.c.state != "planning"))
+    if undo is not None:
+        raise NotAsNeeded(f"run {run.id} was undone by run {undo}: it is not carried on any more")
+
+
+def _end_undone(connection: sa.Connection, run_id: int, take_over: bool) -> int:
+    """End the run RUN_ID, and the undos of it that were stopped; return what was abandoned."""
+    undo = (runs.c.undoes == run_id) & (runs.c.state != "planning")
+    query = sa.select(runs).where((runs.c.id == run_id) | undo).order_by(runs.c.id)
+    found = [Run(**row._mapping) for row in connection.execute(query.with_for_update())]
+    abandoned = 0
+    for run in found:
+        _check_free(connection, run, take_over)
+        planned = (plans.c.run_id == run.id, plans.c.state == State.PLANNED)
+        ids = list(connection.scalars(sa.select(plans.c.id).where(*planned)))
+        if ids or run.finished is None:
+            _change(connection, ids, Event.DROPPED, f"run {run_id} was undone before its turn")
+            values = {"lease": None, "finished": run.finished or lease.now_of(connection)}
+            state = run_state(_count(connection, run.id))
+            connection.execute(_of_run(run.id).values(state=state, **values))
+        abandoned += len(ids)
+    return abandoned
+
+
+def _check_taken_back_once(connection: sa.Connection, run: Run) -> None:
+    """Raise NotAsNeeded where what RUN takes back is taken back already, or is being so."""
+    theirs = plans.alias()
+    taken = theirs.c.state.in_(BEGUN) & (theirs.c.id != plans.c.id)
+    other = sa.exists().where(theirs.c.undoes == plans.c.undoes, taken)
+    query = sa.select(plans.c.id).where(plans.c.run_id == run.id, other).limit(1)
+    if connection.execute(query).one_or_none() is not None:
+        raise NotAsNeeded(f"run {run.undoes} is being undone by another run: see novadev history")
+
+
+def _change(
+    connection: sa.Connection, ids: Sequence[int], event: Event, error: str | None = None
+) -> None:
+    """Change the state of these plans by EVENT; raises NovadevError where it cannot happen."""
+    if _try_to_change(connection, ids, event, error) != len(ids):
+        raise NovadevError(f"the journal was changed by somebody else: no such plan where {event}")
+
+
+def _try_to_change(
+    connection: sa.Connection, ids: Sequence[int], event: Event, error: str | None = None
+) -> int:
+    """Change the state of those of these plans to which EVENT can happen; return their number."""
+    changed = 0
+    for after in targets(event):
+        before = sources(event, after)
+        for start in range(0, len(ids), _PAGE):
+            chosen = (plans.c.id.in_(ids[start : start + _PAGE]), plans.c.state.in_(before))
+            query = sa.update(plans).where(*chosen).values(state=after, error=error)
+            changed += connection.execute(query).rowcount
+    return changed
+
+
+_NEXT: Mapping[Event, Event] = {
+    Event.TAKEN_BACK: Event.PUT_BACK,
+    Event.PUT_BACK: Event.TAKEN_BACK,
+    Event.TAKEN_BACK_IN_PART: Event.PUT_BACK_IN_PART,
+    Event.PUT_BACK_IN_PART: Event.TAKEN_BACK_IN_PART,
+}
+"""When an undo is itself taken back, what it took back is there again; and so on."""
+_IN_PART: Mapping[Event, Event] = {
+    Event.TAKEN_BACK: Event.TAKEN_BACK_IN_PART,
+    Event.PUT_BACK: Event.PUT_BACK_IN_PART,
+    Event.TAKEN_BACK_IN_PART: Event.TAKEN_BACK_IN_PART,
+    Event.PUT_BACK_IN_PART: Event.PUT_BACK_IN_PART,
+}
+
+
+def _change_undone(connection: sa.Connection, items: Sequence[Journaled], event: Event) -> None:
+    """Change the states of what ITEMS, plans of an undo, took back, down the chain of undos."""
+    if event not in (Event.LANDED, Event.PARTED):
+        return
+    for partly in (False, True):
+        ids = [item.undoes for item in items if item.undoes and item.plan.partly is partly]
+        happened = Event.TAKEN_BACK if event is Event.LANDED else Event.TAKEN_BACK_IN_PART
+        while ids:
+            _try_to_change(connection, ids, happened)
+            chosen = (plans.c.id.in_(ids), plans.c.undoes.is_not(None))
+            ids = list(connection.scalars(sa.select(plans.c.undoes).where(*chosen)))
+            happened = _NEXT[happened]
+            if partly:
+                happened = _IN_PART[happened]
+
+
+def _count(connection: sa.Connection, run_id: int) -> dict[str, int]:
+    number = sa.func.count().label("number")
+    query = sa.select(plans.c.state, number).where(plans.c.run_id == run_id)
+    return {row.state: row.number for row in connection.execute(query.group_by(plans.c.state))}

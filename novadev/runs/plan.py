@@ -33,6 +33,8 @@ class Plan:
 
     ``effects`` are what the guest will see of it at its next power-on, changed or not; ``guard``
     is what must still be so beside the changes' ``before`` (JSON values, read by the action).
+    ``partly``: it takes back what may be there in part, so what holds another value than
+    ``before`` is left as it is.
     """
 
     action: str
@@ -45,6 +47,7 @@ class Plan:
     notes: tuple[str, ...] = ()
     guard: Mapping[str, Any] = field(default_factory=dict)
     diff: str = ""
+    partly: bool = False
 
     @property
     def inverse(self) -> Plan:
@@ -100,8 +103,9 @@ Planned = Plan | Skip
 class Outcome:
     """What became of a plan.
 
-    ``state`` is ``applied``, ``stale`` or ``failed`` (nothing was written), or it is left for
-    resume: ``planned`` (nothing was written) or ``started`` (one of two databases may be).
+    ``state`` is the one that the plan gets (:mod:`novadev.runs.states`): ``applied``, ``stale`` or
+    ``failed`` (nothing of it is there), ``half``, or what is left for resume: ``planned`` (nothing
+    was written) or ``started`` (anything may be).
     """
 
     state: str
@@ -124,7 +128,7 @@ def encode(plan: Plan) -> dict[str, Any]:
         "effects": [_encode_item(item) for item in plan.effects],
         "notes": list(plan.notes),
         "guard": dict(plan.guard),
-    }
+    } | ({"partly": True} if plan.partly else {})
 
 
 def _encode_item(item: Change | Effect) -> dict[str, object]:
@@ -151,6 +155,7 @@ def decode(data: Mapping[str, Any]) -> Plan:
             effects=tuple(Effect(*item) for item in _items(data["effects"])),
             notes=tuple(str(note) for note in data["notes"]),
             guard=dict(data["guard"]),
+            partly=data.get("partly") is True,
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"not a plan: {error}") from None
@@ -176,12 +181,7 @@ def loads(text: str) -> Plan:
 
 @dataclass(frozen=True)
 class Draft:
-    """A plan on its way into the journal.
-
-    ``undoes`` is the id of the journaled plan it takes back; ``started`` says that one may have
-    been half written, so that parts of this one may be there already.
-    """
+    """A plan on its way into the journal; ``undoes`` is the id of the one there it takes back."""
 
     plan: Plan
     undoes: int | None = None
-    started: bool = False

@@ -7,12 +7,15 @@ from collections.abc import Sequence
 from novadev.deployment import Deployment
 from novadev.image_property import applying
 from novadev.image_property.applying import Policy
+from novadev.runs.lease import Fence
 from novadev.runs.plan import Outcome, Plan
 from novadev.stash_defaults.planning import VM_STATES
 
 RECORDS = Policy(VM_STATES, None)
 
 
-def apply(deployment: Deployment, plans: Sequence[Plan], resumed: bool) -> list[Outcome]:
+def apply(
+    deployment: Deployment, plans: Sequence[Plan], resumed: bool, fence: Fence
+) -> list[Outcome]:
     """Write PLANS of one cell and return an outcome for each, as ``image_property.applying``."""
-    return applying.apply(deployment, plans, resumed, RECORDS)
+    return applying.apply(deployment, plans, resumed, fence, RECORDS)

@@ -23,9 +23,16 @@ runs = sa.Table(
     sa.Column("heartbeat", sa.DateTime, nullable=False),
     sa.Column("finished", sa.DateTime),
     sa.Column("undoes", sa.Integer),
+    sa.Column("lease", sa.String(32)),
+    sa.Column("machine", sa.String(64)),
+    sa.Column("asked", sa.Text),
+    sa.Column("message", sa.Text),
     sqlite_autoincrement=True,
 )
 """The number of a run is never used again: an operator may have noted it."""
+
+journal = sa.Table("journal", metadata, sa.Column("id", sa.String(36), primary_key=True))
+"""One row: the journal's own UUID, which saved undos name."""
 
 plans = sa.Table(
     "plans",
@@ -38,6 +45,7 @@ plans = sa.Table(
     sa.Column("undoes", _BIG_ID),
     sa.Column("body", _LONG, nullable=False),
     sa.Index("ix_plans_run_state", "run_id", "state", "id"),
+    sa.Index("ix_plans_undoes", "undoes"),
 )
 
 vm_dynamic = sa.Table(

@@ -19,7 +19,7 @@ from uuid import uuid4
 import libvirt
 import pytest
 
-from novadev.runs import plan
+from novadev.runs import carry_out
 from novadev.virt.host import PERSISTENT
 from tests import domains
 from tests.cloud import Cloud
@@ -255,7 +255,7 @@ def test_changed_after_the_kill(site: Site) -> None:
 
 
 def test_interrupted_between_two_batches(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plan, "BATCH", 2)
+    monkeypatch.setattr(carry_out, "BATCH", 2)
     uuids = [site.add(guest(5)) for _ in range(12)]
     host = site.host.connect()
 

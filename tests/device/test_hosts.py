@@ -89,7 +89,9 @@ def test_hosts_that_are_down_between_the_plan_and_the_writing(
     assert result.json["result"] == "partial"
     states = {plan["instance"]: plan["state"] for plan in result.json["plans"]}
     assert {uuid for uuid, state in states.items() if state == "applied"} == set(guests[good.name])
-    assert {state for uuid, state in states.items() if uuid not in guests[good.name]} == {"failed"}
+    lost = [state for uuid, state in states.items() if uuid not in guests[good.name]]
+    assert {*lost} <= {"failed", "half"}
+    assert lost.count("half") <= 2, "only what a host was asked when it was lost may be written"
     assert f"novadev resume {result.json['run']}" in result.err
     hung.resume()
     dead.restart()

@@ -208,11 +208,11 @@ def test_a_stopped_run_is_resumed(sqlite_cloud: Cloud, tmp_path: Path) -> None:
 
     with Deployment(config.load((str(sqlite_cloud.config_file),), ())) as deployment:
         plans = list(plan_import(deployment, file, "web-2"))
-        assert [item.state for item in apply(deployment, plans, False)] == ["applied"]
+        assert [item.state for item in apply(deployment, plans, False, lambda: None)] == ["applied"]
         after = recorded(sqlite_cloud, other)
-        assert [item.state for item in apply(deployment, plans, True)] == ["applied"]
+        assert [item.state for item in apply(deployment, plans, True, lambda: None)] == ["applied"]
         assert recorded(sqlite_cloud, other) == after
-        assert [item.state for item in apply(deployment, plans, False)] == ["stale"]
+        assert [item.state for item in apply(deployment, plans, False, lambda: None)] == ["stale"]
 
 
 def test_several_instances_go_in_one_file_of_json(sqlite_cloud: Cloud, tmp_path: Path) -> None:

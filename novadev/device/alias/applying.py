@@ -8,12 +8,15 @@ from novadev.deployment import Deployment
 from novadev.device.alias.writing import write_guest
 from novadev.device.on_hosts import apply_on_hosts
 from novadev.nova.instances import Instance
+from novadev.runs.lease import Fence
 from novadev.runs.plan import Outcome, Plan
 
 
-def apply(deployment: Deployment, plans: Sequence[Plan], resumed: bool) -> list[Outcome]:
+def apply(
+    deployment: Deployment, plans: Sequence[Plan], resumed: bool, fence: Fence
+) -> list[Outcome]:
     """Write PLANS of one cell; return as :func:`novadev.device.on_hosts.apply_on_hosts`."""
-    return apply_on_hosts(deployment, plans, resumed, write_guest, _refusal)
+    return apply_on_hosts(deployment, plans, resumed, fence, write_guest, _refusal)
 
 
 def _refusal(plan: Plan, instance: Instance) -> str | None:

@@ -10,12 +10,14 @@ from novadev.device.redacted import digest
 from novadev.device.writable import check_guest
 from novadev.errors import NotAsNeeded, NotFound, NovadevError, StalePlan, Unreachable
 from novadev.runs.change import Change
+from novadev.runs.found import Found, Verdict, compare, judge
 from novadev.runs.plan import APPLIED, Outcome, Plan
+from novadev.runs.states import State
 from novadev.value import ABSENT, Value
 from novadev.virt.alias import Alias
 from novadev.virt.devices import Device
 from novadev.virt.domain import Domain
-from novadev.virt.host import Host
+from novadev.virt.host import Definitions, Host
 from novadev.virt.writes import can_update, redefine, update_alias
 
 
@@ -25,36 +27,46 @@ def write_guest(host: Host, plan: Plan, resumed: bool) -> Outcome:
     RESUMED: parts of it may be there already. What was written is put back when a later part
     cannot be. Raises Unreachable when the host is lost on the way.
     """
+    aliases: Aliases | None = None
     try:
-        domain = _check(host, plan)
-        due = _due(domain, plan, resumed)
+        definitions = host.definitions(plan.instance)
+        if definitions.persistent is not None:
+            aliases = Aliases(plan, definitions.persistent)
+        domain = _check(host, plan, definitions)
+        assert aliases is not None
+        due = aliases.due(resumed)
+    except Unreachable:
+        raise
     except NovadevError as error:
-        return _refusal(error)
-    writing = _Writing(host, plan, domain)
+        return _refusal(error, resumed and aliases is not None and aliases.is_there)
+    writing = _Writing(host, plan, domain, resumed and aliases.is_there)
     try:
         writing.write(due)
     except Unreachable:
         raise
     except NovadevError as error:
         return writing.put_back(error)
-    return APPLIED
+    return aliases.landed
 
 
-def _refusal(error: NovadevError) -> Outcome:
-    """Return the outcome of a plan that nothing was written of."""
-    if isinstance(error, Unreachable):
-        raise error
+def _refusal(error: NovadevError, is_there: bool) -> Outcome:
+    """Return the outcome of a plan that nothing was written of now; IS_THERE: but before."""
     kind = StalePlan if isinstance(error, NotFound | NotAsNeeded) else type(error)
-    state = "stale" if issubclass(kind, StalePlan) else "failed"
+    if is_there:
+        return Outcome(State.HALF, str(error), kind.exit_code)
+    state = State.STALE if issubclass(kind, StalePlan) else State.FAILED
     return Outcome(state, str(error), kind.exit_code)
 
 
-def _check(host: Host, plan: Plan) -> Domain:
-    """Return the persistent definition; raises where the guest is not as it was planned."""
-    definitions = host.definitions(plan.instance)
+def _check(host: Host, plan: Plan, definitions: Definitions) -> Domain:
+    """Return the persistent definition; raises where the guest is not as it was planned.
+
+    What is taken back in part does not need the definition of the day.
+    """
     check_guest(HostedInstance(plan.instance, plan.name, host.name), definitions)
     assert definitions.persistent is not None
-    if digest(definitions.persistent) != plan.guard.get("definition"):
+    is_same = plan.partly or digest(definitions.persistent) == plan.guard.get("definition")
+    if not is_same:
         raise StalePlan(
             f"host {host.name}: the definition of domain {plan.instance} has changed since: plan "
             "again"
@@ -64,18 +76,50 @@ def _check(host: Host, plan: Plan) -> Domain:
     return definitions.persistent
 
 
-def _due(domain: Domain, plan: Plan, resumed: bool) -> list[Change]:
-    """Return the changes that are still to be written; raises StalePlan."""
-    due = []
-    for item in plan.changes:
-        found = _value(domain.device(item.place.name))
-        if found == item.after and resumed:
-            continue
-        if found != item.before:
-            told = "no alias" if found is ABSENT else f"alias {found}"
-            raise StalePlan(f"domain {plan.instance}: {item.place.name} has {told}")
-        due.append(item)
-    return due
+class Aliases:
+    """A plan beside the aliases that the persistent definition has."""
+
+    def __init__(self, plan: Plan, domain: Domain) -> None:
+        self._plan, self._domain = plan, domain
+        self._found = [(item, self._look(item)) for item in plan.changes]
+
+    def _look(self, item: Change) -> Found:
+        try:
+            return compare(item, _value(self._domain.device(item.place.name)))
+        except NotFound:
+            return Found.OTHER
+
+    @property
+    def is_there(self) -> bool:
+        """Whether a part of the plan is there, that an earlier attempt may have written."""
+        return any(found is Found.AFTER for _, found in self._found) and not self._plan.partly
+
+    def due(self, resumed: bool) -> list[Change]:
+        """Return the changes that are still to be written; raises StalePlan."""
+        verdict = judge((found for _, found in self._found), resumed)
+        if verdict is not Verdict.WRITE and not self._plan.partly:
+            others = (item for item, found in self._found if found is Found.OTHER)
+            item = next(others, None) or next(
+                item for item, found in self._found if found is not Found.BEFORE
+            )
+            raise StalePlan(f"domain {self._plan.instance}: {self._told(item)}")
+        return [item for item, found in self._found if found is Found.BEFORE]
+
+    @property
+    def landed(self) -> Outcome:
+        """The outcome when all that was due is written: what others have changed is told."""
+        left = [self._told(item) for item, found in self._found if found is Found.OTHER]
+        if not left:
+            return APPLIED
+        text = f"domain {self._plan.instance}: {', '.join(left)}; that is left so"
+        return Outcome(State.APPLIED, text)
+
+    def _told(self, item: Change) -> str:
+        try:
+            found = _value(self._domain.device(item.place.name))
+        except NotFound:
+            return f"{item.place.name} is gone"
+        return f"{item.place.name} has {'no alias' if found is ABSENT else f'alias {found}'}"
 
 
 def _value(device: Device) -> Value:
@@ -93,6 +137,8 @@ class _Writing:
     host: Host
     plan: Plan
     domain: Domain
+    was_there: bool
+    """Whether an earlier attempt has written a part, which is not put back here."""
 
     def __post_init__(self) -> None:
         self._written: list[Change] = []
@@ -122,10 +168,10 @@ class _Writing:
             self._take_back()
         except NovadevError as second:
             text = f"{error}; and what was written could not be put back: {second}"
-            return Outcome("started", text, error.exit_code)
-        state = "stale" if isinstance(error, StalePlan | NotFound) else "failed"
-        code = StalePlan.exit_code if state == "stale" else error.exit_code
-        return Outcome(state, str(error), code)
+            return Outcome(State.STARTED, text, error.exit_code)
+        state = State.STALE if isinstance(error, StalePlan | NotFound) else State.FAILED
+        code = StalePlan.exit_code if state is State.STALE else error.exit_code
+        return Outcome(State.HALF if self.was_there else state, str(error), code)
 
     def _take_back(self) -> None:
         if not self._written:

@@ -8,15 +8,23 @@ from novadev.deployment import Deployment
 from novadev.device.detach.writing import detach
 from novadev.device.selecting import get_hosted
 from novadev.errors import NotAsNeeded, NotFound, NovadevError, StalePlan, Unreachable
+from novadev.runs.lease import Fence
 from novadev.runs.plan import Outcome, Plan
+from novadev.runs.states import State
 
 
-def apply(deployment: Deployment, plans: Sequence[Plan], resumed: bool) -> list[Outcome]:
+def apply(
+    deployment: Deployment, plans: Sequence[Plan], resumed: bool, fence: Fence
+) -> list[Outcome]:
     """Detach what PLANS say, one after the other, and return an outcome for each, in order.
 
-    Never raises for a plan: its outcome says it.
+    Raises what FENCE raises, but never for a plan: its outcome says it.
     """
-    return [_apply_one(deployment, plan, resumed) for plan in plans]
+    outcomes = []
+    for plan in plans:
+        fence()
+        outcomes.append(_apply_one(deployment, plan, resumed))
+    return outcomes
 
 
 def _apply_one(deployment: Deployment, plan: Plan, resumed: bool) -> Outcome:
@@ -25,14 +33,16 @@ def _apply_one(deployment: Deployment, plan: Plan, resumed: bool) -> Outcome:
         if hosted.host != plan.host:
             raise StalePlan(f"instance {plan.instance} is on host {hosted.host} now")
     except (NotFound, NotAsNeeded, StalePlan) as error:
-        return Outcome("stale", str(error), StalePlan.exit_code)
+        state = State.STARTED if resumed else State.STALE
+        return Outcome(state, str(error), StalePlan.exit_code)
     except NovadevError as error:
-        return Outcome("started" if resumed else "planned", str(error), error.exit_code)
+        state = State.STARTED if resumed else State.PLANNED
+        return Outcome(state, str(error), error.exit_code)
     limit = deployment.hosts.timeout + int(plan.guard["timeout"])
     work = {hosted.host: [(plan, hosted, resumed)]}
     (answer,) = deployment.hosts.run(detach, work, limit)
     if answer.error is None:
         return answer.result()
     lost = isinstance(answer.error, Unreachable) and (answer.was_asked or resumed)
-    state = "started" if lost else "failed"
+    state = State.STARTED if lost or resumed else State.FAILED
     return Outcome(state, str(answer.error), answer.error.exit_code)

@@ -10,8 +10,11 @@ from novadev.device.exchange.planning import check_places
 from novadev.device.record.hashing import hash_of
 from novadev.errors import BadInput, NovadevError, StalePlan, Unreachable
 from novadev.runs.change import Change
+from novadev.runs.found import Found, Verdict, compare, judge
+from novadev.runs.lease import Fence
 from novadev.runs.place import Kind
 from novadev.runs.plan import APPLIED, Outcome, Plan
+from novadev.runs.states import State
 from novadev.state.devices import VmDevice, VmDynamic
 from novadev.state.vm_devices import VmDevices
 from novadev.value import ABSENT, Value
@@ -19,26 +22,41 @@ from novadev.value import ABSENT, Value
 Write = Callable[[Sequence[VmDevice]], tuple[VmDynamic, Sequence[VmDevice]]]
 
 
-def apply(deployment: Deployment, plans: Sequence[Plan], resumed: bool) -> list[Outcome]:
+def apply(
+    deployment: Deployment, plans: Sequence[Plan], resumed: bool, fence: Fence
+) -> list[Outcome]:
     """Write what PLANS say, one after the other, and return an outcome for each, in order.
 
-    RESUMED: an earlier run may have written them. Never raises for a plan: its outcome says it;
-    what a lock or an unreachable database kept from being written stays for resume.
+    RESUMED: an earlier run may have written them. Raises what FENCE raises, but never for a plan:
+    its outcome says it; what a lock or an unreachable database kept from being written stays for
+    resume.
     """
-    return [_apply_one(deployment, plan, resumed) for plan in plans]
+    outcomes = []
+    for plan in plans:
+        fence()
+        outcomes.append(_apply_one(deployment, plan, resumed))
+    return outcomes
 
 
 def _apply_one(deployment: Deployment, plan: Plan, resumed: bool) -> Outcome:
     try:
         vm_devices = deployment.vm_devices
         vm_devices.replace(plan.instance, _writer(vm_devices, plan, resumed))
+    except _HalfThere as error:
+        return Outcome(State.HALF, str(error), error.exit_code)
     except StalePlan as error:
-        return Outcome("stale", str(error), error.exit_code)
+        return Outcome(State.STALE, str(error), error.exit_code)
     except Unreachable as error:
-        return Outcome("started" if resumed else "planned", str(error), error.exit_code)
+        state = State.STARTED if resumed else State.PLANNED
+        return Outcome(state, str(error), error.exit_code)
     except NovadevError as error:
-        return Outcome("failed", str(error), error.exit_code)
+        state = State.STARTED if resumed else State.FAILED
+        return Outcome(state, str(error), error.exit_code)
     return APPLIED
+
+
+class _HalfThere(StalePlan):
+    """A part of the plan is recorded, and somebody else has changed the rest."""
 
 
 def _writer(vm_devices: VmDevices, plan: Plan, resumed: bool) -> Write:
@@ -56,23 +74,29 @@ def _writer(vm_devices: VmDevices, plan: Plan, resumed: bool) -> Write:
 
 def _changed(plan: Plan, recorded: Sequence[VmDevice], resumed: bool) -> Sequence[VmDevice]:
     """Return the RECORDED devices as PLAN wants them, after comparing every before."""
-    edits = list(_edits(plan))
     before = {device.device_id: device for device in recorded if device.is_plugged}
-    if resumed and all(edit.is_done(before) for edit in edits):
-        return recorded
+    edits = [(edit, edit.found(before)) for edit in _edits(plan)]
+    if not plan.partly:
+        _check_planned(plan, edits, resumed)
     after = {device.device_id: device for device in recorded}
-    for edit in edits:
-        if not edit.is_planned(before):
-            raise StalePlan(
-                f"instance {plan.instance}: {edit.change.what} is no longer recorded as it was "
-                "planned"
-            )
-        after[edit.device_id] = edit.of(after[edit.device_id])
+    for edit, found in edits:
+        if found is Found.BEFORE:
+            after[edit.device_id] = edit.of(after[edit.device_id])
     try:
         check_places(recorded, after.values())
     except BadInput as error:
         raise StalePlan(f"instance {plan.instance}: {error}") from None
     return list(after.values())
+
+
+def _check_planned(plan: Plan, edits: Sequence[tuple[_Edit, Found]], resumed: bool) -> None:
+    """Raise StalePlan where what is recorded is not as it was planned."""
+    verdict = judge((found for _, found in edits), resumed)
+    if verdict is Verdict.WRITE:
+        return
+    edit = next(edit for edit, found in edits if found is not Found.BEFORE)
+    text = f"instance {plan.instance}: {edit.change.what} is no longer recorded as it was planned"
+    raise _HalfThere(text) if verdict is Verdict.HALF else StalePlan(text)
 
 
 def _edits(plan: Plan) -> Iterator[_Edit]:
@@ -92,13 +116,12 @@ class _Edit:
         """The name of the field in VmDevice."""
         return "address" if self.change.place.kind is Kind.ADDRESS else "custom_properties"
 
-    def is_planned(self, devices: dict[str, VmDevice]) -> bool:
-        """Whether the device is among DEVICES, as it was planned."""
-        return self._value(devices) == _text(self.change.before)
-
-    def is_done(self, devices: dict[str, VmDevice]) -> bool:
-        """Whether the device is among DEVICES, as it is to be."""
-        return self._value(devices) == _text(self.change.after)
+    def found(self, devices: dict[str, VmDevice]) -> Found:
+        """Return what is recorded of it among DEVICES."""
+        device = devices.get(self.device_id)
+        if device is None:
+            return Found.OTHER
+        return compare(self.change, str(getattr(device, self._name)) or ABSENT)
 
     def of(self, device: VmDevice) -> VmDevice:
         """Return DEVICE changed."""
@@ -106,10 +129,6 @@ class _Edit:
         if self._name == "address":
             return replace(device, address=text)
         return replace(device, custom_properties=text)
-
-    def _value(self, devices: dict[str, VmDevice]) -> str | None:
-        device = devices.get(self.device_id)
-        return None if device is None else str(getattr(device, self._name))
 
 
 def _text(value: Value) -> str:

@@ -7,9 +7,12 @@ from collections.abc import Sequence
 from novadev.deployment import Deployment
 from novadev.device.on_hosts import apply_on_hosts
 from novadev.device.restore.writing import write_guest
+from novadev.runs.lease import Fence
 from novadev.runs.plan import Outcome, Plan
 
 
-def apply(deployment: Deployment, plans: Sequence[Plan], resumed: bool) -> list[Outcome]:
+def apply(
+    deployment: Deployment, plans: Sequence[Plan], resumed: bool, fence: Fence
+) -> list[Outcome]:
     """Write PLANS of one cell; return as :func:`novadev.device.on_hosts.apply_on_hosts`."""
-    return apply_on_hosts(deployment, plans, resumed, write_guest)
+    return apply_on_hosts(deployment, plans, resumed, fence, write_guest)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from novadev.device.hosted import HostedInstance
 from novadev.device.redacted import digest
@@ -11,7 +11,9 @@ from novadev.device.restore.naming import named
 from novadev.device.writable import check_guest
 from novadev.errors import NotAsNeeded, NotFound, NovadevError, StalePlan, Unreachable
 from novadev.runs.change import Change
+from novadev.runs.found import Found, compare
 from novadev.runs.plan import APPLIED, Outcome, Plan
+from novadev.runs.states import State
 from novadev.virt.address import Address
 from novadev.virt.devices import Device
 from novadev.virt.domain import Domain
@@ -26,19 +28,29 @@ def write_guest(host: Host, plan: Plan, resumed: bool) -> Outcome:
 
     RESUMED: it may be there already. Raises Unreachable when the host is lost on the way.
     """
+    kinds: set[Found] = set()
     try:
         definitions = host.definitions(plan.instance)
-        if resumed and definitions.persistent and _is_written(definitions.persistent, plan):
+        if definitions.persistent is not None:
+            kinds = _kinds(definitions.persistent, plan)
+        if kinds and ((resumed and kinds == {Found.AFTER}) or (plan.partly and _is_gone(kinds))):
             return APPLIED
         domain = _check(host, plan, definitions)
         moves = _moves(domain, plan)
     except Unreachable:
         raise
     except (NotFound, NotAsNeeded, StalePlan) as error:
-        return Outcome("stale", str(error), StalePlan.exit_code)
+        is_there = resumed and not plan.partly and Found.AFTER in kinds
+        state = State.HALF if is_there else State.STALE
+        return Outcome(state, str(error), StalePlan.exit_code)
     except NovadevError as error:
-        return Outcome("failed", str(error), error.exit_code)
+        return Outcome(State.STARTED if resumed else State.FAILED, str(error), error.exit_code)
     return _write(host, domain, plan, moves)
+
+
+def _is_gone(kinds: Collection[Found]) -> bool:
+    """Whether nothing of what is to be taken back is there any more."""
+    return Found.BEFORE not in kinds
 
 
 def _check(host: Host, plan: Plan, definitions: Definitions) -> Domain:
@@ -79,11 +91,13 @@ def _moves(domain: Domain, plan: Plan) -> Mapping[Device, Address]:
     return {device: Address.from_text(str(item.after)) for device, item in places.items()}
 
 
-def _is_written(domain: Domain, plan: Plan) -> bool:
-    """Whether every device of PLAN is where it is to be, whatever else has changed since."""
+def _kinds(domain: Domain, plan: Plan) -> set[Found]:
+    """Return what there is at the devices of PLAN, whatever else has changed since."""
     devices = named(domain)
-    found = ((devices.get(item.place.name), item.after) for item in plan.changes)
-    return all(device is not None and _value(device) == after for device, after in found)
+    found = ((item, devices.get(item.place.name)) for item in plan.changes)
+    return {
+        Found.OTHER if device is None else compare(item, _value(device)) for item, device in found
+    }
 
 
 def _value(device: Device) -> str | None:
@@ -98,14 +112,14 @@ def _write(host: Host, domain: Domain, plan: Plan, moves: Mapping[Device, Addres
     except (StalePlan, NotFound) as error:
         return _disturbed(host, plan, error)
     except NovadevError as error:
-        return Outcome("failed", f"the addresses cannot be written: {error}", error.exit_code)
+        return Outcome(State.FAILED, f"the addresses cannot be written: {error}", error.exit_code)
     return APPLIED
 
 
 def _disturbed(host: Host, plan: Plan, error: NovadevError) -> Outcome:
     """Return what became of a plan beside which another wrote: what is there now decides."""
     try:
-        is_written = _is_written(host.persistent(plan.instance), plan)
+        is_written = _kinds(host.persistent(plan.instance), plan) == {Found.AFTER}
     except Unreachable:
         raise
     except NovadevError:
@@ -113,4 +127,4 @@ def _disturbed(host: Host, plan: Plan, error: NovadevError) -> Outcome:
     if is_written:
         LOG.warning("host %s: another wrote domain %s too: %s", host.name, plan.instance, error)
         return APPLIED
-    return Outcome("stale", str(error), StalePlan.exit_code)
+    return Outcome(State.STALE, str(error), StalePlan.exit_code)

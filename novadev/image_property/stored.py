@@ -1,11 +1,10 @@
-"""What is there under the locks, by the addresses that changes have."""
+"""What is stored of instances, read under the locks, by the places that changes have."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from novadev.errors import StalePlan
 from novadev.nova import image_properties
 from novadev.nova.block_devices import BlockDevice
 from novadev.nova.image_properties import StoredProperty
@@ -15,9 +14,13 @@ from novadev.runs.place import Kind, Place
 from novadev.value import ABSENT, Value
 
 
+class Unstorable(Exception):
+    """There is no such place any more, or more than one."""
+
+
 @dataclass(frozen=True)
-class Found:
-    """What is there under the locks."""
+class Stored:
+    """What is stored of the instances of a batch."""
 
     instances: Mapping[str, LockedInstance]
     properties: Mapping[str, list[StoredProperty]]
@@ -25,7 +28,7 @@ class Found:
     specs: Mapping[str, RequestSpec]
 
     def value(self, instance: str, place: Place) -> Value:
-        """Return what is at PLACE; raises StalePlan where nothing can be."""
+        """Return what is at PLACE; raises Unstorable where nothing can be."""
         match place.kind:
             case Kind.ROOT:
                 return self.instances[instance].root_device_name
@@ -41,19 +44,19 @@ class Found:
         key = image_properties.PREFIX + name
         rows = [row for row in self.properties.get(instance, ()) if row.key == key]
         if len(rows) > 1:
-            raise StalePlan(f"{key} is stored {len(rows)} times")
+            raise Unstorable(f"{key} is stored {len(rows)} times")
         return rows[0] if rows else None
 
     def _disk_value(self, instance: str, place: Place) -> Value:
         for disk in self.disks.get(instance, ()):
             if disk.id == place.row:
                 return disk.disk_bus if place.name == "disk_bus" else disk.device_name
-        raise StalePlan(f"its block_device_mapping {place.row} is gone")
+        raise Unstorable(f"its block_device_mapping {place.row} is gone")
 
     def _spec_value(self, instance: str, name: str) -> Value:
         spec = self.specs.get(instance)
         held = spec.image_properties if spec else None
         if held is None:
-            raise StalePlan("its request spec is gone")
+            raise Unstorable("its request spec is gone")
         value: Value = held.get(name, ABSENT)
         return value

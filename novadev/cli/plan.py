@@ -1,0 +1,46 @@
+"""``novadev plan show``: what a saved plan is, before it is applied."""
+
+from __future__ import annotations
+
+import click
+
+from novadev.cli import options
+from novadev.cli.session import Session, pass_session
+from novadev.text import many, printable
+
+
+@click.group()
+def plan() -> None:
+    """Look at saved plans."""
+
+
+@plan.command(short_help="Show a saved plan.")
+@click.argument("plan_file", metavar="PLAN-FILE")
+@options.plan_format
+@pass_session
+def show(session: Session, plan_file: str, format_: str) -> None:
+    """Show the plans in PLAN-FILE: who saved them, when, for which deployment, and the checksum.
+
+    Nothing is asked of any database: what is there now may differ.
+
+    Example: novadev plan show tonight.plan
+    """
+    from novadev.cli.report import Document, Notes, Paper, plan_text
+    from novadev.cli.skips import Skips
+    from novadev.runs import file
+
+    saved = file.read(plan_file)
+    paper = Paper(goes_on=False)
+    if format_ != "table":
+        document = Document(format_, paper)
+        for draft in saved.iter_drafts():
+            document.add(draft.plan, "planned", None)
+        document.close(None, "planned", Skips(), **file.facts(saved))
+        return
+    for name, value in file.facts(saved).items():
+        if value:
+            paper.echo(f"{name}: {printable(str(value))}")
+    notes = Notes()
+    for draft in saved.iter_drafts():
+        paper.echo(plan_text(draft.plan, notes, session.is_colored))
+    session.say(f"{many(saved.plans, 'plan')}: novadev apply {plan_file} --sha256 {saved.sha256}")

@@ -1,0 +1,42 @@
+"""A line in the system's log when a run begins and when it ends."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from logging.handlers import SysLogHandler
+from typing import TYPE_CHECKING
+
+from novadev.text import printable
+
+if TYPE_CHECKING:
+    from novadev.runs.journal import Run
+
+SOCKET = "/dev/log"
+
+
+def begun(run: Run, plans: int) -> None:
+    """Log that RUN is carried out now."""
+    _send(f"run {run.id} begins: {_about(run)}, {plans} plans")
+
+
+def ended(run: Run, state: str, counts: Mapping[str, int]) -> None:
+    """Log what became of RUN."""
+    told = ", ".join(f"{number} {name}" for name, number in counts.items())
+    _send(f"run {run.id} ends: {_about(run)}, {state} ({told})")
+
+
+def _about(run: Run) -> str:
+    message = f', "{run.message}"' if run.message else ""
+    return printable(f"{run.user}, {run.action}{message}")
+
+
+def _send(text: str) -> None:
+    """Write one line; a machine without a log keeps nobody from working."""
+    try:
+        handler = SysLogHandler(SOCKET, SysLogHandler.LOG_DAEMON)
+    except OSError:
+        return
+    handler.ident = "novadev: "
+    handler.emit(logging.LogRecord("novadev", logging.INFO, "", 0, text, None, None))
+    handler.close()

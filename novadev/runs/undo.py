@@ -1,0 +1,69 @@
+"""Which plans take a run back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from itertools import islice
+
+from novadev.errors import BadInput, StalePlan
+from novadev.runs.journal import Journal, Journaled, Run
+from novadev.runs.plan import Draft, Plan, Skip
+from novadev.runs.states import BEGUN, TO_UNDO
+
+BY_PARTS = frozenset(("device alias-migrate",))
+"""Actions whose changes are taken back one by one: as long as each still holds what was written."""
+
+
+def drafts(journal: Journal, run: Run) -> Iterator[Draft | Skip]:
+    """Yield what takes back the plans of RUN that landed, or may have in part, newest first.
+
+    What an earlier undo took back in part is a Skip that names that undo.
+    """
+    elsewhere = journal.taken_back_in_part(run)
+    for item in journal.iter_plans(run, TO_UNDO, newest_first=True):
+        if item.id in elsewhere:
+            yield _unfinished(item, elsewhere[item.id])
+        else:
+            yield Draft(inverse(item), undoes=item.id)
+
+
+def inverse(item: Journaled) -> Plan:
+    """Return the plan that takes ITEM back: what may be half written, only as far as it is."""
+    partly = item.state in BEGUN or item.plan.action in BY_PARTS
+    return replace(item.plan.inverse, partly=partly)
+
+
+def _unfinished(item: Journaled, undo: int) -> Skip:
+    text = (
+        f"instance {item.plan.instance}: run {undo} took a part of it back: finish that with "
+        f"novadev resume {undo}, or take it back with novadev undo {undo}"
+    )
+    return Skip(item.plan.instance, text, StalePlan.exit_code, named=True)
+
+
+def of_file(journal: Journal, run: Run, saved: Iterable[Draft]) -> Iterator[Draft | Skip]:
+    """Yield the drafts of a SAVED undo of RUN as the journal has them now.
+
+    What was taken back since is a Skip. Raises BadInput where one is no undo of a plan of RUN.
+    """
+    elsewhere = journal.taken_back_in_part(run)
+    remaining = iter(saved)
+    while page := list(islice(remaining, 500)):
+        found = journal.list_plans([draft.undoes for draft in page if draft.undoes is not None])
+        for draft in page:
+            item = found.get(draft.undoes or 0)
+            if item is None or item.run != run.id or not _is_inverse(draft.plan, item.plan):
+                raise BadInput(f"the plan file takes back what is not in run {run.id}")
+            if item.state not in TO_UNDO:
+                text = f"instance {item.plan.instance}: its plan in run {run.id} is {item.state}"
+                yield Skip(item.plan.instance, text, StalePlan.exit_code, named=True)
+            elif item.id in elsewhere:
+                yield _unfinished(item, elsewhere[item.id])
+            else:
+                yield Draft(inverse(item), undoes=item.id)
+
+
+def _is_inverse(undo: Plan, plan: Plan) -> bool:
+    same = (undo.action, undo.instance, undo.cell) == (plan.action, plan.instance, plan.cell)
+    return same and undo.changes == plan.inverse.changes
