@@ -16,7 +16,7 @@ from lxml import etree
 from demo import guests
 from demo.deployment import Deployment, Server
 from tests import domains
-from tests.hypervisor import CAPABILITIES, PRIVILEGED, Hypervisor, unsupported
+from tests.hypervisor import CAPABILITIES, PRIVILEGED, Hypervisor, NoHost, unsupported
 
 NAMES = ("cmp1", "cmp2", "cmp7")
 TIMEOUT = 3
@@ -113,10 +113,17 @@ def private_hosts(cloud: Deployment) -> Iterator[Hosts]:
     with tempfile.TemporaryDirectory(prefix="novadev-demo-") as folder:
         hosts = Hosts(cloud, Path(folder))
         try:
-            hosts.start()
+            _start(hosts)
             yield hosts
         finally:
             hosts.stop()
+
+
+def _start(hosts: Hosts) -> None:
+    try:
+        hosts.start()
+    except libvirt.libvirtError as error:
+        raise NoHost(str(error)) from error
 
 
 def why_not() -> str:

@@ -3,6 +3,8 @@
 import sys
 from pathlib import Path
 
+import libvirt
+
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
@@ -10,22 +12,42 @@ from demo import addresses, auditing, defaults, devices, image_properties  # noq
 from demo.deployment import Deployment  # noqa: E402
 from demo.hosts import private_hosts, why_not  # noqa: E402
 from demo.servers import build  # noqa: E402
-from demo.shell import prepare, say  # noqa: E402
+from demo.shell import Unexpected, prepare, say  # noqa: E402
+from tests.hypervisor import NoHost  # noqa: E402
 
 FOLDER = ROOT / ".demo"
+NOT_SHOWN = (
+    "The parts about devices, defaults, addresses and the audit need such hosts and were not "
+    "shown. Run the demo on a machine or virtual machine of your own, or in a container that may "
+    "create namespaces (docker run --privileged)."
+)
+AGAIN = (
+    "Run it once more; if it stops again, report the output above as a bug, with the versions of "
+    "Debian, libvirt and QEMU."
+)
 
 
 def main() -> None:
-    """Build, walk through every part, and say what is left."""
+    """Build the deployment, walk through every part, and say what is left.
+
+    Ends with 1 and one line that says what to do where a part could not be shown or went wrong.
+    """
+    try:
+        _walk()
+    except NoHost as error:
+        _stop(f"the demo cannot start private compute hosts: {_line(error)}. {NOT_SHOWN}")
+    except (Unexpected, libvirt.libvirtError, OSError) as error:
+        _stop(f"the demo stopped: {_line(error)}. {AGAIN}")
+
+
+def _walk() -> None:
     cloud = build(FOLDER)
     print("An embedded deployment: two cells, seven servers. To go on by yourself, first type:\n")
     prepare(cloud.config_file)
     image_properties.walk()
-    reason = why_not()
-    if reason:
-        say(f"Devices and defaults are left out: this machine allows no private hosts ({reason}).")
-    else:
-        _show_hosts(cloud)
+    if reason := why_not():
+        raise NoHost(reason)
+    _show_hosts(cloud)
     print(f"\nThe databases stay in {FOLDER}. Go on typing.")
 
 
@@ -38,6 +60,16 @@ def _show_hosts(cloud: Deployment) -> None:
         auditing.walk()
     print("\nThe compute hosts and their guests have ended with this: for the commands that ask")
     print("them they are down from now on.")
+
+
+def _stop(why: str) -> None:
+    sys.stdout.flush()
+    sys.exit(f"Error: {why}")
+
+
+def _line(error: Exception) -> str:
+    """Return the text of ERROR as one line without a full stop."""
+    return " ".join(str(error).split()).removesuffix(".")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,10 @@ import sys
 from pathlib import Path
 
 
+class Unexpected(Exception):
+    """A command of the demo did not end as the demo expects."""
+
+
 def prepare(config_file: Path) -> None:
     """Let the commands find novadev and the deployment; say how to find them later."""
     programs = Path(sys.executable).parent
@@ -22,11 +26,11 @@ def say(text: str) -> None:
 
 
 def run(command: str, code: int = 0, why: str = "") -> None:
-    """Print COMMAND, run it, and stop the demo when it does not end with CODE."""
+    """Print COMMAND and run it; raises Unexpected when it does not end with CODE."""
     print(f"\n\033[1m$ {command}\033[0m" if sys.stdout.isatty() else f"\n$ {command}", flush=True)
     found = subprocess.run(shlex.split(command), check=False).returncode
     if found != code:
-        sys.exit(f"the demo stopped: exit code {found} instead of {code}")
+        raise Unexpected(f'"{command}" ended with exit code {found} instead of {code}')
     if why:
         print(f"# exit code {code}: {why}", flush=True)
 
@@ -34,5 +38,7 @@ def run(command: str, code: int = 0, why: str = "") -> None:
 def newest_run() -> str:
     """Return the number of the newest run in the journal."""
     command = ("novadev", "history", "--format", "value", "--column", "run")
-    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    return printed.partition("\n")[0]
+    ended = subprocess.run(command, check=False, stdout=subprocess.PIPE, text=True)
+    if ended.returncode:
+        raise Unexpected(f'"{shlex.join(command)}" ended with exit code {ended.returncode}')
+    return ended.stdout.partition("\n")[0]

@@ -5,13 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from tests import deployments
+from tests import deployments, ending
 from tests.cloud import Cloud
 from tests.deployments import MariaDBHost
 from tests.hypervisor import Hypervisor, Hypervisors, pool, unsupported
 from tests.nova_process import NovaProcess
 
 MakeCloud = Callable[[str, str], Cloud]
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Tear down before the end, whatever ends the session."""
+    ending.heed(session)
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from tests.mortal import MORTAL
 from tests.templates import ROOT, nova_environment, nova_program
 
 PATIENCE = 300.0
@@ -32,7 +33,7 @@ class NovaProcess:
         self.release = release
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
         self._process = subprocess.Popen(
-            [nova_program(release, "python"), ROOT / "tests" / "nova" / "worker.py"],
+            [*MORTAL, nova_program(release, "python"), ROOT / "tests" / "nova" / "worker.py"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
@@ -41,6 +42,11 @@ class NovaProcess:
         )
         if config_file is not None:
             self.use(config_file)
+
+    @property
+    def pid(self) -> int:
+        """The process."""
+        return self._process.pid
 
     def use(self, config_file: Path) -> None:
         """Work on another deployment of the same release from now on."""
@@ -57,8 +63,12 @@ class NovaProcess:
         return answer["result"]
 
     def close(self) -> None:
-        """End the process."""
-        self._process.communicate(timeout=10)
+        """End the process: with its input, or by force where it hangs."""
+        try:
+            self._process.communicate(timeout=10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.communicate()
         self._log.close()
 
     def _exchange(self, request: str) -> str:

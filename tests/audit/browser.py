@@ -17,6 +17,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from tests.mortal import MORTAL
+
 PROGRAM = "chromium-headless-shell"
 _FLAGS = (
     "--remote-debugging-pipe",
@@ -51,7 +53,7 @@ class Browser:
         self._answers, answers = _pipe()
         words = [PROGRAM, *_FLAGS, f"--user-data-dir={folder}"]
         self._process = subprocess.Popen(
-            ["bash", "-c", f'exec "$@" 3<&{commands} 4>&{answers}', "bash", *words],
+            [*MORTAL, "bash", "-c", f'exec "$@" 3<&{commands} 4>&{answers}', "bash", *words],
             pass_fds=(commands, answers),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

@@ -166,6 +166,7 @@ def printed(page: Page, folder: Path) -> str:
     return subprocess.run(words, check=True, capture_output=True, text=True).stdout
 
 
+@pytest.mark.fresh
 @pytest.mark.parametrize("scripts", [True, False])
 def test_paper_has_the_runbook(
     browser: Browser, address: str, tmp_path: Path, scripts: bool

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 import sqlalchemy as sa
 
 from tests.cloud import CELLS, Cloud
@@ -51,6 +52,7 @@ def test_a_transaction_left_open_does_not_block_the_next_test(
         connection.invalidate()
 
 
+@pytest.mark.fresh
 def test_mariadb_takes_row_locks(mariadb_cloud: Cloud) -> None:
     mariadb_cloud.add_instance()
     engine = mariadb_cloud.engine("cell1")

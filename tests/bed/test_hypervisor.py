@@ -65,6 +65,7 @@ def processes(namespace: str) -> Iterator[int]:
             continue
 
 
+@pytest.mark.fresh
 @pytest.mark.parametrize("machine", ["pc", "q35"])
 def test_a_guest_runs_and_takes_devices(hypervisor: Hypervisor, machine: str) -> None:
     nics = [interface(MAC, port=PORT, kind=kind) for kind in STARTABLE[:1]]

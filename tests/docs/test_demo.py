@@ -1,4 +1,4 @@
-"""``make demo`` comes to its end, with compute hosts and where the machine allows none."""
+"""``make demo`` comes to its end, or says what is missing and what to do."""
 
 import os
 import subprocess
@@ -12,34 +12,56 @@ from tests.hypervisor import unsupported
 
 PROGRAM = (
     "import sys; from pathlib import Path; from demo import run;"
-    "run.FOLDER = Path(sys.argv[1]); run.main()"
+    "run.FOLDER = Path(sys.argv[1]); {}; run.main()"
 )
+WITHOUT_PROPERTIES = "run.image_properties.walk = lambda: None"
 
 
-def walk(tmp_path: Path, **environment: str) -> str:
-    """What the demo prints, once it has ended as it should."""
-    command = [sys.executable, "-c", PROGRAM, tmp_path / "demo"]
+def walk(
+    tmp_path: Path, before: str = "pass", **environment: str
+) -> "subprocess.CompletedProcess[str]":
+    """Run the demo in a folder of its own, after the statement BEFORE."""
+    command = [sys.executable, "-c", PROGRAM.format(before), tmp_path / "demo"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
-    ended = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
-    assert ended.returncode == 0, ended.stdout[-2000:] + ended.stderr
-    return ended.stdout
+    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
+
+
+def put_in_the_way(folder: Path, program: str, text: str) -> str:
+    """Return a PATH on which PROGRAM is a script of TEXT."""
+    folder.mkdir()
+    path = folder / program
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    return f"{folder}:{os.environ['PATH']}"
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(bool(unsupported()), reason="no namespaces for private hosts")
 def test_demo_shows_devices_and_defaults(tmp_path: Path) -> None:
-    printed = walk(tmp_path)
-    assert "$ novadev device detach web-1 vdc --yes" in printed
-    assert "$ novadev stash-defaults --all --yes" in printed
-    assert "have ended with this" in printed
+    ended = walk(tmp_path)
+    assert ended.returncode == 0, ended.stdout[-2000:] + ended.stderr
+    assert "$ novadev device detach web-1 vdc --yes" in ended.stdout
+    assert "$ novadev stash-defaults --all --yes" in ended.stdout
+    assert "have ended with this" in ended.stdout
 
 
 @pytest.mark.slow
-def test_demo_leaves_hosts_out_where_there_are_no_namespaces(tmp_path: Path) -> None:
-    unshare = tmp_path / "unshare"
-    unshare.write_text("#!/bin/sh\necho Operation not permitted >&2\nexit 1\n")
-    unshare.chmod(0o755)
-    printed = walk(tmp_path, PATH=f"{tmp_path}:{os.environ['PATH']}")
-    assert "private hosts (Operation not permitted)" in printed
-    assert "$ novadev device" not in printed
-    assert "$ novadev stash-defaults" not in printed
+@pytest.mark.parametrize(
+    ("program", "text", "reason"),
+    [
+        ("unshare", "echo Operation not permitted >&2; exit 1", "Operation not permitted"),
+        ("libvirtd", "echo no luck >&2; exit 1", "no libvirtd in cmp1: no luck"),
+    ],
+)
+@pytest.mark.skipif(bool(unsupported()), reason="a host is begun, up to its namespaces")
+def test_demo_without_hosts_fails_and_says_what_to_do(
+    tmp_path: Path, program: str, text: str, reason: str
+) -> None:
+    path = put_in_the_way(tmp_path / "bin", program, text)
+    ended = walk(tmp_path, WITHOUT_PROPERTIES, PATH=path)
+    assert ended.returncode == 1
+    assert "$ novadev device" not in ended.stdout
+    line = ended.stderr.splitlines()[-1]
+    assert line.startswith("Error: the demo cannot start private compute hosts: ")
+    assert f"{reason}. " in line
+    assert "Run the demo on a machine" in line

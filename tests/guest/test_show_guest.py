@@ -89,6 +89,7 @@ def test_the_name_of_every_disk(rig: Rig, guest: MicroGuest, expected: dict[str,
     assert (one["owner_id"], one["logical_name"]) == (volume_id(1), expected["disk vdf"])
 
 
+@pytest.mark.fresh
 def test_libvirt_numbers_the_buses_in_another_way(guest: MicroGuest, host: Host) -> None:
     live = host.live(guest.uuid)
     assert live

@@ -54,6 +54,10 @@ group = "root"
 """
 
 
+class NoHost(Exception):
+    """A simulated host cannot be started on this machine."""
+
+
 class Hypervisor:
     """One compute host, begun here and there after `wait`; `name` is its hostname.
 
@@ -108,7 +112,7 @@ class Hypervisor:
         assert self._process.stdout
         line = self._process.stdout.readline()
         if not line:
-            raise RuntimeError(f"no host {self.name}: {(self.folder / 'errors').read_text()}")
+            raise NoHost(f"no host {self.name}: {(self.folder / 'errors').read_text()}")
         self._first = int(line)
         self._start_daemon()
 
@@ -208,7 +212,7 @@ class Hypervisor:
             command, env=self._environment(), capture_output=True, text=True, cwd="/", timeout=60
         )
         if result.returncode:
-            raise RuntimeError(f"no libvirtd in {self.name}: {result.stderr}")
+            raise NoHost(f"no libvirtd in {self.name}: {result.stderr}")
         self._daemon = _listener(self._socket)
 
     def _environment(self) -> dict[str, str]:
@@ -284,7 +288,7 @@ def _user_namespace() -> Sequence[str]:
 def _program(name: str) -> str:
     path = shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin")
     if path is None:
-        raise FileNotFoundError(f"{name} is not installed; run tools/setup test")
+        raise NoHost(f"{name} is not installed; run tools/setup test")
     return path
 
 

@@ -24,6 +24,7 @@ from sqlalchemy.engine.default import DefaultDialect
 from novadev import cli
 from novadev.cli import history, image_property, report  # noqa: F401 - imported before the fork
 from novadev.image_property import applying  # noqa: F401
+from tests.mortal import MORTAL
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Killer:
     def __init__(self, folder: Path) -> None:
         self._out = folder / "killed.out"
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.image_property.killed", self._out],
+            [*MORTAL, sys.executable, "-m", "tests.image_property.killed", self._out],
             cwd=Path(__file__).parents[2],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

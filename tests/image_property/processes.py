@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.cloud import Cloud
+from tests.mortal import MORTAL
 
 
 @dataclass(frozen=True)
@@ -32,10 +33,9 @@ def start(
     cloud: Cloud, *arguments: str, lock_wait: int | None = None, stdout: int = subprocess.PIPE
 ) -> "subprocess.Popen[str]":
     """Start `novadev ARGUMENTS`; `lock_wait` is the time limit of a row lock, 10 s if not given."""
-    program = ["-m", "novadev"]
-    if lock_wait is not None:
-        program = ["-c", SHORT.format(lock_wait)]
-    command = [sys.executable, *program, "--config-file", str(cloud.config_file), *arguments]
+    program = [*MORTAL, sys.executable]
+    program += ["-m", "novadev"] if lock_wait is None else ["-c", SHORT.format(lock_wait)]
+    command = [*program, "--config-file", str(cloud.config_file), *arguments]
     return subprocess.Popen(command, stdout=stdout, stderr=subprocess.PIPE, text=True)
 
 

@@ -31,6 +31,7 @@ from tests.image_property.guests import (
     with_properties,
 )
 from tests.image_property.killed import End, Killer
+from tests.mortal import MORTAL
 from tests.state.places import empty, journal_on_mariadb
 
 pytestmark = pytest.mark.slow
@@ -340,7 +341,7 @@ def _locked(cloud: Cloud, uuid: str) -> Iterator[None]:
 @contextmanager
 def _started(cloud: Cloud, *arguments: str) -> Iterator["subprocess.Popen[bytes]"]:
     """A real process of novadev; ended at the latest after the test."""
-    command = [sys.executable, "-m", "novadev", "--config-file", str(cloud.config_file)]
+    command = [*MORTAL, sys.executable, "-m", "novadev", "--config-file", str(cloud.config_file)]
     process = subprocess.Popen([*command, *arguments], stdout=subprocess.DEVNULL)
     try:
         yield process

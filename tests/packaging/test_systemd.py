@@ -58,6 +58,7 @@ def test_every_unit_is_looked_at() -> None:
     assert {unit.stem for unit in UNITS} == set(COMMANDS)
 
 
+@pytest.mark.fresh
 @each_name
 def test_systemd_has_nothing_to_say(name: str, tmp_path: Path) -> None:
     assert complaints(name, tmp_path) == ""

@@ -17,6 +17,7 @@ from novadev.rules.disks import GuestDisk, guest_disks
 from novadev.rules.guest import ComputeRules, Guest, machine_type
 from novadev.rules.moves import moved
 from novadev.rules.validity import Fault, faults
+from tests.mortal import MORTAL
 from tests.rules.guests import ephemeral, guest, image, swap, volume, with_moves, with_properties
 
 BUSES = ("ide", "sata", "scsi", "usb", "virtio")
@@ -33,7 +34,7 @@ def define() -> Iterator[Define]:
     """`define(guest)`: why libvirt refuses the guest's disks, empty if it takes them."""
     with tempfile.TemporaryDirectory() as folder:
         process = subprocess.Popen(
-            [sys.executable, "-m", "tests.rules.embedded_libvirt", folder],
+            [*MORTAL, sys.executable, "-m", "tests.rules.embedded_libvirt", folder],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
