@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -22,6 +23,22 @@ PERSISTENT = libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE
 """How a persistent definition is read: without SECURE a redefinition loses its passwords."""
 _UNANSWERED = 2
 """Keepalive messages without answer that end a connection."""
+_CREDENTIALS = [
+    libvirt.VIR_CRED_AUTHNAME,
+    libvirt.VIR_CRED_ECHOPROMPT,
+    libvirt.VIR_CRED_REALM,
+    libvirt.VIR_CRED_PASSPHRASE,
+    libvirt.VIR_CRED_NOECHOPROMPT,
+    libvirt.VIR_CRED_EXTERNAL,
+]
+"""What libvirt may use of its ``auth.conf``, as in Nova (``virt/libvirt/host.py`` _connect)."""
+_AUTH_FAILED = (libvirt.VIR_ERR_AUTH_FAILED, libvirt.VIR_ERR_AUTH_CANCELLED)
+_AUTH_HINT = ". libvirt takes credentials from LIBVIRT_AUTH_FILE or /etc/libvirt/auth.conf"
+_WITHOUT_ITS_WORDS = re.compile(
+    "Cannot write data: |.*client socket is closed|End of file while reading data: :"
+)
+"""What libvirt says of an ssh that ended before libvirt had read why."""
+_OPENINGS = 5
 _NO_ANSWER = (
     libvirt.VIR_ERR_OPERATION_INVALID,
     libvirt.VIR_ERR_INVALID_ARG,
@@ -105,13 +122,19 @@ class Host:
     def _open(self) -> Any:
         start_events()
         self._handle = None
-        try:
-            connection = libvirt.open(self.uri)
-        except libvirt.libvirtError as error:
-            reason = error.get_error_message()
-            raise Unreachable(f"host {self.name} could not be reached: {reason}") from error
-        self._keep_alive(connection)
-        return connection
+        for _ in range(_OPENINGS if "+ssh:" in self.uri else 1):
+            try:
+                connection = libvirt.openAuth(self.uri, [_CREDENTIALS, _ask_nobody, None], 0)
+            except libvirt.libvirtError as error:
+                failure = error
+                if not _WITHOUT_ITS_WORDS.match(failure.get_error_message() or ""):
+                    break
+            else:
+                self._keep_alive(connection)
+                return connection
+        reason = failure.get_error_message() or "no reason given"
+        hint = _AUTH_HINT if failure.get_error_code() in _AUTH_FAILED else ""
+        raise Unreachable(f"host {self.name} could not be reached: {reason}{hint}") from failure
 
     def _keep_alive(self, connection: Any) -> None:
         interval = max(1, int(self.timeout * 0.75 / (_UNANSWERED + 1)))
@@ -260,6 +283,11 @@ class Host:
 
     def _domain(self, text: str, uuid: str) -> Domain:
         return Domain.from_xml(text, f"host {self.name}: the XML of domain {uuid}")
+
+
+def _ask_nobody(credentials: list[Any], _opaque: object) -> int:
+    """Give libvirt none of the CREDENTIALS that its ``auth.conf`` lacks."""
+    return -1 if credentials else 0
 
 
 def _jobs(handle: Any, live: Domain) -> Iterator[str]:
