@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from novadev.errors import BadInput, NotAsNeeded, NovadevError, Unreachable
+from novadev.errors import BadInput, Busy, NotAsNeeded, NovadevError, Unreachable
 from novadev.virt.pool import Pool, host_uri
 from tests import domains
 from tests.hypervisor import Hypervisor
@@ -117,6 +117,21 @@ def test_a_call_that_takes_too_long() -> None:
         with pytest.raises(Unreachable, match="no answer within 1 s"):
             answers[1].result()
         assert pool.call("cmp1", questions.echo, 1) == 1
+
+
+def test_a_guest_that_takes_too_long_costs_itself_alone() -> None:
+    """After others of its host were answered; a host of which nothing was heard is lost."""
+    with Pool(of, timeout=1) as pool:
+        guests = [("a", 0), ("b", 30), ("c", 0)]
+        answers = list(pool.run(questions.about, {"cmp1": guests}))
+        assert [answer.value for answer in answers] == ["a", None, "c"]
+        assert type(answers[1].error) is Busy
+        assert str(answers[1].error) == "host cmp1: domain b: no answer within 1 s"
+        lost = list(pool.run(questions.about, {"cmp2": [("b", 30), ("c", 0)]}))
+        assert [(type(answer.error), answer.was_asked) for answer in lost] == [
+            (Unreachable, True),
+            (Unreachable, False),
+        ]
 
 
 def test_another_limit_for_a_run() -> None:

@@ -51,7 +51,7 @@ def _refusal(error: NovadevError) -> Outcome:
 
 def _check(host: Host, plan: Plan) -> Domain:
     """Return the persistent definition; raises where the guest is not as it was planned."""
-    definitions = host.definitions(plan.instance)
+    definitions = host.definitions_and_jobs(plan.instance)
     check_guest(HostedInstance(plan.instance, plan.name, host.name), definitions)
     assert definitions.persistent is not None
     if digest(definitions.persistent) != plan.guard.get("definition"):

@@ -51,7 +51,7 @@ def _not_let_go(plan: Plan, entry: Entry) -> Outcome:
 
 def _find(host: Host, plan: Plan, instance: HostedInstance, resumed: bool) -> Entry | None:
     """Return the device as it is now, None where a resumed plan finds it gone; raises StalePlan."""
-    inventory = take_inventory(instance, host.definitions(instance.uuid))
+    inventory = take_inventory(instance, host.definitions_and_jobs(instance.uuid))
     check_guest(inventory)
     persistent, live = plan.guard["persistent"], plan.guard["live"]
     for entry in inventory.entries:

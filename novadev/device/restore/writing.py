@@ -28,7 +28,7 @@ def write_guest(host: Host, plan: Plan, resumed: bool) -> Outcome:
     RESUMED: it may be there already. Raises Unreachable when the host is lost on the way.
     """
     try:
-        definitions = host.definitions(plan.instance)
+        definitions = host.definitions_and_jobs(plan.instance)
         if resumed and definitions.persistent and _is_written(definitions.persistent, plan):
             return APPLIED
         domain = _check(host, plan, definitions)
