@@ -9,7 +9,7 @@ from functools import cache
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-import libvirt
+from novadev.virt.binding import libvirt
 
 LOG = logging.getLogger(__name__)
 

@@ -12,9 +12,8 @@ from threading import Thread
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-import libvirt
-
 from novadev.errors import Busy, NotAsNeeded, NotFound, NovadevError, Unreachable
+from novadev.virt.binding import libvirt
 from novadev.virt.devices import Disk
 from novadev.virt.domain import Domain
 from novadev.virt.events import Watch, start_events

@@ -20,9 +20,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-import libvirt
-
 from novadev.errors import NotFound, NovadevError, Unreachable
+from novadev.virt.binding import libvirt
 from novadev.virt.domain import Domain
 from novadev.virt.host import PERSISTENT, Host
 from novadev.virt.outline import Board, definition_of, number_of
