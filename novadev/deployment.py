@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from functools import cached_property
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from novadev.config import DEFAULT_FILES, Config
 from novadev.errors import BadInput, NotFound, Unreachable
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from novadev.database import Database
     from novadev.nova.cells import Cell
     from novadev.state.journal import Journal

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
-from mirakuru import UnixSocketExecutor
+from mirakuru.unixsocket import UnixSocketExecutor
 
 SETTINGS = (
     "--skip-networking",

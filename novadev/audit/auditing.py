@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from functools import cached_property
 
 from novadev import __version__
@@ -73,7 +73,7 @@ class Audit:
     def about(self) -> About:
         """Return what the audit was of; complete when its findings were taken."""
         return About(
-            finished=datetime.now(UTC),
+            finished=datetime.now(timezone.utc),
             deployment=self.deployment.config.host,
             selection=_told(self.selection),
             guests=self.guests,

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from queue import Empty, SimpleQueue
 from threading import Thread
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from novadev.errors import Busy, NotAsNeeded, NotFound, NovadevError, Unreachable
 from novadev.virt.binding import libvirt
@@ -18,6 +18,10 @@ from novadev.virt.devices import Disk
 from novadev.virt.domain import Domain
 from novadev.virt.events import Watch, start_events
 from novadev.virt.refusals import translated
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
 
 T = TypeVar("T")
 LOG = logging.getLogger(__name__)

@@ -18,12 +18,16 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import wait
 from types import TracebackType
-from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar
 
 from novadev.errors import BadInput, Busy, NovadevError, Unreachable
 from novadev.virt.child import Raised, Ready, Returned
 from novadev.virt.host import Host
 from novadev.virt.process import Process
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
 
 START_LIMIT = 30.0
 """Seconds a child may take to start, beside the host's own time."""

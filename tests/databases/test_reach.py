@@ -2,7 +2,6 @@
 
 import ssl
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,6 @@ from tests.deployments import MariaDBHost
 from tests.nova_process import NovaProcess
 from tests.templates import mariadb_template
 
-PAST = datetime(2020, 1, 1, tzinfo=UTC)
 VARIABLES = ("sql_mode", "wsrep_sync_wait", "sort_buffer_size")
 
 

@@ -3,6 +3,7 @@
 import logging
 import os
 import time
+from pathlib import Path
 
 import pytest
 
@@ -161,6 +162,16 @@ def test_a_child_that_died_idle_is_replaced() -> None:
         os.kill(pid, 9)
         time.sleep(0.1)
         assert pool.call("cmp1", questions.pid) != pid
+
+
+def test_a_child_imports_nothing_from_the_folder_it_is_started_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("lxml", "logging", "novadev"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit(9)")
+    monkeypatch.chdir(tmp_path)
+    with Pool(of) as pool:
+        assert pool.call("cmp1", questions.echo, "there") == "there"
 
 
 def test_large_values() -> None:

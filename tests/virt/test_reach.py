@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,7 @@ from novadev.virt.host import Host
 from tests import domains
 from tests.hypervisor import PRIVILEGED, Hypervisor, unsupported
 
-PAST = datetime(2020, 1, 1, tzinfo=UTC)
+PAST = datetime(2020, 1, 1, tzinfo=timezone.utc)
 ADDRESS = "127.0.0.1"
 PASSWORD = "s3cret"
 PATH = "system" if PRIVILEGED else "session"
@@ -94,7 +94,7 @@ def write_pki(
     folder: Path, role: str, trusted: trustme.CA, issuer: trustme.CA, end: datetime | None = None
 ) -> None:
     trusted.cert_pem.write_to_path(str(folder / "cacert.pem"))
-    begin = {} if end is None else {"not_before": datetime(2019, 1, 1, tzinfo=UTC)}
+    begin = {} if end is None else {"not_before": datetime(2019, 1, 1, tzinfo=timezone.utc)}
     pair = issuer.issue_cert(ADDRESS, not_after=end, **begin)  # type: ignore[arg-type]
     pair.private_key_pem.write_to_path(str(folder / f"{role}key.pem"))
     pair.cert_chain_pems[0].write_to_path(str(folder / f"{role}cert.pem"))
