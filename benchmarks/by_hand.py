@@ -13,7 +13,7 @@ import sys
 import uuid
 from collections.abc import Sequence
 from configparser import ConfigParser
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -67,7 +67,7 @@ def lock_batch(cursor: Cursor, last: int) -> Sequence[Any]:
 
 def write_cell(cursor: Cursor, ids: list[int], uuids: list[str], key: str, value: str) -> None:
     """Store KEY for the instances, touch them, and record an instance action each."""
-    now = datetime.now(UTC).replace(tzinfo=None, microsecond=0)
+    now = datetime.now(timezone.utc).replace(tzinfo=None, microsecond=0)
     cursor.execute(
         "SELECT id, instance_uuid FROM instance_system_metadata "
         "WHERE instance_uuid IN %s AND `key` = %s AND deleted = 0",
@@ -97,7 +97,7 @@ def write_cell(cursor: Cursor, ids: list[int], uuids: list[str], key: str, value
 
 def write_specs(cursor: Cursor, uuids: list[str], name: str, value: str) -> None:
     """Edit the request specs of the instances."""
-    now = datetime.now(UTC).replace(tzinfo=None, microsecond=0)
+    now = datetime.now(timezone.utc).replace(tzinfo=None, microsecond=0)
     cursor.execute(
         "SELECT id, spec FROM request_specs WHERE instance_uuid IN %s FOR UPDATE", (uuids,)
     )

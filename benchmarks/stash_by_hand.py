@@ -13,7 +13,7 @@ import json
 import sys
 from collections.abc import Iterator, Mapping
 from configparser import ConfigParser
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 
 from pymysql.cursors import Cursor
 
@@ -95,7 +95,7 @@ def _flat(texts: Mapping[int, str]) -> Iterator[int | str]:
 
 
 def _now() -> datetime:
-    return datetime.now(UTC).replace(tzinfo=None, microsecond=0)
+    return datetime.now(timezone.utc).replace(tzinfo=None, microsecond=0)
 
 
 if __name__ == "__main__":

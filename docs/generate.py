@@ -92,7 +92,7 @@ def nova_options() -> str:
 
 
 def _default(option: cfg.Opt) -> str:
-    return "none" if option.default is None else f"``{option.default}``"
+    return "none" if option.default in (None, "") else f"``{option.default}``"
 
 
 def _table(head: tuple[str, ...], rows: list[tuple[str, ...]], widths: tuple[int, ...]) -> str:

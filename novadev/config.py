@@ -27,6 +27,18 @@ SPECIAL_MANAGED_DEVICES = (
 """``OvfReaderWriterUtils.isSpecialDevice`` of ovirt-engine."""
 T = TypeVar("T")
 
+
+def _database_opts() -> list[Any]:
+    """Return new options: oslo.config keeps in an option the group it was registered in."""
+    return [
+        cfg.StrOpt("connection", secret=True),
+        cfg.StrOpt("connection_parameters", default="", secret=True),
+        cfg.StrOpt("mysql_sql_mode", default="TRADITIONAL"),
+        cfg.IntOpt("mysql_wsrep_sync_wait"),
+        cfg.IntOpt("connection_recycle_time", default=3600),
+    ]
+
+
 NOVADEV_OPTS = [
     cfg.StrOpt(
         "state_connection",
@@ -76,8 +88,8 @@ NOVA_OPTS: dict[str, list[Any]] = {
         cfg.StrOpt("host"),
         cfg.StrOpt("pointer_model", default="usbtablet", choices=["ps2mouse", "usbtablet", None]),
     ],
-    "database": [cfg.StrOpt("connection", secret=True)],
-    "api_database": [cfg.StrOpt("connection", secret=True)],
+    "database": _database_opts(),
+    "api_database": _database_opts(),
     "libvirt": [
         cfg.StrOpt("virt_type", default="kvm", choices=["kvm", "lxc", "qemu", "parallels"]),
         cfg.StrOpt("connection_uri"),
@@ -117,6 +129,20 @@ DRIVER_OPTIONS = {
 
 
 @dataclass(frozen=True)
+class DatabaseOptions:
+    """What a group of database options says beside the URL (``oslo_db/options.py``).
+
+    Nova opens every cell with those of ``[database]`` (``nova/db/main/api.py``
+    ``create_context_manager``), and the API database with those of ``[api_database]``.
+    """
+
+    connection_parameters: str = field(default="", repr=False)
+    mysql_sql_mode: str | None = None
+    mysql_wsrep_sync_wait: int | None = None
+    connection_recycle_time: int = 3600
+
+
+@dataclass(frozen=True)
 class DriverOptions:
     """The options of Nova's libvirt driver that decide which devices a guest gets.
 
@@ -143,6 +169,7 @@ class Config(DriverOptions):
     """What novadev reads of its configuration; connection URLs never show in its repr.
 
     ``api_database_connection`` is None on a compute host, which reaches no database of Nova's;
+    ``database_options`` hold for every cell;
     ``files`` are those that were read. ``host`` is Nova's name of this machine.
     ``compute_config_dir`` is a folder with a file for each compute host,
     ``special_managed_devices`` are kinds of devices (:mod:`novadev.device.managed`); ``syslog``
@@ -152,6 +179,8 @@ class Config(DriverOptions):
     api_database_connection: str | None = field(repr=False)
     database_connection: str | None = field(repr=False)
     state_connection: str = field(repr=False)
+    api_database_options: DatabaseOptions = field(default_factory=DatabaseOptions)
+    database_options: DatabaseOptions = field(default_factory=DatabaseOptions)
     files: tuple[str, ...] = ()
     host: str = ""
     libvirt_uri: str = "qemu:///system"
@@ -261,6 +290,8 @@ def _to_config(options: cfg.ConfigOpts, files: tuple[str, ...]) -> Config:
     return Config(
         api_database_connection=options.api_database.connection,
         database_connection=options.database.connection,
+        api_database_options=_database_options(options.api_database),
+        database_options=_database_options(options.database),
         state_connection=options.novadev.state_connection or default_state_connection(),
         files=files,
         host=options.host or socket.gethostname(),
@@ -273,6 +304,15 @@ def _to_config(options: cfg.ConfigOpts, files: tuple[str, ...]) -> Config:
         instance_name_template=options.instance_name_template,
         image_metadata_prefilter=options.scheduler.image_metadata_prefilter,
         **_driver_values(options),
+    )
+
+
+def _database_options(group: Any) -> DatabaseOptions:
+    return DatabaseOptions(
+        connection_parameters=group.connection_parameters or "",
+        mysql_sql_mode=group.mysql_sql_mode,
+        mysql_wsrep_sync_wait=group.mysql_wsrep_sync_wait,
+        connection_recycle_time=group.connection_recycle_time,
     )
 
 

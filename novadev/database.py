@@ -10,21 +10,31 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, make_url
 
-from novadev.errors import Busy, NovadevError, SchemaUnknown, Unreachable
+from novadev.errors import BadInput, Busy, NovadevError, SchemaUnknown, Unreachable
+
+if TYPE_CHECKING:
+    from novadev.config import DatabaseOptions
 
 LOCK_WAIT = 10
 """Seconds a statement waits for a row lock before the batch is split."""
-CONNECT_TIMEOUT = 10
-READ_TIMEOUT = 60
 _MYSQL_BUSY = {1062, 1205, 1213}
 """A row that another transaction has just inserted, a lock wait, a deadlock."""
 _MYSQL_SCHEMA = {1054, 1146}
-_MYSQL_CONNECTION = {1040, 1044, 1045, 1049, 1053, 1129, 1130, 1203, 1226, 1698}
+_MYSQL_CONNECTION = {
+    *(1040, 1044, 1045, 1049, 1053, 1129, 1130, 1203, 1226, 1251, 1524, 1698, 1820, 1862, 1927),
+    *(3118, 3159, 4031, 4151),
+}
+"""Too many connections, no such account, password or plugin, TLS demanded, killed."""
+_MYSQL_NO_ANSWER = {1047, 1317, 1969, 3024}
+"""A Galera node outside of its cluster; a statement ended by another, or by a time limit."""
+_PROXYSQL = range(9000, 10000)
+"""ProxySQL's own errors: no server behind it answers (9001), and the like."""
 _MYSQL_NOT_WRITABLE = {1021, 1114, 1142, 1290, 1836}
 """Disk full, table full, no privilege, server read-only (two of them)."""
 _SQLITE_UNUSABLE = (
@@ -38,22 +48,30 @@ _SQLITE_SCHEMA = ("no such column", "no such table", "has no column named")
 
 
 class Database:
-    """A database with a name for messages ("cell cell1", "API database")."""
+    """A database with a name for messages ("cell cell1", "API database").
 
-    def __init__(self, name: str, url: str) -> None:
+    OPTIONS are those that Nova's configuration has beside the URL; None for a database of ours.
+    """
+
+    def __init__(self, name: str, url: str, options: DatabaseOptions | None = None) -> None:
         self.name = name
         self._url = url
+        self._options = options
 
     def __repr__(self) -> str:
         return f"Database({self.name!r})"
 
     @cached_property
     def engine(self) -> sa.Engine:
-        """The engine; raises Unreachable when the URL is none or its file is missing."""
+        """The engine; raises Unreachable when the URL is none or a file of it is missing.
+
+        Raises BadInput for an option in it, or beside it, that the driver does not take.
+        """
         url = parse_url(self.name, self._url)
         if url.get_backend_name() == "sqlite":
             return _sqlite_engine(self.name, url)
-        return _mysql_engine(url)
+        query = _query(self.name, url, self._options)
+        return _mysql_engine(self.name, url, query, self._options)
 
     @property
     def is_sqlite(self) -> bool:
@@ -70,8 +88,8 @@ class Database:
         try:
             return self.engine.connect()
         except (TypeError, ValueError):
-            text = f"{self.name}: its connection URL has options that its driver does not take"
-            raise Unreachable(text) from None
+            text = f"{self.name}: its connection has options that its driver does not take"
+            raise BadInput(text) from None
 
     @contextmanager
     def writing(self) -> Iterator[sa.Connection]:
@@ -105,6 +123,23 @@ def parse_url(name: str, text: str) -> URL:
     return url
 
 
+def _query(name: str, url: URL, options: DatabaseOptions | None) -> dict[str, str]:
+    """Return the options of the URL and of ``connection_parameters``, each once."""
+    parameters = "" if options is None else options.connection_parameters
+    try:
+        added = parse_qsl(parameters, strict_parsing=True) if parameters else []
+    except ValueError:
+        raise BadInput(
+            f"{name}: its connection_parameters do not read NAME=VALUE&NAME=VALUE"
+        ) from None
+    found: dict[str, str] = {}
+    given = [(key, text) for key, texts in url.normalized_query.items() for text in texts]
+    for key, text in [*given, *added]:
+        if found.setdefault(key, text) != text:
+            raise BadInput(f"{name}: the connection option {key} is given twice, with two values")
+    return found
+
+
 def _sqlite_engine(name: str, url: URL) -> sa.Engine:
     if not url.database or not Path(url.database).exists():
         raise Unreachable(f"{name}: there is no SQLite file {url.database}")
@@ -123,18 +158,23 @@ def _begin(connection: sa.Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
-def _mysql_engine(url: URL) -> sa.Engine:
+def _mysql_engine(
+    name: str, url: URL, query: dict[str, str], options: DatabaseOptions | None
+) -> sa.Engine:
+    """Return an engine whose own URL holds no password: connections are opened by ours."""
+    from novadev import mysql
+
+    session = mysql.Session(LOCK_WAIT)
+    if options is not None:
+        modes = (options.mysql_sql_mode, options.mysql_wsrep_sync_wait)
+        session = mysql.Session(LOCK_WAIT, *modes)
     return sa.create_engine(
-        url,
+        "mysql+pymysql://",
+        creator=mysql.connector(name, query, url, session),
         isolation_level="READ COMMITTED",
         hide_parameters=True,
-        pool_recycle=3600,
-        connect_args={
-            "connect_timeout": CONNECT_TIMEOUT,
-            "read_timeout": READ_TIMEOUT,
-            "write_timeout": READ_TIMEOUT,
-            "init_command": f"SET SESSION innodb_lock_wait_timeout = {LOCK_WAIT}",
-        },
+        pool_pre_ping=True,
+        pool_recycle=3600 if options is None else options.connection_recycle_time,
     )
 
 
@@ -159,6 +199,8 @@ def _explain(name: str, error: sa.exc.DBAPIError) -> NovadevError:
         return Busy(f"{name}: another writer holds a lock, or was first")
     if code in _MYSQL_SCHEMA or any(word in text for word in _SQLITE_SCHEMA):
         return SchemaUnknown(f"{name}: its schema is not one novadev knows ({_reason(error)})")
+    if code in _MYSQL_NO_ANSWER or (isinstance(code, int) and code in _PROXYSQL):
+        return Unreachable(f"{name} gives no answer: {_reason(error)}")
     if _is_connection_error(code, error):
         return Unreachable(f"{name} could not be reached: {_reason(error)}")
     return NovadevError(f"{name}: {_reason(error)}")

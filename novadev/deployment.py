@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from functools import cached_property
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from novadev.config import DEFAULT_FILES, Config
 from novadev.errors import BadInput, NotFound, Unreachable
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from novadev.database import Database
     from novadev.nova.cells import Cell
     from novadev.runs.journal import Journal
@@ -45,9 +47,10 @@ class Deployment:
         """Nova's API database; raises BadInput where none is configured."""
         from novadev.database import Database
 
-        if not self.config.api_database_connection:
-            raise BadInput(_without_databases(self.config))
-        return Database("API database", self.config.api_database_connection)
+        config = self.config
+        if not config.api_database_connection:
+            raise BadInput(_without_databases(config))
+        return Database("API database", config.api_database_connection, config.api_database_options)
 
     @cached_property
     def cells(self) -> tuple[Cell, ...]:
@@ -73,11 +76,18 @@ class Deployment:
         raise NotFound(f"there is no cell {name!r}: the deployment has {known}")
 
     def cell_database(self, cell: Cell) -> Database:
-        """Return the database of CELL."""
+        """Return the database of CELL; raises BadInput for a template that nothing fills in."""
         from novadev.database import Database
 
+        if cell.lacks_default:
+            raise BadInput(
+                f"{cell.label}: its mapping is a template, which [database] connection fills in, "
+                "and the configuration has no [database] connection"
+            )
         if cell.uuid not in self._cell_databases:
-            self._cell_databases[cell.uuid] = Database(cell.label, cell.database_connection)
+            self._cell_databases[cell.uuid] = Database(
+                cell.label, cell.database_connection, self.config.database_options
+            )
         return self._cell_databases[cell.uuid]
 
     @cached_property

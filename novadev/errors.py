@@ -70,7 +70,7 @@ class Unreachable(NovadevError):
 
 
 class Busy(Unreachable):
-    """A row lock was not given in time, or the database ended the transaction in a deadlock."""
+    """A row lock was not given in time, or a deadlock ended the transaction; a guest hangs."""
 
 
 class Declined(NovadevError):

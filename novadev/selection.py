@@ -13,7 +13,7 @@ from itertools import islice
 from typing import Any
 
 from novadev.deployment import Deployment
-from novadev.errors import BadInput, NotAsNeeded, NotFound, NovadevError, Unreachable
+from novadev.errors import BadInput, NotAsNeeded, NotFound, NovadevError
 from novadev.nova import cells, instances
 from novadev.nova.cells import Cell
 from novadev.nova.instances import Hosts, Instance, InstanceFilter
@@ -252,7 +252,7 @@ def _iter_members(
     else:
         try:
             yield from _read_members(deployment, selection, cell, uuids)
-        except Unreachable as error:
+        except NovadevError as error:
             yield from (Skip.of(uuid, error, named=True) for uuid in uuids)
 
 

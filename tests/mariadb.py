@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
-from mirakuru import UnixSocketExecutor
+from mirakuru.unixsocket import UnixSocketExecutor
 
 SETTINGS = (
     "--skip-networking",
@@ -63,8 +63,8 @@ def install(data: Path) -> None:
 
 
 @contextmanager
-def serve(data: Path) -> Iterator[MariaDB]:
-    """A server on the data directory `data`, stopped at the end.
+def serve(data: Path, *more: str) -> Iterator[MariaDB]:
+    """A server on the data directory `data`, with `more` settings, stopped at the end.
 
     pifpaf always makes its own data directory and takes no server options, testing.mysqld has had
     no release for years: mirakuru starts and stops the process, the rest is these few lines.
@@ -75,7 +75,7 @@ def serve(data: Path) -> Iterator[MariaDB]:
         command = ["setpriv", "--pdeathsig", "TERM", _program("mariadbd"), "--no-defaults"]
         command += [f"--datadir={data}", f"--socket={socket}", f"--tmpdir={folder}"]
         command += [f"--pid-file={folder}/pid", f"--log-error={folder}/log"]
-        command += [f"--user={getpass.getuser()}", *SETTINGS]
+        command += [f"--user={getpass.getuser()}", *SETTINGS, *more]
         with UnixSocketExecutor(
             command, socket_name=str(socket), timeout=60, sleep=0.05, expected_returncode=0
         ):
@@ -83,11 +83,11 @@ def serve(data: Path) -> Iterator[MariaDB]:
 
 
 @contextmanager
-def serve_copy(template: Path) -> Iterator[MariaDB]:
+def serve_copy(template: Path, *more: str) -> Iterator[MariaDB]:
     """A server on a temporary copy of the data directory `template`."""
     with tempfile.TemporaryDirectory(prefix="novadev-data-", ignore_cleanup_errors=True) as folder:
         data = shutil.copytree(template, Path(folder, "data"))
-        with serve(data) as server:
+        with serve(data, *more) as server:
             yield server
 
 

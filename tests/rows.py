@@ -3,7 +3,7 @@
 import json
 import uuid as uuidlib
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from typing import Any
 
 Row = dict[str, Any]
@@ -20,7 +20,7 @@ FLAVOR = {"root_gb": 20, "ephemeral_gb": 0, "swap": 0, "vcpus": 2, "memory_mb": 
 
 def now() -> datetime:
     """The time as Nova stores it: UTC, without a zone, in whole seconds."""
-    return datetime.now(UTC).replace(tzinfo=None, microsecond=0)
+    return datetime.now(timezone.utc).replace(tzinfo=None, microsecond=0)
 
 
 def instance(uuid: str, name: str, image_ref: str, flavor: Mapping[str, int]) -> Row:

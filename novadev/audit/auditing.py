@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from functools import cached_property
 
 from novadev import __version__
@@ -26,7 +26,7 @@ from novadev.deployment import Deployment
 from novadev.device.forecast.layouts import Layouts
 from novadev.device.hosted import HostedInstance
 from novadev.device.selecting import attached
-from novadev.errors import BadInput, NotFound, NovadevError, Unreachable
+from novadev.errors import BadInput, Busy, NotFound, NovadevError, Unreachable
 from novadev.image_property.facts import Facts, read_facts
 from novadev.nova.image_properties import MACHINE_TYPE
 from novadev.nova.instances import Instance
@@ -73,7 +73,7 @@ class Audit:
     def about(self) -> About:
         """Return what the audit was of; complete when its findings were taken."""
         return About(
-            finished=datetime.now(UTC),
+            finished=datetime.now(timezone.utc),
             deployment=self.deployment.config.host,
             selection=_told(self.selection),
             guests=self.guests,
@@ -132,7 +132,7 @@ class Audit:
         for facts in everything:
             uuid = facts.instance.uuid
             found = inspected.get(uuid)
-            if isinstance(found, Unreachable):
+            if isinstance(found, Unreachable) and not isinstance(found, Busy):
                 yield from self._lost(facts.instance, found)
             troubles = [*self._of_guest(facts, found)]
             if uuid in foreseen:
@@ -187,7 +187,7 @@ class Audit:
         if isinstance(error, NotFound) and "missing-domain" in self._wanted:
             if instance.vm_state not in _UNBUILT:
                 yield Trouble("missing-domain", "failure", str(error))
-        elif not isinstance(error, Unreachable | NotFound):
+        elif isinstance(error, Busy) or not isinstance(error, Unreachable | NotFound):
             yield Trouble("unreachable", "failure", str(error))
 
     def _lost(self, instance: Instance, error: Unreachable) -> Iterator[Finding]:

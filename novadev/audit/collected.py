@@ -9,11 +9,15 @@ from dataclasses import dataclass, fields
 from itertools import takewhile
 from operator import attrgetter
 from types import TracebackType
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal
 
 from novadev.audit.finding import Finding
 from novadev.errors import NovadevError
 from novadev.text import printable
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
 
 Group = Literal["check", "host", "project", "machine_type"]
 _NAMES = tuple(field.name for field in fields(Finding))

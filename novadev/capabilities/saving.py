@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 
 from novadev import __version__
 from novadev.capabilities.content import Capabilities, Versions
@@ -31,7 +31,7 @@ def get_capabilities(
     return Capabilities(
         host=host,
         saved_on=config.host,
-        saved_at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        saved_at=datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
         novadev=__version__,
         architecture=found.architecture,
         versions=Versions(

@@ -105,7 +105,7 @@ def _preview(
 def _head(session: Session, chosen: Choices, action: str, undoes: Run | None) -> Head:
     """Return what the file of a saved plan says of itself."""
     import socket
-    from datetime import UTC, datetime
+    from datetime import datetime, timezone
 
     from novadev.runs.file import Head
     from novadev.runs.lease import user
@@ -114,7 +114,7 @@ def _head(session: Session, chosen: Choices, action: str, undoes: Run | None) ->
     cells = deployment.cells if deployment.has_databases else ()
     return Head(
         action=action,
-        made=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        made=datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
         user=user(),
         host=socket.gethostname(),
         asked=session.asked,

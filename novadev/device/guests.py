@@ -33,6 +33,14 @@ def get_definitions(host: Host, instance: HostedInstance) -> Definitions:
         raise domain_missing(host, instance.uuid, instance.attachments is not None) from None
 
 
+def get_definitions_and_jobs(host: Host, instance: HostedInstance) -> Definitions:
+    """Return the same with every job on it; raises Busy, too, where its QEMU does not answer."""
+    try:
+        return host.definitions_and_jobs(instance.uuid)
+    except NotFound:
+        raise domain_missing(host, instance.uuid, instance.attachments is not None) from None
+
+
 def domain_missing(host: Host, uuid: str, nova_has_it: bool = True) -> NotFound:
     """Return the error for a guest that HOST does not have, though Nova may have it there."""
     known = ", though Nova has the instance there" if nova_has_it else ""

@@ -17,13 +17,17 @@ CELL0_UUID = "00000000-0000-0000-0000-000000000000"
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell mapping; ``database_connection`` has its template filled in, and never shows."""
+    """A cell mapping; ``database_connection`` has its template filled in, and never shows.
+
+    ``lacks_default`` says that it is a template, and that there is no URL to fill it in from.
+    """
 
     id: int
     uuid: str
     name: str | None
     disabled: bool
     database_connection: str = field(repr=False)
+    lacks_default: bool = False
 
     @property
     def label(self) -> str:
@@ -49,6 +53,7 @@ def list_cells(connection: sa.Connection, default_connection: str | None) -> tup
             name=row.name,
             disabled=bool(row.disabled),
             database_connection=format_url(row.database_connection, default_connection),
+            lacks_default=not default_connection and bool(_fields(row.database_connection)),
         )
         for row in rows
     )
@@ -81,11 +86,16 @@ def format_url(template: str, default: str | None) -> str:
     if default is None or "{" not in template:
         return template
     values = _parts(urlsplit(default))
-    fields = re.findall(r"\{([a-z]+\d*)\}", template)
+    fields = _fields(template)
     plain = re.sub(r"\{[a-z]+\d*\}", "", template)
     if "{" in plain or "}" in plain or any(name not in values for name in fields):
         return template
     return re.sub(r"\{([a-z]+\d*)\}", lambda match: str(values[match[1]]), template)
+
+
+def _fields(template: str) -> list[str]:
+    """Return the names in braces: parts of a URL, of one of several hosts with its number."""
+    return re.findall(r"\{([a-z]+\d*)\}", template)
 
 
 def _parts(url: SplitResult) -> dict[str, object]:

@@ -163,9 +163,11 @@ def list_stored(
     query = sa.select(table.c.instance_uuid, table.c.id, table.c.key, table.c.value).where(
         table.c.instance_uuid.in_(tuple(instances)), table.c.deleted == 0
     )
-    if keys is not None:
-        query = query.where(table.c.key.in_(tuple(keys)))
+    wanted = None if keys is None else frozenset(keys)
+    if wanted is not None:
+        query = query.where(table.c.key.in_(tuple(wanted)))
     rows: dict[str, list[StoredProperty]] = {}
     for uuid, row_id, key, value in connection.execute(query.order_by(table.c.id)):
-        rows.setdefault(uuid, []).append(StoredProperty(row_id, key, value))
+        if wanted is None or key in wanted:  # MySQL finds the key in another case, too
+            rows.setdefault(uuid, []).append(StoredProperty(row_id, key, value))
     return rows

@@ -12,6 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from novadev.nova import image_properties
+from novadev.nova.exact import exactly
 from novadev.nova.tables import instance_extra, instance_system_metadata, instances
 
 _MAX_ID = 2**31
@@ -52,7 +53,7 @@ class Instance:
 
 @dataclass(frozen=True)
 class InstanceFilter:
-    """What narrows a selection inside a cell; empty fields do not filter."""
+    """What narrows a selection inside a cell, compared byte by byte; empty fields do not filter."""
 
     host: str | None = None
     project: str | None = None
@@ -141,7 +142,7 @@ def find_by_name(connection: sa.Connection, name: str, template: str) -> list[tu
 
     TEMPLATE is Nova's ``instance_name_template``, by which it names domains.
     """
-    named: sa.ColumnElement[bool] = instances.c.display_name == name
+    named: sa.ColumnElement[bool] = exactly(instances.c.display_name, name)
     domain_id = _id_in(name, template)
     if domain_id is not None:
         named = sa.or_(named, instances.c.id == domain_id)
@@ -170,13 +171,13 @@ def _numbers_in(name: str) -> list[tuple[int, str]]:
 def _narrowed(narrow: InstanceFilter) -> sa.Select[Any]:
     query = sa.select(*_COLUMNS).where(_LIVING)
     if narrow.host is not None:
-        query = query.where(instances.c.host == narrow.host)
+        query = query.where(exactly(instances.c.host, narrow.host))
     if narrow.project is not None:
-        query = query.where(instances.c.project_id == narrow.project)
+        query = query.where(exactly(instances.c.project_id, narrow.project))
     if narrow.vm_state is not None:
-        query = query.where(instances.c.vm_state == narrow.vm_state)
+        query = query.where(exactly(instances.c.vm_state, narrow.vm_state))
     for name, value in narrow.where:
-        query = query.where(_stores(name, instance_system_metadata.c.value == value))
+        query = query.where(_stores(name, exactly(instance_system_metadata.c.value, value)))
     for name in narrow.without:
         query = query.where(sa.not_(_stores(name)))
     return query
@@ -187,7 +188,7 @@ def _stores(name: str, *conditions: sa.ColumnElement[bool]) -> sa.ColumnElement[
     return sa.exists().where(
         table.c.instance_uuid == instances.c.uuid,
         table.c.deleted == 0,
-        table.c.key == image_properties.PREFIX + name,
+        exactly(table.c.key, image_properties.PREFIX + name),
         *conditions,
     )
 

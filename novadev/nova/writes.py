@@ -12,13 +12,14 @@ from base64 import b64encode
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
 from novadev.errors import StalePlan
+from novadev.nova.exact import exactly
 from novadev.nova.tables import (
     block_device_mapping,
     instance_actions,
@@ -123,7 +124,7 @@ def _change_system_metadata(
     table = instance_system_metadata
     there = (
         table.c.id.in_(rows),
-        table.c.value.is_not_distinct_from(before),
+        exactly(table.c.value, before),
         table.c.deleted == 0,
     )
     if after is ABSENT:
@@ -150,7 +151,7 @@ def write_disks(connection: sa.Connection, writes: Iterable[DiskWrite]) -> None:
     for write in writes:
         alike[write.before, write.after].append(write.row)
     for (before, after), rows in alike.items():
-        there = [table.c[name].is_not_distinct_from(value) for name, value in before]
+        there = [exactly(table.c[name], value) for name, value in before]
         query = sa.update(table).where(table.c.id.in_(rows), table.c.deleted == 0, *there)
         result = connection.execute(query.values(updated_at=_now(), **dict(after)))
         _expect(result, len(rows), "block_device_mapping")
@@ -178,7 +179,7 @@ def touch_instances(
         )
         values: dict[str, Value | datetime] = {"updated_at": _now()}
         if before != after:
-            query = query.where(columns.root_device_name.is_not_distinct_from(before))
+            query = query.where(exactly(columns.root_device_name, before))
             values["root_device_name"] = after
         _expect(connection.execute(query.values(values)), len(rows), "instances")
 
@@ -290,4 +291,4 @@ def _expect(result: sa.CursorResult[Any], rows: int, table: str) -> None:
 
 
 def _now() -> datetime:
-    return datetime.now(UTC).replace(tzinfo=None, microsecond=0)
+    return datetime.now(timezone.utc).replace(tzinfo=None, microsecond=0)

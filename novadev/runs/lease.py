@@ -15,7 +15,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -92,7 +92,7 @@ def new_token() -> str:
 def now_of(connection: sa.Connection) -> datetime:
     """Return the time (UTC) by the journal's own clock, so that those of controllers may differ."""
     if connection.dialect.name == "sqlite":
-        return datetime.now(UTC).replace(tzinfo=None, microsecond=0)
+        return datetime.now(timezone.utc).replace(tzinfo=None, microsecond=0)
     found: datetime = connection.execute(sa.select(sa.func.utc_timestamp())).scalar_one()
     return found
 

@@ -88,8 +88,13 @@ class Skip:
 
     @property
     def failure(self) -> int:
-        """The exit code it gives: what could not be reached counts however it was chosen."""
-        return self.exit_code if self.named or self.exit_code == 8 else 0
+        """The exit code it gives.
+
+        A whole cell or host that failed counts, and so does what could not be reached, however it
+        was chosen.
+        """
+        counts = self.named or self.instance is None or self.exit_code == Unreachable.exit_code
+        return self.exit_code if counts else 0
 
 
 _ERRORS: dict[int, type[NovadevError]] = {

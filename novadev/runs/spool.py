@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import suppress
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, Any
 
 from novadev.errors import NovadevError
 from novadev.runs.plan import Draft, dumps
@@ -25,7 +25,7 @@ class Spool:
         self._file: IO[str] = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115
         self.count = 0
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> Spool:
         return self
 
     def __exit__(

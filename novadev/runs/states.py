@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import StrEnum
+from enum import Enum
 
 
-class State(StrEnum):
-    """The state of a plan."""
+class State(str, Enum):
+    """The state of a plan; its text is its value, everywhere."""
+
+    __str__ = str.__str__
 
     PLANNED = "planned"
     STARTED = "started"
@@ -19,8 +21,10 @@ class State(StrEnum):
     ABANDONED = "abandoned"
 
 
-class Event(StrEnum):
+class Event(str, Enum):
     """What happens to a plan."""
+
+    __str__ = str.__str__
 
     BEGUN = "its batch is begun"
     LEFT = "a lock or a lost connection kept it from being written"

@@ -9,13 +9,17 @@ from __future__ import annotations
 import copy
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar
 
 from lxml import etree
 
 from novadev.virt.address import Address
 from novadev.virt.alias import Alias
 from novadev.virt.elements import Flag, Text, insert_before, remove
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
 
 _AFTER_ALIAS = ("master", "rom", "acpi", "address")
 """What libvirt writes behind ``<alias>`` (``virDomainDeviceInfoFormat``)."""

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from lxml import etree
 
@@ -23,6 +23,9 @@ from novadev.virt.devices import (
     Labels,
     device_of,
 )
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 NOVA_NAMESPACE = "http://openstack.org/xmlns/libvirt/nova/"
 """A version follows (``nova/virt/libvirt/config.py`` NOVA_NS)."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import libvirt
 from lxml import etree
 
+from novadev.virt.binding import libvirt
 from novadev.virt.host import Host
 from novadev.virt.xml import parse
 

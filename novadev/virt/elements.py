@@ -6,9 +6,12 @@ A path is an element path below the device, an attribute after ``@`` or both: ``
 
 from __future__ import annotations
 
-from typing import Protocol, Self, overload
+from typing import TYPE_CHECKING, Protocol, overload
 
 from lxml import etree
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 class HasElement(Protocol):

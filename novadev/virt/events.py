@@ -7,9 +7,13 @@ import threading
 from collections.abc import Callable
 from functools import cache
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import libvirt
+from novadev.virt.binding import libvirt
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
 
 LOG = logging.getLogger(__name__)
 

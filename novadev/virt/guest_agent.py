@@ -17,9 +17,7 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Any, TypeVar
 
-import libvirt
-import libvirt_qemu
-
+from novadev.virt.binding import libvirt, libvirt_qemu
 from novadev.virt.guest_answer import GuestAnswer, read_disks, read_filesystems
 from novadev.virt.host import Host
 

@@ -3,25 +3,48 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from queue import Empty, SimpleQueue
+from threading import Thread
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import libvirt
-
-from novadev.errors import NotAsNeeded, NotFound, NovadevError, Unreachable
+from novadev.errors import Busy, NotAsNeeded, NotFound, NovadevError, Unreachable
+from novadev.virt.binding import libvirt
 from novadev.virt.devices import Disk
 from novadev.virt.domain import Domain
 from novadev.virt.events import Watch, start_events
 from novadev.virt.refusals import translated
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+T = TypeVar("T")
 LOG = logging.getLogger(__name__)
 PERSISTENT = libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE
 """How a persistent definition is read: without SECURE a redefinition loses its passwords."""
 _UNANSWERED = 2
 """Keepalive messages without answer that end a connection."""
+_CREDENTIALS = [
+    libvirt.VIR_CRED_AUTHNAME,
+    libvirt.VIR_CRED_ECHOPROMPT,
+    libvirt.VIR_CRED_REALM,
+    libvirt.VIR_CRED_PASSPHRASE,
+    libvirt.VIR_CRED_NOECHOPROMPT,
+    libvirt.VIR_CRED_EXTERNAL,
+]
+"""What libvirt may use of its ``auth.conf``, as in Nova (``virt/libvirt/host.py`` _connect)."""
+_AUTH_FAILED = (libvirt.VIR_ERR_AUTH_FAILED, libvirt.VIR_ERR_AUTH_CANCELLED)
+_AUTH_HINT = ". libvirt takes credentials from LIBVIRT_AUTH_FILE or /etc/libvirt/auth.conf"
+_WITHOUT_ITS_WORDS = re.compile(
+    "Cannot write data: |.*client socket is closed|End of file while reading data: :"
+)
+"""What libvirt says of an ssh that ended before libvirt had read why."""
+_OPENINGS = 5
 _NO_ANSWER = (
     libvirt.VIR_ERR_OPERATION_INVALID,
     libvirt.VIR_ERR_INVALID_ARG,
@@ -48,7 +71,8 @@ class Definitions:
     """What a host has of one domain at one moment.
 
     ``persistent`` is None of a transient domain, ``live`` of one that is shut off. ``jobs`` are
-    what runs on it, in words: ``block job on vda``, ``migration or save``.
+    what runs on it, in words: ``block job on vda``, ``migration or save``; those that the XML does
+    not show only where the guest's QEMU was asked (`Host.definitions_and_jobs`).
     """
 
     uuid: str
@@ -105,13 +129,19 @@ class Host:
     def _open(self) -> Any:
         start_events()
         self._handle = None
-        try:
-            connection = libvirt.open(self.uri)
-        except libvirt.libvirtError as error:
-            reason = error.get_error_message()
-            raise Unreachable(f"host {self.name} could not be reached: {reason}") from error
-        self._keep_alive(connection)
-        return connection
+        for _ in range(_OPENINGS if "+ssh:" in self.uri else 1):
+            try:
+                connection = libvirt.openAuth(self.uri, [_CREDENTIALS, _ask_nobody, None], 0)
+            except libvirt.libvirtError as error:
+                failure = error
+                if not _WITHOUT_ITS_WORDS.match(failure.get_error_message() or ""):
+                    break
+            else:
+                self._keep_alive(connection)
+                return connection
+        reason = failure.get_error_message() or "no reason given"
+        hint = _AUTH_HINT if failure.get_error_code() in _AUTH_FAILED else ""
+        raise Unreachable(f"host {self.name} could not be reached: {reason}{hint}") from failure
 
     def _keep_alive(self, connection: Any) -> None:
         interval = max(1, int(self.timeout * 0.75 / (_UNANSWERED + 1)))
@@ -227,9 +257,10 @@ class Host:
         return self._live(self.handle(uuid), uuid)
 
     def definitions(self, uuid: str) -> Definitions:
-        """Return both definitions and what stands in the way of changing them.
+        """Return both definitions, and what they and the host's files tell of work on the guest.
 
-        Raises NotFound, and BadInput for an XML that cannot be parsed.
+        Its QEMU is not asked, so that one that hangs keeps nobody waiting. Raises NotFound, and
+        BadInput for an XML that cannot be parsed.
         """
         handle = self.handle(uuid)
         persistent, live = self._persistent(handle, uuid), self._live(handle, uuid)
@@ -240,8 +271,41 @@ class Host:
                 persistent=persistent,
                 live=live,
                 has_managed_save=bool(handle.hasManagedSaveImage(0)),
-                jobs=() if live is None else tuple(_jobs(handle, live)),
+                jobs=() if live is None else tuple(map(_job_on, _mirrored(live))),
             )
+
+    def definitions_and_jobs(self, uuid: str) -> Definitions:
+        """Return the same with every job, for whoever will write.
+
+        Raises Busy for a guest whose QEMU gives no answer within a third of the host's time.
+        """
+        found, handle = self.definitions(uuid), self.handle(uuid)
+        if found.live is None:
+            return found
+        live = found.live
+        return replace(found, jobs=self._in_time(uuid, lambda: tuple(_jobs(handle, live))))
+
+    def _in_time(self, uuid: str, question: Callable[[], T]) -> T:
+        """Return the answer of a guest's QEMU.
+
+        A call that hangs cannot be ended, and libvirtd takes only some from one connection at a
+        time: it is left behind with its connection.
+        """
+        answers: SimpleQueue[T | libvirt.libvirtError] = SimpleQueue()
+        limit = self.timeout / 3
+        Thread(target=_answer, args=(question, answers), daemon=True).start()
+        try:
+            answer = answers.get(timeout=limit)
+        except Empty:
+            self._connection = self._handle = None
+            raise Busy(
+                f"host {self.name}: domain {uuid}: its QEMU gives no answer within {limit:g} s. "
+                "Is it stopped, or hung?"
+            ) from None
+        if isinstance(answer, libvirt.libvirtError):
+            with self.translated(uuid):
+                raise answer
+        return answer
 
     def _persistent(self, handle: Any, uuid: str) -> Domain | None:
         with self.translated(uuid):
@@ -262,14 +326,34 @@ class Host:
         return Domain.from_xml(text, f"host {self.name}: the XML of domain {uuid}")
 
 
+def _ask_nobody(credentials: list[Any], _opaque: object) -> int:
+    """Give libvirt none of the CREDENTIALS that its ``auth.conf`` lacks."""
+    return -1 if credentials else 0
+
+
+def _answer(question: Callable[[], T], answers: SimpleQueue[T | libvirt.libvirtError]) -> None:
+    try:
+        answers.put(question())
+    except libvirt.libvirtError as error:
+        answers.put(error)
+
+
 def _jobs(handle: Any, live: Domain) -> Iterator[str]:
     """Yield what runs on a running domain: it may write the definition anew when it ends."""
     for disk in live.of_class(Disk):
         if disk.mirrored or (disk.target and _ask(handle.blockJobInfo, disk.target, 0)):
-            yield f"block job on {disk.target}"
+            yield _job_on(disk)
     job = _ask(handle.jobInfo)
     if job and job[0] != libvirt.VIR_DOMAIN_JOB_NONE:
         yield "migration or save"
+
+
+def _mirrored(live: Domain) -> Iterator[Disk]:
+    return (disk for disk in live.of_class(Disk) if disk.mirrored)
+
+
+def _job_on(disk: Disk) -> str:
+    return f"block job on {disk.target}"
 
 
 def _ask(question: Callable[..., Any], *arguments: object) -> Any:

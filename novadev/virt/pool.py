@@ -18,12 +18,16 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import wait
 from types import TracebackType
-from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar
 
-from novadev.errors import BadInput, NovadevError, Unreachable
+from novadev.errors import BadInput, Busy, NovadevError, Unreachable
 from novadev.virt.child import Raised, Ready, Returned
 from novadev.virt.host import Host
 from novadev.virt.process import Process
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
 
 START_LIMIT = 30.0
 """Seconds a child may take to start, beside the host's own time."""
@@ -73,7 +77,8 @@ class Pool:
 
     A host that is lost before its child has given any answer is given up: what the pool is asked
     of it later is answered by the same error at once, so that a host that hangs costs its time
-    limit once. One that had answered (its libvirtd was restarted) gets another child.
+    limit once. One that had answered (its libvirtd was restarted) gets another child, and so it
+    does where it owes one answer: that may be one guest's fault, and the others are asked.
     """
 
     def __init__(self, uri: Callable[[str], str], timeout: float = 30, workers: int = 4) -> None:
@@ -131,7 +136,9 @@ class Pool:
 
         Those of one host come in order, and its next tuple is taken only when it is idle. A call
         may take TIMEOUT seconds, by default the pool's. When a host is unreachable, the rest of
-        its work is answered so without trying it, as is all its work once it was given up.
+        its work is answered so without trying it, as is all its work once it was given up. A call
+        that is overdue, or kills its child, after others were answered raises Busy, and costs
+        itself alone.
         """
         limit = self.timeout if timeout is None else timeout
         yield from _Run(self, function, limit).answers(work)
@@ -245,7 +252,10 @@ class _Run(Generic[T]):
             del self._jobs[job.host]
             self._pool.lose(job.host, error)
             yield Answer(job.host, job.arguments, error=error)
-            yield from _unasked(job.host, job.left, error)
+            if isinstance(error, Busy):
+                yield from self._begin(job.host, job.left)
+            else:
+                yield from _unasked(job.host, job.left, error)
 
     def _go_on(self, job: _Job, answer: Answer[T]) -> Iterator[Answer[T]]:
         """Ask the next question before ANSWER is looked at."""
@@ -259,10 +269,21 @@ class _Run(Generic[T]):
         yield answer
 
     def _lost(self, job: _Job) -> NovadevError:
-        reason = (
-            job.process.epitaph() or f"no answer within {self._limit:g} s, is its libvirtd hung?"
-        )
+        """Return what a child owes: an answer about one guest, where it has given others."""
+        reason = job.process.epitaph() or f"no answer within {self._limit:g} s"
+        subject = _subject(job.arguments)
+        if job.process.has_answered and subject is not None:
+            return Busy(f"host {job.host}: {subject}: {reason}")
+        if reason.startswith("no answer"):
+            reason += ", is its libvirtd hung?"
         return Unreachable(f"host {job.host} could not be reached: {reason}")
+
+
+def _subject(arguments: Arguments) -> str | None:
+    """Return the domain that a call is about, in words: its first argument is it, or names it."""
+    first = arguments[0] if arguments else None
+    uuid = getattr(first, "uuid", None) or getattr(first, "instance", None) or first
+    return f"domain {uuid}" if isinstance(uuid, str) else None
 
 
 def _unasked(host: str, left: Iterator[Arguments], error: NovadevError) -> Iterator[Answer[T]]:

@@ -17,7 +17,10 @@ from typing import Any, ClassVar
 import novadev
 
 LOG = logging.getLogger(__name__)
-_PROGRAM = "import sys; from novadev.virt import child; child.serve(int(sys.argv[1]))"
+_PROGRAM = (
+    "import sys; sys.path[:] = filter(None, sys.path); "  # nothing from the folder we are in
+    "from novadev.virt import child; child.serve(int(sys.argv[1]))"
+)
 _KILL_LIMIT = 5.0
 """Seconds for the kernel to take a killed process away."""
 
@@ -39,7 +42,7 @@ class Process:
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed by kill()
         with theirs:
             self._popen = subprocess.Popen(  # noqa: S603 - our own interpreter and program
-                [sys.executable, "-P", "-c", _PROGRAM, str(theirs.fileno())],
+                [sys.executable, "-c", _PROGRAM, str(theirs.fileno())],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=self._stderr,

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 
-import libvirt
-
 from novadev.errors import Busy, NotAsNeeded, NotFound, NovadevError, StalePlan, Unreachable
+from novadev.virt.binding import libvirt
 
 _NO_DEVICE_WITH_ALIAS = "no device found with alias"
 """Comes with VIR_ERR_INTERNAL_ERROR (``qemuDomainDetachDeviceAliasLiveAndConfig``)."""

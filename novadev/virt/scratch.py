@@ -18,15 +18,18 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import TracebackType
-from typing import Self
-
-import libvirt
+from typing import TYPE_CHECKING
 
 from novadev.errors import NotFound, NovadevError, Unreachable
+from novadev.virt.binding import libvirt
 from novadev.virt.domain import Domain
 from novadev.virt.host import PERSISTENT, Host
 from novadev.virt.outline import Board, definition_of, number_of
 from novadev.virt.pool import Pool
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
 
 REMEMBERED = 10_000
 """How many layouts are kept: the guests of a fleet have few shapes."""

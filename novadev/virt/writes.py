@@ -9,11 +9,10 @@ import enum
 import logging
 from typing import Any
 
-import libvirt
-
 from novadev.errors import NotAsNeeded, NotFound, StalePlan
 from novadev.virt import xml
 from novadev.virt.alias import Alias
+from novadev.virt.binding import libvirt
 from novadev.virt.devices import Device, Disk, Interface
 from novadev.virt.domain import Domain
 from novadev.virt.events import Event, Watch

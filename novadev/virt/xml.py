@@ -15,7 +15,10 @@ from novadev.errors import BadInput
 
 MAX_BYTES = 4 * 1024 * 1024
 """No larger string passes libvirt's RPC (``remote_protocol.x`` REMOTE_STRING_MAX)."""
-_DOCTYPE = re.compile(rb"(?>\s+|\xef\xbb\xbf|<\?.*?\?>|<!--.*?-->)*+<!DOCTYPE", re.DOTALL)
+_DOCTYPE = re.compile(
+    rb"(?:(?=(\s+|\xef\xbb\xbf|<\?.*?\?>|<!--.*?-->))\1)*<!DOCTYPE",  # (?=(x))\1 is an atomic x
+    re.DOTALL,
+)
 
 
 def parse(text: str | bytes, what: str = "the XML", max_bytes: int = MAX_BYTES) -> etree._Element:

@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from pathlib import Path
 from uuid import UUID
 
@@ -13,7 +13,7 @@ from novadev.audit.collected import Collected
 from novadev.audit.finding import Finding, Severity
 
 ABOUT = About(
-    finished=datetime(2026, 11, 21, 3, 7, 45, tzinfo=UTC),
+    finished=datetime(2026, 11, 21, 3, 7, 45, tzinfo=timezone.utc),
     deployment="cloud.example.org, 3 cells",
     selection="all guests",
     guests=1204,

@@ -116,6 +116,11 @@ class Hypervisor:
         self._first = int(line)
         self._start_daemon()
 
+    def enter(self, *namespaces: str) -> list[str]:
+        """What runs a command in some of its namespaces: `--net` to reach its daemon by TCP."""
+        user = [] if PRIVILEGED else ["--user", "--preserve-credentials"]
+        return ["nsenter", f"--target={self._first}", *namespaces, *user]
+
     def connect(self) -> Any:
         """A new libvirt connection."""
         return libvirt.open(self.uri)
@@ -203,11 +208,11 @@ class Hypervisor:
         stand_in.chmod(0o755)
 
     def _start_daemon(self) -> None:
-        enter = ["nsenter", f"--target={self._first}", "--mount", "--uts", "--pid", "--net"]
-        if not PRIVILEGED:
-            enter += ["--user", "--preserve-credentials"]
+        enter = self.enter("--mount", "--uts", "--pid", "--net")
         command = [*enter, _program("libvirtd"), "--daemon", "--pid-file=/run/libvirtd.pid"]
         command += ["--config=/etc/libvirt/libvirtd.conf"]
+        settings = self.folder / "etc/libvirt/libvirtd.conf"
+        command += ["--listen"] * ("listen_" in settings.read_text())
         result = subprocess.run(
             command, env=self._environment(), capture_output=True, text=True, cwd="/", timeout=60
         )
@@ -216,7 +221,8 @@ class Hypervisor:
         self._daemon = _listener(self._socket)
 
     def _environment(self) -> dict[str, str]:
-        environment = {"PATH": f"{self.folder}/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin"}
+        environment = {"SASL_CONF_PATH": str(self.folder / "etc/libvirt/sasl")}
+        environment |= {"PATH": f"{self.folder}/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin"}
         if not PRIVILEGED:
             environment["HOME"] = str(self.folder)
             environment["XDG_CONFIG_HOME"] = str(self.folder / "etc")

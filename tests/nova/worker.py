@@ -19,6 +19,7 @@ import defaults_worker
 import hardware_worker
 import libvirt_worker
 import nova.conf
+import sqlalchemy as sa
 from nova import config, context, exception, objects
 from nova.db.api import api as api_db
 from nova.db.main import api as main_db
@@ -111,6 +112,26 @@ def create_instance(
         for values in bdms:
             _bdm({**values, "instance_uuid": uuid}, ctxt).create()
     return uuid
+
+
+def sessions():
+    """How Nova's sessions with the API database and with cell1 are set: variables by name."""
+    admin = _admin()
+    with api_db.context_manager.reader.using(admin):
+        found = {"api": _session(admin.session)}
+    with (
+        context.target_cell(admin, _cell(admin, "cell1")) as ctxt,
+        main_db.get_context_manager(ctxt).reader.using(ctxt),
+    ):
+        found["cell1"] = _session(ctxt.session)
+    return found
+
+
+def _session(session):
+    names = ("sql_mode", "wsrep_sync_wait", "sort_buffer_size")
+    row = session.execute(sa.text(f"SELECT {', '.join('@@' + name for name in names)}")).one()
+    cipher = session.execute(sa.text("SHOW STATUS LIKE 'Ssl_cipher'")).one()[1]
+    return {**dict(zip(names, row, strict=True)), "is_encrypted": bool(cipher)}
 
 
 def read(uuid):
@@ -346,6 +367,7 @@ CALLS = {
     call.__name__: call
     for call in (
         use,
+        sessions,
         create_instance,
         read,
         machine_type,

@@ -39,6 +39,11 @@ def wait(_host: Host, seconds: float) -> float:
     return seconds
 
 
+def about(_host: Host, uuid: str, seconds: float) -> str:
+    time.sleep(seconds)
+    return uuid
+
+
 def refuse(host: Host) -> None:
     raise NotAsNeeded(f"{host.name} does not want to")
 

@@ -3,10 +3,11 @@
 import logging
 import os
 import time
+from pathlib import Path
 
 import pytest
 
-from novadev.errors import BadInput, NotAsNeeded, NovadevError, Unreachable
+from novadev.errors import BadInput, Busy, NotAsNeeded, NovadevError, Unreachable
 from novadev.virt.pool import Pool, host_uri
 from tests import domains
 from tests.hypervisor import Hypervisor
@@ -119,6 +120,21 @@ def test_a_call_that_takes_too_long() -> None:
         assert pool.call("cmp1", questions.echo, 1) == 1
 
 
+def test_a_guest_that_takes_too_long_costs_itself_alone() -> None:
+    """After others of its host were answered; a host of which nothing was heard is lost."""
+    with Pool(of, timeout=1) as pool:
+        guests = [("a", 0), ("b", 30), ("c", 0)]
+        answers = list(pool.run(questions.about, {"cmp1": guests}))
+        assert [answer.value for answer in answers] == ["a", None, "c"]
+        assert type(answers[1].error) is Busy
+        assert str(answers[1].error) == "host cmp1: domain b: no answer within 1 s"
+        lost = list(pool.run(questions.about, {"cmp2": [("b", 30), ("c", 0)]}))
+        assert [(type(answer.error), answer.was_asked) for answer in lost] == [
+            (Unreachable, True),
+            (Unreachable, False),
+        ]
+
+
 def test_another_limit_for_a_run() -> None:
     with Pool(of, timeout=1) as pool:
         assert [a.value for a in pool.run(questions.wait, {"c": [(1.5,)]}, timeout=10)] == [1.5]
@@ -146,6 +162,16 @@ def test_a_child_that_died_idle_is_replaced() -> None:
         os.kill(pid, 9)
         time.sleep(0.1)
         assert pool.call("cmp1", questions.pid) != pid
+
+
+def test_a_child_imports_nothing_from_the_folder_it_is_started_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("lxml", "logging", "novadev"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit(9)")
+    monkeypatch.chdir(tmp_path)
+    with Pool(of) as pool:
+        assert pool.call("cmp1", questions.echo, "there") == "there"
 
 
 def test_large_values() -> None:

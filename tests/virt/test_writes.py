@@ -198,7 +198,7 @@ def test_a_running_guest_keeps_its_live_aliases(
     assert found.live
     assert before
     assert found.live.canonical == before.canonical
-    assert found.jobs == ()
+    assert host.definitions_and_jobs(domain.uuid).jobs == found.jobs == ()
     assert found.live.device("disk vdb").alias == Alias("virtio-disk1")
     handle = host.handle(domain.uuid)
     handle.destroy()
@@ -243,6 +243,7 @@ def test_a_block_job_is_seen(
     copy = "<disk type='file'><source file='/var/lib/nova/copy'/><driver type='raw'/></disk>"
     handle.blockCopy("vdb", copy, {}, libvirt.VIR_DOMAIN_BLOCK_COPY_TRANSIENT_JOB)
     assert host.definitions(domain.uuid).jobs == ("block job on vdb",)
+    assert host.definitions_and_jobs(domain.uuid).jobs == ("block job on vdb",)
 
 
 def test_a_managed_save_is_seen(

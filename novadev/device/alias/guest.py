@@ -46,7 +46,7 @@ def plan_guest(host: Host, instance: HostedInstance, wish: Wish) -> tuple[Planne
     Raises NotFound without the domain, NotAsNeeded for a guest that must not be touched, and
     BadInput for a definition that cannot be parsed.
     """
-    definitions = host.definitions(instance.uuid)
+    definitions = host.definitions_and_jobs(instance.uuid)
     if definitions.persistent is not None and definitions.persistent.nova is None:
         text = f"domain {definitions.name} on host {host.name} is none of Nova's"
         if instance.attachments is None:

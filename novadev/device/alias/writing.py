@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from novadev.device.hosted import HostedInstance
 from novadev.device.redacted import digest
 from novadev.device.writable import check_guest
-from novadev.errors import NotAsNeeded, NotFound, NovadevError, StalePlan, Unreachable
+from novadev.errors import Busy, NotAsNeeded, NotFound, NovadevError, StalePlan, Unreachable
 from novadev.runs.change import Change
 from novadev.runs.found import Found, Verdict, compare, judge
 from novadev.runs.plan import APPLIED, Outcome, Plan
@@ -29,12 +29,15 @@ def write_guest(host: Host, plan: Plan, resumed: bool) -> Outcome:
     """
     aliases: Aliases | None = None
     try:
-        definitions = host.definitions(plan.instance)
+        definitions = host.definitions_and_jobs(plan.instance)
         if definitions.persistent is not None:
             aliases = Aliases(plan, definitions.persistent)
         domain = _check(host, plan, definitions)
         assert aliases is not None
         due = aliases.due(resumed)
+    except Busy as error:  # the guest is stuck, its host is not: nothing was written now
+        state = State.STARTED if resumed else State.PLANNED
+        return Outcome(state, str(error), error.exit_code)
     except Unreachable:
         raise
     except NovadevError as error:

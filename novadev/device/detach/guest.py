@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from novadev.device.detach import ACTION
-from novadev.device.guests import get_definitions
+from novadev.device.guests import get_definitions_and_jobs
 from novadev.device.hosted import HostedInstance
 from novadev.device.inventory import Entry, Inventory, take_inventory
 from novadev.device.named import find_named
@@ -32,7 +32,7 @@ class Wish:
 
 def plan_device(host: Host, instance: HostedInstance, wish: Wish) -> Plan:
     """Return the plan for the device of INSTANCE; raises as ``plan_detach``."""
-    inventory = take_inventory(instance, get_definitions(host, instance))
+    inventory = take_inventory(instance, get_definitions_and_jobs(host, instance))
     entry = find_named(inventory.entries, wish.device, f"instance {instance.uuid}")
     if entry.device is None:
         raise NotAsNeeded(f"instance {instance.uuid}: {_ghost_text(entry)}")

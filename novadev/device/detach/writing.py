@@ -9,7 +9,7 @@ from novadev.device.detach.guest import check_guest, seen
 from novadev.device.hosted import HostedInstance
 from novadev.device.inventory import Entry, Inventory, take_inventory
 from novadev.device.orphans import why_no_orphan
-from novadev.errors import NotAsNeeded, NotFound, NovadevError, StalePlan, Unreachable
+from novadev.errors import Busy, NotAsNeeded, NotFound, NovadevError, StalePlan, Unreachable
 from novadev.runs.plan import APPLIED, Outcome, Plan
 from novadev.runs.states import State
 from novadev.virt import writes
@@ -26,6 +26,9 @@ def detach(host: Host, plan: Plan, instance: HostedInstance, resumed: bool) -> O
     """
     try:
         work = _find(host, plan, instance, resumed)
+    except Busy as error:  # the guest is stuck, its host is not: nothing was written now
+        state = State.STARTED if resumed else State.PLANNED
+        return Outcome(state, str(error), error.exit_code)
     except Unreachable:
         raise
     except _Changed as error:
@@ -61,7 +64,7 @@ def _find(host: Host, plan: Plan, instance: HostedInstance, resumed: bool) -> _D
 
     A plan that is not resumed finds both sides as they were planned.
     """
-    inventory = take_inventory(instance, host.definitions(instance.uuid))
+    inventory = take_inventory(instance, host.definitions_and_jobs(instance.uuid))
     check_guest(inventory)
     planned = {side: plan.guard[side] for side in _SIDES if plan.guard[side] is not None}
     sides: dict[str, Device] = {}

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING
 
 from novadev.errors import NotFound, NovadevError, Unreachable
 from novadev.rules import layout
 from novadev.virt.outline import Board
 from novadev.virt.scratch import Layout, Place, Scratch
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 @dataclass(frozen=True)

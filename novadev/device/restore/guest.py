@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from novadev.device.guests import get_definitions
+from novadev.device.guests import get_definitions_and_jobs
 from novadev.device.hosted import HostedInstance
 from novadev.device.inventory import Inventory, take_inventory
 from novadev.device.record.identity import device_ids
@@ -56,7 +56,7 @@ def plan_guest(host: Host, instance: HostedInstance, question: Question) -> tupl
     Raises NotFound without the domain, NotAsNeeded for a guest that must not be touched or cannot
     have its recorded addresses, and BadInput for a definition that cannot be parsed.
     """
-    definitions = get_definitions(host, instance)
+    definitions = get_definitions_and_jobs(host, instance)
     check_guest(instance, definitions)
     inventory = take_inventory(instance, replace(definitions, live=None))
     assert definitions.persistent is not None

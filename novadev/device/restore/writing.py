@@ -9,7 +9,7 @@ from novadev.device.hosted import HostedInstance
 from novadev.device.redacted import digest
 from novadev.device.restore.naming import named
 from novadev.device.writable import check_guest
-from novadev.errors import NotAsNeeded, NotFound, NovadevError, StalePlan, Unreachable
+from novadev.errors import Busy, NotAsNeeded, NotFound, NovadevError, StalePlan, Unreachable
 from novadev.runs.change import Change
 from novadev.runs.found import Found, compare
 from novadev.runs.plan import APPLIED, Outcome, Plan
@@ -30,13 +30,16 @@ def write_guest(host: Host, plan: Plan, resumed: bool) -> Outcome:
     """
     kinds: set[Found] = set()
     try:
-        definitions = host.definitions(plan.instance)
+        definitions = host.definitions_and_jobs(plan.instance)
         if definitions.persistent is not None:
             kinds = _kinds(definitions.persistent, plan)
         if kinds and ((resumed and kinds == {Found.AFTER}) or (plan.partly and _is_gone(kinds))):
             return APPLIED
         domain = _check(host, plan, definitions)
         moves = _moves(domain, plan)
+    except Busy as error:  # the guest is stuck, its host is not: nothing was written now
+        state = State.STARTED if resumed else State.PLANNED
+        return Outcome(state, str(error), error.exit_code)
     except Unreachable:
         raise
     except (NotFound, NotAsNeeded, StalePlan) as error:

@@ -1,0 +1,45 @@
+"""Text compared byte by byte, alike on all databases.
+
+The collations of Nova's tables on MySQL and MariaDB ignore case, accents and blanks at the end:
+there ``image_HW_VIF_MODEL`` equals ``image_hw_vif_model``, and Nova, which compares in Python,
+knows only the one. SQLite compares bytes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+
+
+class _SameBytes(FunctionElement[bool]):
+    """Whether two texts that are equal are so byte by byte."""
+
+    type = sa.Boolean()
+    inherit_cache = True
+
+
+@compiles(_SameBytes)
+def _always(_element: _SameBytes, _compiler: SQLCompiler, **_options: Any) -> str:
+    return "1"
+
+
+@compiles(_SameBytes, "mysql", "mariadb")
+def _as_binary(element: _SameBytes, compiler: SQLCompiler, **options: Any) -> str:
+    """Compare in one character set: the connection's may be another than the column's."""
+    texts = (compiler.process(part, **options) for part in element.clauses)
+    return "({})".format(" = ".join(f"CAST(CONVERT({x} USING utf8mb4) AS BINARY)" for x in texts))
+
+
+def exactly(column: sa.ColumnElement[Any], value: object) -> sa.ColumnElement[bool]:
+    """Return whether COLUMN has VALUE, text byte by byte; None is NULL.
+
+    The plain equality stands beside the bytes, for it can use an index.
+    """
+    if value is None:
+        return column.is_(None)
+    same = column == value
+    return sa.and_(same, _SameBytes(column, value)) if isinstance(value, str) else same
