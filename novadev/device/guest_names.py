@@ -27,11 +27,13 @@ class GuestNames:
 
     No answer is no empty answer: what was known of the guest before stands. ``doubts`` are why a
     disk has no name though the guest spoke of it, ``notes`` what is to be said of the guest.
+    ``is_whole`` is False where the guest may have disks that it did not speak of.
     """
 
     names: Mapping[Device, str] | None
     notes: tuple[str, ...] = ()
     doubts: Mapping[Device, str] = field(default_factory=dict)
+    is_whole: bool = True
 
 
 def names_of(host: Host, inventory: Inventory) -> GuestNames:
@@ -46,7 +48,7 @@ def names_of(host: Host, inventory: Inventory) -> GuestNames:
     if answer.disks is None:
         return GuestNames(None, answer.notes)
     names, doubts = guest_names(live, answer.disks)
-    return GuestNames(names, answer.notes, doubts)
+    return GuestNames(names, answer.notes, doubts, answer.is_whole)
 
 
 def guest_names(

@@ -12,7 +12,8 @@ from novadev.virt.address import Address
 _NUMBER = re.compile(r"0[xX][0-9a-fA-F]{1,16}|[0-9]{1,20}")
 _ANY = 0xFFFF_FFFF
 _HIGHEST: Mapping[str, Mapping[str, int]] = {
-    "pci": {"domain": 0xFFFF, "bus": 0xFF, "slot": 0x1F, "function": 7},
+    "pci": {"domain": 0xFFFF, "bus": 0xFF, "slot": 0x1F, "function": 7}
+    | {"uid": 0xFFFF, "fid": _ANY},
     "drive": dict.fromkeys(("controller", "bus", "target", "unit"), _ANY),
     "virtio-serial": dict.fromkeys(("controller", "bus", "port"), _ANY),
     "ccid": dict.fromkeys(("controller", "slot"), _ANY),
@@ -34,7 +35,6 @@ _NEEDED: Mapping[str, frozenset[str]] = {
     "drive": frozenset(("unit",)),
     "virtio-serial": frozenset(("port",)),
     "ccid": frozenset(("slot",)),
-    "usb": frozenset(("port",)),
     "spapr-vio": frozenset(("reg",)),
     "ccw": frozenset(("cssid", "ssid", "devno")),
     "dimm": frozenset(("slot",)),
@@ -112,10 +112,11 @@ def number_of(text: str) -> int:
 def place_of(device: VmDevice) -> tuple[str, str, str] | None:
     """Return what no two devices of a guest can share: the place that the address names.
 
-    None of a device without an address, and of an ISA device, whose ports are libvirt's choice.
+    None of a device without an address, and of an ISA device, whose ports are libvirt's choice;
+    nor is a USB address without a port a place.
     """
     address = Address.from_ovirt(device.address)
-    if address is None or address.type in ("isa", "unassigned"):
+    if address is None or not address.is_place or address.type in ("isa", "unassigned"):
         return None
     bus = (device.bus or "") if address.type == "drive" else ""
     return address.type, bus, address.text
