@@ -172,6 +172,23 @@ def test_a_device_that_goes_and_comes_back(site: Site) -> None:
     ]
 
 
+def test_an_alias_is_brought_up_to_date_and_is_no_drift(site: Site) -> None:
+    uuid = site.add(guest())
+    ask(site, "record", uuid)
+    before, number = ask(site, "history", uuid), written(site)
+    site.migrate(uuid)
+    (found,) = ask(site, "record", uuid)
+    assert (found["changed"], found["hash"]) == (False, found["previous_hash"])
+    assert rows(site)["disk vdb"]["alias"] == f"ua-{volume_id(0)}"
+    assert written(site) == number + 2  # the volume and the port
+    assert ask(site, "history", uuid) == before
+    exported = json.loads(site.run("device", "export", uuid).out)["instances"][0]["devices"]
+    assert {item["alias"] for item in exported} > {f"ua-{volume_id(0)}", f"ua-{port_id(0)}"}
+    kept = site.journal_bytes()
+    ask(site, "record", uuid)
+    assert site.journal_bytes() == kept
+
+
 def test_drift(site: Site) -> None:
     uuid = site.add(guest())
     other = site.add(domains.domain(disks=[domains.disk("vda")]))

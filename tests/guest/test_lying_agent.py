@@ -183,6 +183,15 @@ _MOUNTED = {
 }
 
 
+def test_what_is_left_open_is_said(rig: Rig, relay: MicroGuest, say: Say) -> None:
+    """A disk where no device is, while a device has no name."""
+    lost = say("/dev/vdq", "disk vda")
+    lost["address"]["pci-controller"]["slot"] = 0x1D
+    names, text = shown(rig, relay, **{"get-disks": liar.returning([lost, say("/dev/vdb", FIRST)])})
+    assert names == {"disk vda": None, FIRST: "/dev/vdb", SECOND: None}
+    assert "the guest has /dev/vdq where no device is; without a name: disk vda, disk vdc" in text
+
+
 def test_an_agent_that_fails_once_takes_no_name_away(rig: Rig, relay: MicroGuest, say: Say) -> None:
     """It still has the file systems to speak of: they add names, and move one."""
     full = [say("/dev/vda", "disk vda"), say("/dev/vdb", FIRST), say("/dev/vdc", SECOND)]
