@@ -2,6 +2,7 @@
 
 from uuid import uuid4
 
+from novadev.device.named import find_named
 from novadev.nova.attachments import Attachments
 from tests import domains
 from tests.device.attached import entry, inventory, local, matched, pci, port, share, volume
@@ -29,6 +30,17 @@ def test_disks_by_alias_serial_and_target() -> None:
         "disk vdc": (f"volume {B}", "serial"),
         "disk sda": (f"volume {c}", "target"),
     }
+
+
+def test_a_console_is_the_serial_port_once_more() -> None:
+    """One device, by the alias that both of them have."""
+    port = '<{}><target type="{}" port="0"/><alias name="serial0"/></{}>'
+    devices = [port.format("serial type='pty'", "isa-serial", "serial")]
+    devices.append(port.format("console type='pty'", "serial", "console"))
+    text = domains.domain(devices=devices)
+    found = inventory(text, Attachments(), text.replace("<domain ", '<domain id="1" '))
+    assert find_named(found.entries, "serial0", "it").label == "serial 0"
+    assert not any(item.label.startswith("console") for item in found.entries)
 
 
 def test_a_name_that_shifted_is_told_and_denies_nothing() -> None:

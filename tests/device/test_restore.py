@@ -102,6 +102,22 @@ def test_twins_keep_their_places(site: Site) -> None:
     assert site.persistent(uuid).canonical == moved.canonical
 
 
+@pytest.mark.parametrize("is_recorded", [True, False])
+def test_what_has_no_partner_is_said(site: Site, is_recorded: bool) -> None:
+    uuid = site.add(guest())
+    record(site, uuid)
+    disk = site.persistent(uuid).device("disk vdb")
+    site.handle(uuid).detachDeviceFlags(domains.text(disk.element), CONFIG)
+    if not is_recorded:
+        record(site, uuid)
+        site.handle(uuid).attachDeviceFlags(domains.text(disk.element), CONFIG)
+    side = "recorded, and not in the definition" if is_recorded else "in the definition, and not"
+    told = restore(site, uuid).err
+    assert "it is defined with the recorded addresses" not in told
+    assert side in told
+    assert "disk vdb" in told
+
+
 @as_root
 def test_a_guest_that_runs(
     any_cloud: Cloud, hypervisor: Hypervisor, nova: Callable[[Cloud], NovaProcess]
