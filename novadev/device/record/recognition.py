@@ -6,7 +6,7 @@ moment, and whichever release of novadev recorded it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 
 from novadev.device.record.hashing import HOST_SIDE
@@ -23,19 +23,19 @@ Rows = Mapping[str, VmDevice]
 
 
 def recognise(
-    found: Sequence[VmDevice], recorded: Sequence[VmDevice], owners: Collection[str]
+    found: Sequence[VmDevice], recorded: Sequence[VmDevice], owners: Set[str]
 ) -> dict[str, str]:
     """Return the id that each of the devices FOUND in a guest has among those RECORDED, by its own.
 
     A device that is not recorded keeps its own id, or gets another one where a recorded device has
     that. OWNERS are the ids that are of owners. The surest sign comes first: the owner's id; what
     names a device in its guest (file, serial, MAC address, index …); its address; the id that was
-    made of its kind; its place among those of its kind. Devices that have different names, or are
-    of different classes, are never the same one.
+    made of its kind; its place among those of its kind. Devices of different classes are never the
+    same one, nor are those with different names, but for one of the same owner's.
     """
     plugged = {row.device_id: row for row in recorded if row.is_plugged}
     work = _Recognition(found, recorded)
-    work.by(lambda device: device.device_id if device.device_id in owners else None, work.rows)
+    work.by_owner(owners)
     for rows in (plugged, work.rows):
         for name in _NAMES:
             work.by(lambda device, name=name: _named(device, name), rows)  # type: ignore[misc]
@@ -54,12 +54,18 @@ class _Recognition:
         self.kept: dict[str, str] = {}
         self._taken: set[str] = set()
 
+    def by_owner(self, owners: Set[str]) -> None:
+        """Pair what has the id of one of OWNERS, whatever else is said of it."""
+        for own in owners & self._left.keys() & self.rows.keys():
+            if _class(self._left[own]) == _class(self.rows[own]):
+                self._pair(self._left[own], self.rows[own])
+
     def by(self, key: Key, rows: Rows) -> None:
         """Pair what has the same KEY, where it is the only one with it on each side."""
         there = _grouped((row for row in rows.values() if row.device_id not in self._taken), key)
         for value, members in _grouped(self._left.values(), key).items():
             others = there.get(value, ())
-            if len(members) == len(others) == 1:
+            if len(members) == len(others) == 1 and _may_be(members[0], others[0]):
                 self._pair(members[0], others[0])
 
     def in_order(self, rows: Rows) -> None:
@@ -75,8 +81,6 @@ class _Recognition:
         return row.device_id not in self._taken and _may_be(device, row)
 
     def _pair(self, device: VmDevice, row: VmDevice) -> None:
-        if not _may_be(device, row):
-            return
         del self._left[device.device_id]
         self._taken.add(row.device_id)
         self.kept[device.device_id] = row.device_id
@@ -167,7 +171,7 @@ def _agree(one: Hashable | None, other: Hashable | None) -> bool:
 
 
 def identified(
-    found: Sequence[VmDevice], recorded: Sequence[VmDevice], owners: Collection[str]
+    found: Sequence[VmDevice], recorded: Sequence[VmDevice], owners: Set[str]
 ) -> tuple[VmDevice, ...]:
     """Return the devices FOUND in a guest under the ids under which they are RECORDED.
 
