@@ -11,7 +11,7 @@ demo: ## try novadev on a made-up cloud
 	@$(PYTHON) demo/run.py
 
 test: setup lint ## everything: linters and the whole test suite
-	$(PYTHON) -m pytest
+	$(PYTHON) -m pytest $(if $(filter true,$(CI)),--require-hypervisor)
 
 quick: setup ## the tests that take no hypervisor and no long time
 	$(PYTHON) -m pytest -m "not slow"

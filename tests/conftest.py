@@ -1,6 +1,7 @@
 """Fixtures: deployments of Nova, and Nova itself."""
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -8,9 +9,10 @@ import pytest
 from tests import deployments, ending
 from tests.cloud import Cloud
 from tests.deployments import MariaDBHost
-from tests.hypervisor import Hypervisor, Hypervisors, pool, unsupported
+from tests.hypervisor import GENERATIONS, Hypervisor, Hypervisors, pool, unsupported
 from tests.nova_process import NovaProcess
 
+pytest_plugins = ["tests.hypervisor.required"]
 MakeCloud = Callable[[str, str], Cloud]
 
 
@@ -97,6 +99,29 @@ def hypervisors() -> Iterator[Hypervisors]:
         pytest.skip(f"no namespaces for simulated hosts: {reason}")
     with pool() as hosts:
         yield hosts
+
+
+@pytest.fixture(scope="session")
+def generations() -> Iterator[dict[str, Hypervisor]]:
+    """A host of each generation of libvirt and QEMU, by the name of the Debian release.
+
+    A test empties the hosts that it has used.
+    """
+    if reason := unsupported():
+        pytest.skip(f"no namespaces for simulated hosts: {reason}")
+    with ExitStack() as stack:
+        pools = {name: stack.enter_context(pool(name)) for name in GENERATIONS}
+        yield {name: hosts.take()[0] for name, hosts in pools.items()}
+
+
+@pytest.fixture(params=GENERATIONS)
+def any_generation(
+    request: pytest.FixtureRequest, generations: dict[str, Hypervisor]
+) -> Iterator[Hypervisor]:
+    """A host of each generation in turn, without domains."""
+    host = generations[request.param]
+    yield host
+    host.empty()
 
 
 @pytest.fixture

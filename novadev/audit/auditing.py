@@ -26,7 +26,7 @@ from novadev.deployment import Deployment
 from novadev.device.forecast.layouts import Layouts
 from novadev.device.hosted import HostedInstance
 from novadev.device.selecting import attached
-from novadev.errors import BadInput, Busy, NotFound, NovadevError, Unreachable
+from novadev.errors import BadInput, Busy, NotAsNeeded, NotFound, NovadevError, Unreachable
 from novadev.image_property.facts import Facts, read_facts
 from novadev.nova.image_properties import MACHINE_TYPE
 from novadev.nova.instances import Instance
@@ -105,7 +105,7 @@ class Audit:
     def _without_records(self) -> Iterator[Finding]:
         """Yield that the recorded devices cannot be read, if so; the rest goes on without them."""
         try:
-            self._records.of(())
+            self._records.fingerprints(())
         except NovadevError as error:
             self._records = Records(None)
             yield self._unreachable(None, str(error))
@@ -128,6 +128,8 @@ class Audit:
         self.guests += len(everything)
         hosted = list(self._hosted(chunk)) if self._of_hosts else []
         inspected = self._inspected(everything, hosted)
+        drifted = self._records.drift([item for item in hosted if _is_new(inspected[item.uuid])])
+        hosted = [item for item in hosted if not isinstance(inspected[item.uuid], NotAsNeeded)]
         foreseen = _foreseen(everything, hosted, foresight)
         for facts in everything:
             uuid = facts.instance.uuid
@@ -135,8 +137,7 @@ class Audit:
             if isinstance(found, Unreachable) and not isinstance(found, Busy):
                 yield from self._lost(facts.instance, found)
             troubles = [*self._of_guest(facts, found)]
-            if uuid in foreseen:
-                troubles.append(foreseen[uuid])
+            troubles += [told[uuid] for told in (drifted, foreseen) if uuid in told]
             yield from (self._finding(facts, found, trouble) for trouble in troubles)
 
     def _hosted(self, chunk: Chunk) -> Iterator[HostedInstance]:
@@ -156,7 +157,6 @@ class Audit:
             yield from inspection.troubles
             evidence = Evidence(facts, inspection.hardware, None, compute)
             yield from (item for item in compared(evidence, stored) if item.check in self._wanted)
-            yield from self._records.drift(inspection.seen)
         elif isinstance(found, NovadevError):
             yield from self._without_domain(facts.instance, found)
 
@@ -171,7 +171,7 @@ class Audit:
         self, everything: Sequence[Facts], instances: Sequence[HostedInstance]
     ) -> Mapping[str, Inspection | NovadevError]:
         """Return what the hosts of the instances have of them, or why they do not say."""
-        recorded = self._records.of([instance.uuid for instance in instances])
+        recorded = self._records.fingerprints([instance.uuid for instance in instances])
         roots = {item.instance.uuid: item.instance.root_device_name for item in everything}
         work: dict[str, list[tuple[HostedInstance, Examined]]] = defaultdict(list)
         for hosted in instances:
@@ -187,6 +187,8 @@ class Audit:
         if isinstance(error, NotFound) and "missing-domain" in self._wanted:
             if instance.vm_state not in _UNBUILT:
                 yield Trouble("missing-domain", "failure", str(error))
+        elif isinstance(error, NotAsNeeded):
+            yield Trouble("unreachable", "warning", str(error))
         elif isinstance(error, Busy) or not isinstance(error, Unreachable | NotFound):
             yield Trouble("unreachable", "failure", str(error))
 
@@ -222,6 +224,10 @@ class Audit:
             project=instance.project_id or "",
             machine_type=machine_type or instance.image_properties.get(MACHINE_TYPE) or "",
         )
+
+
+def _is_new(found: Inspection | NovadevError) -> bool:
+    return isinstance(found, Inspection) and found.is_new
 
 
 def _foreseen(

@@ -13,39 +13,32 @@ from novadev.device.guests import get_definitions
 from novadev.device.hosted import HostedInstance
 from novadev.device.inventory import Entry, Inventory, take_inventory
 from novadev.device.orphans import why_no_orphan
-from novadev.device.record.guest import Question, Seen, fingerprint, see
+from novadev.device.record.guest import fingerprint
+from novadev.device.writable import is_rescued
 from novadev.errors import NotAsNeeded, NotFound
 from novadev.stash_defaults.hardware import Hardware, hardware_of
-from novadev.state.devices import VmDynamic
 from novadev.virt.devices import Controller, Disk, Interface
 from novadev.virt.host import Host
 from novadev.virt.writes import can_update
 
 GUEST_CHECKS = frozenset({"alias", "ghost", "orphan", "duplicate-mac", "pcie-ports", "definition"})
 """The checks that are made here."""
+RESCUED = "it is rescued: its own devices are checked when it is unrescued"
 _ROOT_PORT = "pcie-root-port"
 
 
 @dataclass(frozen=True)
-class Recorded:
-    """What a guest is compared with for its drift: what is recorded of it, and how it is read."""
-
-    dynamic: VmDynamic
-    question: Question
-
-
-@dataclass(frozen=True)
 class Examined:
-    """What is asked of a guest: the checks, Nova's name of its root disk, what is recorded."""
+    """What is asked of a guest: the checks, Nova's name of its root disk, the recorded digest."""
 
     wanted: frozenset[str]
     root_device_name: str | None
-    recorded: Recorded | None
+    fingerprint: str | None
 
 
 @dataclass(frozen=True)
 class Inspection:
-    """What one look at a guest gave; ``seen`` is what it has where that is not as recorded.
+    """What one look at a guest gave; ``is_new`` says that its text is not the recorded one.
 
     ``needs`` is what it needs of a host, of whatever host.
     """
@@ -53,15 +46,18 @@ class Inspection:
     hardware: Hardware
     needs: GuestFacts
     troubles: tuple[Trouble, ...]
-    seen: Seen | None
+    is_new: bool
 
 
 def inspect(host: Host, instance: HostedInstance, asked: Examined) -> Inspection:
     """Return what HOST has of INSTANCE, and what the checks find in it.
 
-    Raises NotFound without its domain and BadInput for a definition that cannot be parsed.
+    Raises NotFound without its domain, BadInput for a definition that cannot be parsed, and
+    NotAsNeeded for a guest in rescue, whose devices are not its own.
     """
     definitions = get_definitions(host, instance)
+    if is_rescued(instance, definitions.persistent):
+        raise NotAsNeeded(RESCUED)
     inventory = take_inventory(instance, definitions)
     found = [
         trouble
@@ -76,19 +72,12 @@ def inspect(host: Host, instance: HostedInstance, asked: Examined) -> Inspection
         hardware=hardware_of(definitions, asked.root_device_name),
         needs=facts_of_domain(chosen),
         troubles=tuple(found),
-        seen=_seen(host, instance, asked.recorded),
+        is_new=_is_new(host, instance, asked.fingerprint),
     )
 
 
-def _seen(host: Host, instance: HostedInstance, recorded: Recorded | None) -> Seen | None:
-    """Return the devices as a record would have them, if not as RECORDED; None in transit."""
-    if recorded is None or fingerprint(host.text(instance.uuid)) == recorded.dynamic.fingerprint:
-        return None
-    try:
-        seen = see(host, instance, recorded.question)
-    except NotAsNeeded:
-        return None
-    return None if seen.dynamic.hash == recorded.dynamic.hash else seen
+def _is_new(host: Host, instance: HostedInstance, recorded: str | None) -> bool:
+    return recorded is not None and fingerprint(host.text(instance.uuid)) != recorded
 
 
 def _aliases(inventory: Inventory) -> Iterator[Trouble]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 
 from novadev.audit.finding import Trouble
-from novadev.audit.guest import Recorded
 from novadev.audit.remedies import record, restore
 from novadev.deployment import Deployment
+from novadev.device.hosted import HostedInstance
 from novadev.device.record.drift import Drift, compare
-from novadev.device.record.guest import Question, Seen
+from novadev.device.record.guest import Question, Seen, see
 
 _TOLD = 3
 """Differences that a line has."""
@@ -21,32 +22,42 @@ class Records:
     def __init__(self, deployment: Deployment | None) -> None:
         self._deployment = deployment
 
-    def of(self, uuids: Sequence[str]) -> Mapping[str, Recorded]:
-        """Return what each of these guests is to be compared with, by its UUID.
+    def fingerprints(self, uuids: Sequence[str]) -> Mapping[str, str]:
+        """Return the recorded digest of each of these guests of which anything is recorded.
 
         Raises Unreachable without the state database.
         """
         if self._deployment is None:
             return {}
-        kept, special = self._deployment.vm_devices, self._deployment.config.special_managed_devices
-        dynamics = kept.list_dynamics(uuids)
-        names = kept.list_names(list(dynamics))
-        return {
-            uuid: Recorded(dynamic, Question(special, names.get(uuid, {})))
-            for uuid, dynamic in dynamics.items()
-        }
+        dynamics = self._deployment.vm_devices.list_dynamics(uuids)
+        return {uuid: dynamic.fingerprint for uuid, dynamic in dynamics.items()}
 
-    def drift(self, seen: Seen | None) -> Iterator[Trouble]:
-        """Yield in what a guest, SEEN otherwise than recorded, has drifted."""
-        if seen is None or self._deployment is None:
-            return
-        uuid = seen.dynamic.vm_id
-        recorded = self._deployment.vm_devices.list_devices([uuid]).get(uuid, ())
-        found = list(compare(recorded, seen.devices))
-        if found:
-            moved = all(item.field == "address" for item in found)
-            remedy = restore(uuid) if moved else record(uuid)
-            yield Trouble("drift", "warning", _told(found), remedy)
+    def drift(self, instances: Sequence[HostedInstance]) -> Mapping[str, Trouble]:
+        """Return in what these guests have drifted, by UUID, once each was read in full.
+
+        A guest that cannot be read now (it is being started, its host is lost) is left out.
+        """
+        if self._deployment is None or not instances:
+            return {}
+        special = self._deployment.config.special_managed_devices
+        recorded = self._deployment.vm_devices.list_devices([item.uuid for item in instances])
+        work: dict[str, list[tuple[HostedInstance, Question]]] = defaultdict(list)
+        for item in instances:
+            work[item.host].append((item, Question(special, recorded.get(item.uuid, ()))))
+        found: dict[str, Trouble] = {}
+        for answer in self._deployment.hosts.run(see, work):
+            uuid = answer.arguments[0].uuid
+            if answer.error is None:
+                seen: Seen = answer.result()
+                differences = list(compare(recorded.get(uuid, ()), seen.devices))
+                found |= {uuid: _trouble(uuid, differences)} if differences else {}
+        return found
+
+
+def _trouble(uuid: str, found: Sequence[Drift]) -> Trouble:
+    moved = all(item.field == "address" for item in found)
+    remedy = restore(uuid) if moved else record(uuid)
+    return Trouble("drift", "warning", _told(found), remedy)
 
 
 def _told(found: Sequence[Drift]) -> str:

@@ -57,8 +57,8 @@ def show(
     in that order.
 
     BY says how a device was matched with its owner, surest first: alias, serial, mac,
-    interface-id, tap, pci-address, mdev, target, source. ALIAS is "yes", "no", "next" (from the
-    next start on), "live" (gone at the next start) or "odd" (another one than it should be).
+    interface-id, tap, pci-address, mdev, file, target, source. ALIAS is "yes", "no", "next" (from
+    the next start on), "live" (gone at the next start) or "odd" (another one than it should be).
 
     GUEST, in the place of BY, is the name of a disk in the guest. Without an answer of the guest's
     agent within a few seconds there is none, and a note.

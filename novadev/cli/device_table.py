@@ -33,6 +33,8 @@ def print_devices(session: Session, output: Output, found: GuestDevices, is_one:
         _print_one(session, found)
     else:
         _print_all(session, found)
+    if found.is_rescued:
+        session.say("It is rescued: these are the devices of the rescue.")
     for note in found.guest_notes or ():
         session.say(f"Names in the guest: {printable(note)}.")
     if not found.from_databases:
@@ -65,7 +67,7 @@ def _print_all(session: Session, found: GuestDevices) -> None:
     lines = [
         f"! {printable(record.label)}: {printable(text)}"
         for record in found.records
-        for text in _remarks(record, found)
+        for text in ([] if found.is_rescued else _remarks(record, found))
     ]
     if lines:
         click.echo("\n" + "\n".join(lines))

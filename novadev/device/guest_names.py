@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from novadev.device.inventory import Inventory
@@ -16,9 +16,11 @@ from novadev.virt.host import Host
 _SEEN_OF_SERIAL = 20
 """Characters that a guest sees of a serial on virtio and sata (``VIRTIO_BLK_ID_BYTES``, ATA)."""
 
-_OWN_PCI = ("virtio", "nvme")
-"""Buses on which a disk is a PCI device itself; on others it lies behind a controller."""
+_NVME = "nvme"
+_NAMED = 3
+"""Disks that a note names."""
 _DRIVE = ("bus", "target", "unit")
+_REMOVABLE = ("cdrom", "floppy")
 
 
 @dataclass(frozen=True)
@@ -27,11 +29,13 @@ class GuestNames:
 
     No answer is no empty answer: what was known of the guest before stands. ``doubts`` are why a
     disk has no name though the guest spoke of it, ``notes`` what is to be said of the guest.
+    ``is_whole`` is False where the guest may have disks that it did not speak of.
     """
 
     names: Mapping[Device, str] | None
     notes: tuple[str, ...] = ()
     doubts: Mapping[Device, str] = field(default_factory=dict)
+    is_whole: bool = True
 
 
 def names_of(host: Host, inventory: Inventory) -> GuestNames:
@@ -46,7 +50,24 @@ def names_of(host: Host, inventory: Inventory) -> GuestNames:
     if answer.disks is None:
         return GuestNames(None, answer.notes)
     names, doubts = guest_names(live, answer.disks)
-    return GuestNames(names, answer.notes, doubts)
+    notes = (*answer.notes, *_left_open(live, answer.disks, {*names, *doubts}))
+    return GuestNames(names, notes, doubts, answer.is_whole)
+
+
+def _left_open(
+    live: Domain, disks: Iterable[GuestDisk], spoken_of: Collection[Device]
+) -> Iterator[str]:
+    """Yield which disks the guest may have spoken of by a place that none of them has."""
+    places = _Places(live)
+    lost = [disk.name for disk in disks if disk.address and not places.at(disk.address)]
+    silent = [
+        device.label
+        for device in live.of_class(Disk)
+        if device not in spoken_of and device.device not in _REMOVABLE
+    ]
+    if lost and silent:
+        where, whose = (", ".join(names[:_NAMED]) for names in (lost, silent))
+        yield f"the guest has {where} where no device is; without a name: {whose}"
 
 
 def guest_names(
@@ -80,31 +101,44 @@ def guest_names(
 class _Places:
     """The devices of a guest by where it sees them, as ``virDomainDiskByAddress`` finds disks.
 
-    But for the PCI buses: see `_bus_numbers`.
+    By the PCI device, which is the disk or its controller, and by bus, target and unit behind a
+    controller. The kind of bus that the guest gives says nothing: of a virtio disk Windows says
+    scsi, and of one behind virtio-scsi sas. But for the PCI buses: see `_bus_numbers`.
     """
 
     def __init__(self, live: Domain) -> None:
         self._controllers = {(item.kind, item.index): item for item in live.of_class(Controller)}
         self._buses = _bus_numbers(live.of_class(Controller))
         self._devices: dict[tuple[object, ...], list[Device]] = defaultdict(list)
-        for device in (*live.of_class(Disk), *live.of_class(Hostdev)):
-            self._devices[self._place(device)].append(device)
+        for device in live.of_class(Disk):
+            for place in self._places(device):
+                self._devices[place].append(device)
+        for hostdev in live.of_class(Hostdev):
+            self._devices[_NVME, self._pci(hostdev)].append(hostdev)
 
     def at(self, address: GuestAddress | None) -> Sequence[Device]:
         """Return what is at ADDRESS: a disk, or an NVMe device of the host."""
         if address is None:
             return ()
-        behind = () if address.bus_type in _OWN_PCI else address.drive
-        return self._devices.get((address.bus_type, address.pci, *behind), ())
+        places = [(address.pci,), (address.pci, *address.drive)]
+        if address.bus_type == _NVME:
+            places.append((_NVME, address.pci))
+        return [device for place in places for device in self._devices.get(place, ())]
 
-    def _place(self, device: Device) -> tuple[object, ...]:
+    def _places(self, device: Disk) -> Iterator[tuple[object, ...]]:
+        """Yield where the guest may have DEVICE; Windows gives a SATA disk's port as its bus."""
         where = device.address
-        bus = "nvme" if isinstance(device, Hostdev) else device.bus
         if where is None or where.type != "drive":
-            return bus, self._pci(device)
-        controller = self._controllers.get((bus, where.values.get("controller")))
+            if pci := self._pci(device):
+                yield (pci,)
+            return
+        controller = self._controllers.get((device.bus, where.values.get("controller")))
         pci = self._pci(controller) if controller else None
-        return bus, pci, *(int(where.values.get(key, "0")) for key in _DRIVE)
+        bus, target, unit = (int(where.values.get(key, "0")) for key in _DRIVE)
+        if pci is not None:
+            yield pci, bus, target, unit
+            if device.bus == "sata" and unit:
+                yield pci, unit, 0, 0
 
     def _pci(self, device: Device) -> str | None:
         """Return the PCI address that the guest has for DEVICE."""

@@ -9,7 +9,7 @@ from novadev.device.hosted import HostedInstance
 from novadev.device.matching import Matching, match
 from novadev.device.owners import Owner, keys_of, owners
 from novadev.virt.alias import Alias
-from novadev.virt.devices import Device
+from novadev.virt.devices import Console, Device
 from novadev.virt.host import Definitions
 from novadev.virt.pairing import pair
 
@@ -77,15 +77,22 @@ class Inventory:
 
 
 def take_inventory(instance: HostedInstance, definitions: Definitions) -> Inventory:
-    """Return the joined view of INSTANCE, whose host has DEFINITIONS of it."""
+    """Return the joined view of INSTANCE, whose host has DEFINITIONS of it.
+
+    A console that is the serial port once more is no device of its own.
+    """
     persistent, live = definitions.persistent, definitions.live
     everything = owners(instance, persistent, live)
-    pairs = pair(persistent, live)
+    pairs = [both for both in pair(persistent, live) if not any(map(_is_serial_port, both))]
     found = match([one or other for one, other in pairs if one or other], everything)  # type: ignore[misc]
     entries = [_entry(one, other, found) for one, other in pairs]
     return Inventory(
         instance, definitions, (*entries, *_ghosts(entries, everything, found, instance))
     )
+
+
+def _is_serial_port(device: Device | None) -> bool:
+    return isinstance(device, Console) and device.is_serial_port
 
 
 def _entry(persistent: Device | None, live: Device | None, found: Matching) -> Entry:

@@ -13,6 +13,7 @@ Keyed = Mapping[Device, Mapping[str, str]]
 """Devices, and what each can be found by."""
 _SHIFTING = {"target"}
 """A name Nova and libvirt may give differently: it denies nothing."""
+_REMOVABLE = ("cdrom", "floppy")
 _SHARED = {"mac"}
 """What two devices of a guest may rightly share: others must tell them apart."""
 
@@ -60,7 +61,11 @@ def _match_by(key: str, devices: Keyed, owners: Sequence[Owner], found: Matching
     fits: dict[Device, list[Owner]] = {}
     fitted: dict[int, list[Device]] = defaultdict(list)
     for device, keys in devices.items():
-        fits[device] = [owner for owner in _possible(device, owners) if owner.has(key, keys)]
+        fits[device] = [
+            owner
+            for owner in _possible(device, owners)
+            if owner.has(key, keys) and _is_likely(key, device, owner)
+        ]
         for owner in fits[device]:
             fitted[id(owner)].append(device)
     for device, candidates in fits.items():
@@ -73,6 +78,19 @@ def _match_by(key: str, devices: Keyed, owners: Sequence[Owner], found: Matching
 def _possible(device: Device, owners: Iterable[Owner]) -> Iterator[Owner]:
     """Yield the owners that have devices of this kind."""
     return (owner for owner in owners if device.element.tag in owner.tags)
+
+
+def _is_likely(key: str, device: Device, owner: Owner) -> bool:
+    """Whether OWNER may have DEVICE by KEY: by a target not where both kind and bus are others."""
+    bus, sort = owner.told.get("bus"), owner.told.get("device")
+    if key != "target" or not bus or not sort:
+        return True
+    return bus == device.bus or _sort(sort) == _sort(device.device)
+
+
+def _sort(device: str | None) -> str:
+    """Return the sort of disk: a LUN is one like any other."""
+    return device if device in _REMOVABLE else "disk"
 
 
 def _ambiguous(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from novadev.device.hosted import HostedInstance
@@ -19,13 +19,17 @@ from novadev.nova.attachments import (
 from novadev.virt.alias import Alias
 from novadev.virt.devices import Device, Disk, Filesystem, Hostdev, Interface
 from novadev.virt.domain import Domain
-from novadev.virt.own_disks import own_disk_name
+from novadev.virt.own_disks import file_name, own_disk_name
 
 KEYS = (
     *("alias", "serial", "mac", "interface-id", "tap", "pci-address"),
-    *("mdev", "target", "source"),
+    *("mdev", "file", "target", "source"),
 )
-"""By what a device is matched with its owner, the surest first; one that is found is done."""
+"""By what a device is matched with its owner, the surest first; one that is found is done.
+
+A target is a name in the next definition, which Nova makes of its rows: in the one that is there,
+another disk may have it.
+"""
 _TAP_LENGTH = 14
 """``nova/network/model.py`` NIC_NAME_LEN: ``tap`` and 11 characters of the port's UUID."""
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -54,6 +58,8 @@ class Owner:
         value = keys.get(key)
         if value is None or self._is_of_another_volume(key, keys):
             return False
+        if key == "target" and self._is_another_file(keys.get("file")):
+            return False
         return value in self.values.get(key, ()) or (key == "source" and self._is_source(value))
 
     def _is_source(self, source: str) -> bool:
@@ -64,6 +70,11 @@ class Owner:
         if any(source.endswith(f"/{name}") for name in self.values.get("source", ())):
             return True
         return self.type in ("volume", "share") and self.id is not None and self.id in source
+
+    def _is_another_file(self, file: str | None) -> bool:
+        """Whether a disk of the instance's own, called FILE by Nova, is none of this owner's."""
+        known = self.values.get("file", ())
+        return file is not None and file not in known and (self.type != "local" or bool(known))
 
     def _is_of_another_volume(self, key: str, keys: Mapping[str, str]) -> bool:
         """Whether a name that shifts would take a disk for another's: its serial says no.
@@ -88,6 +99,7 @@ def keys_of(device: Device) -> dict[str, str]:
         found["alias"] = device.alias.name
     if isinstance(device, Disk):
         found |= {"serial": device.serial, "target": device.target, "source": device.source}
+        found |= {"file": file_name(device)}
     elif isinstance(device, Interface):
         found |= {"mac": _lower(device.mac), "interface-id": device.interface_id}
         found |= {"tap": device.target, "pci-address": _pci_address(device)}
@@ -131,7 +143,8 @@ def _unique(found: Iterator[Owner]) -> list[Owner]:
 def _owners_of(attachments: Attachments) -> Iterator[Owner]:
     port_addresses = {port.pci_address for port in attachments.ports}
     yield from (_volume(volume) for volume in attachments.volumes)
-    yield from (_local(disk) for disk in attachments.local_disks)
+    names = _file_names(attachments.local_disks)
+    yield from (_local(disk, names.get(disk.row)) for disk in attachments.local_disks)
     yield from (_port(port) for port in attachments.ports)
     for device in attachments.pci_devices:
         if device.address not in port_addresses:
@@ -157,13 +170,29 @@ def _volume(volume: VolumeAttachment) -> Owner:
     )
 
 
-def _local(disk: LocalDisk) -> Owner:
+def _file_names(disks: Sequence[LocalDisk]) -> dict[int, str]:
+    """Return Nova's file names of local disks, by their rows; of what is none of these, nothing.
+
+    The image's disk, the swap disk, and ephemeral disks in the order of their rows
+    (``nova/virt/libvirt/driver.py`` _create_image).
+    """
+    found: dict[int, str] = {}
+    for disk in disks:
+        if disk.source_type == "image" and disk.boot_index == 0:
+            found[disk.row] = "disk"
+        elif disk.source_type == "blank":
+            number = sum(name.startswith("disk.eph") for name in found.values())
+            found[disk.row] = "disk.swap" if disk.is_swap else f"disk.eph{number}"
+    return found
+
+
+def _local(disk: LocalDisk, file: str | None) -> Owner:
     return Owner(
         type="local",
         id=None,
         label=f"local disk {disk.device_name or f'(block_device_mapping {disk.row})'}",
         tags=("disk",),
-        values={"target": _texts(disk.device_name)},
+        values={"file": _texts(file), "target": _texts(disk.device_name)},
         told=_told(bus=disk.bus, device=disk.device_type),
     )
 
@@ -254,7 +283,7 @@ def _own_disks(uuid: str, domains: list[Domain], name: str | None = None) -> Ite
         for disk in domain.of_class(Disk):
             found = own_disk_name(uuid, disk)
             if found and name in (None, found):
-                values = {"source": _texts(disk.source)}
+                values = {"file": (found,), "source": _texts(disk.source)}
                 yield Owner("local", None, f"local disk {found}", ("disk",), values=values)
 
 

@@ -13,6 +13,7 @@ from novadev.device.hosted import HostedInstance
 from novadev.device.inventory import DETACHABLE, Entry, Inventory, take_inventory
 from novadev.device.managed import is_managed
 from novadev.device.named import find_named
+from novadev.device.writable import is_rescued
 from novadev.errors import NotAsNeeded
 from novadev.virt.devices import Device, Disk, Filesystem, Interface
 from novadev.virt.host import Host
@@ -65,7 +66,8 @@ class GuestDevices:
     """What ``device show`` has to say: of whom, and the records.
 
     ``guest_notes`` is None where the guest was not asked for its names, else what is to be said
-    of its answer.
+    of its answer. Of a guest that ``is_rescued`` the devices are those of the rescue, and whatever
+    Nova has attached is not compared with them.
     """
 
     instance: str
@@ -75,6 +77,7 @@ class GuestDevices:
     from_databases: bool
     records: tuple[DeviceRecord, ...]
     guest_notes: tuple[str, ...] | None = None
+    is_rescued: bool = False
 
 
 def read_devices(
@@ -95,7 +98,10 @@ def read_devices(
         entries = [find_named(entries, device, f"instance {instance.uuid}")]
     running = inventory.definitions.is_active
     guest = names_of(host, inventory) if asks_guest else None
+    rescued = is_rescued(instance, inventory.definitions.persistent)
     records = (_record(instance.uuid, entry, side, running, special) for entry in entries)
+    if rescued:
+        records = (replace(record, disagreements=()) for record in records)
     return GuestDevices(
         instance=instance.uuid,
         name=inventory.name,
@@ -104,6 +110,7 @@ def read_devices(
         from_databases=instance.attachments is not None,
         records=tuple(map(_with_name, records, entries, repeat(guest))),
         guest_notes=guest.notes if guest else None,
+        is_rescued=rescued,
     )
 
 

@@ -22,7 +22,7 @@ def _in_the_way(instance: HostedInstance, definitions: Definitions) -> str | Non
         return f"it has a task in progress: {instance.task_state}"
     if instance.attachments is not None and instance.attachments.unfinished:
         return f"its {instance.attachments.unfinished}"
-    if instance.vm_state == "rescued" or _is_rescue(instance.uuid, definitions.persistent):
+    if is_rescued(instance, definitions.persistent):
         return "it is rescued: its definition goes when it is unrescued"
     if definitions.persistent is None:
         return "its domain is transient: there is no persistent definition"
@@ -33,7 +33,8 @@ def _in_the_way(instance: HostedInstance, definitions: Definitions) -> str | Non
     return None
 
 
-def _is_rescue(uuid: str, domain: Domain | None) -> bool:
-    """Whether the guest is defined to boot from a rescue disk (``driver.py`` rescue)."""
+def is_rescued(instance: HostedInstance, domain: Domain | None) -> bool:
+    """Whether Nova has INSTANCE in rescue, or DOMAIN has a rescue disk (``driver.py`` rescue)."""
     disks = domain.of_class(Disk) if domain else ()
-    return any((own_disk_name(uuid, disk) or "").endswith("rescue") for disk in disks)
+    names = (own_disk_name(instance.uuid, disk) or "" for disk in disks)
+    return instance.vm_state == "rescued" or any(name.endswith("rescue") for name in names)

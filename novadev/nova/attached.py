@@ -85,6 +85,7 @@ def _list_disks(connection: sa.Connection, uuids: Sequence[str]) -> Sequence[Any
         table.c.disk_bus,
         table.c.device_type,
         table.c.boot_index,
+        table.c.guest_format,
         table.c.volume_id,
         table.c.attachment_id,
         table.c.connection_info,
@@ -218,6 +219,7 @@ def _local(row: Any) -> LocalDisk:
         bus=row.disk_bus,
         device_type=row.device_type,
         boot_index=row.boot_index,
+        is_swap=row.guest_format == "swap",
     )
 
 

@@ -42,6 +42,7 @@ class LocalDisk:
     bus: str | None
     device_type: str | None
     boot_index: int | None
+    is_swap: bool = False
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,8 @@ _OVIRT_ORDER = (
     *("multifunction", "base"),
 )
 """``DomainXmlUtils.parseAddress`` of ovirt-engine writes these, in this order."""
+ZPCI = ("uid", "fid")
+"""What an address on s390x has in a ``<zpci>`` of its own: the guest finds the device by them."""
 _PCI = {"domain": 4, "bus": 2, "slot": 2, "function": 1}
 """Hexadecimal digits that libvirt gives each part (``virDomainDeviceInfoFormat``)."""
 
@@ -23,7 +25,8 @@ _PCI = {"domain": 4, "bus": 2, "slot": 2, "function": 1}
 class Address:
     """An address: its type in libvirt's words and its attributes, sorted by name.
 
-    ``<address type="pci" domain="0x0000" bus="0x00" slot="0x04" function="0x0"/>``
+    ``<address type="pci" domain="0x0000" bus="0x00" slot="0x04" function="0x0"/>``; on s390x with
+    ``<zpci uid="0x0001" fid="0x00000000"/>`` in it, whose attributes count among its own.
     """
 
     type: str
@@ -45,7 +48,11 @@ class Address:
         """Return the address of an ``<address>`` element; None of None."""
         if element is None:
             return None
-        return cls.of({str(key): str(value) for key, value in element.items()}, default)
+        parts = [
+            *element.items(),
+            *(pair for zpci in element.iterfind("zpci") for pair in zpci.items()),
+        ]
+        return cls.of({str(key): str(value) for key, value in parts}, default)
 
     @classmethod
     def from_ovirt(cls, text: str) -> Address | None:
@@ -87,6 +94,11 @@ class Address:
     def values(self) -> dict[str, str]:
         """The attributes by name, without the type."""
         return dict(self.attributes)
+
+    @property
+    def is_place(self) -> bool:
+        """Whether it says just where: a USB address without a port does not."""
+        return self.type != "usb" or "port" in self.values
 
     @property
     def text(self) -> str:

@@ -11,7 +11,8 @@ from novadev.virt.address import Address
 _NUMBER = re.compile(r"0[xX][0-9a-fA-F]{1,16}|[0-9]{1,20}")
 _ANY = 0xFFFF_FFFF
 _HIGHEST: Mapping[str, Mapping[str, int]] = {
-    "pci": {"domain": 0xFFFF, "bus": 0xFF, "slot": 0x1F, "function": 7},
+    "pci": {"domain": 0xFFFF, "bus": 0xFF, "slot": 0x1F, "function": 7}
+    | {"uid": 0xFFFF, "fid": _ANY},
     "drive": dict.fromkeys(("controller", "bus", "target", "unit"), _ANY),
     "virtio-serial": dict.fromkeys(("controller", "bus", "port"), _ANY),
     "ccid": dict.fromkeys(("controller", "slot"), _ANY),
@@ -33,7 +34,6 @@ _NEEDED: Mapping[str, frozenset[str]] = {
     "drive": frozenset(("unit",)),
     "virtio-serial": frozenset(("port",)),
     "ccid": frozenset(("slot",)),
-    "usb": frozenset(("port",)),
     "spapr-vio": frozenset(("reg",)),
     "ccw": frozenset(("cssid", "ssid", "devno")),
     "dimm": frozenset(("slot",)),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from lxml import etree
 
-from novadev.virt.address import Address
+from novadev.virt.address import ZPCI, Address
 from novadev.virt.alias import Alias
 from novadev.virt.elements import Flag, Text, insert_before, remove
 
@@ -113,10 +113,9 @@ class Device:
             found = etree.Element("address")
             insert_before(self.element, (), found)
         values = {"type": address.type, **address.values}
-        for name in set(found.keys()) - set(values):
-            del found.attrib[name]
-        for name, value in values.items():
-            found.set(name, value)
+        zpci = {name: values.pop(name) for name in ZPCI if name in values}
+        _set_attributes(found, values)
+        _set_zpci(found, zpci)
 
     @property
     def boot_order(self) -> int | None:
@@ -179,6 +178,24 @@ def _ends(same: Sequence[etree._Element]) -> list[str]:
         f" at {place}" if place and number[str(place)] == 1 else f" #{index}"
         for index, place in enumerate(places, 1)
     ]
+
+
+def _set_attributes(element: etree._Element, values: Mapping[str, str]) -> None:
+    """Give ELEMENT these attributes and no other."""
+    for name in set(element.keys()) - set(values):
+        del element.attrib[name]
+    for name, value in values.items():
+        element.set(name, value)
+
+
+def _set_zpci(address: etree._Element, values: Mapping[str, str]) -> None:
+    """Give the element ADDRESS a ``<zpci>`` with these attributes; without any nothing changes."""
+    if not values:
+        return
+    found = address.find("zpci")
+    if found is None:
+        found = etree.SubElement(address, "zpci")
+    _set_attributes(found, values)
 
 
 def _address_of(element: etree._Element) -> Address | None:
@@ -364,6 +381,7 @@ class CharacterDevice(Device):
 
     device = Text("@type")
     target_type = Text("target/@type")
+    target_name = Text("target/@name", "target/@port")
     source = Text("source/@path")
     short_name = Text("target/@name", "target/@port", "@type")
 
@@ -382,7 +400,15 @@ class Console(SoleKind):
 
     tag = "console"
     target_type = Text("target/@type")
+    target_name = Text("target/@port")
     short_name = Text("target/@port", "@type")
+
+    @property
+    def is_serial_port(self) -> bool:
+        """Whether it is the serial port once more (``virDomainDefAddConsoleCompat``)."""
+        ports = self.element.getparent()
+        is_there = ports is not None and ports.find("serial") is not None
+        return is_there and self.target_type != "virtio"
 
 
 _OVIRT_TYPES = {"memballoon": "balloon", "redirdev": "redir"}

@@ -13,6 +13,7 @@ custom-ga-command``); nothing else comes of it.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Any, TypeVar
@@ -31,6 +32,10 @@ _UNHEARD = {
     libvirt.VIR_ERR_OPERATION_TIMEOUT: "the guest's agent is busy",
 }
 """Errors after which nothing else needs to be asked."""
+_PARTIAL = (
+    "the guest's agent failed to list the disks: only those with a mounted file system are known"
+)
+_UNKNOWN = "The command guest-get-disks has not been found"
 _NOT_TEXT = (SystemError, UnicodeError)
 """What libvirt's binding raises for a text of the guest that is not UTF-8."""
 T = TypeVar("T")
@@ -79,7 +84,11 @@ def _within(limit: float, question: Callable[[], T]) -> T:
 
 
 def _ask(handle: Any, seconds: int) -> GuestAnswer:
-    """Ask for the disks; an agent that cannot tell them (before 5.2), for the file systems."""
+    """Ask for the disks, and for the file systems where the agent does not tell the disks.
+
+    An agent before 5.2 has no ``guest-get-disks``, and what it says of the file systems is all that
+    it can say. Where the command is there and fails, only a part of the disks may be among them.
+    """
     try:
         return read_disks(_command(handle, "guest-get-disks", seconds))
     except libvirt.libvirtError as error:
@@ -87,9 +96,17 @@ def _ask(handle: Any, seconds: int) -> GuestAnswer:
             raise
         refused = error
     try:
-        return read_filesystems(_command(handle, "guest-get-fsinfo", seconds))
+        answer = read_filesystems(_command(handle, "guest-get-fsinfo", seconds))
     except libvirt.libvirtError:
         raise refused from None
+    if _is_unknown(refused):
+        return answer
+    return replace(answer, notes=(*answer.notes, _PARTIAL), is_whole=False)
+
+
+def _is_unknown(error: libvirt.libvirtError) -> bool:
+    """Whether the agent has no such command, in its own words (``qmp-dispatch.c`` of QEMU)."""
+    return (error.get_error_message() or "").endswith(_UNKNOWN)
 
 
 def _command(handle: Any, name: str, seconds: int) -> str:

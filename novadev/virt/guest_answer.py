@@ -57,10 +57,14 @@ class GuestDisk:
 
 @dataclass(frozen=True)
 class GuestAnswer:
-    """What a guest says of its disks; ``disks`` is None where it gave no answer."""
+    """What a guest says of its disks; ``disks`` is None where it gave no answer.
+
+    ``is_whole`` is False where it may have disks that it did not speak of.
+    """
 
     disks: tuple[GuestDisk, ...] | None
     notes: tuple[str, ...] = ()
+    is_whole: bool = True
 
 
 @dataclass(frozen=True)

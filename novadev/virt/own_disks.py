@@ -10,6 +10,17 @@ _NAME = re.compile(r"disk(\.(local|eph\d+|swap|config|config\.rescue|rescue))?")
 """Nova's names of them (``nova/virt/libvirt/driver.py``, ``blockinfo.py``)."""
 
 
+_OF_INSTANCE = re.compile(
+    r"(?:.*/)?([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})[/_][^/]+", re.DOTALL
+)
+
+
+def file_name(disk: Disk) -> str | None:
+    """Return Nova's name of a disk of its instance's own, whichever instance that is."""
+    found = _OF_INSTANCE.fullmatch(disk.source or "")
+    return own_disk_name(found[1], disk) if found else None
+
+
 def own_disk_name(uuid: str, disk: Disk) -> str | None:
     """Return the name of a disk of the instance UUID's own, as ``disk.config``; None of any other.
 

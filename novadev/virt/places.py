@@ -11,24 +11,25 @@ from collections.abc import Callable, Hashable, Mapping
 from typing import NamedTuple
 
 from novadev.errors import NotAsNeeded
-from novadev.virt.address import Address
+from novadev.virt.address import ZPCI, Address
 from novadev.virt.devices import Controller, Device
 from novadev.virt.domain import Domain
 from novadev.virt.pci import PciBuses
 
 _NUMBER = re.compile(r"0x[0-9a-fA-F]{1,4}|0|[1-9][0-9]{0,4}")
 _DECIMAL = re.compile(r"[0-9]{1,5}")
+_HEXADECIMAL = re.compile(r"0x[0-9a-fA-F]{1,8}")
 _PLAIN = re.compile(r"[A-Za-z0-9.-]+")
 _PORT = re.compile(r"[1-9][0-9]{0,2}(\.[1-9][0-9]{0,2}){0,3}")
 _SPELLINGS: Mapping[str, Mapping[str, re.Pattern[str]]] = {
     "pci": dict.fromkeys(("domain", "bus", "slot", "function"), _NUMBER)
-    | {"multifunction": re.compile("on|off")},
+    | {"multifunction": re.compile("on|off"), **dict.fromkeys(ZPCI, _HEXADECIMAL)},
     "drive": dict.fromkeys(("controller", "bus", "target", "unit"), _DECIMAL),
     "virtio-serial": dict.fromkeys(("controller", "bus", "port"), _DECIMAL),
     "usb": {"bus": _DECIMAL, "port": _PORT},
 }
 """The attributes of an address; of other types than these any are taken that are plain."""
-_OPTIONAL = {"multifunction"}
+_OPTIONAL = {"multifunction", *ZPCI}
 _HUB_PORTS = 8
 """``VIR_DOMAIN_USB_HUB_PORTS``."""
 _USB_PORTS: Mapping[str, int] = {
@@ -71,7 +72,7 @@ class Places:
             self._controllers.setdefault((item.kind or "", item.index or ""), []).append(item)
 
     def spelled(self, address: Address) -> Address:
-        """Return ADDRESS as libvirt would write it; raises NotAsNeeded for what is none."""
+        """Return ADDRESS as libvirt would write it; raises NotAsNeeded for what is no place."""
         wanted = _SPELLINGS.get(address.type) or dict.fromkeys(address.values, _PLAIN)
         values = {**dict.fromkeys(set(wanted) - _OPTIONAL, "0"), **address.values}
         for name, value in values.items():
@@ -82,7 +83,7 @@ class Places:
 
     def place(self, device: Device, address: Address) -> Hashable:
         """Return what two devices cannot both have: ADDRESS as DEVICE has it."""
-        parts = [item for item in address.attributes if item[0] != "multifunction"]
+        parts = [item for item in address.attributes if item[0] not in _OPTIONAL]
         return address.type, _drive_kind(device) if address.type == "drive" else None, *parts
 
     def why_not(
@@ -92,6 +93,8 @@ class Places:
 
         LAYOUT is where all devices would be. Whether another one is at ADDRESS is not looked at.
         """
+        if not address.is_place:
+            return None
         if address.type == "pci":
             return self.pci.why_not(device, address)
         check = self._CHECKS.get(address.type)

@@ -2,9 +2,11 @@
 
 from uuid import uuid4
 
-from novadev.nova.attachments import Attachments
+from novadev.device.named import find_named
+from novadev.nova.attachments import Attachments, LocalDisk
 from tests import domains
 from tests.device.attached import entry, inventory, local, matched, pci, port, share, volume
+from tests.device.variety import own_disk
 
 A, B = "0f8fad5b-d9cb-469f-a165-70867728950e", "7c9e6679-7425-40de-944b-e07fc1f90ae7"
 P, Q = "a3bb189e-8bf9-4c8c-9b3e-6e1f0f2f5d10", "b1c2d3e4-0001-4c8c-9b3e-6e1f0f2f5d11"
@@ -29,6 +31,54 @@ def test_disks_by_alias_serial_and_target() -> None:
         "disk vdc": (f"volume {B}", "serial"),
         "disk sda": (f"volume {c}", "target"),
     }
+
+
+def test_a_console_is_the_serial_port_once_more() -> None:
+    """One device, by the alias that both of them have."""
+    port = '<{}><target type="{}" port="0"/><alias name="serial0"/></{}>'
+    devices = [port.format("serial type='pty'", "isa-serial", "serial")]
+    devices.append(port.format("console type='pty'", "serial", "console"))
+    text = domains.domain(devices=devices)
+    found = inventory(text, Attachments(), text.replace("<domain ", '<domain id="1" '))
+    assert find_named(found.entries, "serial0", "it").label == "serial 0"
+    assert not any(item.label.startswith("console") for item in found.entries)
+
+
+def test_nova_s_file_name_beats_a_target_of_the_next_definition() -> None:
+    """After hw_disk_bus=scsi: Nova's row has the root at sda, which the config drive still is."""
+    uuid = str(uuid4())
+    disks = [
+        own_disk(uuid, "vda", "virtio", "disk"),
+        own_disk(uuid, "vdb", "virtio", "disk.eph0"),
+        own_disk(uuid, "vdc", "virtio", "disk.swap"),
+        own_disk(uuid, "sda", "sata", "disk.config", "cdrom"),
+        domains.disk("vdd", serial=A),
+        domains.disk("sdd", "sata", device="cdrom", source="/iso/tools.iso"),
+    ]
+    root = LocalDisk(1, "image", "sda", "scsi", "disk", 0)
+    rows = (
+        LocalDisk(2, "blank", "sdb", "scsi", "disk", -1, is_swap=True),
+        LocalDisk(3, "blank", "sdc", "scsi", "disk", -1),
+    )
+    attached = Attachments((volume(A, "sdd"),), (root, *rows))
+    found = inventory(domains.domain(uuid, disks=disks), attached, has_config_drive=True)
+    assert matched(found) == {
+        "disk vda": ("local disk sda", "file"),
+        "disk vdb": ("local disk sdc", "file"),
+        "disk vdc": ("local disk sdb", "file"),
+        "disk sda": ("local disk disk.config", "file"),
+        "disk vdd": (f"volume {A}", "serial"),
+        "disk sdd": (None, None),
+    }
+    assert found.ghosts == ()
+    (stray,) = (item for item in found.entries if item.label == "disk sdd")
+    assert stray.doubts == ()
+
+
+def test_kind_and_bus_together_deny_a_target() -> None:
+    cdrom = domains.disk("sda", "sata", device="cdrom", source="/iso/tools.iso")
+    found = inventory(domains.domain(disks=[cdrom]), Attachments((volume(A, "sda"),)))
+    assert matched(found) == {"disk sda": (None, None)}
 
 
 def test_a_name_that_shifted_is_told_and_denies_nothing() -> None:
@@ -184,7 +234,7 @@ def test_shares_and_the_config_drive() -> None:
     )
     attached = Attachments(shares=(share(A), share(B)))
     assert matched(inventory(text, attached, has_config_drive=True)) == {
-        "disk hdd": ("local disk disk.config", "source"),
+        "disk hdd": ("local disk disk.config", "file"),
         "disk vdz": (None, None),
         f"filesystem {A}": (f"share {A}", "target"),
         f"filesystem {B}": (f"share {B}", "target"),
@@ -210,7 +260,7 @@ def test_from_the_definition_alone() -> None:
         ports=[P, Q],
     )
     assert matched(inventory(text, None)) == {
-        "disk vda": ("local disk disk", "source"),
+        "disk vda": ("local disk disk", "file"),
         "disk vdb": (f"volume {A}", "serial"),
         "disk sda": (None, None),
         f"interface tap{P[:11]}": (f"port {P}", "interface-id"),

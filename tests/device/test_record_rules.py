@@ -1,6 +1,6 @@
 """What is recorded of a guest, without any host: identity, hash, and what a record changes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from uuid import UUID, uuid4
 
@@ -14,10 +14,11 @@ from novadev.device.managed import is_managed
 from novadev.device.record.drift import compare
 from novadev.device.record.guest import fingerprint
 from novadev.device.record.hashing import hash_of
-from novadev.device.record.identity import device_ids
+from novadev.device.record.recognition import identified
 from novadev.device.record.seen import seen_devices
 from novadev.nova.attachments import Attachments
 from novadev.state.devices import VmDevice, merge
+from novadev.virt.devices import Console
 from novadev.virt.domain import Domain
 from tests import domains
 from tests.device import attached
@@ -31,11 +32,11 @@ ATTACHED = Attachments(
 )
 
 
-def seen(inventory: Inventory, names: dict[str, str] | None = None) -> dict[str, VmDevice]:
-    """The devices as they would be recorded, by label."""
-    ids = device_ids(inventory.instance.uuid, inventory.entries)
-    found = seen_devices(inventory, ids, SPECIAL_MANAGED_DEVICES, names or {})
-    return {device.label: device for device in found}
+def seen(inventory: Inventory, recorded: Iterable[VmDevice] = ()) -> dict[str, VmDevice]:
+    """The devices as they would be recorded, by label, where these are RECORDED already."""
+    found = seen_devices(inventory, SPECIAL_MANAGED_DEVICES)
+    devices = identified([*found.devices.values()], [*recorded], found.owners)
+    return {device.label: device for device in devices}
 
 
 def guest(*disks: str, devices: Sequence[str] = (), moved: bool = False) -> Inventory:
@@ -278,12 +279,9 @@ def test_another_host_alone_is_nothing_to_write() -> None:
 def test_the_views_of_a_domain_agree() -> None:
     """Samples of odd guests: every device is recorded once, under one identity."""
     for path in domains.samples():
-        domain = Domain.from_xml(path.read_text())
-        inventory = attached.inventory(path.read_text(), None)
-        found = [
-            device.device_id
-            for device in seen_devices(
-                inventory, device_ids(domain.uuid, inventory.entries), SPECIAL_MANAGED_DEVICES, {}
-            )
-        ]
-        assert len(found) == len(set(found)) == len(domain.devices), path.name
+        devices = Domain.from_xml(path.read_text()).devices
+        hardware = [item for item in devices if not isinstance(item, Console)]
+        found = seen_devices(
+            attached.inventory(path.read_text(), None), SPECIAL_MANAGED_DEVICES
+        ).devices.values()
+        assert len({device.device_id for device in found}) == len(found) == len(hardware), path.name

@@ -113,9 +113,10 @@ def test_another_bus_or_model_since(site: Site) -> None:
     done = restore(site, uuid, "-f", "json")
     (skip,) = done.json["skipped"]
     assert skip["reason"] == (
-        f"nothing to do for instance {uuid}: it is defined with the recorded addresses; disk vdb: "
-        f"its bus was sata and is virtio, so its recorded address no longer counts; {TAP}: its "
-        "model was e1000 and is virtio, so its recorded address no longer counts"
+        f"nothing to do for instance {uuid}: every recorded address that counts is in its "
+        "definition; disk vdb: its bus was sata and is virtio, so its recorded address no longer "
+        f"counts; {TAP}: its model was e1000 and is virtio, so its recorded address no longer "
+        "counts"
     )
     swap(site, uuid, "disk vda", "disk vdb")
     document = plan(site, uuid)

@@ -81,7 +81,7 @@ def test_a_running_guest(
         "disk vdd": (*volumes[2], "serial", "live"),
         "disk vde": (*volumes[3], "serial", "persistent"),
         f"volume {volume_id(4)}": (*volumes[4], None, "none"),
-        "disk hdd": ("local", None, "source", "both"),
+        "disk hdd": ("local", None, "file", "both"),
         f"interface {tap(0)}": ("port", port_id(0), "mac", "both"),
         f"port {port_id(1)}": ("port", port_id(1), None, "none"),
     }
@@ -282,7 +282,7 @@ def test_on_a_compute_host(rig: Rig, tmp_path: Path) -> None:
         result = alone.novadev("device", "show", name, "-f", "json")
         assert result.code == 0, result.err
         assert {r["label"]: told(r)[1:3] for r in result.json if r["owner_type"]} == {
-            "disk vda": (None, "source"),
+            "disk vda": (None, "file"),
             "disk vdb": (volume_id(0), "serial"),
             f"interface {tap(0)}": (port_id(0), "interface-id"),
             f"interface {tap(1)}": (port_id(1), "interface-id"),

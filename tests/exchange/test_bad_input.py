@@ -27,6 +27,7 @@ from tests.exchange.recorded import (
     nic,
     pci,
     record,
+    recorded,
     rows,
     two_guests,
 )
@@ -340,16 +341,19 @@ def test_one_instance_for_a_file_of_several(site: Cloud, tmp_path: Path) -> None
     assert "2 instances" in refused(site, file, "--instance", "web-1")
 
 
-def test_an_error_in_the_second_instance_stores_nothing_of_the_first(
-    site: Cloud, tmp_path: Path
-) -> None:
+def test_one_bad_guest_of_a_file_is_skipped(site: Cloud, tmp_path: Path) -> None:
+    """The others are imported; the code is that of the bad one."""
     file = tmp_path / "file"
     export(site, "web-1", "web-2", "-o", str(file))
     record(site, guest(VM, shift=12))
     record(site, [*guest(OTHER_VM, shift=12), disk("vdc", pci(3), vm=OTHER_VM)])
-    told = refused(site, file)
-    assert "disk vdc" in told
-    assert OTHER_VM in told
+    result = novadev(site, "device", "import", str(file), "--yes", "-f", "json")
+    assert (result.code, result.json["result"]) == (4, "applied")
+    assert [plan["instance"] for plan in result.json["plans"]] == [VM]
+    (skipped,) = result.json["skipped"]
+    assert skipped["instance"] == OTHER_VM
+    assert "the file has nothing for disk vdc" in skipped["reason"]
+    assert recorded(site, VM)["disk vda"].address == pci(5)
 
 
 @pytest.mark.slow

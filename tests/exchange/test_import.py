@@ -8,8 +8,12 @@ from typing import Any
 
 import pytest
 
+from novadev.device.exchange import ovf_reading
+from novadev.device.exchange.exported import ExportedInstance
+from novadev.device.exchange.planning import plan_recorded
+from novadev.device.exchange.recorded import RecordedInstance
 from novadev.device.record.hashing import hash_of
-from novadev.state.devices import VmDevice
+from novadev.state.devices import VmDevice, VmDynamic
 from tests.cloud import Cloud
 from tests.command import novadev
 from tests.exchange.recorded import (
@@ -17,6 +21,7 @@ from tests.exchange.recorded import (
     VM,
     an_id,
     controller,
+    device,
     disk,
     dynamic,
     export,
@@ -291,6 +296,37 @@ def test_an_ovf_has_one_instance(sqlite_cloud: Cloud) -> None:
     two_guests(sqlite_cloud)
     assert "--json" in export(sqlite_cloud, "--ovf", "web-1", "web-2", code=4).err
     assert export(sqlite_cloud, "--ovf", "web-1", VM).out == export(sqlite_cloud, "--ovf", VM).out
+
+
+@pytest.mark.parametrize("name", ["engine", "minimal", "ova"])
+def test_what_has_no_address_in_the_file_keeps_the_one_it_has(name: str) -> None:
+    """An engine's OVF has no item for a LUN, and no address for a device that never ran."""
+    path = Path(__file__).parent.parent / "samples" / "ovf" / f"{name}.ovf"
+    found = ovf_reading.loads(path.read_text(), name)
+    exported = [replace(item, is_plugged=True, vm_id=VM) for item in found.devices]
+    bare = [item for item in exported if not item.address and item.type in ("disk", "interface")]
+    assert bare or name == "ova"
+    places = iter(range(1, 32))
+    mine = [
+        item if item.address else replace(item, address=pci(next(places), bus=9))
+        for item in exported
+    ]
+    target = RecordedInstance(VM, "web-1", "", VmDynamic(VM, "", "", "cmp1"), tuple(mine))
+    same = plan_recorded(ExportedInstance(VM, "web-1", "", tuple(exported)), target)
+    assert same.changes == ()
+    others = [replace(item, vm_id=OTHER_VM, device_id=an_id(item.device_id)) for item in mine]
+    elsewhere = RecordedInstance(OTHER_VM, "web-2", "", target.dynamic, tuple(others))
+    assert plan_recorded(ExportedInstance(VM, "", "", tuple(exported)), elsewhere).changes == ()
+
+
+def test_a_usb_address_without_a_port_is_carried(sqlite_cloud: Cloud, tmp_path: Path) -> None:
+    """libvirt names the bus alone where it has not chosen a port yet; two may have it."""
+    labels = ("input tablet usb", "input mouse usb")
+    here = [device(label, "input", label.split()[1], "{type=usb, bus=0}") for label in labels]
+    one(sqlite_cloud, here)
+    file = str(tmp_path / "file")
+    export(sqlite_cloud, "--json", "web-1", "-o", file)
+    assert plan(sqlite_cloud, file)["result"] == "nothing"
 
 
 def test_spare_controllers_may_be_on_one_side(sqlite_cloud: Cloud, tmp_path: Path) -> None:

@@ -70,7 +70,6 @@ def test_by_address() -> None:
         seen("/dev/sdz", "sata", "00:06.0", 1),
         seen("/dev/nvme0n1", "nvme", "00:07.0"),
         seen("/dev/sdq", "scsi", "00:03.0", 2),
-        seen("/dev/sdw", "sata", "00:03.0", 1),
         seen("/dev/vdq", "virtio", "00:09.0"),
         seen("/dev/sdv", "usb", "00:07.0"),
     ]
@@ -82,6 +81,34 @@ def test_by_address() -> None:
         "hostdev 0000:81:00.0": "/dev/nvme0n1",
     }
     assert doubts(GUEST, *disks) == {}
+
+
+WINDOWS = live(
+    controller("scsi", 0, pci(3)),
+    controller("sata", 0, pci(6)),
+    disk("vda", "virtio", pci(4)),
+    disk("sda", "scsi", drive(0, 1)),
+    *(disk(f"sd{'bcd'[unit]}", "sata", drive(0, unit)) for unit in range(3)),
+)
+
+
+def windows(number: int, kind: str, place: str, bus: int = 0, unit: int = 0) -> GuestDisk:
+    """A disk as Windows has it, without a serial."""
+    address = GuestAddress(kind, f"0000:{place}", (bus, 0, unit))
+    return GuestDisk(f"\\\\.\\PHYSICALDRIVE{number}", address)
+
+
+def test_by_the_address_that_windows_gives() -> None:
+    """viostor says scsi, vioscsi sas; the port of a SATA disk is its bus."""
+    disks = [
+        windows(0, "scsi", "00:04.0"),
+        windows(1, "sas", "00:03.0", unit=1),
+        *(windows(2 + port, "sata", "00:06.0", bus=port) for port in range(3)),
+    ]
+    assert found(WINDOWS, *disks) == {
+        f"disk {target}": f"\\\\.\\PHYSICALDRIVE{number}"
+        for number, target in enumerate(("vda", "sda", "sdb", "sdc", "sdd"))
+    }
 
 
 @pytest.mark.parametrize(

@@ -183,6 +183,38 @@ _MOUNTED = {
 }
 
 
+def test_what_is_left_open_is_said(rig: Rig, relay: MicroGuest, say: Say) -> None:
+    """A disk where no device is, while a device has no name."""
+    lost = say("/dev/vdq", "disk vda")
+    lost["address"]["pci-controller"]["slot"] = 0x1D
+    names, text = shown(rig, relay, **{"get-disks": liar.returning([lost, say("/dev/vdb", FIRST)])})
+    assert names == {"disk vda": None, FIRST: "/dev/vdb", SECOND: None}
+    assert "the guest has /dev/vdq where no device is; without a name: disk vda, disk vdc" in text
+
+
+def test_an_agent_that_fails_once_takes_no_name_away(rig: Rig, relay: MicroGuest, say: Say) -> None:
+    """It still has the file systems to speak of: they add names, and move one."""
+    full = [say("/dev/vda", "disk vda"), say("/dev/vdb", FIRST), say("/dev/vdc", SECOND)]
+    system = {"name": "x", "mountpoint": "/", "type": "ext4"}
+    mounted = {**system, "disk": [say("/dev/vdc", FIRST)["address"]]}
+    failing = {
+        "guest-get-disks": liar.refusing("GenericError", "no such device"),
+        "guest-get-fsinfo": liar.returning([mounted]),
+    }
+    kept = []
+    for replies in ({"guest-get-disks": liar.returning(full)}, failing):
+        with liar.answering(relay.relay, replies):
+            relay.wait_for(lambda: relay.has_agent)
+            result = rig.novadev("device", "record", "--guest", relay.uuid, "-f", "json")
+        relay.wait_for(lambda: not relay.has_agent)
+        assert result.code == 0
+        listed = rig.novadev("device", "list", "--long", relay.uuid, "-f", "json").json
+        kept.append({row["label"]: row["logical_name"] for row in listed if row["type"] == "disk"})
+    assert kept[0] == {"disk vda": "/dev/vda", FIRST: "/dev/vdb", SECOND: "/dev/vdc"}
+    assert kept[1] == {"disk vda": "/dev/vda", FIRST: "/dev/vdc", SECOND: None}
+    assert "failed to list the disks" in result.json[0]["notes"][0]
+
+
 def test_a_refusal_of_everything(rig: Rig, relay: MicroGuest) -> None:
     names, text = shown(rig, relay)
     assert set(names.values()) == {None}

@@ -9,6 +9,10 @@ type 'user' and no virtiofs. Both need a kernel that allows such namespaces: see
 
 A program called ovs-vsctl that does nothing stands in for Open vSwitch, so that guests with Nova's
 OVS interfaces start; the guests have no operating system.
+
+A host of another generation of libvirt and QEMU (`GENERATIONS`) lives in a tree of that release of
+Debian, which `tools/generation` makes and no host changes. The machine's own libvirt client speaks
+to its daemon like to any other.
 """
 
 import os
@@ -28,7 +32,11 @@ from uuid import NAMESPACE_DNS, uuid5
 import libvirt
 from lxml import etree
 
+from tests.templates import CACHE
+
 HOST_SCRIPT = Path(__file__).with_name("host.sh")
+GENERATIONS = ("bullseye", "bookworm", "trixie")
+"""Releases of Debian, oldest first: libvirt 7.0, 9.0, 11.3 with QEMU 5.2, 7.2, 10.0."""
 PRIVILEGED = os.getuid() == 0
 NAMESPACES = ("--mount", "--uts", "--pid", "--net", "--fork", "--kill-child")
 CAPABILITIES = Path("var/cache/libvirt/qemu/capabilities")
@@ -68,9 +76,15 @@ class Hypervisor:
     >>> hypervisor.start(domain.UUIDString())
     """
 
-    def __init__(self, name: str, capabilities: Path | None = None) -> None:
-        """Begin to start; `wait` ends it. The calling thread must outlive the host."""
+    def __init__(
+        self, name: str, capabilities: Path | None = None, generation: str | None = None
+    ) -> None:
+        """Begin to start; `wait` ends it. The calling thread must outlive the host.
+
+        Without a GENERATION it has the machine's own programs.
+        """
         self.name = name
+        self._tree = _tree(generation) if generation else None
         self._temporary = tempfile.TemporaryDirectory(prefix="novadev-host-")
         self.folder = Path(self._temporary.name)
         self._connection: Any = None
@@ -79,6 +93,7 @@ class Hypervisor:
         self._prepare(capabilities)
         command = ["setpriv", "--pdeathsig", "KILL", "unshare", *_user_namespace(), *NAMESPACES]
         command += ["sh", str(HOST_SCRIPT), str(self.folder), name, tempfile.gettempdir()]
+        command += [str(self._tree)] if self._tree else []
         with (self.folder / "errors").open("wb") as errors:
             self._process = subprocess.Popen(
                 command,
@@ -209,7 +224,11 @@ class Hypervisor:
 
     def _start_daemon(self) -> None:
         enter = self.enter("--mount", "--uts", "--pid", "--net")
-        command = [*enter, _program("libvirtd"), "--daemon", "--pid-file=/run/libvirtd.pid"]
+        program = _program("libvirtd")
+        if self._tree:
+            enter += ["--root", "--wd"]
+            program = "/usr/sbin/libvirtd"
+        command = [*enter, program, "--daemon", "--pid-file=/run/libvirtd.pid"]
         command += ["--config=/etc/libvirt/libvirtd.conf"]
         settings = self.folder / "etc/libvirt/libvirtd.conf"
         command += ["--listen"] * ("listen_" in settings.read_text())
@@ -224,18 +243,23 @@ class Hypervisor:
         environment = {"SASL_CONF_PATH": str(self.folder / "etc/libvirt/sasl")}
         environment |= {"PATH": f"{self.folder}/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin"}
         if not PRIVILEGED:
-            environment["HOME"] = str(self.folder)
-            environment["XDG_CONFIG_HOME"] = str(self.folder / "etc")
-            environment["XDG_CACHE_HOME"] = str(self.folder / "var/cache")
-            environment["XDG_DATA_HOME"] = str(self.folder / "var/lib")
-            environment["XDG_RUNTIME_DIR"] = str(self.folder / "run")
+            place = "" if self._tree else str(self.folder)  # a tree has no other /run
+            environment["HOME"] = f"{place}/"
+            environment["XDG_CONFIG_HOME"] = f"{place}/etc"
+            environment["XDG_CACHE_HOME"] = f"{place}/var/cache"
+            environment["XDG_DATA_HOME"] = f"{place}/var/lib"
+            environment["XDG_RUNTIME_DIR"] = f"{place}/run"
         return environment
 
 
 class Hypervisors:
-    """Hosts cmp1, cmp2, ..., started when first asked for and given again, empty."""
+    """Hosts cmp1, cmp2, ..., started when first asked for and given again, empty.
 
-    def __init__(self) -> None:
+    Those of a GENERATION are called after it: trixie1, trixie2.
+    """
+
+    def __init__(self, generation: str | None = None) -> None:
+        self._generation = generation
         self._hosts: list[Hypervisor] = []
         libvirt.registerErrorHandler(lambda *_: None, None)  # else it prints what it also raises
 
@@ -244,10 +268,10 @@ class Hypervisors:
         for host in self._hosts[:count]:
             host.empty()
         if not self._hosts:
-            self._start(["cmp1"], None)
+            self._start([1], None)
             self._hosts[0].connection.getCapabilities()  # asks QEMU once, and keeps the answer
-        names = [f"cmp{number}" for number in range(len(self._hosts) + 1, count + 1)]
-        self._start(names, self._hosts[0].folder / CAPABILITIES)
+        missing = range(len(self._hosts) + 1, count + 1)
+        self._start(missing, self._hosts[0].folder / CAPABILITIES)
         return self._hosts[:count]
 
     def empty(self) -> None:
@@ -260,20 +284,21 @@ class Hypervisors:
         while self._hosts:
             self._hosts.pop().stop()
 
-    def _start(self, names: Iterable[str], capabilities: Path | None) -> None:
+    def _start(self, numbers: Iterable[int], capabilities: Path | None) -> None:
         """Start hosts beside each other; each is ours to stop as soon as it begins."""
         begun = []
-        for name in names:
-            begun.append(Hypervisor(name, capabilities))
+        for number in numbers:
+            name = f"{self._generation or 'cmp'}{number}"
+            begun.append(Hypervisor(name, capabilities, self._generation))
             self._hosts.append(begun[-1])
         for host in begun:
             host.wait()
 
 
 @contextmanager
-def pool() -> Iterator[Hypervisors]:
+def pool(generation: str | None = None) -> Iterator[Hypervisors]:
     """A pool of hosts, stopped at the end."""
-    hypervisors = Hypervisors()
+    hypervisors = Hypervisors(generation)
     try:
         yield hypervisors
     finally:
@@ -289,6 +314,14 @@ def unsupported() -> str:
 
 def _user_namespace() -> Sequence[str]:
     return () if PRIVILEGED else ("--user", "--map-current-user", "--keep-caps")
+
+
+def _tree(generation: str) -> Path:
+    """The root of a compute host of that generation."""
+    tree = CACHE / f"generation-{generation}"
+    if not (tree / "made").exists():
+        raise FileNotFoundError(f"no tree of {generation}; run tools/setup test")
+    return tree
 
 
 def _program(name: str) -> str:

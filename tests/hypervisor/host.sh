@@ -1,13 +1,19 @@
 #!/bin/sh
-# The first process of a simulated host, in namespaces of its own: sh host.sh FOLDER NAME SHARED
+# The first process of a simulated host, in namespaces of its own: sh host.sh FOLDER NAME SHARED [TREE]
 # Gives the host its name, its network and its own /dev, /run, /var and /etc/libvirt, all in FOLDER;
-# SHARED stays visible. Prints its process id, as the outside sees it, when all is in place, then
-# reaps what the host leaves behind, until it is killed and takes everything in the host with it.
+# SHARED stays visible. With a TREE the host lives in there, and the machine's own files are not to be
+# seen. Prints its process id, as the outside sees it, when all is in place, then reaps what the host
+# leaves behind, until it is killed and takes everything in the host with it.
 set -eu
-folder=$1 name=$2 shared=$3
+folder=$1 name=$2 shared=$3 tree=${4:-}
 
 read -r pid _ </proc/self/stat
 mount -t proc proc /proc
+if [ -n "$tree" ]; then
+    mount --rbind /proc "$tree/proc"
+    mount --rbind /sys "$tree/sys"
+    mount -t tmpfs tmpfs "$tree/tmp"
+fi
 hostname "$name"
 
 # A bridge for the guests, with an address: SPICE takes no host that has none but the loopback's.
@@ -36,16 +42,16 @@ done
 echo "libvirt-qemu:x:0:0::/:/bin/false" >>"$folder/etc/passwd"
 printf '%s:x:0:\n' libvirt-qemu kvm >>"$folder/etc/group"
 
-case $shared in
+case $tree$shared in
     /var/* | /run/*)
         mkdir -p "$folder$shared"
         mount --rbind "$shared" "$folder$shared"
         ;;
 esac
 for place in etc/passwd etc/group etc/libvirt dev run var; do
-    mount --rbind "$folder/$place" "/$place"
+    mount --rbind "$folder/$place" "$tree/$place"
 done
 
-echo "$pid"
-sleep infinity &
-wait
+reap='echo "$0"; sleep infinity & wait'
+[ -z "$tree" ] || exec chroot "$tree" /bin/sh -c "$reap" "$pid"
+exec sh -c "$reap" "$pid"

@@ -73,7 +73,7 @@ def test_local_disks(any_cloud: Cloud) -> None:
     swap = any_cloud.add_disk(uuid, None, None, None, **blank)
     assert read(any_cloud, uuid).local_disks == (
         LocalDisk(image, "image", "vda", "virtio", "disk", 0),
-        LocalDisk(swap, "blank", None, None, None, -1),
+        LocalDisk(swap, "blank", None, None, None, -1, is_swap=True),
     )
 
 

@@ -4,7 +4,10 @@ import pytest
 from lxml import etree
 
 from novadev.errors import BadInput
+from novadev.virt import xml
 from novadev.virt.address import Address
+from novadev.virt.devices import device_of
+from tests import domains
 
 
 def address(xml: str) -> Address:
@@ -43,6 +46,7 @@ PCI = address("type='pci' domain='0x0000' bus='0x00' slot='0x05' function='0x0'"
         ("type='spapr-vio' reg='0x2000'", "0x2000", "{type=spapr-vio, reg=0x2000}"),
         ("type='isa' iobase='0x505'", "isa 0x505", "{type=isa, iobase=0x505}"),
         ("type='ccid' controller='0' slot='1'", "0:1", "{type=ccid, slot=1, controller=0}"),
+        ("type='usb' bus='0'", "usb bus=0", "{type=usb, bus=0}"),
         ("type='virtio-mmio'", "virtio-mmio", "{type=virtio-mmio}"),
         ("type='pci' bus='what'", "pci bus=what", "{type=pci, bus=what}"),
         (
@@ -84,6 +88,26 @@ def test_ovirt_none(text: str) -> None:
 def test_ovirt_refused(text: str) -> None:
     with pytest.raises(BadInput, match="not an address as oVirt writes it"):
         Address.from_ovirt(text)
+
+
+def test_zpci_is_a_part_of_the_address() -> None:
+    """The guest of s390x finds a PCI device by its uid and fid; no other has them."""
+    place = "type='pci' domain='0x0000' bus='0x00' slot='0x01' function='0x0'"
+    one, other, none = (
+        device_of(etree.fromstring(f"<rng><address {place}>{inside}</address></rng>"))
+        for inside in ("<zpci uid='0x0001' fid='0x0'/>", "<zpci uid='0x0002' fid='0x1'/>", "")
+    )
+    assert one.address
+    assert other.address
+    assert one.address != other.address
+    assert one.address.text == other.address.text == "0000:00:01.0"
+    assert one.address.exact_text == one.address.ovirt_text
+    assert one.address.ovirt_text.endswith("function=0x0, fid=0x0, uid=0x0001}")
+    assert Address.from_ovirt(one.address.ovirt_text) == one.address
+    for device in (other, none):
+        device.address = one.address
+        texts = (domains.text(item.element) for item in (device, one))
+        assert len({xml.canonical(text) for text in texts}) == 1
 
 
 def test_spellings_of_one_pci_address_are_equal() -> None:

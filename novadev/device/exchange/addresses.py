@@ -33,10 +33,11 @@ _TYPES: Mapping[str, frozenset[str]] = {
 def place_of(device: VmDevice) -> tuple[str, str, str] | None:
     """Return what no two devices of a guest can share: the place that the address names.
 
-    None of a device without an address, and of an ISA device, whose ports are libvirt's choice.
+    None of a device without an address, and of an ISA device, whose ports are libvirt's choice;
+    nor is a USB address without a port a place.
     """
     address = Address.from_ovirt(device.address)
-    if address is None or address.type in ("isa", "unassigned"):
+    if address is None or not address.is_place or address.type in ("isa", "unassigned"):
         return None
     bus = (device.bus or "") if address.type == "drive" else ""
     return address.type, bus, address.text

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
 
-from novadev.device.record.hashing import HOST_SIDE
+from novadev.device.record.hashing import HOST_SIDE, is_hardware
 from novadev.errors import BadInput
 from novadev.state.devices import VmDevice
 from novadev.virt.address import Address
@@ -38,30 +38,30 @@ class Matched:
 
 
 def match(devices: Iterable[VmDevice], recorded: Iterable[VmDevice], is_same: bool) -> Matched:
-    """Return which of DEVICES, of a file, is which of those RECORDED; plugged ones count.
+    """Return which of DEVICES, of a file, is which of those RECORDED; plugged hardware counts.
 
-    By id first. Then by alias, serial, MAC address, target and label, and in the end by the order
-    of the addresses among devices of a kind; in the instance that the file is of (IS_SAME) a disk,
-    interface, hostdev or file system with an owner is looked for by its id alone. A device of the
-    file without an address has nothing to bring and is left out.
+    By id first. Then by alias, serial, MAC address, target, LUN and label, and in the end by the
+    order of the addresses among devices of a kind; in the instance that the file is of (IS_SAME) a
+    disk, interface, hostdev or file system with an owner is looked for by its id alone. A device of
+    the file without an address has a partner like any other, and nothing to bring; it needs none.
 
     Raises BadInput, naming the item, for partners of different kinds and for a device without one.
     Only what an OVF need not have may be on one side alone: controllers, input devices, channels,
     ports, consoles and other ways into the guest.
     """
     work = _Matching(
-        {device.device_id: device for device in devices if device.is_plugged and device.address},
-        {device.device_id: device for device in recorded if device.is_plugged},
+        {item.device_id: item for item in devices if item.is_plugged and is_hardware(item)},
+        {item.device_id: item for item in recorded if item.is_plugged and is_hardware(item)},
     )
     work.by_key(_id)
     if is_same:
         work.check(lambda device: device.is_managed and device.type in _ATTACHED)
-    for key in (_alias, _serial, _mac, _target, _label, _automatic_alias):
+    for key in (_alias, _serial, _mac, _target, _lun, _label, _automatic_alias):
         work.by_key(key)
     for kind in (_kind_and_model, _kind):
         work.by_order(kind)
     work.check(_is_required)
-    work.found.only_in_file = list(work.left.values())
+    work.found.only_in_file = [item for item in work.left.values() if item.address]
     work.found.only_recorded = [item for item in work.right.values() if item.address]
     return work.found
 
@@ -102,7 +102,7 @@ class _Matching:
     def check(self, is_required: Callable[[VmDevice], bool]) -> None:
         """Raise BadInput for a device without a partner that is required to have one."""
         for device in self.left.values():
-            if is_required(device):
+            if device.address and is_required(device):
                 raise BadInput(f"{item_text(device)} of the file is no device of the instance")
         for device in self.right.values():
             if device.address and is_required(device):
@@ -152,6 +152,10 @@ def _mac(device: VmDevice) -> Hashable | None:
 def _target(device: VmDevice) -> Hashable | None:
     target = device.spec_params.get("target")
     return _told(device, (device.bus, target) if target else None)
+
+
+def _lun(device: VmDevice) -> Hashable | None:
+    return _told(device, device.spec_params.get("lun_id"))
 
 
 def _label(device: VmDevice) -> Hashable | None:

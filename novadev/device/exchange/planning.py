@@ -12,10 +12,10 @@ from novadev.device.exchange.buses import Buses
 from novadev.device.exchange.exported import ExportedInstance
 from novadev.device.exchange.matching import Matched, item_text, match
 from novadev.device.exchange.recorded import RecordedInstance, get_recorded
-from novadev.errors import BadInput
+from novadev.errors import BadInput, NotAsNeeded, NotFound
 from novadev.runs.change import Change
 from novadev.runs.place import Kind, Place
-from novadev.runs.plan import Plan, Planned
+from novadev.runs.plan import Plan, Planned, Skip
 from novadev.state.devices import VmDevice
 from novadev.value import ABSENT
 
@@ -27,17 +27,32 @@ def plan_import(deployment: Deployment, name: str, instance: str | None) -> Iter
     """Return plans that give recorded devices the addresses that the file NAME has for them.
 
     Of each instance in the file, or of INSTANCE in the place of the one in it. Custom properties
-    come with the addresses, where the file has any. All are made at once, so that a file with
-    something wrong in it is refused before anything of it is shown or stored.
+    come with the addresses, where the file has any. Of several instances, one whose devices do not
+    match, or of which nothing is recorded, is a Skip that says why.
 
-    Raises BadInput, naming the item, for a file that is none, devices that do not match and
-    addresses that do not fit; and as :func:`novadev.device.exchange.recorded.get_recorded`.
+    Raises BadInput, naming the item, for a file that is none; of a single instance also for devices
+    that do not match and addresses that do not fit, and as
+    :func:`novadev.device.exchange.recorded.get_recorded`.
     """
     found = file.read(name)
     if instance is not None and len(found) > 1:
         raise BadInput(f"{name} has {len(found)} instances: --instance stands for one alone")
-    plans = [_plan_one(deployment, exported, name, instance) for exported in found]
-    return iter([plan for plan in plans if plan.changes])
+    if len(found) == 1:
+        plan = _plan_one(deployment, found[0], name, instance)
+        return iter([plan] if plan.changes else [])
+    return _plan_each(deployment, found, name)
+
+
+def _plan_each(
+    deployment: Deployment, found: Iterable[ExportedInstance], name: str
+) -> Iterator[Planned]:
+    for exported in found:
+        try:
+            plan = _plan_one(deployment, exported, name, None)
+        except (BadInput, NotAsNeeded, NotFound) as error:
+            yield Skip.of(exported.instance, error, named=True)
+        else:
+            yield from [plan] if plan.changes else []
 
 
 def _plan_one(
@@ -45,7 +60,7 @@ def _plan_one(
 ) -> Plan:
     target = get_recorded(deployment, instance or _told(exported, name))
     try:
-        return _plan(exported, target)
+        return plan_recorded(exported, target)
     except BadInput as error:
         raise BadInput(f"{name}: instance {target.uuid}: {error}") from None
 
@@ -74,7 +89,11 @@ class _Brought:
             yield Change(Place(Kind.CUSTOM_PROPERTIES, before.label), old or ABSENT, new or ABSENT)
 
 
-def _plan(exported: ExportedInstance, target: RecordedInstance) -> Plan:
+def plan_recorded(exported: ExportedInstance, target: RecordedInstance) -> Plan:
+    """Return the plan that brings what is EXPORTED to the recorded TARGET.
+
+    Raises BadInput, naming the item, as :func:`plan_import`.
+    """
     matched = match(exported.devices, target.devices, exported.instance == target.uuid)
     pairs = sorted(matched.pairs, key=lambda pair: pair[1].label)
     brought = [_bring(one, other) for one, other in pairs]
@@ -95,12 +114,16 @@ def _plan(exported: ExportedInstance, target: RecordedInstance) -> Plan:
 
 
 def _bring(one: VmDevice, other: VmDevice) -> _Brought:
-    """Return the recorded device OTHER with what its partner ONE of the file has."""
+    """Return the recorded device OTHER with what its partner ONE of the file has.
+
+    It keeps its address where the file has none for it.
+    """
     objection = why_unfit(other, one.address)
     if objection:
         raise BadInput(f"{item_text(one)} cannot give {one.address} to {other.label}: {objection}")
+    address = one.address or other.address
     properties = one.custom_properties or other.custom_properties
-    return _Brought(other, replace(other, address=one.address, custom_properties=properties))
+    return _Brought(other, replace(other, address=address, custom_properties=properties))
 
 
 def _check_reachable(brought: Iterable[_Brought], buses: Buses) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from novadev.deployment import Deployment
-from novadev.device.record.hashing import HOST_SIDE
+from novadev.device.record.hashing import HOST_SIDE, is_hardware
 from novadev.device.record.looking import Look, iter_looks
 from novadev.errors import NotAsNeeded
 from novadev.runs.plan import Skip
@@ -43,13 +43,12 @@ def find_drift(
     """
     for looks in iter_looks(deployment, selection, asks_guest):
         changed = [look for look in looks if isinstance(look, Look) and look.is_changed]
-        recorded = deployment.vm_devices.list_devices([look.instance.uuid for look in changed])
         yield from (look for look in looks if isinstance(look, Skip))
         for look in changed:
             if look.recorded is None:
                 yield Skip.of(look.instance.uuid, _unrecorded(look), selection.is_named)
             elif look.seen is not None:
-                yield from compare(recorded.get(look.instance.uuid, ()), look.seen.devices)
+                yield from compare(look.devices, look.seen.devices)
 
 
 def _unrecorded(look: Look) -> NotAsNeeded:
@@ -58,9 +57,13 @@ def _unrecorded(look: Look) -> NotAsNeeded:
 
 
 def compare(recorded: Sequence[VmDevice], found: Sequence[VmDevice]) -> Iterator[Drift]:
-    """Yield in what the devices FOUND of a guest differ from those RECORDED of it."""
-    before = {device.device_id: device for device in recorded if device.is_plugged}
-    now = {device.device_id: device for device in found}
+    """Yield in what the devices FOUND of a guest differ from those RECORDED of it.
+
+    What is no hardware of the guest is not compared: earlier releases of novadev recorded it.
+    """
+    plugged = (device for device in recorded if device.is_plugged)
+    before = {device.device_id: device for device in filter(is_hardware, plugged)}
+    now = {device.device_id: device for device in filter(is_hardware, found)}
     for key, device in before.items():
         if key not in now:
             yield Drift(device.vm_id, device.label, "device", device.label, None)
@@ -74,6 +77,8 @@ def compare(recorded: Sequence[VmDevice], found: Sequence[VmDevice]) -> Iterator
 def _differences(recorded: VmDevice, found: VmDevice) -> Iterator[Drift]:
     for name in COMPARED:
         before, now = _value(recorded, name), _value(found, name)
+        if name == "address" and before == now:
+            before, now = recorded.address, found.address
         if before != now:
             yield Drift(found.vm_id, found.label, name, before, now)
 

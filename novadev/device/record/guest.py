@@ -3,35 +3,36 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from novadev.device.guest_names import names_of
 from novadev.device.guests import domain_missing
 from novadev.device.hosted import HostedInstance
 from novadev.device.inventory import Inventory, take_inventory
 from novadev.device.record.hashing import hash_of
-from novadev.device.record.identity import device_ids
-from novadev.device.record.seen import seen_devices
+from novadev.device.record.recognition import identified
+from novadev.device.record.seen import SeenDevices, seen_devices
+from novadev.device.writable import is_rescued
 from novadev.errors import NotAsNeeded, NotFound, NovadevError
 from novadev.state.devices import VmDevice, VmDynamic
-from novadev.virt.devices import Device
 from novadev.virt.domain import Domain
 from novadev.virt.host import Definitions, Host
 
 Fingerprint = str | NovadevError
+RESCUED = "is rescued: its own devices are back when it is unrescued"
 
 
 @dataclass(frozen=True)
 class Question:
     """What is asked of a guest, beside its devices.
 
-    ``special`` are the kinds managed without an owner, ``names`` what the guest last called its
-    disks, by device_id, and ``asks_guest`` whether it is asked anew.
+    ``special`` are the kinds managed without an owner, ``recorded`` is what is recorded of it, and
+    ``asks_guest`` says whether it is asked what it calls its disks.
     """
 
     special: tuple[str, ...] = ()
-    names: Mapping[str, str] = field(default_factory=dict)
+    recorded: tuple[VmDevice, ...] = ()
     asks_guest: bool = False
 
 
@@ -71,14 +72,19 @@ def see(host: Host, instance: HostedInstance, question: Question) -> Seen:
 
     What it runs with, or what it is defined with when it is shut off. Raises NotFound without its
     domain, BadInput for an XML that cannot be parsed and NotAsNeeded for a guest that is being
-    started or migrated in: its XML is not complete (``domain_descriptor.py`` of vdsm).
+    started or migrated in, whose XML is not complete (``domain_descriptor.py`` of vdsm), and for
+    one that is rescued, whose devices are not its own.
     """
     text = _complete_text(host, instance)
     domain = Domain.from_xml(text, f"host {host.name}: the XML of domain {instance.uuid}")
+    if is_rescued(instance, domain):
+        raise NotAsNeeded(f"instance {instance.uuid} {RESCUED}")
     inventory = take_inventory(instance, _definitions(domain))
-    ids = device_ids(domain.uuid, inventory.entries)
-    names, notes = _names(host, inventory, ids, question)
-    devices = seen_devices(inventory, ids, question.special, names)
+    found = seen_devices(inventory, question.special)
+    devices = identified([*found.devices.values()], question.recorded, found.owners)
+    notes: tuple[str, ...] = ()
+    if question.asks_guest:
+        devices, notes = _with_names(host, inventory, found, devices)
     dynamic = VmDynamic(instance.uuid, hash_of(devices), fingerprint(text), host.name)
     return Seen(dynamic, devices, notes)
 
@@ -103,13 +109,18 @@ def _definitions(domain: Domain) -> Definitions:
     return Definitions(domain.uuid, domain.name, persistent, live, False, ())
 
 
-def _names(
-    host: Host, inventory: Inventory, ids: Mapping[Device, str], question: Question
-) -> tuple[Mapping[str, str], tuple[str, ...]]:
-    """Return what the guest calls its disks, by id; the last names where it does not say."""
-    if not question.asks_guest:
-        return question.names, ()
+def _with_names(
+    host: Host, inventory: Inventory, found: SeenDevices, devices: tuple[VmDevice, ...]
+) -> tuple[tuple[VmDevice, ...], tuple[str, ...]]:
+    """Return DEVICES, in the order of those FOUND, with what the guest calls its disks now.
+
+    They keep the names that they had where it does not say.
+    """
     answer = names_of(host, inventory)
     if answer.names is None:
-        return question.names, answer.notes
-    return {ids[device]: name for device, name in answer.names.items()}, answer.notes
+        return devices, answer.notes
+    said = [answer.names.get(device) for device in found.devices]
+    old = [None if answer.is_whole else device.logical_name for device in devices]
+    names = [new or (None if name in said else name) for new, name in zip(said, old, strict=True)]
+    named = zip(devices, names, strict=True)
+    return tuple(replace(device, logical_name=name) for device, name in named), answer.notes

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from novadev.deployment import Deployment
 from novadev.device.hosted import HostedInstance
-from novadev.device.record.guest import Fingerprint, Question, Seen, fingerprints, see
+from novadev.device.record.guest import (
+    RESCUED,
+    Fingerprint,
+    Question,
+    Seen,
+    fingerprints,
+    see,
+)
+from novadev.device.record.hashing import hash_of
 from novadev.device.selecting import attached, on_no_host
 from novadev.errors import NotAsNeeded, NovadevError
 from novadev.nova.instances import Instance
 from novadev.runs.plan import Skip
 from novadev.selection import Chunk, Selection, iter_by_host
-from novadev.state.devices import VmDynamic
+from novadev.state.devices import VmDevice, VmDynamic, merge
 
 AT_ONCE = 250
 """Guests whose fingerprints are asked for in one call, which has the host's time limit."""
@@ -24,12 +32,14 @@ AT_ONCE = 250
 class Look:
     """An instance, what is recorded of it, and what it has now.
 
-    ``seen`` is None where its host has the very text that was recorded: nothing has changed.
+    ``seen`` is None where its host has the very text that was recorded: nothing has changed. Else
+    ``devices`` are those that are recorded.
     """
 
     instance: Instance
     recorded: VmDynamic | None
     seen: Seen | None
+    devices: tuple[VmDevice, ...] = ()
 
     @property
     def hash(self) -> str:
@@ -40,13 +50,32 @@ class Look:
 
     @property
     def recorded_hash(self) -> str | None:
-        """The hash that is recorded; None where nothing is."""
-        return self.recorded.hash if self.recorded else None
+        """The hash of what is recorded; None where nothing is.
+
+        Made anew of the devices: an earlier release of novadev may have counted others.
+        """
+        if self.recorded is None:
+            return None
+        return self.recorded.hash if self.seen is None else hash_of(self.devices)
 
     @property
     def is_changed(self) -> bool:
         """Whether the guest has other devices than are recorded, or nothing is recorded."""
         return self.hash != self.recorded_hash
+
+    @property
+    def is_new(self) -> bool:
+        """Whether there is anything to write: a change, or what no guest sees (an alias)."""
+        if self.seen is None:
+            return False
+        merged = merge(self.devices, self.seen.devices)
+        is_same = replace(self.seen.dynamic, host=self.host_recorded) == self.recorded
+        return not is_same or bool(merged.written or merged.dropped)
+
+    @property
+    def host_recorded(self) -> str:
+        """The host on which the guest was recorded."""
+        return self.recorded.host if self.recorded else ""
 
 
 def iter_looks(
@@ -74,10 +103,11 @@ class _Chunk:
         self._recorded = deployment.vm_devices.list_dynamics(list(self._instances))
 
     def looks(self, asks_guest: bool, full: bool) -> Iterator[Look | Skip]:
-        here = [item for item in self._instances.values() if item.host is not None]
         for instance in self._instances.values():
-            if instance.host is None:
-                yield self._skip(instance.uuid, NotAsNeeded(on_no_host(instance)))
+            reason = _why_passed_over(instance)
+            if reason is not None:
+                yield self._skip(instance.uuid, NotAsNeeded(reason))
+        here = [item for item in self._instances.values() if _why_passed_over(item) is None]
         known = [item for item in here if item.uuid in self._recorded and not (full or asks_guest)]
         new = {item.uuid for item in here} - {item.uuid for item in known}
         for uuid, found in self._fingerprints(known):
@@ -104,21 +134,30 @@ class _Chunk:
         if not instances:
             return
         uuids = [instance.uuid for instance in instances]
-        names = self._deployment.vm_devices.list_names(uuids)
+        recorded = self._deployment.vm_devices.list_devices(uuids)
         special = self._deployment.config.special_managed_devices
         work: dict[str, list[tuple[HostedInstance, Question]]] = defaultdict(list)
         for hosted in attached(self._deployment, self._cell, instances, self._named):
-            question = Question(special, names.get(hosted.uuid, {}), asks_guest)
+            question = Question(special, recorded.get(hosted.uuid, ()), asks_guest)
             work[hosted.host].append((hosted, question))
         for answer in self._deployment.hosts.run(see, work):
             uuid = answer.arguments[0].uuid
             if answer.error is not None:
                 yield self._skip(uuid, answer.error)
             else:
-                yield Look(self._instances[uuid], self._recorded.get(uuid), answer.result())
+                devices = recorded.get(uuid, ())
+                seen: Seen = answer.result()
+                yield Look(self._instances[uuid], self._recorded.get(uuid), seen, devices)
 
     def _skip(self, uuid: str, error: NovadevError) -> Skip:
         return Skip.of(uuid, error, self._named)
+
+
+def _why_passed_over(instance: Instance) -> str | None:
+    """Return why there is nothing to look at, None where there is."""
+    if instance.host is None:
+        return on_no_host(instance)
+    return f"instance {instance.uuid} {RESCUED}" if instance.vm_state == "rescued" else None
 
 
 def _parts(uuids: Sequence[str]) -> Iterator[tuple[Sequence[str]]]:

@@ -17,8 +17,9 @@ _TRIES = 5
 
 @dataclass(frozen=True)
 class RecordedGuest:
-    """A guest and its hash, now and before; ``changed`` says whether anything was written.
+    """A guest and its hash, now and before; ``changed`` says whether the guest sees any change.
 
+    What it does not see, such as an alias, is written too where it has changed.
     ``notes`` are what the guest's agent had to say, or why it said nothing.
     """
 
@@ -35,12 +36,12 @@ def record_devices(
 ) -> Iterator[RecordedGuest | Skip]:
     """Yield the selected guests as they were recorded; an unchanged one costs no write.
 
-    A guest that is being started or migrated in is a skip. Raises as
+    A guest that is being started or migrated in, or is rescued, is a skip. Raises as
     :func:`novadev.device.record.looking.iter_looks`, and Unreachable when nothing can be written.
     """
     for looks in iter_looks(deployment, selection, asks_guest):
         found = [look for look in looks if isinstance(look, Look)]
-        _write(deployment.vm_devices, [look for look in found if look.is_changed])
+        _write(deployment.vm_devices, [look for look in found if look.is_new])
         yield from (look for look in looks if isinstance(look, Skip))
         yield from map(_recorded, found)
 

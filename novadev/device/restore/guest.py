@@ -8,7 +8,9 @@ from dataclasses import dataclass, replace
 from novadev.device.guests import get_definitions_and_jobs
 from novadev.device.hosted import HostedInstance
 from novadev.device.inventory import Inventory, take_inventory
-from novadev.device.record.identity import device_ids
+from novadev.device.record.hashing import is_hardware
+from novadev.device.record.recognition import recognise
+from novadev.device.record.seen import seen_devices
 from novadev.device.redacted import difference, digest
 from novadev.device.restore import ACTION
 from novadev.device.restore.layout import Layout, lay_out
@@ -42,6 +44,10 @@ _SHUT_OFF = (
 )
 
 
+_NAMED = 5
+"""Devices that a line names."""
+
+
 @dataclass(frozen=True)
 class Question:
     """What is RECORDED of a guest, plugged devices alone; whether to show the difference."""
@@ -62,13 +68,15 @@ def plan_guest(host: Host, instance: HostedInstance, question: Question) -> tupl
     assert definitions.persistent is not None
     try:
         _check_machine(definitions.persistent, question.recorded)
-        layout = lay_out(definitions.persistent, _matched(inventory, question.recorded))
+        matched = _match(inventory, question.recorded)
+        layout = lay_out(definitions.persistent, matched.rows)
     except NotAsNeeded as error:
         raise NotAsNeeded(f"instance {instance.uuid}: {error}") from error
+    told = (*_told_outdated(layout), *_told_alone(matched))
     if not layout.moves:
-        return (_nothing_to_do(instance, layout),)
+        return (_nothing_to_do(instance, told),)
     when = _RUNS_ON if definitions.is_active else _SHUT_OFF
-    notes = (*when, *(f"{text}." for text in _told_outdated(layout)))
+    notes = (*when, *(f"{text}." for text in told))
     return (_make_plan(inventory, definitions.persistent, layout, notes, question.diff),)
 
 
@@ -87,16 +95,47 @@ def _check_machine(domain: Domain, recorded: tuple[VmDevice, ...]) -> None:
         )
 
 
-def _matched(inventory: Inventory, recorded: tuple[VmDevice, ...]) -> dict[Device, VmDevice]:
-    """Return the row of each device of the persistent definition that has one."""
-    rows = {row.device_id: row for row in recorded}
-    ids = device_ids(inventory.instance.uuid, inventory.entries)
-    return {device: rows[key] for device, key in ids.items() if key in rows}
+@dataclass(frozen=True)
+class _Matched:
+    """The row of each device of the persistent definition that has one, and what has no partner."""
+
+    rows: Mapping[Device, VmDevice]
+    only_recorded: tuple[str, ...]
+    only_defined: tuple[str, ...]
 
 
-def _nothing_to_do(instance: HostedInstance, layout: Layout) -> Skip:
-    text = f"nothing to do for instance {instance.uuid}: it is defined with the recorded addresses"
-    return Skip(instance.uuid, "; ".join((text, *_told_outdated(layout))), 0, instance.named)
+def _match(inventory: Inventory, recorded: tuple[VmDevice, ...]) -> _Matched:
+    """Return which device of the persistent definition is which RECORDED one, and the others."""
+    rows = {row.device_id: row for row in recorded if is_hardware(row)}
+    found = seen_devices(inventory, ())
+    ids = recognise([*found.devices.values()], [*rows.values()], found.owners)
+    pairs = {device: ids[row.device_id] for device, row in found.devices.items()}
+    taken = set(pairs.values())
+    return _Matched(
+        {device: rows[key] for device, key in pairs.items() if key in rows},
+        tuple(row.label for key, row in rows.items() if key not in taken),
+        tuple(device.label for device, key in pairs.items() if key not in rows),
+    )
+
+
+def _nothing_to_do(instance: HostedInstance, told: tuple[str, ...]) -> Skip:
+    if told:
+        text = "every recorded address that counts is in its definition"
+    else:
+        text = "it is defined with the recorded addresses"
+    reason = "; ".join((f"nothing to do for instance {instance.uuid}: {text}", *told))
+    return Skip(instance.uuid, reason, 0, instance.named)
+
+
+def _told_alone(matched: _Matched) -> Iterator[str]:
+    """Yield which devices are on one side alone, of which nothing can be put back."""
+    for labels, side in (
+        (matched.only_recorded, "recorded, and not in the definition"),
+        (matched.only_defined, "in the definition, and not recorded"),
+    ):
+        if labels:
+            more = f" and {len(labels) - _NAMED} more" if len(labels) > _NAMED else ""
+            yield f"{side}: {', '.join(labels[:_NAMED])}{more}"
 
 
 def _told_outdated(layout: Layout) -> Iterator[str]:

@@ -70,7 +70,7 @@ class _Layout:
 
     def _take(self, device: Device, row: VmDevice) -> None:
         address = Address.from_ovirt(row.address)
-        if address is None:
+        if address is None or not address.is_place:
             return
         why = _why_outdated(device, row, address, self._now[device])
         if why is None:

@@ -1,0 +1,284 @@
+"""Which device of a guest is which recorded one, whatever shakes the text of its definition."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from lxml import etree
+
+from novadev.config import SPECIAL_MANAGED_DEVICES
+from novadev.device.inventory import Inventory
+from novadev.device.record.drift import compare
+from novadev.device.record.hashing import hash_of, is_hardware
+from novadev.device.record.recognition import identified, recognise
+from novadev.device.record.seen import seen_devices
+from novadev.nova.attachments import Attachments
+from novadev.state.devices import VmDevice, merge
+from tests import domains
+from tests.device import attached
+from tests.device.rig import mac, port_id, volume_id
+
+GUEST = "7b0c2f5e-5c39-4c1c-8f0e-0e8e6a4a1f10"
+NOTHING = Attachments()
+EVERYTHING = Attachments(
+    volumes=(attached.volume(volume_id(0), "/dev/vdd"),),
+    local_disks=tuple(attached.local(name) for name in ("vda", "vdb", "vdc", "hdd")),
+    ports=(attached.port(port_id(0), mac(0)),),
+)
+
+
+def own(target: str, name: str, slot: int, kind: str = "file") -> str:
+    """A disk of the instance's own, in a file, on LVM or on rbd."""
+    folder = {"file": f"{domains.IMAGES}/{GUEST}/", "block": f"/dev/vg/{GUEST}_"}
+    source = folder.get(kind, f"vms/{GUEST}_") + name
+    return at(domains.disk(target, source=source, kind=kind), slot)
+
+
+def at(device: str, slot: int) -> str:
+    """A device in a PCI slot."""
+    element = etree.fromstring(device)
+    place = {"domain": "0x0000", "bus": "0x00", "slot": f"0x{slot:02x}", "function": "0x0"}
+    etree.SubElement(element, "address", {"type": "pci", **place})
+    return domains.text(element)
+
+
+def controller(kind: str, index: int, model: str = "virtio") -> str:
+    return f'<controller type="{kind}" index="{index}" model="{model}"/>'
+
+
+def inventory(
+    devices: Iterable[str], attachments: Attachments | None = EVERYTHING, **state: object
+) -> Inventory:
+    found = list(devices)
+    return attached.inventory(domains.domain(GUEST, devices=found), attachments, **state)
+
+
+def seen(found: Inventory, recorded: Iterable[VmDevice] = ()) -> tuple[VmDevice, ...]:
+    """The devices as they would be recorded."""
+    devices = seen_devices(found, SPECIAL_MANAGED_DEVICES)
+    return identified([*devices.devices.values()], [*recorded], devices.owners)
+
+
+def differences(before: Inventory, after: Inventory) -> set[tuple[str, str]]:
+    """The label and the field of everything in which the second has drifted from the first."""
+    recorded = seen(before)
+    return {(item.label, item.field) for item in compare(recorded, seen(after, recorded))}
+
+
+def by_label(devices: Iterable[VmDevice]) -> dict[str, VmDevice]:
+    return {device.label: device for device in devices}
+
+
+# What is what
+
+
+@pytest.mark.parametrize("kind", ["file", "block", "network"])
+def test_own_disks_are_known_by_nova_s_file_names(kind: str) -> None:
+    """A resize adds an ephemeral disk: swap moves behind it, and stays swap."""
+    before = [own("vda", "disk", 4, kind), own("vdb", "disk.swap", 5, kind)]
+    after = [before[0], own("vdb", "disk.eph0", 5, kind), own("vdc", "disk.swap", 6, kind)]
+    assert differences(inventory(before), inventory(after)) == {
+        ("disk vdb", "device"),
+        ("disk vdc", "address"),
+    }
+
+
+def test_a_controller_is_its_type_and_index() -> None:
+    """libvirt writes controllers in another order when it reads its own file again."""
+    ports = [at(controller("virtio-serial", index), 10 + index) for index in (0, 4, 2)]
+    assert differences(inventory(ports), inventory(reversed(ports))) == set()
+    moved = [
+        ports[0],
+        at(controller("virtio-serial", 4), 12),
+        at(controller("virtio-serial", 2), 14),
+    ]
+    assert differences(inventory(ports), inventory(moved)) == {
+        ("controller virtio-serial 4", "address"),
+        ("controller virtio-serial 2", "address"),
+    }
+
+
+def test_the_bus_is_a_part_of_what_an_input_device_is() -> None:
+    usb, ps2 = ('<input type="keyboard" bus="usb"/>', '<input type="keyboard" bus="ps2"/>')
+    assert differences(inventory([usb, ps2]), inventory([ps2, usb])) == set()
+    assert differences(inventory([usb, ps2]), inventory([ps2])) == {
+        ("input keyboard usb", "device")
+    }
+
+
+def test_of_two_alike_the_one_that_is_left_is_the_one_at_its_address() -> None:
+    rng = '<rng model="virtio"><backend model="random">/dev/urandom</backend></rng>'
+    first, second = at(rng, 8), at(rng, 9)
+    assert differences(inventory([first, second]), inventory([second])) == {
+        ("rng virtio at 0000:00:08.0", "device")
+    }
+
+
+def test_another_volume_or_card_at_the_same_place_is_another_device() -> None:
+    before = [
+        at(domains.disk("vdd", serial=volume_id(0)), 5),
+        at(domains.interface(mac(0), port=port_id(0)), 6),
+    ]
+    after = [
+        at(domains.disk("vdd", serial=volume_id(1)), 5),
+        at(domains.interface(mac(1), port=port_id(1)), 6),
+    ]
+    for attachments in (EVERYTHING, NOTHING, None):
+        told = differences(inventory(before), inventory(after, attachments))
+        assert {field for _, field in told} == {"device"}
+        assert len(told) == 3  # both disks are called vdd
+
+
+# Ownership is an attribute
+
+
+def full_guest() -> list[str]:
+    return [
+        *(own("vda", "disk", 4), own("vdb", "disk.eph0", 5), own("vdc", "disk.swap", 6)),
+        domains.disk("hdd", "ide", source=f"{domains.IMAGES}/{GUEST}/disk.config", device="cdrom"),
+        at(domains.disk("vdd", serial=volume_id(0)), 7),
+        at(domains.interface(mac(0), port=port_id(0)), 8),
+    ]
+
+
+LACKING = {
+    "everything": NOTHING,
+    "the info cache": replace(EVERYTHING, ports=()),
+    "the volume's row": replace(EVERYTHING, volumes=()),
+    "the local rows": replace(EVERYTHING, local_disks=()),
+    "every database": None,
+}
+
+
+@pytest.mark.parametrize("lacking", LACKING)
+@pytest.mark.parametrize("is_later", [True, False])
+def test_what_nova_says_of_a_minute_changes_nothing(lacking: str, is_later: bool) -> None:
+    """Neither when it was there at the record and is gone, nor when it comes only now."""
+    both = inventory(full_guest()), inventory(full_guest(), LACKING[lacking], has_config_drive=True)
+    before, after = both if is_later else reversed(both)
+    recorded = seen(before)
+    now = seen(after, recorded)
+    assert hash_of(now) == hash_of(recorded)
+    assert list(compare(recorded, now)) == []
+    attached_ones = [
+        device for device in now if device.spec_params.get("bus") or "mac" in device.spec_params
+    ]
+    for device in attached_ones:
+        was = by_label(recorded)[device.label]
+        assert device.is_managed or not was.is_managed
+
+
+def test_what_is_gone_is_gone_whatever_nova_says() -> None:
+    recorded = seen(inventory(full_guest()))
+    left = seen(inventory(full_guest()[:-1], NOTHING), recorded)
+    (gone,) = compare(recorded, left)
+    assert (gone.label, gone.found) == (f"interface tap{port_id(0)[:11]}", None)
+    assert merge(recorded, left).dropped == ()
+
+
+def test_attributes_that_no_guest_sees_are_brought_up_to_date() -> None:
+    """One write, and no drift; a stop or a start alone writes nothing."""
+    plain = full_guest()
+    recorded = seen(inventory(plain))
+    started = [text.replace("</disk>", '<alias name="virtio-disk3"/></disk>') for text in plain]
+    assert merge(recorded, seen(inventory(started), recorded)).written == ()
+    alias = f'<alias name="ua-{volume_id(0)}"/><readonly/></disk>'
+    named = [*plain[:4], plain[4].replace("</disk>", alias), plain[5]]
+    now = seen(inventory(named), recorded)
+    (written,) = merge(recorded, now).written
+    assert (written.alias, written.is_readonly) == (f"ua-{volume_id(0)}", True)
+    assert hash_of(now) == hash_of(recorded)
+    assert list(compare(recorded, now)) == []
+    assert merge(now, seen(inventory(named), now)).written == ()
+
+
+# What libvirt writes of itself, and what an earlier novadev recorded
+
+
+ITSELF = (
+    '<audio id="1" type="none"/>',
+    '<watchdog model="itco" action="reset"/>',
+    '<console type="pty"><target type="serial" port="0"/></console>',
+)
+
+
+def test_what_libvirt_writes_of_itself_is_not_recorded() -> None:
+    serial = '<serial type="pty"><target type="isa-serial" port="0"/></serial>'
+    plain = seen(inventory([*full_guest(), serial]))
+    assert seen(inventory([*full_guest(), serial, *ITSELF])) == plain
+    place = '<address type="virtio-serial" controller="0" bus="0" port="0"/>'
+    virtio = f'<console type="pty"><target type="virtio" port="0"/>{place}</console>'
+    dog = '<watchdog model="i6300esb" action="reset"/>'
+    assert len(seen(inventory([*full_guest(), serial, virtio, dog]))) == len(plain) + 2
+
+
+def test_a_record_of_an_earlier_release_stays_one() -> None:
+    """Its ids by ordinals are kept; what it recorded of libvirt's own is dropped without a word."""
+    ports = [at(controller("virtio-serial", index), 10 + index) for index in (0, 4)]
+    devices = [*full_guest(), *ports, '<input type="mouse" bus="ps2"/>']
+    recorded = [
+        replace(
+            device,
+            device_id=str(UUID(int=number + 1)),
+            spec_params={
+                key: value
+                for key, value in device.spec_params.items()
+                if key not in ("file", "index", "source")
+                and (key, device.type) != ("target", "channel")
+            },
+        )
+        for number, device in enumerate(seen(inventory(devices)))
+    ]
+    extra = VmDevice(str(UUID(int=99)), GUEST, "audio", "none", label="audio none")
+    console = replace(extra, device_id=str(UUID(int=98)), type="console", device="console")
+    before = [*recorded, extra, replace(console, is_managed=True)]
+    now = seen(inventory([*reversed(devices), *ITSELF]), before)
+    assert sorted(device.device_id for device in now) == sorted(item.device_id for item in recorded)
+    assert list(compare(before, now)) == []
+    assert hash_of(before) == hash_of(now)
+    after = merge(before, now)
+    assert {device.type for device in after.dropped} >= {"audio"}
+    assert all(is_hardware(device) for device in now)
+
+
+# For any guests
+
+
+def rows(ids: st.SearchStrategy[str]) -> st.SearchStrategy[list[VmDevice]]:
+    device = st.builds(
+        VmDevice,
+        device_id=ids,
+        vm_id=st.just(GUEST),
+        type=st.sampled_from(["disk", "interface", "rng", "controller"]),
+        device=st.sampled_from(["disk", "cdrom", "virtio"]),
+        address=st.sampled_from(["", "{type=pci, slot=0x05}", "{type=pci, slot=0x06}"]),
+        spec_params=st.dictionaries(
+            st.sampled_from(["serial", "mac", "file", "target"]), st.sampled_from("ab")
+        ),
+        is_managed=st.booleans(),
+        is_plugged=st.booleans(),
+        label=st.sampled_from(["controller usb 0", "controller usb 1", "x"]),
+    )
+    return st.lists(device, max_size=6, unique_by=lambda item: item.device_id)
+
+
+few = st.sampled_from([str(UUID(int=number)) for number in range(8)])
+
+
+@given(rows(few), rows(few), st.sets(few))
+def test_every_device_has_one_id_and_keeps_it(
+    found: list[VmDevice], recorded: list[VmDevice], owners: set[str]
+) -> None:
+    ids = recognise(found, recorded, owners)
+    assert ids.keys() == {device.device_id for device in found}
+    assert len(set(ids.values())) == len(found)
+    now = identified(found, recorded, owners)
+    known = {row.device_id: row for row in recorded}
+    assert all(
+        device.type == known[device.device_id].type for device in now if device.device_id in known
+    )
+    again = recognise(now, now, owners)
+    assert all(one == other for one, other in again.items())
