@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    pass
 
 
 from tests.mortal import MORTAL
@@ -70,7 +70,7 @@ class Browser:
         self._sent = 0
         self.events: list[dict[str, Any]] = []
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Browser":
         return self
 
     def __exit__(
