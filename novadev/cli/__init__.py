@@ -17,6 +17,7 @@ import click
 
 from novadev import __version__
 from novadev.cli.session import Session
+from novadev.cli.talk import open_standard_files, say
 from novadev.errors import BadInput, Interrupted, NovadevError
 
 COMMANDS = {
@@ -98,6 +99,7 @@ def root(
 
 def main() -> NoReturn:
     """Run the command line and exit with its code."""
+    open_standard_files()
     gc.disable()  # until the imports are done (session.py): they leave no garbage to look for
     code = run()
     _flush()
@@ -117,18 +119,18 @@ def run(arguments: Sequence[str] | None = None) -> int:
         error.show()
         return BadInput.exit_code
     except NovadevError as error:
-        click.echo(f"Error: {printable_line(error)}", err=True)
+        say(f"Error: {printable_line(error)}")
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        click.echo("Interrupted.", err=True)
+        say("Interrupted.")
         return Interrupted.exit_code
     except SystemExit as ended:  # click's, when the reader of a pipe went away
         return ended.code if isinstance(ended.code, int) else NovadevError.exit_code
     except UnicodeEncodeError:
-        click.echo("Error: an argument is not text in UTF-8", err=True)
+        say("Error: an argument is not text in UTF-8")
         return BadInput.exit_code
     except OSError as error:
-        click.echo(f"Error: what was to be printed could not be: {error.strerror}", err=True)
+        say(f"Error: what was to be printed could not be: {error.strerror}")
         return NovadevError.exit_code
     except Exception as error:
         return _unexpected(error, session)
@@ -139,9 +141,9 @@ def _unexpected(error: Exception, session: Session) -> int:
     from novadev.cli.tracebacks import keep, text
 
     if session.verbose:
-        click.echo(text(), err=True)
+        say(text())
     where = keep(session.log_file)
-    click.echo(f"Error: unexpected {type(error).__name__}; the traceback is in {where}", err=True)
+    say(f"Error: unexpected {type(error).__name__}; the traceback is in {where}")
     return NovadevError.exit_code
 
 

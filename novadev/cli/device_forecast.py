@@ -12,6 +12,7 @@ from novadev.cli.options import Output
 from novadev.cli.output import print_records
 from novadev.cli.session import Session, pass_session
 from novadev.cli.skips import Skips
+from novadev.cli.talk import say
 from novadev.text import printable
 
 if TYPE_CHECKING:
@@ -74,6 +75,6 @@ def _without_notes(found: Iterator[ForecastRecord | Note]) -> Iterator[ForecastR
     for item in found:
         if isinstance(item, Note):
             subject = f"instance {item.instance}: " if item.instance else ""
-            click.echo(f"note: {printable(subject + item.text)}", err=True)
+            say(f"note: {printable(subject + item.text)}")
         else:
             yield item

@@ -15,6 +15,7 @@ from novadev.cli.output import print_records, print_table
 from novadev.cli.progress import counted
 from novadev.cli.session import Session, pass_session
 from novadev.cli.skips import Skips
+from novadev.cli.talk import say
 from novadev.text import many, printable
 
 if TYPE_CHECKING:
@@ -182,7 +183,7 @@ class _Tally:
             self._notes.update(item.notes)
             yield item
         for note, number in self._notes.items():
-            click.echo(f"note: {many(number, 'guest')}: {printable(note)}", err=True)
+            say(f"note: {many(number, 'guest')}: {printable(note)}")
 
     def counted(self, records: Iterable[Any]) -> Iterator[Any]:
         """Yield RECORDS."""

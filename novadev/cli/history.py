@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ import click
 from novadev.cli import options
 from novadev.cli.actions import ACTIONS, IRREVERSIBLE
 from novadev.cli.choices import Choices, choices, confirm
-from novadev.cli.mutating import carry_on, execute
+from novadev.cli.mutating import carry_on, execute, stop_between_batches
 from novadev.cli.options import Output
 from novadev.cli.output import print_records
 from novadev.cli.session import Session, pass_session
@@ -24,7 +24,10 @@ if TYPE_CHECKING:
     from novadev.runs.history import RunSummary
     from novadev.runs.journal import Journal, Run
 
-_TIMES = ("%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%SZ")
+_TIMES = (
+    *("%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%SZ"),
+    *("%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S"),
+)
 
 
 @dataclass(frozen=True)
@@ -197,10 +200,17 @@ def _resumable(
 
 
 def _newest_unfinished(session: Session, journal: Journal, choices: Choices) -> Run | None:
-    """Return the newest run that can be carried on; say of the others why they cannot."""
+    """Return the newest run that can be carried on; say of the others why they cannot.
+
+    Raises Left where --take-over would help.
+    """
+    from novadev.runs.lease import Left
+
     for run in journal.find_unfinished():
         try:
             journal.check_may_go_on(run, choices.take_over)
+        except Left:
+            raise
         except NotAsNeeded as error:
             session.say(f"left alone: {error}")
         else:
@@ -219,9 +229,9 @@ def _resume(session: Session, choices: Choices, journal: Journal, run: Run, repo
     if not count:
         return int(report.finish_nothing())
     confirm(choices, f"Finish {many(count, 'plan')} of run {run.id}?")
-    run = journal.take_over(run, choices.take_over)
-    with journal.renewing(run) as fence:
-        return carry_on(session, choices, journal, run, report, fence)
+    run = journal.take_over(run, choices.take_over, choices.message)
+    with stop_between_batches() as stop, journal.renewing(run) as fence:
+        return carry_on(session, choices, journal, run, report, fence, stop)
 
 
 @click.command()
@@ -243,8 +253,11 @@ def apply(session: Session, plan_file: str, sha256: str | None, choices: Choices
     known = session.deployment.cells if session.deployment.has_databases else ()
     file.check_deployment(saved, {NO_CELL, *(cell.uuid for cell in known)})
     session.say(f"SHA-256: {saved.sha256}")
+    if choices.message is None and saved.head.message:
+        choices = replace(choices, message=saved.head.message)
     if saved.head.undoes is None:
-        return execute(session, choices, saved.head.action, saved.iter_drafts())
+        drafts, action = saved.iter_drafts(), saved.head.action
+        return execute(session, choices, action, drafts, saved_by=saved.head.asked)
     return _apply_undo(session, choices, saved, saved.head.undoes)
 
 
@@ -260,4 +273,5 @@ def _apply_undo(session: Session, choices: Choices, saved: Saved, undoes: int) -
     run = journal.get(undoes)
     _check_undo(journal, run, choices)
     drafts = of_file(journal, run, saved.iter_drafts())
-    return execute(session, choices, saved.head.action, drafts, undoes=run)
+    action, asked = saved.head.action, saved.head.asked
+    return execute(session, choices, action, drafts, undoes=run, saved_by=asked)

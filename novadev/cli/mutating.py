@@ -8,19 +8,18 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from novadev.cli import syslog
 from novadev.cli.actions import IRREVERSIBLE
 from novadev.cli.choices import Choices, choices, confirm
 from novadev.cli.session import Session, pass_session
+from novadev.cli.talk import say
 from novadev.errors import Interrupted, NotAsNeeded, NovadevError, worst
 from novadev.text import many
 
 if TYPE_CHECKING:
     from novadev.cli.report import Report
     from novadev.runs.file import Head
-    from novadev.runs.journal import Journal, Run
+    from novadev.runs.journal import Asked, Journal, Run
     from novadev.runs.lease import Fence
     from novadev.runs.plan import Draft, Planned
     from novadev.runs.spool import Spool
@@ -48,8 +47,12 @@ def execute(
     action: str,
     planned: Iterable[Planned | Draft],
     undoes: Run | None = None,
+    saved_by: str | None = None,
 ) -> int:
-    """Show the plans and, unless only that is wanted, ask and carry them out; return the code."""
+    """Show the plans and, unless only that is wanted, ask and carry them out; return the code.
+
+    SAVED_BY says what was typed when the plans were saved in a file.
+    """
     from novadev.cli.report import Report
     from novadev.runs.spool import Spool
 
@@ -66,7 +69,20 @@ def execute(
                 _end_undone(session, chosen, journal, undoes)
             return report.finish_nothing()
         confirm(chosen, _question(action, spool.count, report))
-        return _carry_out(session, chosen, action, report, spool, undoes)
+        asked = _asked(session, chosen, action, undoes, saved_by)
+        with stop_between_batches() as stop:
+            return _carry_out(session, chosen, asked, report, spool, stop)
+
+
+def _asked(
+    session: Session, chosen: Choices, action: str, undoes: Run | None, saved_by: str | None
+) -> Asked:
+    from novadev.cli.session import masked
+    from novadev.runs.journal import Asked
+
+    options = f"{session.asked} (saved by: {saved_by})" if saved_by else session.asked
+    message = chosen.message and masked(chosen.message)
+    return Asked(action, options, message, undoes.id if undoes else None)
 
 
 def _question(action: str, count: int, report: Report) -> str:
@@ -77,6 +93,10 @@ def _question(action: str, count: int, report: Report) -> str:
 
 def _end_undone(session: Session, chosen: Choices, journal: Journal, undoes: Run) -> None:
     """End a run of which nothing is to be taken back, so that nobody carries on its rest."""
+    planned = journal.count_planned(undoes)
+    if planned:
+        dropped = many(planned, "plan")
+        confirm(chosen, f"Nothing is to be taken back. Drop {dropped} that were not begun?")
     abandoned = journal.end_undone(undoes, chosen.take_over)
     if abandoned:
         dropped = many(abandoned, "plan")
@@ -107,6 +127,7 @@ def _head(session: Session, chosen: Choices, action: str, undoes: Run | None) ->
     import socket
     from datetime import datetime, timezone
 
+    from novadev.cli.session import masked
     from novadev.runs.file import Head
     from novadev.runs.lease import user
 
@@ -118,7 +139,7 @@ def _head(session: Session, chosen: Choices, action: str, undoes: Run | None) ->
         user=user(),
         host=socket.gethostname(),
         asked=session.asked,
-        message=chosen.message,
+        message=chosen.message and masked(chosen.message),
         undoes=undoes.id if undoes else None,
         journal=deployment.journal.id if undoes else None,
         cells={cell.uuid: cell.name or "" for cell in cells},
@@ -128,26 +149,25 @@ def _head(session: Session, chosen: Choices, action: str, undoes: Run | None) ->
 def _carry_out(
     session: Session,
     chosen: Choices,
-    action: str,
+    asked: Asked,
     report: Report,
     spool: Spool,
-    undoes: Run | None,
+    stop: Callable[[], bool],
 ) -> int:
     """Write the plans into the journal, and carry them out."""
-    from novadev.runs.journal import Asked
-
     journal = session.deployment.journal
-    undone = undoes.id if undoes else None
-    run = journal.start(Asked(action, session.asked, chosen.message, undone))
+    run = journal.start(asked)
     with journal.renewing(run) as fence:
         try:
             for rows in spool.batches():
                 journal.add(run, rows)
+            if stop():
+                raise Interrupted("nothing was done")
             journal.begin(run, spool.count, chosen.take_over)
         except BaseException:
             journal.discard(run)
             raise
-        return carry_on(session, chosen, journal, run, report, fence)
+        return carry_on(session, chosen, journal, run, report, fence, stop)
 
 
 def carry_on(
@@ -157,6 +177,7 @@ def carry_on(
     run: Run,
     report: Report,
     fence: Fence,
+    stop: Callable[[], bool],
 ) -> int:
     """Carry out what RUN has left, report it, and return the exit code.
 
@@ -171,14 +192,15 @@ def carry_on(
         raise NotAsNeeded(f"run {run.id} has nothing left to be done: see novadev history {run.id}")
     if logs:
         syslog.begun(run, left)
-    with stop_between_batches() as stop:
-        apply = applier(session.deployment)
-        results = carry_out(journal, run, apply, fence, stop, chosen.max_failures)
-        try:
-            codes = report.show_results(run, journal, results, left)
-        except NovadevError as error:
-            report.break_off(run, error)
-            raise
+    apply = applier(session.deployment)
+    results = carry_out(journal, run, apply, fence, stop, chosen.max_failures)
+    try:
+        codes = report.show_results(run, journal, results, left)
+    except NovadevError as error:
+        if logs:
+            syslog.ended(run, f"broken off: {error}", {})
+        report.break_off(run, error)
+        raise
     state = journal.finish(run)
     counts = journal.count(run)
     if logs:
@@ -196,7 +218,7 @@ def stop_between_batches() -> Iterator[Callable[[], bool]]:
     def note(_signal: int, _frame: object) -> None:
         nonlocal wished
         wished = True
-        click.echo("\nStopping after this batch …", err=True)
+        say("\nStopping after this batch …")
 
     previous = signal.signal(signal.SIGINT, note)
     try:

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,6 +16,7 @@ from novadev.cli.choices import Choices
 from novadev.cli.progress import counted, progress
 from novadev.cli.session import Session
 from novadev.cli.skips import Skips
+from novadev.cli.talk import say
 from novadev.errors import NovadevError, TakenOver
 from novadev.runs.change import Change, Effect
 from novadev.runs.plan import Draft, Outcome, Plan, Skip
@@ -62,7 +64,7 @@ class Report:
         elif not self._chosen.writes:
             self._document.add(plan, "planned", None)
         elif not self._chosen.yes:
-            click.echo(plan_text(plan, self._notes), err=True)
+            say(plan_text(plan, self._notes))
 
     def finish_preview(self, count: int) -> int:
         """Close the report of a dry run and return its exit code."""
@@ -96,7 +98,7 @@ class Report:
             for plan, outcome in results:
                 codes.add(outcome.exit_code)
                 if outcome.error:
-                    click.echo(f"{told(outcome)}: {printable(outcome.error)}", err=True)
+                    say(f"{told(outcome)}: {printable(outcome.error)}")
                 if self._document is not None:
                     self._document.add(plan, told(outcome), outcome.error)
                 advance()
@@ -160,7 +162,8 @@ class Paper:
             if not self._goes_on:
                 raise
             self._error = error
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            with suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
     def check(self) -> None:
         """Raise OSError where something could not be printed, and its reader is still there."""

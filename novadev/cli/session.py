@@ -12,11 +12,17 @@ from typing import TYPE_CHECKING
 
 import click
 
+from novadev.cli.talk import say
+
 if TYPE_CHECKING:
     from novadev.deployment import Deployment
 
-_CREDENTIALS = re.compile(r"//[^/@\s]*@")
-_LONGEST = 2000
+_CREDENTIALS = re.compile(r"(?<=://).*@", re.DOTALL)
+
+
+def masked(text: str) -> str:
+    """Return TEXT without what may be a password in a URL."""
+    return _CREDENTIALS.sub("***@", text)
 
 
 class Session:
@@ -33,9 +39,8 @@ class Session:
 
     @property
     def asked(self) -> str:
-        """The command line as typed, without what may be a password in a URL; cut when long."""
-        text = _CREDENTIALS.sub("//***@", shlex.join(self.arguments))
-        return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} …"
+        """The command line as typed, without what may be a password in a URL."""
+        return shlex.join(masked(word) for word in self.arguments)
 
     @cached_property
     def deployment(self) -> Deployment:
@@ -61,7 +66,7 @@ class Session:
     def say(self, text: str) -> None:
         """Tell the operator something that is no data."""
         if not self.quiet:
-            click.echo(text, err=True)
+            say(text)
 
 
 pass_session = click.make_pass_decorator(Session)

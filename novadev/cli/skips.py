@@ -8,9 +8,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import IO, TypeVar
 
-import click
-
-from novadev.errors import NotAsNeeded, worst
+from novadev.cli.talk import say
+from novadev.errors import NotAsNeeded, NovadevError, worst
 from novadev.runs.plan import Skip
 from novadev.text import printable
 
@@ -42,10 +41,15 @@ class Skips:
         self._codes.add(skip.failure)
         if self._fail_on_skip and not skip.failure:
             self._codes.add(NotAsNeeded.exit_code)
-        if self._file is None:
-            self._file = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115
         line = json.dumps({"instance": skip.instance, "reason": skip.reason})
-        self._file.write(line + "\n")
+        try:
+            if self._file is None:
+                self._file = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115
+            self._file.write(line + "\n")
+        except OSError as error:
+            reason = error.strerror or str(error)
+            text = f"what is skipped cannot be kept in a temporary file (TMPDIR): {reason}"
+            raise NovadevError(text) from None
 
     def _tell(self, skip: Skip) -> None:
         """Say it once: a host that is down is the reason for many, and so is an old default.
@@ -59,13 +63,13 @@ class Skips:
             self._told[reason] += 1
         if self._told[reason] < 2:
             word = "error" if skip.failure else "skipped"
-            click.echo(f"{word}: {printable(skip.reason)}", err=True)
+            say(f"{word}: {printable(skip.reason)}")
 
     def tell_repeated(self) -> None:
         """Say how often what was said once has happened, in the end."""
         for reason, number in self._told.items():
             if number > 1:
-                click.echo(f"{number} times: {printable(reason)}", err=True)
+                say(f"{number} times: {printable(reason)}")
 
     def sift(self, items: Iterable[T | Skip]) -> Iterator[T]:
         """Yield those of ITEMS that are no skips, adding the others."""

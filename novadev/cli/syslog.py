@@ -13,6 +13,15 @@ if TYPE_CHECKING:
     from novadev.runs.journal import Run
 
 SOCKET = "/dev/log"
+_PATIENCE = 1.0
+"""Seconds that a log nobody reads may keep a run waiting."""
+
+
+class _Quiet(SysLogHandler):
+    """A handler that says nothing where there is no log, or a full one."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Leave the line out."""
 
 
 def begun(run: Run, plans: int) -> None:
@@ -34,9 +43,11 @@ def _about(run: Run) -> str:
 def _send(text: str) -> None:
     """Write one line; a machine without a log keeps nobody from working."""
     try:
-        handler = SysLogHandler(SOCKET, SysLogHandler.LOG_DAEMON)
+        handler = _Quiet(SOCKET, SysLogHandler.LOG_DAEMON)
     except OSError:
         return
     handler.ident = "novadev: "
+    if connection := getattr(handler, "socket", None):
+        connection.settimeout(_PATIENCE)
     handler.emit(logging.LogRecord("novadev", logging.INFO, "", 0, text, None, None))
     handler.close()

@@ -124,13 +124,15 @@ def read(name: str) -> Saved:
     Raises BadInput when it is no plan file, was edited, or is of another version or action, and
     what :func:`novadev.runs.file_checks.check` raises.
     """
+    if Path(name).exists() and not Path(name).is_file():
+        raise BadInput(f"plan file {name} is not a regular file")
     try:
         found = _read(name)
         _check_plans(found)
         return found
     except OSError as error:
         raise BadInput(f"plan file {name} cannot be read: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError, StopIteration):
+    except (ValueError, KeyError, TypeError, StopIteration, RecursionError):
         raise BadInput(f"{name} is not a plan file novadev wrote") from None
 
 
@@ -149,9 +151,18 @@ def _read(name: str) -> Saved:
 
 
 def _check_plans(found: Saved) -> None:
+    seen: set[str] = set()
+    undoes = found.head.undoes
     for draft in found.iter_drafts():
-        if (draft.undoes is None) != (found.head.undoes is None):
+        if (draft.undoes is None) != (undoes is None):
             raise BadInput(f"plan file {found.name} takes back a run in part")
+        if found.head.action != (draft.plan.action if undoes is None else f"undo {undoes}"):
+            raise BadInput(f"plan file {found.name} is not for what its plans do")
+        if draft.plan.partly and undoes is None:
+            raise BadInput(f"plan file {found.name} would carry out a plan in part")
+        if draft.plan.instance in seen:
+            raise BadInput(f"plan file {found.name} has two plans of one instance")
+        seen.add(draft.plan.instance)
         check(draft)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from novadev.runs.lease import Holder
+from novadev.runs.lease import LEASE, Holder, now_of
 from novadev.runs.states import PENDING, State, run_state
 from novadev.state.tables import plans, runs
 
@@ -70,13 +70,18 @@ def list_runs(connection: sa.Connection, wanted: RunFilter) -> list[RunSummary]:
     if wanted.action is not None:
         query = query.where(_is_action(wanted.action))
     if wanted.instance is not None:
-        query = query.where(sa.exists().where(plans.c.run_id == runs.c.id, _is_of(wanted.instance)))
+        query = query.where(
+            sa.exists().where(
+                plans.c.run_id == runs.c.id, _is_of(wanted.instance, connection.dialect.name)
+            )
+        )
     if wanted.limit is not None:
         query = query.limit(wanted.limit)
     found = connection.execute(query).all()
     counts = _counts(connection, [row.id for row in found])
     undone = dict(_undone_by(connection))
-    return [_summary(row, counts.get(row.id, {}), undone.get(row.id)) for row in found]
+    now = now_of(connection)
+    return [_summary(row, counts.get(row.id, {}), undone.get(row.id), now) for row in found]
 
 
 def _is_action(action: str) -> sa.ColumnElement[bool]:
@@ -86,10 +91,12 @@ def _is_action(action: str) -> sa.ColumnElement[bool]:
     return runs.c.action == action
 
 
-def _is_of(instance: str) -> sa.ColumnElement[bool]:
+def _is_of(instance: str, dialect: str) -> sa.ColumnElement[bool]:
+    """Whether a plan is of this UUID or name, compared as bytes."""
     if _UUID.fullmatch(instance):
         return plans.c.instance == instance.lower()
-    return plans.c.body.contains(f'"name":{json.dumps(instance)}', autoescape=True)
+    body = plans.c.body if dialect == "sqlite" else sa.collate(plans.c.body, "utf8mb4_bin")
+    return sa.func.instr(body, f'"name":{json.dumps(instance)}') > 0
 
 
 def _counts(connection: sa.Connection, ids: list[int]) -> Mapping[int, dict[str, int]]:
@@ -109,7 +116,9 @@ def _undone_by(connection: sa.Connection) -> Iterator[tuple[int, int]]:
         yield row.undoes, row.undo
 
 
-def _summary(run: Any, counts: Mapping[str, int], undone_by: int | None) -> RunSummary:
+def _summary(
+    run: Any, counts: Mapping[str, int], undone_by: int | None, now: datetime
+) -> RunSummary:
     return RunSummary(
         run=run.id,
         started=_text(run.started),
@@ -117,7 +126,7 @@ def _summary(run: Any, counts: Mapping[str, int], undone_by: int | None) -> RunS
         user=run.user,
         host=run.host,
         action=run.action,
-        state=_state(run, counts),
+        state=_state(run, counts, now),
         plans=sum(counts.values()),
         applied=sum(counts.get(state, 0) for state in _LANDED),
         half=counts.get(State.HALF, 0) + counts.get(State.STARTED, 0),
@@ -130,15 +139,16 @@ def _summary(run: Any, counts: Mapping[str, int], undone_by: int | None) -> RunS
     )
 
 
-def _state(run: Any, counts: Mapping[str, int]) -> str:
-    if run.state == "planning":
-        return "planning"
-    if run.finished is not None:
-        return run_state(counts)
+def _state(run: Any, counts: Mapping[str, int], now: datetime) -> str:
     holder = Holder(run.host, run.pid, run.pid_started, run.machine)
-    is_dead = holder.is_here and not holder.is_running
-    has_more = any(counts.get(state) for state in PENDING)
-    return "interrupted" if is_dead and has_more else "running"
+    is_held = holder.is_running if holder.is_here else run.heartbeat + LEASE > now
+    if run.finished is None and is_held:
+        return "planning" if run.state == "planning" else "running"
+    if run.state == "planning":
+        return "nothing"
+    if run.finished is None and any(counts.get(state) for state in PENDING):
+        return "interrupted"
+    return run_state(counts)
 
 
 def _text(moment: datetime) -> str:

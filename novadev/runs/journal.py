@@ -16,7 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from novadev.database import Database
-from novadev.errors import NotAsNeeded, NotFound, NovadevError, TakenOver
+from novadev.errors import NotAsNeeded, NotFound, NovadevError, StalePlan, TakenOver
 from novadev.runs import history, lease
 from novadev.runs import plan as plans_module
 from novadev.runs.history import RunFilter, RunSummary
@@ -26,6 +26,7 @@ from novadev.runs.states import (
     BEGUN,
     OUTCOMES,
     PENDING,
+    TO_UNDO,
     Event,
     State,
     run_state,
@@ -109,12 +110,12 @@ class Journal:
         """Return a new run in state ``planning``, leased to this process."""
         self._forget_never_begun()
         values = {
-            "action": asked.action,
+            "action": fit(asked.action, 255),
             "state": "planning",
             "undoes": asked.undoes,
-            "user": lease.user(),
-            "asked": asked.options,
-            "message": asked.message,
+            "user": fit(lease.user(), 255),
+            "asked": asked.options and fit(asked.options),
+            "message": asked.message and fit(asked.message),
         }
         with self._database.writing() as connection:
             taken = _taken(connection)
@@ -158,7 +159,7 @@ class Journal:
             lease.hold(connection, run.id, run.lease)
             if run.undoes is not None:
                 _end_undone(connection, run.undoes, take_over)
-                _check_taken_back_once(connection, run)
+                _check_still_to_undo(connection, run)
             if sum(_count(connection, run.id).values()) != number:
                 raise TakenOver(f"run {run.id}: its plans are not all in the journal any more")
             connection.execute(_of_run(run.id).values(state="running"))
@@ -183,16 +184,20 @@ class Journal:
         with self._database.reading() as connection:
             _check_free(connection, run, take_over)
 
-    def take_over(self, run: Run, take_over: bool = False) -> Run:
-        """Lease RUN to this process and return it so.
+    def take_over(self, run: Run, take_over: bool = False, message: str | None = None) -> Run:
+        """Lease RUN to this process and return it so; its message says who goes on, and MESSAGE.
 
-        Raises NotAsNeeded where another process has it, or an undo names it.
+        Raises NotAsNeeded where another process has it, an undo names it or nothing is left of it.
         """
         with self._database.writing() as connection:
             now = _get(connection, run.id, lock=True)
             _check_free(connection, now, take_over)
             _check_not_undone(connection, now)
+            counts = _count(connection, run.id)
+            if not any(counts.get(state) for state in PENDING):
+                raise NotAsNeeded(f"run {run.id} has nothing left to be done by now")
             values = {"state": "running", "finished": None, **_taken(connection)}
+            values["message"] = fit("; ".join(filter(None, (now.message, _resumed_by(message)))))
             connection.execute(_of_run(run.id).values(values))
         return self.get(run.id)
 
@@ -211,7 +216,8 @@ class Journal:
         groups: dict[tuple[Event, str | None], list[Journaled]] = {}
         for item, outcome in zip(batch, outcomes, strict=True):
             event = OUTCOMES[State(outcome.state)]
-            groups.setdefault((event, outcome.error), []).append(item)
+            error = None if outcome.error is None else fit(outcome.error)
+            groups.setdefault((event, error), []).append(item)
         with self._database.writing() as connection:
             lease.hold(connection, run.id, run.lease)
             for (event, error), items in groups.items():
@@ -232,6 +238,10 @@ class Journal:
         """Return how many plans of RUN are in each state."""
         with self._database.reading() as connection:
             return _count(connection, run.id)
+
+    def count_planned(self, run: Run) -> int:
+        """Return how many plans of RUN were not begun."""
+        return self.count(run).get(State.PLANNED, 0)
 
     def count_left(self, run: Run) -> int:
         """Return how many plans of RUN are still to be finished."""
@@ -299,6 +309,17 @@ def _journaled(row: Any) -> Journaled:
     return Journaled(row.id, row.run_id, plan, State(row.state), row.error, row.undoes)
 
 
+def fit(text: str, longest: int = 2000) -> str:
+    """Return TEXT as any database takes it: cut, and nothing in it beyond three bytes of UTF-8."""
+    cut = text if len(text) <= longest else f"{text[: longest - 1]}…"
+    return "".join(c if c <= "\uffff" and not "\ud800" <= c <= "\udfff" else "?" for c in cut)
+
+
+def _resumed_by(message: str | None) -> str:
+    who = f"resumed by {lease.user()}"
+    return f"{who}: {message}" if message else who
+
+
 def _of_run(run_id: int) -> sa.Update:
     return sa.update(runs).where(runs.c.id == run_id)
 
@@ -348,7 +369,12 @@ def _end_undone(connection: sa.Connection, run_id: int, take_over: bool) -> int:
         planned = (plans.c.run_id == run.id, plans.c.state == State.PLANNED)
         ids = list(connection.scalars(sa.select(plans.c.id).where(*planned)))
         if ids or run.finished is None:
-            _change(connection, ids, Event.DROPPED, f"run {run_id} was undone before its turn")
+            _change(
+                connection,
+                ids,
+                Event.DROPPED,
+                f"run {run_id} was undone before its turn, by {fit(lease.user(), 255)}",
+            )
             values = {"lease": None, "finished": run.finished or lease.now_of(connection)}
             state = run_state(_count(connection, run.id))
             connection.execute(_of_run(run.id).values(state=state, **values))
@@ -356,14 +382,27 @@ def _end_undone(connection: sa.Connection, run_id: int, take_over: bool) -> int:
     return abandoned
 
 
-def _check_taken_back_once(connection: sa.Connection, run: Run) -> None:
-    """Raise NotAsNeeded where what RUN takes back is taken back already, or is being so."""
-    theirs = plans.alias()
-    taken = theirs.c.state.in_(BEGUN) & (theirs.c.id != plans.c.id)
-    other = sa.exists().where(theirs.c.undoes == plans.c.undoes, taken)
-    query = sa.select(plans.c.id).where(plans.c.run_id == run.id, other).limit(1)
-    if connection.execute(query).one_or_none() is not None:
-        raise NotAsNeeded(f"run {run.undoes} is being undone by another run: see novadev history")
+def _check_still_to_undo(connection: sa.Connection, run: Run) -> None:
+    """Raise StalePlan unless RUN takes back just what is left to be taken back now.
+
+    While its question was open, or its plans were in a file, the other run may have been carried
+    on, undone, or undone and done again.
+    """
+    undo, others = plans.alias(), plans.alias()
+    elsewhere = sa.exists().where(
+        others.c.undoes == plans.c.id, others.c.run_id != run.id, others.c.state.in_(BEGUN)
+    )
+    left = (plans.c.run_id == run.undoes, plans.c.state.in_(TO_UNDO), sa.not_(elsewhere))
+    number = sa.select(sa.func.count(plans.c.id))
+    there = connection.scalar(number.where(*left))
+    mine = connection.scalar(number.where(plans.c.run_id == run.id))
+    joined = number.join(undo, undo.c.undoes == plans.c.id)
+    both = connection.scalar(joined.where(undo.c.run_id == run.id, *left))
+    if not there == mine == both:
+        raise StalePlan(
+            f"run {run.undoes} is not as it was when this undo was planned: plan it again (nothing "
+            "was done)"
+        )
 
 
 def _change(

@@ -141,13 +141,22 @@ def _renew(database: Database, run: int, token: str | None, ended: threading.Eve
             LOG.warning("the lease of run %s could not be renewed: %s", run, error)
 
 
+class Left(NotAsNeeded):
+    """A run on another host whose lease has run out: an operator decides whether it is dead."""
+
+
 def check_free(
     run: int, holder: Holder, renewed: datetime, now: datetime, take_over: bool = False
 ) -> None:
-    """Raise NotAsNeeded, with whose it is and until when, unless RUN may be taken over."""
+    """Raise NotAsNeeded, with whose it is and until when, unless RUN may be taken over.
+
+    It is a Left where ``--take-over`` would help.
+    """
     reason = refusal(holder, renewed, now, take_over)
-    if reason is not None:
-        raise NotAsNeeded(f"run {run} {reason}")
+    if reason is None:
+        return
+    kind = NotAsNeeded if refusal(holder, renewed, now, take_over=True) else Left
+    raise kind(f"run {run} {reason}")
 
 
 def _process_started(pid: int) -> str:

@@ -22,7 +22,10 @@ class Spool:
     """Drafts on disk, in order; to be used in a ``with``."""
 
     def __init__(self) -> None:
-        self._file: IO[str] = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115
+        try:
+            self._file: IO[str] = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115
+        except OSError as error:
+            raise NovadevError(_no_room(error)) from None
         self.count = 0
 
     def __enter__(self) -> Spool:
@@ -69,5 +72,5 @@ class Spool:
 
 
 def _no_room(error: OSError) -> str:
-    folder = tempfile.gettempdir()
-    return f"the plans cannot be kept in {folder}: {error.strerror} (nothing was done)"
+    reason = error.strerror or str(error)
+    return f"the plans cannot be kept in a temporary file (TMPDIR): {reason} (nothing was done)"

@@ -107,7 +107,8 @@ def sources(event: Event, after: State) -> tuple[State, ...]:
 def run_state(counts: Mapping[str, int]) -> str:
     """Return the state of a run that is over, from the number of its plans in each state.
 
-    ``nothing``, ``applied``, ``undone`` (nothing of it is left), ``partial`` or ``failed``.
+    ``nothing``, ``applied``, ``undone`` (nothing of it is left), ``abandoned`` (nothing of it was
+    begun, and never will be), ``partial`` (some of it landed, or some is left) or ``failed``.
     """
     there = {state for state, number in counts.items() if number}
     if not there:
@@ -116,4 +117,6 @@ def run_state(counts: Mapping[str, int]) -> str:
         return "applied"
     if State.UNDONE in there and not there & set(TO_UNDO):
         return "undone"
-    return "partial" if there & {*TO_UNDO, State.UNDONE} else "failed"
+    if there == {State.ABANDONED}:
+        return "abandoned"
+    return "partial" if there & {*TO_UNDO, State.UNDONE, State.PLANNED} else "failed"

@@ -137,7 +137,7 @@ def test_options_in_a_url_are_not_told(sqlite_cloud: Cloud) -> None:
     result = edit_config(
         sqlite_cloud, sqlite_cloud.url("api"), "mysql+pymysql://u:p@127.0.0.1/n?bogus=S3cretPw"
     )
-    assert result.code == 8, result.err
+    assert result.code == 4, result.err
     assert "S3cretPw" not in result.err
 
 

@@ -315,7 +315,7 @@ def test_the_api_database_never_commits(
     with monkeypatch.context() as patched:
         _fail_commits(patched, "nova34_api", times=100)
         result = novadev(mariadb_cloud, *SET_SCSI, uuid, "-f", "json")
-    assert (result.code, states(result.out)) == (8, {uuid: "failed"})
+    assert (result.code, states(result.out)) == (8, {uuid: "half"})
     assert stored(mariadb_cloud, uuid).cell == on_scsi(before).cell
     assert stored(mariadb_cloud, uuid).spec == before.spec
     assert novadev(mariadb_cloud, "resume", "--yes").code == 0
