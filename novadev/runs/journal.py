@@ -16,7 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from novadev.database import Database
-from novadev.errors import NotAsNeeded, NotFound, NovadevError, TakenOver
+from novadev.errors import NotAsNeeded, NotFound, NovadevError, StalePlan, TakenOver
 from novadev.runs import history, lease
 from novadev.runs import plan as plans_module
 from novadev.runs.history import RunFilter, RunSummary
@@ -26,6 +26,7 @@ from novadev.runs.states import (
     BEGUN,
     OUTCOMES,
     PENDING,
+    TO_UNDO,
     Event,
     State,
     run_state,
@@ -151,22 +152,28 @@ class Journal:
         """Say that the NUMBER plans of RUN are complete, and may be carried out.
 
         An undo ends the run that it takes back, and what that had not begun is abandoned for good.
-        Raises NotAsNeeded where another process has that run (and TAKE_OVER does not help), and
-        TakenOver.
+        Raises NotAsNeeded where another process has that run (and TAKE_OVER does not help),
+        StalePlan where it wrote more since the undo was planned, and TakenOver.
         """
         with self._database.writing() as connection:
             lease.hold(connection, run.id, run.lease)
             if run.undoes is not None:
                 _end_undone(connection, run.undoes, take_over)
                 _check_taken_back_once(connection, run)
+                _check_takes_all_back(connection, run.undoes, run.id)
             if sum(_count(connection, run.id).values()) != number:
                 raise TakenOver(f"run {run.id}: its plans are not all in the journal any more")
             connection.execute(_of_run(run.id).values(state="running"))
 
     def end_undone(self, run: Run, take_over: bool = False) -> int:
-        """End RUN, of which nothing is to be taken back; return how many plans were abandoned."""
+        """End RUN, of which nothing is to be taken back; return how many plans were abandoned.
+
+        Raises StalePlan where that is no longer so.
+        """
         with self._database.writing() as connection:
-            return _end_undone(connection, run.id, take_over)
+            abandoned = _end_undone(connection, run.id, take_over)
+            _check_takes_all_back(connection, run.id)
+        return abandoned
 
     def discard(self, run: Run) -> None:
         """Forget a run that was never begun; one that another process has by now is left."""
@@ -364,6 +371,22 @@ def _check_taken_back_once(connection: sa.Connection, run: Run) -> None:
     query = sa.select(plans.c.id).where(plans.c.run_id == run.id, other).limit(1)
     if connection.execute(query).one_or_none() is not None:
         raise NotAsNeeded(f"run {run.undoes} is being undone by another run: see novadev history")
+
+
+def _check_takes_all_back(connection: sa.Connection, run: int, undo: int | None = None) -> None:
+    """Raise StalePlan where RUN wrote more than the run UNDO takes back.
+
+    It was carried on while the undo was planned, or its question was open, or its file was saved.
+    What an undo took back in part was skipped, and told.
+    """
+    theirs = plans.alias()
+    known = (theirs.c.run_id == undo) | theirs.c.state.in_(BEGUN)
+    named = sa.exists().where(theirs.c.undoes == plans.c.id, known)
+    query = sa.select(plans.c.id).where(plans.c.run_id == run, plans.c.state.in_(TO_UNDO))
+    if connection.execute(query.where(sa.not_(named)).limit(1)).one_or_none() is not None:
+        raise StalePlan(
+            f"run {run} was carried on after this undo was planned: run novadev undo {run} again"
+        )
 
 
 def _change(
