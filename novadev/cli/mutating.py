@@ -189,6 +189,7 @@ def carry_on(
     logs = session.deployment.config.syslog
     left = journal.count_left(run)
     if not left:
+        journal.finish(run)
         raise NotAsNeeded(f"run {run.id} has nothing left to be done: see novadev history {run.id}")
     if logs:
         syslog.begun(run, left)

@@ -152,22 +152,27 @@ class Journal:
         """Say that the NUMBER plans of RUN are complete, and may be carried out.
 
         An undo ends the run that it takes back, and what that had not begun is abandoned for good.
-        Raises NotAsNeeded where another process has that run (and TAKE_OVER does not help), and
-        TakenOver.
+        Raises NotAsNeeded where another process has that run (and TAKE_OVER does not help),
+        StalePlan where it wrote more since the undo was planned, and TakenOver.
         """
         with self._database.writing() as connection:
             lease.hold(connection, run.id, run.lease)
             if run.undoes is not None:
                 _end_undone(connection, run.undoes, take_over)
-                _check_still_to_undo(connection, run)
+                _check_still_to_undo(connection, run.undoes, run.id)
             if sum(_count(connection, run.id).values()) != number:
                 raise TakenOver(f"run {run.id}: its plans are not all in the journal any more")
             connection.execute(_of_run(run.id).values(state="running"))
 
     def end_undone(self, run: Run, take_over: bool = False) -> int:
-        """End RUN, of which nothing is to be taken back; return how many plans were abandoned."""
+        """End RUN, of which nothing is to be taken back; return how many plans were abandoned.
+
+        Raises StalePlan where that is no longer so.
+        """
         with self._database.writing() as connection:
-            return _end_undone(connection, run.id, take_over)
+            abandoned = _end_undone(connection, run.id, take_over)
+            _check_still_to_undo(connection, run.id)
+        return abandoned
 
     def discard(self, run: Run) -> None:
         """Forget a run that was never begun; one that another process has by now is left."""
@@ -382,26 +387,28 @@ def _end_undone(connection: sa.Connection, run_id: int, take_over: bool) -> int:
     return abandoned
 
 
-def _check_still_to_undo(connection: sa.Connection, run: Run) -> None:
-    """Raise StalePlan unless RUN takes back just what is left to be taken back now.
+def _check_still_to_undo(connection: sa.Connection, run: int, undo: int | None = None) -> None:
+    """Raise StalePlan unless the run UNDO takes back just what is left of RUN; None: nothing is.
 
-    While its question was open, or its plans were in a file, the other run may have been carried
-    on, undone, or undone and done again.
+    While the undo's question was open, or its plans were in a file, RUN may have been carried on,
+    undone, or undone and done again. What another undo took back in part was skipped, and told.
     """
-    undo, others = plans.alias(), plans.alias()
+    mine, others = plans.alias(), plans.alias()
     elsewhere = sa.exists().where(
-        others.c.undoes == plans.c.id, others.c.run_id != run.id, others.c.state.in_(BEGUN)
+        others.c.undoes == plans.c.id, others.c.run_id != (undo or 0), others.c.state.in_(BEGUN)
     )
-    left = (plans.c.run_id == run.undoes, plans.c.state.in_(TO_UNDO), sa.not_(elsewhere))
+    left = (plans.c.run_id == run, plans.c.state.in_(TO_UNDO), sa.not_(elsewhere))
     number = sa.select(sa.func.count(plans.c.id))
-    there = connection.scalar(number.where(*left))
-    mine = connection.scalar(number.where(plans.c.run_id == run.id))
-    joined = number.join(undo, undo.c.undoes == plans.c.id)
-    both = connection.scalar(joined.where(undo.c.run_id == run.id, *left))
-    if not there == mine == both:
+    joined = number.join(mine, mine.c.undoes == plans.c.id).where(mine.c.run_id == undo, *left)
+    counts = {
+        connection.scalar(number.where(*left)),
+        connection.scalar(number.where(plans.c.run_id == undo)),
+        connection.scalar(joined),
+    }
+    if len(counts) > 1:
         raise StalePlan(
-            f"run {run.undoes} is not as it was when this undo was planned: plan it again (nothing "
-            "was done)"
+            f"run {run} is not as it was when this undo was planned: plan it again (nothing was "
+            "done)"
         )
 
 

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 
 from novadev.image_property import applying
 from novadev.runs import carry_out
+from novadev.runs.journal import Journal
 from tests.cloud import Cloud
 from tests.command import Result, novadev
 from tests.state.places import place_journal
@@ -123,6 +124,73 @@ def test_undo_of_undo_and_undo_again(sqlite_cloud: Cloud) -> None:
     assert told[6] == (1, None)
 
 
+@pytest.mark.parametrize("how", ["question", "file"])
+def test_a_run_that_went_on_after_its_undo_was_planned(
+    sqlite_cloud: Cloud, small_batches: None, how: str
+) -> None:
+    """Its undo would leave what was written since: it is refused, and nothing is changed."""
+    uuids = servers(sqlite_cloud, 6)
+    stopped(sqlite_cloud, uuids)
+    file = str(sqlite_cloud.folder / "undo.plan")
+    if how == "question":
+        with _asking(sqlite_cloud, "undo", "1") as (process, answer):
+            assert novadev(sqlite_cloud, "resume", "1", "--yes").code == 0
+            answer("y\n")
+            assert process.wait(timeout=60) == 7
+    else:
+        assert novadev(sqlite_cloud, "undo", "1", "--plan-out", file).code == 0
+        assert novadev(sqlite_cloud, "resume", "1", "--yes").code == 0
+        refused = novadev(sqlite_cloud, "apply", file, "--yes")
+        assert refused.code == 7
+        assert "run 1 is not as it was when this undo was planned" in refused.err
+    assert models(sqlite_cloud, uuids).count("e1000") == 5
+    assert [run["run"] for run in runs(sqlite_cloud)] == [1]
+    assert novadev(sqlite_cloud, "undo", "1", "--yes").code == 0
+    assert "e1000" not in models(sqlite_cloud, uuids)
+
+
+def test_a_run_that_is_carried_on_while_its_undo_finds_nothing(
+    sqlite_cloud: Cloud, small_batches: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uuids = servers(sqlite_cloud, 3)
+    _all_left(sqlite_cloud, uuids)
+    real = Journal.end_undone
+
+    def resumed_first(*arguments: Any) -> int:
+        monkeypatch.setattr(Journal, "end_undone", real)
+        assert novadev(sqlite_cloud, "resume", "1", "--yes").code == 0
+        return real(*arguments)
+
+    monkeypatch.setattr(Journal, "end_undone", resumed_first)
+    assert novadev(sqlite_cloud, "undo", "1", "--yes").code == 7
+    assert models(sqlite_cloud, uuids).count("e1000") == 2
+    assert novadev(sqlite_cloud, "undo", "1", "--yes").code == 0
+    assert models(sqlite_cloud, uuids) == ["virtio"] * 3
+
+
+def _all_left(cloud: Cloud, uuids: list[str]) -> None:
+    """Begin a run that ends after its first server, which had been started meanwhile."""
+    file = str(cloud.folder / "left.plan")
+    assert novadev(cloud, *E1000, *uuids, "--plan-out", file).code == 0
+    for state in ("active", "stopped"):
+        for uuid in uuids:
+            cloud.update("instances", "cell1", {"uuid": uuid}, vm_state=state)
+        if state == "active":
+            assert novadev(cloud, "apply", file, "--yes", "--max-failures", "0").code == 7
+
+
+def test_a_run_that_another_finished_while_resume_asked(
+    sqlite_cloud: Cloud, small_batches: None
+) -> None:
+    uuids = servers(sqlite_cloud, 6)
+    stopped(sqlite_cloud, uuids)
+    with _asking(sqlite_cloud, "resume", "1") as (process, answer):
+        assert novadev(sqlite_cloud, "resume", "1", "--yes").code == 0
+        answer("y\n")
+        assert process.wait(timeout=60) == 3
+    assert runs(sqlite_cloud)[0]["state"] == "partial"
+
+
 def test_nobody_deletes_what_another_is_about_to_do(sqlite_cloud: Cloud) -> None:
     """A's question is open while B changes other servers: A's run is there when it is answered."""
     mine, theirs = servers(sqlite_cloud, 2)
@@ -139,13 +207,21 @@ def test_numbers_of_runs_do_not_skip(sqlite_cloud: Cloud) -> None:
     uuid, other = servers(sqlite_cloud, 2)
     for answer in ("n\n", "\x03"):
         with _asking(sqlite_cloud, *E1000, uuid) as (process, give):
-            give(answer)
-            assert process.wait(timeout=60) in (9, 130)
+            assert _insist(process, give, answer) in (9, 130)
     assert novadev(sqlite_cloud, *E1000, uuid, "--dry-run").code == 0
     assert novadev(sqlite_cloud, *E1000, uuid, "--yes").code == 0
     assert novadev(sqlite_cloud, *E1000, uuid, "--yes").code == 0
     assert novadev(sqlite_cloud, *E1000, other, "--yes").code == 0
     assert [run["run"] for run in runs(sqlite_cloud)] == [2, 1]
+
+
+def _insist(process: "subprocess.Popen[bytes]", give: Any, answer: str) -> int:
+    """Give an answer until it is heard: Python misses a Ctrl-C just before it reads a line."""
+    for _ in range(12):
+        give(answer)
+        with suppress(subprocess.TimeoutExpired):
+            return process.wait(timeout=5)
+    raise AssertionError("no answer was heard")
 
 
 @contextmanager
