@@ -147,7 +147,6 @@ class Machine(RuleBasedStateMachine):
         self.runs: list[int] = []
         self.credit: dict[Place, frozenset[int]] = {}
         """The plans that have put the value of a place there; none of another's."""
-        self.theirs: set[Place] = set()
         self.held: set[tuple[Place, str | None]] = set()
         self.item: Journaled | None = None
         self.wrong: list[str] = []
@@ -164,8 +163,9 @@ class Machine(RuleBasedStateMachine):
         for place, (old, new) in changed.items():
             self.held.add((place, new))
             if not is_ours:
-                self.credit.pop(place, None)
-                self.theirs.add(place)
+                gone = ("alias", "address") if place[1] == "there" else (place[1],)
+                for kind in gone:
+                    self.credit.pop((place[0], kind), None)
                 continue
             assert self.item is not None
             wanted = wanted_of(self.item.plan)
@@ -176,7 +176,6 @@ class Machine(RuleBasedStateMachine):
             self.credit[place] = frozenset(
                 one.id for one in chain if wanted_of(one.plan).get(place, (None, old))[1] == new
             )
-            self.theirs.discard(place)
 
     def chain(self, item: Journaled) -> Iterator[Journaled]:
         """The plan, what it takes back, and so on."""
