@@ -14,9 +14,8 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from tests import mariadb
+from tests.cached import CACHE, ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
-CACHE = ROOT / ".cache"
 LAYOUT = "1"  # raise it when the templates are made in another way
 DATABASES = ("api", "cell0", "cell1", "cell2")
 RELEASES = ("34", "28")

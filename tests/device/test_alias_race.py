@@ -237,7 +237,7 @@ def test_killed_and_undone(site: Site) -> None:
 
 
 def test_changed_after_the_kill(site: Site) -> None:
-    """Nobody's change is written over: what is half done stays so, and is told."""
+    """Nobody's change is written over: what is half done stays so, is told, and can be undone."""
     uuid = site.add(guest(MANY))
     process = start(site.cloud, "device", "alias-migrate", uuid, "--yes")
     await_aliases(site, uuid, 5)
@@ -250,6 +250,12 @@ def test_changed_after_the_kill(site: Site) -> None:
     assert resumed.code == 7
     assert "has changed since: plan again" in resumed.err
     assert site.persistent(uuid).canonical == there
+    assert {item["state"] for item in site.run("history", "1", "-f", "json").json} == {"half"}
+    undone = site.run("undo", "1", "--yes")
+    assert undone.code == 0, undone.err
+    assert aliased(site, uuid) == 0
+    assert site.persistent(uuid).device("disk vdx")
+    assert {item["state"] for item in site.run("history", "1", "-f", "json").json} == {"undone"}
     site.migrate(uuid)
     assert aliased(site, uuid) == MANY + 2
 

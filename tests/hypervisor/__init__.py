@@ -32,7 +32,7 @@ from uuid import NAMESPACE_DNS, uuid5
 import libvirt
 from lxml import etree
 
-from tests.templates import CACHE
+from tests.cached import CACHE
 
 HOST_SCRIPT = Path(__file__).with_name("host.sh")
 GENERATIONS = ("bullseye", "bookworm", "trixie")

@@ -27,13 +27,12 @@ def write_guest(host: Host, plan: Plan, resumed: bool) -> Outcome:
     RESUMED: parts of it may be there already. What was written is put back when a later part
     cannot be. Raises Unreachable when the host is lost on the way.
     """
-    aliases: Aliases | None = None
+    left = State.STARTED if resumed else None
     try:
         definitions = host.definitions_and_jobs(plan.instance)
-        if definitions.persistent is not None:
-            aliases = Aliases(plan, definitions.persistent)
+        aliases = Aliases(plan, definitions.persistent)
+        left = aliases.left if resumed else None
         domain = _check(host, plan, definitions)
-        assert aliases is not None
         due = aliases.due(resumed)
     except Busy as error:  # the guest is stuck, its host is not: nothing was written now
         state = State.STARTED if resumed else State.PLANNED
@@ -41,23 +40,23 @@ def write_guest(host: Host, plan: Plan, resumed: bool) -> Outcome:
     except Unreachable:
         raise
     except NovadevError as error:
-        return _refusal(error, resumed and aliases is not None and aliases.is_there)
-    writing = _Writing(host, plan, domain, resumed and aliases.is_there)
+        return _refusal(error, left)
+    writing = _Writing(host, plan, domain, left)
     try:
         writing.write(due)
     except Unreachable:
         raise
     except NovadevError as error:
         return writing.put_back(error)
-    return aliases.landed
+    return Aliases(plan, writing.domain).landed if plan.partly else APPLIED
 
 
-def _refusal(error: NovadevError, is_there: bool) -> Outcome:
-    """Return the outcome of a plan that nothing was written of now; IS_THERE: but before."""
+def _refusal(error: NovadevError, left: State | None) -> Outcome:
+    """Return the outcome of a plan that nothing was written of now; LEFT: its state from before."""
     kind = StalePlan if isinstance(error, NotFound | NotAsNeeded) else type(error)
-    if is_there:
-        return Outcome(State.HALF, str(error), kind.exit_code)
     state = State.STALE if issubclass(kind, StalePlan) else State.FAILED
+    if not isinstance(error, NotFound):
+        state = left or state
     return Outcome(state, str(error), kind.exit_code)
 
 
@@ -82,20 +81,30 @@ def _check(host: Host, plan: Plan, definitions: Definitions) -> Domain:
 class Aliases:
     """A plan beside the aliases that the persistent definition has."""
 
-    def __init__(self, plan: Plan, domain: Domain) -> None:
+    def __init__(self, plan: Plan, domain: Domain | None) -> None:
         self._plan, self._domain = plan, domain
         self._found = [(item, self._look(item)) for item in plan.changes]
 
     def _look(self, item: Change) -> Found:
         try:
-            return compare(item, _value(self._domain.device(item.place.name)))
+            return compare(item, self._value(item))
         except NotFound:
             return Found.OTHER
 
+    def _value(self, item: Change) -> Value:
+        if self._domain is None:
+            raise NotFound(f"domain {self._plan.instance} has no persistent definition")
+        return _value(self._domain.device(item.place.name))
+
     @property
-    def is_there(self) -> bool:
-        """Whether a part of the plan is there, that an earlier attempt may have written."""
-        return any(found is Found.AFTER for _, found in self._found) and not self._plan.partly
+    def left(self) -> State | None:
+        """The state that an earlier attempt may have left: None where nothing of it is there.
+
+        Of what is taken back in part, some may never have been there.
+        """
+        if all(found is not Found.AFTER for _, found in self._found):
+            return None
+        return State.STARTED if self._plan.partly else State.HALF
 
     def due(self, resumed: bool) -> list[Change]:
         """Return the changes that are still to be written; raises StalePlan."""
@@ -119,7 +128,7 @@ class Aliases:
 
     def _told(self, item: Change) -> str:
         try:
-            found = _value(self._domain.device(item.place.name))
+            found = self._value(item)
         except NotFound:
             return f"{item.place.name} is gone"
         return f"{item.place.name} has {'no alias' if found is ABSENT else f'alias {found}'}"
@@ -140,27 +149,53 @@ class _Writing:
     host: Host
     plan: Plan
     domain: Domain
-    was_there: bool
-    """Whether an earlier attempt has written a part, which is not put back here."""
+    left: State | None
+    """The state by what an earlier attempt has written, which is not put back here."""
 
     def __post_init__(self) -> None:
-        self._written: list[Change] = []
+        self._tried: list[Change] = []
+        """What was sent. An error may come after the write, so it may be there all the same."""
 
     def write(self, changes: Sequence[Change]) -> None:
         """Write CHANGES: a disk or interface alone, the others as one new definition."""
-        others = {}
+        others = []
         for item in changes:
-            device = self._device(item)
+            device = self._due(item)
+            if device is None:
+                continue
             if can_update(device):
+                self._tried.append(item)
                 self.domain = update_alias(self.host, self.domain, device, _alias(item.after))
-                self._written.append(item)
             else:
-                others[item] = _alias(item.after)
+                others.append(item)
+        others = [item for item in others if self._due(item)]
         if others:
             if not self.plan.guard.get("whole_definition"):
                 raise NotAsNeeded(f"domain {self.plan.instance} may not be defined anew")
-            wanted = {self._device(item): alias for item, alias in others.items()}
-            self.domain = redefine(self.host, self.domain, self.domain.with_aliases(wanted))
+            self._tried += others
+            self._redefine(others)
+
+    def _due(self, item: Change) -> Device | None:
+        """Return the device, None where it has the alias or what is there is left so.
+
+        Another may have written since the plan was begun: raises StalePlan or NotFound where the
+        plan lands whole or not at all.
+        """
+        try:
+            device = self._device(item)
+        except NotFound:
+            if self.plan.partly:
+                return None
+            raise
+        found = compare(item, _value(device))
+        if found is Found.OTHER and not self.plan.partly:
+            name = f"{item.place.name} of domain {self.plan.instance}"
+            raise StalePlan(f"host {self.host.name}: {name} has another alias meanwhile")
+        return device if found is Found.BEFORE else None
+
+    def _redefine(self, changes: Sequence[Change]) -> None:
+        wanted = {self._device(item): _alias(item.after) for item in changes}
+        self.domain = redefine(self.host, self.domain, self.domain.with_aliases(wanted))
 
     def _device(self, item: Change) -> Device:
         return self.domain.device(item.place.name)
@@ -174,23 +209,32 @@ class _Writing:
             return Outcome(State.STARTED, text, error.exit_code)
         state = State.STALE if isinstance(error, StalePlan | NotFound) else State.FAILED
         code = StalePlan.exit_code if state is State.STALE else error.exit_code
-        return Outcome(State.HALF if self.was_there else state, str(error), code)
+        return Outcome(self.left or state, str(error), code)
 
     def _take_back(self) -> None:
-        if not self._written:
+        if not self._tried:
             return
         try:
-            self.domain = self.host.persistent(self.plan.instance)
+            domain = self.host.definitions(self.plan.instance).persistent
         except NotFound:
             return
-        for item in reversed(self._written):
-            self._take_back_one(item)
+        if domain is None:
+            return
+        self.domain = domain
+        self._write_back([item.inverse for item in reversed(self._tried) if self._is_there(item)])
 
-    def _take_back_one(self, item: Change) -> None:
-        """Put the old alias back, unless the device has gone or has another alias by now."""
+    def _is_there(self, item: Change) -> bool:
+        """Whether the device has what was written, and has not gone or got another alias."""
         try:
-            device = self._device(item)
+            return _value(self._device(item)) == item.after
         except NotFound:
-            return
-        if _value(device) == item.after:
-            self.domain = update_alias(self.host, self.domain, device, _alias(item.before))
+            return False
+
+    def _write_back(self, changes: Sequence[Change]) -> None:
+        others = [item for item in changes if not can_update(self._device(item))]
+        if others:
+            self._redefine(others)
+        for item in changes:
+            if item not in others:
+                device = self._device(item)
+                self.domain = update_alias(self.host, self.domain, device, _alias(item.after))

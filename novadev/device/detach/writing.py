@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 
 from novadev.device.detach.guest import check_guest, seen
@@ -31,7 +31,7 @@ def detach(host: Host, plan: Plan, instance: HostedInstance, resumed: bool) -> O
         return Outcome(state, str(error), error.exit_code)
     except Unreachable:
         raise
-    except _Changed as error:
+    except _Half as error:
         return Outcome(State.HALF, str(error), StalePlan.exit_code)
     except NovadevError as error:
         state = State.STARTED if resumed else State.STALE
@@ -41,9 +41,26 @@ def detach(host: Host, plan: Plan, instance: HostedInstance, resumed: bool) -> O
     except Unreachable:
         raise
     except NovadevError as error:
-        state = State.STARTED if work.is_begun or resumed else State.FAILED
+        is_nothing = not (work.is_begun or resumed) and _is_refusal(error)
+        state = State.FAILED if is_nothing and _is_untouched(work, plan) else State.STARTED
         return Outcome(state, str(error), error.exit_code)
-    return APPLIED if gone else _not_let_go(plan)
+    return _landed(host, plan, instance) if gone else _not_let_go(plan)
+
+
+def _landed(host: Host, plan: Plan, instance: HostedInstance) -> Outcome:
+    """Return the outcome when libvirt has done all, after one more look: another writes, too."""
+    try:
+        inventory = take_inventory(instance, host.definitions_and_jobs(instance.uuid))
+        _check_gone(plan, {*_SIDES}, inventory)
+    except NotFound:
+        return APPLIED
+    except Unreachable:
+        raise
+    except _Half as error:
+        return Outcome(State.HALF, str(error), StalePlan.exit_code)
+    except NovadevError as error:
+        return Outcome(State.STARTED, str(error), error.exit_code)
+    return APPLIED
 
 
 def _not_let_go(plan: Plan) -> Outcome:
@@ -55,8 +72,27 @@ def _not_let_go(plan: Plan) -> Outcome:
     return Outcome(State.STARTED, text, NotAsNeeded.exit_code)
 
 
-class _Changed(StalePlan):
-    """One side has let the device go, and the other has it as another device than was planned."""
+def _is_refusal(error: NovadevError) -> bool:
+    """Whether libvirt says so before it does anything: another error may come after the request."""
+    return isinstance(error, NotAsNeeded | Busy)
+
+
+def _is_untouched(work: _Detaching, plan: Plan) -> bool:
+    """Whether both sides still have the device as planned."""
+    try:
+        definitions = work.host.definitions(work.uuid)
+    except NovadevError:
+        return False
+    sides = {"persistent": definitions.persistent, "live": definitions.live}
+    return all(
+        plan.guard[side] is None
+        or any(seen(device) == plan.guard[side] for device in (domain.devices if domain else ()))
+        for side, domain in sides.items()
+    )
+
+
+class _Half(StalePlan):
+    """One side has let the device go, and the other has it otherwise than was planned."""
 
 
 def _find(host: Host, plan: Plan, instance: HostedInstance, resumed: bool) -> _Detaching:
@@ -77,14 +113,14 @@ def _find(host: Host, plan: Plan, instance: HostedInstance, resumed: bool) -> _D
     if not resumed and not sides:
         label = plan.changes[0].place.name
         raise StalePlan(f"instance {plan.instance}: {label} is not as it was planned any more")
-    for side in planned.keys() - sides.keys():
-        _check_gone(plan, side, inventory)
+    _check_gone(plan, {*_SIDES} - sides.keys(), inventory)
     is_begun = sides.keys() != planned.keys()
     return _Detaching(host, instance.uuid, sides.get("persistent"), sides.get("live"), is_begun)
 
 
 _SIDES = ("persistent", "live")
-_MOVES = ("address", "label")
+_WHERE = {"persistent": "the definition", "live": "the running guest"}
+_PASSING = ("address", "alias", "label")
 """What changes of a device that is otherwise the same."""
 
 
@@ -92,21 +128,36 @@ def _sides_of(entry: Entry) -> set[str]:
     return {side for side in _SIDES if getattr(entry, side) is not None}
 
 
-def _check_gone(plan: Plan, side: str, inventory: Inventory) -> None:
-    """Raise _Changed where a device like the planned one is there, in another place."""
-    planned = _lasting(plan.guard[side])
+def _check_gone(plan: Plan, sides: Set[str], inventory: Inventory) -> None:
+    """Raise StalePlan where one of SIDES has the device, otherwise than was planned.
+
+    In another place, under another alias, or though the plan saw it on the other side alone.
+    """
+    guards = (plan.guard[side] for side in _SIDES if plan.guard[side] is not None)
+    planned = [found for found in map(_lasting, guards) if found]
+    left = {
+        side for side in sides if any(_lasting(item) in planned for item in _on(side, inventory))
+    }
+    if not left:
+        return
+    gone = {side for side in sides - left if plan.guard[side] is not None}
+    label, where = plan.changes[0].place.name, " and ".join(_WHERE[side] for side in sorted(left))
+    raise (_Half if gone else StalePlan)(
+        f"instance {plan.instance}: {where} has {label} otherwise than was planned (address, alias "
+        "or side): detach it by itself"
+    )
+
+
+def _on(side: str, inventory: Inventory) -> Iterator[dict[str, str]]:
+    """Yield what the devices of one side are recognised by."""
     for entry in inventory.entries:
         found = seen(getattr(entry, side))
-        if planned and found is not None and _lasting(found) == planned:
-            label = plan.changes[0].place.name
-            raise _Changed(
-                f"instance {plan.instance}: {label} has another address now than was planned: "
-                "detach it by itself"
-            )
+        if found is not None:
+            yield found
 
 
 def _lasting(values: Mapping[str, str]) -> dict[str, str]:
-    return {key: value for key, value in values.items() if key not in _MOVES}
+    return {key: value for key, value in values.items() if key not in _PASSING}
 
 
 def _check_orphan(entry: Entry, objection: str | None, plan: Plan) -> None:

@@ -28,11 +28,11 @@ def write_guest(host: Host, plan: Plan, resumed: bool) -> Outcome:
 
     RESUMED: it may be there already. Raises Unreachable when the host is lost on the way.
     """
-    kinds: set[Found] = set()
+    left = State.STARTED if resumed else None
     try:
         definitions = host.definitions_and_jobs(plan.instance)
-        if definitions.persistent is not None:
-            kinds = _kinds(definitions.persistent, plan)
+        kinds = _kinds(definitions.persistent, plan)
+        left = _left(kinds, plan) if resumed else None
         if kinds and ((resumed and kinds == {Found.AFTER}) or (plan.partly and _is_gone(kinds))):
             return APPLIED
         domain = _check(host, plan, definitions)
@@ -42,13 +42,20 @@ def write_guest(host: Host, plan: Plan, resumed: bool) -> Outcome:
         return Outcome(state, str(error), error.exit_code)
     except Unreachable:
         raise
-    except (NotFound, NotAsNeeded, StalePlan) as error:
-        is_there = resumed and not plan.partly and Found.AFTER in kinds
-        state = State.HALF if is_there else State.STALE
-        return Outcome(state, str(error), StalePlan.exit_code)
+    except NotFound as error:
+        return Outcome(State.STALE, str(error), StalePlan.exit_code)
+    except (NotAsNeeded, StalePlan) as error:
+        return Outcome(left or State.STALE, str(error), StalePlan.exit_code)
     except NovadevError as error:
-        return Outcome(State.STARTED if resumed else State.FAILED, str(error), error.exit_code)
+        return Outcome(left or State.FAILED, str(error), error.exit_code)
     return _write(host, domain, plan, moves)
+
+
+def _left(kinds: Collection[Found], plan: Plan) -> State | None:
+    """Return the state that an earlier attempt may have left: None where nothing of it is there."""
+    if Found.AFTER not in kinds:
+        return None
+    return State.STARTED if plan.partly else State.HALF
 
 
 def _is_gone(kinds: Collection[Found]) -> bool:
@@ -94,8 +101,10 @@ def _moves(domain: Domain, plan: Plan) -> Mapping[Device, Address]:
     return {device: Address.from_text(str(item.after)) for device, item in places.items()}
 
 
-def _kinds(domain: Domain, plan: Plan) -> set[Found]:
-    """Return what there is at the devices of PLAN, whatever else has changed since."""
+def _kinds(domain: Domain | None, plan: Plan) -> set[Found]:
+    """Return what there is at the devices of PLAN, nothing without DOMAIN."""
+    if domain is None:
+        return set()
     devices = named(domain)
     found = ((item, devices.get(item.place.name)) for item in plan.changes)
     return {
@@ -112,22 +121,30 @@ def _write(host: Host, domain: Domain, plan: Plan, moves: Mapping[Device, Addres
         redefine(host, domain, domain.with_addresses(moves))
     except Unreachable:
         raise
-    except (StalePlan, NotFound) as error:
-        return _disturbed(host, plan, error)
     except NovadevError as error:
-        return Outcome(State.FAILED, f"the addresses cannot be written: {error}", error.exit_code)
+        return _disturbed(host, plan, error)
     return APPLIED
 
 
 def _disturbed(host: Host, plan: Plan, error: NovadevError) -> Outcome:
-    """Return what became of a plan beside which another wrote: what is there now decides."""
+    """Return what became of a plan whose write met ERROR: what is there now decides.
+
+    An error, too, may come after the write: where nobody can tell, the plan is left for resume.
+    """
     try:
-        is_written = _kinds(host.persistent(plan.instance), plan) == {Found.AFTER}
+        kinds = _kinds(host.definitions(plan.instance).persistent, plan)
     except Unreachable:
         raise
-    except NovadevError:
-        is_written = False
-    if is_written:
-        LOG.warning("host %s: another wrote domain %s too: %s", host.name, plan.instance, error)
+    except NotFound:
+        kinds = set()
+    except NovadevError as second:
+        text = f"{error}; and what is there now could not be read: {second}"
+        return Outcome(State.STARTED, text, error.exit_code)
+    if kinds == {Found.AFTER}:
+        LOG.warning("host %s: domain %s is written, but: %s", host.name, plan.instance, error)
         return APPLIED
-    return Outcome(State.STALE, str(error), StalePlan.exit_code)
+    if Found.AFTER in kinds:
+        return Outcome(State.HALF, f"{error}; a part of it is there", StalePlan.exit_code)
+    if isinstance(error, StalePlan | NotFound):
+        return Outcome(State.STALE, str(error), StalePlan.exit_code)
+    return Outcome(State.FAILED, f"the addresses cannot be written: {error}", error.exit_code)
