@@ -59,8 +59,13 @@ class Controller:
             text=True,
         )
 
-    def run(self, *arguments: str, batch: int = 1, fault: str = "", at: int = 0) -> End | None:
-        """Run `novadev ARGUMENTS` with FAULT at event `at`; None when it sleeps now."""
+    def run(
+        self, *arguments: str, batch: int = 1, fault: str = "", at: int | str = 0
+    ) -> End | None:
+        """Run `novadev ARGUMENTS` with FAULT at event `at`; None when it sleeps now.
+
+        A text instead of a number is how the statement begins that is not reached.
+        """
         command = ["--config-file", str(self._config_file), *arguments]
         return self._ask({"arguments": command, "batch": batch, "fault": fault, "at": at})
 
@@ -135,7 +140,7 @@ def _carry_out(request: dict[str, Any], pipe: int) -> NoReturn:
 class _Events:
     """Counts what a command does to its databases, and lets the fault happen."""
 
-    def __init__(self, fault: str, at: int) -> None:
+    def __init__(self, fault: str, at: int | str) -> None:
         self._fault = fault
         self._at = at
         self._lost: sa.Engine | None = None
@@ -152,9 +157,9 @@ class _Events:
         if self.count or connection.get_execution_options().get("novadev_writes"):
             self._happens(connection)
 
-    def _execute(self, connection: sa.Connection, *_: Any) -> None:
+    def _execute(self, connection: sa.Connection, _cursor: Any, query: str, *_: Any) -> None:
         if self.count:
-            self._happens(connection)
+            self._happens(connection, query)
 
     def _around(self, function: Callable[..., None]) -> Callable[..., None]:
         def commit(dialect: DefaultDialect, connection: Any) -> None:
@@ -164,12 +169,14 @@ class _Events:
 
         return commit
 
-    def _happens(self, connection: sa.Connection | None) -> None:
+    def _happens(self, connection: sa.Connection | None, query: str = "") -> None:
         if threading.current_thread() is not threading.main_thread():
             return
         self.count += 1
         if self._lost is not None and connection is not None and connection.engine is self._lost:
             raise _away()
+        if isinstance(self._at, str) and query.startswith(self._at):
+            self._at = self.count
         if self.count != self._at:
             return
         match self._fault:
