@@ -287,6 +287,22 @@ class Journal:
         with self._database.reading() as connection:
             return {row.id: row.run_id for row in connection.execute(query)}
 
+    def list_put_back_in_part(self, run: Run) -> list[tuple[str, int]]:
+        """Return whose plans of RUN were undone and may be there again in part, and by which run.
+
+        An undo of their undo was stopped while it put them back.
+        """
+        undo, redo = plans.alias(), plans.alias()
+        query = (
+            sa.select(plans.c.instance, redo.c.run_id)
+            .join(undo, undo.c.undoes == plans.c.id)
+            .join(redo, redo.c.undoes == undo.c.id)
+            .where(plans.c.run_id == run.id, plans.c.state == State.UNDONE)
+            .where(redo.c.state.in_(BEGUN))
+        )
+        with self._database.reading() as connection:
+            return [(row.instance, row.run_id) for row in connection.execute(query)]
+
     def find_unfinished(self) -> list[Run]:
         """Return the runs that were begun, have plans left and no undo, newest first."""
         left = sa.exists().where(plans.c.run_id == runs.c.id, plans.c.state.in_(PENDING))

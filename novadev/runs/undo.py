@@ -20,6 +20,10 @@ def drafts(journal: Journal, run: Run) -> Iterator[Draft | Skip]:
 
     What an earlier undo took back in part is a Skip that names that undo.
     """
+    for instance, redo in journal.list_put_back_in_part(run):
+        text = f"instance {instance}: run {redo} put a part of it back: finish that first with "
+        text += f"novadev resume {redo}, or take it back with novadev undo {redo}"
+        yield Skip(instance, text, StalePlan.exit_code, named=True)
     elsewhere = journal.taken_back_in_part(run)
     for item in journal.iter_plans(run, TO_UNDO, newest_first=True):
         if item.id in elsewhere:

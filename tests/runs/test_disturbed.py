@@ -104,6 +104,24 @@ def test_a_run_that_somebody_finished_while_it_was_asked_about(
     assert runs(sqlite_cloud)[0]["finished"] is not None
 
 
+def test_undo_of_what_an_undo_of_the_undo_has_begun_to_put_back(sqlite_cloud: Cloud) -> None:
+    """Run 1 is undone by 2, and 3, which undoes that, is stopped: a part of 1 may be there."""
+    uuids = servers(sqlite_cloud, 2)
+    assert novadev(sqlite_cloud, *E1000, *uuids, "--yes").code == 0
+    assert novadev(sqlite_cloud, "undo", "1", "--yes").code == 0
+    assert novadev(sqlite_cloud, "undo", "2", "--yes").code == 0
+    with journal_rows(sqlite_cloud) as connection:
+        connection.execute(sa.text("UPDATE plans SET state = 'started' WHERE run_id = 3"))
+        connection.execute(sa.text("UPDATE plans SET state = 'applied' WHERE run_id = 2"))
+        connection.execute(sa.text("UPDATE plans SET state = 'undone' WHERE run_id = 1"))
+    late = novadev(sqlite_cloud, "undo", "1", "--yes")
+    assert late.code == 7
+    assert late.err.count("run 3 put a part of it back") == 2
+    assert novadev(sqlite_cloud, "resume", "3", "--yes").code == 0
+    assert novadev(sqlite_cloud, "undo", "1", "--yes").code == 0
+    assert models(sqlite_cloud, uuids) == ["virtio"] * 2
+
+
 def test_dropping_the_rest_is_asked_about(sqlite_cloud: Cloud, small_batches: None) -> None:
     uuids = servers(sqlite_cloud, 3)
     file = str(sqlite_cloud.folder / "p")

@@ -50,7 +50,7 @@ def detach(host: Host, plan: Plan, instance: HostedInstance, resumed: bool) -> O
 def _landed(host: Host, plan: Plan, instance: HostedInstance) -> Outcome:
     """Return the outcome when libvirt has done all, after one more look: another writes, too."""
     try:
-        inventory = take_inventory(instance, host.definitions_and_jobs(instance.uuid))
+        inventory = take_inventory(instance, host.definitions(instance.uuid))
         _check_gone(plan, {*_SIDES}, inventory)
     except NotFound:
         return APPLIED
