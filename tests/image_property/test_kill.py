@@ -263,7 +263,7 @@ def _trials(cloud: Cloud, killer: Killer, job: Callable[[Cloud], Job]) -> Iterat
         assert end.was_killed or end.code == 0, end.out
         landed = frozenset(_check_halves(cloud, given, at))
         new = _newest(cloud)
-        begun = new["run"] > given.last and new["state"] != "planning"
+        begun = new["run"] > given.last and new["state"] not in ("planning", "nothing")
         yield Trial(
             **vars(given),
             **{"at": at, "end": end, "landed": landed, "is_begun": begun},
