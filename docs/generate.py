@@ -49,10 +49,14 @@ def present() -> set[Path]:
 
 
 def error_classes(base: type[NovadevError] = NovadevError) -> Iterator[type[NovadevError]]:
-    """Yield BASE and the classes below it, a family together."""
+    """Yield BASE and the classes below it, a family together: those of ``novadev.errors`` alone.
+
+    Other modules have kinds of their own, which are known only once such a module is imported.
+    """
     yield base
     for child in base.__subclasses__():
-        yield from error_classes(child)
+        if child.__module__ == NovadevError.__module__:
+            yield from error_classes(child)
 
 
 def summary(text: str | None) -> str:
