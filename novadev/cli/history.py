@@ -22,7 +22,8 @@ from novadev.text import many, printable
 if TYPE_CHECKING:
     from novadev.runs.file import Saved
     from novadev.runs.history import RunSummary
-    from novadev.runs.journal import Journal, Run
+    from novadev.runs.journal import Journal
+    from novadev.runs.journal_rows import Run
 
 _TIMES = (
     *("%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%SZ"),

@@ -19,7 +19,8 @@ from novadev.text import many
 if TYPE_CHECKING:
     from novadev.cli.report import Report
     from novadev.runs.file import Head
-    from novadev.runs.journal import Asked, Journal, Run
+    from novadev.runs.journal import Asked, Journal
+    from novadev.runs.journal_rows import Run
     from novadev.runs.lease import Fence
     from novadev.runs.plan import Draft, Planned
     from novadev.runs.spool import Spool

@@ -25,7 +25,8 @@ from novadev.text import printable
 from novadev.value import ABSENT, Value, to_json
 
 if TYPE_CHECKING:
-    from novadev.runs.journal import Journal, Run
+    from novadev.runs.journal import Journal
+    from novadev.runs.journal_rows import Run
     from novadev.runs.plan import Planned
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from novadev.text import printable
 
 if TYPE_CHECKING:
-    from novadev.runs.journal import Run
+    from novadev.runs.journal_rows import Run
 
 SOCKET = "/dev/log"
 _PATIENCE = 1.0

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from novadev.runs.journal import Journal, Journaled, Run
+from novadev.runs.journal import Journal
+from novadev.runs.journal_rows import Journaled, Run
 from novadev.runs.lease import Fence
 from novadev.runs.plan import Outcome, Plan
 from novadev.runs.states import BEGUN, State

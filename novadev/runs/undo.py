@@ -7,7 +7,8 @@ from dataclasses import replace
 from itertools import islice
 
 from novadev.errors import BadInput, StalePlan
-from novadev.runs.journal import Journal, Journaled, Run
+from novadev.runs.journal import Journal
+from novadev.runs.journal_rows import Journaled, Run
 from novadev.runs.plan import Draft, Plan, Skip
 from novadev.runs.states import BEGUN, TO_UNDO
 

@@ -22,7 +22,8 @@ from novadev.device.restore import applying as restore_applying
 from novadev.device.restore.naming import named
 from novadev.errors import NovadevError, Unreachable
 from novadev.runs.carry_out import carry_out
-from novadev.runs.journal import Asked, Journal, Run
+from novadev.runs.journal import Asked, Journal
+from novadev.runs.journal_rows import Run
 from novadev.runs.plan import Draft, Outcome, dumps
 from novadev.state.tables import runs
 from novadev.virt.devices import Disk, Interface

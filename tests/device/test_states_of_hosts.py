@@ -23,7 +23,7 @@ from novadev.device.restore.naming import named
 from novadev.errors import NotAsNeeded
 from novadev.runs import undo
 from novadev.runs.change import Change
-from novadev.runs.journal import Journaled, Run
+from novadev.runs.journal_rows import Journaled, Run
 from novadev.runs.place import Kind
 from novadev.runs.place import Place as PlanPlace
 from novadev.runs.plan import Draft, Outcome, Plan, Skip

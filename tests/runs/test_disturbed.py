@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 
 from novadev.cli import mutating
-from novadev.runs.journal import fit
+from novadev.runs.journal_rows import fit
 from tests.cloud import Cloud
 from tests.command import novadev
 from tests.runs.test_off_the_straight_way import (

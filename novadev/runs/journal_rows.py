@@ -1,0 +1,130 @@
+"""The rows of the journal: a run, a plan in it, and how one of its states follows another.
+
+What is here works in the transaction of its caller.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from novadev.errors import NotFound, NovadevError
+from novadev.runs import lease
+from novadev.runs import plan as plans_module
+from novadev.runs.lease import Holder
+from novadev.runs.plan import Plan
+from novadev.runs.states import Event, State, sources, targets
+from novadev.state.tables import plans, runs
+
+PAGE = 500
+"""How many plans are read, or named in one statement, at a time."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a mutating command.
+
+    ``state`` is ``planning`` while its plans are written into the journal, ``running``, and in the
+    end what :func:`novadev.runs.states.run_state` says. ``lease`` is None when nobody is at it.
+    ``asked`` are the options as typed, ``message`` what the operator said of it.
+    """
+
+    id: int
+    action: str
+    state: str
+    user: str
+    host: str
+    pid: int
+    pid_started: str
+    started: datetime
+    heartbeat: datetime
+    finished: datetime | None
+    undoes: int | None
+    lease: str | None
+    machine: str | None
+    asked: str | None
+    message: str | None
+
+    @property
+    def holder(self) -> Holder:
+        """The process that carries it out, or did last."""
+        return Holder(self.host, self.pid, self.pid_started, self.machine)
+
+
+@dataclass(frozen=True)
+class Journaled:
+    """A plan in the journal."""
+
+    id: int
+    run: int
+    plan: Plan
+    state: State
+    error: str | None
+    undoes: int | None
+
+
+def journaled(row: Any) -> Journaled:
+    """Return the plan in ROW of the table of plans."""
+    plan = plans_module.loads(row.body)
+    return Journaled(row.id, row.run_id, plan, State(row.state), row.error, row.undoes)
+
+
+def fit(text: str, longest: int = 2000) -> str:
+    """Return TEXT as any database takes it: cut, and nothing in it beyond three bytes of UTF-8."""
+    cut = text if len(text) <= longest else f"{text[: longest - 1]}…"
+    return "".join(c if c <= "\uffff" and not "\ud800" <= c <= "\udfff" else "?" for c in cut)
+
+
+def update_run(run_id: int) -> sa.Update:
+    """Return the UPDATE of the run RUN_ID, still without values."""
+    return sa.update(runs).where(runs.c.id == run_id)
+
+
+def get_run(connection: sa.Connection, run_id: int, lock: bool = False) -> Run:
+    """Return the run RUN_ID, its row locked where LOCK says so; raises NotFound."""
+    query = sa.select(runs).where(runs.c.id == run_id)
+    row = connection.execute(query.with_for_update() if lock else query).one_or_none()
+    if row is None:
+        raise NotFound(f"there is no run {run_id}: see novadev history")
+    return Run(**row._mapping)
+
+
+def check_free(connection: sa.Connection, run: Run, take_over: bool) -> None:
+    """Raise NotAsNeeded while another process carries RUN out; see :func:`lease.check_free`."""
+    if run.finished is None:
+        lease.check_free(
+            run.id, run.holder, run.heartbeat, lease.now_of(connection), take_over=take_over
+        )
+
+
+def count(connection: sa.Connection, run_id: int) -> dict[str, int]:
+    """Return how many plans of the run are in each state."""
+    number = sa.func.count().label("number")
+    query = sa.select(plans.c.state, number).where(plans.c.run_id == run_id)
+    return {row.state: row.number for row in connection.execute(query.group_by(plans.c.state))}
+
+
+def change(
+    connection: sa.Connection, ids: Sequence[int], event: Event, error: str | None = None
+) -> None:
+    """Change the state of these plans by EVENT; raises NovadevError where it cannot happen."""
+    if try_to_change(connection, ids, event, error) != len(ids):
+        raise NovadevError(f"the journal was changed by somebody else: no such plan where {event}")
+
+
+def try_to_change(
+    connection: sa.Connection, ids: Sequence[int], event: Event, error: str | None = None
+) -> int:
+    """Change the state of those of these plans to which EVENT can happen; return their number."""
+    changed = 0
+    for after in targets(event):
+        before = sources(event, after)
+        for start in range(0, len(ids), PAGE):
+            chosen = (plans.c.id.in_(ids[start : start + PAGE]), plans.c.state.in_(before))
+            query = sa.update(plans).where(*chosen).values(state=after, error=error)
+            changed += connection.execute(query).rowcount
+    return changed

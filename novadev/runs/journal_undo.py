@@ -1,0 +1,118 @@
+"""What an undo does in the journal to the run that it takes back.
+
+What is here works in the transaction of its caller.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import sqlalchemy as sa
+
+from novadev.errors import NotAsNeeded, StalePlan
+from novadev.runs import lease
+from novadev.runs.journal_rows import (
+    Journaled,
+    Run,
+    change,
+    check_free,
+    count,
+    fit,
+    try_to_change,
+    update_run,
+)
+from novadev.runs.states import BEGUN, TO_UNDO, Event, State, run_state
+from novadev.state.tables import plans, runs
+
+_NEXT: Mapping[Event, Event] = {
+    Event.TAKEN_BACK: Event.PUT_BACK,
+    Event.PUT_BACK: Event.TAKEN_BACK,
+    Event.TAKEN_BACK_IN_PART: Event.PUT_BACK_IN_PART,
+    Event.PUT_BACK_IN_PART: Event.TAKEN_BACK_IN_PART,
+}
+"""When an undo is itself taken back, what it took back is there again; and so on."""
+_IN_PART: Mapping[Event, Event] = {
+    Event.TAKEN_BACK: Event.TAKEN_BACK_IN_PART,
+    Event.PUT_BACK: Event.PUT_BACK_IN_PART,
+    Event.TAKEN_BACK_IN_PART: Event.TAKEN_BACK_IN_PART,
+    Event.PUT_BACK_IN_PART: Event.PUT_BACK_IN_PART,
+}
+
+
+def is_undone() -> sa.ColumnElement[bool]:
+    """Whether an undo that was begun names a run."""
+    undo = runs.alias()
+    return sa.exists().where(undo.c.undoes == runs.c.id, undo.c.state != "planning")
+
+
+def check_not_undone(connection: sa.Connection, run: Run) -> None:
+    """Raise NotAsNeeded where an undo that was begun names RUN."""
+    query = sa.select(sa.func.max(runs.c.id))
+    undo = connection.scalar(query.where(runs.c.undoes == run.id, runs.c.state != "planning"))
+    if undo is not None:
+        raise NotAsNeeded(f"run {run.id} was undone by run {undo}: it is not carried on any more")
+
+
+def end_undone(connection: sa.Connection, run_id: int, take_over: bool) -> int:
+    """End the run RUN_ID, and the undos of it that were stopped; return what was abandoned."""
+    undo = (runs.c.undoes == run_id) & (runs.c.state != "planning")
+    query = sa.select(runs).where((runs.c.id == run_id) | undo).order_by(runs.c.id)
+    found = [Run(**row._mapping) for row in connection.execute(query.with_for_update())]
+    abandoned = 0
+    for run in found:
+        check_free(connection, run, take_over)
+        planned = (plans.c.run_id == run.id, plans.c.state == State.PLANNED)
+        ids = list(connection.scalars(sa.select(plans.c.id).where(*planned)))
+        if ids or run.finished is None:
+            change(
+                connection,
+                ids,
+                Event.DROPPED,
+                f"run {run_id} was undone before its turn, by {fit(lease.user(), 255)}",
+            )
+            values = {"lease": None, "finished": run.finished or lease.now_of(connection)}
+            state = run_state(count(connection, run.id))
+            connection.execute(update_run(run.id).values(state=state, **values))
+        abandoned += len(ids)
+    return abandoned
+
+
+def check_still_to_undo(connection: sa.Connection, run: int, undo: int | None = None) -> None:
+    """Raise StalePlan unless the run UNDO takes back just what is left of RUN; None: nothing is.
+
+    While the undo's question was open, or its plans were in a file, RUN may have been carried on,
+    undone, or undone and done again. What another undo took back in part was skipped, and told.
+    """
+    mine, others = plans.alias(), plans.alias()
+    elsewhere = sa.exists().where(
+        others.c.undoes == plans.c.id, others.c.run_id != (undo or 0), others.c.state.in_(BEGUN)
+    )
+    left = (plans.c.run_id == run, plans.c.state.in_(TO_UNDO), sa.not_(elsewhere))
+    number = sa.select(sa.func.count(plans.c.id))
+    joined = number.join(mine, mine.c.undoes == plans.c.id).where(mine.c.run_id == undo, *left)
+    counts = {
+        connection.scalar(number.where(*left)),
+        connection.scalar(number.where(plans.c.run_id == undo)),
+        connection.scalar(joined),
+    }
+    if len(counts) > 1:
+        raise StalePlan(
+            f"run {run} is not as it was when this undo was planned: plan it again (nothing was "
+            "done)"
+        )
+
+
+def change_undone(connection: sa.Connection, items: Sequence[Journaled], event: Event) -> None:
+    """Change the states of what ITEMS, plans of an undo, took back, down the chain of undos."""
+    if event not in (Event.LANDED, Event.PARTED):
+        return
+    for partly in (False, True):
+        ids = [item.undoes for item in items if item.undoes and item.plan.partly is partly]
+        happened = Event.TAKEN_BACK if event is Event.LANDED else Event.TAKEN_BACK_IN_PART
+        while ids:
+            try_to_change(connection, ids, happened)
+            chosen = (plans.c.id.in_(ids), plans.c.undoes.is_not(None))
+            ids = list(connection.scalars(sa.select(plans.c.undoes).where(*chosen)))
+            happened = _NEXT[happened]
+            if partly:
+                happened = _IN_PART[happened]
