@@ -35,8 +35,10 @@ def drafts(journal: Journal, run: Run) -> Iterator[Draft | Skip]:
 
 def inverse(item: Journaled) -> Plan:
     """Return the plan that takes ITEM back: what may be half written, only as far as it is."""
-    partly = item.state in BEGUN or item.plan.action in BY_PARTS
-    return replace(item.plan.inverse, partly=partly)
+    begun = item.state in BEGUN
+    undo = item.plan.inverse
+    guard = {**undo.guard, "begun": True} if begun else undo.guard
+    return replace(undo, partly=begun or item.plan.action in BY_PARTS, guard=guard)
 
 
 def _unfinished(item: Journaled, undo: int) -> Skip:

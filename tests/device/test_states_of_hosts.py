@@ -481,3 +481,52 @@ def test_what_cannot_be_read_at_resume(database: Database, what: str, kind: str)
     assert done.again({"XMLDesc": Fault(kind)}).state == "started"
     assert done.again({}).state == "applied"
     assert done.there == 3
+
+
+def renamed(controller: Controller) -> Draft:
+    """The plan that gives the port another alias, which libvirt takes in two calls."""
+    domain = Domain.from_xml(controller.daemon.persistent)
+    domain.device(TAP).alias = Alias("ua-old")
+    controller.daemon.persistent = domain.text
+    plan = aliases_of(controller, False).plan
+    change = Change(PlanPlace(Kind.ALIAS, TAP), "ua-old", f"ua-{PORT}")
+    return Draft(replace(plan, changes=(change,)))
+
+
+def alias_of(controller: Controller) -> str | None:
+    return places(controller.daemon.persistent).get((TAP, "alias"))
+
+
+def test_killed_between_the_two_calls_of_a_port(database: Database) -> None:
+    """The old alias is out and the new one not in: resume ends it, and the undo of it is ended."""
+    controller = Controller(database, Daemon(GUEST))
+    killed = {"updateDeviceFlags": Fault("killed", after=True)}
+    run = controller.begin(renamed(controller))
+    for after in (f"ua-{PORT}", "ua-old"):
+        assert controller.carry_out(run, killed) is None
+        assert alias_of(controller) is None
+        assert Written(controller, run).again({}).state == "applied"
+        assert alias_of(controller) == after
+        (item,) = controller.journal.iter_plans(run)
+        run = controller.begin(Draft(undo.inverse(item), item.id), run.id)
+
+
+def test_killed_between_the_two_calls_and_undone(database: Database) -> None:
+    controller = Controller(database, Daemon(GUEST))
+    run = controller.begin(renamed(controller))
+    assert controller.carry_out(run, {"updateDeviceFlags": Fault("killed", after=True)}) is None
+    (draft,) = undo.drafts(controller.journal, run)
+    assert isinstance(draft, Draft)
+    outcome = controller.carry_out(controller.begin(draft, run.id), {})
+    assert outcome is not None
+    assert (outcome.state, alias_of(controller)) == ("applied", "ua-old")
+
+
+@pytest.mark.parametrize("kind", ["refused", "broken"])
+def test_an_error_between_the_two_calls_of_a_port(database: Database, kind: str) -> None:
+    """The old alias is put back."""
+    controller = Controller(database, Daemon(GUEST))
+    run = controller.begin(renamed(controller))
+    outcome = controller.carry_out(run, {"updateDeviceFlags": Fault(kind, after=True)})
+    assert outcome is not None
+    assert (outcome.state, alias_of(controller)) == ("failed", "ua-old")

@@ -18,7 +18,7 @@ from novadev.virt.alias import Alias
 from novadev.virt.devices import Device
 from novadev.virt.domain import Domain
 from novadev.virt.host import Definitions, Host
-from novadev.virt.writes import can_update, redefine, update_alias
+from novadev.virt.writes import can_update, in_two_steps, redefine, update_alias
 
 
 def write_guest(host: Host, plan: Plan, resumed: bool) -> Outcome:
@@ -30,10 +30,10 @@ def write_guest(host: Host, plan: Plan, resumed: bool) -> Outcome:
     left = State.STARTED if resumed else None
     try:
         definitions = host.definitions_and_jobs(plan.instance)
-        aliases = Aliases(plan, definitions.persistent)
+        aliases = Aliases(plan, definitions.persistent, resumed)
         left = aliases.left if resumed else None
         domain = _check(host, plan, definitions)
-        due = aliases.due(resumed)
+        due = aliases.due
     except Busy as error:  # the guest is stuck, its host is not: nothing was written now
         state = State.STARTED if resumed else State.PLANNED
         return Outcome(state, str(error), error.exit_code)
@@ -41,14 +41,14 @@ def write_guest(host: Host, plan: Plan, resumed: bool) -> Outcome:
         raise
     except NovadevError as error:
         return _refusal(error, left)
-    writing = _Writing(host, plan, domain, left)
+    writing = _Writing(host, plan, domain, left, resumed)
     try:
         writing.write(due)
     except Unreachable:
         raise
     except NovadevError as error:
         return writing.put_back(error)
-    return Aliases(plan, writing.domain).landed if plan.partly else APPLIED
+    return Aliases(plan, writing.domain, resumed).landed if plan.partly else APPLIED
 
 
 def _refusal(error: NovadevError, left: State | None) -> Outcome:
@@ -79,22 +79,30 @@ def _check(host: Host, plan: Plan, definitions: Definitions) -> Domain:
 
 
 class Aliases:
-    """A plan beside the aliases that the persistent definition has."""
+    """A plan beside the aliases that the persistent definition has.
 
-    def __init__(self, plan: Plan, domain: Domain | None) -> None:
-        self._plan, self._domain = plan, domain
+    RESUMED: parts of it may be there already.
+    """
+
+    def __init__(self, plan: Plan, domain: Domain | None, resumed: bool) -> None:
+        self._plan, self._domain, self._resumed = plan, domain, resumed
         self._found = [(item, self._look(item)) for item in plan.changes]
 
     def _look(self, item: Change) -> Found:
         try:
-            return compare(item, self._value(item))
+            return _compare(item, self._device(item), _may_be_begun(self._plan, self._resumed))
         except NotFound:
             return Found.OTHER
 
-    def _value(self, item: Change) -> Value:
+    def _device(self, item: Change) -> Device:
         if self._domain is None:
             raise NotFound(f"domain {self._plan.instance} has no persistent definition")
-        return _value(self._domain.device(item.place.name))
+        return self._domain.device(item.place.name)
+
+    def _is_touched(self, item: Change, found: Found) -> bool:
+        return found is Found.AFTER or (
+            found is Found.BEFORE and _value(self._device(item)) != item.before
+        )
 
     @property
     def left(self) -> State | None:
@@ -102,13 +110,14 @@ class Aliases:
 
         Of what is taken back in part, some may never have been there.
         """
-        if all(found is not Found.AFTER for _, found in self._found):
+        if not any(self._is_touched(item, found) for item, found in self._found):
             return None
         return State.STARTED if self._plan.partly else State.HALF
 
-    def due(self, resumed: bool) -> list[Change]:
-        """Return the changes that are still to be written; raises StalePlan."""
-        verdict = judge((found for _, found in self._found), resumed)
+    @property
+    def due(self) -> list[Change]:
+        """The changes that are still to be written; raises StalePlan."""
+        verdict = judge((found for _, found in self._found), self._resumed)
         if verdict is not Verdict.WRITE and not self._plan.partly:
             others = (item for item, found in self._found if found is Found.OTHER)
             item = next(others, None) or next(
@@ -128,7 +137,7 @@ class Aliases:
 
     def _told(self, item: Change) -> str:
         try:
-            found = self._value(item)
+            found = _value(self._device(item))
         except NotFound:
             return f"{item.place.name} is gone"
         return f"{item.place.name} has {'no alias' if found is ABSENT else f'alias {found}'}"
@@ -136,6 +145,26 @@ class Aliases:
 
 def _value(device: Device) -> Value:
     return device.alias.name if device.alias else ABSENT
+
+
+def _may_be_begun(plan: Plan, resumed: bool) -> bool:
+    """Whether a process may have ended while it wrote PLAN, or what PLAN takes back."""
+    return resumed or plan.guard.get("begun") is True
+
+
+def _compare(item: Change, device: Device, may_be_begun: bool) -> Found:
+    """Return what is there of ITEM; where it may have been begun, also half way to its after."""
+    half_way = may_be_begun and _is_half_way(item, device)
+    return Found.BEFORE if half_way else compare(item, _value(device))
+
+
+def _is_half_way(item: Change, device: Device) -> bool:
+    """Whether the old alias was taken out, and the new one is not there yet."""
+    return (
+        in_two_steps(device)
+        and _value(device) is ABSENT
+        and ABSENT not in (item.before, item.after)
+    )
 
 
 def _alias(value: Value) -> Alias | None:
@@ -151,6 +180,7 @@ class _Writing:
     domain: Domain
     left: State | None
     """The state by what an earlier attempt has written, which is not put back here."""
+    resumed: bool
 
     def __post_init__(self) -> None:
         self._tried: list[Change] = []
@@ -187,7 +217,7 @@ class _Writing:
             if self.plan.partly:
                 return None
             raise
-        found = compare(item, _value(device))
+        found = _compare(item, device, _may_be_begun(self.plan, self.resumed))
         if found is Found.OTHER and not self.plan.partly:
             name = f"{item.place.name} of domain {self.plan.instance}"
             raise StalePlan(f"host {self.host.name}: {name} has another alias meanwhile")
@@ -226,9 +256,10 @@ class _Writing:
     def _is_there(self, item: Change) -> bool:
         """Whether the device has what was written, and has not gone or got another alias."""
         try:
-            return _value(self._device(item)) == item.after
+            device = self._device(item)
         except NotFound:
             return False
+        return _value(device) == item.after or _is_half_way(item, device)
 
     def _write_back(self, changes: Sequence[Change]) -> None:
         others = [item for item in changes if not can_update(self._device(item))]
