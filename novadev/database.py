@@ -80,9 +80,13 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
-        """Give a connection for SELECTs; errors are those of :func:`translated`."""
-        with translated(self.name), self._connect() as connection:
-            yield connection
+        """Give a connection for SELECTs; errors are those of :func:`translated`, and name it."""
+        try:
+            with translated(self.name, Unreachable), self._connect() as connection:
+                yield connection
+        except NovadevError as error:
+            error.database = error.database or self.name
+            raise
 
     def _connect(self) -> sa.Connection:
         try:
@@ -179,20 +183,21 @@ def _mysql_engine(
 
 
 @contextmanager
-def translated(name: str) -> Iterator[None]:
+def translated(name: str, otherwise: type[NovadevError] = NovadevError) -> Iterator[None]:
     """Turn a database's own errors into ours: Busy, SchemaUnknown, Unreachable, NovadevError.
 
-    The statement and its parameters are left out: they carry other people's data.
+    OTHERWISE is the class of a server's error that none of the known codes explains. The statement
+    and its parameters are left out: they carry other people's data.
     """
     try:
         yield
     except sa.exc.DBAPIError as error:
-        raise _explain(name, error) from error
+        raise _explain(name, error, otherwise) from error
     except sa.exc.SQLAlchemyError as error:
         raise NovadevError(f"{name}: {type(error).__name__}") from error
 
 
-def _explain(name: str, error: sa.exc.DBAPIError) -> NovadevError:
+def _explain(name: str, error: sa.exc.DBAPIError, otherwise: type[NovadevError]) -> NovadevError:
     text = str(error.orig)
     code = error.orig.args[0] if error.orig is not None and error.orig.args else None
     if code in _MYSQL_BUSY or "database is locked" in text:
@@ -203,7 +208,9 @@ def _explain(name: str, error: sa.exc.DBAPIError) -> NovadevError:
         return Unreachable(f"{name} gives no answer: {_reason(error)}")
     if _is_connection_error(code, error):
         return Unreachable(f"{name} could not be reached: {_reason(error)}")
-    return NovadevError(f"{name}: {_reason(error)}")
+    is_the_servers = isinstance(error, sa.exc.OperationalError | sa.exc.InternalError)
+    kind = otherwise if is_the_servers else NovadevError
+    return kind(f"{name}: {_reason(error)}")
 
 
 def _is_connection_error(code: object, error: sa.exc.DBAPIError) -> bool:

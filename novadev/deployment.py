@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from novadev.virt.pool import Pool
 
 
+API_DATABASE = "API database"
+"""What messages call Nova's API database."""
+
+
 class Deployment:
     """Opens and closes things; holds no query."""
 
@@ -50,7 +54,7 @@ class Deployment:
         config = self.config
         if not config.api_database_connection:
             raise BadInput(_without_databases(config))
-        return Database("API database", config.api_database_connection, config.api_database_options)
+        return Database(API_DATABASE, config.api_database_connection, config.api_database_options)
 
     @cached_property
     def cells(self) -> tuple[Cell, ...]:
@@ -82,7 +86,8 @@ class Deployment:
         if cell.lacks_default:
             raise BadInput(
                 f"{cell.label}: its mapping is a template, which [database] connection fills in, "
-                "and the configuration has no [database] connection"
+                "and the configuration has no [database] connection",
+                database=cell.label,
             )
         if cell.uuid not in self._cell_databases:
             self._cell_databases[cell.uuid] = Database(

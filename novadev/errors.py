@@ -16,6 +16,11 @@ class NovadevError(Exception):
 
     exit_code = 1
 
+    def __init__(self, message: object = "", database: str | None = None) -> None:
+        """DATABASE is the name of the database that cannot be read, where that is the error."""
+        super().__init__(message)
+        self.database = database
+
 
 class NotFound(NovadevError):
     """An instance, its mapping, a cell, host, domain or run was not found."""

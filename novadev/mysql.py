@@ -226,7 +226,7 @@ def _open(name: str, arguments: Mapping[str, Any]) -> Any:
         raise _refused(name, error) or error from None
     except UnicodeEncodeError:
         raise BadInput(f"{name}: its password has characters that PyMySQL cannot send") from None
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise BadInput(f"{name}: its connection options are not valid: {error}") from None
     except RuntimeError as error:  # the account's password needs a package that is not installed
         raise Unreachable(f"{name} could not be reached: {str(error).splitlines()[0]}") from None

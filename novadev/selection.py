@@ -10,15 +10,16 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
-from novadev.deployment import Deployment
+from novadev.deployment import API_DATABASE, Deployment
 from novadev.errors import BadInput, NotAsNeeded, NotFound, NovadevError
 from novadev.nova import cells, instances
 from novadev.nova.cells import Cell
 from novadev.nova.instances import Hosts, Instance, InstanceFilter
 from novadev.runs.plan import Skip
 
+T = TypeVar("T")
 CHUNK = 500
 """Instances read at a time."""
 Grouping = Callable[[Any, InstanceFilter], list[Hosts | None]]
@@ -72,6 +73,27 @@ def iter_by_host(deployment: Deployment, selection: Selection) -> Iterator[Chunk
     another host meanwhile may come twice, or not at all. Raises as `iter_selected`.
     """
     return _iter_grouped(deployment, selection, _some_hosts)
+
+
+def of_chunks(
+    items: Iterable[Chunk | Skip], work: Callable[[Chunk], Iterable[T]], named: bool
+) -> Iterator[T | Skip]:
+    """Yield what WORK makes of each chunk, and skips for a chunk whose databases cannot be read.
+
+    The other chunks go on. NAMED: each instance of the chunk gets a skip, not the chunk alone.
+    Any other error of WORK is raised.
+    """
+    for item in items:
+        if isinstance(item, Skip):
+            yield item
+            continue
+        try:
+            yield from work(item)
+        except NovadevError as error:
+            if error.database not in (item.cell.label, API_DATABASE):
+                raise
+            lost = [instance.uuid for instance in item.instances] if named else [None]
+            yield from (Skip.of(uuid, error, named) for uuid in lost)
 
 
 def _iter_grouped(

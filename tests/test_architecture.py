@@ -1,12 +1,15 @@
 """The layers of docs/architecture.rst, read from the imports."""
 
 import ast
+import importlib
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from types import FunctionType
 
 import pytest
 
@@ -243,14 +246,15 @@ def starred(page: str) -> Iterator[str]:
                 yield ".".join((*packages, word.removesuffix(".py")))
 
 
+def in_a_hosts_process() -> list[str]:
+    """The modules with a star, and those that the layout gives in words."""
+    kinds, parts = ("alias", "detach", "restore"), ("guest", "writing")
+    names = [f"device.{kind}.{part}" for kind in kinds for part in parts]
+    return [*starred((ROOT / "docs" / "architecture.rst").read_text()), *names]
+
+
 def test_what_runs_in_a_hosts_process_is_light() -> None:
-    page = (ROOT / "docs" / "architecture.rst").read_text()
-    names = list(starred(page))
-    names += [
-        f"device.{kind}.{part}"
-        for kind in ("alias", "detach", "restore")
-        for part in ("guest", "writing")
-    ]
+    names = in_a_hosts_process()
     known = {"device.records", "device.alias.writing", "stash_defaults.hardware"}
     assert known | {"device.record.hashing", "audit.guest"} <= set(names)
     program = "import sys; " + "; ".join(f"import novadev.{name}" for name in names)
@@ -259,3 +263,27 @@ def test_what_runs_in_a_hosts_process_is_light() -> None:
     loaded = set(result.stdout.split())
     assert "libvirt" in loaded, result.stderr
     assert loaded & {"sqlalchemy", "click", "oslo_config", "alembic"} == set()
+
+
+def test_what_is_asked_of_hosts_is_in_such_modules() -> None:
+    """A function is found by the name of its module, which the host's process then imports."""
+    light = {f"novadev.{name}" for name in in_a_hosts_process()}
+    asked = dict(asked_of_hosts())
+    assert {"inspect", "read_devices", "list_guests"} <= set(asked)
+    heavy = {
+        name: module for name, module in asked.items() if not module.startswith("novadev.virt")
+    }
+    assert {name: module for name, module in heavy.items() if module not in light} == {}
+
+
+def asked_of_hosts() -> Iterator[tuple[str, str]]:
+    """Each function that a module hands to the pool by its own name, and where that is."""
+    for path in sorted((ROOT / "novadev").rglob("*.py")):
+        text = path.read_text()
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        for words in re.findall(r"hosts\.(?:run\(|call\(\s*[\w.]+, )([\w.]+)", text):
+            found: object = importlib.import_module(".".join(parts))
+            for word in words.split("."):
+                found = getattr(found, word, None)
+            if isinstance(found, FunctionType):
+                yield found.__qualname__, found.__module__

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
-from functools import cached_property
+from functools import cached_property, partial
 
 from novadev import __version__
 from novadev.audit.about import About
@@ -26,14 +26,23 @@ from novadev.deployment import Deployment
 from novadev.device.forecast.layouts import Layouts
 from novadev.device.hosted import HostedInstance
 from novadev.device.selecting import attached
-from novadev.errors import BadInput, Busy, NotAsNeeded, NotFound, NovadevError, Unreachable
+from novadev.errors import (
+    BadInput,
+    Busy,
+    NotAsNeeded,
+    NotFound,
+    NovadevError,
+    SchemaUnknown,
+    Unreachable,
+)
 from novadev.image_property.facts import Facts, read_facts
 from novadev.nova.image_properties import MACHINE_TYPE
 from novadev.nova.instances import Instance
 from novadev.rules.guest import DriverRules
 from novadev.runs.plan import Skip
-from novadev.selection import Chunk, Selection, iter_by_host
+from novadev.selection import Chunk, Selection, iter_by_host, of_chunks
 from novadev.stash_defaults.sources import Evidence
+from novadev.virt.pool import Answer
 
 _UNBUILT = ("building", "error", "shelved_offloaded", "soft-delete")
 """States in which an instance may be without a domain, and nothing is wrong."""
@@ -43,7 +52,8 @@ _UNBUILT = ("building", "error", "shelved_offloaded", "soft-delete")
 class Audit:
     """One audit; what it counts is complete when its findings were taken.
 
-    ``guests`` is how many instances were looked at, ``unreachable`` what could not be asked.
+    ``guests`` is how many instances were looked at, ``unreachable`` what could not be asked, and
+    ``codes`` the exit codes that this gives: 3 for a schema that is unknown, else 8.
     """
 
     deployment: Deployment
@@ -52,6 +62,7 @@ class Audit:
     targets: Sequence[TargetHost] = ()
     guests: int = 0
     unreachable: list[str] = field(default_factory=list)
+    codes: set[int] = field(default_factory=set)
 
     def findings(self) -> Iterator[Finding | Skip]:
         """Yield what the checks find, guest by guest, and skips for names that are nobody's.
@@ -60,13 +71,12 @@ class Audit:
         """
         yield from self._without_records()
         with self._foresight() as foresight:
-            for item in iter_by_host(self.deployment, self.selection):
-                if isinstance(item, Chunk):
-                    yield from self._in_chunk(item, foresight)
-                elif item.exit_code == Unreachable.exit_code:
-                    yield self._unreachable(None, item.reason)
-                else:
+            chunks = iter_by_host(self.deployment, self.selection)
+            for item in of_chunks(chunks, partial(self._in_chunk, foresight), named=False):
+                if isinstance(item, Finding) or item.database is None:
                     yield item
+                else:
+                    yield from self._lost_database(item)
         if "unknown-domain" in self._wanted and not self.selection.is_named:
             yield from self._unknown()
 
@@ -108,7 +118,7 @@ class Audit:
             self._records.fingerprints(())
         except NovadevError as error:
             self._records = Records(None)
-            yield self._unreachable(None, str(error))
+            yield from self._lost_database(Skip.of(None, error, named=False))
 
     @contextmanager
     def _foresight(self) -> Iterator[Foresight | None]:
@@ -123,22 +133,32 @@ class Audit:
     def _seen_hosts(self) -> set[str]:
         return set()
 
-    def _in_chunk(self, chunk: Chunk, foresight: Foresight | None) -> Iterator[Finding]:
+    @cached_property
+    def _lost_hosts(self) -> set[str]:
+        return set()
+
+    @cached_property
+    def _told(self) -> set[tuple[str | None, str | None, str]]:
+        return set()
+
+    def _in_chunk(self, foresight: Foresight | None, chunk: Chunk) -> Iterator[Finding]:
         everything = list(read_facts(self.deployment, chunk))
-        self.guests += len(everything)
         hosted = list(self._hosted(chunk)) if self._of_hosts else []
+        self.guests += len(everything)
         inspected = self._inspected(everything, hosted)
+        hosted = [item for item in hosted if isinstance(inspected[item.uuid], Inspection)]
         drifted = self._records.drift([item for item in hosted if _is_new(inspected[item.uuid])])
-        hosted = [item for item in hosted if not isinstance(inspected[item.uuid], NotAsNeeded)]
         foreseen = _foreseen(everything, hosted, foresight)
         for facts in everything:
             uuid = facts.instance.uuid
             found = inspected.get(uuid)
-            if isinstance(found, Unreachable) and not isinstance(found, Busy):
-                yield from self._lost(facts.instance, found)
+            if _is_of_host(found):
+                yield from self._lost_host(str(facts.instance.host), str(found))
             troubles = [*self._of_guest(facts, found)]
             troubles += [told[uuid] for told in (drifted, foreseen) if uuid in told]
-            yield from (self._finding(facts, found, trouble) for trouble in troubles)
+            for trouble in troubles:
+                finding = self._finding(facts, found, trouble)
+                yield from self._unasked(finding) if trouble.is_unasked else [finding]
 
     def _hosted(self, chunk: Chunk) -> Iterator[HostedInstance]:
         return attached(self.deployment, chunk.cell, chunk.instances, self.selection.is_named)
@@ -180,7 +200,7 @@ class Audit:
             work[hosted.host].append((hosted, asked))
         self._seen_hosts.update(work)
         answers = self.deployment.hosts.run(inspect, work)
-        return {item.arguments[0].uuid: item.error or item.result() for item in answers}
+        return {item.arguments[0].uuid: _found(item) for item in answers}
 
     def _without_domain(self, instance: Instance, error: NovadevError) -> Iterator[Trouble]:
         """Yield why a guest could not be looked at, unless its whole host could not."""
@@ -189,25 +209,43 @@ class Audit:
                 yield Trouble("missing-domain", "failure", str(error))
         elif isinstance(error, NotAsNeeded):
             yield Trouble("unreachable", "warning", str(error))
-        elif isinstance(error, Busy) or not isinstance(error, Unreachable | NotFound):
-            yield Trouble("unreachable", "failure", str(error))
+        elif not isinstance(error, NotFound) and not _is_of_host(error):
+            yield Trouble("unreachable", "failure", str(error), is_unasked=True)
 
-    def _lost(self, instance: Instance, error: Unreachable) -> Iterator[Finding]:
-        """Yield the host that could not be asked, once."""
-        if str(error) not in self.unreachable:
-            yield self._unreachable(instance.host, str(error))
+    def _lost_host(self, host: str, reason: str) -> Iterator[Finding]:
+        self._lost_hosts.add(host)
+        details = reason if reason.startswith(f"host {host}") else f"host {host}: {reason}"
+        yield from self._unasked(Finding("unreachable", "failure", None, host, details, None))
 
-    def _unreachable(self, host: str | None, reason: str) -> Finding:
-        self.unreachable.append(reason)
-        return Finding("unreachable", "failure", None, host, reason, None)
+    def _lost_database(self, skip: Skip) -> Iterator[Finding]:
+        """Yield the database that could not be read, with the UUID of its cell."""
+        cells = (cell.uuid for cell in self.deployment.cells if cell.label == skip.database)
+        found = Finding("unreachable", "failure", None, None, skip.reason, None)
+        is_schema = skip.exit_code == SchemaUnknown.exit_code
+        code = SchemaUnknown.exit_code if is_schema else Unreachable.exit_code
+        yield from self._unasked(replace(found, cell=next(cells, "")), code)
+
+    def _unasked(self, finding: Finding, code: int = Unreachable.exit_code) -> Iterator[Finding]:
+        """Yield FINDING once, and count it as something that could not be asked."""
+        key = (finding.instance, finding.host, finding.details)
+        if key not in self._told:
+            self._told.add(key)
+            self.unreachable.append(finding.details)
+            self.codes.add(code)
+            yield finding
 
     def _unknown(self) -> Iterator[Finding]:
         """Yield the domains of the hosts that were asked which Nova has no instance of there."""
-        for host, found in unknown_domains(self.deployment, sorted(self._seen_hosts)):
+        hosts = sorted(self._seen_hosts - self._lost_hosts)
+        for host, found in unknown_domains(self.deployment, hosts):
             if isinstance(found, Trouble):
                 yield Finding(found.check, found.severity, None, host, found.details, None)
-            elif str(found) not in self.unreachable:
-                yield self._unreachable(host, str(found))
+            elif found.database is not None:
+                yield from self._lost_database(Skip.of(None, found, named=False))
+            else:
+                details = f"its domains were not compared with Nova's: {found}"
+                lost = Finding("unknown-domain", "failure", None, host, details, None)
+                yield from self._unasked(lost)
 
     def _finding(self, facts: Facts, found: object, trouble: Trouble) -> Finding:
         instance = facts.instance
@@ -224,6 +262,18 @@ class Audit:
             project=instance.project_id or "",
             machine_type=machine_type or instance.image_properties.get(MACHINE_TYPE) or "",
         )
+
+
+def _found(answer: Answer[Inspection]) -> Inspection | NovadevError:
+    """Return what the host answered; a host that is not asked, whatever for, is unreachable."""
+    if answer.error is None:
+        return answer.result()
+    return answer.error if answer.was_asked else Unreachable(str(answer.error))
+
+
+def _is_of_host(found: object) -> bool:
+    """Whether the whole host gave no answer, and not one guest alone."""
+    return isinstance(found, Unreachable) and not isinstance(found, Busy)
 
 
 def _is_new(found: Inspection | NovadevError) -> bool:

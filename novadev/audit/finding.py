@@ -32,9 +32,13 @@ class Finding:
 
 @dataclass(frozen=True)
 class Trouble:
-    """A finding as a check has it, before it is said of which guest: see `Finding`."""
+    """A finding as a check has it, before it is said of which guest: see `Finding`.
+
+    ``is_unasked`` says that the check could not be made: its question got no answer.
+    """
 
     check: str
     severity: Severity
     details: str
     remedy: str | None = None
+    is_unasked: bool = False

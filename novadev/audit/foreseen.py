@@ -12,7 +12,7 @@ from novadev.device.forecast.forecasting import Forecasts
 from novadev.device.forecast.layouts import Layouts
 from novadev.device.forecast.records import ForecastRecord
 from novadev.device.hosted import HostedInstance
-from novadev.errors import NotFound, Unreachable
+from novadev.errors import NotFound, NovadevError, Unreachable
 from novadev.image_property.facts import Facts
 from novadev.runs.plan import Skip
 
@@ -30,7 +30,7 @@ class Foresight:
     def of(self, guests: Sequence[Foreseen]) -> Mapping[str, Trouble]:
         """Return what changes in these guests, by UUID, or why it cannot be told.
 
-        One that is not there, or whose host cannot be asked, is left out: that is told elsewhere.
+        One that is not there is left out: that is told elsewhere.
         """
         records: dict[str, list[ForecastRecord]] = defaultdict(list)
         notes: dict[str, list[str]] = defaultdict(list)
@@ -49,10 +49,12 @@ class Foresight:
 
 
 def _untold(skip: Skip) -> dict[str, Trouble]:
-    if skip.instance is None or skip.exit_code in (NotFound.exit_code, Unreachable.exit_code):
+    if skip.instance is None or skip.exit_code == NotFound.exit_code:
         return {}
     reason = skip.reason.removeprefix(f"instance {skip.instance}").removeprefix(":").strip()
-    return {skip.instance: Trouble("forecast", "warning", f"there is no forecast: {reason}")}
+    is_unasked = skip.exit_code in (NovadevError.exit_code, Unreachable.exit_code)
+    details = f"there is no forecast: {reason}"
+    return {skip.instance: Trouble("forecast", "warning", details, is_unasked=is_unasked)}
 
 
 def _told(records: Sequence[ForecastRecord]) -> Iterator[str]:

@@ -11,6 +11,7 @@ from novadev.deployment import Deployment
 from novadev.device.hosted import HostedInstance
 from novadev.device.record.drift import Drift, compare
 from novadev.device.record.guest import Question, Seen, see
+from novadev.errors import NotAsNeeded, NotFound, NovadevError
 
 _TOLD = 3
 """Differences that a line has."""
@@ -35,7 +36,8 @@ class Records:
     def drift(self, instances: Sequence[HostedInstance]) -> Mapping[str, Trouble]:
         """Return in what these guests have drifted, by UUID, once each was read in full.
 
-        A guest that cannot be read now (it is being started, its host is lost) is left out.
+        A guest that has ended, or is being started, is left out. For a guest whose host gave no
+        answer, the trouble says so.
         """
         if self._deployment is None or not instances:
             return {}
@@ -51,7 +53,14 @@ class Records:
                 seen: Seen = answer.result()
                 differences = list(compare(recorded.get(uuid, ()), seen.devices))
                 found |= {uuid: _trouble(uuid, differences)} if differences else {}
+            elif not isinstance(answer.error, NotFound | NotAsNeeded):
+                found[uuid] = _unknown(answer.error)
         return found
+
+
+def _unknown(error: NovadevError) -> Trouble:
+    details = f"it was not compared with its record: {error}"
+    return Trouble("drift", "warning", details, is_unasked=True)
 
 
 def _trouble(uuid: str, found: Sequence[Drift]) -> Trouble:

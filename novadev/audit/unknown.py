@@ -13,16 +13,14 @@ from novadev.nova.instances import list_hosts_of
 from novadev.virt.host import DomainName, Host
 
 
-def list_domains(host: Host) -> tuple[DomainName, ...]:
-    """Return every domain of HOST."""
-    return host.list_domains()
-
-
 def unknown_domains(
     deployment: Deployment, hosts: Sequence[str]
 ) -> Iterator[tuple[str, Trouble | NovadevError]]:
-    """Yield each host with a domain that Nova does not have there, or with why it does not say."""
-    for answer in deployment.hosts.run(list_domains, {host: [()] for host in hosts}):
+    """Yield each host with a domain that Nova does not have there, or with why it does not say.
+
+    A function of this module would have the host's process import the databases.
+    """
+    for answer in deployment.hosts.run(Host.list_domains, {host: [()] for host in hosts}):
         if answer.error is not None:
             yield answer.host, answer.error
             continue

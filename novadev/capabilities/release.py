@@ -8,6 +8,7 @@ from importlib.metadata import distributions
 from pathlib import Path
 
 from novadev.deployment import Deployment
+from novadev.errors import NovadevError
 from novadev.nova.cells import CELL0_UUID
 from novadev.nova.services import find_compute_version, release_of
 
@@ -16,7 +17,8 @@ def find_release(deployment: Deployment, host: str) -> int | None:
     """Return the first number of the version of Nova on HOST, such as 34; None if nothing tells.
 
     On the host itself the installed Nova tells, elsewhere the cell's services, where 27 and 28
-    cannot be told from 29. Raises Unreachable for a database that is down.
+    cannot be told from 29. Raises the error of a cell that cannot be read where no other cell has
+    the host.
     """
     found = installed_release() if host == deployment.config.host else None
     if found is None and deployment.has_databases:
@@ -48,11 +50,18 @@ def _libraries_of(program: str) -> list[str]:
 
 
 def _registered_release(deployment: Deployment, host: str) -> int | None:
+    lost: NovadevError | None = None
     for cell in deployment.cells:
         if cell.uuid == CELL0_UUID:
             continue
-        with deployment.cell_database(cell).reading() as connection:
-            version = find_compute_version(connection, host)
+        try:
+            with deployment.cell_database(cell).reading() as connection:
+                version = find_compute_version(connection, host)
+        except NovadevError as error:
+            lost = lost or error
+            continue
         if version is not None:
             return release_of(version)
+    if lost is not None:
+        raise lost
     return None

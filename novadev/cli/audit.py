@@ -156,10 +156,9 @@ def _print_or_write(about: Any, collected: Collected, page: Any, output: Output)
 
 def _end(session: Session, run: Any, skips: Skips, totals: Totals) -> int:
     """Say what was found, and return the exit code."""
-    from novadev.errors import NotAsNeeded, Unreachable, worst
+    from novadev.errors import NotAsNeeded, worst
 
     skips.tell_repeated()
     found = f"{many(totals.failures, 'failure')}, {many(totals.warnings, 'warning')}"
     session.say(f"{many(run.guests, 'guest')}: {found}.")
-    codes = {NotAsNeeded.exit_code * totals.fails, Unreachable.exit_code * bool(run.unreachable)}
-    return worst({skips.exit_code, *codes})
+    return worst({skips.exit_code, NotAsNeeded.exit_code * totals.fails, *run.codes})

@@ -12,7 +12,7 @@ from novadev.nova.attached import list_attachments
 from novadev.nova.cells import Cell
 from novadev.nova.instances import Instance
 from novadev.runs.plan import Skip
-from novadev.selection import Chunk, Selection, iter_by_host
+from novadev.selection import Chunk, Selection, iter_by_host, of_chunks
 
 
 def is_without_databases(deployment: Deployment, no_database: bool) -> bool:
@@ -41,11 +41,12 @@ def iter_hosted(
     if is_without_databases(deployment, no_database):
         yield _on_host(deployment, selection)
         return
-    for item in iter_by_host(deployment, selection):
-        if isinstance(item, Skip):
-            yield [item]
-        else:
-            yield list(iter_chunk(deployment, item, selection.is_named))
+
+    def hosted(chunk: Chunk) -> Iterator[list[Hosted]]:
+        yield list(iter_chunk(deployment, chunk, selection.is_named))
+
+    for found in of_chunks(iter_by_host(deployment, selection), hosted, selection.is_named):
+        yield [found] if isinstance(found, Skip) else found
 
 
 def iter_chunk(deployment: Deployment, chunk: Chunk, named: bool) -> Iterator[Hosted]:

@@ -12,7 +12,7 @@ from novadev.nova.image_properties import MACHINE_TYPE, PROPERTIES, same
 from novadev.nova.instances import Instance
 from novadev.nova.request_specs import list_request_specs
 from novadev.runs.plan import Skip
-from novadev.selection import Chunk, Selection, iter_selected
+from novadev.selection import Chunk, Selection, iter_selected, of_chunks
 
 LISTED = (*sorted(PROPERTIES), MACHINE_TYPE)
 
@@ -42,11 +42,11 @@ def list_properties(
 
     Raises as :func:`novadev.selection.iter_selected`.
     """
-    for item in iter_selected(deployment, selection):
-        if isinstance(item, Skip):
-            yield item
-        else:
-            yield from _records(deployment, item, all_properties)
+
+    def records(chunk: Chunk) -> Iterator[PropertyRecord]:
+        return _records(deployment, chunk, all_properties)
+
+    return of_chunks(iter_selected(deployment, selection), records, selection.is_named)
 
 
 def _records(

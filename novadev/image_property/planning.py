@@ -29,7 +29,7 @@ from novadev.rules.moves import Move, Which, moved
 from novadev.rules.validity import new_faults
 from novadev.runs.change import Effect
 from novadev.runs.plan import Plan, Planned, Skip
-from novadev.selection import Selection, iter_selected
+from novadev.selection import Chunk, Selection, iter_selected, of_chunks
 from novadev.value import ABSENT, Value
 
 SET, UNSET = "image-property set", "image-property unset"
@@ -91,13 +91,13 @@ def compute_rules(config: Config) -> ComputeRules:
 def _iter_plans(
     deployment: Deployment, selection: Selection, request: Request
 ) -> Iterator[Planned]:
-    rules = compute_rules(deployment.config)
-    for item in iter_selected(deployment, selection):
-        if isinstance(item, Skip):
-            yield item
-            continue
-        for facts in read_facts(deployment, item):
-            yield _plan_or_skip(facts, request, rules, selection.is_named)
+    rules, named = compute_rules(deployment.config), selection.is_named
+
+    def plans(chunk: Chunk) -> Iterator[Planned]:
+        for facts in read_facts(deployment, chunk):
+            yield _plan_or_skip(facts, request, rules, named)
+
+    return of_chunks(iter_selected(deployment, selection), plans, named)
 
 
 def _plan_or_skip(facts: Facts, request: Request, rules: ComputeRules, named: bool) -> Planned:

@@ -30,7 +30,7 @@ from novadev.rules.moves import Move, moved_off
 from novadev.rules.validity import new_faults
 from novadev.runs.change import Change
 from novadev.runs.plan import Plan, Planned, Skip
-from novadev.selection import Selection, iter_selected
+from novadev.selection import Chunk, Selection, iter_selected, of_chunks
 
 _GONE, _INSTEAD = "ide", "sata"
 """The bus that Q35 has not, and the one that its own controller is for."""
@@ -73,12 +73,11 @@ def plan_set(
 def _iter_plans(
     deployment: Deployment, selection: Selection, request: Request, hosts: ComputeHosts
 ) -> Iterator[Planned]:
-    for item in iter_selected(deployment, selection):
-        if isinstance(item, Skip):
-            yield item
-            continue
-        for evidence in gather(deployment, item, hosts):
+    def plans(chunk: Chunk) -> Iterator[Planned]:
+        for evidence in gather(deployment, chunk, hosts):
             yield _plan_or_skip(evidence, request, selection.is_named)
+
+    return of_chunks(iter_selected(deployment, selection), plans, selection.is_named)
 
 
 def _plan_or_skip(evidence: Evidence, request: Request, named: bool) -> Planned:

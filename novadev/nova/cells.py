@@ -85,7 +85,10 @@ def format_url(template: str, default: str | None) -> str:
     """
     if default is None or "{" not in template:
         return template
-    values = _parts(urlsplit(default))
+    try:
+        values = _parts(urlsplit(default))
+    except ValueError:  # DEFAULT is no URL
+        return template
     fields = _fields(template)
     plain = re.sub(r"\{[a-z]+\d*\}", "", template)
     if "{" in plain or "}" in plain or any(name not in values for name in fields):

@@ -69,17 +69,19 @@ class Skip:
     """What cannot be done, and why; ``instance`` None is a whole cell or host.
 
     ``named`` says that the instance was named on the command line: then ``exit_code`` counts.
+    ``database`` is the name of the database that could not be read, where that is the reason.
     """
 
     instance: str | None
     reason: str
     exit_code: int = NotAsNeeded.exit_code
     named: bool = False
+    database: str | None = None
 
     @classmethod
     def of(cls, instance: str | None, error: NovadevError, named: bool) -> Skip:
         """Return the skip that ERROR stands for."""
-        return cls(instance, str(error), error.exit_code, named)
+        return cls(instance, str(error), error.exit_code, named, error.database)
 
     @property
     def error(self) -> NovadevError:
@@ -90,13 +92,14 @@ class Skip:
     def failure(self) -> int:
         """The exit code it gives.
 
-        A whole cell or host that failed counts, and so does what could not be reached, however it
-        was chosen.
+        What could not be looked at counts, however it was chosen: a whole cell or host, and a
+        guest that could not be reached or read.
         """
-        counts = self.named or self.instance is None or self.exit_code == Unreachable.exit_code
+        counts = self.named or self.instance is None or self.exit_code in _NOT_LOOKED_AT
         return self.exit_code if counts else 0
 
 
+_NOT_LOOKED_AT = {kind.exit_code for kind in (NovadevError, BadInput, Unreachable)}
 _ERRORS: dict[int, type[NovadevError]] = {
     kind.exit_code: kind for kind in (NovadevError, NotFound, BadInput, StalePlan, Unreachable)
 }

@@ -15,7 +15,7 @@ from novadev.rules.guest import property_value
 from novadev.runs.change import Change
 from novadev.runs.place import in_cell, in_spec
 from novadev.runs.plan import Plan, Planned, Skip
-from novadev.selection import Selection, iter_selected
+from novadev.selection import Chunk, Selection, iter_selected, of_chunks
 from novadev.stash_defaults import ACTION
 from novadev.stash_defaults.effects import ADDED_DEVICES, objection, trait_of
 from novadev.stash_defaults.gathering import gather
@@ -107,12 +107,11 @@ def _told_once(planned: Iterator[Planned], note: str) -> Iterator[Planned]:
 def _iter_plans(
     deployment: Deployment, selection: Selection, request: Request, hosts: ComputeHosts
 ) -> Iterator[Planned]:
-    for item in iter_selected(deployment, selection):
-        if isinstance(item, Skip):
-            yield item
-            continue
-        for evidence in gather(deployment, item, hosts, request.source != "driver"):
+    def plans(chunk: Chunk) -> Iterator[Planned]:
+        for evidence in gather(deployment, chunk, hosts, request.source != "driver"):
             yield from _plan_or_skip(evidence, request, selection.is_named)
+
+    return of_chunks(iter_selected(deployment, selection), plans, selection.is_named)
 
 
 def _plan_or_skip(evidence: Evidence, request: Request, named: bool) -> Iterator[Planned]:

@@ -8,6 +8,7 @@ import pytest
 from novadev import config
 from novadev.capabilities.release import find_release, installed_release
 from novadev.deployment import Deployment
+from novadev.errors import Unreachable
 from novadev.nova.services import RELEASES, release_of
 from novadev.rules.guest import NEWEST_RELEASE
 from tests.cloud import Cloud
@@ -63,9 +64,26 @@ def test_the_cell_tells(cloud: Cloud, monkeypatch: pytest.MonkeyPatch, tmp_path:
     assert found == [31, None, None]
 
 
+def test_a_cell_that_is_down_hides_its_own_hosts_only(
+    sqlite_cloud: Cloud, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    add_service(sqlite_cloud, "cmp1", 68, cell="cell2")
+    sqlite_cloud.update("cell_mappings", "api", {"name": "cell1"}, database_connection="down")
+    with Deployment(config.load([str(sqlite_cloud.config_file)])) as deployment:
+        assert find_release(deployment, "cmp1") == 31
+        with pytest.raises(Unreachable, match=r"^cell cell1: "):
+            find_release(deployment, "cmp2")
+
+
 def add_service(
-    cloud: Cloud, host: str, version: int, binary: str = "nova-compute", deleted: int = 0
+    cloud: Cloud,
+    host: str,
+    version: int,
+    binary: str = "nova-compute",
+    deleted: int = 0,
+    cell: str = "cell1",
 ) -> None:
     known = {"host": host, "binary": binary, "version": version, "deleted": deleted}
     rest = {"topic": "compute", "report_count": 0, "disabled": False}
-    cloud.insert("services", "cell1", **known, **rest)
+    cloud.insert("services", cell, **known, **rest)

@@ -23,7 +23,7 @@ from novadev.errors import NotAsNeeded, NovadevError
 from novadev.image_property.facts import Facts, read_facts
 from novadev.rules.defaults import REFUSALS
 from novadev.runs.plan import Skip
-from novadev.selection import Selection, iter_by_host
+from novadev.selection import Chunk, Selection, iter_by_host, of_chunks
 from novadev.virt.scratch import Layout
 
 After = Literal["power-on", "soft-reboot"]
@@ -58,13 +58,14 @@ def _iter_known(deployment: Deployment, selection: Selection) -> Iterator[list[K
         for hosted in iter_hosted(deployment, selection):
             yield [item if isinstance(item, Skip) else (item, None) for item in hosted]
         return
-    for item in iter_by_host(deployment, selection):
-        if isinstance(item, Skip):
-            yield [item]
-            continue
-        facts = {found.instance.uuid: found for found in read_facts(deployment, item)}
-        chunk = iter_chunk(deployment, item, selection.is_named)
-        yield [one if isinstance(one, Skip) else (one, facts[one.uuid]) for one in chunk]
+
+    def known(chunk: Chunk) -> Iterator[list[Known]]:
+        facts = {found.instance.uuid: found for found in read_facts(deployment, chunk)}
+        members = iter_chunk(deployment, chunk, selection.is_named)
+        yield [one if isinstance(one, Skip) else (one, facts[one.uuid]) for one in members]
+
+    for found in of_chunks(iter_by_host(deployment, selection), known, selection.is_named):
+        yield [found] if isinstance(found, Skip) else found
 
 
 class Forecasts:

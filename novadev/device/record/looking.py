@@ -21,7 +21,7 @@ from novadev.device.selecting import attached, on_no_host
 from novadev.errors import NotAsNeeded, NovadevError
 from novadev.nova.instances import Instance
 from novadev.runs.plan import Skip
-from novadev.selection import Chunk, Selection, iter_by_host
+from novadev.selection import Chunk, Selection, iter_by_host, of_chunks
 from novadev.state.devices import VmDevice, VmDynamic, merge
 
 AT_ONCE = 250
@@ -87,11 +87,12 @@ def iter_looks(
     changed or not. Raises as :func:`novadev.selection.iter_by_host`, and Unreachable without the
     state database.
     """
-    for item in iter_by_host(deployment, selection):
-        if isinstance(item, Skip):
-            yield [item]
-        else:
-            yield list(_Chunk(deployment, item, selection.is_named).looks(asks_guest, full))
+
+    def looks(chunk: Chunk) -> Iterator[list[Look | Skip]]:
+        yield list(_Chunk(deployment, chunk, selection.is_named).looks(asks_guest, full))
+
+    for found in of_chunks(iter_by_host(deployment, selection), looks, selection.is_named):
+        yield [found] if isinstance(found, Skip) else found
 
 
 class _Chunk:
