@@ -16,6 +16,7 @@ from novadev.audit.compared import compared
 from novadev.audit.finding import Finding, Trouble
 from novadev.audit.foreseen import Foresight
 from novadev.audit.guest import GUEST_CHECKS, Examined, Inspection, inspect
+from novadev.audit.mapping import doubled_finding, mapping_troubles
 from novadev.audit.recorded import Records
 from novadev.audit.settling import when
 from novadev.audit.stored import Stored, stored_troubles
@@ -30,6 +31,7 @@ from novadev.errors import BadInput, Busy, NotAsNeeded, NotFound, NovadevError, 
 from novadev.image_property.facts import Facts, read_facts
 from novadev.nova.image_properties import MACHINE_TYPE
 from novadev.nova.instances import Instance
+from novadev.residence import Doubled
 from novadev.rules.guest import DriverRules
 from novadev.runs.plan import Skip
 from novadev.selection import Chunk, Selection, iter_by_host
@@ -60,9 +62,11 @@ class Audit:
         """
         yield from self._without_records()
         with self._foresight() as foresight:
-            for item in iter_by_host(self.deployment, self.selection):
+            for item in iter_by_host(self.deployment, self._chosen):
                 if isinstance(item, Chunk):
                     yield from self._in_chunk(item, foresight)
+                elif isinstance(item, Doubled) and "mapping" in self._wanted:
+                    yield doubled_finding(item)
                 elif item.exit_code == Unreachable.exit_code:
                     yield self._unreachable(None, item.reason)
                 else:
@@ -85,6 +89,11 @@ class Audit:
     @cached_property
     def _wanted(self) -> frozenset[str]:
         return frozenset(check.name for check in self.checks)
+
+    @cached_property
+    def _chosen(self) -> Selection:
+        """What was selected, with every cell asked where the mappings are looked at."""
+        return self.selection.of_every_cell if "mapping" in self._wanted else self.selection
 
     @cached_property
     def _of_hosts(self) -> frozenset[str]:
@@ -137,6 +146,8 @@ class Audit:
             if isinstance(found, Unreachable) and not isinstance(found, Busy):
                 yield from self._lost(facts.instance, found)
             troubles = [*self._of_guest(facts, found)]
+            if "mapping" in self._wanted:
+                troubles += mapping_troubles(chunk, facts.instance)
             troubles += [told[uuid] for told in (drifted, foreseen) if uuid in told]
             yield from (self._finding(facts, found, trouble) for trouble in troubles)
 
