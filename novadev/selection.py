@@ -13,7 +13,8 @@ from itertools import islice
 from typing import Any
 
 from novadev.deployment import Deployment
-from novadev.errors import BadInput, NotFound, NovadevError
+from novadev.errors import BadInput, NotFound, NovadevError, Unreachable
+from novadev.filters import check_known, excluded_by, named_by, nothing_chosen
 from novadev.nova import cells, instances
 from novadev.nova.cells import Cell, InstanceMapping
 from novadev.nova.instances import Hosts, Instance, InstanceFilter
@@ -72,7 +73,8 @@ class Chunk:
 def iter_selected(deployment: Deployment, selection: Selection) -> Iterator[Chunk | Skip]:
     """Yield the selected instances in chunks, each instance once, and skips for the others.
 
-    Raises Unreachable when the API database does not answer, NotFound for an unknown --cell.
+    Raises Unreachable when the API database does not answer, NotFound for a filter that names a
+    cell, host, project or image property which the deployment does not have.
     """
     return _iter_grouped(deployment, selection, _everywhere)
 
@@ -94,12 +96,41 @@ def _iter_grouped(
         if selection.cell is not None
         else list(deployment.cells)
     )
+    silent = list(check_known(deployment, excluded_by(selection.narrow)))
+    if silent:
+        yield from silent
+        return
     residence = Residence(deployment)
     if selection.names is None:
         chunks = _iter_filtered(residence, selection, wanted, group)
     else:
         chunks = _iter_named(residence, selection, selection.names, wanted)
-    yield from chunks if selection.limit is None else _limited(chunks, selection.limit)
+    chunks = chunks if selection.limit is None else _limited(chunks, selection.limit)
+    yield from _or_why_none(deployment, selection, chunks)
+
+
+def _or_why_none(
+    deployment: Deployment, selection: Selection, chunks: Iterator[Chunk | Skip]
+) -> Iterator[Chunk | Skip]:
+    """Yield CHUNKS; where no instance is in them, look whether the filters name what there is."""
+    is_told = False
+    for item in chunks:
+        yield item
+        if isinstance(item, Chunk):
+            if item.instances:
+                yield from chunks
+                return
+        elif item.instance is None or item.exit_code == Unreachable.exit_code:
+            yield from chunks
+            return
+        else:
+            is_told = True
+    for skip in check_known(deployment, named_by(selection.narrow)):
+        yield skip
+        is_told = True
+    if not is_told:
+        why = nothing_chosen(selection.narrow, selection.cell, selection.is_named)
+        yield Skip.remark(why)
 
 
 def get_instance(deployment: Deployment, name: str) -> Instance:
