@@ -7,16 +7,18 @@ time); what cannot be selected comes in the same stream as a Skip.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any, TypeVar
 
 from novadev.deployment import API_DATABASE, Deployment
-from novadev.errors import BadInput, NotAsNeeded, NotFound, NovadevError
+from novadev.errors import BadInput, NotFound, NovadevError, Unreachable
+from novadev.filters import check_known, excluded_by, named_by, nothing_chosen
 from novadev.nova import cells, instances
-from novadev.nova.cells import Cell
+from novadev.nova.cells import Cell, InstanceMapping
 from novadev.nova.instances import Hosts, Instance, InstanceFilter
+from novadev.residence import Doubled, Residence, doubled, is_mapped_to, missing
 from novadev.runs.plan import Skip
 
 T = TypeVar("T")
@@ -29,13 +31,18 @@ _UUID = re.compile(r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}", re.IGNORECA
 
 @dataclass(frozen=True)
 class Selection:
-    """What the operator asked for; ``names`` are UUIDs, display names or domain names."""
+    """What the operator asked for; ``names`` are UUIDs, display names or domain names.
+
+    ``every_cell``: each instance is looked for in every cell, so that none is chosen that lives in
+    two. Without it the other cells are asked only about those whose mapping names another one.
+    """
 
     names: Iterable[str] | None = None
     everything: bool = False
     cell: str | None = None
     narrow: InstanceFilter = field(default_factory=InstanceFilter)
     limit: int | None = None
+    every_cell: bool = False
 
     def __post_init__(self) -> None:
         filtered = self.cell is not None or self.narrow.chooses
@@ -49,19 +56,26 @@ class Selection:
         """Whether instances were named, so that what happens to each gives the exit code."""
         return self.names is not None
 
+    @property
+    def of_every_cell(self) -> Selection:
+        """The same with every cell asked about each instance: for whoever writes or audits."""
+        return replace(self, every_cell=True)
+
 
 @dataclass(frozen=True)
 class Chunk:
-    """Some instances of one cell."""
+    """Some instances of one cell, and the mappings that the API database has of them."""
 
     cell: Cell
     instances: tuple[Instance, ...]
+    mappings: Mapping[str, InstanceMapping]
 
 
 def iter_selected(deployment: Deployment, selection: Selection) -> Iterator[Chunk | Skip]:
     """Yield the selected instances in chunks, each instance once, and skips for the others.
 
-    Raises Unreachable when the API database does not answer, NotFound for an unknown --cell.
+    Raises Unreachable when the API database does not answer, NotFound for a filter that names a
+    cell, host, project or image property which the deployment does not have.
     """
     return _iter_grouped(deployment, selection, _everywhere)
 
@@ -104,11 +118,41 @@ def _iter_grouped(
         if selection.cell is not None
         else list(deployment.cells)
     )
+    silent = list(check_known(deployment, excluded_by(selection.narrow)))
+    if silent:
+        yield from silent
+        return
+    residence = Residence(deployment)
     if selection.names is None:
-        chunks = _iter_filtered(deployment, selection, wanted, group)
+        chunks = _iter_filtered(residence, selection, wanted, group)
     else:
-        chunks = _iter_named(deployment, selection, selection.names, wanted)
-    yield from chunks if selection.limit is None else _limited(chunks, selection.limit)
+        chunks = _iter_named(residence, selection, selection.names, wanted)
+    chunks = chunks if selection.limit is None else _limited(chunks, selection.limit)
+    yield from _or_why_none(deployment, selection, chunks)
+
+
+def _or_why_none(
+    deployment: Deployment, selection: Selection, chunks: Iterator[Chunk | Skip]
+) -> Iterator[Chunk | Skip]:
+    """Yield CHUNKS; where no instance is in them, look whether the filters name what there is."""
+    is_told = False
+    for item in chunks:
+        yield item
+        if isinstance(item, Chunk):
+            if item.instances:
+                yield from chunks
+                return
+        elif item.instance is None or item.exit_code == Unreachable.exit_code:
+            yield from chunks
+            return
+        else:
+            is_told = True
+    for skip in check_known(deployment, named_by(selection.narrow)):
+        yield skip
+        is_told = True
+    if not is_told:
+        why = nothing_chosen(selection.narrow, selection.cell, selection.is_named)
+        yield Skip.remark(why)
 
 
 def get_instance(deployment: Deployment, name: str) -> Instance:
@@ -129,19 +173,25 @@ def _limited(chunks: Iterator[Chunk | Skip], limit: int) -> Iterator[Chunk | Ski
         if isinstance(item, Skip):
             yield item
             continue
-        yield Chunk(item.cell, item.instances[:left])
+        yield replace(item, instances=item.instances[:left])
         left -= len(item.instances)
 
 
 def _iter_filtered(
-    deployment: Deployment, selection: Selection, wanted: Iterable[Cell], group: Grouping
+    residence: Residence, selection: Selection, wanted: Iterable[Cell], group: Grouping
 ) -> Iterator[Chunk | Skip]:
+    doubles: set[str | None] = set()
     for cell in wanted:
         try:
-            with deployment.cell_database(cell).reading() as connection:
+            with residence.deployment.cell_database(cell).reading() as connection:
                 groups = group(connection, selection.narrow)
             for hosts in groups:
-                yield from _iter_cell(deployment, cell, selection.narrow, hosts)
+                for item in _iter_cell(residence, cell, selection, hosts):
+                    if isinstance(item, Doubled):
+                        if item.instance in doubles:
+                            continue  # it was told where its first row came up
+                        doubles.add(item.instance)
+                    yield item
         except NovadevError as error:
             yield Skip.of(None, error, named=False)
 
@@ -165,44 +215,63 @@ def _some_hosts(connection: Any, narrow: InstanceFilter) -> list[Hosts | None]:
 
 
 def _iter_cell(
-    deployment: Deployment, cell: Cell, narrow: InstanceFilter, hosts: Hosts | None
-) -> Iterator[Chunk]:
+    residence: Residence, cell: Cell, selection: Selection, hosts: Hosts | None
+) -> Iterator[Chunk | Skip]:
     last = 0
+    database = residence.deployment.cell_database(cell)
     while True:
-        with deployment.cell_database(cell).reading() as connection:
-            page = instances.list_page(connection, cell.uuid, narrow, hosts, last, CHUNK)
+        with database.reading() as connection:
+            page = instances.list_page(connection, cell.uuid, selection.narrow, hosts, last, CHUNK)
         if page:
-            yield Chunk(cell, tuple(_mapped_here(deployment, cell, page)))
+            mappings = _mappings(residence, [instance.uuid for instance in page])
+            yield from _chunk(residence, selection, cell, page, mappings)
         if len(page) < CHUNK:
             return
         last = page[-1].id
 
 
-def _mapped_here(deployment: Deployment, cell: Cell, page: list[Instance]) -> Iterator[Instance]:
-    """Yield those that the API database has in this cell: a copy in another cell is not the one."""
-    with deployment.api.reading() as connection:
-        mappings = cells.list_mappings(connection, [instance.uuid for instance in page])
-    for instance in page:
-        mapping = mappings.get(instance.uuid)
-        if mapping is not None and mapping.cell_id == cell.id:
-            yield instance
+def _mappings(residence: Residence, uuids: list[str]) -> dict[str, InstanceMapping]:
+    with residence.deployment.api.reading() as connection:
+        return cells.list_mappings(connection, uuids)
+
+
+def _chunk(
+    residence: Residence,
+    selection: Selection,
+    cell: Cell,
+    members: list[Instance],
+    mappings: Mapping[str, InstanceMapping],
+) -> Iterator[Chunk | Skip]:
+    """Yield those of MEMBERS, which live in CELL, that live nowhere else; skips for the others."""
+    strays = {
+        instance.uuid for instance in members if not is_mapped_to(mappings.get(instance.uuid), cell)
+    }
+    chosen: list[Instance] = []
+    for item in residence.sorted_out(
+        cell, members, strays, selection.every_cell, selection.is_named
+    ):
+        if isinstance(item, Skip):
+            yield item
+        else:
+            chosen.append(item)
+    yield Chunk(cell, tuple(chosen), mappings)
 
 
 def _iter_named(
-    deployment: Deployment, selection: Selection, names: Iterable[str], wanted: list[Cell]
+    residence: Residence, selection: Selection, names: Iterable[str], wanted: list[Cell]
 ) -> Iterator[Chunk | Skip]:
     seen: set[str] = set()
     names = iter(names)
     while batch := list(islice(names, CHUNK)):
         uuids: list[str] = []
         for name in batch:
-            found = _resolve(deployment, name)
+            found = _resolve(residence.deployment, name)
             if isinstance(found, Skip):
                 yield found
             elif found not in seen:
                 seen.add(found)
                 uuids.append(found)
-        yield from _iter_uuids(deployment, selection, uuids, wanted)
+        yield from _iter_uuids(residence, selection, uuids, wanted)
 
 
 def _resolve(deployment: Deployment, name: str) -> str | Skip:
@@ -216,85 +285,108 @@ def _resolve(deployment: Deployment, name: str) -> str | Skip:
         return Skip.of(name, error, named=True)
 
 
-def _find_by_name(deployment: Deployment, name: str) -> str:
+def _find_by_name(deployment: Deployment, name: str) -> str | Skip:
     template = deployment.config.instance_name_template
-    found: list[tuple[str, str]] = []
+    found: dict[str, list[Cell]] = {}
+    labels: list[str] = []
     for cell in deployment.cells:
         with deployment.cell_database(cell).reading() as connection:
             matches = instances.find_by_name(connection, name, template)
-        found += [(uuid, f"{uuid} ({shown}, {cell.label})") for uuid, shown in matches]
+        for uuid, shown in matches:
+            found.setdefault(uuid, []).append(cell)
+            labels.append(f"{uuid} ({shown}, {cell.label})")
     if not found:
         raise NotFound(f"instance {name!r} not found: no instance has that UUID or name")
     if len(found) > 1:
-        candidates = "; ".join(label for _, label in found[:10])
+        candidates = "; ".join(labels[:10])
         raise BadInput(f"instance name {name!r} fits {len(found)} instances: {candidates}")
-    return found[0][0]
+    uuid, homes = found.popitem()
+    return uuid if len(homes) == 1 else doubled(uuid, homes, named=True)
 
 
 def _iter_uuids(
-    deployment: Deployment, selection: Selection, uuids: list[str], wanted: list[Cell]
+    residence: Residence, selection: Selection, uuids: list[str], wanted: list[Cell]
 ) -> Iterator[Chunk | Skip]:
-    with deployment.api.reading() as connection:
-        mappings = cells.list_mappings(connection, uuids)
+    """Yield UUIDS from the cells that their mappings name, then those that live elsewhere."""
+    mappings = _mappings(residence, uuids)
+    known = {cell.id: cell for cell in residence.deployment.cells}
     by_cell: dict[int, list[str]] = {}
+    lost: list[str] = []
     for uuid in uuids:
-        if uuid not in mappings:
-            yield _unmapped(uuid)
-        elif (cell_id := mappings[uuid].cell_id) is None:
-            yield _unscheduled(uuid)
+        cell_id = mappings[uuid].cell_id if uuid in mappings else None
+        if cell_id is None or cell_id not in known:
+            lost.append(uuid)
         else:
             by_cell.setdefault(cell_id, []).append(uuid)
     for cell_id, members in by_cell.items():
-        yield from _iter_members(deployment, selection, cell_id, members, wanted)
-
-
-def _unmapped(uuid: str) -> Skip:
-    text = f"instance {uuid} not found: it has no mapping to a cell, or is deleted"
-    return Skip.of(uuid, NotFound(text), named=True)
-
-
-def _unscheduled(uuid: str) -> Skip:
-    text = f"instance {uuid} is not yet scheduled to a cell: nothing of it is stored yet"
-    return Skip.of(uuid, NotAsNeeded(text), named=True)
+        yield from _iter_members(
+            residence, selection, known[cell_id], members, mappings, wanted, lost
+        )
+    yield from _iter_lost(residence, selection, lost, mappings, wanted)
 
 
 def _iter_members(
-    deployment: Deployment,
+    residence: Residence,
     selection: Selection,
-    cell_id: int,
+    cell: Cell,
     uuids: list[str],
+    mappings: Mapping[str, InstanceMapping],
     wanted: list[Cell],
+    lost: list[str],
 ) -> Iterator[Chunk | Skip]:
-    cell = next((cell for cell in deployment.cells if cell.id == cell_id), None)
-    if cell is None:
-        missing = NotFound(f"the mapping names cell id {cell_id}, which does not exist")
-        yield from (Skip.of(uuid, missing, named=True) for uuid in uuids)
-    elif cell not in wanted:
-        yield from (_filtered_out(uuid, f"it is in {cell.label}") for uuid in uuids)
-    else:
-        try:
-            yield from _read_members(deployment, selection, cell, uuids)
-        except NovadevError as error:
-            yield from (Skip.of(uuid, error, named=True) for uuid in uuids)
-
-
-def _read_members(
-    deployment: Deployment, selection: Selection, cell: Cell, uuids: list[str]
-) -> Iterator[Chunk | Skip]:
-    with deployment.cell_database(cell).reading() as connection:
-        living = instances.list_instances(connection, cell.uuid, uuids, InstanceFilter())
-        chosen = living
-        if not selection.narrow.is_empty:
-            chosen = instances.list_instances(connection, cell.uuid, uuids, selection.narrow)
-    order = {uuid: place for place, uuid in enumerate(uuids)}
-    yield Chunk(cell, tuple(sorted(chosen, key=lambda instance: order[instance.uuid])))
+    """Yield those of UUIDS that live in CELL and pass the filters; add to LOST who does not."""
+    database = residence.deployment.cell_database(cell)
+    try:
+        with database.reading() as connection:
+            living = instances.list_instances(connection, cell.uuid, uuids, InstanceFilter())
+            chosen = living
+            if not selection.narrow.is_empty:
+                chosen = instances.list_instances(connection, cell.uuid, uuids, selection.narrow)
+    except NovadevError as error:
+        yield from (Skip.of(uuid, error, named=True) for uuid in uuids)
+        return
     found = {instance.uuid for instance in living}
+    lost += [uuid for uuid in uuids if uuid not in found]
+    if cell not in wanted:
+        yield from (_filtered_out(uuid, f"it is in {cell.label}") for uuid in found)
+        return
+    order = {uuid: place for place, uuid in enumerate(uuids)}
+    chosen = sorted(chosen, key=lambda instance: order[instance.uuid])
+    yield from _chunk(residence, selection, cell, chosen, mappings)
     passed = {instance.uuid for instance in chosen}
     for uuid in uuids:
-        if uuid not in found:
-            yield Skip.of(uuid, NotFound(f"instance {uuid} is deleted"), named=True)
-        elif uuid not in passed:
+        if uuid in found and uuid not in passed:
             yield _filtered_out(uuid, "it does not pass them")
+
+
+def _iter_lost(
+    residence: Residence,
+    selection: Selection,
+    lost: list[str],
+    mappings: Mapping[str, InstanceMapping],
+    wanted: list[Cell],
+) -> Iterator[Chunk | Skip]:
+    """Yield those of LOST, who do not live where their mappings say, from where they do."""
+    every = residence.deployment.cells
+    homes = residence.homes(lost, every)
+    by_cell: dict[str, list[str]] = {}
+    gone: list[str] = []
+    for uuid in lost:
+        found = homes.get(uuid, [])
+        if len(found) > 1:
+            yield doubled(uuid, found, named=True)
+        elif residence.silent:
+            known = f"it lives in {found[0].label}" if found else "no cell that answers has it"
+            yield residence.uncertain(uuid, known, named=True)
+        elif found:
+            by_cell.setdefault(found[0].uuid, []).append(uuid)
+        else:
+            gone.append(uuid)
+    for cell in every:
+        members = by_cell.get(cell.uuid, [])
+        if members:
+            yield from _iter_members(residence, selection, cell, members, mappings, wanted, gone)
+    yield from (missing(uuid, mappings.get(uuid)) for uuid in gone)
 
 
 def _filtered_out(uuid: str, reason: str) -> Skip:

@@ -16,6 +16,7 @@ from novadev.audit.compared import compared
 from novadev.audit.finding import Finding, Trouble
 from novadev.audit.foreseen import Foresight
 from novadev.audit.guest import GUEST_CHECKS, Examined, Inspection, inspect
+from novadev.audit.mapping import doubled_finding, mapping_troubles
 from novadev.audit.recorded import Records
 from novadev.audit.settling import when
 from novadev.audit.stored import Stored, stored_troubles
@@ -38,6 +39,7 @@ from novadev.errors import (
 from novadev.image_property.facts import Facts, read_facts
 from novadev.nova.image_properties import MACHINE_TYPE
 from novadev.nova.instances import Instance
+from novadev.residence import Doubled
 from novadev.rules.guest import DriverRules
 from novadev.runs.plan import Skip
 from novadev.selection import Chunk, Selection, iter_by_host, of_chunks
@@ -71,9 +73,11 @@ class Audit:
         """
         yield from self._without_records()
         with self._foresight() as foresight:
-            chunks = iter_by_host(self.deployment, self.selection)
+            chunks = iter_by_host(self.deployment, self._chosen)
             for item in of_chunks(chunks, partial(self._in_chunk, foresight), named=False):
-                if isinstance(item, Finding) or item.database is None:
+                if isinstance(item, Doubled) and "mapping" in self._wanted:
+                    yield doubled_finding(item)
+                elif isinstance(item, Finding) or item.database is None:
                     yield item
                 else:
                     yield from self._lost_database(item)
@@ -95,6 +99,11 @@ class Audit:
     @cached_property
     def _wanted(self) -> frozenset[str]:
         return frozenset(check.name for check in self.checks)
+
+    @cached_property
+    def _chosen(self) -> Selection:
+        """What was selected, with every cell asked where the mappings are looked at."""
+        return self.selection.of_every_cell if "mapping" in self._wanted else self.selection
 
     @cached_property
     def _of_hosts(self) -> frozenset[str]:
@@ -155,6 +164,8 @@ class Audit:
             if _is_of_host(found):
                 yield from self._lost_host(str(facts.instance.host), str(found))
             troubles = [*self._of_guest(facts, found)]
+            if "mapping" in self._wanted:
+                troubles += mapping_troubles(chunk, facts.instance)
             troubles += [told[uuid] for told in (drifted, foreseen) if uuid in told]
             for trouble in troubles:
                 finding = self._finding(facts, found, trouble)

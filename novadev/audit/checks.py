@@ -35,6 +35,7 @@ CHECKS = (
         "Request specs that would bring another value back at a migration",
         "databases",
     ),
+    Check("mapping", "Mappings that do not lead to the server in its cell", "databases"),
     Check("disk-bus", "Disks that are not on the bus that is stored for their kind", "databases"),
     Check("machine-type", "Machine types that an upgrade of QEMU moves on", "databases"),
     Check("stash-null", "Properties stored as null of a device that the guest has", "hosts"),

@@ -34,7 +34,10 @@ class Skips:
         return worst(self._codes)
 
     def add(self, skip: Skip) -> None:
-        """Tell and keep SKIP."""
+        """Tell and keep SKIP; a remark is only told."""
+        if skip.is_remark:
+            say(printable(skip.reason))
+            return
         if skip.named or skip.exit_code:
             self._tell(skip)
         self.count += 1

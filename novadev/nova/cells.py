@@ -37,10 +37,16 @@ class Cell:
 
 @dataclass(frozen=True)
 class InstanceMapping:
-    """Where the API database says an instance is; ``cell_id`` None is not yet scheduled."""
+    """Where the API database says an instance is; ``cell_id`` None is not yet scheduled.
+
+    ``is_queued``: Nova has queued it for delete, or had once. The flag may be stale: Nova writes it
+    after the cell, and reads it for cells that are down (``nova/compute/api.py``,
+    ``_update_queued_for_deletion``).
+    """
 
     instance: str
     cell_id: int | None
+    is_queued: bool = False
 
 
 def list_cells(connection: sa.Connection, default_connection: str | None) -> tuple[Cell, ...]:
@@ -62,18 +68,18 @@ def list_cells(connection: sa.Connection, default_connection: str | None) -> tup
 def list_mappings(
     connection: sa.Connection, instances: Iterable[str]
 ) -> dict[str, InstanceMapping]:
-    """Return the mappings of INSTANCES by UUID, without those queued for delete.
+    """Return the mappings of INSTANCES by UUID.
 
     ``queued_for_delete`` NULL counts as false, as for Nova (``objects/instance_mapping.py``).
     """
-    queued = instance_mappings.c.queued_for_delete
-    query = sa.select(instance_mappings.c.instance_uuid, instance_mappings.c.cell_id).where(
-        instance_mappings.c.instance_uuid.in_(tuple(instances)),
-        sa.or_(queued.is_(None), queued == sa.false()),
-    )
+    query = sa.select(
+        instance_mappings.c.instance_uuid,
+        instance_mappings.c.cell_id,
+        instance_mappings.c.queued_for_delete,
+    ).where(instance_mappings.c.instance_uuid.in_(tuple(instances)))
     return {
-        row.instance_uuid: InstanceMapping(row.instance_uuid, row.cell_id)
-        for row in connection.execute(query)
+        uuid: InstanceMapping(uuid, cell_id, bool(queued))
+        for uuid, cell_id, queued in connection.execute(query)
     }
 
 

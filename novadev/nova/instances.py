@@ -87,10 +87,11 @@ _COLUMNS = (
     instances.c.ephemeral_gb,
     instances.c.vm_mode,
 )
-_LIVING = sa.and_(
+LIVING = sa.and_(
     instances.c.deleted == 0,
     sa.or_(instances.c.hidden.is_(None), instances.c.hidden == sa.false()),
 )
+"""Neither deleted nor the hidden copy of a cross-cell resize."""
 
 
 def list_instances(
@@ -146,7 +147,7 @@ def find_by_name(connection: sa.Connection, name: str, template: str) -> list[tu
     domain_id = _id_in(name, template)
     if domain_id is not None:
         named = sa.or_(named, instances.c.id == domain_id)
-    query = sa.select(instances.c.uuid, instances.c.display_name).where(_LIVING, named)
+    query = sa.select(instances.c.uuid, instances.c.display_name).where(LIVING, named)
     return [(row.uuid, row.display_name) for row in connection.execute(query)]
 
 
@@ -169,7 +170,7 @@ def _numbers_in(name: str) -> list[tuple[int, str]]:
 
 
 def _narrowed(narrow: InstanceFilter) -> sa.Select[Any]:
-    query = sa.select(*_COLUMNS).where(_LIVING)
+    query = sa.select(*_COLUMNS).where(LIVING)
     if narrow.host is not None:
         query = query.where(exactly(instances.c.host, narrow.host))
     if narrow.project is not None:
@@ -230,7 +231,7 @@ def _image_properties(metadata: Mapping[str, str | None]) -> dict[str, str | Non
 def list_hosts_of(connection: sa.Connection, uuids: Iterable[str]) -> dict[str, str | None]:
     """Return on which host each of UUIDS is that lives in this cell; None is on no host."""
     columns = (instances.c.uuid, instances.c.host)
-    query = sa.select(*columns).where(_LIVING, instances.c.uuid.in_(tuple(uuids)))
+    query = sa.select(*columns).where(LIVING, instances.c.uuid.in_(tuple(uuids)))
     return {row.uuid: row.host for row in connection.execute(query)}
 
 

@@ -83,6 +83,16 @@ class Skip:
         """Return the skip that ERROR stands for."""
         return cls(instance, str(error), error.exit_code, named, error.database)
 
+    @classmethod
+    def remark(cls, text: str) -> Skip:
+        """Return what is told of no instance, and is no failure: nothing was chosen, and why."""
+        return cls(None, text, 0)
+
+    @property
+    def is_remark(self) -> bool:
+        """Whether it is only to be told, and nothing was skipped."""
+        return self.instance is None and not self.exit_code
+
     @property
     def error(self) -> NovadevError:
         """The error it stands for, for a command about one instance alone."""

@@ -105,19 +105,12 @@ def test_an_unknown_uuid(sqlite_cloud: Cloud) -> None:
 
 def test_not_yet_scheduled(any_cloud: Cloud) -> None:
     uuid = any_cloud.add_instance()
-    any_cloud.update("instance_mappings", "api", {"instance_uuid": uuid}, cell_id=None)
+    any_cloud.soft_delete(uuid)  # so no cell has it
+    waiting = {"cell_id": None, "queued_for_delete": False}
+    any_cloud.update("instance_mappings", "api", {"instance_uuid": uuid}, **waiting)
     result = listing(any_cloud, uuid)
     assert result.code == 3
     assert "not yet scheduled" in result.err
-
-
-@pytest.mark.parametrize("column", [{"queued_for_delete": True}])
-def test_queued_for_delete_is_not_there(any_cloud: Cloud, column: dict[str, bool]) -> None:
-    gone, there = any_cloud.add_instances(2)
-    any_cloud.update("instance_mappings", "api", {"instance_uuid": gone}, **column)
-    any_cloud.update("instance_mappings", "api", {"instance_uuid": there}, queued_for_delete=None)
-    assert listing(any_cloud, gone).code == 2
-    assert chosen(any_cloud, "--all") == {there}
 
 
 def test_soft_deleted(any_cloud: Cloud) -> None:
@@ -127,12 +120,6 @@ def test_soft_deleted(any_cloud: Cloud) -> None:
     assert result.code == 2
     assert "deleted" in result.err
     assert chosen(any_cloud, "--all") == {there}
-
-
-def test_without_a_mapping(sqlite_cloud: Cloud) -> None:
-    uuid = sqlite_cloud.add_instance(mapped=False)
-    assert listing(sqlite_cloud, uuid).code == 2
-    assert chosen(sqlite_cloud, "--all") == set()
 
 
 def test_the_copy_of_a_cross_cell_resize_is_not_the_instance(sqlite_cloud: Cloud) -> None:

@@ -33,6 +33,11 @@ def image_property_values():
     }
 
 
+def image_property_names():
+    """The names of every image property that Nova has a field for."""
+    return sorted(objects.ImageMetaProps.fields)
+
+
 def osinfo_models(names, available=True, local_dir=None):
     """Of every os_distro: the disk bus and the interface model that libosinfo gives Nova.
 
@@ -43,7 +48,9 @@ def osinfo_models(names, available=True, local_dir=None):
         return [[info.disk_model, info.network_model] for info in found]
 
 
-CALLS = {call.__name__: call for call in (image_property_values, osinfo_models)}
+CALLS = {
+    call.__name__: call for call in (image_property_names, image_property_values, osinfo_models)
+}
 
 
 def registered(instance, bdms, host_arch, os_type):

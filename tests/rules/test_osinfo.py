@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from novadev.nova.image_fields import FIELDS
 from novadev.rules.guest import Guest
 from novadev.rules.image_meta import VALUES, UnreadableProperty, check_readable, values
 from novadev.rules.osinfo import NO_RECOMMENDATION, OsInfo, Recommendation, UnreadableOsInfo
@@ -100,6 +101,12 @@ def test_the_values_are_novas(nova_of: Callable[[str], NovaProcess], release: st
     assert {name: sorted(ours[name]) for name in ours if ours[name]} == {
         name: sorted(found) for name, found in novas.items()
     }
+
+
+@pytest.mark.parametrize("release", ["34", "28"])
+def test_the_names_are_novas(nova_of: Callable[[str], NovaProcess], release: str) -> None:
+    novas = set(nova_of(release).call("image_property_names"))
+    assert novas == FIELDS if release == "34" else novas < FIELDS
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,107 @@
+"""In which cell an instance lives: its mapping says where to look, the cells' rows decide.
+
+The mapping in the API database may be missing, name no cell or another one, and its flag
+``queued_for_delete`` may be stale. A row of ``instances`` that is neither deleted nor hidden is an
+instance that lives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from novadev.deployment import Deployment
+from novadev.errors import NotAsNeeded, NotFound, NovadevError, Unreachable
+from novadev.nova.cells import Cell, InstanceMapping
+from novadev.nova.instances import Instance, list_hosts_of
+from novadev.runs.plan import Skip
+
+
+@dataclass(frozen=True)
+class Doubled(Skip):
+    """An instance that lives in several cells at once: novadev does not choose one of its rows."""
+
+
+def doubled(uuid: str, cells: Iterable[Cell], named: bool) -> Doubled:
+    """Return the skip for an instance that lives in all of CELLS."""
+    where = " and in ".join(cell.label for cell in sorted(cells, key=lambda cell: cell.id))
+    text = (
+        f"instance {uuid} lives in {where}: novadev leaves it alone until all but one of its "
+        "rows are deleted or hidden"
+    )
+    return Doubled(uuid, text, NotAsNeeded.exit_code, named)
+
+
+def is_mapped_to(mapping: InstanceMapping | None, cell: Cell) -> bool:
+    """Return whether MAPPING names CELL, queued for delete or not."""
+    return mapping is not None and mapping.cell_id == cell.id
+
+
+@dataclass
+class Residence:
+    """Asks the cells of DEPLOYMENT who lives in them.
+
+    ``silent`` are the cells that gave no answer, and why: they are not asked again.
+    """
+
+    deployment: Deployment
+    silent: dict[str, NovadevError] = field(default_factory=dict)
+
+    def homes(self, uuids: Collection[str], cells: Iterable[Cell]) -> dict[str, list[Cell]]:
+        """Return in which of CELLS each of UUIDS lives; who lives in none has no entry."""
+        found: dict[str, list[Cell]] = {}
+        for cell in cells if uuids else ():
+            for uuid in self._living(cell, uuids):
+                found.setdefault(uuid, []).append(cell)
+        return found
+
+    def sorted_out(
+        self,
+        cell: Cell,
+        members: Sequence[Instance],
+        strays: Collection[str],
+        every_cell: bool,
+        named: bool,
+    ) -> Iterator[Instance | Skip]:
+        """Yield those of MEMBERS, which live in CELL, that live in no other cell; skips otherwise.
+
+        The other cells are asked about STRAYS, whose mappings do not name CELL, and about all where
+        EVERY_CELL is wanted. A stray is skipped, too, where a cell gives no answer.
+        """
+        uuids = [instance.uuid for instance in members] if every_cell else list(strays)
+        others = [other for other in self.deployment.cells if other.id != cell.id]
+        homes = self.homes(uuids, others)
+        for instance in members:
+            if instance.uuid in homes:
+                yield doubled(instance.uuid, [cell, *homes[instance.uuid]], named)
+            elif instance.uuid in strays and self.silent:
+                yield self.uncertain(instance.uuid, f"it lives in {cell.label}", named)
+            else:
+                yield instance
+
+    def uncertain(self, uuid: str, known: str, named: bool) -> Skip:
+        """Return the skip for an instance that may live in a silent cell; KNOWN is a clause."""
+        reasons = "; ".join(map(str, self.silent.values()))
+        text = f"instance {uuid}: {known}, but not every cell could be asked for it: {reasons}"
+        return Skip.of(uuid, Unreachable(text), named)
+
+    def _living(self, cell: Cell, uuids: Collection[str]) -> Collection[str]:
+        if cell.uuid in self.silent:
+            return ()
+        try:
+            with self.deployment.cell_database(cell).reading() as connection:
+                return list_hosts_of(connection, uuids)
+        except NovadevError as error:
+            self.silent[cell.uuid] = error
+            return ()
+
+
+def missing(uuid: str, mapping: InstanceMapping | None) -> Skip:
+    """Return the skip for a named instance that lives in no cell, by what its mapping says."""
+    if mapping is None:
+        text = f"instance {uuid} not found: no cell has it, and it has no mapping"
+        return Skip.of(uuid, NotFound(text), named=True)
+    if mapping.cell_id is None and not mapping.is_queued:
+        text = f"instance {uuid} is not yet scheduled to a cell: nothing of it is stored yet"
+        return Skip.of(uuid, NotAsNeeded(text), named=True)
+    return Skip.of(uuid, NotFound(f"instance {uuid} is deleted: no cell has it"), named=True)

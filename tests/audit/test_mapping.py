@@ -1,0 +1,71 @@
+"""The check of the mappings: whoever lives is audited, and what does not lead there is named."""
+
+import subprocess
+
+import pytest
+
+from tests.audit.auditing import audit, healthy
+from tests.cli.test_residence import WRONG, doubled, remap
+from tests.cloud import CELLS, Cloud
+from tests.command import novadev
+from tests.templates import nova_program
+
+MAP = f"nova-manage cell_v2 map_instances --cell_uuid {CELLS['cell1']['uuid']} --reset"
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_a_mapping_that_does_not_lead_there(sqlite_cloud: Cloud, wrong: str) -> None:
+    uuid = healthy(sqlite_cloud)
+    healthy(sqlite_cloud, cell="cell2")
+    WRONG[wrong](sqlite_cloud, uuid)
+    is_flag = wrong == "stale flag"
+    (item,) = audit(sqlite_cloud, "--all", "--check", "mapping", code=0 if is_flag else 3)
+    assert (item["instance"], item["check"]) == (uuid, "mapping")
+    assert item["severity"] == ("warning" if is_flag else "failure")
+    assert item["remedy"] == (MAP if wrong == "unmapped" else None)
+    assert MAP in (item["remedy"] or item["details"])
+
+
+@pytest.mark.slow
+def test_what_is_advised_mends_it(sqlite_cloud: Cloud) -> None:
+    servers = [healthy(sqlite_cloud) for _ in range(4)]
+    for uuid, wrong in zip(
+        servers, ("unmapped", "no cell", "other cell", "stale flag"), strict=True
+    ):
+        WRONG[wrong](sqlite_cloud, uuid)
+        WRONG["unmapped"](sqlite_cloud, uuid)  # the details say: delete the row
+    program = nova_program(sqlite_cloud.release, "nova-manage")
+    words = [program, "--config-file", sqlite_cloud.config_file, *MAP.split()[1:]]
+    subprocess.run(words, check=True, capture_output=True)
+    assert audit(sqlite_cloud, "--all", "--check", "mapping") == []
+
+
+@pytest.mark.parametrize(
+    "states",
+    [{"vm_state": "soft-delete"}, {"task_state": "deleting"}, {"task_state": "soft-deleting"}],
+)
+def test_the_flag_of_what_is_being_deleted_is_right(
+    sqlite_cloud: Cloud, states: dict[str, str]
+) -> None:
+    uuid = healthy(sqlite_cloud, **states)
+    remap(sqlite_cloud, uuid, queued_for_delete=True)
+    assert audit(sqlite_cloud, "--all", "--check", "mapping") == []
+
+
+@pytest.mark.parametrize("home", ["cell1", "cell2", None])
+def test_a_server_in_two_cells_is_one_failure(sqlite_cloud: Cloud, home: str | None) -> None:
+    uuid = doubled(sqlite_cloud)
+    remap(sqlite_cloud, uuid, cell_id=home and CELLS[home]["id"])
+    for words in (("--all",), (uuid,)):
+        (item,) = audit(sqlite_cloud, *words, "--check", "mapping", code=3)
+        assert (item["instance"], item["severity"]) == (uuid, "failure")
+        assert "cell cell1 and in cell cell2" in item["details"]
+
+
+def test_who_does_not_ask_for_it_audits_the_row_that_nova_has(sqlite_cloud: Cloud) -> None:
+    uuid = doubled(sqlite_cloud)
+    found = audit(sqlite_cloud, uuid, "--check", "not-stashed")
+    assert {item["instance"] for item in found} == {uuid}
+    result = novadev(sqlite_cloud, "audit", "--all", "--check", "not-stashed")
+    assert "1 guest: " in result.err
+    assert "lives in cell cell1 and in cell cell2" in result.err

@@ -1,0 +1,124 @@
+"""Who lives is what the cells say; a mapping that says something else hides nobody."""
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.cli.test_selection import chosen, listing, uuids
+from tests.cloud import CELLS, Cloud
+from tests.command import Result, novadev
+
+DOWN = "mysql+pymysql://nova:s3cret@127.0.0.1:1/nova_cell2"
+
+
+def remap(cloud: Cloud, uuid: str, **columns: object) -> None:
+    cloud.update("instance_mappings", "api", {"instance_uuid": uuid}, **columns)
+
+
+def unmap(cloud: Cloud, uuid: str) -> None:
+    cloud.delete("instance_mappings", "api", instance_uuid=uuid)
+
+
+WRONG: dict[str, Callable[[Cloud, str], None]] = {
+    "unmapped": unmap,
+    "no cell": lambda cloud, uuid: remap(cloud, uuid, cell_id=None),
+    "other cell": lambda cloud, uuid: remap(cloud, uuid, cell_id=CELLS["cell2"]["id"]),
+    "cell that is gone": lambda cloud, uuid: remap(cloud, uuid, cell_id=99),
+    "stale flag": lambda cloud, uuid: remap(cloud, uuid, queued_for_delete=True),
+    "no cell, stale flag": lambda cloud, uuid: remap(
+        cloud, uuid, cell_id=None, queued_for_delete=True
+    ),
+}
+
+
+def set_model(cloud: Cloud, *arguments: str) -> Result:
+    words = ("--property", "hw_vif_model=e1000", "--yes", *arguments)
+    return novadev(cloud, "image-property", "set", *words)
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_a_living_server_is_found_and_changed_whatever_its_mapping_says(
+    sqlite_cloud: Cloud, wrong: str
+) -> None:
+    uuid = sqlite_cloud.add_instance(name="web-1", hw_vif_model="virtio")
+    other = sqlite_cloud.add_instance(name="web-2", host="cmp2", cell="cell2")
+    WRONG[wrong](sqlite_cloud, uuid)
+    for words in ((uuid,), ("web-1",), ("--host", "cmp1"), (uuid, "--cell", "cell1")):
+        assert chosen(sqlite_cloud, *words) == {uuid}, words
+    assert chosen(sqlite_cloud, "--all") == {uuid, other}
+    assert set_model(sqlite_cloud, uuid).code == 0
+    assert sqlite_cloud.system_metadata(uuid)["image_hw_vif_model"] == "e1000"
+    assert sqlite_cloud.spec_properties(uuid)["hw_vif_model"] == "e1000"
+    assert novadev(sqlite_cloud, "undo", "1", "--yes").code == 0
+    assert sqlite_cloud.system_metadata(uuid)["image_hw_vif_model"] == "virtio"
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_no_mapping_makes_a_deleted_server_alive(sqlite_cloud: Cloud, wrong: str) -> None:
+    gone, there = sqlite_cloud.add_instances(2)
+    sqlite_cloud.soft_delete(gone)
+    WRONG[wrong](sqlite_cloud, gone)
+    assert listing(sqlite_cloud, gone).code == 2
+    assert chosen(sqlite_cloud, "--all") == {there}
+
+
+def doubled(cloud: Cloud, **columns: object) -> str:
+    uuid = cloud.add_instance(name="web-1", hw_vif_model="virtio")
+    copy = {"name": "web-1", "mapped": False, "request_spec": False, "hw_vif_model": "virtio"}
+    cloud.add_instance(uuid=uuid, cell="cell2", columns=columns, **copy)
+    return uuid
+
+
+@pytest.mark.parametrize("home", ["cell1", "cell2", None])
+def test_nothing_is_written_where_two_cells_have_the_server(
+    sqlite_cloud: Cloud, home: str | None
+) -> None:
+    uuid = doubled(sqlite_cloud)
+    there = sqlite_cloud.add_instance(name="web-2", hw_vif_model="virtio", cell="cell2")
+    remap(sqlite_cloud, uuid, cell_id=home and CELLS[home]["id"])
+    for words in ((uuid,), ("web-1",)):
+        result = set_model(sqlite_cloud, *words)
+        assert (result.code, "cell cell1 and in cell cell2" in result.err) == (3, True), words
+    result = set_model(sqlite_cloud, "--all")
+    assert result.code == 0
+    assert result.err.count("lives in cell") == 1
+    for cell in ("cell1", "cell2"):
+        rows = sqlite_cloud.rows("instance_system_metadata", cell, instance_uuid=uuid)
+        assert "e1000" not in {row["value"] for row in rows}
+    assert sqlite_cloud.system_metadata(there)["image_hw_vif_model"] == "e1000"
+
+
+def test_who_reads_sees_the_row_that_the_mapping_names(sqlite_cloud: Cloud) -> None:
+    uuid = doubled(sqlite_cloud)
+    assert chosen(sqlite_cloud, uuid) == {uuid}
+    result = listing(sqlite_cloud, "--all")
+    assert len(result.json) == 11
+    assert f"instance {uuid} lives in cell" in result.err
+
+
+def test_a_copy_that_is_hidden_or_deleted_is_none(sqlite_cloud: Cloud) -> None:
+    uuid = doubled(sqlite_cloud, hidden=True)
+    assert set_model(sqlite_cloud, uuid).code == 0
+
+
+@pytest.mark.parametrize("wrong", ["unmapped", "no cell", "cell that is gone"])
+def test_a_cell_that_is_down_may_have_it_too(sqlite_cloud: Cloud, wrong: str) -> None:
+    stray = sqlite_cloud.add_instance()
+    mapped = sqlite_cloud.add_instance()
+    WRONG[wrong](sqlite_cloud, stray)
+    sqlite_cloud.update("cell_mappings", "api", {"name": "cell2"}, database_connection=DOWN)
+    for words in ((stray,), ("--all",), ("--cell", "cell1"), (stray, mapped)):
+        result = listing(sqlite_cloud, *words)
+        assert result.code == 8, words
+        assert uuids(result) <= {mapped}
+        assert "cell cell2 could not be reached" in result.err
+    nobody = listing(sqlite_cloud, "00000000-0000-0000-0000-00000000dead")
+    assert nobody.code == 8
+    assert set_model(sqlite_cloud, mapped).code == 0
+
+
+def test_one_that_is_mapped_is_found_without_asking_another_cell(sqlite_cloud: Cloud) -> None:
+    uuid = sqlite_cloud.add_instance()
+    with sqlite_cloud.engine("cell2").begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE instances RENAME TO stances")
+    assert listing(sqlite_cloud, uuid).err == ""
