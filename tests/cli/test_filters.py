@@ -101,6 +101,12 @@ def test_nothing_is_there_or_nobody_was_named(sqlite_cloud: Cloud) -> None:
     assert "No server was named." in listing(sqlite_cloud, "--from-file", "-", stdin="\n").err
 
 
+def test_a_property_that_nobody_was_given_yet(fleet: Cloud) -> None:
+    result = listing(fleet, "--all", "--without", "mine")
+    assert (result.code, len(result.json)) == (0, 22)
+    assert "No server stores the image property 'mine'." in result.err
+
+
 def test_an_empty_selection_is_no_skip(fleet: Cloud) -> None:
     assert listing(fleet, "--cell", "cell0", "--fail-on-skip").code == 0
 

@@ -103,6 +103,7 @@ def test_an_unknown_vm_state(sqlite_cloud: Cloud) -> None:
 
 def test_a_named_instance_that_the_filters_leave_out_is_told(sqlite_cloud: Cloud) -> None:
     uuid = sqlite_cloud.add_instance(cell="cell2", host="cmp9")
+    sqlite_cloud.add_instance(host="cmp1")
     for option, value in (("--cell", "cell1"), ("--host", "cmp1")):
         result = novadev(sqlite_cloud, "image-property", "list", uuid, option, value)
         assert (result.code, result.out) == (0, "")
