@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
+from difflib import SequenceMatcher, get_close_matches
 from typing import TYPE_CHECKING
 
 from novadev.errors import NotFound, NovadevError
@@ -40,15 +40,17 @@ class Kind:
 
 
 HOST = Kind(
-    "there is no host {}: no service of Nova's runs there and no server is there",
+    "host {} not found: the deployment has no service and no server there",
     known_names.has_host,
     known_names.list_hosts,
 )
 PROJECT = Kind(
-    "no server belongs to project {}", known_names.has_project, known_names.list_projects
+    "project {} not found: no server belongs to it",
+    known_names.has_project,
+    known_names.list_projects,
 )
 PROPERTY = Kind(
-    "there is no image property {}: no server stores it and Nova does not know it",
+    "image property {} not found: no server stores it, and Nova does not know it",
     known_names.has_property,
     known_names.list_properties,
 )
@@ -120,18 +122,22 @@ def _names(deployment: Deployment, kind: Kind) -> dict[str, str]:
 
 
 def _near(name: str, known: Mapping[str, str]) -> list[str]:
-    return [
-        known[item] for item in get_close_matches(name.casefold()[:255], known, 3, _NEAR_ENOUGH)
-    ]
+    """Return the names most like NAME, the nearest first."""
+    wanted = name.casefold()[:255]
+    near = get_close_matches(wanted, known, 3, _NEAR_ENOUGH)
+    near.sort(key=lambda other: (-SequenceMatcher(None, wanted, other).ratio(), other))
+    return [known[other] for other in near]
 
 
 def _unknown(deployment: Deployment, kind: Kind, name: str) -> str:
     known = _names(deployment, kind)
     text = kind.unknown.format(repr(name))
     if near := _near(name, known):
-        return f"{text} (did you mean {' or '.join(near)}?)"
+        *others, last = near
+        meant = f"{', '.join(others)} or {last}" if others else last
+        return f"{text}; did you mean {meant}?"
     if known and len(known) <= _FEW:
-        return f"{text} (there {'is' if len(known) == 1 else 'are'} {', '.join(known.values())})"
+        return f"{text}; the deployment has {', '.join(known.values())}"
     return text
 
 
