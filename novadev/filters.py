@@ -5,9 +5,9 @@ Asked where nothing was chosen: then a name may be wrong, or the selection is ju
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
+from difflib import SequenceMatcher, get_close_matches
 from typing import TYPE_CHECKING
 
 from novadev.errors import NotFound, NovadevError
@@ -40,15 +40,17 @@ class Kind:
 
 
 HOST = Kind(
-    "there is no host {}: no service of Nova's runs there and no server is there",
+    "host {} not found: the deployment has no service and no server there",
     known_names.has_host,
     known_names.list_hosts,
 )
 PROJECT = Kind(
-    "no server belongs to project {}", known_names.has_project, known_names.list_projects
+    "project {} not found: no server belongs to it",
+    known_names.has_project,
+    known_names.list_projects,
 )
 PROPERTY = Kind(
-    "there is no image property {}: no server stores it and Nova does not know it",
+    "image property {} not found: no server stores it, and Nova does not know it",
     known_names.has_property,
     known_names.list_properties,
 )
@@ -60,12 +62,7 @@ def named_by(narrow: InstanceFilter) -> list[Named]:
     """Return what the filters name, but for the properties that Nova itself knows."""
     given = [(HOST, narrow.host), (PROJECT, narrow.project)]
     found = [(kind, name) for kind, name in given if name is not None]
-    return found + _unfamiliar(name for name, _ in narrow.where) + excluded_by(narrow)
-
-
-def excluded_by(narrow: InstanceFilter) -> list[Named]:
-    """Return what servers must not have: a wrong name there chooses more, and not fewer."""
-    return _unfamiliar(narrow.without)
+    return found + _unfamiliar(name for name, _ in narrow.where)
 
 
 def _unfamiliar(names: Iterable[str]) -> list[Named]:
@@ -77,38 +74,71 @@ def check_known(deployment: Deployment, named: Sequence[Named]) -> Iterator[Skip
 
     Yield skips for the cells that give no answer: they may have it, so nothing is raised.
     """
-    silent: list[NovadevError] = []
-    left = list(named)
+    missing, silent = _look_for(deployment, named)
+    if missing and not silent:
+        raise NotFound("; ".join(_unknown(deployment, kind, name) for kind, name in missing))
+    if missing:
+        yield from silent
+
+
+def check_excluded(deployment: Deployment, narrow: InstanceFilter) -> Iterator[Skip]:
+    """Raise NotFound where servers must not store what nobody stores, and a near name is known.
+
+    A wrong name chooses more here, and not fewer. Without a near name it may be a property that no
+    server was given yet: a remark says so. Yields skips as `check_known`.
+    """
+    missing, silent = _look_for(deployment, _unfamiliar(narrow.without))
+    if missing and silent:
+        yield from silent
+        return
+    for kind, name in missing:
+        if _near(name, _names(deployment, kind)):
+            raise NotFound(_unknown(deployment, kind, name))
+        yield Skip.remark(f"No server stores the image property {name!r}.")
+
+
+def _look_for(deployment: Deployment, named: Sequence[Named]) -> tuple[list[Named], list[Skip]]:
+    """Return what of NAMED no cell has, and the cells that gave no answer."""
+    silent: list[Skip] = []
+    missing = list(named)
     for cell in deployment.cells if named else ():
         try:
             with deployment.cell_database(cell).reading() as connection:
-                left = [(kind, name) for kind, name in left if not kind.has(connection, name)]
+                missing = [(kind, name) for kind, name in missing if not kind.has(connection, name)]
         except NovadevError as error:
-            silent.append(error)
-        if not left:
-            return
-    if left and not silent:
-        raise NotFound("; ".join(_unknown(deployment, kind, name) for kind, name in left))
-    yield from (Skip.of(None, error, named=False) for error in silent)
+            silent.append(Skip.of(None, error, named=False))
+        if not missing:
+            break
+    return missing, silent
 
 
-def _unknown(deployment: Deployment, kind: Kind, name: str) -> str:
+def _names(deployment: Deployment, kind: Kind) -> dict[str, str]:
+    """Return every name of KIND, by itself without regard to case."""
     known: set[str] = set()
     for cell in deployment.cells:
         with deployment.cell_database(cell).reading() as connection:
             known |= kind.names(connection)
-    return f"{kind.unknown.format(repr(name))}{hint(name, known)}"
+    return {name.casefold(): name for name in sorted(known)}
 
 
-def hint(name: str, known: Iterable[str]) -> str:
-    """Return which of the KNOWN names may be meant by NAME, as the end of a sentence."""
-    folded = {other.casefold(): other for other in sorted(known)}
-    near = get_close_matches(name.casefold()[:255], folded, 3, _NEAR_ENOUGH)
-    if near:
-        return f" (did you mean {' or '.join(folded[item] for item in near)}?)"
-    if folded and len(folded) <= _FEW:
-        return f" (there {'is' if len(folded) == 1 else 'are'} {', '.join(folded.values())})"
-    return ""
+def _near(name: str, known: Mapping[str, str]) -> list[str]:
+    """Return the names most like NAME, the nearest first."""
+    wanted = name.casefold()[:255]
+    near = get_close_matches(wanted, known, 3, _NEAR_ENOUGH)
+    near.sort(key=lambda other: (-SequenceMatcher(None, wanted, other).ratio(), other))
+    return [known[other] for other in near]
+
+
+def _unknown(deployment: Deployment, kind: Kind, name: str) -> str:
+    known = _names(deployment, kind)
+    text = kind.unknown.format(repr(name))
+    if near := _near(name, known):
+        *others, last = near
+        meant = f"{', '.join(others)} or {last}" if others else last
+        return f"{text}; did you mean {meant}?"
+    if known and len(known) <= _FEW:
+        return f"{text}; the deployment has {', '.join(known.values())}"
+    return text
 
 
 def nothing_chosen(narrow: InstanceFilter, cell: str | None, named: bool) -> str:

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from novadev.deployment import API_DATABASE, Deployment
 from novadev.errors import BadInput, NotFound, NovadevError, Unreachable
-from novadev.filters import check_known, excluded_by, named_by, nothing_chosen
+from novadev.filters import check_excluded, check_known, named_by, nothing_chosen
 from novadev.nova import cells, instances
 from novadev.nova.cells import Cell, InstanceMapping
 from novadev.nova.instances import Hosts, Instance, InstanceFilter
@@ -118,9 +118,9 @@ def _iter_grouped(
         if selection.cell is not None
         else list(deployment.cells)
     )
-    silent = list(check_known(deployment, excluded_by(selection.narrow)))
-    if silent:
-        yield from silent
+    excluded = list(check_excluded(deployment, selection.narrow))
+    yield from excluded
+    if not all(skip.is_remark for skip in excluded):
         return
     residence = Residence(deployment)
     if selection.names is None:

@@ -22,20 +22,21 @@ def mapping_troubles(chunk: Chunk, instance: Instance) -> Iterator[Trouble]:
     mapping = chunk.mappings.get(instance.uuid)
     remedy = _map_instances(chunk.cell.uuid)
     again = f"; to mend it, delete its row in instance_mappings and run {remedy}"
-    here = f"it lives in {chunk.cell.label}"
+    here = f"the server is in {chunk.cell.label}"
+    unseen = "so Nova's API does not find it"
     if mapping is None:
-        details = f"{here} and has no mapping: Nova's API does not find it"
+        details = f"{here} and has no mapping, {unseen}"
         yield Trouble("mapping", "failure", details, remedy)
     elif mapping.cell_id is None:
-        details = f"{here}, and its mapping names no cell: Nova's API does not find it"
+        details = f"{here} and its mapping names no cell, {unseen}"
         yield Trouble("mapping", "failure", details + again)
     elif not is_mapped_to(mapping, chunk.cell):
-        details = f"{here}, and its mapping names another cell: Nova's API does not find it"
+        details = f"{here} and its mapping names another cell, {unseen}"
         yield Trouble("mapping", "failure", details + again)
     elif mapping.is_queued and not _is_deleted(instance):
         details = (
-            "its mapping is queued for delete, and nothing deletes it: it does not count against "
-            f"the quota, and Nova treats it as deleted while {chunk.cell.label} is down"
+            "its mapping is marked as queued for delete, but nothing deletes the server: it may not "
+            f"count against the quota, and Nova treats it as deleted while {chunk.cell.label} is down"
         )
         yield Trouble("mapping", "warning", details + again)
 

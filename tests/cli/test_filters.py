@@ -40,8 +40,8 @@ def fleet(sqlite_cloud: Cloud) -> Cloud:
 def test_every_command_refuses_a_host_that_nothing_has(fleet: Cloud, command: str) -> None:
     result = novadev(fleet, *command.split(), "--host", "cmp9")
     assert (result.code, result.out) == (2, "")
-    assert "there is no host 'cmp9'" in result.err
-    assert "(did you mean cmp2 or cmp1?)" in result.err
+    assert "host 'cmp9' not found" in result.err
+    assert "; did you mean cmp1 or cmp2?" in result.err
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -58,16 +58,22 @@ def test_every_command_says_that_nothing_was_chosen(fleet: Cloud, command: str) 
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("--project", "bleu"), "no server belongs to project 'bleu' (did you mean blue?)"),
-        (("--project", "x"), "no server belongs to project 'x' (there are blue, red)"),
-        (("--host", "CMP1"), "there is no host 'CMP1'"),
-        (("--host", "cmp1", "--project", "x"), "no server belongs to project 'x'"),
-        (("--cell", "cell1", "--host", "cmp9"), "there is no host 'cmp9'"),
-        (("web-9", "--host", "cmp9"), "there is no host 'cmp9'"),
-        (("--where", "hw_dsk_bus=scsi"), "(did you mean hw_disk_bus"),
-        (("--where", "os_distros=debian"), "(did you mean os_distro"),
-        (("--where", "mine=1"), "there is no image property 'mine'"),
-        (("--all", "--without", "hw_dsk_bus"), "(did you mean hw_disk_bus"),
+        (
+            ("--project", "bleu"),
+            "project 'bleu' not found: no server belongs to it; did you mean blue?",
+        ),
+        (
+            ("--project", "x"),
+            "project 'x' not found: no server belongs to it; the deployment has blue, red",
+        ),
+        (("--host", "CMP1"), "did you mean cmp1 or cmp2?"),
+        (("--host", "cmp1", "--project", "x"), "project 'x' not found"),
+        (("--cell", "cell1", "--host", "cmp9"), "host 'cmp9' not found"),
+        (("web-9", "--host", "cmp9"), "host 'cmp9' not found"),
+        (("--where", "hw_dsk_bus=scsi"), "did you mean hw_disk_bus"),
+        (("--where", "os_distros=debian"), "did you mean os_distro"),
+        (("--where", "mine=1"), "image property 'mine' not found"),
+        (("--all", "--without", "hw_dsk_bus"), "did you mean hw_disk_bus"),
     ],
 )
 def test_a_name_that_nothing_has(fleet: Cloud, words: tuple[str, ...], told: str) -> None:
@@ -101,6 +107,12 @@ def test_nothing_is_there_or_nobody_was_named(sqlite_cloud: Cloud) -> None:
     assert "No server was named." in listing(sqlite_cloud, "--from-file", "-", stdin="\n").err
 
 
+def test_a_property_that_nobody_was_given_yet(fleet: Cloud) -> None:
+    result = listing(fleet, "--all", "--without", "mine")
+    assert (result.code, len(result.json)) == (0, 22)
+    assert "No server stores the image property 'mine'." in result.err
+
+
 def test_an_empty_selection_is_no_skip(fleet: Cloud) -> None:
     assert listing(fleet, "--cell", "cell0", "--fail-on-skip").code == 0
 
@@ -115,7 +127,7 @@ def test_a_cell_that_is_down_may_have_it(fleet: Cloud) -> None:
         result = listing(fleet, *words)
         assert (result.code, result.json) == (8, []), words
         assert "cell cell2 could not be reached" in result.err
-        assert "there is no" not in result.err
+        assert "not found" not in result.err
 
 
 def test_whoever_is_chosen_costs_no_look_at_the_names(fleet: Cloud) -> None:
