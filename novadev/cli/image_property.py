@@ -1,4 +1,4 @@
-"""``novadev image-property``: list, show, set, unset."""
+"""``novadev image-property``: list, show, set, unset, sync."""
 
 from __future__ import annotations
 
@@ -95,3 +95,19 @@ def unset(
     from novadev.image_property.planning import plan_unset
 
     return plan_unset(deployment, selection, names, force)
+
+
+@image_property.command()
+@options.selection
+@mutating("image-property sync")
+def sync(deployment: Deployment, selection: Any) -> Iterator[Planned]:
+    """Make request specs say what the cells store of INSTANCEs.
+
+    A resize or a cold migration builds the guest from its request spec. Servers may be running:
+    the command writes the API database alone, and changes neither the cell nor the guest.
+
+    Example: novadev image-property sync --all --dry-run
+    """
+    from novadev.image_property.sync.planning import plan_sync
+
+    return plan_sync(deployment, selection)

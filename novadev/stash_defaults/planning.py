@@ -9,6 +9,7 @@ from novadev.capabilities.compute_hosts import ComputeHosts
 from novadev.deployment import Deployment
 from novadev.errors import BadInput, NotAsNeeded, NotFound, NovadevError
 from novadev.image_property.facts import Facts
+from novadev.image_property.states import check_at_rest
 from novadev.nova.image_properties import MACHINE_TYPE, get_property
 from novadev.rules.defaults import BY_DEFAULT, RECORDED, REFUSALS
 from novadev.rules.guest import property_value
@@ -30,13 +31,6 @@ from novadev.stash_defaults.sources import (
 )
 from novadev.value import ABSENT, Value
 
-VM_STATES = frozenset(
-    (
-        *("active", "paused", "suspended", "stopped", "rescued", "resized", "soft-delete"),
-        *("error", "shelved", "shelved_offloaded"),
-    )
-)
-"""Every state but building and deleted: nothing changes for the guest."""
 NO_OSINFO = (
     "libosinfo is not there to ask about the os_distro of this instance and of others like it: "
     "the rules do without it"
@@ -118,7 +112,7 @@ def _iter_plans(
 def _plan_or_skip(evidence: Evidence, request: Request, named: bool) -> Iterator[Planned]:
     uuid = evidence.facts.instance.uuid
     try:
-        check_state(evidence.facts)
+        check_at_rest(evidence.facts.instance)
         if evidence.bad_compute is not None and request.source != "domain":
             raise evidence.bad_compute
         if request.source == "domain" and evidence.no_domain is not None:
@@ -141,15 +135,6 @@ def _plan_or_skip(evidence: Evidence, request: Request, named: bool) -> Iterator
         yield Skip(uuid, text, code, named)
     for text in disagreements(evidence):
         yield Skip(uuid, f"instance {uuid}: {text}")
-
-
-def check_state(facts: Facts) -> None:
-    """Raise NotAsNeeded for an instance in transition."""
-    instance = facts.instance
-    if instance.vm_state not in VM_STATES:
-        raise NotAsNeeded(f"instance {instance.uuid} is {instance.vm_state}")
-    if instance.task_state is not None:
-        raise NotAsNeeded(f"instance {instance.uuid} has a task in progress: {instance.task_state}")
 
 
 def _decide_all(

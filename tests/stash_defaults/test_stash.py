@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterable
 
 import pytest
 
-from novadev.stash_defaults.planning import NO_OSINFO, VM_STATES
+from novadev.image_property.states import AT_REST
+from novadev.stash_defaults.planning import NO_OSINFO
 from tests.capabilities.samples import saved
 from tests.cloud import IMAGE, Cloud
 from tests.command import novadev
@@ -166,7 +167,7 @@ def test_a_request_spec_without_an_image(stash: Stash) -> None:
     assert stash.cloud.request_spec(uuid) == spec
 
 
-@pytest.mark.parametrize("vm_state", sorted(VM_STATES - {"shelved_offloaded"}))
+@pytest.mark.parametrize("vm_state", sorted(AT_REST - {"shelved_offloaded"}))
 def test_allowed_in_every_lasting_state(stash: Stash, vm_state: str) -> None:
     uuid = stash.add(vm_state=vm_state)
     stash.run(uuid, *DRIVER)
