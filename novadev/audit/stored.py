@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
 from novadev.audit.finding import Severity, Trouble
-from novadev.audit.remedies import set_machine_type, set_property, stash, unset
-from novadev.audit.settling import for_fault, settled
-from novadev.errors import InvalidValue
+from novadev.audit.remedies import set_machine_type, set_property, stash, sync, unset
+from novadev.audit.settling import for_fault
+from novadev.errors import InvalidValue, NovadevError
 from novadev.image_property.facts import Facts
+from novadev.image_property.sync.differences import differences
 from novadev.nova.image_properties import MACHINE_TYPE, PROPERTIES, same
 from novadev.rules.buses import TooManyDisks, UnsupportedBus
 from novadev.rules.defaults import REGISTERED
@@ -20,11 +21,15 @@ from novadev.rules.guest import ComputeRules, DriverRules, Guest
 from novadev.rules.image_meta import UnreadableProperty, check_readable
 from novadev.rules.property_faults import NO_EFFECT
 from novadev.rules.validity import faults
+from novadev.runs.change import Change
+from novadev.runs.place import Kind
 from novadev.stash_defaults.sources import REMEMBERED, Alike
+from novadev.value import ABSENT, Value, shown
 
-COMPARED = (*sorted(PROPERTIES), MACHINE_TYPE)
 INPUT = frozenset({"hw_input_bus", "hw_pointer_model"})
 """What stash-defaults may have left out because storing it would change the guest."""
+_LONGEST = 60
+"""Characters of a value in a finding."""
 KINDS = {"hw_disk_bus": "disk", "hw_cdrom_bus": "cdrom", "hw_floppy_bus": "floppy"}
 """The kinds of disks that a property gives its bus to."""
 
@@ -140,15 +145,34 @@ def request_spec(stored: Stored) -> Iterator[Trouble]:
         details = "it has no request spec: a migration or an unshelve has nothing to build it from"
         yield Trouble("request-spec", "warning", details)
         return
-    held, values = spec.image_properties or {}, stored.values
-    for name in COMPARED:
-        value, kept = values.get(name), held.get(name)
-        kept = None if kept is None else str(kept)
-        if value != kept and name not in NO_EFFECT and not same(name, value, kept):
-            details = (
-                f"{name} is {value or 'not stored'}, and {kept or 'absent'} in the request spec"
-            )
-            yield Trouble("request-spec", "warning", details, settled(stored.uuid, name, value))
+    try:
+        found = differences(stored.values, spec, stored.facts.instance.image_ref)
+    except NovadevError as error:
+        yield Trouble("request-spec", "warning", f"its request spec cannot be compared: {error}")
+        return
+    told = [item for item in found if item.place.name not in NO_EFFECT]
+    if told:
+        yield Trouble("request-spec", "warning", _contradiction(told), sync(stored.uuid))
+
+
+def _contradiction(found: Sequence[Change]) -> str:
+    """Return in words what the request spec has otherwise than the cell."""
+    if found[0].place.kind is Kind.IMAGE:
+        return "the request spec holds no image: a resize builds the guest with Nova's defaults"
+    lacking = [item for item in found if item.before is ABSENT]
+    parts = [f"{item.place.name}={_brief(item.after)}" for item in lacking]
+    texts = [f"the request spec lacks {', '.join(parts)}"] if parts else []
+    texts += [
+        f"{item.place.name} is {_brief(item.after)}, and {_brief(item.before)} in the request spec"
+        for item in found
+        if item not in lacking
+    ]
+    return "; ".join(texts)
+
+
+def _brief(value: Value) -> str:
+    text = "not stored" if value is ABSENT else shown(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
 def disk_bus(stored: Stored) -> Iterator[Trouble]:

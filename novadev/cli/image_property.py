@@ -65,6 +65,7 @@ def show(session: Session, instance: str, property_name: str, output: Output) ->
 @options.selection
 @options.properties
 @options.update_disks
+@options.request_spec
 @options.force
 @mutating("image-property set")
 def set_(deployment: Deployment, selection: Any, **request: Any) -> Iterator[Planned]:
@@ -83,18 +84,17 @@ def set_(deployment: Deployment, selection: Any, **request: Any) -> Iterator[Pla
 @image_property.command()
 @options.selection
 @options.property_names
+@options.request_spec
 @options.force
 @mutating("image-property unset")
-def unset(
-    deployment: Deployment, selection: Any, names: tuple[str, ...], force: bool
-) -> Iterator[Planned]:
+def unset(deployment: Deployment, selection: Any, **request: Any) -> Iterator[Planned]:
     """Take stored image properties out of stopped or shelved INSTANCEs.
 
     Existing disks keep the bus they have.
     """
     from novadev.image_property.planning import plan_unset
 
-    return plan_unset(deployment, selection, names, force)
+    return plan_unset(deployment, selection, **request)
 
 
 @image_property.command()

@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 
 from novadev.capabilities.compute_hosts import ComputeHosts
 from novadev.deployment import Deployment
-from novadev.errors import BadInput, NotAsNeeded, NotFound, NovadevError
-from novadev.image_property.facts import Facts
+from novadev.errors import BadInput, NotAsNeeded, NovadevError
+from novadev.image_property.facts import Facts, with_spec_or_without
 from novadev.image_property.states import check_at_rest
+from novadev.image_property.sync import NO_IMAGE
 from novadev.nova.image_properties import MACHINE_TYPE, get_property
 from novadev.rules.defaults import BY_DEFAULT, RECORDED, REFUSALS
 from novadev.rules.guest import property_value
@@ -206,9 +207,8 @@ def _spec_changes(
     """Yield what the request spec lacks: also of what the cell has stored already."""
     if not request.with_request_spec:
         return
-    if facts.spec is None:
-        raise NotFound(f"instance {facts.instance.uuid} has no request spec in the API database")
-    held = facts.spec.image_properties
+    spec = with_spec_or_without(facts, request.with_request_spec).spec
+    held = spec.image_properties if spec else None
     for name in request.wanted if held is not None else ():
         recorded = found.get(name)
         value = recorded.value if recorded else facts.instance.image_properties.get(name)
@@ -236,7 +236,7 @@ def _notes(
     if not request.with_request_spec:
         yield "the request spec is left: a resize or cold migration may bring new defaults"
     elif evidence.facts.spec and evidence.facts.spec.image_properties is None:
-        yield "the request spec holds no image: there is nothing to record in it"
+        yield NO_IMAGE
     traits = [trait for item in changes if (trait := trait_of(item))]
     if traits and request.is_prefiltered:
         yield f"the scheduler will ask of its next host the traits {', '.join(traits)}"

@@ -54,7 +54,10 @@ def _plan(instance: Instance, spec: RequestSpec | None, release: int | None) -> 
     """Return the plan for one instance, None where its spec says what the cell stores."""
     check_at_rest(instance)
     if spec is None:
-        raise NotFound(f"instance {instance.uuid} has no request spec in the API database")
+        raise NotFound(
+            f"instance {instance.uuid} has no request spec in the API database: sync writes into "
+            "one that Nova made"
+        )
     try:
         if release is not None:
             check_stored(instance.image_properties, release)
