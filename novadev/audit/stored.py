@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
@@ -11,7 +11,7 @@ from novadev.audit.remedies import set_machine_type, set_property, stash, sync, 
 from novadev.audit.settling import for_fault
 from novadev.errors import InvalidValue, NovadevError
 from novadev.image_property.facts import Facts
-from novadev.image_property.sync.differences import differences
+from novadev.image_property.sync.differences import differences, in_words
 from novadev.nova.image_properties import MACHINE_TYPE, PROPERTIES, same
 from novadev.rules.buses import TooManyDisks, UnsupportedBus
 from novadev.rules.defaults import REGISTERED
@@ -21,15 +21,10 @@ from novadev.rules.guest import ComputeRules, DriverRules, Guest
 from novadev.rules.image_meta import UnreadableProperty, check_readable
 from novadev.rules.property_faults import NO_EFFECT
 from novadev.rules.validity import faults
-from novadev.runs.change import Change
-from novadev.runs.place import Kind
 from novadev.stash_defaults.sources import REMEMBERED, Alike
-from novadev.value import ABSENT, Value, shown
 
 INPUT = frozenset({"hw_input_bus", "hw_pointer_model"})
 """What stash-defaults may have left out because storing it would change the guest."""
-_LONGEST = 60
-"""Characters of a value in a finding."""
 KINDS = {"hw_disk_bus": "disk", "hw_cdrom_bus": "cdrom", "hw_floppy_bus": "floppy"}
 """The kinds of disks that a property gives its bus to."""
 
@@ -152,27 +147,7 @@ def request_spec(stored: Stored) -> Iterator[Trouble]:
         return
     told = [item for item in found if item.place.name not in NO_EFFECT]
     if told:
-        yield Trouble("request-spec", "warning", _contradiction(told), sync(stored.uuid))
-
-
-def _contradiction(found: Sequence[Change]) -> str:
-    """Return in words what the request spec has otherwise than the cell."""
-    if found[0].place.kind is Kind.IMAGE:
-        return "the request spec holds no image: a resize builds the guest with Nova's defaults"
-    lacking = [item for item in found if item.before is ABSENT]
-    parts = [f"{item.place.name}={_brief(item.after)}" for item in lacking]
-    texts = [f"the request spec lacks {', '.join(parts)}"] if parts else []
-    texts += [
-        f"{item.place.name} is {_brief(item.after)}, and {_brief(item.before)} in the request spec"
-        for item in found
-        if item not in lacking
-    ]
-    return "; ".join(texts)
-
-
-def _brief(value: Value) -> str:
-    text = "not stored" if value is ABSENT else shown(value)
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+        yield Trouble("request-spec", "warning", in_words(told), sync(stored.uuid))
 
 
 def disk_bus(stored: Stored) -> Iterator[Trouble]:

@@ -17,7 +17,7 @@ from novadev.deployment import Deployment
 from novadev.errors import Busy, NovadevError, StalePlan, TakenOver, Unreachable
 from novadev.image_property.planning import VM_STATES
 from novadev.image_property.stored import Stored, Unstorable
-from novadev.image_property.sync.differences import are_stored
+from novadev.image_property.sync.differences import are_stored, sources
 from novadev.nova import image_properties, writes
 from novadev.nova.block_devices import list_block_devices
 from novadev.nova.request_specs import RequestSpec, list_request_specs
@@ -199,11 +199,7 @@ class Batch:
         self, connection: sa.Connection, uuids: list[str], specs: Mapping[str, RequestSpec]
     ) -> Stored:
         locked = writes.lock_instances(connection, uuids)
-        places = {item.place for plan in self._plans for item in plan.changes}
-        names = {place.name for place in places if place.kind is Kind.PROPERTY}
-        is_source = any(SOURCE in plan.guard for plan in self._plans)
-        keys = None if is_source else [image_properties.PREFIX + name for name in names]
-        properties = image_properties.list_stored(connection, uuids, keys)
+        properties = image_properties.list_stored(connection, uuids, _keys(self._plans))
         disks = list_block_devices(connection, uuids) if _need_disks(self._plans) else {}
         return Stored(locked, properties, disks, specs)
 
@@ -306,6 +302,16 @@ class _Comparison:
         except Unstorable as error:
             return str(error)
         return f"{item.what} is {shown(value)}, and was planned from {shown(item.before)}"
+
+
+def _keys(plans: Sequence[Plan]) -> list[str] | None:
+    """Return the keys of system_metadata that PLANS write or copy from; None for all."""
+    places = {item.place for plan in plans for item in plan.changes}
+    names = {place.name for place in places if place.kind is Kind.PROPERTY}
+    copied = sources([item for plan in plans if SOURCE in plan.guard for item in plan.changes])
+    if copied is None:
+        return None
+    return [image_properties.PREFIX + name for name in names | copied]
 
 
 def _need_disks(plans: Iterable[Plan]) -> bool:

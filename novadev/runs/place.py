@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 
 
 class Kind(Enum):
@@ -43,6 +44,7 @@ class Place:
         return prefix + self.name + suffix
 
     @classmethod
+    @lru_cache(4_096)
     def parse(cls, text: str) -> Place:
         """Return the place with this text form; raises ValueError for an empty one.
 

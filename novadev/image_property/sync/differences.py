@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import Enum
+from functools import lru_cache
 from typing import Any
 
 from novadev.errors import InvalidValue, NotAsNeeded, NovadevError
 from novadev.nova.request_specs import RequestSpec, image_text
 from novadev.rules.guest import NEWEST_RELEASE, Guest
 from novadev.rules.image_meta import (
+    ADAPTER,
     FIELDS,
+    OLDER_NAMES,
     UnreadableProperty,
     check_readable,
     coerced,
@@ -19,12 +22,14 @@ from novadev.rules.image_meta import (
 )
 from novadev.runs.change import Change
 from novadev.runs.place import Kind, Place, in_spec
-from novadev.value import ABSENT, Value
+from novadev.value import ABSENT, Value, shown
 
 _CUT_FROM = 252
 """Bytes from which on a value may have been cut off (nova/utils.py, safe_truncate to 255)."""
 _TEXTS, _NUMBERS = ("container_format", "disk_format"), ("min_disk", "min_ram")
 _TRAIT = "trait:"
+_LONGEST_TOLD = 60
+"""Characters of a value in words."""
 
 
 class _Cut(Enum):
@@ -66,7 +71,13 @@ def check_stored(stored: Stored, release: int = NEWEST_RELEASE) -> None:
 
 
 def _readable(stored: Stored) -> Readable:
-    """Return what Nova makes of STORED, field by field."""
+    """Return what Nova makes of STORED, field by field: a fleet stores much the same."""
+    return _readable_items(frozenset(stored.items()))
+
+
+@lru_cache(1_000)
+def _readable_items(items: frozenset[tuple[str, str | None]]) -> Readable:
+    stored = dict(items)
     check_stored(stored)
     return {
         name: CUT if isinstance(value, str) and _may_be_cut(value) else value
@@ -128,8 +139,20 @@ def _is_trait(name: str, value: str | None) -> bool:
     return name.startswith(_TRAIT) and value == "required"
 
 
+def sources(changes: Iterable[Change]) -> frozenset[str] | None:
+    """Return the stored properties that decide what CHANGES put into a spec; None for all."""
+    names = {item.place.name for item in changes if item.place.kind is Kind.SPEC}
+    if any(item.place.kind is Kind.IMAGE for item in changes):
+        return None
+    older = {old for old, name in OLDER_NAMES.items() if name in names}
+    return frozenset({*names, *older, ADAPTER} if names else ())
+
+
 def are_stored(changes: Sequence[Change], stored: Stored) -> bool:
-    """Return whether what CHANGES put into a spec is what the cell has STORED by now."""
+    """Return whether what CHANGES put into a spec is what the cell has STORED by now.
+
+    STORED holds their `sources` at least.
+    """
     try:
         readable = _readable(stored)
         return all(_is_stored(item, readable, stored) for item in changes)
@@ -142,3 +165,23 @@ def _is_stored(item: Change, readable: Readable, stored: Stored) -> bool:
         image_ref = json.loads(str(item.after)).get("id")
         return item.after == _image_of(readable, stored, image_ref)
     return item.after == readable.get(item.place.name, ABSENT)
+
+
+def in_words(found: Sequence[Change]) -> str:
+    """Return in words what the spec says otherwise than the cell; there is a difference."""
+    if found[0].place.kind is Kind.IMAGE:
+        return "the request spec holds no image: a resize builds the guest with Nova's defaults"
+    lacking = [item for item in found if item.before is ABSENT]
+    parts = [f"{item.place.name}={_brief(item.after)}" for item in lacking]
+    texts = [f"the request spec lacks {', '.join(parts)}"] if parts else []
+    texts += [
+        f"{item.place.name} is {_brief(item.after)}, and {_brief(item.before)} in the request spec"
+        for item in found
+        if item not in lacking
+    ]
+    return "; ".join(texts)
+
+
+def _brief(value: Value) -> str:
+    text = "not stored" if value is ABSENT else shown(value)
+    return text if len(text) <= _LONGEST_TOLD else f"{text[:_LONGEST_TOLD]}…"
