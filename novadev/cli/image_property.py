@@ -101,10 +101,11 @@ def unset(deployment: Deployment, selection: Any, **request: Any) -> Iterator[Pl
 @options.selection
 @mutating("image-property sync")
 def sync(deployment: Deployment, selection: Any) -> Iterator[Planned]:
-    """Make request specs say what the cells store of INSTANCEs.
+    """Copy stored image properties into request specs.
 
-    A resize or a cold migration builds the guest from its request spec. Servers may be running:
-    the command writes the API database alone, and changes neither the cell nor the guest.
+    A resize or a cold migration builds the guest from the request spec of its server. After this
+    command the request spec says what the cell stores. Servers may be running: neither the cell
+    nor the guest is changed.
 
     Example: novadev image-property sync --all --dry-run
     """

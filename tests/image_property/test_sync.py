@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from novadev.value import ABSENT
 from tests.cloud import Cloud
 from tests.command import Result, novadev
 from tests.image_property.guests import VOLUME, stored, unordered
+from tests.image_property.killed import Killer
 from tests.nova_process import NovaProcess
 
 SEVEN = {
@@ -254,3 +256,30 @@ def test_a_plan_file_holds_what_sync_writes_and_nothing_else(
     unsourced = replace(plan, changes=(replace(change, after=ABSENT),), guard={})
     with pytest.raises((BadInput, error)):
         check(Draft(unsourced))
+
+
+@pytest.mark.slow
+def test_a_killed_run_is_finished_or_taken_back(sqlite_cloud: Cloud, tmp_path: Path) -> None:
+    """At moments before, between and after the writes; the spec is as before or as planned."""
+    words = ("image-property", "sync", "--all", "--yes")
+    assert novadev(sqlite_cloud, "history").code == 0, "the journal is there"
+    sqlite_cloud.add_instance(hw_vif_model="e1000", spec_properties={})
+    with closing(Killer(tmp_path)) as killer:
+        last = killer.run(0, sqlite_cloud.config_file, *words).events
+        for at in range(last // 3, last, 5):
+            uuid = sqlite_cloud.add_instance(hw_vif_model="e1000", spec_properties={})
+            assert killer.run(at, sqlite_cloud.config_file, *words).was_killed
+            assert sqlite_cloud.spec_properties(uuid) in ({}, {"hw_vif_model": "e1000"})
+            _finish(sqlite_cloud, uuid, takes_back=bool(at % 2))
+
+
+def _finish(cloud: Cloud, uuid: str, takes_back: bool) -> None:
+    """Undo what was begun, or resume it; what is left is found by the next sync."""
+    newest = novadev(cloud, "history", "-f", "json").json[0]
+    if takes_back and newest["state"] not in ("applied", "planning", "nothing"):
+        assert novadev(cloud, "undo", str(newest["run"]), "--yes").code == 0
+        assert cloud.spec_properties(uuid) == {}
+    assert novadev(cloud, "resume", "--yes").code == 0
+    assert sync(cloud).code == 0
+    assert cloud.spec_properties(uuid) == {"hw_vif_model": "e1000"}
+    assert cloud.actions(uuid) == []

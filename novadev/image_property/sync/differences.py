@@ -67,7 +67,8 @@ def check_stored(stored: Stored, release: int = NEWEST_RELEASE) -> None:
     try:
         check_readable(guest, release)
     except UnreadableProperty as error:
-        raise InvalidValue(f"Nova cannot read what the cell stores: {error}") from None
+        text = f"the cell stores a value that Nova cannot read: {error}. Mend the cell first"
+        raise InvalidValue(text) from None
 
 
 def _readable(stored: Stored) -> Readable:

@@ -55,8 +55,8 @@ def _plan(instance: Instance, spec: RequestSpec | None, release: int | None) -> 
     check_at_rest(instance)
     if spec is None:
         raise NotFound(
-            f"instance {instance.uuid} has no request spec in the API database: sync writes into "
-            "one that Nova made"
+            f"instance {instance.uuid} has no request spec in the API database: sync changes a "
+            "request spec and makes none"
         )
     try:
         if release is not None:
