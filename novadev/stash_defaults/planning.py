@@ -11,6 +11,7 @@ from novadev.errors import BadInput, NotAsNeeded, NovadevError
 from novadev.image_property.facts import Facts, with_spec_or_without
 from novadev.image_property.states import check_at_rest
 from novadev.image_property.sync import NO_IMAGE
+from novadev.image_property.traits import traits_note
 from novadev.nova.image_properties import MACHINE_TYPE, get_property
 from novadev.rules.defaults import BY_DEFAULT, RECORDED, REFUSALS
 from novadev.rules.guest import property_value
@@ -19,7 +20,7 @@ from novadev.runs.place import in_cell, in_spec
 from novadev.runs.plan import Plan, Planned, Skip
 from novadev.selection import Selection, iter_selected
 from novadev.stash_defaults import ACTION
-from novadev.stash_defaults.effects import ADDED_DEVICES, objection, trait_of
+from novadev.stash_defaults.effects import ADDED_DEVICES, objection
 from novadev.stash_defaults.gathering import gather
 from novadev.stash_defaults.sources import (
     Evidence,
@@ -237,9 +238,9 @@ def _notes(
         yield "the request spec is left: a resize or cold migration may bring new defaults"
     elif evidence.facts.spec and evidence.facts.spec.image_properties is None:
         yield NO_IMAGE
-    traits = [trait for item in changes if (trait := trait_of(item))]
-    if traits and request.is_prefiltered:
-        yield f"the scheduler will ask of its next host the traits {', '.join(traits)}"
+    about_traits = traits_note(changes)
+    if about_traits and request.is_prefiltered:
+        yield about_traits
 
 
 def _lacks_osinfo(evidence: Evidence) -> bool:

@@ -127,6 +127,19 @@ def test_a_running_server_is_mended_by_one_plan_and_undo_takes_it_back(cloud: Cl
     assert cloud.spec_properties(uuid) == {**SEVEN, **LISTS}
 
 
+@pytest.mark.parametrize("make", [Cloud.add_instance, without_image])
+def test_traits_that_the_scheduler_will_require_are_named(
+    sqlite_cloud: Cloud, make: Callable[..., str]
+) -> None:
+    make(sqlite_cloud, hw_vif_model="e1000e", hw_video_ram="64", spec_properties={})
+    words = ("image-property", "sync", "--all", "--dry-run", "-f", "json")
+    assert novadev(sqlite_cloud, *words).json["plans"][0]["note"] is None
+    with sqlite_cloud.config_file.open("a") as file:
+        file.write("[scheduler]\nimage_metadata_prefilter = true\n")
+    note = novadev(sqlite_cloud, *words).json["plans"][0]["note"]
+    assert note.endswith("next host the traits COMPUTE_NET_VIF_MODEL_E1000E")
+
+
 def test_another_spelling_of_one_value_is_no_difference(sqlite_cloud: Cloud) -> None:
     stored = {"hw_vif_model": "VirtualE1000", "hw_pmu": "yes", "hw_video_ram": "064"}
     said = {"hw_vif_model": "e1000", "hw_pmu": True, "hw_video_ram": 64}

@@ -9,6 +9,7 @@ from novadev.errors import NotFound, NovadevError
 from novadev.image_property.states import check_at_rest
 from novadev.image_property.sync import ACTION
 from novadev.image_property.sync.differences import check_stored, differences
+from novadev.image_property.traits import traits_note
 from novadev.nova.instances import Instance
 from novadev.nova.request_specs import RequestSpec, list_request_specs
 from novadev.nova.services import find_oldest_release
@@ -38,11 +39,12 @@ def plan_sync(deployment: Deployment, selection: Selection) -> Iterator[Planned]
 def _in_chunk(
     deployment: Deployment, chunk: Chunk, named: bool, release: int | None
 ) -> Iterator[Planned]:
+    is_prefiltered = deployment.config.image_metadata_prefilter
     with deployment.api.reading() as connection:
         specs = list_request_specs(connection, [instance.uuid for instance in chunk.instances])
     for instance in chunk.instances:
         try:
-            plan = _plan(instance, specs.get(instance.uuid), release)
+            plan = _plan(instance, specs.get(instance.uuid), release, is_prefiltered)
         except NovadevError as error:
             yield Skip.of(instance.uuid, error, named)
         else:
@@ -50,7 +52,9 @@ def _in_chunk(
             yield plan or Skip(instance.uuid, text, 0, named)
 
 
-def _plan(instance: Instance, spec: RequestSpec | None, release: int | None) -> Plan | None:
+def _plan(
+    instance: Instance, spec: RequestSpec | None, release: int | None, is_prefiltered: bool
+) -> Plan | None:
     """Return the plan for one instance, None where its spec says what the cell stores."""
     check_at_rest(instance)
     if spec is None:
@@ -66,6 +70,7 @@ def _plan(instance: Instance, spec: RequestSpec | None, release: int | None) -> 
         raise type(error)(f"instance {instance.uuid}: {error}") from None
     if not changes:
         return None
+    about_traits = traits_note(changes)
     return Plan(
         action=ACTION,
         instance=instance.uuid,
@@ -73,5 +78,6 @@ def _plan(instance: Instance, spec: RequestSpec | None, release: int | None) -> 
         changes=changes,
         name=instance.name,
         host=instance.host,
+        notes=(about_traits,) if is_prefiltered and about_traits else (),
         guard={SOURCE: CELL},
     )
