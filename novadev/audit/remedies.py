@@ -36,6 +36,11 @@ def unset(uuid: str, name: str) -> str:
     return f"novadev image-property unset --property {name} {uuid}"
 
 
+def sync(uuid: str) -> str:
+    """Return the command that makes the request spec say what the cell stores."""
+    return f"novadev image-property sync {uuid}"
+
+
 def alias_migrate(uuid: str, whole: bool) -> str:
     """Return the command that gives every device its alias, with the WHOLE definition if need be.
 

@@ -10,7 +10,7 @@ from novadev.nova.image_properties import MACHINE_TYPE
 from novadev.rules.fault import Fault
 
 _OF_STOPPED = (
-    *("novadev image-property", "novadev machine-type"),
+    *("novadev image-property set", "novadev image-property unset", "novadev machine-type"),
     "novadev device alias-migrate --whole-definition",
 )
 

@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
 from novadev.audit.finding import Severity, Trouble
-from novadev.audit.remedies import set_machine_type, set_property, stash, unset
-from novadev.audit.settling import for_fault, settled
-from novadev.errors import InvalidValue
+from novadev.audit.remedies import set_machine_type, set_property, stash, sync, unset
+from novadev.audit.settling import for_fault
+from novadev.errors import InvalidValue, NovadevError
 from novadev.image_property.facts import Facts
+from novadev.image_property.sync.differences import differences, in_words
 from novadev.nova.image_properties import MACHINE_TYPE, PROPERTIES, same
 from novadev.rules.buses import TooManyDisks, UnsupportedBus
 from novadev.rules.defaults import REGISTERED
@@ -22,7 +23,6 @@ from novadev.rules.property_faults import NO_EFFECT
 from novadev.rules.validity import faults
 from novadev.stash_defaults.sources import REMEMBERED, Alike
 
-COMPARED = (*sorted(PROPERTIES), MACHINE_TYPE)
 INPUT = frozenset({"hw_input_bus", "hw_pointer_model"})
 """What stash-defaults may have left out because storing it would change the guest."""
 KINDS = {"hw_disk_bus": "disk", "hw_cdrom_bus": "cdrom", "hw_floppy_bus": "floppy"}
@@ -140,15 +140,14 @@ def request_spec(stored: Stored) -> Iterator[Trouble]:
         details = "it has no request spec: a migration or an unshelve has nothing to build it from"
         yield Trouble("request-spec", "warning", details)
         return
-    held, values = spec.image_properties or {}, stored.values
-    for name in COMPARED:
-        value, kept = values.get(name), held.get(name)
-        kept = None if kept is None else str(kept)
-        if value != kept and name not in NO_EFFECT and not same(name, value, kept):
-            details = (
-                f"{name} is {value or 'not stored'}, and {kept or 'absent'} in the request spec"
-            )
-            yield Trouble("request-spec", "warning", details, settled(stored.uuid, name, value))
+    try:
+        found = differences(stored.values, spec, stored.facts.instance.image_ref)
+    except NovadevError as error:
+        yield Trouble("request-spec", "warning", f"its request spec cannot be compared: {error}")
+        return
+    told = [item for item in found if item.place.name not in NO_EFFECT]
+    if told:
+        yield Trouble("request-spec", "warning", in_words(told), sync(stored.uuid))
 
 
 def disk_bus(stored: Stored) -> Iterator[Trouble]:

@@ -20,6 +20,7 @@ ACTIONS = {
     "device import": "novadev.device.exchange",
     "device restore": "novadev.device.restore",
     "image-property set": "novadev.image_property",
+    "image-property sync": "novadev.image_property.sync",
     "image-property unset": "novadev.image_property",
     "machine-type set": "novadev.machine_type",
     "stash-defaults": "novadev.stash_defaults",

@@ -1,4 +1,4 @@
-"""``novadev image-property``: list, show, set, unset."""
+"""``novadev image-property``: list, show, set, unset, sync."""
 
 from __future__ import annotations
 
@@ -65,6 +65,7 @@ def show(session: Session, instance: str, property_name: str, output: Output) ->
 @options.selection
 @options.properties
 @options.update_disks
+@options.request_spec
 @options.force
 @mutating("image-property set")
 def set_(deployment: Deployment, selection: Any, **request: Any) -> Iterator[Planned]:
@@ -83,15 +84,31 @@ def set_(deployment: Deployment, selection: Any, **request: Any) -> Iterator[Pla
 @image_property.command()
 @options.selection
 @options.property_names
+@options.request_spec
 @options.force
 @mutating("image-property unset")
-def unset(
-    deployment: Deployment, selection: Any, names: tuple[str, ...], force: bool
-) -> Iterator[Planned]:
+def unset(deployment: Deployment, selection: Any, **request: Any) -> Iterator[Planned]:
     """Take stored image properties out of stopped or shelved INSTANCEs.
 
     Existing disks keep the bus they have.
     """
     from novadev.image_property.planning import plan_unset
 
-    return plan_unset(deployment, selection, names, force)
+    return plan_unset(deployment, selection, **request)
+
+
+@image_property.command()
+@options.selection
+@mutating("image-property sync")
+def sync(deployment: Deployment, selection: Any) -> Iterator[Planned]:
+    """Copy stored image properties into request specs.
+
+    A resize or a cold migration builds the guest from the request spec of its server. After this
+    command the request spec says what the cell stores. Servers may be running: neither the cell
+    nor the guest is changed.
+
+    Example: novadev image-property sync --all --dry-run
+    """
+    from novadev.image_property.sync.planning import plan_sync
+
+    return plan_sync(deployment, selection)

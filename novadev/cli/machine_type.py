@@ -23,10 +23,11 @@ def machine_type() -> None:
 @machine_type.command("set")
 @click.argument("machine_type", metavar="MACHINE-TYPE", type=options.TEXT)
 @options.selection
+@options.request_spec
 @options.force
 @mutating("machine-type set")
 def set_(
-    deployment: Deployment, selection: Any, machine_type: str, force: bool
+    deployment: Deployment, selection: Any, machine_type: str, **request: Any
 ) -> Iterator[Planned]:
     """Give stopped or shelved INSTANCEs another machine type, as q35 or pc-i440fx-7.2.
 
@@ -38,4 +39,4 @@ def set_(
     """
     from novadev.machine_type.planning import plan_set
 
-    return plan_set(deployment, selection, machine_type, force)
+    return plan_set(deployment, selection, machine_type, **request)

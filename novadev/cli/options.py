@@ -233,6 +233,14 @@ force = click.option(
     "instance, a task in progress or the allow-list.",
 )
 
+request_spec = click.option(
+    "--no-request-spec",
+    "request_spec",
+    flag_value=False,
+    default=True,
+    help="Leave the request spec: a resize or migration may then bring other hardware.",
+)
+
 update_disks = click.option(
     "--update-disks",
     type=click.Choice(["matching", "all", "none"]),

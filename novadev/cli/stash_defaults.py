@@ -33,13 +33,7 @@ if TYPE_CHECKING:
     help="Only this property, and even if it changes something; may be repeated. hw_floppy_bus "
     "and hw_rng_model are recorded only so.",
 )
-@click.option(
-    "--no-request-spec",
-    "request_spec",
-    flag_value=False,
-    default=True,
-    help="Leave the request spec: a resize or migration may then bring new defaults.",
-)
+@options.request_spec
 @click.option(
     "--assume-config",
     metavar="FILE",

@@ -17,6 +17,7 @@ from novadev.deployment import Deployment
 from novadev.errors import Busy, NovadevError, StalePlan, TakenOver, Unreachable
 from novadev.image_property.planning import VM_STATES
 from novadev.image_property.stored import Stored, Unstorable
+from novadev.image_property.sync.differences import are_stored, sources
 from novadev.nova import image_properties, writes
 from novadev.nova.block_devices import list_block_devices
 from novadev.nova.request_specs import RequestSpec, list_request_specs
@@ -25,7 +26,7 @@ from novadev.runs.change import Change
 from novadev.runs.found import Found, Verdict, compare, judge
 from novadev.runs.lease import Fence
 from novadev.runs.place import Kind
-from novadev.runs.plan import APPLIED, Outcome, Plan
+from novadev.runs.plan import APPLIED, SOURCE, Outcome, Plan
 from novadev.runs.states import State
 from novadev.value import Value, shown
 
@@ -43,11 +44,13 @@ class Policy:
     """In which states an instance may be written, and what its owner is told of it.
 
     ``instance_action`` is what ``openstack server event list`` shows; None: nothing, because
-    nothing happens to the guest.
+    nothing happens to the guest. ``touches_instances``: what is of the request spec alone is a
+    change of the instance, too.
     """
 
     vm_states: frozenset[str]
     instance_action: str | None
+    touches_instances: bool = True
 
 
 CHANGES_GUESTS = Policy(VM_STATES, "update_image_property")
@@ -187,6 +190,7 @@ class Batch:
                 landing = list(self._due(stored))
                 self._writer.fence()
                 self._write_cell(connection, stored, landing)
+            self.may_be_written = self.may_be_written or bool(landing)
             _write_specs(api, stored, landing)
         self._outcomes.update({due.plan.instance: due.outcome for due in landing})
         return [self._outcomes[plan.instance] for plan in self._plans]
@@ -195,10 +199,7 @@ class Batch:
         self, connection: sa.Connection, uuids: list[str], specs: Mapping[str, RequestSpec]
     ) -> Stored:
         locked = writes.lock_instances(connection, uuids)
-        places = {item.place for plan in self._plans for item in plan.changes}
-        names = {place.name for place in places if place.kind is Kind.PROPERTY}
-        keys = [image_properties.PREFIX + name for name in names]
-        properties = image_properties.list_stored(connection, uuids, keys)
+        properties = image_properties.list_stored(connection, uuids, _keys(self._plans))
         disks = list_block_devices(connection, uuids) if _need_disks(self._plans) else {}
         return Stored(locked, properties, disks, specs)
 
@@ -228,6 +229,8 @@ class Batch:
     ) -> None:
         policy = self._writer.policy
         touching = [due for due in landing if due.touches_cell]
+        if not policy.touches_instances:
+            touching = [due for due in touching if due.in_cell]
         uuids = [due.plan.instance for due in touching]
         if not touching:
             return
@@ -301,6 +304,16 @@ class _Comparison:
         return f"{item.what} is {shown(value)}, and was planned from {shown(item.before)}"
 
 
+def _keys(plans: Sequence[Plan]) -> list[str] | None:
+    """Return the keys of system_metadata that PLANS write or copy from; None for all."""
+    places = {item.place for plan in plans for item in plan.changes}
+    names = {place.name for place in places if place.kind is Kind.PROPERTY}
+    copied = sources([item for plan in plans if SOURCE in plan.guard for item in plan.changes])
+    if copied is None:
+        return None
+    return [image_properties.PREFIX + name for name in names | copied]
+
+
 def _need_disks(plans: Iterable[Plan]) -> bool:
     return any("kept_disks" in plan.guard for plan in plans)
 
@@ -314,6 +327,10 @@ def _objection(plan: Plan, stored: Stored, policy: Policy) -> str | None:
         return f"it has a task in progress now: {locked.task_state}"
     if "kept_disks" in plan.guard and _disks_differ(plan, stored):
         return "its disks are not those of the plan any more: plan again"
+    if SOURCE in plan.guard and not are_stored(
+        plan.changes, stored.image_properties(plan.instance)
+    ):
+        return "what its cell stores is not that of the plan any more: plan again"
     return None
 
 
@@ -360,8 +377,15 @@ def _disk_writes(landing: Iterable[_Due]) -> Iterator[DiskWrite]:
 def _write_specs(api: sa.Connection, stored: Stored, landing: Iterable[_Due]) -> None:
     texts: list[tuple[int, str, str]] = []
     for due in landing:
-        values = {item.place.name: item.after for item in due.in_spec}
-        if values:
+        if due.in_spec:
             spec = stored.specs[due.plan.instance]
-            texts.append((spec.id, spec.text, spec.edited(values)))
+            texts.append((spec.id, spec.text, _new_text(spec, due.in_spec)))
     writes.write_request_specs(api, texts)
+
+
+def _new_text(spec: RequestSpec, changes: Sequence[Change]) -> str:
+    """Return the text of SPEC after CHANGES: its image as a whole, or properties of it."""
+    if changes[0].place.kind is Kind.IMAGE:
+        after = changes[0].after
+        return spec.with_image(None if after is None else str(after))
+    return spec.edited({item.place.name: item.after for item in changes})

@@ -39,9 +39,8 @@ def with_moves(guest: Guest, moves: Sequence[Move]) -> Guest:
 
 
 def property_changes(facts: Facts, values: Mapping[str, Value]) -> Iterator[Change]:
-    """Yield what changes in the cell and in the request spec, which must be there."""
-    assert facts.spec is not None
-    held = facts.spec.image_properties
+    """Yield what changes in the cell and, where there is one, in the request spec."""
+    held = facts.spec.image_properties if facts.spec else None
     for name, after in values.items():
         before = facts.instance.image_properties.get(name, ABSENT)
         if before != after:

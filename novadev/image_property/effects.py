@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from novadev.image_property.sync import NO_IMAGE
 from novadev.nova.instances import Instance
 from novadev.nova.request_specs import RequestSpec
 from novadev.rules.disks import GuestDisk, guest_disks
@@ -108,10 +109,14 @@ def _type_in(label: str) -> str:
     return last if last in ("cdrom", "floppy", "lun") else "disk"
 
 
-def notes(instance: Instance, spec: RequestSpec, values: Mapping[str, Value]) -> Iterator[str]:
-    """Yield what the operator must know beside the changes themselves."""
-    if spec.image_properties is None:
-        yield "the request spec holds no image: there is nothing to keep in step in it"
+def notes(
+    instance: Instance, spec: RequestSpec | None, values: Mapping[str, Value]
+) -> Iterator[str]:
+    """Yield what the operator must know beside the changes themselves; SPEC is None if it stays."""
+    if spec is None:
+        yield "the request spec is left as it is: a resize or cold migration builds the guest by it"
+    elif spec.image_properties is None:
+        yield NO_IMAGE
     if instance.vm_state in _SHELVED and instance.is_image_backed:
         yield _about_snapshot(instance, values)
 

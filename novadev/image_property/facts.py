@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from novadev.deployment import Deployment
+from novadev.errors import NotFound
 from novadev.nova.block_devices import list_block_devices
 from novadev.nova.instances import Instance, list_swap
 from novadev.nova.request_specs import RequestSpec, list_request_specs
@@ -20,6 +21,21 @@ class Facts:
     instance: Instance
     guest: Guest
     spec: RequestSpec | None
+
+
+def with_spec_or_without(facts: Facts, with_request_spec: bool) -> Facts:
+    """Return FACTS as they are, or without the request spec, if that is to be left.
+
+    Raises NotFound where the instance has none and it is not to be left.
+    """
+    if not with_request_spec:
+        return replace(facts, spec=None)
+    if facts.spec is None:
+        raise NotFound(
+            f"instance {facts.instance.uuid} has no request spec in the API database "
+            "(--no-request-spec changes the cell alone)"
+        )
+    return facts
 
 
 def read_facts(deployment: Deployment, chunk: Chunk) -> Iterator[Facts]:

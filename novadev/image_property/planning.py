@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from novadev.config import Config
 from novadev.deployment import Deployment
-from novadev.errors import InvalidValue, NotAsNeeded, NotFound, NovadevError
+from novadev.errors import InvalidValue, NotAsNeeded, NovadevError
 from novadev.image_property.changes import (
     disk_changes,
     guest_after,
@@ -20,7 +20,7 @@ from novadev.image_property.changes import (
     with_moves,
 )
 from novadev.image_property.effects import disk_effects, futile, notes
-from novadev.image_property.facts import Facts, read_facts
+from novadev.image_property.facts import Facts, read_facts, with_spec_or_without
 from novadev.nova.image_properties import get_property
 from novadev.nova.instances import Instance
 from novadev.rules.buses import BUS_PROPERTIES, TooManyDisks, UnsupportedBus, bus_for_device_type
@@ -44,6 +44,7 @@ class Request:
     values: Mapping[str, Value]
     update_disks: Which
     force: bool
+    with_request_spec: bool = True
 
     @property
     def touches_disks(self) -> bool:
@@ -57,24 +58,31 @@ def plan_set(
     properties: Mapping[str, str],
     update_disks: Which = "matching",
     force: bool = False,
+    request_spec: bool = True,
 ) -> Iterator[Planned]:
     """Return plans that store PROPERTIES, in the spelling Nova coerces them to.
 
     Raises InvalidProperty or InvalidValue at once; what stands against one instance is a Skip.
     """
     values = {name: get_property(name).canonical(value) for name, value in properties.items()}
-    return _iter_plans(deployment, selection, Request(SET, values, update_disks, force))
+    return _iter_plans(
+        deployment, selection, Request(SET, values, update_disks, force, request_spec)
+    )
 
 
 def plan_unset(
-    deployment: Deployment, selection: Selection, names: tuple[str, ...], force: bool = False
+    deployment: Deployment,
+    selection: Selection,
+    names: tuple[str, ...],
+    force: bool = False,
+    request_spec: bool = True,
 ) -> Iterator[Planned]:
     """Return plans that take out the stored NAMES; disks keep the bus they have.
 
     Raises InvalidProperty at once; what stands against one instance is a Skip.
     """
     values = {get_property(name).name: ABSENT for name in names}
-    return _iter_plans(deployment, selection, Request(UNSET, values, "none", force))
+    return _iter_plans(deployment, selection, Request(UNSET, values, "none", force, request_spec))
 
 
 def compute_rules(config: Config) -> ComputeRules:
@@ -118,8 +126,7 @@ def plan_one(facts: Facts, request: Request, rules: ComputeRules) -> Plan | None
     combination the guest cannot have) and the rules' UnsupportedBus and TooManyDisks.
     """
     check_state(facts.instance)
-    if facts.spec is None:
-        raise NotFound(f"instance {facts.instance.uuid} has no request spec in the API database")
+    facts = with_spec_or_without(facts, request.with_request_spec)
     moves = _moves(facts.guest, request, rules)
     after = guest_after(facts.guest, request.values, moves)
     changes = (*property_changes(facts, request.values), *disk_changes(facts, moves))

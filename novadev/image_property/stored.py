@@ -36,6 +36,8 @@ class Stored:
                 return self._disk_value(instance, place)
             case Kind.SPEC:
                 return self._spec_value(instance, place.name)
+            case Kind.IMAGE:
+                return self._spec_image(instance)
         row = self.property_row(instance, place.name)
         return ABSENT if row is None else row.value
 
@@ -46,6 +48,12 @@ class Stored:
         if len(rows) > 1:
             raise Unstorable(f"{key} is stored {len(rows)} times")
         return rows[0] if rows else None
+
+    def image_properties(self, instance: str) -> dict[str, str | None]:
+        """Return the image properties without their prefix, as far as they were read."""
+        prefix = image_properties.PREFIX
+        rows = self.properties.get(instance, ())
+        return {row.key[len(prefix) :]: row.value for row in rows if row.key.startswith(prefix)}
 
     def _disk_value(self, instance: str, place: Place) -> Value:
         for disk in self.disks.get(instance, ()):
@@ -60,3 +68,9 @@ class Stored:
             raise Unstorable("its request spec is gone")
         value: Value = held.get(name, ABSENT)
         return value
+
+    def _spec_image(self, instance: str) -> Value:
+        spec = self.specs.get(instance)
+        if spec is None or (spec.image is None and not spec.has_null_image):
+            raise Unstorable("its request spec is gone")
+        return spec.image

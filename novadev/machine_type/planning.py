@@ -7,14 +7,14 @@ the disks on them with their names. Or it is refused with the reason.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from novadev.capabilities.compute_hosts import ComputeHosts
 from novadev.deployment import Deployment
-from novadev.errors import InvalidValue, NotAsNeeded, NotFound, NovadevError
+from novadev.errors import InvalidValue, NotAsNeeded, NovadevError
 from novadev.image_property import effects as property_effects
 from novadev.image_property.changes import disk_changes, guest_after, kept_disks, property_changes
-from novadev.image_property.facts import Facts
+from novadev.image_property.facts import Facts, with_spec_or_without
 from novadev.image_property.planning import check_state
 from novadev.machine_type import ACTION, windows
 from novadev.machine_type.effects import effects, notes
@@ -44,6 +44,7 @@ class Request:
 
     machine_type: str
     force: bool
+    with_request_spec: bool = True
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,11 @@ class _Result:
 
 
 def plan_set(
-    deployment: Deployment, selection: Selection, machine_type: str, force: bool = False
+    deployment: Deployment,
+    selection: Selection,
+    machine_type: str,
+    force: bool = False,
+    request_spec: bool = True,
 ) -> Iterator[Planned]:
     """Return plans that give the selected instances this MACHINE_TYPE.
 
@@ -67,7 +72,8 @@ def plan_set(
     if not NAME.fullmatch(machine_type):
         raise InvalidValue(f"{machine_type[:64]!r} is no machine type: an example is q35")
     hosts = ComputeHosts(deployment.config)
-    return _iter_plans(deployment, selection, Request(machine_type, force), hosts)
+    request = Request(machine_type, force, request_spec)
+    return _iter_plans(deployment, selection, request, hosts)
 
 
 def _iter_plans(
@@ -98,10 +104,9 @@ def plan_one(evidence: Evidence, request: Request) -> Plan | None:
     (its host's file), InvalidValue (what the guest cannot have) and the rules' UnsupportedBus and
     TooManyDisks.
     """
-    facts = evidence.facts
-    check_state(facts.instance)
-    if facts.spec is None:
-        raise NotFound(f"instance {facts.instance.uuid} has no request spec in the API database")
+    check_state(evidence.facts.instance)
+    facts = with_spec_or_without(evidence.facts, request.with_request_spec)
+    evidence = replace(evidence, facts=facts)
     if evidence.bad_compute is not None:
         raise evidence.bad_compute
     result = _result(evidence, request.machine_type)
@@ -144,7 +149,6 @@ def _plan(
     evidence: Evidence, request: Request, result: _Result, changes: tuple[Change, ...]
 ) -> Plan:
     facts, wanted = evidence.facts, request.machine_type
-    assert facts.spec is not None
     before = machine_type(result.before, evidence.rules) or ""
     objections = _objections(before, evidence, request, result)
     return Plan(

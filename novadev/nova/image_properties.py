@@ -167,7 +167,7 @@ def list_stored(
     if wanted is not None:
         query = query.where(table.c.key.in_(tuple(wanted)))
     rows: dict[str, list[StoredProperty]] = {}
-    for uuid, row_id, key, value in connection.execute(query.order_by(table.c.id)):
+    for uuid, row_id, key, value in connection.execute(query.order_by(table.c.id)).all():
         if wanted is None or key in wanted:  # MySQL finds the key in another case, too
             rows.setdefault(uuid, []).append(StoredProperty(row_id, key, value))
     return rows

@@ -37,6 +37,30 @@ class RequestSpec:
         holder = _properties_holder(self._content)
         return None if holder is None else dict(holder.get("nova_object.data") or {})
 
+    @cached_property
+    def has_null_image(self) -> bool:
+        """Whether Nova reads it, and finds no image in it."""
+        data = self._content.get("nova_object.data") if isinstance(self._content, dict) else None
+        return isinstance(data, dict) and data.get("image") is None
+
+    @cached_property
+    def image(self) -> str | None:
+        """Its image as `image_text` writes one; None where it holds none that novadev knows."""
+        if self.image_properties is None:
+            return None
+        data = self._content["nova_object.data"]["image"]["nova_object.data"]
+        return image_text(data | {"properties": self.image_properties})
+
+    def with_image(self, image: str | None) -> str:
+        """Return its text with IMAGE (see `image_text`), None for a null, in the place of its own.
+
+        Raises ValueError where it is no request spec.
+        """
+        if not isinstance(self._content, dict) or "nova_object.data" not in self._content:
+            raise ValueError("not a request spec")
+        data = self._content["nova_object.data"] | {"image": image and _image_object(image)}
+        return json.dumps(self._content | {"nova_object.data": data})
+
     def edited(self, values: Mapping[str, Value]) -> str:
         """Return its text with its image's properties set to VALUES; ABSENT takes one out.
 
@@ -57,6 +81,24 @@ class RequestSpec:
                 changes.add(name)
         _keep_order(holder, changes)
         return json.dumps(spec)
+
+
+def image_text(data: Mapping[str, Any]) -> str:
+    """Return an image as one text: its fields as JSON, "properties" a plain object among them."""
+    return json.dumps(data, sort_keys=True, separators=(",", ":"))
+
+
+def _image_object(image: str) -> dict[str, Any]:
+    """Return Nova's object for what `image_text` wrote, in versions that each release reads."""
+    data = json.loads(image)
+    properties = _object("ImageMetaProps", "1.34", data["properties"])
+    return _object("ImageMeta", "1.8", data | {"properties": properties})
+
+
+def _object(name: str, version: str, data: dict[str, Any]) -> dict[str, Any]:
+    made: dict[str, Any] = {"nova_object.name": name, "nova_object.namespace": "nova"}
+    made |= {"nova_object.version": version, "nova_object.data": data}
+    return made | ({"nova_object.changes": sorted(data)} if data else {})
 
 
 def list_request_specs(

@@ -26,3 +26,12 @@ def release_of(version: int) -> int | None:
     """Return the release of a service version, None for one before or after those known."""
     known = [number for number in RELEASES if number <= version]
     return RELEASES[max(known)] if known and version <= max(RELEASES) else None
+
+
+def find_oldest_release(connection: sa.Connection) -> int | None:
+    """Return the oldest release that a compute service of the cell runs; None if nothing tells."""
+    query = sa.select(sa.func.min(services.c.version)).where(
+        services.c.binary == "nova-compute", services.c.deleted == 0, services.c.version > 0
+    )
+    version: int | None = connection.execute(query).scalar()
+    return None if version is None else release_of(version)

@@ -140,3 +140,79 @@ def _spelling(name: str, value: str) -> str:
     if name not in _ANY_CASE:
         return value
     return _ANY_CASE[name].get(value.lower(), value.lower())
+
+
+# What Nova makes of them
+
+
+_BOOLEANS = {
+    *("hw_boot_menu", "hw_ephemeral_encryption", "hw_firmware_stateless", "hw_ipxe_boot"),
+    *("hw_locked_memory", "hw_mem_encryption", "hw_pmu", "hw_qemu_guest_agent", "hw_time_hpet"),
+    *("hw_vif_multiqueue_enabled", "hw_virtio_packed_ring", "img_bdm_v2", "img_bittorrent"),
+    *("img_cache_in_nova", "img_hide_hypervisor_id", "img_linked_clone", "img_use_agent"),
+    *("os_require_quiesce", "os_skip_agent_inject_files_at_boot", "os_skip_agent_inject_ssh"),
+}
+_TEXTS = {
+    *("hw_auto_disk_config", "hw_cpu_realtime_mask", "hw_disk_type"),
+    *("hw_ephemeral_encryption_secret_uuid", "hw_machine_type", "hw_mem_page_size"),
+    *("img_hv_requested_version", "img_owner_id", "img_root_device_name", "img_signature"),
+    *("img_signature_certificate_uuid", "os_admin_user", "os_command_line", "os_distro"),
+}
+FIELDS = frozenset({*VALUES, *_NUMBERS, *_BOOLEANS, *_TEXTS} - {"min_disk", "min_ram"})
+"""The fields of Nova's ImageMetaProps that hold one value; lists and dictionaries are left out."""
+OLDER_NAMES = _LEGACY_NAMES | {
+    "auto_disk_config": "hw_auto_disk_config",
+    "bdm_v2": "img_bdm_v2",
+    "bittorrent": "img_bittorrent",
+    "cache_in_nova": "img_cache_in_nova",
+    "hypervisor_version_requires": "img_hv_requested_version",
+    "ipxe_boot": "hw_ipxe_boot",
+    "owner_id": "img_owner_id",
+    "root_device_name": "img_root_device_name",
+    "vmware_disktype": "hw_disk_type",
+    "vmware_linked_clone": "img_linked_clone",
+    "vmware_ostype": "os_distro",
+    "xenapi_skip_agent_inject_files_at_boot": "os_skip_agent_inject_files_at_boot",
+    "xenapi_skip_agent_inject_ssh": "os_skip_agent_inject_ssh",
+    "xenapi_use_agent": "img_use_agent",
+}
+"""Names that Nova still reads where the present name is not stored."""
+ADAPTER = "vmware_adaptertype"
+_YES = {"1", "t", "true", "on", "y", "yes"}
+
+
+def fields_of(stored: Mapping[str, str | None]) -> dict[str, str | int]:
+    """Return the one-value fields of the ImageMetaProps that Nova makes of STORED properties.
+
+    They must be readable (`check_readable`). Source: nova/objects/image_meta.py,
+    ImageMetaProps.from_dict, whose present names overrule the older ones.
+    """
+    older: dict[str, str] = {}
+    found: dict[str, str] = {}
+    for name, value in stored.items():
+        if value is None:
+            continue
+        if name in FIELDS:
+            found[name] = value
+        elif name in OLDER_NAMES:
+            older[OLDER_NAMES[name]] = value
+    adapter = stored.get(ADAPTER)
+    if adapter:
+        older["hw_disk_bus"] = "ide" if adapter == "ide" else "scsi"
+        older |= {} if adapter == "ide" else {"hw_scsi_model": adapter}
+    return {name: coerced(name, value) for name, value in (older | found).items()}
+
+
+def coerced(name: str, value: str) -> str | int:
+    """Return VALUE of the field NAME as Nova's object holds it: text, a number or a boolean.
+
+    Raises ValueError for what Nova cannot read. Source: nova/objects/fields.py and
+    oslo.versionedobjects, the coerce() of each field.
+    """
+    if name in _BOOLEANS:
+        return value.strip().lower() in _YES
+    if name in _NUMBERS:
+        return int(value)
+    if not _is_readable(name, value, NEWEST_RELEASE):
+        raise UnreadableProperty(f"{name}={value}: Nova has no such value")
+    return _spelling(name, value)

@@ -5,6 +5,7 @@ One table says where each action may write; what a value may be follows from the
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,10 +14,11 @@ from novadev.errors import BadInput, InvalidProperty, InvalidValue
 from novadev.nova.image_properties import MACHINE_TYPE, PROPERTIES, get_property
 from novadev.rules.buses import BUS_PROPERTIES
 from novadev.rules.defaults import RECORDED, REGISTERED
+from novadev.rules.image_meta import FIELDS, coerced
 from novadev.rules.machine_types import NAME
 from novadev.runs.change import Change
 from novadev.runs.place import Kind, Place
-from novadev.runs.plan import Draft, Plan
+from novadev.runs.plan import SOURCE, Draft, Plan
 from novadev.value import ABSENT, Value
 from novadev.virt.address import Address
 from novadev.virt.address_syntax import read_address
@@ -30,6 +32,7 @@ _ADDRESS_TYPE, _ADDRESS_VALUE = re.compile(r"[a-z]+"), re.compile(r"[A-Za-z0-9.-
 _UNPRINTABLE = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _LONGEST = 255
 _LONGEST_TEXT = 65535
+_OF_IMAGES = {"id", "container_format", "disk_format", "min_disk", "min_ram"}
 
 
 @dataclass(frozen=True)
@@ -115,6 +118,16 @@ def _is_row(row: object) -> bool:
 def _of_stash(draft: Draft) -> None:
     if not draft.plan.cell:
         raise _bad(draft.plan, "it has no cell")
+
+
+def _of_sync(draft: Draft) -> None:
+    plan = draft.plan
+    if not plan.cell:
+        raise _bad(plan, "it has no cell")
+    if draft.undoes is None and plan.guard.get(SOURCE) != "cell":
+        raise _bad(plan, "it does not say where its values are from")
+    if len(plan.changes) > 1 and any(item.place.kind is Kind.IMAGE for item in plan.changes):
+        raise _bad(plan, "an image is written as a whole")
 
 
 def _of_host(draft: Draft) -> None:
@@ -211,6 +224,43 @@ def _recorded_default(item: Change, draft: Draft) -> None:
         raise _impossible(item, value)
 
 
+def _of_the_cell(item: Change, draft: Draft) -> None:
+    """Check what sync writes into a request spec: what Nova reads, or what an undo brings back."""
+    value, is_undo = item.after, draft.undoes is not None
+    if isinstance(value, str) and len(value) > _LONGEST_TEXT:
+        raise _impossible(item, value)
+    if item.place.kind is Kind.IMAGE:
+        is_right = _is_image(value) or (is_undo and value is None)
+    else:
+        is_right = value is ABSENT or is_undo or _is_read(item.place.name, value)
+    if not is_right:
+        raise _impossible(item, value)
+
+
+def _is_read(name: str, value: Value) -> bool:
+    """Whether VALUE is the form in which Nova has a value of the field NAME."""
+    try:
+        return coerced(name, str(value)) == value
+    except ValueError:
+        return False
+
+
+def _is_image(value: Value) -> bool:
+    """Whether VALUE is an image as sync writes one into a request spec that has none."""
+    try:
+        data = json.loads(str(value))
+        properties = dict(data.pop("properties"))
+        traits = properties.pop("traits_required", [])
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return False
+    return (
+        set(data) <= _OF_IMAGES
+        and all(isinstance(item, str | int) for item in (*data.values(), *traits))
+        and set(properties) <= FIELDS
+        and all(_is_read(name, item) for name, item in properties.items())
+    )
+
+
 def _alias(item: Change, _draft: Draft) -> None:
     if item.place.name.partition(" ")[0] not in _TAGS:
         raise BadInput(f"plan file: {item.what!r:.60} is not the alias of a device")
@@ -254,6 +304,7 @@ _MACHINE_NAMES = frozenset((MACHINE_TYPE, *BUS_PROPERTIES)) - {"hw_floppy_bus"}
 _ACTIONS = {
     "image-property set": _SET,
     "image-property unset": _SET,
+    "image-property sync": _Action((Kind.SPEC, Kind.IMAGE), _of_the_cell, _of_sync, FIELDS),
     "machine-type set": _Action(_STORED, _stored, _of_machine, _MACHINE_NAMES),
     "stash-defaults": _Action(
         (Kind.PROPERTY, Kind.SPEC), _recorded_default, _of_stash, frozenset(RECORDED)

@@ -16,6 +16,7 @@ class Kind(Enum):
 
     PROPERTY = "image property in the cell"
     SPEC = "image property in the request spec"
+    IMAGE = "image in the request spec"
     DISK = "column of a block_device_mapping"
     ROOT = "root_device_name"
     ALIAS = "alias of a device"
@@ -43,14 +44,14 @@ class Place:
         return prefix + self.name + suffix
 
     @classmethod
-    @lru_cache(maxsize=1024)
+    @lru_cache(4_096)
     def parse(cls, text: str) -> Place:
         """Return the place with this text form; raises ValueError for an empty one.
 
         What is nothing else is an image property, whatever its name.
         """
-        if text == _ROOT:
-            return cls(Kind.ROOT)
+        if text in _ALONE:
+            return cls(_ALONE[text])
         if found := _DISK.fullmatch(text):
             return cls(Kind.DISK, found[2], int(found[1]))
         for kind in _DEVICES:
@@ -72,11 +73,14 @@ class Place:
 
 _ROOT = "root_device_name"
 _SPEC = "request_spec "
+_IMAGE = "request_spec image"
+_ALONE = {_ROOT: Kind.ROOT, _IMAGE: Kind.IMAGE}
 _DISK = re.compile(r"block_device_mapping ([0-9]{1,18}) (disk_bus|device_name)")
 _AFFIXES = {
     Kind.PROPERTY: ("", ""),
     Kind.SPEC: (_SPEC, ""),
     Kind.ROOT: (_ROOT, ""),
+    Kind.IMAGE: (_IMAGE, ""),
     Kind.DETACH: ("detach ", ""),
     Kind.ALIAS: ("", " alias"),
     Kind.ADDRESS: ("", " address"),

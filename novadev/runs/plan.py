@@ -23,6 +23,8 @@ from novadev.runs.change import Change, Effect
 from novadev.runs.place import Place
 from novadev.value import Value, from_json, to_json
 
+SOURCE = "source"
+"""The part of a guard that says where the values came from; taking them back asks for none."""
 NO_CELL = ""
 """The cell of a plan that was made without databases: its host alone knows the instance."""
 
@@ -60,7 +62,7 @@ class Plan:
             name=self.name,
             host=self.host,
             effects=tuple(item.inverse for item in self.effects),
-            guard=self.guard,
+            guard={name: item for name, item in self.guard.items() if name != SOURCE},
         )
 
 

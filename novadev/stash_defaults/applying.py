@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from novadev.deployment import Deployment
 from novadev.image_property import applying
 from novadev.image_property.applying import Policy
+from novadev.image_property.states import AT_REST
 from novadev.runs.lease import Fence
 from novadev.runs.plan import Outcome, Plan
-from novadev.stash_defaults.planning import VM_STATES
 
-RECORDS = Policy(VM_STATES, None)
+RECORDS = Policy(AT_REST, None)
 
 
 def apply(

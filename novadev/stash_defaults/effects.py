@@ -1,4 +1,4 @@
-"""What a recorded value would change after all, and what the scheduler makes of it."""
+"""What a recorded value would change after all."""
 
 from __future__ import annotations
 
@@ -13,17 +13,7 @@ from novadev.rules.defaults import (
 from novadev.rules.disks import guest_disks
 from novadev.rules.guest import DriverRules, Guest, property_value
 from novadev.rules.osinfo import Recommendation
-from novadev.runs.change import Change
-from novadev.runs.place import Kind
 from novadev.stash_defaults.sources import REMEMBERED, Alike, Evidence
-
-_TRAITS = {
-    "hw_disk_bus": "COMPUTE_STORAGE_BUS_",
-    "hw_cdrom_bus": "COMPUTE_STORAGE_BUS_",
-    "hw_video_model": "COMPUTE_GRAPHICS_MODEL_",
-    "hw_vif_model": "COMPUTE_NET_VIF_MODEL_",
-}
-"""``nova/scheduler/request_filter.py`` transform_image_metadata."""
 
 KEYBOARD = (
     "left out: stored, it would add a keyboard at the next power-on (--property hw_input_bus "
@@ -35,14 +25,6 @@ TABLET = (
 )
 ADDED_DEVICES = (KEYBOARD, TABLET)
 """The reasons not to record what adds a device: nothing is wrong with such a guest."""
-
-
-def trait_of(item: Change) -> str | None:
-    """Return the trait that this change of a request spec makes the scheduler require."""
-    name = item.place.name
-    if item.place.kind is not Kind.SPEC or name not in _TRAITS or not isinstance(item.after, str):
-        return None
-    return _TRAITS[name] + item.after.replace("-", "_").upper()
 
 
 def objection(name: str, value: str | None, evidence: Evidence) -> str | None:

@@ -7,8 +7,11 @@ from dataclasses import dataclass, replace
 
 from novadev.capabilities.compute_hosts import ComputeHosts
 from novadev.deployment import Deployment
-from novadev.errors import BadInput, NotAsNeeded, NotFound, NovadevError
-from novadev.image_property.facts import Facts
+from novadev.errors import BadInput, NotAsNeeded, NovadevError
+from novadev.image_property.facts import Facts, with_spec_or_without
+from novadev.image_property.states import check_at_rest
+from novadev.image_property.sync import NO_IMAGE
+from novadev.image_property.traits import traits_note
 from novadev.nova.image_properties import MACHINE_TYPE, get_property
 from novadev.rules.defaults import BY_DEFAULT, RECORDED, REFUSALS
 from novadev.rules.guest import property_value
@@ -17,7 +20,7 @@ from novadev.runs.place import in_cell, in_spec
 from novadev.runs.plan import Plan, Planned, Skip
 from novadev.selection import Chunk, Selection, iter_selected, of_chunks
 from novadev.stash_defaults import ACTION
-from novadev.stash_defaults.effects import ADDED_DEVICES, objection, trait_of
+from novadev.stash_defaults.effects import ADDED_DEVICES, objection
 from novadev.stash_defaults.gathering import gather
 from novadev.stash_defaults.sources import (
     Evidence,
@@ -30,13 +33,6 @@ from novadev.stash_defaults.sources import (
 )
 from novadev.value import ABSENT, Value
 
-VM_STATES = frozenset(
-    (
-        *("active", "paused", "suspended", "stopped", "rescued", "resized", "soft-delete"),
-        *("error", "shelved", "shelved_offloaded"),
-    )
-)
-"""Every state but building and deleted: nothing changes for the guest."""
 NO_OSINFO = (
     "libosinfo is not there to ask about the os_distro of this instance and of others like it: "
     "the rules do without it"
@@ -117,7 +113,7 @@ def _iter_plans(
 def _plan_or_skip(evidence: Evidence, request: Request, named: bool) -> Iterator[Planned]:
     uuid = evidence.facts.instance.uuid
     try:
-        check_state(evidence.facts)
+        check_at_rest(evidence.facts.instance)
         if evidence.bad_compute is not None and request.source != "domain":
             raise evidence.bad_compute
         if request.source == "domain" and evidence.no_domain is not None:
@@ -140,15 +136,6 @@ def _plan_or_skip(evidence: Evidence, request: Request, named: bool) -> Iterator
         yield Skip(uuid, text, code, named)
     for text in disagreements(evidence):
         yield Skip(uuid, f"instance {uuid}: {text}")
-
-
-def check_state(facts: Facts) -> None:
-    """Raise NotAsNeeded for an instance in transition."""
-    instance = facts.instance
-    if instance.vm_state not in VM_STATES:
-        raise NotAsNeeded(f"instance {instance.uuid} is {instance.vm_state}")
-    if instance.task_state is not None:
-        raise NotAsNeeded(f"instance {instance.uuid} has a task in progress: {instance.task_state}")
 
 
 def _decide_all(
@@ -220,9 +207,8 @@ def _spec_changes(
     """Yield what the request spec lacks: also of what the cell has stored already."""
     if not request.with_request_spec:
         return
-    if facts.spec is None:
-        raise NotFound(f"instance {facts.instance.uuid} has no request spec in the API database")
-    held = facts.spec.image_properties
+    spec = with_spec_or_without(facts, request.with_request_spec).spec
+    held = spec.image_properties if spec else None
     for name in request.wanted if held is not None else ():
         recorded = found.get(name)
         value = recorded.value if recorded else facts.instance.image_properties.get(name)
@@ -250,10 +236,10 @@ def _notes(
     if not request.with_request_spec:
         yield "the request spec is left: a resize or cold migration may bring new defaults"
     elif evidence.facts.spec and evidence.facts.spec.image_properties is None:
-        yield "the request spec holds no image: there is nothing to record in it"
-    traits = [trait for item in changes if (trait := trait_of(item))]
-    if traits and request.is_prefiltered:
-        yield f"the scheduler will ask of its next host the traits {', '.join(traits)}"
+        yield NO_IMAGE
+    about_traits = traits_note(changes)
+    if about_traits and request.is_prefiltered:
+        yield about_traits
 
 
 def _lacks_osinfo(evidence: Evidence) -> bool:

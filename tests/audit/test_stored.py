@@ -108,7 +108,7 @@ def test_properties_that_are_not_stored(sqlite_cloud: Cloud) -> None:
 def test_a_value_that_nova_does_not_have(sqlite_cloud: Cloud) -> None:
     uuid = healthy(sqlite_cloud, hw_vif_model="e1001")
     items = found(sqlite_cloud, code=3)
-    assert checks(items) == ["combination", "stored-value"]
+    assert checks(items) == ["combination", "request-spec", "stored-value"]
     (item,) = (item for item in items if item["check"] == "stored-value")
     assert "did you mean e1000" in item["details"]
     assert item["remedy"] == f"novadev image-property unset --property hw_vif_model {uuid}"
@@ -117,7 +117,9 @@ def test_a_value_that_nova_does_not_have(sqlite_cloud: Cloud) -> None:
 def test_a_property_of_another_kind_that_nova_cannot_read(sqlite_cloud: Cloud) -> None:
     """Nova builds no guest with it, though it is none of those that novadev sets."""
     good, bad = (healthy(sqlite_cloud, hw_cpu_policy=value) for value in ("dedicated", "dedicate"))
-    (item,) = found(sqlite_cloud, code=3)
+    items = found(sqlite_cloud, code=3)
+    assert checks(items) == ["request-spec", "stored-value"]
+    (item,) = (item for item in items if item["check"] == "stored-value")
     assert good != bad == item["instance"]
     assert (item["check"], item["severity"], item["remedy"]) == ("stored-value", "failure", None)
     assert "hw_cpu_policy=dedicate" in item["details"]
@@ -131,9 +133,42 @@ def test_a_request_spec_that_says_otherwise(sqlite_cloud: Cloud) -> None:
     sqlite_cloud.update("request_specs", "api", {"instance_uuid": uuid}, spec=text)
     (item,) = found(sqlite_cloud)
     assert item["details"] == "hw_vif_model is virtio, and e1000 in the request spec"
-    assert item["remedy"] == f"novadev image-property set --property hw_vif_model=virtio {uuid}"
+    assert item["remedy"] == f"novadev image-property sync {uuid}"
     sqlite_cloud.delete("request_specs", "api", instance_uuid=uuid)
     (item,) = found(sqlite_cloud)
+    assert (item["check"], item["remedy"]) == ("request-spec", None)
+
+
+@pytest.mark.parametrize("image", ["empty", "null", "contradicting"])
+def test_one_remedy_mends_a_running_server_s_request_spec(sqlite_cloud: Cloud, image: str) -> None:
+    """Whatever is wrong with the spec, and however many properties: one finding, one command."""
+    said = {"hw_disk_bus": "ide", "hw_pmu": True} if image == "contradicting" else {}
+    uuid = healthy(sqlite_cloud, vm_state="active", spec_properties=said)
+    if image == "null":
+        spec = sqlite_cloud.request_spec(uuid)
+        spec["nova_object.data"]["image"] = None
+        sqlite_cloud.update("request_specs", "api", {"instance_uuid": uuid}, spec=json.dumps(spec))
+    (item,) = found(sqlite_cloud)
+    told = {
+        "empty": "the request spec lacks hw_cdrom_bus=ide, hw_disk_bus=virtio, hw_machine_type=",
+        "null": "the request spec holds no image: a resize builds the guest with Nova's defaults",
+        "contradicting": "hw_disk_bus is virtio, and ide in the request spec; hw_pmu is not stored",
+    }
+    assert told[image] in item["details"]
+    assert "stopped" not in item["details"]
+    program, *words = shlex.split(item["remedy"])
+    assert (program, words) == ("novadev", ["image-property", "sync", uuid])
+    assert novadev(sqlite_cloud, *words, "--yes").code == 0
+    assert found(sqlite_cloud) == []
+
+
+def test_a_value_that_nova_cannot_read_is_no_measure_of_the_request_spec(
+    sqlite_cloud: Cloud,
+) -> None:
+    """The finding says what is to be mended first, and promises no sync."""
+    healthy(sqlite_cloud, os_type="Windows Server 2019", spec_properties={})
+    (item,) = audit(sqlite_cloud, "--all", "--check", "request-spec")
+    assert "os_type=Windows Server 2019" in item["details"]
     assert (item["check"], item["remedy"]) == ("request-spec", None)
 
 

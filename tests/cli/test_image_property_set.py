@@ -326,8 +326,26 @@ def test_a_missing_request_spec(sqlite_cloud: Cloud) -> None:
     uuid = sqlite_cloud.add_instance(request_spec=False)
     result = set_(sqlite_cloud, uuid, properties=("hw_vif_model=e1000",))
     assert result.code == 2
-    assert "request spec" in result.err
+    assert "has no request spec in the API database (--no-request-spec" in result.err
     assert "image_hw_vif_model" not in sqlite_cloud.system_metadata(uuid)
+
+
+@pytest.mark.parametrize("request_spec", [True, False])
+def test_the_request_spec_may_be_left(sqlite_cloud: Cloud, request_spec: bool) -> None:
+    """The cell alone is written, whether there is a request spec or not; undo takes it back."""
+    uuid = sqlite_cloud.add_instance(hw_vif_model="virtio", request_spec=request_spec)
+    before = sqlite_cloud.rows("request_specs", "api")
+    words = ("--no-request-spec", "-f", "json")
+    result = set_(sqlite_cloud, uuid, *words, properties=("hw_vif_model=e1000",))
+    assert result.code == 0, result.err
+    assert "the request spec is left as it is" in result.json["plans"][0]["note"]
+    assert sqlite_cloud.system_metadata(uuid)["image_hw_vif_model"] == "e1000"
+    name = ("--property", "hw_vif_model")
+    assert novadev(sqlite_cloud, "image-property", "unset", *name, *words, uuid, "--yes").code == 0
+    assert "image_hw_vif_model" not in sqlite_cloud.system_metadata(uuid)
+    assert novadev(sqlite_cloud, "undo", "2", "--yes").code == 0
+    assert sqlite_cloud.system_metadata(uuid)["image_hw_vif_model"] == "e1000"
+    assert sqlite_cloud.rows("request_specs", "api") == before
 
 
 def test_one_named_instance_that_cannot_be_done_gives_the_code_and_the_others_are_done(

@@ -359,7 +359,10 @@ def test_only_what_is_stopped_and_at_rest(
 
 def test_without_a_request_spec(sqlite_cloud: Cloud) -> None:
     uuid = on_virtio(sqlite_cloud, request_spec=False)
-    assert "has no request spec" in reason(sqlite_cloud, uuid, code=2)
+    assert "--no-request-spec changes the cell alone" in reason(sqlite_cloud, uuid, code=2)
+    command = ("machine-type", "set", "q35", uuid, "--no-request-spec", "--yes")
+    assert novadev(sqlite_cloud, *command).code == 0
+    assert sqlite_cloud.system_metadata(uuid)["image_hw_machine_type"] == "q35"
 
 
 def test_a_bad_file_of_its_host(sqlite_cloud: Cloud) -> None:

@@ -9,6 +9,7 @@ from novadev.runs.place import Kind, Place
 TEXTS = {
     "hw_disk_bus": Place(Kind.PROPERTY, "hw_disk_bus"),
     "request_spec hw_disk_bus": Place(Kind.SPEC, "hw_disk_bus"),
+    "request_spec image": Place(Kind.IMAGE),
     "block_device_mapping 17 disk_bus": Place(Kind.DISK, "disk_bus", 17),
     "block_device_mapping 17 device_name": Place(Kind.DISK, "device_name", 17),
     "root_device_name": Place(Kind.ROOT),
