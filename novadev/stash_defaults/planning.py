@@ -43,6 +43,11 @@ NO_OSINFO = (
 )
 """What a plan says where libosinfo is missing: the first one of a run, which goes for all."""
 
+GUESS = (
+    ". Its hardware was not seen, so nothing is recorded (--source driver records what the rules "
+    "would give it)"
+)
+
 
 @dataclass(frozen=True)
 class Request:
@@ -119,10 +124,9 @@ def _plan_or_skip(evidence: Evidence, request: Request, named: bool) -> Iterator
     uuid = evidence.facts.instance.uuid
     try:
         check_state(evidence.facts)
+        _check_definition(evidence, request.source)
         if evidence.bad_compute is not None and request.source != "domain":
             raise evidence.bad_compute
-        if request.source == "domain" and evidence.no_domain is not None:
-            raise type(evidence.no_domain)(f"instance {uuid}: {evidence.no_domain}")
         found, undecided = _decide_all(evidence, request)
         plan = _plan(evidence, request, found)
     except NovadevError as error:
@@ -150,6 +154,19 @@ def check_state(facts: Facts) -> None:
         raise NotAsNeeded(f"instance {instance.uuid} is {instance.vm_state}")
     if instance.task_state is not None:
         raise NotAsNeeded(f"instance {instance.uuid} has a task in progress: {instance.task_state}")
+
+
+def _check_definition(evidence: Evidence, source: Source) -> None:
+    """Raise why the definition was not read, unless the rules may be asked instead.
+
+    A guest on a host has hardware whether it can be seen or not, and a rule would be a guess at
+    it. One on no host has none: the next is what the rules give.
+    """
+    error, instance = evidence.no_domain, evidence.facts.instance
+    if error is None or source == "driver" or (source == "auto" and instance.host is None):
+        return
+    hint = "" if source == "domain" else GUESS
+    raise type(error)(f"instance {instance.uuid}: {error}{hint}")
 
 
 def _decide_all(

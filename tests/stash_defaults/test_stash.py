@@ -196,12 +196,22 @@ def test_an_offloaded_instance_goes_by_the_host_it_was_on(stash: Stash) -> None:
     assert "by rules alone: it is shelved_offloaded, on no host" in notes(plan)
 
 
-def test_a_rescued_instance_goes_by_the_rules(stash: Stash) -> None:
+@pytest.mark.parametrize("source", ["auto", "domain"])
+def test_where_no_host_answers_nothing_is_recorded(stash: Stash, source: str) -> None:
+    uuids = [stash.add(), stash.add(vm_state="error")]
+    result = stash.run("--all", "--source", source, code=8)
+    assert (result.json["result"], len(result.json["skipped"])) == ("nothing", 2)
+    assert result.err.count("host cmp1 could not be reached") == 2  # once, and "2 times"
+    stash.run(uuids[0], "--source", source, code=8)
+    assert [stash.stored(uuid) for uuid in uuids] == [{}, {}]
+
+
+@pytest.mark.parametrize("source", ["auto", "domain"])
+def test_a_rescued_instance_waits_until_it_is_itself_again(stash: Stash, source: str) -> None:
     uuid = stash.add(vm_state="rescued")
-    plan = stash.plan(uuid)
-    reason = "it is rescued, and runs with the hardware of its rescue image"
-    assert (changes(plan), notes(plan)[-1]) == (BY_RULES, f"by rules alone: {reason}")
-    assert reason in stash.run(uuid, "--source", "domain", "--dry-run", code=3).err
+    told = stash.run(uuid, "--source", source, code=3).err
+    assert "it is rescued, and runs with the hardware of its rescue image" in told
+    assert stash.stored(uuid) == {}
 
 
 def test_without_rules_it_is_a_skip_until_some_are_assumed(stash: Stash) -> None:

@@ -129,21 +129,27 @@ def test_the_rules_alone(site: Site) -> None:
     assert none_with("definition", notes(plan))
 
 
-def test_a_host_that_is_down(site: Site) -> None:
-    uuid = site.add(host="cmp9")
+def test_a_guest_that_cannot_be_seen_is_not_guessed_at(site: Site) -> None:
+    """One whose host is down, and the one beside it whose definition is read all the same."""
+    unseen, seen = site.add(host="cmp9"), site.guest(CIRRUS, TABLET)
     site.know("cmp9")
-    alone = site.run(uuid, "--source", "domain", "--dry-run", code=8)
-    assert "host cmp9 could not be reached" in alone.err
-    site.run("--all", "--source", "domain", "--dry-run", code=8)
-    plan = site.plan(uuid)
-    assert changes(plan)["hw_video_model"] == "virtio"
-    assert notes(plan)[-1].startswith("by rules alone: host cmp9 could not be reached")
+    for source in ("auto", "domain"):
+        result = site.run("--all", "--source", source, "--dry-run", code=8)
+        assert "host cmp9 could not be reached" in result.err
+        (plan,) = result.json["plans"]
+        assert (plan["instance"], changes(plan)["hw_video_model"]) == (seen, "cirrus")
+    site.run("--all", code=8)
+    assert (site.stored(unseen), site.cloud.spec_properties(unseen)) == ({}, {})
+    assert "(--source driver " in site.run(unseen, code=8).err
+    assert changes(site.plan(unseen, "--source", "driver"))["hw_video_model"] == "virtio"
 
 
 def test_a_guest_that_is_not_on_its_host(site: Site) -> None:
     uuid = site.add()
-    site.run(uuid, "--source", "domain", "--dry-run", code=2)
-    assert any(note.startswith("by rules alone: ") for note in notes(site.plan(uuid)))
+    for source in ("auto", "domain"):
+        site.run(uuid, "--source", source, code=2)
+        site.run("--all", "--source", source)
+    assert site.stored(uuid) == {}
 
 
 def test_a_null_where_the_guest_has_the_device_after_all(site: Site) -> None:
