@@ -155,6 +155,7 @@ class Audit:
             yield from target_troubles(facts, needs, self.targets)
         if inspection is not None:
             yield from inspection.troubles
+            compute = compute and compute.beside(inspection.hardware.qemu)
             evidence = Evidence(facts, inspection.hardware, None, compute)
             yield from (item for item in compared(evidence, stored) if item.check in self._wanted)
         elif isinstance(found, NovadevError):

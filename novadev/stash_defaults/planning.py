@@ -263,6 +263,8 @@ def _notes(
         yield f"by rules alone: {evidence.why_no_domain}"
     if any(recorded.source != "domain" for recorded in found.values()) and _lacks_osinfo(evidence):
         yield NO_OSINFO
+    if evidence.compute and evidence.compute.outdated and MACHINE_TYPE in found:
+        yield evidence.compute.outdated
     if evidence.bad_compute is not None:
         yield f"without the rules of its host: {evidence.bad_compute}"
     if not request.with_request_spec:

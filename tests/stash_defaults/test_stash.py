@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 import pytest
 
+from novadev.capabilities.content import Versions
 from novadev.stash_defaults.planning import NO_OSINFO, VM_STATES
-from tests.capabilities.samples import saved
+from tests.capabilities.samples import SAMPLE, saved
 from tests.cloud import IMAGE, Cloud
 from tests.command import novadev
 from tests.image_property.guests import stored
@@ -235,6 +237,36 @@ def test_a_bad_file_of_one_host_is_nothing_to_the_others(stash: Stash) -> None:
     assert reason == f"{file} is not a capability file novadev wrote"
     stash.run("--all", *DRIVER)
     assert (stash.stored(bad), stash.stored(good)) == ({}, BY_RULES)
+
+
+@pytest.mark.parametrize(
+    ("saved_with", "service", "is_outdated"),
+    [
+        *((30, 74, True), (34, 67, True), (34, 74, False), (28, 66, False), (None, 74, False)),
+        (34, 75, False),
+    ],
+)
+def test_rules_of_another_release_than_the_host_runs_are_not_believed(
+    stash: Stash, saved_with: int | None, service: int, is_outdated: bool
+) -> None:
+    """28 cannot be told from 29, and of a release that novadev does not know nothing is known."""
+    uuid = stash.add(host="cmp7")
+    given = {"host": "cmp7", "saved_on": "cmp7", "versions": _versions(saved_with)}
+    file = saved(stash.hosts, "cmp7.json", **given)
+    row = {"host": "cmp7", "binary": "nova-compute", "version": service, "deleted": 0}
+    stash.cloud.insert("services", "cell1", topic="compute", report_count=0, **row)
+    if not is_outdated:
+        assert stash.plan(uuid, *DRIVER)["changes"]
+        return
+    (reason,) = stash.reasons(uuid, *DRIVER, code=3)
+    assert reason.startswith(f"the rules in capability file {file} are of Nova {saved_with}, and ")
+    (stash.hosts / "cmp7.json").rename(stash.cloud.folder / "kept.json")
+    assumed = ("--assume-config", str(stash.cloud.folder / "kept.json"))
+    assert stash.plan(uuid, *DRIVER, *assumed)["changes"]
+
+
+def _versions(nova: int | None) -> Versions:
+    return replace(SAMPLE.versions, nova=nova)
 
 
 def test_an_instance_that_never_had_a_host(stash: Stash) -> None:
