@@ -125,6 +125,7 @@ class Audit:
 
     def _in_chunk(self, chunk: Chunk, foresight: Foresight | None) -> Iterator[Finding]:
         everything = list(read_facts(self.deployment, chunk))
+        yield from self._without_rules(everything)
         self.guests += len(everything)
         hosted = list(self._hosted(chunk)) if self._of_hosts else []
         inspected = self._inspected(everything, hosted)
@@ -160,6 +161,16 @@ class Audit:
             yield from (item for item in compared(evidence, stored) if item.check in self._wanted)
         elif isinstance(found, NovadevError):
             yield from self._without_domain(facts.instance, found)
+
+    def _without_rules(self, everything: Sequence[Facts]) -> Iterator[Finding]:
+        """Yield what is wrong with the file of each host, once: other rules are assumed for it."""
+        for host in {facts.instance.host or facts.instance.shelved_host for facts in everything}:
+            try:
+                self._hosts.find(host)
+            except BadInput as error:
+                details = f"the rules of host {host} are assumed: {error}"
+                if details not in self.unreachable:
+                    yield self._unreachable(host, details)
 
     def _compute(self, instance: Instance) -> ComputeHost | None:
         """Return what is known of the instance's host; nothing where its file is bad."""
