@@ -8,6 +8,7 @@ from novadev.audit.finding import Trouble
 from novadev.audit.remedies import stash
 from novadev.audit.settling import settled
 from novadev.audit.stored import Stored, other_buses
+from novadev.capabilities.compute_hosts import ComputeHost
 from novadev.nova.image_properties import MACHINE_TYPE, PROPERTIES
 from novadev.stash_defaults.sources import Evidence, agrees
 
@@ -30,6 +31,15 @@ def compared(evidence: Evidence, stored: Stored) -> Iterator[Trouble]:
             details = f"{name} is stored as {kept}, and the guest has {value}"
             told = f"{details}: the next power-on changes the guest"
             yield Trouble("definition", "warning", told, _remedy(instance.uuid, name, value))
+        elif name == MACHINE_TYPE and kept != value and evidence.compute:
+            yield from _alias_unknown(kept, value, evidence.compute)
+
+
+def _alias_unknown(kept: str, value: str, compute: ComputeHost) -> Iterator[Trouble]:
+    """Yield that nobody knows what an alias stands for by now."""
+    if compute.outdated:
+        details = f"whether {kept} still stands for {value}, which the guest has, is not known"
+        yield Trouble("definition", "warning", f"{details}: {compute.outdated}")
 
 
 def _remedy(uuid: str, name: str, value: str) -> str | None:

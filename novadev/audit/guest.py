@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from novadev.audit.finding import Trouble
 from novadev.audit.remedies import alias_migrate
@@ -12,7 +12,7 @@ from novadev.capabilities.facts import GuestFacts, facts_of_domain
 from novadev.device.guests import get_definitions
 from novadev.device.hosted import HostedInstance
 from novadev.device.inventory import Entry, Inventory, take_inventory
-from novadev.device.orphans import why_no_orphan
+from novadev.device.orphans import why_no_orphan, why_no_port
 from novadev.device.record.guest import fingerprint
 from novadev.device.writable import is_rescued
 from novadev.errors import NotAsNeeded, NotFound
@@ -69,7 +69,9 @@ def inspect(host: Host, instance: HostedInstance, asked: Examined) -> Inspection
     if chosen is None:
         raise NotFound(f"domain {definitions.uuid} ended while it was read")
     return Inspection(
-        hardware=hardware_of(definitions, asked.root_device_name),
+        hardware=replace(
+            hardware_of(definitions, asked.root_device_name), qemu=host.qemu_version()
+        ),
         needs=facts_of_domain(chosen),
         troubles=tuple(found),
         is_new=_is_new(host, instance, asked.fingerprint),
@@ -119,7 +121,14 @@ def _ghosts(inventory: Inventory) -> Iterator[Trouble]:
 
 def _orphans(inventory: Inventory) -> Iterator[Trouble]:
     for entry in inventory.entries:
-        if entry.is_detachable and why_no_orphan(entry, inventory) is None:
+        if reason := why_no_port(entry, inventory):
+            yield Trouble(
+                "orphan",
+                "failure",
+                f"whether Nova has a port for {entry.label} cannot be told: {reason}. Until Nova "
+                "has filled the cache from Neutron, a power-on builds the guest without it",
+            )
+        elif entry.is_detachable and why_no_orphan(entry, inventory) is None:
             yield Trouble(
                 "orphan",
                 "failure",

@@ -15,8 +15,10 @@ from novadev.capabilities.content import Capabilities
 from novadev.capabilities.saving import read_osinfo
 from novadev.config import Config, DriverOptions, load_driver_options
 from novadev.errors import BadInput
+from novadev.nova.services import may_run
 from novadev.rules.guest import ARCHITECTURE_SPELLINGS, NEWEST_RELEASE, DriverRules
 from novadev.rules.osinfo import NO_RECOMMENDATION, OsInfo, Recommendation
+from novadev.virt.host import has_same_machine_types
 
 _HOST = re.compile(r"[A-Za-z0-9._:-]+")
 """As novadev/virt/pool.py has it; no such name leaves a folder."""
@@ -74,7 +76,9 @@ class ComputeHost:
     origin says where that is known from, for people. machine_types are those of the host's own
     architecture, by name: each with the versioned name that it stands for; empty where they are
     not known. deprecated are those that its QEMU is going to drop. release is that of its Nova,
-    None where it is not known and rules have the newest.
+    None where it is not known and rules have the newest. qemu is the version of QEMU that the
+    host's own capability file was saved with, None for any other file. outdated says that the
+    host has another one by now.
     """
 
     host: str
@@ -84,11 +88,34 @@ class ComputeHost:
     release: int | None
     osinfo: OsInfoSource = field(repr=False, compare=False)
     deprecated: frozenset[str] = frozenset()
+    qemu: str | None = None
+    outdated: str | None = None
 
     @property
     def osinfo_available(self) -> bool:
         """Whether libosinfo is there; raises NotAsNeeded where its database is broken."""
         return self.osinfo.available
+
+    def beside(self, qemu: str | None) -> ComputeHost:
+        """Return what is known of the host now that it has this version of QEMU.
+
+        An alias such as ``pc`` stands for another machine type with each of QEMU's releases. What
+        a file says of the machine types of an earlier one is not known of this one.
+        """
+        if qemu is None or self.qemu is None or has_same_machine_types(qemu, self.qemu):
+            return self
+        outdated = (
+            f"the machine types in {self.origin} are of QEMU {self.qemu}, and {self.host} has "
+            f"{qemu} now: save it again (novadev capabilities save)"
+        )
+        return replace(self, machine_types={}, deprecated=frozenset(), outdated=outdated)
+
+    def is_of(self, version: int) -> bool:
+        """Return whether the rules may be those of a nova-compute with this service VERSION.
+
+        A file of --assume-config is what the operator says the host is.
+        """
+        return self.qemu is None or self.release is None or may_run(version, self.release)
 
     def recommendation(self, os_distro: str | None) -> Recommendation:
         """Return libosinfo's recommendation for an instance with this os_distro.
@@ -169,6 +196,7 @@ class ComputeHosts:
             release=found.versions.nova,
             osinfo=self._shared(found.recommendations),
             deprecated=_deprecated(found),
+            qemu=None if host is None else found.versions.qemu,
         )
 
     def _shared(self, recommendations: Mapping[str, Recommendation] | None) -> OsInfoSource:

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     type=click.Choice(["auto", "domain", "driver"]),
     default="auto",
     show_default=True,
-    help="Where values come from: the guest's definition, else the rules; or just one of them.",
+    help="Where values come from: the guest's definition, and the rules for what it does not have; "
+    "or just one of them. Except with driver, a guest that cannot be looked at is skipped.",
 )
 @click.option(
     "--property",

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from novadev.device.inventory import Entry, Inventory
 from novadev.device.owners import keys_of
-from novadev.virt.devices import Device, Disk
+from novadev.virt.devices import Device, Disk, Interface
 from novadev.virt.own_disks import own_disk_name
 
 _GHOSTS = {
@@ -23,7 +23,8 @@ def why_no_orphan(entry: Entry, inventory: Inventory) -> str | None:
 
     An orphan is a device of a kind that Nova attaches, in a guest whose cell was read, with no
     block device mapping, port (also of the definition's Nova metadata), PCI device or share that
-    could be it, and no migration or resize that is not at its end.
+    could be it, and no migration or resize that is not at its end. An interface is none where the
+    info cache does not tell the ports.
     """
     return next(_reasons(entry, inventory), None)
 
@@ -40,6 +41,8 @@ def _reasons(entry: Entry, inventory: Inventory) -> Iterator[str]:
     yield from entry.doubts
     if device is not None:
         yield from _possible_owners(device, inventory)
+    if reason := why_no_port(entry, inventory):
+        yield f"it may be a port's: {reason}"
 
 
 def _possible_owners(device: Device, inventory: Inventory) -> Iterator[str]:
@@ -58,9 +61,26 @@ def _possible_ports(device: Device, inventory: Inventory) -> Iterator[str]:
     assert attachments is not None
     recorded = {port.uuid for port in attachments.ports}
     domains = (definitions.persistent, definitions.live)
-    named = {port for domain in domains if domain and domain.nova for port in domain.nova.ports}
+    told = [domain.nova.ports for domain in domains if domain and domain.nova]
+    named = {port for ports in told for port in ports or ()}
     keys = keys_of(device)
     for port in sorted(named - recorded):
         if "tap" in keys and keys["tap"] != f"tap{port[:11]}" and keys.get("interface-id") != port:
             continue
         yield f"it may be port {port}, which the definition's Nova metadata name"
+
+
+def why_no_port(entry: Entry, inventory: Inventory) -> str | None:
+    """Return why ENTRY may be a port's though no port is recorded; None of what is no interface.
+
+    An info cache that is empty for the moment says nothing alone: the Nova metadata of the
+    definitions have to say, too, that there are no ports.
+    """
+    definitions, attachments = inventory.definitions, inventory.instance.attachments
+    if attachments is None or entry.owner or not isinstance(entry.device, Interface):
+        return None
+    domains = [item for item in (definitions.persistent, definitions.live) if item is not None]
+    is_told = all(domain.nova is not None and domain.nova.ports == () for domain in domains)
+    if attachments.cache_fault is None and is_told:
+        return None
+    return attachments.why_no_ports

@@ -255,7 +255,7 @@ def _mdev(uuid: str) -> Owner:
 def _owners_in(uuid: str, domains: list[Domain]) -> Iterator[Owner]:
     """Yield what can be told from the definitions alone."""
     yield from _unique(_volumes_in(domains))
-    ports = {port for domain in domains if domain.nova for port in domain.nova.ports}
+    ports = {port for domain in domains if domain.nova for port in domain.nova.ports or ()}
     ports = ports or {item.interface_id for item in _interfaces(domains) if item.interface_id}
     for port in sorted(ports):
         tap = f"tap{port}"[:_TAP_LENGTH]

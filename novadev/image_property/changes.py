@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from novadev.image_property.facts import Facts
-from novadev.rules.guest import Guest
+from novadev.rules.guest import Guest, without_dev
 from novadev.rules.moves import Move
 from novadev.runs.change import Change
 from novadev.runs.place import Kind, Place, in_cell, in_spec
@@ -34,7 +34,9 @@ def with_moves(guest: Guest, moves: Sequence[Move]) -> Guest:
         else device
         for device in guest.block_devices
     )
-    root = next((move.name_after for move in moves if move.is_root), guest.root_device_name)
+    root = guest.root_device_name
+    for move in moves:
+        root = _root_name(root, move) if move.is_root else root
     return replace(guest, block_devices=devices, root_device_name=root)
 
 
@@ -58,8 +60,17 @@ def disk_changes(facts: Facts, moves: Sequence[Move]) -> Iterator[Change]:
             name = Place(Kind.DISK, "device_name", row)
             yield Change(name, move.name_before, move.name_after)
         before = facts.instance.root_device_name
-        if move.is_root and before != move.name_after:
-            yield Change(Place(Kind.ROOT), before, move.name_after)
+        if move.is_root and before != (after := _root_name(before, move)):
+            yield Change(Place(Kind.ROOT), before, after)
+
+
+def _root_name(before: str | None, move: Move) -> str:
+    """Return the instance's own name of a root disk that moves, in the spelling of BEFORE.
+
+    Nova writes ``/dev/vda`` there, and either ``/dev/vda`` or ``vda`` into the row.
+    """
+    name = without_dev(move.name_after)
+    return name if before and not before.startswith("/dev/") else f"/dev/{name}"
 
 
 def kept_disks(guest: Guest, moves: Sequence[Move]) -> dict[str, Any]:

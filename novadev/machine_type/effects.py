@@ -99,10 +99,12 @@ def _about_q35(new: Guest, disks: tuple[GuestDisk, ...], evidence: Evidence) -> 
     """Yield what is otherwise on Q35, which has PCI Express."""
     ports = root_ports(new, disks, evidence)
     of_host = "of its host" if evidence.compute else "by novadev's configuration"
+    reason = evidence.attachments.why_no_ports
     yield (
         f"PCI Express: its devices take {ports.taken} ports, {ports.free} more "
         f"{'is' if ports.free == 1 else 'are'} left to attach a device while it runs ([libvirt] "
         f"num_pcie_ports is {ports.written} {of_host})"
+        f"{f'. Not all network cards are counted: {reason}' if reason else ''}"
     )
     if _needs_virtio(new, disks, evidence):
         yield VIRTIO
@@ -114,8 +116,8 @@ def _about_q35(new: Guest, disks: tuple[GuestDisk, ...], evidence: Evidence) -> 
 
 
 def _needs_virtio(new: Guest, disks: tuple[GuestDisk, ...], evidence: Evidence) -> bool:
-    """Whether the guest has a disk or an interface of virtio."""
-    if evidence.attachments.ports and nic_model(new, evidence) == "virtio":
+    """Whether the guest has a disk or an interface of virtio, or may have one."""
+    if nic_model(new, evidence) == "virtio":  # with no port recorded, there may be one
         return True
     if any(disk.bus == "virtio" for disk in disks):
         return True

@@ -22,6 +22,7 @@ from novadev.machine_type.gathering import Evidence, gather
 from novadev.machine_type.objections import canonical, name_faults
 from novadev.nova.image_properties import MACHINE_TYPE
 from novadev.rules.buses import BUS_PROPERTIES, TooManyDisks, UnsupportedBus, bus_for_device_type
+from novadev.rules.defaults import with_properties
 from novadev.rules.disks import guest_disks
 from novadev.rules.fault import Fault
 from novadev.rules.guest import ComputeRules, Guest, machine_type
@@ -120,29 +121,33 @@ def _result(evidence: Evidence, wanted: str) -> _Result:
     guest = evidence.guest
     values, moves = {MACHINE_TYPE: wanted}, tuple[Move, ...]()
     if family_of(canonical(wanted, evidence)) == Q35:
-        values |= _new_buses(evidence.facts, guest, evidence.rules)
+        on_q35 = with_properties(guest, {MACHINE_TYPE: wanted})
+        values |= _new_buses(evidence.facts, on_q35, evidence.rules)
         moves = moved_off(guest, evidence.rules, _GONE, _INSTEAD)
     return _Result(values, moves, guest, guest_after(guest, values, moves))
 
 
-def _new_buses(facts: Facts, guest: Guest, rules: ComputeRules) -> Iterator[tuple[str, str]]:
+def _new_buses(facts: Facts, on_q35: Guest, rules: ComputeRules) -> Iterator[tuple[str, str]]:
     """Yield the properties that name the bus that is gone, by whatever database they do.
 
-    Also that of disks where the rules give it, as libosinfo does for old systems. For cdroms the
-    rules give another one on the new machine.
+    Also that of disks where the rules give it, as libosinfo does for old systems. Where the request
+    spec alone names it, the guest is elsewhere: the spec gets the bus that the guest has.
     """
-    spec = facts.spec.image_properties if facts.spec else None
+    spec = (facts.spec.image_properties if facts.spec else None) or {}
     for name, kind in _BUSES.items():
-        stored = (facts.instance.image_properties.get(name), (spec or {}).get(name))
-        if _GONE in stored or (kind == "disk" and _is_gone(kind, guest, rules)):
+        stored = facts.instance.image_properties.get(name)
+        bus = stored or _bus(kind, on_q35, rules)
+        if stored == _GONE or (kind == "disk" and bus == _GONE):
             yield name, _INSTEAD
+        elif spec.get(name) == _GONE:
+            yield name, bus if bus and bus != _GONE else _INSTEAD
 
 
-def _is_gone(kind: str, guest: Guest, rules: ComputeRules) -> bool:
+def _bus(kind: str, guest: Guest, rules: ComputeRules) -> str | None:
     try:
-        return bus_for_device_type(kind, guest, rules) == _GONE
+        return bus_for_device_type(kind, guest, rules)
     except UnsupportedBus:
-        return False
+        return None
 
 
 def _plan(

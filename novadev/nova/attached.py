@@ -34,6 +34,7 @@ _OWNED = ("claimed", "allocated")
 _ENDED = ("confirmed", "reverted", "error", "failed", "completed", "cancelled", "done")
 _NIC_NAME = 14
 _QUOBYTE = "quobyte://"
+_NO_CACHE = "it has no network info cache"
 _has_shares: WeakKeyDictionary[sa.Engine, bool] = WeakKeyDictionary()
 
 
@@ -41,7 +42,8 @@ def list_attachments(connection: sa.Connection, instances: Iterable[str]) -> dic
     """Return what is attached to each of INSTANCES, by UUID: one statement a table for them all.
 
     Every UUID asked for has an entry, an empty one when the cell knows nothing of it. Stored texts
-    that are no JSON, or JSON of another shape than Nova's, count as not there.
+    that are no JSON, or JSON of another shape than Nova's, count as not there; of the info cache
+    that is its ``cache_fault``.
     """
     uuids = tuple(dict.fromkeys(instances))
     if not uuids:
@@ -59,6 +61,7 @@ def list_attachments(connection: sa.Connection, instances: Iterable[str]) -> dic
             pci_devices=tuple(_pci(row) for row in devices.get(uuid, ())),
             shares=tuple(_share(row) for row in shares.get(uuid, ())),
             unfinished=_told(unfinished[uuid]) if uuid in unfinished else None,
+            cache_fault=_cache_fault(caches[uuid]) if uuid in caches else _NO_CACHE,
         )
         for uuid in uuids
     }
@@ -235,6 +238,14 @@ def _ports_in(network_info: str | None) -> Iterator[PortAttachment]:
         port = _text(_mapping(vif).get("id"))
         if port:
             yield _port(port, vif)
+
+
+def _cache_fault(network_info: str | None) -> str | None:
+    """Return why an info cache does not tell all ports; None where it does, or is empty."""
+    cached = _parsed(network_info)
+    if isinstance(cached, list) and all(_text(_mapping(vif).get("id")) for vif in cached):
+        return None
+    return "its network info cache cannot be read"
 
 
 def _port(port: str, vif: Mapping[str, Any]) -> PortAttachment:

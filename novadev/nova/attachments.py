@@ -89,7 +89,8 @@ class Attachments:
     """All that Nova's cell says is attached to one instance; ``unfinished`` is a migration's state.
 
     ``unfinished`` is None, or says which migration or resize has not come to its end:
-    ``live-migration 17 is running``.
+    ``live-migration 17 is running``. ``cache_fault`` is None, or says why the network info cache
+    does not tell the ports.
     """
 
     volumes: tuple[VolumeAttachment, ...] = ()
@@ -98,3 +99,14 @@ class Attachments:
     pci_devices: tuple[PciAttachment, ...] = ()
     shares: tuple[ShareAttachment, ...] = ()
     unfinished: str | None = None
+    cache_fault: str | None = None
+
+    @property
+    def why_no_ports(self) -> str | None:
+        """Why no port here does not mean that the instance has none; None where ports are here.
+
+        Nova writes the cache anew from what Neutron says, and has left it empty meanwhile.
+        """
+        if self.cache_fault is None and not self.ports:
+            return "its network info cache is empty"
+        return self.cache_fault

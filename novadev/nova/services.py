@@ -22,6 +22,21 @@ def find_compute_version(connection: sa.Connection, host: str) -> int | None:
     return version
 
 
+def list_compute_versions(connection: sa.Connection) -> dict[str, int]:
+    """Return the service version of nova-compute on each host of the cell, as it last started."""
+    query = sa.select(services.c.host, services.c.version).where(
+        services.c.binary == "nova-compute", services.c.deleted == 0
+    )
+    return {row.host: row.version for row in connection.execute(query) if row.host}
+
+
+def may_run(version: int, release: int) -> bool:
+    """Whether a host whose nova-compute has this service VERSION may run RELEASE of Nova."""
+    found = release_of(version)
+    alike = min((number for number in RELEASES.values() if number >= release), default=None)
+    return None in (found, alike) or found == alike
+
+
 def release_of(version: int) -> int | None:
     """Return the release of a service version, None for one before or after those known."""
     known = [number for number in RELEASES if number <= version]

@@ -30,7 +30,7 @@ class Move:
     """One block_device_mapping row's way to another bus.
 
     bus_before and name_before are as stored (None is NULL), so that a write can check them.
-    A moved root disk's name is also the instance's root_device_name.
+    A moved root disk's name is also the instance's root_device_name, in that column's spelling.
     """
 
     block_device: int

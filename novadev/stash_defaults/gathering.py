@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from novadev.capabilities.compute_hosts import ComputeHost, ComputeHosts
 from novadev.deployment import Deployment
 from novadev.errors import BadInput, NotAsNeeded, NovadevError
 from novadev.image_property.facts import Facts, read_facts
+from novadev.nova.services import list_compute_versions, release_of
 from novadev.selection import Chunk
 from novadev.stash_defaults.hardware import Hardware, read_hardware
 from novadev.stash_defaults.sources import Evidence
@@ -21,26 +22,42 @@ def gather(
     A definition that cannot be read is an error in the evidence, and stops nothing.
     """
     everything = list(read_facts(deployment, chunk))
+    with deployment.cell_database(chunk.cell).reading() as connection:
+        versions = list_compute_versions(connection)
     found = dict(_read_domains(deployment, everything)) if with_domains else {}
     for facts in everything:
         instance = facts.instance
         seen = found.get(instance.uuid)
-        known = _find_compute(hosts, facts)
+        known = _find_compute(hosts, facts, versions)
         yield Evidence(
             facts=facts,
             hardware=seen if isinstance(seen, Hardware) else None,
             no_domain=seen if isinstance(seen, NovadevError) else _no_domain(facts),
-            compute=known if isinstance(known, ComputeHost) else None,
-            bad_compute=known if isinstance(known, BadInput) else None,
+            compute=_beside(known, seen) if isinstance(known, ComputeHost) else None,
+            bad_compute=known if isinstance(known, NovadevError) else None,
         )
 
 
-def _find_compute(hosts: ComputeHosts, facts: Facts) -> ComputeHost | BadInput | None:
+def _beside(compute: ComputeHost, seen: Hardware | NovadevError | None) -> ComputeHost:
+    return compute.beside(seen.qemu) if isinstance(seen, Hardware) else compute
+
+
+def _find_compute(
+    hosts: ComputeHosts, facts: Facts, versions: Mapping[str, int]
+) -> ComputeHost | NovadevError | None:
     """Return what is known of the instance's host, or what is wrong with the host's file."""
+    host = facts.instance.host or facts.instance.shelved_host
     try:
-        return hosts.find(facts.instance.host or facts.instance.shelved_host)
+        found = hosts.find(host)
     except BadInput as error:
         return error
+    version = versions.get(host or "")
+    if found is None or version is None or found.is_of(version):
+        return found
+    return NotAsNeeded(
+        f"the rules in {found.origin} are of Nova {found.release}, and nova-compute on {host} is "
+        f"of {release_of(version)} now: save it again (novadev capabilities save)"
+    )
 
 
 def _read_domains(

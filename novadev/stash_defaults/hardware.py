@@ -7,7 +7,7 @@ from a definition stands in :mod:`novadev.stash_defaults.observed`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from novadev.errors import NotFound
@@ -26,6 +26,7 @@ class Hardware:
     ``side`` is the definition they were read from: the persistent one where there is one.
     ``machine_type`` is the canonical one, None if the definition has none.
     ``keyboard_would_appear``: hw_input_bus, stored, would add a keyboard to the guest.
+    ``qemu`` is the version of the host's QEMU, None where it does not say.
     """
 
     values: Mapping[str, str]
@@ -33,6 +34,7 @@ class Hardware:
     side: Side
     machine_type: str | None
     keyboard_would_appear: bool
+    qemu: str | None = None
 
 
 def read_hardware(host: Host, uuid: str, root_device_name: str | None = None) -> Hardware:
@@ -41,7 +43,8 @@ def read_hardware(host: Host, uuid: str, root_device_name: str | None = None) ->
     Raises NotFound, BadInput for an XML that cannot be parsed, and what a host that cannot be
     asked raises.
     """
-    return hardware_of(host.definitions(uuid), root_device_name)
+    found = hardware_of(host.definitions(uuid), root_device_name)
+    return replace(found, qemu=host.qemu_version())
 
 
 def hardware_of(definitions: Definitions, root_device_name: str | None = None) -> Hardware:

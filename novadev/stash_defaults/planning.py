@@ -39,6 +39,11 @@ NO_OSINFO = (
 )
 """What a plan says where libosinfo is missing: the first one of a run, which goes for all."""
 
+GUESS = (
+    ". Its hardware was not seen, so nothing is recorded (--source driver records what the rules "
+    "would give it)"
+)
+
 
 @dataclass(frozen=True)
 class Request:
@@ -114,10 +119,9 @@ def _plan_or_skip(evidence: Evidence, request: Request, named: bool) -> Iterator
     uuid = evidence.facts.instance.uuid
     try:
         check_at_rest(evidence.facts.instance)
+        _check_definition(evidence, request.source)
         if evidence.bad_compute is not None and request.source != "domain":
             raise evidence.bad_compute
-        if request.source == "domain" and evidence.no_domain is not None:
-            raise type(evidence.no_domain)(f"instance {uuid}: {evidence.no_domain}")
         found, undecided = _decide_all(evidence, request)
         plan = _plan(evidence, request, found)
     except NovadevError as error:
@@ -136,6 +140,19 @@ def _plan_or_skip(evidence: Evidence, request: Request, named: bool) -> Iterator
         yield Skip(uuid, text, code, named)
     for text in disagreements(evidence):
         yield Skip(uuid, f"instance {uuid}: {text}")
+
+
+def _check_definition(evidence: Evidence, source: Source) -> None:
+    """Raise why the definition was not read, unless the rules may be asked instead.
+
+    A guest on a host has hardware whether it can be seen or not, and a rule would be a guess at
+    it. One on no host has none: the next is what the rules give.
+    """
+    error, instance = evidence.no_domain, evidence.facts.instance
+    if error is None or source == "driver" or (source == "auto" and instance.host is None):
+        return
+    hint = "" if source == "domain" else GUESS
+    raise type(error)(f"instance {instance.uuid}: {error}{hint}")
 
 
 def _decide_all(
@@ -231,6 +248,8 @@ def _notes(
         yield f"by rules alone: {evidence.why_no_domain}"
     if any(recorded.source != "domain" for recorded in found.values()) and _lacks_osinfo(evidence):
         yield NO_OSINFO
+    if evidence.compute and evidence.compute.outdated and MACHINE_TYPE in found:
+        yield evidence.compute.outdated
     if evidence.bad_compute is not None:
         yield f"without the rules of its host: {evidence.bad_compute}"
     if not request.with_request_spec:

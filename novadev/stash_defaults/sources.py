@@ -9,7 +9,7 @@ from operator import attrgetter
 from typing import Literal
 
 from novadev.capabilities.compute_hosts import ComputeHost
-from novadev.errors import BadInput, NovadevError
+from novadev.errors import NovadevError
 from novadev.image_property.facts import Facts
 from novadev.nova.block_devices import BlockDevice
 from novadev.nova.image_properties import MACHINE_TYPE, same
@@ -62,14 +62,14 @@ class Evidence:
     """All that is known of one instance.
 
     ``no_domain`` says why no definition was read, ``bad_compute`` what is wrong with the file of
-    its host, which is nothing to other hosts' instances.
+    its host, such as that it is of an earlier Nova: which is nothing to other hosts' instances.
     """
 
     facts: Facts
     hardware: Hardware | None
     no_domain: NovadevError | None
     compute: ComputeHost | None
-    bad_compute: BadInput | None = None
+    bad_compute: NovadevError | None = None
 
     @property
     def why_no_domain(self) -> str | None:

@@ -9,7 +9,7 @@ from lxml import etree
 
 from novadev.errors import BadInput
 from novadev.virt.domain_capabilities import DomainCapabilities, read_domain_capabilities
-from novadev.virt.host import Host
+from novadev.virt.host import Host, version_text
 from novadev.virt.xml import parse
 
 
@@ -56,8 +56,8 @@ def read_capabilities(host: Host) -> HostCapabilities:
     emulated = read_domain_capabilities(host, architecture, sorted(names))
     return HostCapabilities(
         architecture=architecture,
-        libvirt=_version(libvirt),
-        qemu=None if qemu is None else _version(qemu),
+        libvirt=version_text(libvirt),
+        qemu=None if qemu is None else version_text(qemu),
         machine_types=machine_types,
         domain_types=_domain_types(root),
         emulator=emulated.emulator,
@@ -103,8 +103,3 @@ def _machines(arch: etree._Element) -> Iterator[tuple[str, MachineType]]:
         if name:
             canonical = str(element.get("canonical") or name)
             yield name, MachineType(canonical, element.get("deprecated") == "yes")
-
-
-def _version(number: int) -> str:
-    """Return the version that libvirt writes as 1000000 * major + 1000 * minor + micro."""
-    return f"{number // 1_000_000}.{number // 1_000 % 1_000}.{number % 1_000}"

@@ -45,7 +45,7 @@ class NovaMetadata:
     name: str | None
     flavor: str | None
     version: str | None
-    ports: tuple[str, ...]
+    ports: tuple[str, ...] | None
 
 
 class Domain:
@@ -246,10 +246,10 @@ def _sort(controllers: list[etree._Element]) -> None:
 
 def _nova_metadata(element: etree._Element) -> NovaMetadata:
     flavor, package = element.find("{*}flavor"), element.find("{*}package")
-    ports = (port.get("uuid") for port in element.iterfind("{*}ports/{*}port"))
+    ports = element.find("{*}ports")
     return NovaMetadata(
         name=element.findtext("{*}name"),
         flavor=None if flavor is None else flavor.get("name"),
         version=None if package is None else package.get("version"),
-        ports=tuple(port for port in ports if port),
+        ports=None if ports is None else tuple(filter(None, (port.get("uuid") for port in ports))),
     )

@@ -86,8 +86,8 @@ def _within(limit: float, question: Callable[[], T]) -> T:
 def _ask(handle: Any, seconds: int) -> GuestAnswer:
     """Ask for the disks, and for the file systems where the agent does not tell the disks.
 
-    An agent before 5.2 has no ``guest-get-disks``, and what it says of the file systems is all that
-    it can say. Where the command is there and fails, only a part of the disks may be among them.
+    An agent before 5.2 has no ``guest-get-disks``, and nothing else to say. Where the command is
+    there and fails, a note says that only a part of the disks may be known.
     """
     try:
         return read_disks(_command(handle, "guest-get-disks", seconds))
@@ -101,7 +101,7 @@ def _ask(handle: Any, seconds: int) -> GuestAnswer:
         raise refused from None
     if _is_unknown(refused):
         return answer
-    return replace(answer, notes=(*answer.notes, _PARTIAL), is_whole=False)
+    return replace(answer, notes=(*answer.notes, _PARTIAL))
 
 
 def _is_unknown(error: libvirt.libvirtError) -> bool:

@@ -84,11 +84,13 @@ def read_disks(reply: str) -> GuestAnswer:
 def read_filesystems(reply: str) -> GuestAnswer:
     """Return the answer in the agent's reply to ``guest-get-fsinfo``.
 
-    It has only disks that file systems are mounted from, by the names of their partitions.
+    It has only disks that file systems are mounted from, by the names of their partitions: the
+    guest may have others.
     """
     found = (disk for system in _returned(reply) for disk in _list(system.get("disk")))
     disks = dict.fromkeys(_disk(item, item.get("dev")) for item in islice(found, MOST_DISKS))
-    return _answer([_Entry(disk, may_be_partition=True) for disk in disks])
+    answer = _answer([_Entry(disk, may_be_partition=True) for disk in disks])
+    return replace(answer, is_whole=False)
 
 
 def _returned(reply: str) -> Iterator[Json]:

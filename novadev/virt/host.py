@@ -93,6 +93,16 @@ class Definitions:
         return self.persistent is not None
 
 
+def version_text(number: int) -> str:
+    """Return the version that libvirt writes as 1000000 * major + 1000 * minor + micro."""
+    return f"{number // 1_000_000}.{number // 1_000 % 1_000}.{number % 1_000}"
+
+
+def has_same_machine_types(qemu: str, other: str) -> bool:
+    """Whether two versions of QEMU have the same machine types: they come with its releases."""
+    return qemu.split(".")[:2] == other.split(".")[:2]
+
+
 class Host:
     """A hypervisor by Nova's name of the host; opened when first asked, and again after a loss.
 
@@ -104,6 +114,7 @@ class Host:
         self.name, self.uri, self.timeout = name, uri, timeout
         self._connection: Any = None
         self._handle: tuple[str, Any] | None = None
+        self._qemu: str | None = None
 
     def __repr__(self) -> str:
         return f"Host({self.name!r}, {self.uri!r})"
@@ -128,7 +139,7 @@ class Host:
 
     def _open(self) -> Any:
         start_events()
-        self._handle = None
+        self._handle = self._qemu = None
         for _ in range(_OPENINGS if "+ssh:" in self.uri else 1):
             try:
                 connection = libvirt.openAuth(self.uri, [_CREDENTIALS, _ask_nobody, None], 0)
@@ -172,6 +183,19 @@ class Host:
         """Turn libvirt's errors inside the ``with`` into ours (:mod:`novadev.virt.refusals`)."""
         subject = f"host {self.name}" if uuid is None else f"host {self.name}: domain {uuid}"
         return translated(subject, self.is_alive, stale)
+
+    def qemu_version(self) -> str | None:
+        """Return the version of the host's QEMU, such as ``7.2.22``; None where it does not say.
+
+        libvirt is asked once a connection.
+        """
+        if self._qemu is None:
+            try:
+                if self.connection.getType() == "QEMU":
+                    self._qemu = version_text(self.connection.getVersion())
+            except libvirt.libvirtError:
+                LOG.info("host %s: it does not say which QEMU it has", self.name)
+        return self._qemu
 
     def list_domains(self) -> tuple[DomainName, ...]:
         """Return the name of every domain, running or not; one call however many there are."""

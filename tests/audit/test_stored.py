@@ -29,6 +29,19 @@ def test_nothing_is_found_of_a_healthy_guest(any_cloud: Cloud) -> None:
     assert found(any_cloud) == []
 
 
+def test_rules_that_are_assumed_because_a_file_is_bad_are_told_once(sqlite_cloud: Cloud) -> None:
+    for host in ("cmp1", "cmp1", "cmp2"):
+        healthy(sqlite_cloud, host=host)
+    file = sqlite_cloud.folder / "cmp1.json"
+    file.write_text("{}")
+    with sqlite_cloud.config_file.open("a") as config:
+        config.write(f"\n[novadev]\ncompute_config_dir = {sqlite_cloud.folder}\n")
+    (item,) = found(sqlite_cloud, code=8)
+    assert (item["check"], item["host"], item["instance"]) == ("unreachable", "cmp1", None)
+    told = f"{file} is not a capability file novadev wrote"
+    assert item["details"] == f"the rules of host cmp1 are assumed: {told}"
+
+
 @pytest.mark.parametrize(
     ("wanted", "check", "severity", "told", "remedy"),
     [

@@ -147,6 +147,8 @@ def test_file_systems() -> None:
     assert [(found.name, found.serial) for found in answer.disks or ()] == [
         *(("/dev/sda", "S"), ("/dev/vdb", "V"), ("/dev/nvme0n1", "N"), ("/dev/mmcblk0", "M")),
     ]
+    assert not answer.is_whole  # a disk that nothing is mounted from keeps its recorded name
+    assert read(entry("/dev/sda")).is_whole
 
 
 @pytest.mark.parametrize(

@@ -188,6 +188,41 @@ def test_a_request_spec_alone_that_names_ide(sqlite_cloud: Cloud) -> None:
     assert sqlite_cloud.system_metadata(uuid)["image_hw_cdrom_bus"] == "sata"
 
 
+@pytest.mark.parametrize("name", ["hw_disk_bus", "hw_cdrom_bus"])
+@pytest.mark.parametrize("bus", ["virtio", "scsi", "sata", None])
+def test_a_request_spec_that_names_ide_follows_the_cell(
+    sqlite_cloud: Cloud, name: str, bus: str | None
+) -> None:
+    """The bus in the cell is the guest's own, and an absent one what the rules give on Q35."""
+    own = {"hw_machine_type": "pc"} if bus is None else {"hw_machine_type": "pc", name: bus}
+    uuid = sqlite_cloud.add_instance(**own, spec_properties={"hw_machine_type": "pc", name: "ide"})
+    sqlite_cloud.add_disk(uuid)
+    wanted = bus or {"hw_disk_bus": "virtio", "hw_cdrom_bus": "sata"}[name]
+    found = {item["what"]: item["after"] for item in plan(sqlite_cloud, uuid)["changes"]}
+    assert found.pop(f"request_spec {name}") == wanted
+    assert found == {
+        **{"hw_machine_type": "q35", "request_spec hw_machine_type": "q35"},
+        **({name: wanted} if bus is None else {}),
+    }
+
+
+@pytest.mark.parametrize("row", ["/dev/hda", "hda"])
+@pytest.mark.parametrize("before", ["/dev/hda", "hda", "/dev/sda", None])
+def test_the_name_of_the_root_disk_keeps_its_spelling(
+    sqlite_cloud: Cloud, row: str, before: str | None
+) -> None:
+    uuid = sqlite_cloud.add_instance(
+        hw_machine_type="pc", hw_disk_bus="ide", root_device_name=before
+    )
+    sqlite_cloud.add_disk(uuid, row, disk_bus="ide")
+    assert set_(sqlite_cloud, uuid).code == 0
+    wanted = "sda" if before == "hda" else "/dev/sda"
+    assert sqlite_cloud.instance(uuid)["root_device_name"] == wanted
+    assert sqlite_cloud.disks(uuid)[0]["device_name"] == row.replace("hda", "sda")
+    assert novadev(sqlite_cloud, "undo", "1", "--yes").code == 0
+    assert sqlite_cloud.instance(uuid)["root_device_name"] == before
+
+
 def test_libosinfo_that_recommends_ide_is_overruled(sqlite_cloud: Cloud) -> None:
     """Else the next disk to be attached would be on IDE, and so is swap without a row."""
     know(sqlite_cloud, recommendations={"os2": Recommendation("ide", None)})

@@ -28,6 +28,7 @@ PORT = "55555555-5555-4555-8555-555555555555"
 DEVICE = "44444444-4444-4444-8444-444444444444"
 SHARE = "33333333-3333-4333-8333-333333333333"
 SECRET = "x9-secret-9x"
+NO_CACHE = "it has no network info cache"
 EXPORT = "192.0.2.40:/exports/cinder"
 HASH = hashlib.md5(EXPORT.encode()).hexdigest()
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
@@ -225,14 +226,22 @@ def test_a_port_without_the_rest(any_cloud: Cloud) -> None:
 def test_no_ports(sqlite_cloud: Cloud, text: str | None) -> None:
     uuid = sqlite_cloud.add_instance()
     sqlite_cloud.update("instance_info_caches", "cell1", {}, network_info=text)
-    assert read(sqlite_cloud, uuid) == Attachments()
+    told = "its network info cache cannot be read"
+    assert read(sqlite_cloud, uuid) == Attachments(cache_fault=told)
+
+
+def test_an_empty_cache_is_not_a_server_without_ports(any_cloud: Cloud) -> None:
+    uuid, other = any_cloud.add_instances(2)
+    any_cloud.add_port(other)
+    assert read(any_cloud, uuid).why_no_ports == "its network info cache is empty"
+    assert read(any_cloud, other).why_no_ports is None
 
 
 def test_the_cache_is_gone(any_cloud: Cloud) -> None:
     uuid = any_cloud.add_instance()
     any_cloud.add_port(uuid)
     any_cloud.update("instance_info_caches", "cell1", {}, deleted=3)
-    assert read(any_cloud, uuid).ports == ()
+    assert read(any_cloud, uuid) == Attachments(cache_fault=NO_CACHE)
 
 
 # PCI devices
@@ -357,7 +366,8 @@ def test_everybody_has_his_own(any_cloud: Cloud) -> None:
     assert [counts(found[uuid]) for uuid in uuids[:2]] == [(1, 1, 1, 1, shares)] * 2
     assert found[uuids[0]] == read(any_cloud, uuids[0])
     assert found[uuids[0]].volumes != found[uuids[1]].volumes
-    assert found[uuids[2]] == found[UNKNOWN] == Attachments()
+    assert found[uuids[2]] == Attachments()
+    assert found[UNKNOWN] == Attachments(cache_fault=NO_CACHE)
 
 
 def test_statements_do_not_grow(any_cloud: Cloud) -> None:
@@ -383,7 +393,7 @@ def test_a_uuid_asked_twice_and_in_another_case(mariadb_cloud: Cloud) -> None:
     uuid = mariadb_cloud.add_instance(uuid="abcdefab-cdef-4bcd-8fab-cdefabcdefab")
     furnish(mariadb_cloud, uuid, 1)
     found = read_all(mariadb_cloud, uuid.upper(), uuid.upper())
-    assert found == {uuid.upper(): Attachments()}
+    assert found == {uuid.upper(): Attachments(cache_fault=NO_CACHE)}
 
 
 # The real Nova

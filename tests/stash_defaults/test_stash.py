@@ -2,13 +2,15 @@
 
 import json
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 import pytest
 
+from novadev.capabilities.content import Versions
 from novadev.image_property.states import AT_REST
 from novadev.image_property.sync import NO_IMAGE
 from novadev.stash_defaults.planning import NO_OSINFO
-from tests.capabilities.samples import saved
+from tests.capabilities.samples import SAMPLE, saved
 from tests.cloud import IMAGE, Cloud
 from tests.command import novadev
 from tests.image_property.guests import stored
@@ -199,12 +201,22 @@ def test_an_offloaded_instance_goes_by_the_host_it_was_on(stash: Stash) -> None:
     assert "by rules alone: it is shelved_offloaded, on no host" in notes(plan)
 
 
-def test_a_rescued_instance_goes_by_the_rules(stash: Stash) -> None:
+@pytest.mark.parametrize("source", ["auto", "domain"])
+def test_where_no_host_answers_nothing_is_recorded(stash: Stash, source: str) -> None:
+    uuids = [stash.add(), stash.add(vm_state="error")]
+    result = stash.run("--all", "--source", source, code=8)
+    assert (result.json["result"], len(result.json["skipped"])) == ("nothing", 2)
+    assert result.err.count("host cmp1 could not be reached") == 2  # once, and "2 times"
+    stash.run(uuids[0], "--source", source, code=8)
+    assert [stash.stored(uuid) for uuid in uuids] == [{}, {}]
+
+
+@pytest.mark.parametrize("source", ["auto", "domain"])
+def test_a_rescued_instance_waits_until_it_is_itself_again(stash: Stash, source: str) -> None:
     uuid = stash.add(vm_state="rescued")
-    plan = stash.plan(uuid)
-    reason = "it is rescued, and runs with the hardware of its rescue image"
-    assert (changes(plan), notes(plan)[-1]) == (BY_RULES, f"by rules alone: {reason}")
-    assert reason in stash.run(uuid, "--source", "domain", "--dry-run", code=3).err
+    told = stash.run(uuid, "--source", source, code=3).err
+    assert "it is rescued, and runs with the hardware of its rescue image" in told
+    assert stash.stored(uuid) == {}
 
 
 def test_without_rules_it_is_a_skip_until_some_are_assumed(stash: Stash) -> None:
@@ -228,6 +240,36 @@ def test_a_bad_file_of_one_host_is_nothing_to_the_others(stash: Stash) -> None:
     assert reason == f"{file} is not a capability file novadev wrote"
     stash.run("--all", *DRIVER)
     assert (stash.stored(bad), stash.stored(good)) == ({}, BY_RULES)
+
+
+@pytest.mark.parametrize(
+    ("saved_with", "service", "is_outdated"),
+    [
+        *((30, 74, True), (34, 67, True), (34, 74, False), (28, 66, False), (None, 74, False)),
+        (34, 75, False),
+    ],
+)
+def test_rules_of_another_release_than_the_host_runs_are_not_believed(
+    stash: Stash, saved_with: int | None, service: int, is_outdated: bool
+) -> None:
+    """28 cannot be told from 29, and of a release that novadev does not know nothing is known."""
+    uuid = stash.add(host="cmp7")
+    given = {"host": "cmp7", "saved_on": "cmp7", "versions": _versions(saved_with)}
+    file = saved(stash.hosts, "cmp7.json", **given)
+    row = {"host": "cmp7", "binary": "nova-compute", "version": service, "deleted": 0}
+    stash.cloud.insert("services", "cell1", topic="compute", report_count=0, **row)
+    if not is_outdated:
+        assert stash.plan(uuid, *DRIVER)["changes"]
+        return
+    (reason,) = stash.reasons(uuid, *DRIVER, code=3)
+    assert reason.startswith(f"the rules in capability file {file} are of Nova {saved_with}, and ")
+    (stash.hosts / "cmp7.json").rename(stash.cloud.folder / "kept.json")
+    assumed = ("--assume-config", str(stash.cloud.folder / "kept.json"))
+    assert stash.plan(uuid, *DRIVER, *assumed)["changes"]
+
+
+def _versions(nova: int | None) -> Versions:
+    return replace(SAMPLE.versions, nova=nova)
 
 
 def test_an_instance_that_never_had_a_host(stash: Stash) -> None:

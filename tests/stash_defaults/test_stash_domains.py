@@ -1,14 +1,16 @@
 """stash-defaults beside real guests: what they have goes before what the rules say."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from novadev.capabilities.content import Versions
 from novadev.config import DriverOptions
 from novadev.virt.capabilities import MachineType
 from novadev.virt.domain import Domain
 from tests import domains
-from tests.capabilities.samples import saved
+from tests.capabilities.samples import SAMPLE, saved
 from tests.cloud import Cloud
 from tests.command import novadev
 from tests.device.bed import reach
@@ -21,6 +23,7 @@ TABLET = "<input type='tablet' bus='usb'/>"
 CIRRUS = "<video><model type='cirrus'/></video>"
 VGA = "<video><model type='vga'/></video>"
 RNG = "<rng model='virtio'><backend model='random'>/dev/urandom</backend></rng>"
+EARLIER = replace(SAMPLE.versions, qemu="6.1.0")
 FLOPPY = domains.disk("fda", "fdc", device="floppy")
 
 
@@ -50,11 +53,12 @@ class Site(Stash):
         assert os_type is not None
         return os_type.get("machine", "")
 
-    def save_capabilities(self, **machine_types: str) -> None:
+    def save_capabilities(self, versions: Versions = SAMPLE.versions, **machine_types: str) -> None:
         """Keep a capability file of the host, with these machine types and Nova's defaults."""
         known = {name: MachineType(canonical) for name, canonical in machine_types.items()}
         types = {"x86_64": {name.replace("_", "-"): item for name, item in known.items()}}
-        saved(self.hosts, "cmp1.json", machine_types=types, driver=DriverOptions())
+        given = {"machine_types": types, "driver": DriverOptions(), "versions": versions}
+        saved(self.hosts, "cmp1.json", **given)
 
 
 @pytest.fixture
@@ -129,21 +133,27 @@ def test_the_rules_alone(site: Site) -> None:
     assert none_with("definition", notes(plan))
 
 
-def test_a_host_that_is_down(site: Site) -> None:
-    uuid = site.add(host="cmp9")
+def test_a_guest_that_cannot_be_seen_is_not_guessed_at(site: Site) -> None:
+    """One whose host is down, and the one beside it whose definition is read all the same."""
+    unseen, seen = site.add(host="cmp9"), site.guest(CIRRUS, TABLET)
     site.know("cmp9")
-    alone = site.run(uuid, "--source", "domain", "--dry-run", code=8)
-    assert "host cmp9 could not be reached" in alone.err
-    site.run("--all", "--source", "domain", "--dry-run", code=8)
-    plan = site.plan(uuid)
-    assert changes(plan)["hw_video_model"] == "virtio"
-    assert notes(plan)[-1].startswith("by rules alone: host cmp9 could not be reached")
+    for source in ("auto", "domain"):
+        result = site.run("--all", "--source", source, "--dry-run", code=8)
+        assert "host cmp9 could not be reached" in result.err
+        (plan,) = result.json["plans"]
+        assert (plan["instance"], changes(plan)["hw_video_model"]) == (seen, "cirrus")
+    site.run("--all", code=8)
+    assert (site.stored(unseen), site.cloud.spec_properties(unseen)) == ({}, {})
+    assert "(--source driver " in site.run(unseen, code=8).err
+    assert changes(site.plan(unseen, "--source", "driver"))["hw_video_model"] == "virtio"
 
 
 def test_a_guest_that_is_not_on_its_host(site: Site) -> None:
     uuid = site.add()
-    site.run(uuid, "--source", "domain", "--dry-run", code=2)
-    assert any(note.startswith("by rules alone: ") for note in notes(site.plan(uuid)))
+    for source in ("auto", "domain"):
+        site.run(uuid, "--source", source, code=2)
+        site.run("--all", "--source", source)
+    assert site.stored(uuid) == {}
 
 
 def test_a_null_where_the_guest_has_the_device_after_all(site: Site) -> None:
@@ -209,6 +219,23 @@ def test_the_canonical_type_is_recorded_where_the_alias_is_another(site: Site) -
     assert changes(plan)["hw_machine_type"] == canonical
     remark = f"the guest has {canonical}, the rule gives pc (pc-i440fx-99.0)"
     assert f"hw_machine_type: {remark}" in notes(plan)
+
+
+def test_an_alias_in_a_file_of_an_earlier_qemu_is_not_believed(site: Site) -> None:
+    """It may stand for another machine type by now: with it the guest would change after all."""
+    uuid, other = site.guest(), site.guest(hw_machine_type="pc")
+    canonical = site.machine(uuid)
+    site.save_capabilities(pc=canonical, versions=EARLIER)
+    plan = site.plan(uuid)
+    assert changes(plan)["hw_machine_type"] == canonical
+    told = f"cmp1.json are of QEMU {EARLIER.qemu}, and cmp1 has "
+    assert any(told in note for note in notes(plan))
+    forecast = novadev(site.cloud, "device", "forecast", other)
+    assert f"were saved with QEMU {EARLIER.qemu}" in forecast.err
+    audit = novadev(site.cloud, "audit", "--check", "definition", other, "-f", "json")
+    (found,) = audit.json
+    assert f"whether pc still stands for {canonical}" in found["details"]
+    assert told in found["details"]
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from novadev.device.alias import ACTION
 from novadev.device.hosted import HostedInstance
 from novadev.device.inventory import Entry, Inventory, take_inventory
+from novadev.device.orphans import why_no_port
 from novadev.device.redacted import difference, digest
 from novadev.device.writable import check_guest
 from novadev.errors import NotAsNeeded
@@ -101,6 +102,8 @@ def _check_owner(entry: Entry, inventory: Inventory) -> None:
     owner = entry.owner
     if owner is None and inventory.instance.attachments is None:
         raise Unowned("nothing in its definition says what it is, so it is left alone")
+    if reason := why_no_port(entry, inventory):
+        raise Unsafe(f"it may be a port's: {reason}")
     if owner is None:
         raise Unowned("nothing that Nova has attached matches it, so it is left alone")
     if owner.alias is None and owner.type != "local":

@@ -29,7 +29,8 @@ class DecidedDisk:
 class Decided:
     """Everything of the next power-on that is not read from the guest.
 
-    ``machine`` is the machine type, as canonical as it is known; None for the one it has.
+    ``machine`` is the machine type, as canonical as it is known; None for the one it has. ``alias``
+    is the one that is asked for, which is ``machine`` by the QEMU of version ``qemu``.
     ``models`` are the values of image properties that are stored or come from the host's rules: a
     property that is missing in it is not known, and what the guest has counts; None is a device
     that Nova leaves out, or a model that it leaves to libvirt. ``keyboard`` is the bus of the
@@ -38,6 +39,8 @@ class Decided:
     """
 
     machine: str | None = None
+    alias: str | None = None
+    qemu: str | None = None
     disks: tuple[DecidedDisk, ...] | None = None
     models: Mapping[str, str | None] = field(default_factory=dict)
     keyboard: str | None = None

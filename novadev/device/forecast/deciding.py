@@ -42,6 +42,8 @@ def decide(facts: Facts, compute: ComputeHost | None) -> Decided:
         disks_of = with_recommended_bus(guest, compute.recommendation(distro))
     return Decided(
         machine=_machine(guest, compute),
+        alias=machine_type(guest, rules),
+        qemu=compute.qemu if compute else None,
         disks=tuple(_disks(disks_of, rules, assumed=compute is None)),
         models={
             **models,

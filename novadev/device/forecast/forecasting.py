@@ -138,6 +138,8 @@ class Forecasts:
             yield Note(None, text)
 
     def _told_of(self, prediction: Prediction, facts: Facts | None) -> Iterator[Forecast]:
+        if prediction.about_host is not None:
+            yield from self._once(prediction.about_host)
         notes = [*prediction.notes]
         layout = Layout(())
         if prediction.board is not None:

@@ -18,9 +18,10 @@ from novadev.device.forecast.wanted import Wanted
 from novadev.device.guests import get_definitions
 from novadev.device.hosted import HostedInstance
 from novadev.device.inventory import Entry, Inventory, take_inventory
+from novadev.device.orphans import why_no_port
 from novadev.virt.devices import Controller, Device, Disk
 from novadev.virt.domain import Domain
-from novadev.virt.host import Host
+from novadev.virt.host import Host, has_same_machine_types
 from novadev.virt.outline import Board
 from novadev.virt.scratch import Place
 
@@ -37,7 +38,8 @@ def predict_power_on(host: Host, instance: HostedInstance, decided: Decided) -> 
     inventory = take_inventory(instance, get_definitions(host, instance))
     now = _now(inventory)
     architecture, machine = now.os_type("arch") or "x86_64", now.os_type("machine")
-    after = _machine_after(machine, decided.machine)
+    outdated = _outdated(host, decided)
+    after = _machine_after(machine, decided.alias if outdated else decided.machine)
     wanted = wanted_devices(inventory, decided, after or "")
     outlines = [item.outline for item in wanted if item.outline is not None]
     return Prediction(
@@ -54,6 +56,19 @@ def predict_power_on(host: Host, instance: HostedInstance, decided: Decided) -> 
         fates=tuple(_fates(inventory, wanted)),
         controllers=tuple(_controllers(now)),
         notes=tuple(_notes(inventory)),
+        about_host=outdated,
+    )
+
+
+def _outdated(host: Host, decided: Decided) -> str | None:
+    """Return that HOST has another QEMU than the one by which the machine type was DECIDED."""
+    found = host.qemu_version()
+    if found is None or decided.qemu is None or has_same_machine_types(found, decided.qemu):
+        return None
+    return (
+        f"host {host.name}: its machine types were saved with QEMU {decided.qemu}, and it has "
+        f"{found} now (novadev capabilities save): a guest is taken to keep the version that an "
+        "alias such as pc stood for"
     )
 
 
@@ -170,6 +185,8 @@ def _notes(inventory: Inventory) -> Iterator[str]:
     elif attachments.unfinished:
         yield f"what Nova has attached may change: its {attachments.unfinished}"
     for entry in inventory.entries:
+        if reason := why_no_port(entry, inventory):
+            yield f"{entry.label} may be a port's: {reason}, and Nova may fill it before"
         if attachments is not None and entry.owner is None and is_pci_device(entry.device):
             yield f"{entry.label} is in none of Nova's tables: it is taken for an accelerator"
 

@@ -61,7 +61,8 @@ class Prediction:
     """A guest's next power-on, before it is laid out.
 
     ``machine`` is the machine type it has, ``machine_after`` the one it will have; ``controllers``
-    are those it has, of which libvirt decides. ``records`` are complete already.
+    are those it has, of which libvirt decides. ``records`` are complete already. ``about_host`` is
+    what is to be said once of its host.
     """
 
     instance: str
@@ -73,6 +74,7 @@ class Prediction:
     controllers: tuple[Place, ...] = ()
     records: tuple[ForecastRecord, ...] = field(default=())
     notes: tuple[str, ...] = ()
+    about_host: str | None = None
 
 
 def records_of(prediction: Prediction, layout: Layout) -> Iterator[ForecastRecord]:
