@@ -75,7 +75,7 @@ FAULTS: dict[str, tuple[str, int, Callable[[Cloud], None]]] = {
     "no driver": ("sqlite", 8, mapped_to("postgresql://h/nova")),
     "no certificate": ("sqlite", 8, mapped_to("mysql://h/nova?ssl_ca=/nowhere")),
     "no option": ("sqlite", 8, mapped_to("mysql://h/nova?plugin=sqlcommenter")),
-    "no port": ("sqlite", 8, mapped_to("mysql://127.0.0.1:99999/nova")),
+    "no number": ("mariadb", 8, mapped_to("{}&read_timeout=" + "9" * 30)),
     "no url for the template": ("sqlite", 8, template_of_no_url),
     "Galera": ("mariadb", 8, mapped_to(errno(1047))),
     "an error of no known number": ("mariadb", 8, mapped_to(errno(1030))),
