@@ -120,6 +120,19 @@ def test_a_host_that_no_uri_leads_to(sqlite_cloud: Cloud) -> None:
     assert all(item["host"] in item["details"] for item in found)
 
 
+def test_a_host_whose_rules_cannot_be_read(sqlite_cloud: Cloud, tmp_path: Path) -> None:
+    """Once, however many guests it has; they are checked all the same."""
+    with sqlite_cloud.config_file.open("a") as file:
+        file.write(f"\n[novadev]\ncompute_config_dir = {tmp_path}\n")
+    (tmp_path / "cmp2.json").write_text("{}")
+    for number, host in enumerate(("cmp1", "cmp2", "cmp2")):
+        healthy(sqlite_cloud, name=f"web-{number}", host=host, hw_rng_model="virtio")
+    code, found = audited(sqlite_cloud, "--all", *STORED)
+    (lost,) = (item for item in found if item["check"] == "unreachable")
+    assert (code, len(found), lost["host"], lost["instance"]) == (8, 4, "cmp2", None)
+    assert str(tmp_path / "cmp2.json") in lost["details"]
+
+
 def test_records_that_cannot_be_read(sqlite_cloud: Cloud, tmp_path: Path) -> None:
     with sqlite_cloud.config_file.open("a") as file:
         file.write(f"\n[novadev]\nstate_connection = sqlite:///{tmp_path}\n")
