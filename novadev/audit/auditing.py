@@ -164,6 +164,7 @@ class Audit:
             found = inspected.get(uuid)
             if _is_of_host(found):
                 yield from self._lost_host(str(facts.instance.host), str(found))
+            yield from self._without_rules(facts.instance)
             troubles = [*self._of_guest(facts, found)]
             if "mapping" in self._wanted:
                 troubles += mapping_troubles(chunk, facts.instance)
@@ -235,6 +236,15 @@ class Audit:
             yield Trouble("unreachable", "warning", str(error))
         elif not isinstance(error, NotFound) and not _is_of_host(error):
             yield Trouble("unreachable", "failure", str(error), is_unasked=True)
+
+    def _without_rules(self, instance: Instance) -> Iterator[Finding]:
+        """Yield once that the file of the instance's host is bad: other rules stand in for it."""
+        host = instance.host or instance.shelved_host
+        try:
+            self._hosts.find(host)
+        except BadInput as error:
+            details = f"its guests are checked by the rules of novadev's own configuration: {error}"
+            yield from self._unasked(Finding("unreachable", "failure", None, host, details, None))
 
     def _lost_host(self, host: str, reason: str) -> Iterator[Finding]:
         self._lost_hosts.add(host)

@@ -75,7 +75,7 @@ FAULTS: dict[str, tuple[str, int, Callable[[Cloud], None]]] = {
     "no driver": ("sqlite", 8, mapped_to("postgresql://h/nova")),
     "no certificate": ("sqlite", 8, mapped_to("mysql://h/nova?ssl_ca=/nowhere")),
     "no option": ("sqlite", 8, mapped_to("mysql://h/nova?plugin=sqlcommenter")),
-    "no port": ("sqlite", 8, mapped_to("mysql://127.0.0.1:99999/nova")),
+    "no number": ("mariadb", 8, mapped_to("{}&read_timeout=" + "9" * 30)),
     "no url for the template": ("sqlite", 8, template_of_no_url),
     "Galera": ("mariadb", 8, mapped_to(errno(1047))),
     "an error of no known number": ("mariadb", 8, mapped_to(errno(1030))),
@@ -118,6 +118,19 @@ def test_a_host_that_no_uri_leads_to(sqlite_cloud: Cloud) -> None:
     assert [item["host"] for item in found] == ["cmp 1", "cmp2"]
     assert {item["check"] for item in found} == {"unreachable"}
     assert all(item["host"] in item["details"] for item in found)
+
+
+def test_a_host_whose_rules_cannot_be_read(sqlite_cloud: Cloud, tmp_path: Path) -> None:
+    """Once, however many guests it has; they are checked all the same."""
+    with sqlite_cloud.config_file.open("a") as file:
+        file.write(f"\n[novadev]\ncompute_config_dir = {tmp_path}\n")
+    (tmp_path / "cmp2.json").write_text("{}")
+    for number, host in enumerate(("cmp1", "cmp2", "cmp2")):
+        healthy(sqlite_cloud, name=f"web-{number}", host=host, hw_rng_model="virtio")
+    code, found = audited(sqlite_cloud, "--all", *STORED)
+    (lost,) = (item for item in found if item["check"] == "unreachable")
+    assert (code, len(found), lost["host"], lost["instance"]) == (8, 4, "cmp2", None)
+    assert str(tmp_path / "cmp2.json") in lost["details"]
 
 
 def test_records_that_cannot_be_read(sqlite_cloud: Cloud, tmp_path: Path) -> None:

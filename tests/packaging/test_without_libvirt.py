@@ -61,3 +61,14 @@ def test_commands_about_hosts_say_it_in_one_line(sqlite_cloud: Cloud, folder: Pa
     found = run(sqlite_cloud, folder, "audit", "--check", "alias", "--all", "-f", "json")
     assert [item["check"] for item in json.loads(found.stdout)] == ["unreachable"]
     assert TOLD in found.stdout
+
+
+def test_an_audit_names_each_host(sqlite_cloud: Cloud, folder: Path) -> None:
+    for host in ("cmp1", "cmp2"):
+        sqlite_cloud.add_instance(host=host, vm_state="active", name=f"on-{host}")
+    with sqlite_cloud.config_file.open("a") as file:
+        file.write("libvirt_uri = test:///{host}\n")
+    result = run(sqlite_cloud, folder, "audit", "--check", "alias", "--all", "-f", "json")
+    found = json.loads(result.stdout)
+    assert (result.returncode, [item["host"] for item in found]) == (8, ["cmp1", "cmp2"])
+    assert all(TOLD in item["details"] for item in found)

@@ -238,7 +238,7 @@ def test_a_bad_file_of_one_host_is_nothing_to_the_others(stash: Stash) -> None:
     file.write_text("{}")
     (reason,) = stash.reasons(bad, *DRIVER, code=4)
     assert reason == f"{file} is not a capability file novadev wrote"
-    stash.run("--all", *DRIVER)
+    stash.run("--all", *DRIVER, code=4)
     assert (stash.stored(bad), stash.stored(good)) == ({}, BY_RULES)
 
 
