@@ -117,6 +117,11 @@ class ComputeHost:
         """
         return self.qemu is None or self.release is None or may_run(version, self.release)
 
+    @property
+    def is_osinfo_known(self) -> bool:
+        """Whether it is known what libosinfo recommends there, or that the host has none."""
+        return isinstance(self.osinfo, SavedOsInfo) or self.osinfo_available
+
     def recommendation(self, os_distro: str | None) -> Recommendation:
         """Return libosinfo's recommendation for an instance with this os_distro.
 

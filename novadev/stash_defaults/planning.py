@@ -34,10 +34,10 @@ from novadev.stash_defaults.sources import (
 from novadev.value import ABSENT, Value
 
 NO_OSINFO = (
-    "libosinfo is not there to ask about the os_distro of this instance and of others like it: "
-    "the rules do without it"
+    "libosinfo is not on its host to ask about the os_distro of this instance and of others like "
+    "it: the rules do without it"
 )
-"""What a plan says where libosinfo is missing: the first one of a run, which goes for all."""
+"""What a plan says where a compute host has no libosinfo: the first of a run, for all."""
 
 GUESS = (
     ". Its hardware was not seen, so nothing is recorded (--source driver records what the rules "
@@ -265,7 +265,7 @@ def _lacks_osinfo(evidence: Evidence) -> bool:
     compute = evidence.compute
     if compute is None or property_value(evidence.facts.guest, "os_distro") is None:
         return False
-    return not compute.osinfo_available
+    return compute.is_osinfo_known and not compute.osinfo_available
 
 
 def _described(source: str, evidence: Evidence) -> str:

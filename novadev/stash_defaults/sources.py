@@ -82,6 +82,13 @@ class Evidence:
         return Alike.of(self.facts.guest)
 
 
+_OSINFO_DECIDES = ("hw_disk_bus", "hw_vif_model")
+_NO_OSINFO = (
+    "libosinfo is not on this machine to ask about its os_distro, and nobody says whether its host "
+    "has it: save a capability file there (novadev capabilities save)"
+)
+
+
 class Undecided(Exception):
     """There is no saying what to record for a property; its text is the reason."""
 
@@ -152,7 +159,16 @@ def decide(
         return None
     if name not in rules and name in REGISTERED:
         raise Undecided(_why_no_rules(evidence, source))
+    if name in _OSINFO_DECIDES and _is_osinfo_unknown(evidence):
+        raise Undecided(_NO_OSINFO)
     return rules.get(name)
+
+
+def _is_osinfo_unknown(evidence: Evidence) -> bool:
+    """Whether the host may have a libosinfo that recommends something else than the rules."""
+    if evidence.compute is None or evidence.compute.is_osinfo_known:
+        return False
+    return property_value(evidence.facts.guest, "os_distro") is not None
 
 
 def _why_no_rules(evidence: Evidence, source: Source) -> str:

@@ -1,6 +1,7 @@
 """stash-defaults by the rules alone: what is recorded, what is left, and what is said of it."""
 
 import json
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
@@ -304,6 +305,20 @@ def test_that_libosinfo_is_missing_is_told_once(stash: Stash) -> None:
     assert len(plans) == 4
     assert [note for plan in plans for note in notes(plan) if "libosinfo is" in note] == [NO_OSINFO]
     assert NO_OSINFO in notes(plans[1])
+
+
+def test_a_libosinfo_that_nobody_can_ask_is_not_taken_for_one_that_is_missing(
+    stash: Stash, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The controller lacks it, and the compute host's nova.conf does not say whether it has it."""
+    monkeypatch.setitem(sys.modules, "gi", None)
+    windows, plain = stash.add(os_distro="win10"), stash.add()
+    found = changes(stash.plan(windows, *DRIVER, code=3))
+    asked = ("hw_disk_bus", "hw_vif_model")
+    assert found == {name: value for name, value in BY_RULES.items() if name not in asked}
+    (reason, _) = sorted(stash.reasons(windows, *DRIVER, code=3))
+    assert reason.startswith("hw_disk_bus, hw_vif_model: libosinfo is not on this machine to ask")
+    assert changes(stash.plan(plain, *DRIVER)) == BY_RULES
 
 
 @pytest.mark.parametrize(
