@@ -183,6 +183,8 @@ def _iter_filtered(
     doubles: set[str | None] = set()
     for cell in wanted:
         try:
+            if cell.uuid in residence.silent:
+                raise residence.silent[cell.uuid]
             with residence.deployment.cell_database(cell).reading() as connection:
                 groups = group(connection, selection.narrow)
             for hosts in groups:
@@ -193,6 +195,7 @@ def _iter_filtered(
                         doubles.add(item.instance)
                     yield item
         except NovadevError as error:
+            residence.silent[cell.uuid] = error
             yield Skip.of(None, error, named=False)
 
 

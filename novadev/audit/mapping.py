@@ -35,9 +35,8 @@ def mapping_troubles(chunk: Chunk, instance: Instance) -> Iterator[Trouble]:
         yield Trouble("mapping", "failure", details + again)
     elif mapping.is_queued and not _is_deleted(instance):
         details = (
-            "its mapping is marked as queued for delete, but nothing deletes the server: it may "
-            "not count against the quota, and Nova treats it as deleted while "
-            f"{chunk.cell.label} is down"
+            "its mapping is queued for delete, but nothing deletes the server; quotas may "
+            f"leave it out, and Nova treats it as deleted while {chunk.cell.label} is down"
         )
         yield Trouble("mapping", "warning", details + again)
 

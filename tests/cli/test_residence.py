@@ -79,6 +79,8 @@ def test_nothing_is_written_where_two_cells_have_the_server(
     for words in ((uuid,), ("web-1",)):
         result = set_model(sqlite_cloud, *words)
         assert (result.code, "cell cell1 and in cell cell2" in result.err) == (3, True), words
+    detach = novadev(sqlite_cloud, "device", "detach", uuid, "vdb", "--yes")
+    assert (detach.code, "cell cell1 and in cell cell2" in detach.err) == (3, True)
     result = set_model(sqlite_cloud, "--all")
     assert result.code == 0
     assert result.err.count("lives in cell") == 1
