@@ -61,7 +61,7 @@ def futile(
     effects: tuple[Effect, ...],
     device_types: Mapping[str, str],
 ) -> tuple[str, ...]:
-    """Return why properties of VALUES would change nothing for the guest; empty if all do."""
+    """Return why properties of VALUES that are new would change nothing for the guest."""
     return tuple(_futile(before, after, values, effects, device_types))
 
 
@@ -72,17 +72,20 @@ def _futile(
     effects: tuple[Effect, ...],
     device_types: Mapping[str, str],
 ) -> Iterator[str]:
+    """Only what changes in the cell counts: a value that is there already asks for nothing."""
+    stored = before.image_properties
+    changing = {
+        name: value
+        for name, value in values.items()
+        if isinstance(value, str) and stored.get(name) != value
+    }
     moves = any(effect.before != effect.after for effect in effects)
-    for name, value in values.items():
-        if not isinstance(value, str):
-            continue
+    for name, value in changing.items():
         if name in NO_EFFECT:
             yield f"{name}: {NO_EFFECT[name]}"
         elif name not in device_types:
             yield from _unread(name, after)
-        elif not moves and before.image_properties.get(name) != value:
-            if _is_there(device_types[name], value, effects):
-                continue
+        elif not moves and not _is_there(device_types[name], value, effects):
             yield (
                 f"{name}={value} moves no {device_types[name]}: each keeps the bus of its "
                 "block_device_mapping row (--update-disks says which rows move)"
