@@ -36,6 +36,11 @@ def unset(uuid: str, name: str) -> str:
     return f"novadev image-property unset --property {name} {uuid}"
 
 
+def unset_unreadable(uuid: str) -> str:
+    """Return the command that takes out every stored value that Nova cannot read."""
+    return f"novadev image-property unset --unreadable {uuid}"
+
+
 def alias_migrate(uuid: str, whole: bool) -> str:
     """Return the command that gives every device its alias, with the WHOLE definition if need be.
 

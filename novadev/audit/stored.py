@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 from novadev.audit.finding import Severity, Trouble
-from novadev.audit.remedies import set_machine_type, set_property, stash, unset
-from novadev.audit.settling import for_fault, settled
+from novadev.audit.remedies import set_machine_type, set_property, stash, unset_unreadable
+from novadev.audit.settling import for_fault, for_value, settled
 from novadev.errors import InvalidValue
 from novadev.image_property.facts import Facts
 from novadev.nova.image_properties import MACHINE_TYPE, PROPERTIES, same
@@ -17,7 +17,7 @@ from novadev.rules.defaults import REGISTERED
 from novadev.rules.disks import GuestDisk, guest_disks
 from novadev.rules.fault import Fault
 from novadev.rules.guest import ComputeRules, DriverRules, Guest
-from novadev.rules.image_meta import UnreadableProperty, check_readable
+from novadev.rules.image_meta import unreadable
 from novadev.rules.property_faults import NO_EFFECT
 from novadev.rules.validity import faults
 from novadev.stash_defaults.sources import REMEMBERED, Alike
@@ -81,43 +81,69 @@ def not_stashed(stored: Stored) -> Iterator[Trouble]:
 
 def stored_values(stored: Stored) -> Iterator[Trouble]:
     """Yield the values that Nova's enumerations do not have: it refuses to build such a guest."""
-    values = stored.values
+    for name, reason in _outside(stored.values):
+        remedy = for_value(stored.uuid, name, stored.values[name] or "")
+        yield Trouble("stored-value", "failure", reason, remedy)
+
+
+def _outside(values: Mapping[str, str | None]) -> Iterator[tuple[str, str]]:
+    """Yield those of the ten properties whose value is none of theirs, and what is wrong."""
     for name, item in PROPERTIES.items():
         value = values.get(name)
         try:
             if value is not None:
                 item.canonical(value)
         except InvalidValue as error:
-            yield Trouble("stored-value", "failure", str(error), unset(stored.uuid, name))
-    unreadable = _unreadable(stored.alike, stored.rules.release)
-    if unreadable is not None:
-        details = f"{unreadable}: Nova builds no guest of it, and novadev may not touch it"
-        yield Trouble("stored-value", "failure", details)
+            yield name, str(error)
+
+
+def unreadable_values(stored: Stored) -> Iterator[Trouble]:
+    """Yield the other values for which Nova can read none of the server's properties.
+
+    One finding for all: one command takes them out.
+    """
+    release, spec = stored.rules.release, stored.facts.spec
+    held = (spec and spec.image_properties) or {}
+    told = {name for name, _ in _outside(stored.values)}
+    here = _unreadable(stored.alike, release)
+    bad = [f"{name}={stored.values[name]}" for name in here if name not in told]
+    bad += [
+        f"{name}={held[name]} in the request spec"
+        for name in unreadable(held, release)
+        if name not in here
+    ]
+    if bad:
+        details = (
+            f"{', '.join(bad)}: release {release} of Nova has no such value, so it can read none "
+            "of the server's properties"
+        )
+        yield Trouble("unreadable", "failure", details, unset_unreadable(stored.uuid))
 
 
 @lru_cache(REMEMBERED)
-def _unreadable(alike: Alike, release: int) -> str | None:
-    """Return the stored property beside the ten that this release of Nova cannot read, and why."""
-    stored = alike.guest.image_properties
-    others = {name: value for name, value in stored.items() if name not in PROPERTIES}
-    try:
-        check_readable(replace(alike.guest, image_properties=others), release)
-    except UnreadableProperty as error:
-        return str(error)
-    return None
+def _unreadable(alike: Alike, release: int) -> Mapping[str, str]:
+    return unreadable(alike.guest.image_properties, release)
 
 
 def combinations(stored: Stored) -> Iterator[Trouble]:
     """Yield everything that the rules of properties and disks have against the guest."""
     if not _has_faults(stored.alike, stored.rules):
         return
-    found = faults(stored.facts.guest, stored.rules)
+    told = tuple(
+        f"{name}={PROPERTIES[name].spelling(stored.values[name] or '')}"
+        for name, _ in _outside(stored.values)
+    )
+    found = [
+        fault
+        for fault in faults(stored.facts.guest, stored.rules)
+        if not fault.subject.startswith(told)  # which stored-value says, and how it is mended
+    ]
     rules = {fault.rule for fault in found}
     for fault in found:
         if fault.rule == "lun-scsi-model" and "scsi-model-missing" in rules:
             continue  # which says what there is to say, and records what the guest has
         severity: Severity = "failure" if fault.severity == "error" else "warning"
-        remedy = for_fault(fault, stored.uuid)
+        remedy = for_fault(fault, stored.uuid, stored.facts.instance.host)
         yield Trouble(_check_of(fault), severity, fault.message, remedy)
 
 
@@ -141,7 +167,10 @@ def request_spec(stored: Stored) -> Iterator[Trouble]:
         yield Trouble("request-spec", "warning", details)
         return
     held, values = spec.image_properties or {}, stored.values
+    bad = {name for name, _ in _outside(values)}  # what mends that, mends the request spec
     for name in COMPARED:
+        if name in bad:
+            continue
         value, kept = values.get(name), held.get(name)
         kept = None if kept is None else str(kept)
         if value != kept and name not in NO_EFFECT and not same(name, value, kept):
@@ -193,6 +222,7 @@ def floating_machine_type(stored: Stored) -> Iterator[Trouble]:
 STORED_CHECKS: tuple[tuple[frozenset[str], Callable[[Stored], Iterator[Trouble]]], ...] = (
     (frozenset({"not-stashed"}), not_stashed),
     (frozenset({"stored-value"}), stored_values),
+    (frozenset({"unreadable"}), unreadable_values),
     (frozenset({"combination", "no-effect", "lun"}), combinations),
     (frozenset({"request-spec"}), request_spec),
     (frozenset({"disk-bus"}), disk_bus),

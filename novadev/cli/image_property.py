@@ -13,6 +13,7 @@ from novadev.cli.options import Output
 from novadev.cli.output import print_records
 from novadev.cli.session import Session, pass_session
 from novadev.cli.skips import Skips
+from novadev.errors import BadInput
 
 if TYPE_CHECKING:
     from novadev.deployment import Deployment
@@ -83,15 +84,25 @@ def set_(deployment: Deployment, selection: Any, **request: Any) -> Iterator[Pla
 @image_property.command()
 @options.selection
 @options.property_names
+@options.unreadable
 @options.force
 @mutating("image-property unset")
 def unset(
-    deployment: Deployment, selection: Any, names: tuple[str, ...], force: bool
+    deployment: Deployment, selection: Any, names: tuple[str, ...], unreadable: bool, force: bool
 ) -> Iterator[Planned]:
     """Take stored image properties out of stopped or shelved INSTANCEs.
 
-    Existing disks keep the bus they have.
+    Existing disks keep the bus they have. Give --property, or --unreadable: one value that Nova
+    cannot read keeps it from reading all the others, so that it cannot start the server.
+
+    Example: novadev image-property unset --unreadable web-1
     """
+    if bool(names) == unreadable:
+        raise BadInput("give either --property NAME or --unreadable")
+    if unreadable:
+        from novadev.image_property.repairs import plan_unset_unreadable
+
+        return plan_unset_unreadable(deployment, selection, force)
     from novadev.image_property.planning import plan_unset
 
     return plan_unset(deployment, selection, names, force)

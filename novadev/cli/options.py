@@ -215,9 +215,14 @@ property_names = click.option(
     "names",
     multiple=True,
     type=TEXT,
-    required=True,
     metavar="NAME",
     help="Which property; may be repeated.",
+)
+
+unreadable = click.option(
+    "--unreadable",
+    is_flag=True,
+    help="Every stored image property that Nova cannot read, whatever its name, and no other.",
 )
 
 fail_on_skip = click.option(

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from novadev.capabilities.compute_hosts import ComputeHosts
 from novadev.deployment import Deployment
 from novadev.errors import BadInput, NotAsNeeded, NotFound, NovadevError
+from novadev.image_property.effects import unreadable_notes
 from novadev.image_property.facts import Facts
 from novadev.nova.image_properties import MACHINE_TYPE, get_property
 from novadev.rules.defaults import BY_DEFAULT, RECORDED, REFUSALS
@@ -252,6 +253,9 @@ def _notes(
         yield "the request spec is left: a resize or cold migration may bring new defaults"
     elif evidence.facts.spec and evidence.facts.spec.image_properties is None:
         yield "the request spec holds no image: there is nothing to record in it"
+    yield from unreadable_notes(
+        evidence.facts.instance, {name: recorded.value for name, recorded in found.items()}
+    )
     traits = [trait for item in changes if (trait := trait_of(item))]
     if traits and request.is_prefiltered:
         yield f"the scheduler will ask of its next host the traits {', '.join(traits)}"
