@@ -7,7 +7,13 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 from novadev.audit.finding import Severity, Trouble
-from novadev.audit.remedies import set_machine_type, set_property, stash, unset_unreadable
+from novadev.audit.remedies import (
+    set_machine_type,
+    set_property,
+    stash,
+    unset_duplicates,
+    unset_unreadable,
+)
 from novadev.audit.settling import for_fault, for_value, settled
 from novadev.errors import InvalidValue
 from novadev.image_property.facts import Facts
@@ -21,6 +27,7 @@ from novadev.rules.image_meta import unreadable
 from novadev.rules.property_faults import NO_EFFECT
 from novadev.rules.validity import faults
 from novadev.stash_defaults.sources import REMEMBERED, Alike
+from novadev.value import shown
 
 COMPARED = (*sorted(PROPERTIES), MACHINE_TYPE)
 INPUT = frozenset({"hw_input_bus", "hw_pointer_model"})
@@ -125,6 +132,19 @@ def _unreadable(alike: Alike, release: int) -> Mapping[str, str]:
     return unreadable(alike.guest.image_properties, release)
 
 
+def duplicates(stored: Stored) -> Iterator[Trouble]:
+    """Yield properties in more than one row: no key of the table forbids it."""
+    hidden = stored.facts.instance.hidden_rows
+    if hidden:
+        rows = [
+            f"{name} (Nova reads {shown(stored.values[name])}, and never "
+            f"{', '.join(f'row {row.id}: {shown(row.value)}' for row in found)})"
+            for name, found in hidden.items()
+        ]
+        details = f"stored in more than one row of instance_system_metadata: {'; '.join(rows)}"
+        yield Trouble("duplicate-property", "warning", details, unset_duplicates(stored.uuid))
+
+
 def combinations(stored: Stored) -> Iterator[Trouble]:
     """Yield everything that the rules of properties and disks have against the guest."""
     if not _has_faults(stored.alike, stored.rules):
@@ -223,6 +243,7 @@ STORED_CHECKS: tuple[tuple[frozenset[str], Callable[[Stored], Iterator[Trouble]]
     (frozenset({"not-stashed"}), not_stashed),
     (frozenset({"stored-value"}), stored_values),
     (frozenset({"unreadable"}), unreadable_values),
+    (frozenset({"duplicate-property"}), duplicates),
     (frozenset({"combination", "no-effect", "lun"}), combinations),
     (frozenset({"request-spec"}), request_spec),
     (frozenset({"disk-bus"}), disk_bus),

@@ -85,24 +85,32 @@ def set_(deployment: Deployment, selection: Any, **request: Any) -> Iterator[Pla
 @options.selection
 @options.property_names
 @options.unreadable
+@options.duplicates
 @options.force
 @mutating("image-property unset")
 def unset(
-    deployment: Deployment, selection: Any, names: tuple[str, ...], unreadable: bool, force: bool
+    deployment: Deployment,
+    selection: Any,
+    names: tuple[str, ...],
+    unreadable: bool,
+    duplicates: bool,
+    force: bool,
 ) -> Iterator[Planned]:
     """Take stored image properties out of stopped or shelved INSTANCEs.
 
-    Existing disks keep the bus they have. Give --property, or --unreadable: one value that Nova
-    cannot read keeps it from reading all the others, so that it cannot start the server.
+    Existing disks keep the bus they have. Give --property, --unreadable or --duplicates. One value
+    that Nova cannot read keeps it from reading all the others, so that it cannot start the server.
 
     Example: novadev image-property unset --unreadable web-1
     """
-    if bool(names) == unreadable:
-        raise BadInput("give either --property NAME or --unreadable")
-    if unreadable:
-        from novadev.image_property.repairs import plan_unset_unreadable
+    if [bool(names), unreadable, duplicates].count(True) != 1:
+        raise BadInput("give one of --property NAME, --unreadable and --duplicates")
+    if unreadable or duplicates:
+        from novadev.image_property import repairs
 
-        return plan_unset_unreadable(deployment, selection, force)
+        if duplicates:
+            return repairs.plan_unset_duplicates(deployment, selection)
+        return repairs.plan_unset_unreadable(deployment, selection, force)
     from novadev.image_property.planning import plan_unset
 
     return plan_unset(deployment, selection, names, force)

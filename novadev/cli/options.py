@@ -225,6 +225,12 @@ unreadable = click.option(
     help="Every stored image property that Nova cannot read, whatever its name, and no other.",
 )
 
+duplicates = click.option(
+    "--duplicates",
+    is_flag=True,
+    help="Rows of an image property that Nova never reads, because a later row has the same key.",
+)
+
 fail_on_skip = click.option(
     "--fail-on-skip",
     is_flag=True,

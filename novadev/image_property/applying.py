@@ -196,7 +196,8 @@ class Batch:
     ) -> Stored:
         locked = writes.lock_instances(connection, uuids)
         places = {item.place for plan in self._plans for item in plan.changes}
-        names = {place.name for place in places if place.kind is Kind.PROPERTY}
+        of_rows = (Kind.PROPERTY, Kind.HIDDEN)
+        names = {place.name for place in places if place.kind in of_rows}
         keys = [image_properties.PREFIX + name for name in names]
         properties = image_properties.list_stored(connection, uuids, keys)
         disks = list_block_devices(connection, uuids) if _need_disks(self._plans) else {}
@@ -338,9 +339,11 @@ def _property_writes(landing: Iterable[_Due], stored: Stored) -> Iterator[System
     for due in landing:
         instance = due.plan.instance
         for item in due.in_cell:
+            key = image_properties.PREFIX + item.place.name
+            if item.place.kind is Kind.HIDDEN:
+                yield SystemMetadataWrite(instance, key, item.place.row, item.before, item.after)
             if item.place.kind is Kind.PROPERTY:
                 row = stored.property_row(instance, item.place.name)
-                key = image_properties.PREFIX + item.place.name
                 row_id = row.id if row else None
                 yield SystemMetadataWrite(instance, key, row_id, item.before, item.after)
 

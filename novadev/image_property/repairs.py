@@ -1,4 +1,4 @@
-"""Plans that take out what Nova cannot use: values that it cannot read."""
+"""Plans that take out what Nova cannot use: values it cannot read, rows it never reads."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from novadev.rules.buses import TooManyDisks, UnsupportedBus
 from novadev.rules.guest import NEWEST_RELEASE, ComputeRules
 from novadev.rules.image_meta import spelling, unreadable
 from novadev.runs.change import Change
-from novadev.runs.place import in_cell, in_spec
+from novadev.runs.place import Kind, Place, in_cell, in_spec
 from novadev.runs.plan import Plan, Planned, Skip
 from novadev.selection import Selection, iter_selected
-from novadev.value import ABSENT, Value
+from novadev.value import ABSENT, Value, shown
 
 
 def plan_unset_unreadable(
@@ -38,6 +38,36 @@ def plan_unset_unreadable(
         return _without_unreadable(facts, _release(hosts, facts.instance), rules, force)
 
     return _iter_plans(deployment, selection, plan, "it stores nothing that Nova cannot read")
+
+
+def plan_unset_duplicates(deployment: Deployment, selection: Selection) -> Iterator[Planned]:
+    """Return plans that take out the rows that Nova never reads: a later one has the same key.
+
+    Nothing changes for Nova. What stands against one instance is a Skip.
+    """
+    nothing = "it stores each property in one row"
+    return _iter_plans(deployment, selection, _without_duplicates, nothing)
+
+
+def _without_duplicates(facts: Facts) -> Plan | None:
+    instance = facts.instance
+    if not instance.hidden_rows:
+        return None
+    check_state(instance)
+    kept = (f"{name}={shown(instance.image_properties[name])}" for name in instance.hidden_rows)
+    return Plan(
+        action=UNSET,
+        instance=instance.uuid,
+        cell=instance.cell,
+        changes=tuple(
+            Change(Place(Kind.HIDDEN, name, row.id), row.value, ABSENT)
+            for name, rows in instance.hidden_rows.items()
+            for row in rows
+        ),
+        name=instance.name,
+        host=instance.host,
+        notes=(f"Nova reads the same as before: {', '.join(kept)}",),
+    )
 
 
 def _iter_plans(

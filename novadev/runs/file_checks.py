@@ -41,16 +41,18 @@ class _Action:
     value: Callable[[Change, Draft], None]
     whole: Callable[[Draft], None]
     names: frozenset[str] = frozenset(PROPERTIES)
-    takes_out_unreadable: bool = False
+    takes_out_unused: bool = False
 
     def may_write(self, item: Change) -> bool:
         """Whether the action's own command makes such a change where this one is made."""
         place = item.place
+        if place.kind is Kind.HIDDEN:
+            return self.takes_out_unused and ABSENT in (item.before, item.after)
         if place.kind not in self.kinds:
             return False
         if place.kind not in (Kind.PROPERTY, Kind.SPEC) or place.name in self.names:
             return True
-        return self.takes_out_unreadable and _takes_out_unreadable(item)
+        return self.takes_out_unused and _takes_out_unreadable(item)
 
 
 def check(draft: Draft) -> None:
@@ -181,6 +183,10 @@ def _of_import(draft: Draft) -> None:
 def _stored(item: Change, draft: Draft) -> None:
     """Check what is stored in Nova's databases."""
     is_undo = draft.undoes is not None
+    if item.place.kind is Kind.HIDDEN:
+        if item.after is not ABSENT and not is_undo:
+            raise _impossible(item, item.after)
+        return
     if isinstance(item.after, str) and _is_right(item)(item.after):
         return
     is_property = item.place.kind in (Kind.PROPERTY, Kind.SPEC)
@@ -266,7 +272,7 @@ _SET = _Action(_STORED, _stored, _of_cell)
 _MACHINE_NAMES = frozenset((MACHINE_TYPE, *BUS_PROPERTIES)) - {"hw_floppy_bus"}
 _ACTIONS = {
     "image-property set": _SET,
-    "image-property unset": replace(_SET, takes_out_unreadable=True),
+    "image-property unset": replace(_SET, takes_out_unused=True),
     "machine-type set": _Action(_STORED, _stored, _of_machine, _MACHINE_NAMES),
     "stash-defaults": _Action(
         (Kind.PROPERTY, Kind.SPEC), _recorded_default, _of_stash, frozenset(RECORDED)

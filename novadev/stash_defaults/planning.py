@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from novadev.capabilities.compute_hosts import ComputeHosts
 from novadev.deployment import Deployment
 from novadev.errors import BadInput, NotAsNeeded, NotFound, NovadevError
+from novadev.image_property.changes import check_one_row
 from novadev.image_property.effects import unreadable_notes
 from novadev.image_property.facts import Facts
 from novadev.nova.image_properties import MACHINE_TYPE, get_property
@@ -213,6 +214,7 @@ def _cell_changes(facts: Facts, found: Mapping[str, Recorded]) -> Iterator[Chang
     for name, recorded in found.items():
         before: Value = facts.instance.image_properties.get(name, ABSENT)
         if before != recorded.value:
+            check_one_row(facts.instance, name)
             yield Change(in_cell(name), before, recorded.value)
 
 

@@ -14,8 +14,8 @@ from tests.cloud import Cloud
 from tests.command import novadev
 
 CHECKS = (
-    *("not-stashed", "stored-value", "unreadable", "no-effect", "combination", "request-spec"),
-    "disk-bus",
+    *("not-stashed", "stored-value", "unreadable", "duplicate-property", "no-effect"),
+    *("combination", "request-spec", "disk-bus"),
 )
 USB = {"hw_input_bus": "usb", "hw_pointer_model": "usbtablet"}
 SPEC = {name: value for name, value in STASHED.items() if value is not None}
@@ -47,6 +47,7 @@ KINDS: Mapping[str, Mapping[str, Any]] = {
             *(("hw_watchdog_action", "RESET"), ("vmware_adaptertype", "lsi")),
         )
     },
+    "a property in two rows": properties(),
     "a bus that a disk must not have": properties(hw_cdrom_bus="virtio"),
     "a pointer that is not read": properties(hw_input_bus="virtio", hw_pointer_model="usbtablet"),
     "a controller that is missing": properties(hw_disk_bus="scsi"),
@@ -96,6 +97,9 @@ def _add(cloud: Cloud, kind: str, wanted: Mapping[str, Any]) -> str:
     cloud.add_disk(uuid, place["root_device_name"], disk_bus="scsi" if on_scsi else "virtio")
     host = {"key": "shelved_host", "value": "cmp1", "deleted": 0}
     cloud.insert("instance_system_metadata", "cell1", instance_uuid=uuid, **host)
+    if kind == "a property in two rows":
+        row = {"key": "image_hw_vif_model", "value": "virtio", "deleted": 0}
+        cloud.insert("instance_system_metadata", "cell1", instance_uuid=uuid, **row)
     return uuid
 
 

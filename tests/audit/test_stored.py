@@ -15,7 +15,7 @@ from tests.command import novadev
 
 STORED = (
     *("not-stashed", "stored-value", "unreadable", "no-effect", "combination", "lun"),
-    *("request-spec", "disk-bus", "machine-type"),
+    *("duplicate-property", "request-spec", "disk-bus", "machine-type"),
 )
 ONLY = tuple(word for name in STORED for word in ("--check", name))
 

@@ -1,4 +1,4 @@
-"""`image-property unset --unreadable`; what is said of values that Nova cannot read."""
+"""`image-property unset --unreadable` and `--duplicates`; what other commands say of such rows."""
 
 from pathlib import Path
 from uuid import uuid4
@@ -92,14 +92,17 @@ def test_what_is_lost_is_said(sqlite_cloud: Cloud) -> None:
     assert "os_type" not in note
 
 
-@pytest.mark.parametrize("arguments", [(), ("--unreadable", "--property", "hw_disk_bus")])
+@pytest.mark.parametrize(
+    "arguments",
+    [(), ("--unreadable", "--property", "hw_disk_bus"), ("--duplicates", "--unreadable")],
+)
 def test_what_is_taken_out_is_chosen_in_one_way(
     sqlite_cloud: Cloud, arguments: tuple[str, ...]
 ) -> None:
     uuid = add(sqlite_cloud)
     result = novadev(sqlite_cloud, "image-property", "unset", *arguments, "--yes", uuid)
     assert (result.code, images(sqlite_cloud, uuid)["hw_disk_bus"]) == (4, "SCSI")
-    assert "give either --property NAME or --unreadable" in result.err
+    assert "give one of --property NAME, --unreadable and --duplicates" in result.err
 
 
 @pytest.mark.parametrize(
@@ -142,3 +145,83 @@ def test_a_bus_in_another_case_gets_nova_s_spelling(
     assert (disk["disk_bus"], disk["device_name"]) == after
     assert sqlite_cloud.system_metadata(uuid)["image_hw_disk_bus"] == known
     assert ("moves no disk" in (result.json["plans"][0]["note"] or "")) is told
+
+
+# Two rows of one key
+
+
+def add_rows(cloud: Cloud, uuid: str, **values: str | None) -> None:
+    for name, value in values.items():
+        row = {"key": f"image_{name}", "value": value, "deleted": 0}
+        cloud.insert("instance_system_metadata", "cell1", instance_uuid=uuid, **row)
+
+
+def doubled(cloud: Cloud) -> str:
+    """A stopped server that stores one property three times, and one that novadev never sets."""
+    uuid = cloud.add_instance(hw_vif_model="e1000", image_properties={"os_distro": "debian"})
+    add_rows(cloud, uuid, hw_vif_model=None, os_distro="windows")
+    add_rows(cloud, uuid, hw_vif_model="virtio")
+    return uuid
+
+
+def stored_rows(cloud: Cloud, uuid: str) -> list[tuple[int, str, str | None]]:
+    found = cloud.rows("instance_system_metadata", "cell1", instance_uuid=uuid)
+    return sorted((row["id"], row["key"], row["value"]) for row in found)
+
+
+def unset_duplicates(cloud: Cloud, *arguments: str) -> Result:
+    return novadev(cloud, "image-property", "unset", "--duplicates", *arguments)
+
+
+def test_the_rows_that_nova_never_reads_are_taken_out_and_put_back(cloud: Cloud) -> None:
+    uuid = doubled(cloud)
+    before = stored_rows(cloud, uuid)
+    result = unset_duplicates(cloud, "--all", "--yes")
+    assert result.code == 0, result.err
+    after = stored_rows(cloud, uuid)
+    assert len(before) - len(after) == 3
+    assert {(key, value) for _, key, value in after} >= {
+        ("image_hw_vif_model", "virtio"),
+        ("image_os_distro", "windows"),
+    }
+    assert "it stores each property in one row" in unset_duplicates(cloud, "--yes", uuid).err
+    result = novadev(cloud, "undo", "1", "--yes")
+    assert (result.code, stored_rows(cloud, uuid)) == (0, before), result.err
+
+
+def test_a_saved_plan_of_rows(sqlite_cloud: Cloud, tmp_path: Path) -> None:
+    uuid, file = doubled(sqlite_cloud), tmp_path / "plan"
+    assert unset_duplicates(sqlite_cloud, uuid, "--plan-out", str(file)).code == 0
+    assert novadev(sqlite_cloud, "apply", str(file), "--yes").code == 0
+    assert "one row" in unset_duplicates(sqlite_cloud, "--yes", uuid).err
+
+
+def test_a_row_that_nova_reads_is_never_taken_out(sqlite_cloud: Cloud, tmp_path: Path) -> None:
+    """Somebody takes out the last row after the plan was made: the one before counts now."""
+    uuid, file = doubled(sqlite_cloud), tmp_path / "plan"
+    assert unset_duplicates(sqlite_cloud, uuid, "--plan-out", str(file)).code == 0
+    last = stored_rows(sqlite_cloud, uuid)[-1]
+    sqlite_cloud.delete("instance_system_metadata", "cell1", id=last[0])
+    before = stored_rows(sqlite_cloud, uuid)
+    result = novadev(sqlite_cloud, "apply", str(file), "--yes")
+    assert (result.code, stored_rows(sqlite_cloud, uuid)) == (7, before)
+    assert "has no row that Nova reads instead of" in result.out + result.err
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("image-property", "set", "--property", "hw_vif_model=igb"),
+        ("image-property", "unset", "--property", "hw_vif_model"),
+    ],
+)
+def test_a_property_in_two_rows_is_refused_when_it_is_planned(
+    sqlite_cloud: Cloud, command: tuple[str, ...]
+) -> None:
+    uuid = doubled(sqlite_cloud)
+    result = novadev(sqlite_cloud, *command, uuid, "--yes")
+    assert result.code == 3
+    assert "hw_vif_model is stored in 3 rows" in result.err
+    assert f"novadev image-property unset --duplicates {uuid}" in result.err
+    other = ("image-property", "set", "--property", "hw_video_model=qxl", uuid, "--yes")
+    assert novadev(sqlite_cloud, *other).code == 0
