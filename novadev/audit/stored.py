@@ -27,7 +27,6 @@ from novadev.rules.image_meta import unreadable
 from novadev.rules.property_faults import NO_EFFECT
 from novadev.rules.validity import faults
 from novadev.stash_defaults.sources import REMEMBERED, Alike
-from novadev.value import shown
 
 COMPARED = (*sorted(PROPERTIES), MACHINE_TYPE)
 INPUT = frozenset({"hw_input_bus", "hw_pointer_model"})
@@ -137,12 +136,16 @@ def duplicates(stored: Stored) -> Iterator[Trouble]:
     hidden = stored.facts.instance.hidden_rows
     if hidden:
         rows = [
-            f"{name} (Nova reads {shown(stored.values[name])}, and never "
-            f"{', '.join(f'row {row.id}: {shown(row.value)}' for row in found)})"
+            f"{name} (Nova reads {_text(stored.values[name])} and ignores "
+            f"{', '.join(f'{_text(row.value)} in row {row.id}' for row in found)})"
             for name, found in hidden.items()
         ]
         details = f"stored in more than one row of instance_system_metadata: {'; '.join(rows)}"
         yield Trouble("duplicate-property", "warning", details, unset_duplicates(stored.uuid))
+
+
+def _text(value: str | None) -> str:
+    return "null" if value is None else value
 
 
 def combinations(stored: Stored) -> Iterator[Trouble]:

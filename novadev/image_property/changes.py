@@ -60,12 +60,11 @@ def check_one_row(instance: Instance, name: str) -> None:
     """Raise NotAsNeeded, with the rows and the command, where a property is in more than one."""
     hidden = instance.hidden_rows.get(name)
     if hidden:
-        rows = ", ".join(f"{row.id} ({shown(row.value)})" for row in hidden)
+        rows = ", ".join(f"{shown(row.value)} in row {row.id}" for row in hidden)
         raise NotAsNeeded(
             f"instance {instance.uuid}: {name} is stored in {len(hidden) + 1} rows of "
-            f"instance_system_metadata. Nova reads {shown(instance.image_properties[name])}, from "
-            f"the last one, and never row {rows}. First run: novadev image-property unset "
-            f"--duplicates {instance.uuid}"
+            f"instance_system_metadata: Nova reads {shown(instance.image_properties[name])} and "
+            f"ignores {rows}. First run: novadev image-property unset --duplicates {instance.uuid}"
         )
 
 
