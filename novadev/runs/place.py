@@ -76,7 +76,7 @@ class Place:
 _ROOT = "root_device_name"
 _SPEC = "request_spec "
 _DISK = re.compile(r"block_device_mapping ([0-9]{1,18}) (disk_bus|device_name)")
-_HIDDEN = re.compile(r"instance_system_metadata ([0-9]{1,18}) image_(.+)")
+_HIDDEN = re.compile(r"instance_system_metadata ([0-9]{1,18}) image_(.*)", re.DOTALL)
 _AFFIXES = {
     Kind.PROPERTY: ("", ""),
     Kind.SPEC: (_SPEC, ""),

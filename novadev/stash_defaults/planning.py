@@ -131,7 +131,9 @@ def _plan_or_skip(evidence: Evidence, request: Request, named: bool) -> Iterator
         yield Skip.of(uuid, error, named)
         return
     except REFUSALS as error:
-        yield Skip.of(uuid, NotAsNeeded(f"instance {uuid}: Nova's rules fail: {error}"), named)
+        known = next(unreadable_notes(evidence.facts.instance, {}), None)
+        reason = known or f"Nova's rules fail: {error}"
+        yield Skip.of(uuid, NotAsNeeded(f"instance {uuid}: {reason}"), named)
         return
     if plan is not None:
         yield plan

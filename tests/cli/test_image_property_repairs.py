@@ -1,6 +1,7 @@
 """`image-property unset --unreadable` and `--duplicates`; what other commands say of such rows."""
 
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -121,6 +122,21 @@ def test_others_say_that_nova_cannot_read_the_server(
     note = result.json["plans"][0]["note"]
     assert "os_type=Windows Server 2019" in note
     assert f"novadev image-property unset --unreadable {uuid}" in note
+
+
+@pytest.mark.parametrize(
+    "wanted", [{}, {"host": None, "vm_state": "shelved_offloaded"}], ids=["on a host", "offloaded"]
+)
+def test_stash_defaults_says_that_nova_cannot_read_the_server(
+    sqlite_cloud: Cloud, tmp_path: Path, wanted: dict[str, Any]
+) -> None:
+    uuid = sqlite_cloud.add_instance(os_type="Windows Server 2019", **wanted)
+    config = tmp_path / "nova.conf"
+    config.write_text("[libvirt]\nvirt_type = kvm\n")
+    stash = ("stash-defaults", "--source", "driver", "--assume-config", str(config), uuid)
+    result = novadev(sqlite_cloud, *stash, "--dry-run")
+    assert result.code == 3
+    assert f"novadev image-property unset --unreadable {uuid}" in result.err
 
 
 @pytest.mark.parametrize(
