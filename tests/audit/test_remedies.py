@@ -38,7 +38,7 @@ def mac(number: int) -> str:
 @pytest.fixture
 def site(sqlite_cloud: Cloud, hypervisor: Hypervisor) -> Site:
     """A cloud that knows the rules of its host."""
-    made = Site.of(sqlite_cloud, hypervisor)
+    made = Site.of(sqlite_cloud, hypervisor, timeout=30)
     folder = sqlite_cloud.folder / "compute"
     folder.mkdir()
     (folder / f"{hypervisor.name}.conf").write_text("[libvirt]\nvirt_type = qemu\n")
