@@ -48,7 +48,8 @@ LAYERS = {
         *("config", "deployment", "private_file", "rules", "nova", "virt", "errors"),
     },
     "image_property": {
-        *("selection", "deployment", "runs", "value", "config", "rules", "nova", "errors"),
+        *("capabilities", "selection", "deployment", "runs", "value", "config", "rules", "nova"),
+        "errors",
     },
     "device": {
         *("capabilities", "image_property", "selection", "deployment", "runs", "value"),

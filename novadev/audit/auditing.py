@@ -152,7 +152,6 @@ class Audit:
 
     def _in_chunk(self, foresight: Foresight | None, chunk: Chunk) -> Iterator[Finding]:
         everything = list(read_facts(self.deployment, chunk))
-        yield from self._without_rules(everything)
         hosted = list(self._hosted(chunk)) if self._of_hosts else []
         self.guests += len(everything)
         inspected = self._inspected(everything, hosted)
@@ -193,17 +192,6 @@ class Audit:
             yield from (item for item in compared(evidence, stored) if item.check in self._wanted)
         elif isinstance(found, NovadevError):
             yield from self._without_domain(facts.instance, found)
-
-    def _without_rules(self, everything: Sequence[Facts]) -> Iterator[Finding]:
-        """Yield what is wrong with the file of each host, once: other rules are assumed for it."""
-        for host in {facts.instance.host or facts.instance.shelved_host for facts in everything}:
-            try:
-                self._hosts.find(host)
-            except BadInput as error:
-                details = f"the rules of host {host} are assumed: {error}"
-                yield from self._unasked(
-                    Finding("unreachable", "failure", None, host, details, None)
-                )
 
     def _compute(self, instance: Instance) -> ComputeHost | None:
         """Return what is known of the instance's host; nothing where its file is bad."""

@@ -27,6 +27,16 @@ CHECKS = (
         "databases",
     ),
     Check("stored-value", "Stored values that Nova does not have", "databases"),
+    Check(
+        "unreadable",
+        "Other stored values that Nova cannot read: it then reads none of the properties",
+        "databases",
+    ),
+    Check(
+        "duplicate-property",
+        "Properties that are stored in several rows, of which Nova reads the last",
+        "databases",
+    ),
     Check("no-effect", "Stored values that change nothing", "databases"),
     Check("combination", "Properties and disks that cannot go together", "databases"),
     Check("lun", "LUNs whose bus or controller does not pass SCSI commands through", "databases"),

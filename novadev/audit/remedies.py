@@ -41,6 +41,16 @@ def sync(uuid: str) -> str:
     return f"novadev image-property sync {uuid}"
 
 
+def unset_unreadable(uuid: str) -> str:
+    """Return the command that takes out every stored value that Nova cannot read."""
+    return f"novadev image-property unset --unreadable {uuid}"
+
+
+def unset_duplicates(uuid: str) -> str:
+    """Return the command that takes out the rows of properties that Nova never reads."""
+    return f"novadev image-property unset --duplicates {uuid}"
+
+
 def alias_migrate(uuid: str, whole: bool) -> str:
     """Return the command that gives every device its alias, with the WHOLE definition if need be.
 

@@ -8,6 +8,8 @@ from novadev.audit.remedies import set_machine_type, set_property, stash, unset
 from novadev.image_property.planning import VM_STATES
 from novadev.nova.image_properties import MACHINE_TYPE
 from novadev.rules.fault import Fault
+from novadev.rules.image_meta import spelling
+from novadev.rules.property_faults import NO_EFFECT
 
 _OF_STOPPED = (
     *("novadev image-property set", "novadev image-property unset", "novadev machine-type"),
@@ -27,14 +29,33 @@ def settled(uuid: str, name: str, value: str | None) -> str | None:
     )
 
 
+def for_value(uuid: str, name: str, value: str) -> str:
+    """Return the command that mends a VALUE which is none of the property's.
+
+    That is Nova's own spelling where only case or spaces differ; a guest may have SCSI disks, so
+    it keeps a SCSI model. Another value is taken out.
+    """
+    known = spelling(name, value)
+    if known is None and name == "hw_scsi_model":
+        known = "virtio-scsi"
+    return (
+        unset(uuid, name) if known is None or name in NO_EFFECT else set_property(uuid, name, known)
+    )
+
+
 def when(remedy: str | None, vm_state: str | None) -> str:
     """Return what is to be added to the details where the REMEDY has to wait; else nothing."""
     waits = remedy is not None and remedy.startswith(_OF_STOPPED) and vm_state not in VM_STATES
     return "; the server has to be stopped for the remedy" if waits else ""
 
 
-def for_fault(fault: Fault, uuid: str) -> str | None:
-    """Return the command that mends FAULT, where there is one that can only do good."""
+def for_fault(fault: Fault, uuid: str, host: str | None) -> str | None:
+    """Return the command that mends FAULT, where there is one that can only do good.
+
+    On no HOST nothing shows which SCSI controller the guest had.
+    """
+    if fault.rule == "scsi-model-missing" and host is None:
+        return None
     make = _FOR_RULES.get(fault.rule)
     return None if make is None else make(fault, uuid)
 

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 from novadev.audit.finding import Severity, Trouble
-from novadev.audit.remedies import set_machine_type, set_property, stash, sync, unset
-from novadev.audit.settling import for_fault
+from novadev.audit.remedies import (
+    set_machine_type,
+    set_property,
+    stash,
+    sync,
+    unset_duplicates,
+    unset_unreadable,
+)
+from novadev.audit.settling import for_fault, for_value
 from novadev.errors import InvalidValue, NovadevError
 from novadev.image_property.facts import Facts
 from novadev.image_property.sync.differences import differences, in_words
@@ -18,7 +25,7 @@ from novadev.rules.defaults import REGISTERED
 from novadev.rules.disks import GuestDisk, guest_disks
 from novadev.rules.fault import Fault
 from novadev.rules.guest import ComputeRules, DriverRules, Guest
-from novadev.rules.image_meta import UnreadableProperty, check_readable
+from novadev.rules.image_meta import unreadable
 from novadev.rules.property_faults import NO_EFFECT
 from novadev.rules.validity import faults
 from novadev.stash_defaults.sources import REMEMBERED, Alike
@@ -81,43 +88,86 @@ def not_stashed(stored: Stored) -> Iterator[Trouble]:
 
 def stored_values(stored: Stored) -> Iterator[Trouble]:
     """Yield the values that Nova's enumerations do not have: it refuses to build such a guest."""
-    values = stored.values
+    for name, reason in _outside(stored.values):
+        remedy = for_value(stored.uuid, name, stored.values[name] or "")
+        yield Trouble("stored-value", "failure", reason, remedy)
+
+
+def _outside(values: Mapping[str, str | None]) -> Iterator[tuple[str, str]]:
+    """Yield those of the ten properties whose value is none of theirs, and what is wrong."""
     for name, item in PROPERTIES.items():
         value = values.get(name)
         try:
             if value is not None:
                 item.canonical(value)
         except InvalidValue as error:
-            yield Trouble("stored-value", "failure", str(error), unset(stored.uuid, name))
-    unreadable = _unreadable(stored.alike, stored.rules.release)
-    if unreadable is not None:
-        details = f"{unreadable}: Nova builds no guest of it, and novadev may not touch it"
-        yield Trouble("stored-value", "failure", details)
+            yield name, str(error)
+
+
+def unreadable_values(stored: Stored) -> Iterator[Trouble]:
+    """Yield the other values for which Nova can read none of the server's properties.
+
+    One finding for all: one command takes them out.
+    """
+    release, spec = stored.rules.release, stored.facts.spec
+    held = (spec and spec.image_properties) or {}
+    told = {name for name, _ in _outside(stored.values)}
+    here = _unreadable(stored.alike, release)
+    bad = [f"{name}={stored.values[name]}" for name in here if name not in told]
+    bad += [
+        f"{name}={held[name]} in the request spec"
+        for name in unreadable(held, release)
+        if name not in here
+    ]
+    if bad:
+        details = (
+            f"{', '.join(bad)}: release {release} of Nova has no such value, so it can read none "
+            "of the server's properties"
+        )
+        yield Trouble("unreadable", "failure", details, unset_unreadable(stored.uuid))
 
 
 @lru_cache(REMEMBERED)
-def _unreadable(alike: Alike, release: int) -> str | None:
-    """Return the stored property beside the ten that this release of Nova cannot read, and why."""
-    stored = alike.guest.image_properties
-    others = {name: value for name, value in stored.items() if name not in PROPERTIES}
-    try:
-        check_readable(replace(alike.guest, image_properties=others), release)
-    except UnreadableProperty as error:
-        return str(error)
-    return None
+def _unreadable(alike: Alike, release: int) -> Mapping[str, str]:
+    return unreadable(alike.guest.image_properties, release)
+
+
+def duplicates(stored: Stored) -> Iterator[Trouble]:
+    """Yield properties in more than one row: no key of the table forbids it."""
+    hidden = stored.facts.instance.hidden_rows
+    if hidden:
+        rows = [
+            f"{name} (Nova reads {_text(stored.values[name])} and ignores "
+            f"{', '.join(f'{_text(row.value)} in row {row.id}' for row in found)})"
+            for name, found in hidden.items()
+        ]
+        details = f"stored in more than one row of instance_system_metadata: {'; '.join(rows)}"
+        yield Trouble("duplicate-property", "warning", details, unset_duplicates(stored.uuid))
+
+
+def _text(value: str | None) -> str:
+    return "null" if value is None else value
 
 
 def combinations(stored: Stored) -> Iterator[Trouble]:
     """Yield everything that the rules of properties and disks have against the guest."""
     if not _has_faults(stored.alike, stored.rules):
         return
-    found = faults(stored.facts.guest, stored.rules)
+    told = tuple(
+        f"{name}={PROPERTIES[name].spelling(stored.values[name] or '')}"
+        for name, _ in _outside(stored.values)
+    )
+    found = [
+        fault
+        for fault in faults(stored.facts.guest, stored.rules)
+        if not fault.subject.startswith(told)  # which stored-value says, and how it is mended
+    ]
     rules = {fault.rule for fault in found}
     for fault in found:
         if fault.rule == "lun-scsi-model" and "scsi-model-missing" in rules:
             continue  # which says what there is to say, and records what the guest has
         severity: Severity = "failure" if fault.severity == "error" else "warning"
-        remedy = for_fault(fault, stored.uuid)
+        remedy = for_fault(fault, stored.uuid, stored.facts.instance.host)
         yield Trouble(_check_of(fault), severity, fault.message, remedy)
 
 
@@ -192,6 +242,8 @@ def floating_machine_type(stored: Stored) -> Iterator[Trouble]:
 STORED_CHECKS: tuple[tuple[frozenset[str], Callable[[Stored], Iterator[Trouble]]], ...] = (
     (frozenset({"not-stashed"}), not_stashed),
     (frozenset({"stored-value"}), stored_values),
+    (frozenset({"unreadable"}), unreadable_values),
+    (frozenset({"duplicate-property"}), duplicates),
     (frozenset({"combination", "no-effect", "lun"}), combinations),
     (frozenset({"request-spec"}), request_spec),
     (frozenset({"disk-bus"}), disk_bus),

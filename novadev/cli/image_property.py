@@ -13,6 +13,7 @@ from novadev.cli.options import Output
 from novadev.cli.output import print_records
 from novadev.cli.session import Session, pass_session
 from novadev.cli.skips import Skips
+from novadev.errors import BadInput
 
 if TYPE_CHECKING:
     from novadev.deployment import Deployment
@@ -84,17 +85,38 @@ def set_(deployment: Deployment, selection: Any, **request: Any) -> Iterator[Pla
 @image_property.command()
 @options.selection
 @options.property_names
+@options.unreadable
+@options.duplicates
 @options.request_spec
 @options.force
 @mutating("image-property unset")
-def unset(deployment: Deployment, selection: Any, **request: Any) -> Iterator[Planned]:
+def unset(
+    deployment: Deployment,
+    selection: Any,
+    names: tuple[str, ...],
+    unreadable: bool,
+    duplicates: bool,
+    request_spec: bool,
+    force: bool,
+) -> Iterator[Planned]:
     """Take stored image properties out of stopped or shelved INSTANCEs.
 
-    Existing disks keep the bus they have.
+    Existing disks keep the bus they have. Give --property, --unreadable or --duplicates. One value
+    that Nova cannot read keeps it from reading all the others, so that it cannot start the server.
+
+    Example: novadev image-property unset --unreadable web-1
     """
+    if [bool(names), unreadable, duplicates].count(True) != 1:
+        raise BadInput("give one of --property NAME, --unreadable and --duplicates")
+    if unreadable or duplicates:
+        from novadev.image_property import repairs
+
+        if duplicates:
+            return repairs.plan_unset_duplicates(deployment, selection)
+        return repairs.plan_unset_unreadable(deployment, selection, force, request_spec)
     from novadev.image_property.planning import plan_unset
 
-    return plan_unset(deployment, selection, **request)
+    return plan_unset(deployment, selection, names, force, request_spec)
 
 
 @image_property.command()

@@ -215,9 +215,20 @@ property_names = click.option(
     "names",
     multiple=True,
     type=TEXT,
-    required=True,
     metavar="NAME",
     help="Which property; may be repeated.",
+)
+
+unreadable = click.option(
+    "--unreadable",
+    is_flag=True,
+    help="Every stored image property that Nova cannot read, whatever its name, and no other.",
+)
+
+duplicates = click.option(
+    "--duplicates",
+    is_flag=True,
+    help="Rows of an image property that Nova never reads, because a later row has the same key.",
 )
 
 fail_on_skip = click.option(

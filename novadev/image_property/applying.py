@@ -307,7 +307,8 @@ class _Comparison:
 def _keys(plans: Sequence[Plan]) -> list[str] | None:
     """Return the keys of system_metadata that PLANS write or copy from; None for all."""
     places = {item.place for plan in plans for item in plan.changes}
-    names = {place.name for place in places if place.kind is Kind.PROPERTY}
+    of_rows = (Kind.PROPERTY, Kind.HIDDEN)
+    names = {place.name for place in places if place.kind in of_rows}
     copied = sources([item for plan in plans if SOURCE in plan.guard for item in plan.changes])
     if copied is None:
         return None
@@ -355,9 +356,11 @@ def _property_writes(landing: Iterable[_Due], stored: Stored) -> Iterator[System
     for due in landing:
         instance = due.plan.instance
         for item in due.in_cell:
+            key = image_properties.PREFIX + item.place.name
+            if item.place.kind is Kind.HIDDEN:
+                yield SystemMetadataWrite(instance, key, item.place.row, item.before, item.after)
             if item.place.kind is Kind.PROPERTY:
                 row = stored.property_row(instance, item.place.name)
-                key = image_properties.PREFIX + item.place.name
                 row_id = row.id if row else None
                 yield SystemMetadataWrite(instance, key, row_id, item.before, item.after)
 

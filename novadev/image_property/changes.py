@@ -6,12 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from novadev.errors import NotAsNeeded
 from novadev.image_property.facts import Facts
+from novadev.nova.instances import Instance
 from novadev.rules.guest import Guest, without_dev
 from novadev.rules.moves import Move
 from novadev.runs.change import Change
 from novadev.runs.place import Kind, Place, in_cell, in_spec
-from novadev.value import ABSENT, Value
+from novadev.value import ABSENT, Value, shown
 
 
 def guest_after(guest: Guest, values: Mapping[str, Value], moves: Sequence[Move]) -> Guest:
@@ -41,14 +43,30 @@ def with_moves(guest: Guest, moves: Sequence[Move]) -> Guest:
 
 
 def property_changes(facts: Facts, values: Mapping[str, Value]) -> Iterator[Change]:
-    """Yield what changes in the cell and, where there is one, in the request spec."""
+    """Yield what changes in the cell and, where there is one, in the request spec.
+
+    Raises NotAsNeeded for a property of the cell that is stored twice.
+    """
     held = facts.spec.image_properties if facts.spec else None
     for name, after in values.items():
         before = facts.instance.image_properties.get(name, ABSENT)
         if before != after:
+            check_one_row(facts.instance, name)
             yield Change(in_cell(name), before, after)
         if held is not None and held.get(name, ABSENT) != after:
             yield Change(in_spec(name), held.get(name, ABSENT), after)
+
+
+def check_one_row(instance: Instance, name: str) -> None:
+    """Raise NotAsNeeded, with the rows and the command, where a property is in more than one."""
+    hidden = instance.hidden_rows.get(name)
+    if hidden:
+        rows = ", ".join(f"{shown(row.value)} in row {row.id}" for row in hidden)
+        raise NotAsNeeded(
+            f"instance {instance.uuid}: {name} is stored in {len(hidden) + 1} rows of "
+            f"instance_system_metadata: Nova reads {shown(instance.image_properties[name])} and "
+            f"ignores {rows}. First run: novadev image-property unset --duplicates {instance.uuid}"
+        )
 
 
 def disk_changes(facts: Facts, moves: Sequence[Move]) -> Iterator[Change]:

@@ -9,6 +9,7 @@ from novadev.nova.instances import Instance
 from novadev.nova.request_specs import RequestSpec
 from novadev.rules.disks import GuestDisk, guest_disks
 from novadev.rules.guest import ComputeRules, Guest
+from novadev.rules.image_meta import unreadable
 from novadev.rules.validity import NO_EFFECT
 from novadev.runs.change import Effect
 from novadev.value import Value
@@ -62,7 +63,7 @@ def futile(
     effects: tuple[Effect, ...],
     device_types: Mapping[str, str],
 ) -> tuple[str, ...]:
-    """Return why properties of VALUES would change nothing for the guest; empty if all do."""
+    """Return why properties of VALUES that are new would change nothing for the guest."""
     return tuple(_futile(before, after, values, effects, device_types))
 
 
@@ -73,21 +74,39 @@ def _futile(
     effects: tuple[Effect, ...],
     device_types: Mapping[str, str],
 ) -> Iterator[str]:
+    """Only what changes in the cell counts, and a value that Nova can read again is an effect."""
+    stored = before.image_properties
+    mended = unreadable(stored)
     moves = any(effect.before != effect.after for effect in effects)
     for name, value in values.items():
-        if not isinstance(value, str):
+        if not isinstance(value, str) or stored.get(name) == value or name in mended:
             continue
         if name in NO_EFFECT:
             yield f"{name}: {NO_EFFECT[name]}"
         elif name not in device_types:
             yield from _unread(name, after)
-        elif not moves and before.image_properties.get(name) != value:
-            if _is_there(device_types[name], value, effects):
-                continue
-            yield (
-                f"{name}={value} moves no {device_types[name]}: each keeps the bus of its "
-                "block_device_mapping row (--update-disks says which rows move)"
-            )
+        elif not moves and not _is_there(device_types[name], value, effects):
+            yield _unmoved(name, value, device_types[name])
+
+
+def mended_without_moving(
+    before: Guest,
+    values: Mapping[str, Value],
+    effects: tuple[Effect, ...],
+    device_types: Mapping[str, str],
+) -> Iterator[str]:
+    """Yield which of VALUES replace one that Nova could not read, with no disk on that bus."""
+    for name in unreadable(before.image_properties):
+        value, kind = values.get(name), device_types.get(name)
+        if isinstance(value, str) and kind and not _is_there(kind, value, effects):
+            yield _unmoved(name, value, kind)
+
+
+def _unmoved(name: str, value: str, device_type: str) -> str:
+    return (
+        f"{name}={value} moves no {device_type}: each keeps the bus of its "
+        "block_device_mapping row (--update-disks says which rows move)"
+    )
 
 
 def _unread(name: str, after: Guest) -> Iterator[str]:
@@ -113,12 +132,25 @@ def notes(
     instance: Instance, spec: RequestSpec | None, values: Mapping[str, Value]
 ) -> Iterator[str]:
     """Yield what the operator must know beside the changes themselves; SPEC is None if it stays."""
+    yield from unreadable_notes(instance, values)
     if spec is None:
         yield "the request spec is left as it is: a resize or cold migration builds the guest by it"
     elif spec.image_properties is None:
         yield NO_IMAGE
-    if instance.vm_state in _SHELVED and instance.is_image_backed:
+    if instance.vm_state in _SHELVED and instance.is_image_backed and values:
         yield _about_snapshot(instance, values)
+
+
+def unreadable_notes(instance: Instance, values: Mapping[str, Value]) -> Iterator[str]:
+    """Yield what Nova cannot read of INSTANCE when VALUES are stored, and the command for it."""
+    left = {**instance.image_properties, **values}
+    reasons = unreadable(left)
+    if reasons:
+        yield (
+            f"Nova cannot read any property of this server, and cannot start it, because of "
+            f"{', '.join(f'{name}={left[name]}' for name in reasons)}; to take that out: "
+            f"novadev image-property unset --unreadable {instance.uuid}"
+        )
 
 
 def _about_snapshot(instance: Instance, values: Mapping[str, Value]) -> str:

@@ -19,7 +19,7 @@ from novadev.image_property.changes import (
     property_changes,
     with_moves,
 )
-from novadev.image_property.effects import disk_effects, futile, notes
+from novadev.image_property.effects import disk_effects, futile, mended_without_moving, notes
 from novadev.image_property.facts import Facts, read_facts, with_spec_or_without
 from novadev.nova.image_properties import get_property
 from novadev.nova.instances import Instance
@@ -133,7 +133,7 @@ def plan_one(facts: Facts, request: Request, rules: ComputeRules) -> Plan | None
     if not changes:
         return None
     effects = disk_effects(facts.guest, after, rules) if request.touches_disks else ()
-    objections = _objections(facts, after, request, rules, effects)
+    against = objections(facts, after, request, rules, effects)
     return Plan(
         action=request.action,
         instance=facts.instance.uuid,
@@ -142,7 +142,7 @@ def plan_one(facts: Facts, request: Request, rules: ComputeRules) -> Plan | None
         name=facts.instance.name,
         host=facts.instance.host,
         effects=effects,
-        notes=(*objections, *notes(facts.instance, facts.spec, request.values)),
+        notes=(*against, *notes(facts.instance, facts.spec, request.values)),
         guard=kept_disks(facts.guest, moves) if request.touches_disks else {},
     )
 
@@ -179,7 +179,7 @@ def _present_bus(kind: str, guest: Guest, rules: ComputeRules) -> str:
         return guest.image_properties.get(f"hw_{kind}_bus") or ""
 
 
-def _objections(
+def objections(
     facts: Facts,
     after: Guest,
     request: Request,
@@ -196,4 +196,5 @@ def _objections(
     if vain and not request.force:
         raise NotAsNeeded(f"instance {uuid}: no effect: {'; '.join(vain)} (--force stores it)")
     warnings = [fault.message for fault in faults if fault.severity == "warning"]
+    warnings += mended_without_moving(facts.guest, request.values, effects, BUS_PROPERTIES)
     return (*(f"forced: {text}" for text in (*wrong, *vain)), *warnings)

@@ -38,6 +38,8 @@ class Stored:
                 return self._spec_value(instance, place.name)
             case Kind.IMAGE:
                 return self._spec_image(instance)
+            case Kind.HIDDEN:
+                return self._hidden_value(instance, place)
         row = self.property_row(instance, place.name)
         return ABSENT if row is None else row.value
 
@@ -54,6 +56,14 @@ class Stored:
         prefix = image_properties.PREFIX
         rows = self.properties.get(instance, ())
         return {row.key[len(prefix) :]: row.value for row in rows if row.key.startswith(prefix)}
+
+    def _hidden_value(self, instance: str, place: Place) -> Value:
+        """Return the value of a row that another one hides; that other must be there."""
+        key = image_properties.PREFIX + place.name
+        rows = [row for row in self.properties.get(instance, ()) if row.key == key]
+        if place.row is None or not rows or rows[-1].id <= place.row:
+            raise Unstorable(f"{key} has no row that Nova reads instead of {place.row}")
+        return next((row.value for row in rows if row.id == place.row), ABSENT)
 
     def _disk_value(self, instance: str, place: Place) -> Value:
         for disk in self.disks.get(instance, ()):

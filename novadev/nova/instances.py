@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from novadev.nova import image_properties
 from novadev.nova.exact import exactly
+from novadev.nova.image_properties import StoredProperty
 from novadev.nova.tables import instance_extra, instance_system_metadata, instances
 
 _MAX_ID = 2**31
@@ -24,7 +25,8 @@ class Instance:
 
     ``image_properties`` are the stored ``image_*`` rows without the prefix; None is a stored null,
     a name that is missing is not stored. ``shelved_image_id`` is the snapshot a shelve made,
-    ``shelved_host`` the host it was on before it was offloaded.
+    ``shelved_host`` the host it was on before it was offloaded. ``hidden_rows`` are, by the name of
+    a property, its rows that Nova never reads, because a later one has the same key.
     """
 
     id: int
@@ -44,6 +46,7 @@ class Instance:
     shelved_image_id: str | None
     shelved_host: str | None = None
     vm_mode: str | None = None
+    hidden_rows: Mapping[str, tuple[StoredProperty, ...]] = field(default_factory=dict)
 
     @property
     def is_image_backed(self) -> bool:
@@ -200,7 +203,7 @@ def _load(connection: sa.Connection, cell: str, query: sa.Select[Any]) -> list[I
     return [_from_row(row, cell, stored.get(row.uuid, ())) for row in rows]
 
 
-def _from_row(row: Any, cell: str, stored: Sequence[image_properties.StoredProperty]) -> Instance:
+def _from_row(row: Any, cell: str, stored: Sequence[StoredProperty]) -> Instance:
     metadata = {item.key: item.value for item in stored}
     return Instance(
         id=row.id,
@@ -220,7 +223,26 @@ def _from_row(row: Any, cell: str, stored: Sequence[image_properties.StoredPrope
         shelved_image_id=metadata.get("shelved_image_id"),
         shelved_host=metadata.get("shelved_host"),
         vm_mode=row.vm_mode,
+        hidden_rows=_hidden(stored) if len(metadata) < len(stored) else {},
     )
+
+
+def _hidden(
+    stored: Sequence[StoredProperty],
+) -> dict[str, tuple[StoredProperty, ...]]:
+    """Return the rows of image properties behind which a later one has the same key.
+
+    Nova reads the last one: it fills a dictionary from the rows as the database gives them, which
+    is by their ids (``nova/utils.py`` metadata_to_dict, ``nova/db/main/api.py``
+    _instances_fill_metadata).
+    """
+    last = {item.key: item.id for item in stored}
+    hidden = [item for item in stored if item.id != last[item.key]]
+    return {
+        key.removeprefix(image_properties.PREFIX): tuple(item for item in hidden if item.key == key)
+        for key in dict.fromkeys(item.key for item in hidden)
+        if key.startswith(image_properties.PREFIX)
+    }
 
 
 def _image_properties(metadata: Mapping[str, str | None]) -> dict[str, str | None]:

@@ -63,7 +63,10 @@ def lock_instances(connection: sa.Connection, uuids: Iterable[str]) -> dict[str,
 
 
 class SystemMetadataWrite(NamedTuple):
-    """One value of system_metadata; ``row`` is the row's id, None where there is none yet."""
+    """One value of system_metadata; ``row`` is the row's id, None where there is none yet.
+
+    A row with an id and nothing before is put back where it was.
+    """
 
     instance: str
     key: str
@@ -79,12 +82,21 @@ def write_system_metadata(connection: sa.Connection, writes: Iterable[SystemMeta
     for write in writes:
         if write.row is None:
             new.append(write)
+        elif write.before is ABSENT:
+            _put_back(connection, write)
         else:
             changed[write.before, write.after].append(write.row)
     if new:
         _insert_system_metadata(connection, new)
     for (before, after), rows in changed.items():
         _change_system_metadata(connection, rows, before, after)
+
+
+def _put_back(connection: sa.Connection, write: SystemMetadataWrite) -> None:
+    """Insert a row under the id that it had, so that it comes before the row that Nova reads."""
+    names = ("instance_uuid", "key", "value", "created_at", "deleted")
+    values = dict(zip(names, _row(write, _now()), strict=True))
+    connection.execute(sa.insert(instance_system_metadata).values(id=write.row, **values))
 
 
 def _insert_system_metadata(

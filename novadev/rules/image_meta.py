@@ -90,21 +90,51 @@ class UnreadableProperty(ValueError):
 
 
 def check_readable(guest: Guest, release: int = NEWEST_RELEASE) -> None:
-    """Raise UnreadableProperty, with the property and its value, if Nova cannot read them.
+    """Raise UnreadableProperty, with the property and its value, if Nova cannot read them."""
+    for reason in unreadable(guest.image_properties, release).values():
+        raise UnreadableProperty(reason)
 
+
+def unreadable(
+    properties: Mapping[str, object], release: int = NEWEST_RELEASE
+) -> Mapping[str, str]:
+    """Return those of PROPERTIES that a release of Nova cannot read, each with the reason.
+
+    They are image properties as a cell or a request spec has them; only texts can be unreadable.
     An older name counts even where the current one overrules it. Not looked at, for nothing stores
     them wrong by hand: ``hw_numa_cpus.N``, ``hw_numa_mem.N``, ``img_hv_requested_version``.
     Source: nova/objects/image_meta.py, ImageMetaProps.from_dict; nova/objects/fields.py, the
     coerce() of each field.
     """
-    for name, value in guest.image_properties.items():
-        if value is None:
-            continue
-        if not _is_readable(_LEGACY_NAMES.get(name, name), value, release):
-            raise UnreadableProperty(f"{name}={value}: release {release} of Nova has no such value")
-    adapter = guest.image_properties.get("vmware_adaptertype")
-    if adapter and adapter != "ide" and not _is_readable("hw_scsi_model", adapter, release):
-        raise UnreadableProperty(f"vmware_adaptertype={adapter}: Nova has no such SCSI model")
+    found = {
+        name: f"{name}={value}: release {release} of Nova has no such value"
+        for name, value in properties.items()
+        if isinstance(value, str)
+        and not _is_readable(_LEGACY_NAMES.get(name, name), value, release)
+    }
+    adapter = properties.get("vmware_adaptertype")
+    is_model = isinstance(adapter, str) and adapter not in ("", "ide")
+    if is_model and not _is_readable("hw_scsi_model", str(adapter), release):
+        found["vmware_adaptertype"] = f"vmware_adaptertype={adapter}: Nova has no such SCSI model"
+    return found
+
+
+def was_unreadable(name: str, value: str) -> bool:
+    """Return whether there is a release of Nova that cannot read this VALUE of a property."""
+    releases = {NEWEST_RELEASE, *_CAME_WITH.values(), *_VALUE_CAME_WITH.values()}
+    oldest = min(releases) - 1
+    return any(unreadable({name: value}, release) for release in (oldest, *releases))
+
+
+def spelling(name: str, value: str) -> str | None:
+    """Return Nova's own spelling of a VALUE that differs from it in case or in spaces around it.
+
+    None where Nova has nothing like it.
+    """
+    name = _LEGACY_NAMES.get(name, name)
+    plain = value.strip().lower()
+    known = _spelling(name, plain)
+    return next((item for item in VALUES.get(name, ()) if item.lower() in (plain, known)), None)
 
 
 def values(name: str, release: int = NEWEST_RELEASE) -> tuple[str, ...]:

@@ -8,16 +8,16 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from novadev.errors import BadInput, InvalidProperty, InvalidValue
-from novadev.nova.image_properties import MACHINE_TYPE, PROPERTIES, get_property
+from novadev.nova.image_properties import MACHINE_TYPE, PROPERTIES
 from novadev.rules.buses import BUS_PROPERTIES
 from novadev.rules.defaults import RECORDED, REGISTERED
-from novadev.rules.image_meta import FIELDS, coerced
+from novadev.rules.image_meta import FIELDS, coerced, was_unreadable
 from novadev.rules.machine_types import NAME
 from novadev.runs.change import Change
-from novadev.runs.place import Kind, Place
+from novadev.runs.place import Kind
 from novadev.runs.plan import SOURCE, Draft, Plan
 from novadev.value import ABSENT, Value
 from novadev.virt.address import Address
@@ -43,11 +43,18 @@ class _Action:
     value: Callable[[Change, Draft], None]
     whole: Callable[[Draft], None]
     names: frozenset[str] = frozenset(PROPERTIES)
+    takes_out_unused: bool = False
 
-    def may_write(self, place: Place) -> bool:
-        """Whether PLACE is one that the action's own command writes to."""
-        is_property = place.kind in (Kind.PROPERTY, Kind.SPEC)
-        return place.kind in self.kinds and (not is_property or place.name in self.names)
+    def may_write(self, item: Change) -> bool:
+        """Whether the action's own command makes such a change where this one is made."""
+        place = item.place
+        if place.kind is Kind.HIDDEN:
+            return self.takes_out_unused and ABSENT in (item.before, item.after)
+        if place.kind not in self.kinds:
+            return False
+        if place.kind not in (Kind.PROPERTY, Kind.SPEC) or place.name in self.names:
+            return True
+        return self.takes_out_unused and _takes_out_unreadable(item)
 
 
 def check(draft: Draft) -> None:
@@ -65,11 +72,18 @@ def check(draft: Draft) -> None:
     if not places or len(set(places)) != len(places):
         raise _bad(plan, "it has no change, or one twice")
     for item in plan.changes:
-        if not action.may_write(item.place):
+        if not action.may_write(item):
             kind = InvalidProperty if Kind.PROPERTY in action.kinds else BadInput
             raise kind(f"plan file: {plan.action} does not change {item.what!r:.60}")
         action.value(item, draft)
     action.whole(draft)
+
+
+def _takes_out_unreadable(item: Change) -> bool:
+    """Whether a value that Nova cannot read is taken out, or brought back by an undo."""
+    gone = item.before if item.after is ABSENT else item.after
+    only = ABSENT in (item.before, item.after)
+    return only and isinstance(gone, str) and was_unreadable(item.place.name, gone)
 
 
 def _owner(plan: Plan, number: int) -> tuple[str, ...]:
@@ -181,6 +195,10 @@ def _of_import(draft: Draft) -> None:
 def _stored(item: Change, draft: Draft) -> None:
     """Check what is stored in Nova's databases."""
     is_undo = draft.undoes is not None
+    if item.place.kind is Kind.HIDDEN:
+        if item.after is not ABSENT and not is_undo:
+            raise _impossible(item, item.after)
+        return
     if isinstance(item.after, str) and _is_right(item)(item.after):
         return
     is_property = item.place.kind in (Kind.PROPERTY, Kind.SPEC)
@@ -198,7 +216,7 @@ def _is_right(item: Change) -> Callable[[str], bool]:
         return PROPERTIES["hw_disk_bus"].has
     if name == MACHINE_TYPE:
         return lambda value: NAME.fullmatch(value) is not None
-    return get_property(name).has
+    return PROPERTIES[name].has if name in PROPERTIES else lambda _value: False
 
 
 def _is_storable(value: Value) -> bool:
@@ -303,7 +321,7 @@ _SET = _Action(_STORED, _stored, _of_cell)
 _MACHINE_NAMES = frozenset((MACHINE_TYPE, *BUS_PROPERTIES)) - {"hw_floppy_bus"}
 _ACTIONS = {
     "image-property set": _SET,
-    "image-property unset": _SET,
+    "image-property unset": replace(_SET, takes_out_unused=True),
     "image-property sync": _Action((Kind.SPEC, Kind.IMAGE), _of_the_cell, _of_sync, FIELDS),
     "machine-type set": _Action(_STORED, _stored, _of_machine, _MACHINE_NAMES),
     "stash-defaults": _Action(

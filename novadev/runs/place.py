@@ -19,6 +19,7 @@ class Kind(Enum):
     IMAGE = "image in the request spec"
     DISK = "column of a block_device_mapping"
     ROOT = "root_device_name"
+    HIDDEN = "row of an image property that Nova never reads, for a later one has its key"
     ALIAS = "alias of a device"
     ADDRESS = "address of a device"
     CUSTOM_PROPERTIES = "custom properties of a recorded device"
@@ -30,7 +31,7 @@ class Place:
     """A place in Nova's databases, in a definition or in novadev's records.
 
     ``name`` is the property, the column or the device's label; ``row`` is the id of a
-    block_device_mapping.
+    block_device_mapping or, of a hidden row, of system_metadata.
     """
 
     kind: Kind
@@ -40,6 +41,8 @@ class Place:
     def __str__(self) -> str:
         if self.kind is Kind.DISK:
             return f"block_device_mapping {self.row} {self.name}"
+        if self.kind is Kind.HIDDEN:
+            return f"instance_system_metadata {self.row} image_{self.name}"
         prefix, suffix = _AFFIXES[self.kind]
         return prefix + self.name + suffix
 
@@ -54,6 +57,8 @@ class Place:
             return cls(_ALONE[text])
         if found := _DISK.fullmatch(text):
             return cls(Kind.DISK, found[2], int(found[1]))
+        if found := _HIDDEN.fullmatch(text):
+            return cls(Kind.HIDDEN, found[2], int(found[1]))
         for kind in _DEVICES:
             prefix, suffix = _AFFIXES[kind]
             name = text.removeprefix(prefix).removesuffix(suffix)
@@ -68,7 +73,7 @@ class Place:
     @property
     def is_in_cell(self) -> bool:
         """Whether it is in the cell's database: all of a plan's are written in one transaction."""
-        return self.kind in (Kind.PROPERTY, Kind.DISK, Kind.ROOT)
+        return self.kind in (Kind.PROPERTY, Kind.DISK, Kind.ROOT, Kind.HIDDEN)
 
 
 _ROOT = "root_device_name"
@@ -76,6 +81,7 @@ _SPEC = "request_spec "
 _IMAGE = "request_spec image"
 _ALONE = {_ROOT: Kind.ROOT, _IMAGE: Kind.IMAGE}
 _DISK = re.compile(r"block_device_mapping ([0-9]{1,18}) (disk_bus|device_name)")
+_HIDDEN = re.compile(r"instance_system_metadata ([0-9]{1,18}) image_(.*)", re.DOTALL)
 _AFFIXES = {
     Kind.PROPERTY: ("", ""),
     Kind.SPEC: (_SPEC, ""),

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from novadev.capabilities.compute_hosts import ComputeHosts
 from novadev.deployment import Deployment
 from novadev.errors import BadInput, NotAsNeeded, NovadevError
+from novadev.image_property.changes import check_one_row
+from novadev.image_property.effects import unreadable_notes
 from novadev.image_property.facts import Facts, with_spec_or_without
 from novadev.image_property.states import check_at_rest
 from novadev.image_property.sync import NO_IMAGE
@@ -128,7 +130,9 @@ def _plan_or_skip(evidence: Evidence, request: Request, named: bool) -> Iterator
         yield Skip.of(uuid, error, named)
         return
     except REFUSALS as error:
-        yield Skip.of(uuid, NotAsNeeded(f"instance {uuid}: Nova's rules fail: {error}"), named)
+        known = next(unreadable_notes(evidence.facts.instance, {}), None)
+        reason = known or f"Nova's rules fail: {error}"
+        yield Skip.of(uuid, NotAsNeeded(f"instance {uuid}: {reason}"), named)
         return
     if plan is not None:
         yield plan
@@ -215,6 +219,7 @@ def _cell_changes(facts: Facts, found: Mapping[str, Recorded]) -> Iterator[Chang
     for name, recorded in found.items():
         before: Value = facts.instance.image_properties.get(name, ABSENT)
         if before != recorded.value:
+            check_one_row(facts.instance, name)
             yield Change(in_cell(name), before, recorded.value)
 
 
@@ -256,6 +261,9 @@ def _notes(
         yield "the request spec is left: a resize or cold migration may bring new defaults"
     elif evidence.facts.spec and evidence.facts.spec.image_properties is None:
         yield NO_IMAGE
+    yield from unreadable_notes(
+        evidence.facts.instance, {name: recorded.value for name, recorded in found.items()}
+    )
     about_traits = traits_note(changes)
     if about_traits and request.is_prefiltered:
         yield about_traits

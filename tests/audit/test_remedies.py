@@ -38,7 +38,7 @@ def mac(number: int) -> str:
 @pytest.fixture
 def site(sqlite_cloud: Cloud, hypervisor: Hypervisor) -> Site:
     """A cloud that knows the rules of its host."""
-    made = Site.of(sqlite_cloud, hypervisor)
+    made = Site.of(sqlite_cloud, hypervisor, timeout=30)
     folder = sqlite_cloud.folder / "compute"
     folder.mkdir()
     (folder / f"{hypervisor.name}.conf").write_text("[libvirt]\nvirt_type = qemu\n")
@@ -76,10 +76,12 @@ def fill(site: Site) -> None:
         {"hw_machine_type": "pc"},
         {"hw_vif_model": None},
         {"hw_pointer_model": "usbtablet", "hw_input_bus": "virtio"},
+        {"os_type": "Windows Server 2019"},
     ]
     for number, wanted in enumerate(faults, 3):
         site.add(guest(number), name=f"fault-{number}", **{**OBSERVED, **wanted})
     _add_what_only_its_owner_can_mend(site)
+    _add_twice_stored(site, 24)
     _add_lun(site, 23)
     _add_stale_request_spec(site, 20)
     _add_drifted(site, 21)
@@ -111,6 +113,12 @@ def _add_lun(site: Site, number: int) -> None:
         disks=[domains.disk("vda"), lun], devices=[domains.scsi_controller("virtio-scsi")]
     )
     site.add(text, name="lun", **{**OBSERVED, "hw_vif_model": None, "hw_scsi_model": "lsilogic"})
+
+
+def _add_twice_stored(site: Site, number: int) -> None:
+    uuid = site.add(guest(number), name="twice-stored", **OBSERVED)
+    row = {"key": "image_hw_vif_model", "value": "virtio", "deleted": 0}
+    site.cloud.insert("instance_system_metadata", "cell1", instance_uuid=uuid, **row)
 
 
 def _add_stale_request_spec(site: Site, number: int) -> None:

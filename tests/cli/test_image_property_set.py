@@ -298,6 +298,45 @@ def test_no_effect_is_said_and_needs_force(
     assert set_(sqlite_cloud, uuid, *arguments, "--force", properties=properties).code == 0
 
 
+@pytest.mark.parametrize(
+    ("stored", "properties"),
+    [
+        (
+            {"hw_pointer_model": "usbtablet", "hw_input_bus": "usb"},
+            ("hw_pointer_model=usbtablet", "hw_video_model=qxl"),
+        ),
+        ({"hw_rng_model": "virtio"}, ("hw_rng_model=virtio", "hw_video_model=qxl")),
+        ({"hw_rescue_bus": "scsi"}, ("hw_rescue_bus=scsi", "hw_video_model=qxl")),
+        (
+            {
+                **{"hw_machine_type": "pc", "hw_cdrom_bus": "ide", "hw_disk_bus": "sata"},
+                **{"hw_input_bus": "usb", "hw_pointer_model": "usbtablet"},
+                **{"hw_video_model": "cirrus", "hw_vif_model": "e1000"},
+            },
+            (
+                *("hw_cdrom_bus=sata", "hw_disk_bus=virtio", "hw_input_bus=virtio"),
+                *("hw_pointer_model=usbtablet", "hw_video_model=qxl", "hw_vif_model=virtio"),
+            ),
+        ),
+    ],
+)
+def test_a_list_of_what_is_to_be_stored_is_judged_by_what_changes(
+    sqlite_cloud: Cloud, stored: dict[str, str], properties: tuple[str, ...]
+) -> None:
+    """The last list is the one of Nova's own test of `nova-manage image_property set`.
+
+    It is nova/tests/functional/libvirt/test_device_bus_migration.py, without the machine type.
+    """
+    uuid = sqlite_cloud.add_instance(image_properties=stored)
+    sqlite_cloud.add_disk(uuid, device_name="/dev/sda", disk_bus="sata")
+    result = set_(sqlite_cloud, uuid, properties=properties)
+    assert result.code == 0, result.err
+    now = sqlite_cloud.system_metadata(uuid)
+    assert {f"{name[6:]}={value}" for name, value in now.items()} >= set(properties)
+    again = set_(sqlite_cloud, uuid, "-f", "json", properties=properties)
+    assert (again.code, again.json["result"]) == (0, "nothing")
+
+
 @pytest.mark.parametrize("state", ["shelved", "shelved_offloaded"])
 def test_a_shelved_server_is_unshelved_from_its_snapshot(sqlite_cloud: Cloud, state: str) -> None:
     uuid = sqlite_cloud.add_instance(vm_state=state)

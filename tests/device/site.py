@@ -11,7 +11,7 @@ from novadev.virt.domain import Domain
 from novadev.virt.host import PERSISTENT
 from tests.cloud import Cloud
 from tests.command import Result, novadev
-from tests.device.bed import ConfigFile, reach
+from tests.device.bed import HOST_TIMEOUT, ConfigFile, reach
 from tests.hypervisor import Hypervisor
 
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -25,9 +25,9 @@ class Site:
     host: Hypervisor
 
     @classmethod
-    def of(cls, cloud: Cloud, host: Hypervisor) -> "Site":
+    def of(cls, cloud: Cloud, host: Hypervisor, timeout: int = HOST_TIMEOUT) -> "Site":
         """The site of an empty cloud and an empty host."""
-        reach(cloud, [host])
+        reach(cloud, [host], timeout)
         return cls(cloud, host)
 
     def add(self, text: str, *, start: bool = False, **instance: Any) -> str:

@@ -8,7 +8,7 @@ import pytest
 from tests.cloud import IMAGE, Cloud
 from tests.command import Result, novadev
 from tests.image_property.guests import SET_SCSI, VOLUME, stored, unordered
-from tests.nova_process import NovaProcess
+from tests.nova_process import NovaError, NovaProcess
 
 pytestmark = pytest.mark.slow
 Nova = Callable[[Cloud], NovaProcess]
@@ -63,6 +63,31 @@ def test_unset(any_cloud: Cloud, nova: Nova) -> None:
     left = {"hw_disk_bus": "virtio", "os_distro": "debian"}
     assert (after["image_properties"], after["request_spec"]) == (left, left)
     assert "image_hw_vif_model" not in after["system_metadata"]
+
+
+def test_nova_reads_a_server_again(any_cloud: Cloud, nova: Nova) -> None:
+    process = nova(any_cloud)
+    uuid = _create(process)
+    _add_row(any_cloud, uuid, "os_type", "Windows Server 2019")
+    with pytest.raises(NovaError):
+        process.call("read", uuid=uuid)
+    unset = ("image-property", "unset", "--unreadable", "--yes", uuid)
+    assert novadev(any_cloud, *unset).code == 0
+    after = process.call("read", uuid=uuid)
+    assert (after["image_properties"], after["request_spec"]) == (PROPERTIES, PROPERTIES)
+
+
+def test_nova_reads_the_same_row_of_two(any_cloud: Cloud, nova: Nova) -> None:
+    process = nova(any_cloud)
+    uuid = _create(process)
+    _add_row(any_cloud, uuid, "hw_vif_model", "rtl8139")
+    _add_row(any_cloud, uuid, "hw_vif_model", "virtio")
+    before = process.call("read", uuid=uuid)
+    assert before["image_properties"]["hw_vif_model"] == "virtio"
+    assert novadev(any_cloud, "image-property", "unset", "--duplicates", "--yes", uuid).code == 0
+    assert _lasting(process.call("read", uuid=uuid)) == _lasting(before)
+    assert novadev(any_cloud, "undo", "1", "--yes").code == 0
+    assert _lasting(process.call("read", uuid=uuid)) == _lasting(before)
 
 
 def test_a_guest_that_boots_from_a_volume(any_cloud: Cloud, nova: Nova) -> None:
@@ -143,6 +168,11 @@ def test_everything_stored_is_put_back(any_cloud: Cloud, nova: Nova) -> None:
     assert stored(any_cloud, uuid) != before
     assert novadev(any_cloud, "undo", "1", "--yes").code == 0
     assert stored(any_cloud, uuid) == before
+
+
+def _add_row(cloud: Cloud, uuid: str, name: str, value: str) -> None:
+    row = {"key": f"image_{name}", "value": value, "deleted": 0}
+    cloud.insert("instance_system_metadata", "cell1", instance_uuid=uuid, **row)
 
 
 def _lasting(read: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,153 @@
+"""Plans that take out what Nova cannot use: values it cannot read, rows it never reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+
+from novadev.capabilities.compute_hosts import ComputeHosts
+from novadev.deployment import Deployment
+from novadev.errors import BadInput, InvalidValue, NovadevError
+from novadev.image_property.changes import guest_after, kept_disks
+from novadev.image_property.effects import disk_effects, notes
+from novadev.image_property.facts import Facts, read_facts
+from novadev.image_property.planning import UNSET, Request, check_state, compute_rules, objections
+from novadev.nova.image_properties import PROPERTIES
+from novadev.nova.instances import Instance
+from novadev.rules.buses import TooManyDisks, UnsupportedBus
+from novadev.rules.guest import NEWEST_RELEASE, ComputeRules
+from novadev.rules.image_meta import spelling, unreadable
+from novadev.runs.change import Change
+from novadev.runs.place import Kind, Place, in_cell, in_spec
+from novadev.runs.plan import Plan, Planned, Skip
+from novadev.selection import Chunk, Selection, iter_selected, of_chunks
+from novadev.value import ABSENT, Value, shown
+
+
+def plan_unset_unreadable(
+    deployment: Deployment, selection: Selection, force: bool = False, request_spec: bool = True
+) -> Iterator[Planned]:
+    """Return plans that take out the stored values that Nova cannot read, whatever their names.
+
+    Nova is that of the instance's host, as the audit sees it. In the request spec, too, nothing
+    else is taken out. Raises BadInput for a folder of compute hosts that cannot be read; what
+    stands against one instance is a Skip.
+    """
+    rules, hosts = compute_rules(deployment.config), ComputeHosts(deployment.config)
+
+    def plan(facts: Facts) -> Plan | None:
+        facts = facts if request_spec else replace(facts, spec=None)
+        return _without_unreadable(facts, _release(hosts, facts.instance), rules, force)
+
+    return _iter_plans(deployment, selection, plan, "it stores nothing that Nova cannot read")
+
+
+def plan_unset_duplicates(deployment: Deployment, selection: Selection) -> Iterator[Planned]:
+    """Return plans that take out the rows that Nova never reads: a later one has the same key.
+
+    Nothing changes for Nova. What stands against one instance is a Skip.
+    """
+    nothing = "it stores each property in one row"
+    return _iter_plans(deployment, selection, _without_duplicates, nothing)
+
+
+def _without_duplicates(facts: Facts) -> Plan | None:
+    instance = facts.instance
+    if not instance.hidden_rows:
+        return None
+    check_state(instance)
+    kept = (f"{name}={shown(instance.image_properties[name])}" for name in instance.hidden_rows)
+    return Plan(
+        action=UNSET,
+        instance=instance.uuid,
+        cell=instance.cell,
+        changes=tuple(
+            Change(Place(Kind.HIDDEN, name, row.id), row.value, ABSENT)
+            for name, rows in instance.hidden_rows.items()
+            for row in rows
+        ),
+        name=instance.name,
+        host=instance.host,
+        notes=(f"Nova reads the same as before: {', '.join(kept)}",),
+    )
+
+
+def _iter_plans(
+    deployment: Deployment,
+    selection: Selection,
+    plan: Callable[[Facts], Plan | None],
+    nothing: str,
+) -> Iterator[Planned]:
+    named = selection.is_named
+
+    def plans(chunk: Chunk) -> Iterator[Planned]:
+        for facts in read_facts(deployment, chunk):
+            uuid = facts.instance.uuid
+            skip = Skip(uuid, f"nothing to do for instance {uuid}: {nothing}", 0, named)
+            try:
+                yield plan(facts) or skip
+            except NovadevError as error:
+                yield Skip.of(uuid, error, named)
+            except (UnsupportedBus, TooManyDisks) as error:
+                yield Skip.of(uuid, InvalidValue(f"instance {uuid}: {error}"), named)
+
+    return of_chunks(iter_selected(deployment, selection), plans, named)
+
+
+def _release(hosts: ComputeHosts, instance: Instance) -> int:
+    """Return the release of Nova on the instance's host; the newest where nothing tells."""
+    try:
+        compute = hosts.find(instance.host or instance.shelved_host)
+    except BadInput:
+        compute = None
+    return NEWEST_RELEASE if compute is None else compute.rules.release
+
+
+def _without_unreadable(
+    facts: Facts, release: int, rules: ComputeRules, force: bool
+) -> Plan | None:
+    cell = _unreadable(facts.instance.image_properties, release)
+    spec = _unreadable((facts.spec and facts.spec.image_properties) or {}, release)
+    if not cell and not spec:
+        return None
+    check_state(facts.instance)
+    gone = dict.fromkeys(cell, ABSENT)
+    request = Request(UNSET, gone, "none", force)
+    after = guest_after(facts.guest, gone, ())
+    effects = disk_effects(facts.guest, after, rules) if request.touches_disks else ()
+    return Plan(
+        action=UNSET,
+        instance=facts.instance.uuid,
+        cell=facts.instance.cell,
+        changes=(
+            *(Change(in_cell(name), value, ABSENT) for name, value in cell.items()),
+            *(Change(in_spec(name), value, ABSENT) for name, value in spec.items()),
+        ),
+        name=facts.instance.name,
+        host=facts.instance.host,
+        effects=effects,
+        notes=(
+            *_spellings(facts.instance.uuid, cell),
+            *objections(facts, after, request, rules, effects),
+            *notes(facts.instance, facts.spec, gone),
+        ),
+        guard=kept_disks(facts.guest, ()) if request.touches_disks else {},
+    )
+
+
+def _unreadable(stored: Mapping[str, Value], release: int) -> dict[str, Value]:
+    return {name: stored[name] for name in unreadable(stored, release)}
+
+
+def _spellings(uuid: str, values: Mapping[str, Value]) -> Iterator[str]:
+    """Yield what is lost with a value that Nova has in another spelling."""
+    for name, value in values.items():
+        known = spelling(name, str(value))
+        if known is None:
+            continue
+        lost = f"Nova has no {name}={value}, but it has {known}"
+        if name in PROPERTIES:
+            command = f"novadev image-property set --property {name}={known} {uuid}"
+            yield f"{lost}: to keep the property, run this instead: {command}"
+        else:
+            yield f"{lost}: without the property, the server gets Nova's default for {name}"

@@ -1,0 +1,137 @@
+"""Every command that the audit names for a stored property is accepted, and ends its finding.
+
+The servers are shelved and offloaded: the rules of the host that they were on are all there is.
+"""
+
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from tests.audit.auditing import STASHED
+from tests.cloud import Cloud
+from tests.command import novadev
+
+CHECKS = (
+    *("not-stashed", "stored-value", "unreadable", "duplicate-property", "no-effect"),
+    *("combination", "request-spec", "disk-bus"),
+)
+USB = {"hw_input_bus": "usb", "hw_pointer_model": "usbtablet"}
+SPEC = {name: value for name, value in STASHED.items() if value is not None}
+
+
+def properties(**wanted: Any) -> dict[str, Any]:
+    return {"image_properties": {**STASHED, **wanted}}
+
+
+def missing(*names: str) -> dict[str, Any]:
+    kept = {name: value for name, value in STASHED.items() if name not in names}
+    return {"image_properties": kept}
+
+
+KINDS: Mapping[str, Mapping[str, Any]] = {
+    "not stashed": missing("hw_vif_model"),
+    **{
+        f"{name} stored as {value!r}": properties(**{name: value})
+        for name, value in (
+            *(("hw_disk_bus", "SCSI"), ("hw_disk_bus", "virtio "), ("hw_disk_bus", "nvme")),
+            *(("hw_vif_model", " VIRTIO"), ("hw_vif_model", "E1001"), ("hw_cdrom_bus", "SATA")),
+            *(("hw_scsi_model", "virtio_scsi"), ("hw_pointer_model", "USBTablet")),
+            *(("hw_rng_model", "VIRTIO"), ("hw_rng_model", "virtio"), ("hw_rescue_bus", "scsi")),
+            *(("hw_scsi_model", "buslogic"), ("hw_scsi_model", "ibmvscsi")),
+            *(("hw_video_model", "gop"), ("hw_video_model", "")),
+            *(("hw_vif_model", "lan9118"), ("hw_vif_model", "netfront"), ("hw_disk_bus", "sata")),
+            *(("os_type", "Windows Server 2019"), ("hw_firmware_type", "UEFI")),
+            *(("img_config_drive", "True"), ("hw_video_ram", "64MB"), ("architecture", "x64")),
+            *(("hw_watchdog_action", "RESET"), ("vmware_adaptertype", "lsi")),
+        )
+    },
+    "a property in two rows": properties(),
+    "a bus that a disk must not have": properties(hw_cdrom_bus="virtio"),
+    "a pointer that is not read": properties(hw_input_bus="virtio", hw_pointer_model="usbtablet"),
+    "a controller that is missing": properties(hw_disk_bus="scsi"),
+    "a pointer that only the cell has": properties(**USB) | {"spec_properties": SPEC},
+    "a pointer that only the request spec has": {
+        "image_properties": STASHED,
+        "spec_properties": {**SPEC, **USB},
+    },
+    "a request spec of old": {
+        "image_properties": STASHED,
+        "spec_properties": {**SPEC, "hw_vif_model": "e1000"},
+    },
+    "a bad value that the request spec has not": {
+        "image_properties": {**STASHED, "hw_disk_bus": "SCSI"},
+        "spec_properties": SPEC,
+    },
+    "a request spec that Nova cannot read": {
+        "image_properties": STASHED,
+        "spec_properties": {**SPEC, "hw_disk_bus": "SCSI", "os_type": "Windows 11"},
+    },
+}
+LEFT = {
+    ("a controller that is missing", "combination"),
+    ("a pointer that is not read", "not-stashed"),
+    ("a pointer that only the request spec has", "not-stashed"),
+}
+"""What has no remedy: nothing shows a controller, and input devices that are stored may appear."""
+
+
+@pytest.fixture
+def kinds(sqlite_cloud: Cloud) -> Mapping[str, str]:
+    """A server of each kind, by its UUID; hosts whose rules are known."""
+    folder = sqlite_cloud.folder / "compute"
+    folder.mkdir()
+    (folder / "cmp1.conf").write_text("[libvirt]\nvirt_type = kvm\n")
+    with sqlite_cloud.config_file.open("a") as file:
+        file.write(f"compute_config_dir = {folder}\n")
+    return {_add(sqlite_cloud, kind, wanted): kind for kind, wanted in KINDS.items()}
+
+
+def _add(cloud: Cloud, kind: str, wanted: Mapping[str, Any]) -> str:
+    on_scsi = "controller" in kind
+    place = {"vm_state": "shelved_offloaded", "host": None, "image_ref": ""}
+    place |= {"root_device_name": "/dev/sda" if on_scsi else "/dev/vda"}
+    drive = {"config_drive": "True"} if "must not have" in kind else {}
+    uuid = cloud.add_instance(name=kind, columns=drive, **place, **wanted)
+    cloud.add_disk(uuid, place["root_device_name"], disk_bus="scsi" if on_scsi else "virtio")
+    host = {"key": "shelved_host", "value": "cmp1", "deleted": 0}
+    cloud.insert("instance_system_metadata", "cell1", instance_uuid=uuid, **host)
+    if kind == "a property in two rows":
+        row = {"key": "image_hw_vif_model", "value": "virtio", "deleted": 0}
+        cloud.insert("instance_system_metadata", "cell1", instance_uuid=uuid, **row)
+    return uuid
+
+
+def test_every_remedy_is_accepted_and_ends_its_finding(
+    sqlite_cloud: Cloud, kinds: Mapping[str, str]
+) -> None:
+    found = _audit(sqlite_cloud)
+    assert set(kinds.values()) <= {item["name"] for item in found}
+    assert {item["check"] for item in found} == set(CHECKS)
+    for _ in range(2):
+        mended = [item for item in found if item["remedy"]]
+        for remedy in dict.fromkeys(item["remedy"] for item in mended):
+            _run(sqlite_cloud, remedy)
+        found = _audit(sqlite_cloud)
+        assert set(map(_told, mended)).isdisjoint(map(_told, found))
+    assert {(item["name"], item["check"]) for item in found} == LEFT
+
+
+def _audit(cloud: Cloud) -> list[dict[str, Any]]:
+    words = [word for name in CHECKS for word in ("--check", name)]
+    result = novadev(cloud, "audit", "--all", "-f", "json", *words)
+    assert result.code in (0, 3), result.err
+    found: list[dict[str, Any]] = result.json
+    return found
+
+
+def _told(item: Mapping[str, str]) -> tuple[str, str]:
+    return item["instance"], item["details"].partition(":")[0]
+
+
+def _run(cloud: Cloud, remedy: str) -> None:
+    program, *words = shlex.split(remedy)
+    assert program == "novadev"
+    result = novadev(cloud, *words, "--yes")
+    assert result.code == 0, f"{remedy}: {result.out}{result.err}"
