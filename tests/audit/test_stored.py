@@ -132,8 +132,8 @@ def test_a_property_of_another_kind_that_nova_cannot_read(sqlite_cloud: Cloud) -
     """Nova builds no guest with it, though it is none of those that novadev sets."""
     good, bad = (healthy(sqlite_cloud, hw_cpu_policy=value) for value in ("dedicated", "dedicate"))
     items = found(sqlite_cloud, code=3)
-    assert checks(items) == ["request-spec", "stored-value"]
-    (item,) = (item for item in items if item["check"] == "stored-value")
+    assert checks(items) == ["request-spec", "unreadable"]
+    (item,) = (item for item in items if item["check"] == "unreadable")
     assert good != bad == item["instance"]
     assert (item["check"], item["severity"]) == ("unreadable", "failure")
     assert item["remedy"] == f"novadev image-property unset --unreadable {bad}"
