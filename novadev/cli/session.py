@@ -48,6 +48,7 @@ class Session:
         from novadev import config
         from novadev.deployment import Deployment
 
+        gc.freeze()  # what is imported by now stays: the collector need not look through it
         gc.enable()
         return Deployment(config.load(self.config_files, self.config_dirs))
 
