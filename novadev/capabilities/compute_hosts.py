@@ -15,8 +15,9 @@ from novadev.capabilities.content import Capabilities
 from novadev.capabilities.saving import read_osinfo
 from novadev.config import Config, DriverOptions, load_driver_options
 from novadev.errors import BadInput
-from novadev.rules.guest import ARCHITECTURE_SPELLINGS, NEWEST_RELEASE, DriverRules
+from novadev.rules.guest import ARCHITECTURE_SPELLINGS, DriverRules
 from novadev.rules.osinfo import NO_RECOMMENDATION, OsInfo, Recommendation
+from novadev.rules.releases import NEWEST_RELEASE
 
 _HOST = re.compile(r"[A-Za-z0-9._:-]+")
 """As novadev/virt/pool.py has it; no such name leaves a folder."""

@@ -1,16 +1,10 @@
-"""Nova's services, as a cell has them: which release a compute host runs."""
+"""Nova's services, as a cell has them: their version, which ``rules/releases.py`` knows."""
 
 from __future__ import annotations
 
 import sqlalchemy as sa
 
 from novadev.nova.tables import services
-
-RELEASES = {64: 26, 66: 29, 67: 30, 68: 31, 70: 32, 72: 33, 74: 34}
-"""The newest release with a service version; 27 and 28 have that of 29.
-
-Source: nova/objects/service.py, SERVICE_VERSION_ALIASES.
-"""
 
 
 def find_compute_version(connection: sa.Connection, host: str) -> int | None:
@@ -20,9 +14,3 @@ def find_compute_version(connection: sa.Connection, host: str) -> int | None:
     )
     version: int | None = connection.execute(query).scalar()
     return version
-
-
-def release_of(version: int) -> int | None:
-    """Return the release of a service version, None for one before or after those known."""
-    known = [number for number in RELEASES if number <= version]
-    return RELEASES[max(known)] if known and version <= max(RELEASES) else None
