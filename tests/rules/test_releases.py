@@ -1,5 +1,6 @@
 """What is said of releases, held against what was read off each release of Nova itself."""
 
+import ast
 from typing import Any
 
 import pytest
@@ -75,6 +76,16 @@ def test_releases_with_one_service_version_read_the_same_properties() -> None:
 def properties_of(release: int | None) -> Any:
     assert release is not None
     return read_facts(release)["image_properties"]
+
+
+def test_no_module_compares_a_release_with_a_number() -> None:
+    for path in sorted((ROOT / "novadev").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(node, ast.Compare):
+                continue
+            sides = [ast.unparse(side) for side in (node.left, *node.comparators)]
+            about = any(side.rpartition(".")[2] == "release" for side in sides)
+            assert not (about and any(side.isdecimal() for side in sides)), (path, sides)
 
 
 def test_the_command_line_takes_no_older_release() -> None:
