@@ -6,7 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from novadev.nova.block_devices import BlockDevice
-from novadev.rules.releases import NEWEST_RELEASE, PROPERTIES_CAME_WITH
+from novadev.rules.releases import (
+    ISO_ROOT_IS_CDROM_SINCE,
+    NEWEST_RELEASE,
+    PROPERTIES_CAME_WITH,
+)
 
 ARCHITECTURE_SPELLINGS = {
     "i386": "i686",
@@ -104,6 +108,11 @@ def property_value(guest: Guest, name: str) -> str | None:
     if name == "hw_disk_bus":
         return "ide" if adapter == "ide" else "scsi"
     return adapter if name == "hw_scsi_model" and adapter != "ide" else None
+
+
+def iso_root_is_cdrom(guest: Guest, rules: ComputeRules) -> bool:
+    """Return whether the root disk is a cdrom on the cdrom bus whatever its row says."""
+    return guest.disk_format == "iso" and rules.release >= ISO_ROOT_IS_CDROM_SINCE
 
 
 def known_value(guest: Guest, name: str, release: int) -> str | None:

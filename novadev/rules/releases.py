@@ -48,8 +48,11 @@ VALUES_CAME_WITH = {
 }
 """Values that releases before this one cannot read (nova/objects/fields.py)."""
 
-ISO_VOLUME_IS_CDROM_SINCE = 28
-"""Since then a root volume made from an ISO image is a cdrom (``blockinfo.py`` get_root_info)."""
+ISO_ROOT_IS_CDROM_SINCE = 28
+"""Since then a root disk with an ISO image is a cdrom, whatever its row says.
+
+Source: nova/virt/libvirt/blockinfo.py, get_root_info.
+"""
 NO_BALLOON_SINCE = 29
 """Since then a host without memory statistics gives no balloon, where libvirt added one before.
 
@@ -62,8 +65,8 @@ SPICE_QXL_UNTIL = 30
 def release_of(service_version: int) -> int | None:
     """Return the newest release with such services, None before the oldest and after the newest.
 
-    27 and 28 have one version, as have 29 and 30. Of what is above, only a root volume made from
-    an ISO image tells the two of a pair apart.
+    27 and 28 have one version, as have 29 and 30. Of what is above, only a root disk with an
+    ISO image tells the two of a pair apart.
     """
     if service_version > SERVICE_VERSIONS[NEWEST_RELEASE]:
         return None

@@ -6,10 +6,12 @@ from typing import Any
 import pytest
 
 from novadev.cli.capabilities import save
+from novadev.nova.block_devices import BlockDevice
 from novadev.rules.defaults import balloon_model
 from novadev.rules.disks import guest_disks
-from novadev.rules.guest import ComputeRules, DriverRules, Guest, known_value
+from novadev.rules.guest import ComputeRules, DriverRules, known_value
 from novadev.rules.image_meta import VALUES, UnreadableProperty, check_readable, values
+from novadev.rules.moves import moved
 from novadev.rules.releases import (
     NEWEST_RELEASE,
     OLDEST_RELEASE,
@@ -19,7 +21,7 @@ from novadev.rules.releases import (
 )
 from tests.cached import ROOT
 from tests.release_facts import known_releases, read_facts
-from tests.rules.guests import guest, volume
+from tests.rules.guests import guest, image, volume
 
 INTEGER = "integer"
 
@@ -115,13 +117,11 @@ def test_a_host_without_memory_statistics(release: int, model: str) -> None:
 
 
 @pytest.mark.parametrize(("release", "root"), [(27, "virtio disk"), (28, "sata cdrom")])
-def test_a_root_volume_that_was_made_from_an_iso_image(release: int, root: str) -> None:
-    made = iso_volume()
+@pytest.mark.parametrize("row", [image(1), volume(1, device_name="/dev/vda", boot_index=0)])
+def test_a_root_disk_with_an_iso_image(release: int, root: str, row: BlockDevice) -> None:
+    made = guest(row, disk_format="iso")
     rules = ComputeRules(hw_machine_type=("x86_64=q35",), release=release)
     first = guest_disks(made, rules)[0]
     assert f"{first.bus} {first.type}" == root
-
-
-def iso_volume() -> Guest:
-    """A guest whose root disk is a volume with an ISO image in it."""
-    return guest(volume(1, device_name="/dev/vda", boot_index=0), disk_format="iso")
+    moves = moved(made, rules, "disk", "virtio", "scsi", "matching")
+    assert [move.block_device for move in moves] == ([1] if release == 27 else [])
