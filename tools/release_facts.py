@@ -121,7 +121,10 @@ def main() -> None:
         wanted = [(facts["nova"], facts["requirements"]) for facts in known]
     for version, requirements in wanted:
         print(f"Nova {version}", flush=True)
-        make_facts(version, requirements)
+        try:
+            make_facts(version, requirements)
+        except RuntimeError as error:
+            sys.exit(f"Error: {error}")
 
 
 if __name__ == "__main__":
