@@ -70,6 +70,11 @@ class Bed:
         words = ("-m", "benchmarks.by_hand", self.cloud.config_file, "hw_vif_model", model)
         return (sys.executable, *words)
 
+    def show_by_hand(self, uuid: str) -> Command:
+        """Return the command of the bare script that reads what is stored of one instance."""
+        script = Path(__file__).with_name("show_by_hand.py")
+        return (sys.executable, script, self.cloud.config_file, uuid)
+
     def grow(self, number: int) -> None:
         """Add instances until there are NUMBER, some thousand in memory at a time."""
         while missing := number - len(self.uuids):
@@ -96,8 +101,16 @@ def start_up(sizes: Sizes) -> Iterator[Figure]:
 
 
 def one_instance(bed: Bed, sizes: Sizes) -> Iterator[Figure]:
-    """Yield ``list`` and ``set`` of one instance against nova-manage, as whole processes."""
+    """Yield what one instance takes, as whole processes: against a bare script, and nova-manage."""
     uuid = bed.uuids[0]
+    for words in (("show", uuid, "hw_vif_model"), ("list", uuid)):
+        took = interleaved(
+            sizes.rounds,
+            novadev=lambda _, words=words: bed.novadev(*words),
+            by_hand=lambda _: bed.show_by_hand(uuid),
+        )
+        what = f"{words[0]}, one instance / a bare script"
+        yield compared(what, *_walls(took), "s", at_most=1.3)
     took = interleaved(
         sizes.rounds,
         novadev=lambda _: bed.novadev("list", uuid),

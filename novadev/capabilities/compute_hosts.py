@@ -15,9 +15,9 @@ from novadev.capabilities.content import Capabilities
 from novadev.capabilities.saving import read_osinfo
 from novadev.config import Config, DriverOptions, load_driver_options
 from novadev.errors import BadInput
-from novadev.nova.services import may_run
-from novadev.rules.guest import ARCHITECTURE_SPELLINGS, NEWEST_RELEASE, DriverRules
+from novadev.rules.guest import ARCHITECTURE_SPELLINGS, DriverRules
 from novadev.rules.osinfo import NO_RECOMMENDATION, OsInfo, Recommendation
+from novadev.rules.releases import NEWEST_RELEASE, may_run
 from novadev.virt.host import has_same_machine_types
 
 _HOST = re.compile(r"[A-Za-z0-9._:-]+")

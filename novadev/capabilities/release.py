@@ -10,15 +10,16 @@ from pathlib import Path
 from novadev.deployment import Deployment
 from novadev.errors import NovadevError
 from novadev.nova.cells import CELL0_UUID
-from novadev.nova.services import find_compute_version, release_of
+from novadev.nova.services import find_compute_version
+from novadev.rules.releases import release_of
 
 
 def find_release(deployment: Deployment, host: str) -> int | None:
     """Return the first number of the version of Nova on HOST, such as 34; None if nothing tells.
 
-    On the host itself the installed Nova tells, elsewhere the cell's services, where 27 and 28
-    cannot be told from 29. Raises the error of a cell that cannot be read where no other cell has
-    the host.
+    On the host itself the installed Nova tells, elsewhere the cell's services, where 27 counts as
+    28 and 29 as 30: their services have one version. Raises the error of a cell that cannot be
+    read where no other cell has the host.
     """
     found = installed_release() if host == deployment.config.host else None
     if found is None and deployment.has_databases:

@@ -9,8 +9,8 @@ from novadev.capabilities.content import Capabilities, Versions
 from novadev.capabilities.release import find_release
 from novadev.deployment import Deployment
 from novadev.errors import NotAsNeeded
-from novadev.rules.guest import NEWEST_RELEASE
 from novadev.rules.osinfo import OsInfo, UnreadableOsInfo
+from novadev.rules.releases import NEWEST_RELEASE
 from novadev.virt.capabilities import HostCapabilities, read_capabilities
 from novadev.virt.emulator import is_local, list_devices
 

@@ -6,9 +6,21 @@ from collections.abc import Iterable, Iterator
 
 from novadev.capabilities.facts import DeviceFact, GuestFacts
 from novadev.nova.image_properties import PROPERTIES
-from novadev.rules.defaults import default_of, keyboard_bus, with_recommended_bus
+from novadev.rules.defaults import (
+    balloon_model,
+    default_of,
+    keyboard_bus,
+    with_recommended_bus,
+)
 from novadev.rules.disks import guest_disks
-from novadev.rules.guest import DriverRules, Guest, architecture, machine_type, property_value
+from novadev.rules.guest import (
+    DriverRules,
+    Guest,
+    architecture,
+    known_value,
+    machine_type,
+    property_value,
+)
 from novadev.rules.image_meta import check_readable
 from novadev.rules.osinfo import NO_RECOMMENDATION, Recommendation
 
@@ -31,7 +43,7 @@ def facts_of_guest(
         *_disks(with_recommended_bus(guest, recommended), rules),
         *_controllers(guest),
         *_graphical(guest, rules),
-        *_named_by_properties(guest),
+        *_named_by_properties(guest, rules),
         _interface(guest, rules, recommended),
         DeviceFact("rng virtio", "rng", model="virtio"),
         _balloon(rules),
@@ -40,7 +52,7 @@ def facts_of_guest(
         architecture=architecture(guest, rules),
         domain_type=rules.virt_type,
         machine_type=machine_type(guest, rules),
-        devices=(*devices, _usb(guest, devices)),
+        devices=(*devices, _usb(guest, rules, devices)),
     )
 
 
@@ -87,13 +99,13 @@ def _graphical(guest: Guest, rules: DriverRules) -> Iterator[DeviceFact]:
         yield DeviceFact(f"input keyboard {keyboard}", "input", "keyboard", keyboard)
 
 
-def _named_by_properties(guest: Guest) -> Iterator[DeviceFact]:
+def _named_by_properties(guest: Guest, rules: DriverRules) -> Iterator[DeviceFact]:
     """Yield the devices that only a property adds.
 
     Source: nova/virt/libvirt/driver.py, _add_sound_device, _add_vtpm_device and
     _guest_add_watchdog_action; nova/virt/libvirt/config.py, LibvirtConfigGuestWatchdog.
     """
-    sound = property_value(guest, "hw_sound_model")
+    sound = known_value(guest, "hw_sound_model", rules.release)
     if sound:
         yield DeviceFact(f"hw_sound_model={sound}", "sound", model=sound)
     if property_value(guest, "hw_tpm_version"):
@@ -104,19 +116,18 @@ def _named_by_properties(guest: Guest) -> Iterator[DeviceFact]:
 
 
 def _balloon(rules: DriverRules) -> DeviceFact:
-    """Return the balloon (nova/virt/libvirt/driver.py, _guest_add_memory_balloon)."""
-    model = "virtio" if rules.mem_stats_period_seconds > 0 else "none"
+    model = balloon_model(rules)
     return DeviceFact(f"memballoon {model}", "memballoon", model=model)
 
 
-def _usb(guest: Guest, devices: Iterable[DeviceFact]) -> DeviceFact:
+def _usb(guest: Guest, rules: DriverRules, devices: Iterable[DeviceFact]) -> DeviceFact:
     """Return the USB controller: libvirt's choice where USB is needed, none unless asked for else.
 
     Source: nova/virt/libvirt/driver.py, _guest_add_usb_root_controller.
     """
     if any(fact.bus == "usb" for fact in devices):
         return DeviceFact("controller usb 0", "controller", "usb")
-    model = property_value(guest, "hw_usb_model") or "none"
+    model = known_value(guest, "hw_usb_model", rules.release) or "none"
     return DeviceFact("controller usb 0", "controller", "usb", model=model)
 
 

@@ -48,7 +48,9 @@ class Session:
         from novadev import config
         from novadev.deployment import Deployment
 
-        gc.enable()
+        if not gc.isenabled():  # cli.main switched it off for the imports
+            gc.freeze()  # they stay: the collector need not look through them
+            gc.enable()
         return Deployment(config.load(self.config_files, self.config_dirs))
 
     def close(self) -> None:

@@ -15,8 +15,9 @@ from novadev.image_property.planning import UNSET, Request, check_state, compute
 from novadev.nova.image_properties import PROPERTIES
 from novadev.nova.instances import Instance
 from novadev.rules.buses import TooManyDisks, UnsupportedBus
-from novadev.rules.guest import NEWEST_RELEASE, ComputeRules
+from novadev.rules.guest import ComputeRules
 from novadev.rules.image_meta import spelling, unreadable
+from novadev.rules.releases import NEWEST_RELEASE
 from novadev.runs.change import Change
 from novadev.runs.place import Kind, Place, in_cell, in_spec
 from novadev.runs.plan import Plan, Planned, Skip

@@ -1,6 +1,8 @@
-"""The columns of Nova's tables that novadev uses: Nova's schema (26 to 34), not ours.
+"""The columns of Nova's tables that novadev uses: Nova's schema, not ours.
 
-Source: ``nova/db/main/models.py`` and ``nova/db/api/models.py``. Every table of a cell but
+They are the same in every release that ``rules/releases.py`` knows; ``tests/releases`` has what
+each release's own nova-manage made. Source: ``nova/db/main/models.py`` and
+``nova/db/api/models.py``. Every table of a cell but
 ``share_mapping`` (from Nova 29 on) has ``deleted``: 0, or the row's id once soft-deleted. Those of
 the API database have not.
 """

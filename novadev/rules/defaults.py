@@ -23,6 +23,7 @@ from novadev.rules.image_meta import (
     check_readable,
 )
 from novadev.rules.osinfo import NO_RECOMMENDATION, Recommendation
+from novadev.rules.releases import NO_BALLOON_SINCE, SPICE_QXL_UNTIL
 
 REGISTERED = (
     MACHINE_TYPE,
@@ -120,6 +121,15 @@ def keyboard_bus(guest: Guest, rules: DriverRules) -> str | None:
     return "usb" if _emulated_architecture(guest, rules) == "aarch64" else None
 
 
+def balloon_model(rules: DriverRules) -> str:
+    """Return the model of the memory balloon; where Nova writes none, libvirt adds a virtio one.
+
+    Source: nova/virt/libvirt/driver.py, _guest_add_memory_balloon.
+    """
+    has_none = rules.mem_stats_period_seconds <= 0 and rules.release >= NO_BALLOON_SINCE
+    return "none" if has_none else "virtio"
+
+
 def os_type_of(vm_mode: str | None, rules: DriverRules) -> str:
     """Return the os_type that Nova defines a guest with; vm_mode is the instance's.
 
@@ -178,7 +188,7 @@ def _pointer(
 
 
 def _video_model(guest: Guest, rules: DriverRules) -> str | None:
-    """Return the video model; with SPICE it was qxl up to release 30, and is left out since.
+    """Return the video model; with SPICE it was qxl in older releases, and is left out since.
 
     Source: nova/virt/libvirt/driver.py, _get_video_type.
     """
@@ -194,7 +204,7 @@ def _video_model(guest: Guest, rules: DriverRules) -> str | None:
         return "vga"
     if arch in ("aarch64", "mipsel"):
         return "virtio"
-    return "qxl" if rules.spice_enabled and rules.release <= 30 else None
+    return "qxl" if rules.spice_enabled and rules.release <= SPICE_QXL_UNTIL else None
 
 
 def _emulated_architecture(guest: Guest, rules: DriverRules) -> str:

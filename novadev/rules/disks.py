@@ -17,6 +17,7 @@ from novadev.rules.guest import (
     ComputeRules,
     Guest,
     Rows,
+    iso_root_is_cdrom,
     property_value,
     rows_of,
     without_dev,
@@ -81,14 +82,17 @@ def config_drive_type(rules: ComputeRules) -> str:
 def _root(
     rows: Rows, guest: Guest, rules: ComputeRules, disk_bus: str | None, cdrom_bus: str | None
 ) -> GuestDisk:
-    """Return the root disk; an ISO image is a cdrom on the cdrom bus whatever its row says."""
+    """Return the root disk (nova/virt/libvirt/blockinfo.py, get_root_info).
+
+    An ISO image is a cdrom on the cdrom bus; in older releases only if it has no row.
+    """
     is_iso = guest.disk_format == "iso"
     bus, kind = (cdrom_bus, "cdrom") if is_iso else (disk_bus, "disk")
     name = without_dev(guest.root_device_name)
     row = rows.root
     if row is None:
         return GuestDisk("root", bus or "", name or free_name(bus, (), rules), kind, None)
-    if is_iso:
+    if iso_root_is_cdrom(guest, rules):
         row = replace(row, disk_bus=bus, device_type=kind)
     named = replace(row, device_name=row.device_name or name)
     return _from_row("root", named, guest, rules, set(), disk_bus)

@@ -6,6 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from novadev.nova.block_devices import BlockDevice
+from novadev.rules.releases import (
+    ISO_ROOT_IS_CDROM_SINCE,
+    NEWEST_RELEASE,
+    PROPERTIES_CAME_WITH,
+)
 
 ARCHITECTURE_SPELLINGS = {
     "i386": "i686",
@@ -25,9 +30,6 @@ DEFAULT_MACHINE_TYPES = {
     "x86_64": "pc",
 }
 LEGACY_NAMES = {"hw_architecture": "architecture", "os_distro": "vmware_ostype"}
-
-NEWEST_RELEASE = 34
-"""The newest release of Nova whose rules were compared with these."""
 
 VOLUME_SOURCES = ("volume", "snapshot", "image", "blank")
 
@@ -56,7 +58,8 @@ class ComputeRules:
 
     hw_machine_type holds ``arch=machine type`` entries; max_disk_devices is
     ``[compute]max_disk_devices_to_attach``, negative for no limit; host_arch is the host's own
-    architecture, for images that name none.
+    architecture, for images that name none; release is the first number of the version of Nova
+    that runs there.
     """
 
     virt_type: str = "kvm"
@@ -65,6 +68,7 @@ class ComputeRules:
     config_drive_format: str = "iso9660"
     host_arch: str = "x86_64"
     max_disk_devices: int = -1
+    release: int = NEWEST_RELEASE
 
 
 @dataclass(frozen=True)
@@ -73,8 +77,7 @@ class DriverRules(ComputeRules):
 
     use_virtio_for_bridges, num_pcie_ports and mem_stats_period_seconds are in ``[libvirt]``,
     pointer_model is in ``[DEFAULT]``, the others are ``enabled`` in ``[vnc]`` and ``[spice]`` and
-    ``agent_enabled`` in ``[spice]``, each with Nova's own default; release is the first number of
-    the version of Nova that runs there.
+    ``agent_enabled`` in ``[spice]``, each with Nova's own default.
     """
 
     use_virtio_for_bridges: bool = True
@@ -84,7 +87,6 @@ class DriverRules(ComputeRules):
     spice_agent_enabled: bool = True
     num_pcie_ports: int = 0
     mem_stats_period_seconds: int = 10
-    release: int = NEWEST_RELEASE
 
 
 def property_value(guest: Guest, name: str) -> str | None:
@@ -106,6 +108,16 @@ def property_value(guest: Guest, name: str) -> str | None:
     if name == "hw_disk_bus":
         return "ide" if adapter == "ide" else "scsi"
     return adapter if name == "hw_scsi_model" and adapter != "ide" else None
+
+
+def iso_root_is_cdrom(guest: Guest, rules: ComputeRules) -> bool:
+    """Return whether the root disk is a cdrom on the cdrom bus whatever its row says."""
+    return guest.disk_format == "iso" and rules.release >= ISO_ROOT_IS_CDROM_SINCE
+
+
+def known_value(guest: Guest, name: str, release: int) -> str | None:
+    """Return what this release of Nova reads for NAME: None for a property of a later release."""
+    return property_value(guest, name) if release >= PROPERTIES_CAME_WITH.get(name, 0) else None
 
 
 def architecture(guest: Guest, rules: ComputeRules) -> str:

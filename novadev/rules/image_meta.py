@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from novadev.nova.image_properties import PROPERTIES
-from novadev.rules.guest import ARCHITECTURE_SPELLINGS, NEWEST_RELEASE, Guest
+from novadev.rules.guest import ARCHITECTURE_SPELLINGS, Guest
+from novadev.rules.releases import (
+    NEWEST_RELEASE,
+    OLDEST_RELEASE,
+    PROPERTIES_CAME_WITH,
+    VALUES_CAME_WITH,
+)
 
 ARCHITECTURES = (
     *("aarch64", "alpha", "armv6", "armv7b", "armv7l", "cris", "i686", "ia64", "lm32", "m68k"),
@@ -62,19 +68,6 @@ _NUMBERS = {
     *("hw_redirected_usb_ports", "hw_serial_port_count", "hw_video_ram", "img_compression_level"),
     *("img_version", "min_disk", "min_ram"),
 }
-_CAME_WITH = {
-    "hw_maxphysaddr_bits": 29,
-    "hw_maxphysaddr_mode": 29,
-    "hw_mem_encryption_model": 32,
-    "hw_redirected_usb_ports": 32,
-    "hw_sound_model": 32,
-    "hw_usb_model": 32,
-}
-_VALUE_CAME_WITH = {
-    ("hw_mem_encryption_model", "amd-sev-snp"): 34,
-    ("hw_mem_encryption_model", "intel-tdx"): 34,
-    ("hw_vif_model", "igb"): 31,
-}
 _LEGACY_NAMES = {
     "architecture": "hw_architecture",
     "hypervisor_type": "img_hv_type",
@@ -121,9 +114,8 @@ def unreadable(
 
 def was_unreadable(name: str, value: str) -> bool:
     """Return whether there is a release of Nova that cannot read this VALUE of a property."""
-    releases = {NEWEST_RELEASE, *_CAME_WITH.values(), *_VALUE_CAME_WITH.values()}
-    oldest = min(releases) - 1
-    return any(unreadable({name: value}, release) for release in (oldest, *releases))
+    releases = range(OLDEST_RELEASE, NEWEST_RELEASE + 1)
+    return any(unreadable({name: value}, release) for release in releases)
 
 
 def spelling(name: str, value: str) -> str | None:
@@ -139,15 +131,15 @@ def spelling(name: str, value: str) -> str | None:
 
 def values(name: str, release: int = NEWEST_RELEASE) -> tuple[str, ...]:
     """Return the values the release has for an enumerated property; none before it came."""
-    if release < _CAME_WITH.get(name, 0):
+    if release < PROPERTIES_CAME_WITH.get(name, 0):
         return ()
     return tuple(
-        value for value in VALUES[name] if release >= _VALUE_CAME_WITH.get((name, value), 0)
+        value for value in VALUES[name] if release >= VALUES_CAME_WITH.get((name, value), 0)
     )
 
 
 def _is_readable(name: str, value: str, release: int) -> bool:
-    if release < _CAME_WITH.get(name, 0):
+    if release < PROPERTIES_CAME_WITH.get(name, 0):
         return True
     if name in _NUMBERS:
         return _is_number(value)

@@ -19,7 +19,14 @@ from novadev.rules.buses import (
     name_index,
     name_prefix,
 )
-from novadev.rules.guest import ComputeRules, Guest, Rows, rows_of, without_dev
+from novadev.rules.guest import (
+    ComputeRules,
+    Guest,
+    Rows,
+    iso_root_is_cdrom,
+    rows_of,
+    without_dev,
+)
 
 Which = Literal["matching", "all", "none"]
 _EVERY_KIND = ""
@@ -106,10 +113,10 @@ class _Case:
 
     def is_iso_root(self, row: BlockDevice) -> bool:
         """Return whether the row's disk is on the cdrom bus whatever the row says."""
-        return row is self.rows.root and self.guest.disk_format == "iso"
+        return row is self.rows.root and iso_root_is_cdrom(self.guest, self.rules)
 
     def kind(self, row: BlockDevice) -> str:
-        """Return the device type of the row's disk: an ISO root is a cdrom whatever it says."""
+        """Return the device type of the row's disk."""
         if self.is_iso_root(row):
             return "cdrom"
         return row.device_type if row.device_type in DEVICE_TYPES else "disk"

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from novadev.rules.guest import NEWEST_RELEASE
 from novadev.rules.image_meta import values
+from novadev.rules.releases import NEWEST_RELEASE
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from novadev.capabilities.compute_hosts import ComputeHost, ComputeHosts
 from novadev.deployment import Deployment
 from novadev.errors import BadInput, NotAsNeeded, NovadevError
 from novadev.image_property.facts import Facts, read_facts
-from novadev.nova.services import list_compute_versions, release_of
+from novadev.nova.services import list_compute_versions
+from novadev.rules.releases import release_of
 from novadev.selection import Chunk
 from novadev.stash_defaults.hardware import Hardware, read_hardware
 from novadev.stash_defaults.sources import Evidence

@@ -11,8 +11,9 @@ from novadev.capabilities.compute_hosts import ComputeHosts
 from novadev.capabilities.content import Example
 from novadev.config import DriverOptions
 from novadev.errors import BadInput, NotAsNeeded
-from novadev.rules.guest import NEWEST_RELEASE, DriverRules
+from novadev.rules.guest import DriverRules
 from novadev.rules.osinfo import NO_RECOMMENDATION, Recommendation
+from novadev.rules.releases import NEWEST_RELEASE
 from tests.capabilities.samples import WINDOWS, configured, saved
 
 

@@ -1,6 +1,5 @@
 """Which release of Nova a compute host runs."""
 
-import re
 from pathlib import Path
 
 import pytest
@@ -9,31 +8,8 @@ from novadev import config
 from novadev.capabilities.release import find_release, installed_release
 from novadev.deployment import Deployment
 from novadev.errors import Unreachable
-from novadev.nova.services import RELEASES, release_of
-from novadev.rules.guest import NEWEST_RELEASE
 from tests.cloud import Cloud
 from tests.templates import nova_program
-
-
-def test_service_versions_are_nova_s() -> None:
-    (source,) = (nova_program("34", "python").parent.parent / "lib").glob(
-        "python3*/site-packages/nova/objects/service.py"
-    )
-    table = re.search(r"SERVICE_VERSION_ALIASES = \{(.*?)\}", source.read_text(), re.DOTALL)
-    assert table is not None
-    versions = {name: int(version) for name, version in re.findall(r"'(\w+)': (\d+)", table[1])}
-    names = list(versions)
-    releases = {name: 26 + number for number, name in enumerate(names[names.index("Zed") :])}
-    newest = {versions[name]: release for name, release in releases.items()}
-    newest = {version: number for version, number in newest.items() if number <= NEWEST_RELEASE}
-    assert newest == RELEASES
-
-
-@pytest.mark.parametrize(
-    ("version", "release"), [(63, None), (64, 26), (65, 26), (66, 29), (74, 34), (75, None)]
-)
-def test_release_of_a_service_version(version: int, release: int | None) -> None:
-    assert release_of(version) == release
 
 
 @pytest.mark.parametrize("release", ["34", "28"])

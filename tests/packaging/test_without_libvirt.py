@@ -49,9 +49,14 @@ def test_commands_about_hosts_say_it_in_one_line(sqlite_cloud: Cloud, folder: Pa
     with sqlite_cloud.config_file.open("a") as file:
         file.write("libvirt_uri = test:///{host}\n")
     for command in (
+        ["capabilities", "save"],
         ["device", "show", uuid],
+        ["device", "list", uuid],
         ["device", "alias-migrate", "--dry-run", uuid],
+        ["device", "detach", "--dry-run", uuid, "vdb"],
         ["device", "record", uuid],
+        ["device", "drift", uuid],
+        ["device", "forecast", uuid],
         ["stash-defaults", "--source", "domain", "--dry-run", uuid],
     ):
         result = run(sqlite_cloud, folder, *command)

@@ -5,7 +5,7 @@ import socket
 import subprocess
 import sys
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -134,7 +134,7 @@ def test_a_run_that_another_is_about_to_begin_is_not_forgotten(database: Databas
     with database.writing() as connection:
         connection.exec_driver_sql(
             "UPDATE runs SET heartbeat = ? WHERE id = ?",
-            (str(datetime.utcnow() - timedelta(hours=1)), theirs.id),
+            (str(datetime.now(timezone.utc).replace(tzinfo=None) - timedelta(hours=1)), theirs.id),
         )
     journal.start(Asked("image-property set"))
     assert journal.get(theirs.id).state == "planning"

@@ -10,12 +10,18 @@ from novadev.device.forecast.decided import Decided, DecidedDisk
 from novadev.image_property.facts import Facts
 from novadev.nova.image_properties import PROPERTIES
 from novadev.rules.buses import is_valid
-from novadev.rules.defaults import default_of, os_type_of, with_recommended_bus
+from novadev.rules.defaults import (
+    balloon_model,
+    default_of,
+    os_type_of,
+    with_recommended_bus,
+)
 from novadev.rules.disks import guest_disks
 from novadev.rules.guest import (
     DriverRules,
     Guest,
     architecture,
+    known_value,
     machine_type,
     property_value,
     rows_of,
@@ -23,8 +29,6 @@ from novadev.rules.guest import (
 from novadev.rules.image_meta import check_readable
 
 _BY_RULE = ("hw_video_model", "hw_vif_model", "hw_input_bus")
-_VIRTIO_VIDEO = 31
-"""The release since which ``LibvirtConfigGuestVideo`` is virtio where no rule gives a model."""
 
 
 def decide(facts: Facts, compute: ComputeHost | None) -> Decided:
@@ -50,7 +54,7 @@ def decide(facts: Facts, compute: ComputeHost | None) -> Decided:
             "hw_scsi_model": dict(_stored(guest, ("hw_scsi_model",))).get("hw_scsi_model"),
         },
         keyboard=_keyboard(guest, rules),
-        usb_model=property_value(guest, "hw_usb_model"),
+        usb_model=known_value(guest, "hw_usb_model", rules.release),
         **(_by_configuration(rules) if compute else {}),
     )
 
@@ -65,7 +69,7 @@ def _by_configuration(rules: DriverRules) -> dict[str, Any]:
         "has_display": rules.vnc_enabled or rules.spice_enabled,
         "has_spice_agent": rules.spice_enabled and rules.spice_agent_enabled,
         "root_ports": rules.num_pcie_ports,
-        "balloon": "virtio" if rules.mem_stats_period_seconds > 0 else "none",
+        "balloon": balloon_model(rules),
     }
 
 
@@ -75,11 +79,8 @@ def _models(facts: Facts, compute: ComputeHost) -> dict[str, str | None]:
     recommended = compute.recommendation(property_value(guest, "os_distro"))
     os_type = os_type_of(facts.instance.vm_mode, rules)
     found = {name: default_of(name, guest, rules, recommended, os_type) for name in _BY_RULE}
-    if found["hw_video_model"] is None:
-        if rules.release >= _VIRTIO_VIDEO:
-            found["hw_video_model"] = "virtio"
-        else:
-            del found["hw_video_model"]
+    if found["hw_video_model"] is None:  # nova/virt/libvirt/config.py, LibvirtConfigGuestVideo
+        found["hw_video_model"] = "virtio"
     return found
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from novadev.errors import InvalidValue, NotAsNeeded, NovadevError
 from novadev.nova.request_specs import RequestSpec, image_text
-from novadev.rules.guest import NEWEST_RELEASE, Guest
+from novadev.rules.guest import Guest
 from novadev.rules.image_meta import (
     ADAPTER,
     FIELDS,
@@ -20,6 +20,7 @@ from novadev.rules.image_meta import (
     coerced,
     fields_of,
 )
+from novadev.rules.releases import NEWEST_RELEASE
 from novadev.runs.change import Change
 from novadev.runs.place import Kind, Place, in_spec
 from novadev.value import ABSENT, Value, shown

@@ -10,11 +10,13 @@ from novadev.image_property.states import check_at_rest
 from novadev.image_property.sync import ACTION
 from novadev.image_property.sync.differences import check_stored, differences
 from novadev.image_property.traits import traits_note
+from novadev.nova.cells import Cell
 from novadev.nova.instances import Instance
 from novadev.nova.request_specs import RequestSpec, list_request_specs
-from novadev.nova.services import find_oldest_release
+from novadev.nova.services import find_oldest_compute_version
+from novadev.rules.releases import release_of
 from novadev.runs.plan import SOURCE, Plan, Planned, Skip
-from novadev.selection import Chunk, Selection, iter_selected
+from novadev.selection import Chunk, Selection, iter_selected, of_chunks
 
 CELL = "cell"
 """The source of a plan's values, which the writer compares with them once more."""
@@ -26,14 +28,22 @@ def plan_sync(deployment: Deployment, selection: Selection) -> Iterator[Planned]
     One for each instance, in any state at rest. What stands against one is a Skip.
     """
     releases: dict[str, int | None] = {}
-    for item in iter_selected(deployment, selection):
-        if isinstance(item, Skip):
-            yield item
-            continue
-        if item.cell.uuid not in releases:
-            with deployment.cell_database(item.cell).reading() as connection:
-                releases[item.cell.uuid] = find_oldest_release(connection)
-        yield from _in_chunk(deployment, item, selection.is_named, releases[item.cell.uuid])
+    named = selection.is_named
+
+    def plans(chunk: Chunk) -> Iterator[Planned]:
+        uuid = chunk.cell.uuid
+        if uuid not in releases:
+            releases[uuid] = _oldest_release(deployment, chunk.cell)
+        yield from _in_chunk(deployment, chunk, named, releases[uuid])
+
+    return of_chunks(iter_selected(deployment, selection), plans, named)
+
+
+def _oldest_release(deployment: Deployment, cell: Cell) -> int | None:
+    """Return the oldest release that a compute host of CELL runs; None if nothing tells."""
+    with deployment.cell_database(cell).reading() as connection:
+        version = find_oldest_compute_version(connection)
+    return None if version is None else release_of(version)
 
 
 def _in_chunk(
