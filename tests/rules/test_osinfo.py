@@ -8,7 +8,15 @@ import pytest
 
 from novadev.nova.image_fields import FIELDS
 from novadev.rules.guest import Guest
-from novadev.rules.image_meta import VALUES, UnreadableProperty, check_readable, values
+from novadev.rules.image_meta import (
+    VALUES,
+    UnreadableProperty,
+    check_readable,
+    spelling,
+    unreadable,
+    values,
+    was_unreadable,
+)
 from novadev.rules.osinfo import NO_RECOMMENDATION, OsInfo, Recommendation, UnreadableOsInfo
 from tests.nova_process import NovaProcess
 from tests.rules.guests import guest
@@ -135,3 +143,43 @@ def test_what_nova_cannot_read(made: Guest, release: int) -> None:
 )
 def test_what_nova_can_read(made: Guest, release: int) -> None:
     check_readable(made, release)
+
+
+def test_all_that_a_release_cannot_read_is_told() -> None:
+    """A null and what no release knows are read; a value may come with a later release."""
+    stored = {
+        "hw_vif_model": "igb",
+        "os_type": "bsd",
+        "hw_video_ram": "64MB",
+        "hw_video_model": None,
+    }
+    stored |= {
+        "architecture": "x64",
+        "vmware_adaptertype": "lsi",
+        "base_image_ref": "x",
+        "owner": "",
+    }
+    bad = {"os_type", "hw_video_ram", "architecture", "vmware_adaptertype"}
+    assert set(unreadable(stored, 34)) == bad
+    assert set(unreadable(stored, 28)) == {"hw_vif_model", *bad}
+    assert was_unreadable("hw_vif_model", "igb")
+    assert not was_unreadable("hw_vif_model", "e1000")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "known"),
+    [
+        *(("hw_disk_bus", "SCSI", "scsi"), ("hw_vif_model", " VirtualE1000", "e1000")),
+        *(
+            ("hw_tpm_model", "TPM-CRB ", "tpm-crb"),
+            ("img_signature_hash_method", "sha-256", "SHA-256"),
+        ),
+        *(
+            ("architecture", " AMD64", "x86_64"),
+            ("hw_disk_bus", "nvme", None),
+            ("hw_video_ram", "1 ", None),
+        ),
+    ],
+)
+def test_nova_s_own_spelling(name: str, value: str, known: str | None) -> None:
+    assert spelling(name, value) == known
