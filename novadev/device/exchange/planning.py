@@ -92,11 +92,13 @@ class _Brought:
 def plan_recorded(exported: ExportedInstance, target: RecordedInstance) -> Plan:
     """Return the plan that brings what is EXPORTED to the recorded TARGET.
 
-    Raises BadInput, naming the item, as :func:`plan_import`.
+    Raises BadInput, naming the item, as :func:`plan_import`, and NotAsNeeded where a pinned address
+    would change.
     """
     matched = match(exported.devices, target.devices, exported.instance == target.uuid)
     pairs = sorted(matched.pairs, key=lambda pair: pair[1].label)
     brought = [_bring(one, other) for one, other in pairs]
+    _check_pins(brought, target)
     after = {item.after.device_id: item.after for item in brought}
     check_places(target.devices, [after.get(item.device_id, item) for item in target.devices])
     _check_reachable(brought, Buses(target.devices))
@@ -124,6 +126,20 @@ def _bring(one: VmDevice, other: VmDevice) -> _Brought:
     address = one.address or other.address
     properties = one.custom_properties or other.custom_properties
     return _Brought(other, replace(other, address=address, custom_properties=properties))
+
+
+def _check_pins(brought: Iterable[_Brought], target: RecordedInstance) -> None:
+    """Raise NotAsNeeded where the address of a pinned device would change."""
+    pinned = [
+        item.before.label
+        for item in brought
+        if item.before.device_id in target.pins and item.after.address != item.before.address
+    ]
+    if pinned:
+        raise NotAsNeeded(
+            f"instance {target.uuid}: the recorded address of {', '.join(pinned[:_NAMED])} is "
+            f"pinned: run novadev device unpin {target.uuid} first"
+        )
 
 
 def _check_reachable(brought: Iterable[_Brought], buses: Buses) -> None:

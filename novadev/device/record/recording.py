@@ -31,6 +31,12 @@ class RecordedGuest:
     notes: tuple[str, ...]
 
 
+_HELD = (
+    "a pinned device is not where it is pinned, and stays recorded there: novadev device drift "
+    "shows it, novadev device restore puts it back, novadev device unpin gives it up"
+)
+
+
 def record_devices(
     deployment: Deployment, selection: Selection, asks_guest: bool = False
 ) -> Iterator[RecordedGuest | Skip]:
@@ -39,22 +45,27 @@ def record_devices(
     A guest that is being started or migrated in, or is rescued, is a skip. Raises as
     :func:`novadev.device.record.looking.iter_looks`, and Unreachable when nothing can be written.
     """
+    record: int | None = None
     for looks in iter_looks(deployment, selection, asks_guest):
         found = [look for look in looks if isinstance(look, Look)]
-        _write(deployment.vm_devices, [look for look in found if look.is_new])
+        record = _write(deployment.vm_devices, [look for look in found if look.is_new], record)
         yield from (look for look in looks if isinstance(look, Skip))
         yield from map(_recorded, found)
 
 
-def _write(vm_devices: VmDevices, looks: Sequence[Look]) -> None:
-    """Write what was seen; again, a few times, where another record is at the same guests."""
+def _write(vm_devices: VmDevices, looks: Sequence[Look], record: int | None) -> int | None:
+    """Write what was seen; again, a few times, where another record is at the same guests.
+
+    Return the number of the record, of which RECORD has a part already, if so.
+    """
     seen = {look.seen.dynamic: look.seen.devices for look in looks if look.seen is not None}
     for left in reversed(range(_TRIES if seen else 0)):
         try:
-            return vm_devices.write(seen)
+            return vm_devices.write(seen, record)
         except Busy:
             if not left:
                 raise
+    return record
 
 
 def _recorded(look: Look) -> RecordedGuest:
@@ -64,5 +75,5 @@ def _recorded(look: Look) -> RecordedGuest:
         hash=look.hash,
         previous_hash=look.recorded_hash,
         changed=look.is_changed,
-        notes=look.seen.notes if look.seen else (),
+        notes=(*(look.seen.notes if look.seen else ()), *((_HELD,) if look.is_held else ())),
     )
