@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from novadev.deployment import Deployment
 from novadev.device.exchange.exported import is_uuid
@@ -25,7 +25,7 @@ class RecordedInstance:
     cell: str
     dynamic: VmDynamic
     devices: tuple[VmDevice, ...]
-    pins: Pins
+    pins: Pins = field(default_factory=dict)
 
 
 def get_recorded(deployment: Deployment, name: str, as_of: AsOf | None = None) -> RecordedInstance:
