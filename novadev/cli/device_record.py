@@ -59,6 +59,8 @@ def record(
     print_records(session, _without_notes(output), RecordedGuest, _for_people(output, records))
     skips.tell_repeated()
     session.say(f"{tally.changed} changed, {tally.same} unchanged, {skips.count} skipped.")
+    if tally.record is not None:
+        session.say(f"This is record {tally.record}.")
     return skips.exit_code
 
 
@@ -182,6 +184,7 @@ class _Tally:
 
     def __init__(self) -> None:
         self.changed, self.same = 0, 0
+        self.record: int | None = None
         self._notes: Counter[str] = Counter()
 
     def told(self, records: Iterable[RecordedGuest]) -> Iterator[RecordedGuest]:
@@ -189,6 +192,7 @@ class _Tally:
         for item in records:
             self.changed += item.changed
             self.same += not item.changed
+            self.record = item.record or self.record
             self._notes.update(item.notes)
             yield item
         for note, number in self._notes.items():

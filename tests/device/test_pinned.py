@@ -39,7 +39,10 @@ def test_a_record_after_a_drift_loses_no_address(site: Site) -> None:
     record(site, uuid)
     before = site.persistent(uuid)
     swap(site, uuid, "disk vda", "disk vdb")
-    record(site, uuid, other)
+    for number in (2, None):  # the second time there is nothing to write
+        made = site.run("device", "record", uuid, other, "-f", "json")
+        assert {item["record"] for item in made.json} == {number}
+        assert ("This is record 2." in made.err) is (number == 2)
     told = site.run("device", "history", uuid, "-f", "json").json
     assert {item["record"] for item in told} == {1, 2}
     assert (drift(site, uuid), set(drift(site, uuid, "--as-of", "1"))) == (

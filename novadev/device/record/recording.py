@@ -19,7 +19,8 @@ _TRIES = 5
 class RecordedGuest:
     """A guest and its hash, now and before; ``changed`` says whether the guest sees any change.
 
-    What it does not see, such as an alias, is written too where it has changed.
+    What it does not see, such as an alias, is written too where it has changed. ``record`` is the
+    number of the record that wrote anything of the guest, None where nothing was written.
     ``notes`` are what the guest's agent had to say, or why it said nothing.
     """
 
@@ -29,6 +30,7 @@ class RecordedGuest:
     previous_hash: str | None
     changed: bool
     notes: tuple[str, ...]
+    record: int | None
 
 
 _HELD = (
@@ -50,7 +52,7 @@ def record_devices(
         found = [look for look in looks if isinstance(look, Look)]
         record = _write(deployment.vm_devices, [look for look in found if look.is_new], record)
         yield from (look for look in looks if isinstance(look, Skip))
-        yield from map(_recorded, found)
+        yield from (_recorded(look, record if look.is_new else None) for look in found)
 
 
 def _write(vm_devices: VmDevices, looks: Sequence[Look], record: int | None) -> int | None:
@@ -68,7 +70,7 @@ def _write(vm_devices: VmDevices, looks: Sequence[Look], record: int | None) -> 
     return record
 
 
-def _recorded(look: Look) -> RecordedGuest:
+def _recorded(look: Look, record: int | None) -> RecordedGuest:
     return RecordedGuest(
         instance=look.instance.uuid,
         host=str(look.instance.host),
@@ -76,4 +78,5 @@ def _recorded(look: Look) -> RecordedGuest:
         previous_hash=look.recorded_hash,
         changed=look.is_changed,
         notes=(*(look.seen.notes if look.seen else ()), *((_HELD,) if look.is_held else ())),
+        record=record,
     )

@@ -89,7 +89,7 @@ class _Layout:
             return None
         others = (other for other in self._recorded.values() if other.device_id in self._pinned)
         owner = next((other for other in others if _share(row, other)), None)
-        return f"{owner.label} is pinned where it is recorded" if owner else None
+        return f"{owner.label} is pinned at the same address" if owner else None
 
     def make_room(self) -> None:
         """Give those another place whose own no longer counts, where another is to be."""
