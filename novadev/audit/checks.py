@@ -52,6 +52,11 @@ CHECKS = (
     Check("definition", "Stored values that are not what the guest has", "hosts"),
     Check("alias", "Devices without their alias, or with a wrong one", "hosts"),
     Check("ghost", "Attachments that the guest has no device for", "hosts"),
+    Check(
+        "one-sided",
+        "Attachments that the running guest or its definition does not have",
+        "hosts",
+    ),
     Check("orphan", "Devices that Nova knows no owner of", "hosts"),
     Check("duplicate-mac", "Network cards with one MAC address", "hosts"),
     Check("pcie-ports", "Q35 guests without a free PCI Express port to plug into", "hosts"),

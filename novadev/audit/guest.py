@@ -11,7 +11,13 @@ from novadev.audit.remedies import alias_migrate
 from novadev.capabilities.facts import GuestFacts, facts_of_domain
 from novadev.device.guests import get_definitions
 from novadev.device.hosted import HostedInstance
-from novadev.device.inventory import Entry, Inventory, take_inventory
+from novadev.device.inventory import (
+    ONLY_LIVE,
+    ONLY_PERSISTENT,
+    Entry,
+    Inventory,
+    take_inventory,
+)
 from novadev.device.orphans import why_no_orphan, why_no_port
 from novadev.device.record.guest import fingerprint
 from novadev.device.writable import is_rescued
@@ -21,7 +27,9 @@ from novadev.virt.devices import Controller, Disk, Interface
 from novadev.virt.host import Host
 from novadev.virt.writes import can_update
 
-GUEST_CHECKS = frozenset({"alias", "ghost", "orphan", "duplicate-mac", "pcie-ports", "definition"})
+GUEST_CHECKS = frozenset(
+    {"alias", "ghost", "one-sided", "orphan", "duplicate-mac", "pcie-ports", "definition"}
+)
 """The checks that are made here."""
 RESCUED = "it is rescued: its own devices are checked when it is unrescued"
 _ROOT_PORT = "pcie-root-port"
@@ -119,6 +127,30 @@ def _ghosts(inventory: Inventory) -> Iterator[Trouble]:
         )
 
 
+def _one_sided(inventory: Inventory) -> Iterator[Trouble]:
+    """Yield what Nova has attached and the running guest or its definition lacks.
+
+    A soft reboot starts the definition that is there, a hard one makes it anew of what Nova has
+    attached (``nova/virt/libvirt/driver.py`` ``_soft_reboot``, ``_hard_reboot``), and a live
+    migration makes it of the running guest (``guest.py`` ``migrate``). A detach that the guest did
+    not allow leaves the device live only.
+    """
+    reboot = f"openstack server reboot --hard {inventory.instance.uuid}"
+    for entry in inventory.one_sided:
+        if entry.owner is None or entry.doubts:
+            continue
+        name = f"{entry.label} ({entry.owner.label})"
+        if entry.live is None:
+            details = f"{name}: {ONLY_PERSISTENT}: {reboot} gives it to the guest"
+            yield Trouble("one-sided", "failure", details)
+        else:
+            details = (
+                f"{name}: {ONLY_LIVE}: a soft reboot takes it from the guest; {reboot} or a live "
+                "migration puts it into the definition, and so ends a detach that the guest refused"
+            )
+            yield Trouble("one-sided", "warning", details)
+
+
 def _orphans(inventory: Inventory) -> Iterator[Trouble]:
     for entry in inventory.entries:
         if reason := why_no_port(entry, inventory):
@@ -175,6 +207,7 @@ def _luns_with_serial(inventory: Inventory) -> Iterator[Trouble]:
 _CHECKS: dict[str, Callable[[Inventory], Iterator[Trouble]]] = {
     "alias": _aliases,
     "ghost": _ghosts,
+    "one-sided": _one_sided,
     "orphan": _orphans,
     "duplicate-mac": _duplicate_macs,
     "pcie-ports": _ports,

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from novadev.cli import device_exchange, device_forecast, device_record, device_restore, options
+from novadev.cli import (
+    device_exchange,
+    device_forecast,
+    device_pin,
+    device_record,
+    device_restore,
+    options,
+)
 from novadev.cli.mutating import mutating
 from novadev.cli.options import Output
 from novadev.cli.session import Session, pass_session
@@ -26,6 +33,7 @@ def device() -> None:
 for _command in (
     *(device_record.record, device_record.list_, device_record.drift, device_record.history),
     *(device_exchange.export, device_exchange.import_),
+    *(device_pin.pin, device_pin.unpin),
     device_forecast.forecast,
     device_restore.restore,
 ):

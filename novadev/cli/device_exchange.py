@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 import click
 
 from novadev.cli import options
+from novadev.cli.as_of import as_of
 from novadev.cli.mutating import mutating
 from novadev.cli.session import Session, pass_session
 
 if TYPE_CHECKING:
     from novadev.deployment import Deployment
     from novadev.runs.plan import Planned
+    from novadev.state.devices import AsOf
 
 
 @click.command(short_help="Write the recorded devices of instances into a file.")
@@ -31,8 +33,15 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="The file to write; - is stdout.  [default: -]",
 )
+@as_of
 @pass_session
-def export(session: Session, instances: tuple[str, ...], is_ovf: bool, file_name: str) -> None:
+def export(
+    session: Session,
+    instances: tuple[str, ...],
+    is_ovf: bool,
+    file_name: str,
+    as_of: AsOf | None,
+) -> None:
     """Write the devices of INSTANCEs, as "device record" has stored them, with their addresses.
 
     "device import" brings the addresses to another instance. An OVF has one INSTANCE.
@@ -42,7 +51,7 @@ def export(session: Session, instances: tuple[str, ...], is_ovf: bool, file_name
     from novadev.device.exchange.exporting import export_json, export_ovf
 
     make = export_ovf if is_ovf else export_json
-    text = make(session.deployment, instances)
+    text = make(session.deployment, instances, as_of)
     _put(file_name, text)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from novadev.cli import options
+from novadev.cli.as_of import as_of
 from novadev.cli.options import Output
 from novadev.cli.output import print_records, print_table
 from novadev.cli.progress import counted
@@ -21,10 +22,11 @@ from novadev.text import many, printable
 if TYPE_CHECKING:
     from novadev.device.record.listing import ListedGuest
     from novadev.device.record.recording import RecordedGuest
+    from novadev.state.devices import AsOf
 
 HASH_SHOWN = 12
 """Characters of a hash that a table shows."""
-LONG = ("label", "address", "logical_name", "managed", "alias")
+LONG = ("label", "address", "logical_name", "managed", "pinned", "alias")
 """What a table says of a device."""
 R = TypeVar("R", "ListedGuest", "RecordedGuest")
 
@@ -57,6 +59,8 @@ def record(
     print_records(session, _without_notes(output), RecordedGuest, _for_people(output, records))
     skips.tell_repeated()
     session.say(f"{tally.changed} changed, {tally.same} unchanged, {skips.count} skipped.")
+    if tally.record is not None:
+        session.say(f"This is record {tally.record}.")
     return skips.exit_code
 
 
@@ -109,13 +113,19 @@ def list_(
 
 @click.command(short_help="Find what is not as recorded.")
 @options.selection
+@as_of
 @options.guest
 @options.fail_on_skip
 @options.output
 @pass_session
 @options.host_workers
 def drift(
-    session: Session, selection: Any, asks_guest: bool, fail_on_skip: bool, output: Output
+    session: Session,
+    selection: Any,
+    asks_guest: bool,
+    fail_on_skip: bool,
+    output: Output,
+    as_of: AsOf | None,
 ) -> int:
     """Find the devices of INSTANCEs that are not as recorded; exit code 3 when there are any.
 
@@ -129,7 +139,7 @@ def drift(
     from novadev.errors import NotAsNeeded, worst
 
     skips, tally = Skips(fail_on_skip), _Tally()
-    found = find_drift(session.deployment, selection, asks_guest)
+    found = find_drift(session.deployment, selection, asks_guest, as_of)
     records = tally.counted(skips.sift(counted(session, found)))
     print_records(session, output, Drift, records, ("instance",))
     skips.tell_repeated()
@@ -143,7 +153,8 @@ def drift(
 def history(session: Session, instance: str, output: Output) -> None:
     """Tell what each "device record" found changed of INSTANCE, the oldest change first.
 
-    SEEN is when it was found: the change came between that record and the one before.
+    SEEN is when it was found: the change came between that record and the one before. RECORD is
+    its number, which --as-of of "device restore", "drift" and "export" takes.
     """
     from novadev.device.record.history import PastChange, list_changes
 
@@ -173,6 +184,7 @@ class _Tally:
 
     def __init__(self) -> None:
         self.changed, self.same = 0, 0
+        self.record: int | None = None
         self._notes: Counter[str] = Counter()
 
     def told(self, records: Iterable[RecordedGuest]) -> Iterator[RecordedGuest]:
@@ -180,6 +192,7 @@ class _Tally:
         for item in records:
             self.changed += item.changed
             self.same += not item.changed
+            self.record = item.record or self.record
             self._notes.update(item.notes)
             yield item
         for note, number in self._notes.items():

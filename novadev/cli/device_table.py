@@ -60,14 +60,15 @@ def _print_all(session: Session, found: GuestDevices) -> None:
     if attached:
         last = "by" if found.guest_notes is None else "guest"
         columns = ("device", "bus", "address", "owner", last, "alias")
-        print_table(session, columns, map(_attached_row, attached))
+        rows = (_attached_row(record, found.is_running) for record in attached)
+        print_table(session, columns, rows)
     if others:
         click.echo()
         print_table(session, ("device", "bus", "address"), _other_rows(others))
     lines = [
         f"! {printable(record.label)}: {printable(text)}"
         for record in found.records
-        for text in ([] if found.is_rescued else _remarks(record, found))
+        for text in record.disagreements
     ]
     if lines:
         click.echo("\n" + "\n".join(lines))
@@ -78,13 +79,13 @@ def _title(found: GuestDevices) -> str:
     return f"{found.instance} ({printable(found.name)}) on {printable(found.host)}, {state}"
 
 
-def _attached_row(record: DeviceRecord) -> dict[str, Any]:
+def _attached_row(record: DeviceRecord, is_running: bool) -> dict[str, Any]:
     return {
         **_other_row(record),
         "owner": _owner(record),
         "by": record.matched_by,
         "guest": record.logical_name,
-        "alias": _alias(record),
+        "alias": _alias(record, is_running),
     }
 
 
@@ -116,7 +117,7 @@ def _other_row(record: DeviceRecord) -> dict[str, Any]:
     }
 
 
-def _alias(record: DeviceRecord) -> str | None:
+def _alias(record: DeviceRecord, is_running: bool) -> str | None:
     """Return in one word whether the device has the alias it should have."""
     expected = record.expected_alias
     if record.definition == "none" or (expected is None and record.alias is None):
@@ -124,16 +125,6 @@ def _alias(record: DeviceRecord) -> str | None:
     if expected is None or expected not in (record.alias, record.live_alias):
         return "no" if record.alias is None else "odd"
     if record.alias == expected:
-        return "yes" if record.live_alias in (expected, None) else "next"
+        is_there = record.live_alias == expected or not is_running
+        return "yes" if is_there else "next"
     return "live"
-
-
-def _remarks(record: DeviceRecord, found: GuestDevices) -> Iterator[str]:
-    """Yield what is odd about the device, the words for what scripts read from other fields too."""
-    if found.is_running and record.definition == "live":
-        yield "only the running guest has it, its persistent definition does not"
-    if found.is_running and record.definition == "persistent":
-        yield "only the persistent definition has it, the running guest does not"
-    if found.from_databases and record.is_detachable and record.owner_type is None:
-        yield "nothing that Nova has attached matches it (if an orphan: novadev device detach)"
-    yield from record.disagreements

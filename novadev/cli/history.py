@@ -11,6 +11,7 @@ import click
 
 from novadev.cli import options
 from novadev.cli.actions import ACTIONS, IRREVERSIBLE
+from novadev.cli.as_of import TIMES
 from novadev.cli.choices import Choices, choices, confirm
 from novadev.cli.mutating import carry_on, execute, stop_between_batches
 from novadev.cli.options import Output
@@ -24,11 +25,6 @@ if TYPE_CHECKING:
     from novadev.runs.history import RunSummary
     from novadev.runs.journal import Journal
     from novadev.runs.journal_rows import Run
-
-_TIMES = (
-    *("%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%SZ"),
-    *("%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S"),
-)
 
 
 @dataclass(frozen=True)
@@ -47,7 +43,7 @@ class ChangeRecord:
 @click.argument("run", type=options.run_id, required=False)
 @click.option("--instance", metavar="INSTANCE", help="Runs that planned for this UUID or name.")
 @click.option(
-    "--since", type=click.DateTime(_TIMES), metavar="TIME", help="Runs started since then (UTC)."
+    "--since", type=click.DateTime(TIMES), metavar="TIME", help="Runs started since then (UTC)."
 )
 @click.option("--user", metavar="NAME", help="Runs of this user.")
 @click.option(

@@ -15,6 +15,8 @@ from novadev.virt.pairing import pair
 
 DETACHABLE = ("disk", "interface", "hostdev", "filesystem")
 """The tags of what Nova attaches and detaches; the others come and go with the guest."""
+ONLY_LIVE = "only the running guest has it, its persistent definition does not"
+ONLY_PERSISTENT = "only the persistent definition has it, the running guest does not"
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,7 @@ class Entry:
     """A device as each side has it, or an attachment without one (a ghost).
 
     ``doubts`` are why its owner is not certain; ``disagreements`` is all in which the sides
-    differ, the doubts among it.
+    differ, the doubts among it, and that a running guest or its definition lacks the device.
     """
 
     persistent: Device | None
@@ -71,6 +73,14 @@ class Inventory:
         return self.instance.name or (nova and nova.name) or self.definitions.name
 
     @property
+    def one_sided(self) -> tuple[Entry, ...]:
+        """The devices that the running guest or its definition has alone, where there are both."""
+        if not (self.definitions.persistent and self.definitions.live):
+            return ()
+        devices = (entry for entry in self.entries if entry.device is not None)
+        return tuple(entry for entry in devices if not (entry.persistent and entry.live))
+
+    @property
     def ghosts(self) -> tuple[Entry, ...]:
         """The attachments without device."""
         return tuple(entry for entry in self.entries if entry.device is None)
@@ -85,7 +95,8 @@ def take_inventory(instance: HostedInstance, definitions: Definitions) -> Invent
     everything = owners(instance, persistent, live)
     pairs = [both for both in pair(persistent, live) if not any(map(_is_serial_port, both))]
     found = match([one or other for one, other in pairs if one or other], everything)  # type: ignore[misc]
-    entries = [_entry(one, other, found) for one, other in pairs]
+    is_both = persistent is not None and live is not None
+    entries = [_entry(one, other, found, is_both) for one, other in pairs]
     return Inventory(
         instance, definitions, (*entries, *_ghosts(entries, everything, found, instance))
     )
@@ -95,19 +106,28 @@ def _is_serial_port(device: Device | None) -> bool:
     return isinstance(device, Console) and device.is_serial_port
 
 
-def _entry(persistent: Device | None, live: Device | None, found: Matching) -> Entry:
+def _entry(persistent: Device | None, live: Device | None, found: Matching, is_both: bool) -> Entry:
+    """Return the entry of a device; IS_BOTH says that the guest runs and has a definition."""
     device = persistent or live
     assert device is not None
     owner = found.owners.get(device)
     doubts = tuple(found.doubts.get(device, ()))
+    side = tuple(_one_side(persistent, live)) if is_both else ()
     return Entry(
         persistent=persistent,
         live=live,
         owner=owner,
         matched_by=found.keys.get(device),
         doubts=doubts,
-        disagreements=(*doubts, *_disagreements(device, persistent, live, owner)),
+        disagreements=(*side, *doubts, *_disagreements(device, persistent, live, owner)),
     )
+
+
+def _one_side(persistent: Device | None, live: Device | None) -> Iterator[str]:
+    if persistent is None:
+        yield ONLY_LIVE
+    elif live is None:
+        yield ONLY_PERSISTENT
 
 
 def _disagreements(

@@ -13,12 +13,14 @@ from novadev.device.hosted import HostedInstance
 from novadev.device.inventory import DETACHABLE, Entry, Inventory, take_inventory
 from novadev.device.managed import is_managed
 from novadev.device.named import find_named
+from novadev.device.orphans import why_no_orphan
 from novadev.device.writable import is_rescued
 from novadev.errors import NotAsNeeded
 from novadev.virt.devices import Device, Disk, Filesystem, Interface
 from novadev.virt.host import Host
 
 Side = Literal["persistent", "live"]
+_NO_OWNER = "nothing that Nova has attached matches it"
 
 
 @dataclass(frozen=True)
@@ -99,9 +101,11 @@ def read_devices(
     running = inventory.definitions.is_active
     guest = names_of(host, inventory) if asks_guest else None
     rescued = is_rescued(instance, inventory.definitions.persistent)
-    records = (_record(instance.uuid, entry, side, running, special) for entry in entries)
+    records = [_record(instance.uuid, entry, side, running, special) for entry in entries]
     if rescued:
-        records = (replace(record, disagreements=()) for record in records)
+        records = [replace(record, disagreements=()) for record in records]
+    else:
+        records = [*map(_with_no_owner, records, entries, repeat(inventory))]
     return GuestDevices(
         instance=instance.uuid,
         name=inventory.name,
@@ -123,6 +127,17 @@ def _of_side(inventory: Inventory, side: Side | None) -> Iterator[Entry]:
         state = "shut off" if side == "live" else "transient"
         raise NotAsNeeded(f"domain {name} has no {side} definition: it is {state}")
     yield from (entry for entry in inventory.entries if getattr(entry, side) is not None)
+
+
+def _with_no_owner(record: DeviceRecord, entry: Entry, inventory: Inventory) -> DeviceRecord:
+    """Return RECORD with what is to be said of a device that Nova knows no owner of."""
+    if inventory.instance.attachments is None or not entry.is_detachable:
+        return record
+    if entry.owner is not None or entry.doubts:
+        return record
+    why = why_no_orphan(entry, inventory)
+    text = f"{_NO_OWNER}, but {why}" if why else f"{_NO_OWNER}: an orphan (novadev device detach)"
+    return replace(record, disagreements=(*record.disagreements, text))
 
 
 def _with_name(record: DeviceRecord, entry: Entry, guest: GuestNames | None) -> DeviceRecord:

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 SpecParams = Mapping[str, str | int]
+Pins = Mapping[str, str]
+"""The pinned addresses of a guest, by device_id."""
 
 
 @dataclass(frozen=True)
@@ -76,37 +79,64 @@ class VmDynamic:
 
 
 @dataclass(frozen=True)
+class AsOf:
+    """A moment of the past: a record by its number, or a time in UTC; one of the two is given."""
+
+    record: int | None = None
+    time: datetime | None = None
+
+    def __str__(self) -> str:
+        """Return the moment as an operator types it."""
+        if self.time is None:
+            return f"record {self.record}"
+        return self.time.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@dataclass(frozen=True)
 class Merged:
-    """What a record changes: the rows to write, and the devices to forget."""
+    """What a record changes: the rows to write, and the devices to forget.
+
+    ``is_held`` says that a pinned device is elsewhere now, and stays recorded where it is pinned.
+    """
 
     written: tuple[VmDevice, ...]
     dropped: tuple[VmDevice, ...]
+    is_held: bool = False
 
 
-def merge(recorded: Sequence[VmDevice], seen: Sequence[VmDevice]) -> Merged:
+def merge(
+    recorded: Sequence[VmDevice], seen: Sequence[VmDevice], pins: Pins | None = None
+) -> Merged:
     """Return what to write so that SEEN becomes what is RECORDED, of one guest.
 
     As oVirt's ``VmDevicesMonitoring``: a managed device that is gone stays, unplugged and without
     an address; an unmanaged one is dropped. What no definition tells (custom properties, the
-    snapshot) stays as recorded, and a device that only was on another host is not written.
+    snapshot) stays as recorded, and a device that only was on another host is not written. A
+    device in PINS keeps the pinned address, and is not dropped.
     """
+    pins = pins or {}
     before = {device.device_id: device for device in recorded}
-    now = {device.device_id: _with_history(device, before) for device in seen}
+    now = {device.device_id: _with_history(device, before, pins) for device in seen}
     gone = [device for key, device in before.items() if key not in now]
-    left = [device.unplugged for device in gone if device.is_managed]
+    kept = {device.device_id for device in gone if device.is_managed} | pins.keys()
+    left = [device.unplugged for device in gone if device.device_id in kept]
     changed = [
         device
         for device in (*now.values(), *left)
         if device.device_id not in before or not _is_same(device, before[device.device_id])
     ]
-    return Merged(tuple(changed), tuple(device for device in gone if not device.is_managed))
+    dropped = tuple(device for device in gone if device.device_id not in kept)
+    is_held = any(device.address != now[device.device_id].address for device in seen)
+    return Merged(tuple(changed), dropped, is_held)
 
 
-def _with_history(device: VmDevice, before: Mapping[str, VmDevice]) -> VmDevice:
+def _with_history(device: VmDevice, before: Mapping[str, VmDevice], pins: Pins) -> VmDevice:
     known = before.get(device.device_id)
     if known is None:
         return device
-    return replace(device, custom_properties=known.custom_properties, snapshot_id=known.snapshot_id)
+    kept = replace(device, custom_properties=known.custom_properties, snapshot_id=known.snapshot_id)
+    pinned = pins.get(device.device_id, device.address)
+    return kept if pinned == device.address else replace(kept, address=pinned, label=known.label)
 
 
 def _is_same(device: VmDevice, known: VmDevice) -> bool:

@@ -89,6 +89,26 @@ vm_device_history = sa.Table(
     sa.Column("device_id", sa.String(36), nullable=False),
     sa.Column("seen", sa.DateTime, nullable=False),
     sa.Column("body", _LONG),
+    sa.Column("record_id", _BIG_ID),
     sa.Index("ix_vm_device_history", "vm_id", "device_id", "id"),
 )
 """Every state a device was ever recorded in; without a body it was dropped."""
+
+vm_record = sa.Table(
+    "vm_record",
+    metadata,
+    sa.Column("id", _BIG_ID, primary_key=True, autoincrement=True),
+    sa.Column("made", sa.DateTime, nullable=False, index=True),
+    sqlite_autoincrement=True,
+)
+"""Each record or import that wrote anything; its number is never used again."""
+
+vm_device_pin = sa.Table(
+    "vm_device_pin",
+    metadata,
+    sa.Column("vm_id", sa.String(36), primary_key=True),
+    sa.Column("device_id", sa.String(36), primary_key=True),
+    sa.Column("address", sa.String(255), nullable=False),
+    sa.Column("pinned", sa.DateTime, nullable=False),
+)
+"""The devices whose recorded address no record changes."""

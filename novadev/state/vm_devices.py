@@ -11,8 +11,15 @@ from typing import Any
 import sqlalchemy as sa
 
 from novadev.database import Database
-from novadev.state.devices import Merged, VmDevice, VmDynamic, merge
-from novadev.state.tables import vm_device, vm_device_history, vm_dynamic
+from novadev.errors import BadInput, NotAsNeeded, NotFound
+from novadev.state.devices import AsOf, Merged, Pins, VmDevice, VmDynamic, merge
+from novadev.state.tables import (
+    vm_device,
+    vm_device_history,
+    vm_device_pin,
+    vm_dynamic,
+    vm_record,
+)
 
 Change = Callable[[Sequence[VmDevice]], tuple[VmDynamic, Sequence[VmDevice]]]
 _FIELDS = tuple(item.name for item in fields(VmDevice))
@@ -22,13 +29,15 @@ _FIELDS = tuple(item.name for item in fields(VmDevice))
 class Version:
     """A state in which a device was recorded; ``device`` is None where it was forgotten.
 
-    ``seen`` is when it was first found so, UTC: ``2026-11-21T03:00:12Z``.
+    ``seen`` is when it was first found so, UTC: ``2026-11-21T03:00:12Z``; ``record`` is the number
+    of the record that found it.
     """
 
     vm_id: str
     device_id: str
     seen: str
     device: VmDevice | None
+    record: int
 
 
 class VmDevices:
@@ -78,24 +87,97 @@ class VmDevices:
             query = query.where(vm_device_history.c.device_id == device_id)
         with self._database.reading() as connection:
             for row in connection.execute(query.order_by(vm_device_history.c.id)):
-                device = None if row.body is None else VmDevice(**json.loads(row.body))
-                yield Version(row.vm_id, row.device_id, _text(row.seen), device)
+                yield _version_of(row)
 
-    def write(self, seen: Mapping[VmDynamic, Sequence[VmDevice]]) -> None:
-        """Record these guests as they were SEEN, in one transaction.
+    def list_devices_as_of(
+        self, vm_ids: Sequence[str], as_of: AsOf
+    ) -> dict[str, tuple[VmDevice, ...]]:
+        """Return the devices of each of these guests as they were recorded AS OF a moment.
 
-        What is recorded is read again behind the lock on the guest's own row, so two records at a
-        time do not mix. Raises Busy when another one is at it.
+        A guest of which nothing was recorded by then is not in the mapping.
+        """
+        table = vm_device_history
+        latest = sa.select(sa.func.max(table.c.id)).where(table.c.vm_id.in_(vm_ids), _until(as_of))
+        latest = latest.group_by(table.c.vm_id, table.c.device_id)
+        query = sa.select(table).where(table.c.id.in_(latest))
+        found: dict[str, list[VmDevice]] = {}
+        with self._database.reading() as connection:
+            for row in connection.execute(query.order_by(table.c.vm_id, table.c.device_id)):
+                device = _version_of(row).device
+                found.setdefault(row.vm_id, []).extend([device] if device else [])
+        return {vm_id: tuple(devices) for vm_id, devices in found.items()}
+
+    def check(self, as_of: AsOf) -> None:
+        """Raise NotFound where there is no such record, and BadInput for a time to come."""
+        if as_of.time is not None and as_of.time > _now():
+            raise BadInput(f"{as_of} is still to come: nothing is recorded as of then")
+        with self._database.reading() as connection:
+            newest = connection.scalar(sa.select(sa.func.max(vm_record.c.id)))
+            query = sa.select(vm_record.c.id).where(vm_record.c.id == as_of.record)
+            if as_of.time is None and connection.scalar(query) is None:
+                told = f"the newest is {newest}" if newest else "nothing was ever recorded"
+                raise NotFound(f"there is no {as_of}: {told}")
+
+    def find_first(self, vm_id: str) -> Version | None:
+        """Return the first state in which any device of a guest was recorded."""
+        query = sa.select(vm_device_history).where(vm_device_history.c.vm_id == vm_id)
+        with self._database.reading() as connection:
+            row = connection.execute(query.order_by(vm_device_history.c.id).limit(1)).first()
+            return _version_of(row) if row else None
+
+    def list_pins(self, vm_ids: Sequence[str]) -> dict[str, Pins]:
+        """Return the pinned addresses of these guests, by guest and device_id."""
+        with self._database.reading() as connection:
+            return _pins(connection, vm_ids)
+
+    def pin(self, vm_id: str, device_ids: Iterable[str]) -> None:
+        """Pin these devices of a guest where they are recorded.
+
+        Raises NotAsNeeded, and pins none, where one is not recorded with an address any more, and
+        Busy as `write`.
+        """
+        with self._database.writing() as connection:
+            _lock(connection, vm_id)
+            recorded = _devices(connection, [vm_id]).get(vm_id, ())
+            places = {item.device_id: item.address for item in recorded if item.is_plugged}
+            known = _pins(connection, [vm_id]).get(vm_id, {})
+            new = [device_id for device_id in device_ids if device_id not in known]
+            if not all(places.get(device_id) for device_id in new):
+                raise NotAsNeeded(f"instance {vm_id}: its devices were recorded anew: pin again")
+            values = {"vm_id": vm_id, "pinned": _now()}
+            rows = [{**values, "device_id": item, "address": places[item]} for item in new]
+            if rows:
+                connection.execute(sa.insert(vm_device_pin), rows)
+
+    def unpin(self, vm_id: str, device_ids: Sequence[str]) -> None:
+        """Let the next record store where these devices are; raises Busy as `write`."""
+        table = vm_device_pin
+        with self._database.writing() as connection:
+            _lock(connection, vm_id)
+            chosen = (table.c.vm_id == vm_id, table.c.device_id.in_(device_ids))
+            connection.execute(sa.delete(table).where(*chosen))
+
+    def write(self, seen: Mapping[VmDynamic, Sequence[VmDevice]], record: int | None = None) -> int:
+        """Record these guests as they were SEEN, in one transaction; return the record's number.
+
+        It is a new one, or a part of RECORD. What is recorded is read again behind the lock on the
+        guest's own row, so two records at a time do not mix. A guest with a device that is not
+        where it is pinned gets no fingerprint, so it is read in full again. Raises Busy when
+        another one is at it.
         """
         with self._database.writing() as connection:
             for dynamic in sorted(seen, key=lambda item: item.vm_id):
                 _write_dynamic(connection, dynamic)
             vm_ids = [dynamic.vm_id for dynamic in seen]
-            recorded = _devices(connection, vm_ids)
-            merged = [
-                merge(recorded.get(dynamic.vm_id, ()), devices) for dynamic, devices in seen.items()
-            ]
-            _write_merged(connection, merged)
+            recorded, pins = _devices(connection, vm_ids), _pins(connection, vm_ids)
+            merged = {
+                item.vm_id: merge(recorded.get(item.vm_id, ()), devices, pins.get(item.vm_id))
+                for item, devices in seen.items()
+            }
+            number = record or _new_record(connection)
+            _write_merged(connection, merged.values(), number)
+            _forget_fingerprints(connection, [key for key, part in merged.items() if part.is_held])
+        return number
 
     def replace(self, vm_id: str, change: Change) -> None:
         """Write what CHANGE makes of the recorded devices of one guest, in one transaction.
@@ -112,7 +194,8 @@ class VmDevices:
             after = {device.device_id: device for device in devices}
             written = [item for key, item in after.items() if before.get(key) != item]
             dropped = [item for key, item in before.items() if key not in after]
-            _write_merged(connection, [Merged(tuple(written), tuple(dropped))])
+            merged = Merged(tuple(written), tuple(dropped))
+            _write_merged(connection, [merged], _new_record(connection))
 
 
 def _devices(connection: sa.Connection, vm_ids: Sequence[str]) -> dict[str, tuple[VmDevice, ...]]:
@@ -141,7 +224,40 @@ def _lock(connection: sa.Connection, vm_id: str) -> bool:
     return connection.execute(query.with_for_update()).first() is not None
 
 
-def _write_merged(connection: sa.Connection, merged: Iterable[Merged]) -> None:
+def _forget_fingerprints(connection: sa.Connection, vm_ids: Sequence[str]) -> None:
+    if vm_ids:
+        chosen = vm_dynamic.c.vm_id.in_(vm_ids)
+        connection.execute(sa.update(vm_dynamic).where(chosen).values(fingerprint=""))
+
+
+def _new_record(connection: sa.Connection) -> int:
+    """Return the number of a new record."""
+    made = connection.execute(sa.insert(vm_record).values(made=_now()))
+    assert made.inserted_primary_key is not None
+    return int(made.inserted_primary_key[0])
+
+
+def _until(as_of: AsOf) -> sa.ColumnElement[bool]:
+    """Return the condition on a state that it was recorded by then."""
+    if as_of.time is not None:
+        return vm_device_history.c.seen <= as_of.time
+    return vm_device_history.c.record_id <= as_of.record
+
+
+def _version_of(row: sa.Row[Any]) -> Version:
+    device = None if row.body is None else VmDevice(**json.loads(row.body))
+    return Version(row.vm_id, row.device_id, _text(row.seen), device, row.record_id)
+
+
+def _pins(connection: sa.Connection, vm_ids: Sequence[str]) -> dict[str, Pins]:
+    query = sa.select(vm_device_pin).where(vm_device_pin.c.vm_id.in_(vm_ids))
+    found: dict[str, dict[str, str]] = {}
+    for row in connection.execute(query):
+        found.setdefault(row.vm_id, {})[row.device_id] = row.address
+    return dict(found)
+
+
+def _write_merged(connection: sa.Connection, merged: Iterable[Merged], record: int) -> None:
     parts = list(merged)
     written = [device for part in parts for device in part.written]
     dropped = [device for part in parts for device in part.dropped]
@@ -152,7 +268,8 @@ def _write_merged(connection: sa.Connection, merged: Iterable[Merged]) -> None:
     history = [_version(device, now, _body(device)) for device in written]
     history += [_version(device, now, None) for device in dropped]
     if history:
-        connection.execute(sa.insert(vm_device_history), history)
+        rows = [{**row, "record_id": record} for row in history]
+        connection.execute(sa.insert(vm_device_history), rows)
 
 
 def _delete(connection: sa.Connection, devices: Sequence[VmDevice]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import libvirt
 import pytest
 
+from novadev.device.inventory import ONLY_LIVE, ONLY_PERSISTENT
 from tests import domains
 from tests.audit.auditing import STASHED, audit, checks
 from tests.cloud import Cloud
@@ -90,6 +91,38 @@ def test_ghosts_and_orphans_and_no_detach(site: Site) -> None:
     assert found["orphan"]["instance"] == orphan
     assert "Nova knows no owner of disk vdx" in found["orphan"]["details"]
     assert [item["remedy"] for item in found.values()] == [None, None]
+
+
+def test_what_one_side_alone_has(site: Site) -> None:
+    """A volume that only runs, one that is only defined: said alike wherever devices are shown."""
+    uuid = site.add(aliased(), start=True)
+    site.add(aliased(None, number=1), start=True)
+    kept = site.persistent(uuid).device("disk vdb")
+    site.handle(uuid).detachDeviceFlags(domains.text(kept.element), CONFIG)
+    late = volume_id(7)
+    site.cloud.add_volume(uuid, late, "/dev/vdc", disk_bus="virtio", device_type="disk")
+    disk = domains.disk("vdc", serial=late, alias=f"ua-{late}")
+    site.handle(uuid).attachDeviceFlags(disk, CONFIG)
+
+    lacking, dropped = sorted(of(site, "one-sided", "ghost", code=3), key=lambda i: i["severity"])
+    assert [item["instance"] for item in (lacking, dropped)] == [uuid, uuid]
+    assert (lacking["severity"], dropped["severity"]) == ("failure", "warning")
+    assert f"disk vdc (volume {late}): only the persistent definition has it" in lacking["details"]
+    assert f"disk vdb (volume {volume_id(0)}): only the running guest" in dropped["details"]
+    for item in (lacking, dropped):
+        assert f"openstack server reboot --hard {uuid}" in item["details"]
+
+    shown = novadev(site.cloud, "device", "show", uuid, "-f", "json").json
+    told = {item["label"]: item["disagreements"] for item in shown if item["disagreements"]}
+    assert told == {"disk vdb": [ONLY_LIVE], "disk vdc": [ONLY_PERSISTENT]}
+    table = novadev(site.cloud, "device", "show", uuid).out
+    alias = {line.split()[1]: line.split()[-1] for line in table.splitlines() if "disk " in line}
+    assert (alias["vdb"], alias["vdc"]) == ("live", "next")
+    for label, (text,) in told.items():
+        assert table.count(f"! {label}: {text}") == 1
+        assert text in novadev(site.cloud, "device", "show", uuid, label).out
+    site.handle(uuid).destroy()
+    assert of(site, "one-sided") == []
 
 
 def test_duplicate_macs(site: Site) -> None:

@@ -1,6 +1,6 @@
 """A deployment full of faults: every remedy that the audit names is run, and mends.
 
-Every guest is stopped, so that no remedy has to wait.
+Every guest but the one-sided one is stopped, so that no remedy has to wait.
 """
 
 import shlex
@@ -86,6 +86,7 @@ def fill(site: Site) -> None:
     _add_stale_request_spec(site, 20)
     _add_drifted(site, 21)
     _add_ghost(site, 22)
+    _add_one_sided(site, 24)
 
 
 def _add_what_only_its_owner_can_mend(site: Site) -> None:
@@ -139,6 +140,13 @@ def _add_ghost(site: Site, number: int) -> None:
     site.cloud.add_volume(uuid, volume_id(90), "/dev/vdz", disk_bus="virtio", device_type="disk")
 
 
+def _add_one_sided(site: Site, number: int) -> None:
+    uuid = site.add(guest(number), name="one-sided", start=True, **OBSERVED)
+    site.cloud.add_volume(uuid, volume_id(91), "/dev/vdz", disk_bus="virtio", device_type="disk")
+    disk = domains.disk("vdz", serial=volume_id(91), alias=f"ua-{volume_id(91)}")
+    site.handle(uuid).attachDeviceFlags(disk, CONFIG)
+
+
 def test_the_remedies_work(site: Site) -> None:
     fill(site)
     found = [item for item in audit(site.cloud, code=3) if item["check"] != "forecast"]
@@ -152,7 +160,7 @@ def test_the_remedies_work(site: Site) -> None:
             _run(site, remedy)
         found = [item for item in audit(site.cloud, code=3) if item["check"] != "forecast"]
     assert [(item["name"], item["details"]) for item in found if item["remedy"]] == []
-    unmended = {"ghost", "orphan", "duplicate-mac", "missing-domain", "unknown-domain"}
+    unmended = {"ghost", "one-sided", "orphan", "duplicate-mac", "missing-domain", "unknown-domain"}
     assert set(checks(found)) == unmended | {"not-stashed", "stash-null"}
     left = {item["details"] for item in found if item["check"] not in unmended}
     about_input = ("hw_input_bus", "hw_pointer_model")

@@ -267,7 +267,7 @@ def test_many_guests_and_a_filter(site: Site) -> None:
     reasons = {skip["instance"]: skip["reason"] for skip in document["skipped"]}
     assert reasons == {
         right: f"nothing to do for instance {right}: it is defined with the recorded addresses",
-        unknown: f"nothing is recorded of instance {unknown}: run novadev device record",
+        unknown: f"nothing is recorded of instance {unknown}: run novadev device record {unknown}",
     }
     assert site.persistent(moved).canonical == before.canonical
     assert "nothing is recorded" in restore(site, unknown, code=3).err

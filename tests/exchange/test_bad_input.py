@@ -356,6 +356,40 @@ def test_one_bad_guest_of_a_file_is_skipped(site: Cloud, tmp_path: Path) -> None
     assert recorded(site, VM)["disk vda"].address == pci(5)
 
 
+BROKEN: tuple[Callable[[dict[str, Any]], Any], ...] = (
+    lambda it: it.pop("devices"),
+    lambda it: it.update(devices={}),
+    lambda it: it.update(instance="web-2"),
+    lambda it: it.update(more=1),
+    lambda it: it["devices"][0].update(address="{type=pci, slot=0xzz}"),
+    lambda it: it["devices"][0].update(is_plugged=1),
+    lambda it: it["devices"].append(it["devices"][0]),
+    lambda it: it["devices"].append(None),
+)
+
+
+def test_one_broken_guest_of_a_file_is_skipped(site: Cloud, tmp_path: Path) -> None:
+    """Whatever is broken in it. The others are imported; alone in a file, it is an error."""
+    file = tmp_path / "file"
+    data = json.loads(export(site, "web-1", "web-2").out)
+    for number, edit in enumerate(BROKEN):
+        edited = json.loads(json.dumps(data))
+        edit(edited["instances"][1])
+        file.write_text(json.dumps(edited))
+        record(site, guest(VM, shift=12))
+        before = recorded(site, OTHER_VM)
+        result = novadev(site, "device", "import", str(file), "--yes", "-f", "json")
+        assert (result.code, len(result.json["plans"])) == (4, 1), (number, result.err)
+        (skipped,) = result.json["skipped"]
+        assert skipped["instance"] == (None if number == 2 else OTHER_VM)
+        assert f"{file}: instance 2" in skipped["reason"]
+        assert recorded(site, VM)["disk vda"].address == pci(5)
+        assert recorded(site, OTHER_VM) == before
+        for wholly in ([edited["instances"][1]], [edited["instances"][1]] * 2):
+            file.write_text(json.dumps({**edited, "instances": wholly}))
+            assert f"{file}: instance 1" in refused(site, file)
+
+
 @pytest.mark.slow
 def test_ten_thousand_devices_take_seconds(empty: Cloud, tmp_path: Path) -> None:
     def many(vm: str, shift: int) -> list[VmDevice]:

@@ -265,3 +265,16 @@ def place(guest: Guest, cloud: Cloud, host: str) -> None:
             fields |= {"ovs_interfaceid": None}
             cloud.add_pci_device(guest.uuid, fields["profile"]["pci_slot"], host=f"n{guest.uuid}")
         cloud.add_port(guest.uuid, vif["port"], vif["mac"], **fields)
+
+
+def look_again(guest: Guest, cloud: Cloud) -> None:
+    """Take what Nova has stored of the guest now for what it builds the guest from."""
+    rows = cloud.disks(guest.uuid)
+    for bdm, row in zip(guest.bdms, rows, strict=True):
+        bdm.update({name: row[name] for name in ("device_name", "disk_bus", "device_type")})
+    guest.case["instance"]["root_device_name"] = cloud.instance(guest.uuid)["root_device_name"]
+    metadata = cloud.system_metadata(guest.uuid)
+    names = {name.removeprefix("image_"): name for name in metadata}
+    guest.case["image_properties"] = {
+        name: metadata[key] for name, key in names.items() if name.startswith(("hw_", "os_"))
+    }

@@ -14,7 +14,7 @@ from novadev.virt.capabilities import MachineType, read_capabilities
 from novadev.virt.host import Host
 from tests.capabilities.samples import saved
 from tests.cloud import Cloud
-from tests.forecast.drifting import Guest, as_text, config, name_rows, place
+from tests.forecast.drifting import Guest, as_text, config, look_again, name_rows, place
 from tests.hypervisor import Hypervisor
 from tests.nova_process import NovaProcess
 
@@ -33,7 +33,6 @@ PROPERTIES = {
     "os_distro": ("ubuntu", "rhel"),
 }
 VMS = {"i440fx": ("pc", "pc", "pc-i440fx-7.2", "pc-i440fx-6.2"), "q35": ("q35", "pc-q35-7.1")}
-KEPT = ("device_name", "disk_bus", "device_type")
 
 
 class Fleet:
@@ -97,16 +96,7 @@ class Fleet:
 
     def look_again(self, guest: Guest) -> None:
         """Take what is stored of the guest now for what Nova builds it from."""
-        rows = self.cloud.disks(guest.uuid)
-        for bdm, row in zip(guest.bdms, rows, strict=True):
-            bdm.update({name: row[name] for name in KEPT})
-        root = self.cloud.instance(guest.uuid)["root_device_name"]
-        guest.case["instance"]["root_device_name"] = root
-        metadata = self.cloud.system_metadata(guest.uuid)
-        names = {name.removeprefix("image_"): name for name in metadata}
-        guest.case["image_properties"] = {
-            name: metadata[key] for name, key in names.items() if name.startswith(("hw_", "os_"))
-        }
+        look_again(guest, self.cloud)
 
 
 def machine_types(hypervisor: Hypervisor) -> dict[str, dict[str, MachineType]]:

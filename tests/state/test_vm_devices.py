@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,10 @@ from alembic.config import Config
 
 import novadev.state
 from novadev.database import Database
-from novadev.errors import Busy, NotAsNeeded
-from novadev.state.devices import VmDevice, VmDynamic
+from novadev.errors import BadInput, Busy, NotAsNeeded, NotFound
+from novadev.state.devices import AsOf, VmDevice, VmDynamic
 from novadev.state.store import SCHEMAS, open_state
+from novadev.state.tables import vm_device_history
 from novadev.state.vm_devices import VmDevices
 from tests.cloud import Cloud
 from tests.state.places import journal_on_mariadb
@@ -127,11 +129,87 @@ def test_two_records_at_a_time(url: str, database: Database) -> None:
     assert list(kept.list_devices([GUEST])[GUEST]) == states[int(winner)]
 
 
+def test_every_moment_of_the_past_can_be_read(database: Database) -> None:
+    """As of each record, and as of its time: what was there right after it."""
+    kept = VmDevices(database)
+    moved = replace(DISK, address="{type=pci, slot=0x06}")
+    unmanaged = replace(DISK, device_id=OTHER, is_managed=False, vm_id=GUEST)
+    states = [[DISK], [moved, unmanaged], [moved], [], [replace(DISK, boot_order=None)]]
+    numbers = [kept.write({dynamic(str(n)): devices}) for n, devices in enumerate(states)]
+    assert numbers == sorted(set(numbers))
+    with database.writing() as connection:  # a day between two records
+        for number in numbers:
+            chosen = vm_device_history.c.record_id == number
+            values = {"seen": datetime(2026, 3, number, 3)}
+            connection.execute(sa.update(vm_device_history).where(chosen).values(values))
+    for number, devices in zip(numbers, states, strict=True):
+        then = devices or [moved.unplugged]
+        for as_of in (AsOf(number), AsOf(time=datetime(2026, 3, number, 15))):
+            found = kept.list_devices_as_of([GUEST, OTHER], as_of)
+            assert found == {GUEST: tuple(sorted(then, key=lambda item: item.device_id))}, as_of
+            kept.check(as_of)
+    assert kept.list_devices_as_of([GUEST], AsOf(time=datetime(2026, 2, 28))) == {}
+    first = kept.find_first(GUEST)
+    assert first is not None
+    assert (first.record, first.seen) == (numbers[0], f"2026-03-{numbers[0]:02}T03:00:00Z")
+    with pytest.raises(NotFound, match=f"there is no record 99: the newest is {numbers[-1]}"):
+        kept.check(AsOf(99))
+    with pytest.raises(BadInput, match="still to come"):
+        kept.check(AsOf(time=datetime(2999, 1, 1)))
+
+
+def test_a_pinned_address_outlives_every_record(database: Database) -> None:
+    """Moved, gone and back, unmanaged or not: the address stays, until it is unpinned."""
+    kept = VmDevices(database)
+    usb = replace(DISK, device_id=OTHER, is_managed=False, address="{type=usb, bus=0, port=1}")
+    moved = [replace(item, address=f"{item.address[:-1]}, moved=1}}") for item in (DISK, usb)]
+    kept.write({dynamic("1"): [DISK, usb]})
+    kept.pin(GUEST, [DISK.device_id, OTHER])
+    for devices in (moved, [], moved):
+        kept.write({dynamic("2"): devices})
+        assert kept.list_dynamics([GUEST])[GUEST].fingerprint == ("" if devices else "2")
+    assert kept.list_devices([GUEST])[GUEST] == (DISK, usb)
+    kept.unpin(GUEST, [OTHER])
+    kept.write({dynamic("2"): moved})
+    assert kept.list_devices([GUEST])[GUEST] == (DISK, moved[1])
+    assert kept.list_pins([GUEST, OTHER]) == {GUEST: {DISK.device_id: DISK.address}}
+    kept.write({dynamic("3"): [moved[0]]})
+    with pytest.raises(NotAsNeeded, match="pin again"):
+        kept.pin(GUEST, [OTHER])
+
+
+def test_records_of_an_earlier_release_get_numbers(url: str, database: Database) -> None:
+    """A night for each time at which something was written; again after a stop in between."""
+    kept = VmDevices(database)
+    nights = [datetime(2026, 3, day, 3) for day in (1, 2, 3)]
+    for slot, night in enumerate(nights):
+        number = kept.write({dynamic(str(slot)): [replace(DISK, address=f"{{slot={slot}}}")]})
+        with database.writing() as connection:
+            chosen = vm_device_history.c.record_id == number
+            connection.execute(sa.update(vm_device_history).where(chosen).values(seen=night))
+    with database.writing() as connection:
+        for statement in (
+            "ALTER TABLE vm_device_history DROP COLUMN record_id",
+            "DROP TABLE vm_record",
+            "UPDATE alembic_version SET version_num = '0003'",
+        ):
+            connection.execute(sa.text(statement))
+    database.close()
+    again = open_state(url)
+    found = [(item.record, item.seen) for item in VmDevices(again).iter_versions(GUEST)]
+    assert found == [(n, f"2026-03-{n:02}T03:00:00Z") for n in (1, 2, 3)]
+    (then,) = VmDevices(again).list_devices_as_of([GUEST], AsOf(2))[GUEST]
+    assert then.address == "{slot=1}"
+    assert VmDevices(again).write({dynamic("4"): [DISK]}) == 4
+    again.close()
+
+
 def _write(kept: VmDevices, guest: VmDynamic, devices: Sequence[VmDevice]) -> None:
     """Write, again and again while another one is at it."""
     for _ in range(100):
         try:
-            return kept.write({guest: devices})
+            kept.write({guest: devices})
+            return
         except Busy:
             continue
     raise AssertionError("always another writer")
@@ -162,6 +240,8 @@ def test_a_journal_of_the_first_release_is_brought_up_to_date(url: str) -> None:
         folder = Path(novadev.state.__file__).with_name("migrations")
         config.set_main_option("script_location", str(folder))
         config.attributes["connection"] = connection
+        connection.execute(sa.text("DROP TABLE vm_record"))
+        connection.execute(sa.text("DROP TABLE vm_device_pin"))
         command.stamp(config, SCHEMAS[0])
     database.close()
     again = open_state(url)

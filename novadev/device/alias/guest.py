@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from novadev.device.alias import ACTION
 from novadev.device.hosted import HostedInstance
-from novadev.device.inventory import Entry, Inventory, take_inventory
+from novadev.device.inventory import ONLY_LIVE, Entry, Inventory, take_inventory
 from novadev.device.orphans import why_no_port
 from novadev.device.redacted import difference, digest
 from novadev.device.writable import check_guest
@@ -89,7 +89,7 @@ def _wanted(entry: Entry, inventory: Inventory, wish: Wish) -> Mapping[Device, A
     if entry.expected_alias is None or entry.device.alias == entry.expected_alias:
         return {}
     if entry.persistent is None:
-        raise Unsafe("only the running guest has it, its persistent definition does not")
+        raise Unsafe(ONLY_LIVE)
     _check_device(entry.persistent, entry, inventory)
     _check_way(entry.persistent, inventory, wish)
     return {entry.persistent: entry.expected_alias}

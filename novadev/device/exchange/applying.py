@@ -67,9 +67,24 @@ def _writer(vm_devices: VmDevices, plan: Plan, resumed: bool) -> Write:
         if dynamic is None:
             raise StalePlan(f"instance {plan.instance}: nothing is recorded of it any more")
         changed = _changed(plan, recorded, resumed)
+        _check_pins(vm_devices, plan.instance, recorded, changed)
         return replace(dynamic, hash=hash_of(changed), fingerprint=""), changed
 
     return write
+
+
+def _check_pins(
+    vm_devices: VmDevices, vm_id: str, recorded: Sequence[VmDevice], changed: Sequence[VmDevice]
+) -> None:
+    """Raise StalePlan where a recorded address is to be CHANGED that somebody has pinned since."""
+    pins = vm_devices.list_pins([vm_id]).get(vm_id, {})
+    before = {device.device_id: device.address for device in recorded}
+    for device in changed:
+        if device.device_id in pins and device.address != before[device.device_id]:
+            raise StalePlan(
+                f"instance {vm_id}: the recorded address of {device.label} is pinned: run novadev "
+                f"device unpin {vm_id} first"
+            )
 
 
 def _changed(plan: Plan, recorded: Sequence[VmDevice], resumed: bool) -> Sequence[VmDevice]:

@@ -10,9 +10,11 @@ from typing import Any, TypeVar
 
 from novadev.device.exchange.exported import (
     MAX_DEVICES,
+    BrokenInstance,
     ExportedInstance,
     check_distinct,
     check_text,
+    is_uuid,
     read_uuid,
 )
 from novadev.errors import BadInput
@@ -51,11 +53,12 @@ def _encode_device(device: VmDevice) -> dict[str, Any]:
     return {**values, "spec_params": dict(sorted(device.spec_params.items()))}
 
 
-def loads(text: str, name: str) -> tuple[ExportedInstance, ...]:
+def loads(text: str, name: str) -> tuple[ExportedInstance | BrokenInstance, ...]:
     """Return the instances that TEXT has, the content of the file NAME.
 
     Raises BadInput, naming the item, for what novadev did not write so: another version, a key
-    too many or too few, a value of another type, an address that is none, an id twice.
+    too many or too few, a value of another type, an address that is none, an id twice. Where that
+    is so of some of several instances only, each of these is a BrokenInstance.
     """
     data = _parse(text, name)
     if not isinstance(data, dict) or data.get("novadev") != KIND:
@@ -67,11 +70,24 @@ def loads(text: str, name: str) -> tuple[ExportedInstance, ...]:
         )
     _keys(data, ("novadev", "version", "instances"), name)
     found = tuple(
-        _decode(item, f"{name}: instance {number}")
+        _decode_or_broken(item, f"{name}: instance {number}")
         for number, item in enumerate(_of(list, data["instances"], f"{name}: instances"), 1)
     )
+    broken = [item.error for item in found if isinstance(item, BrokenInstance)]
+    if broken and len(broken) == len(found):
+        raise broken[0]
     _check_instances(found, name)
     return found
+
+
+def _decode_or_broken(data: Any, what: str) -> ExportedInstance | BrokenInstance:
+    try:
+        return _decode(data, what)
+    except BadInput as error:
+        instance = data.get("instance") if isinstance(data, dict) else None
+        if isinstance(instance, str) and is_uuid(instance):
+            return BrokenInstance(instance.lower(), error)
+        return BrokenInstance(None, error)
 
 
 def _parse(text: str, name: str) -> Any:
@@ -96,10 +112,11 @@ def _no_constant(text: str) -> Any:
     raise ValueError(f"{text} is no value")
 
 
-def _check_instances(found: Sequence[ExportedInstance], name: str) -> None:
+def _check_instances(found: Sequence[ExportedInstance | BrokenInstance], name: str) -> None:
     if not found:
         raise BadInput(f"{name} has no instance")
-    ((instance, times),) = Counter(item.instance for item in found).most_common(1)
+    told = Counter(item.instance for item in found if item.instance is not None)
+    ((instance, times),) = told.most_common(1)
     if times > 1:
         raise BadInput(f"{name}: instance {instance} is there twice")
 

@@ -34,6 +34,17 @@ class ExportedInstance:
     devices: tuple[VmDevice, ...]
 
 
+@dataclass(frozen=True)
+class BrokenInstance:
+    """An instance of a file of several whose part cannot be read, and why.
+
+    ``instance`` is its UUID, None where that cannot be read either.
+    """
+
+    instance: str | None
+    error: BadInput
+
+
 def read_uuid(text: str, what: str) -> str:
     """Return the UUID that TEXT is, in lower case; raises BadInput, naming WHAT."""
     if not _PLAIN_UUID.fullmatch(text):

@@ -8,29 +8,34 @@ from novadev.deployment import Deployment
 from novadev.device.exchange import document, ovf_writing
 from novadev.device.exchange.exported import ExportedInstance
 from novadev.device.exchange.recorded import get_recorded
+from novadev.device.record.hashing import hash_of
 from novadev.errors import BadInput
+from novadev.state.devices import AsOf
 
 
-def export_json(deployment: Deployment, names: Iterable[str]) -> str:
+def export_json(deployment: Deployment, names: Iterable[str], as_of: AsOf | None = None) -> str:
     """Return the recorded devices of the instances NAMES, each once, as novadev's JSON.
+
+    As they are recorded, or were AS OF a moment.
 
     Raises as :func:`novadev.device.exchange.recorded.get_recorded` for any of them.
     """
-    found = (_export(deployment, name) for name in names)
+    found = (_export(deployment, name, as_of) for name in names)
     return document.dumps(list({item.instance: item for item in found}.values()))
 
 
-def export_ovf(deployment: Deployment, names: Iterable[str]) -> str:
+def export_ovf(deployment: Deployment, names: Iterable[str], as_of: AsOf | None = None) -> str:
     """Return the recorded devices of the one instance NAMES has as an OVF of oVirt's.
 
     Raises as :func:`export_json`, and BadInput for several: an Envelope has one.
     """
-    found = {item.instance: item for item in (_export(deployment, name) for name in names)}
+    exported = (_export(deployment, name, as_of) for name in names)
+    found = {item.instance: item for item in exported}
     if len(found) != 1:
         raise BadInput("an OVF has one instance: name one, or export them as --json")
     return ovf_writing.dumps(*found.values())
 
 
-def _export(deployment: Deployment, name: str) -> ExportedInstance:
-    found = get_recorded(deployment, name)
-    return ExportedInstance(found.uuid, found.name, found.dynamic.hash, found.devices)
+def _export(deployment: Deployment, name: str, as_of: AsOf | None) -> ExportedInstance:
+    found = get_recorded(deployment, name, as_of)
+    return ExportedInstance(found.uuid, found.name, hash_of(found.devices), found.devices)

@@ -6,7 +6,7 @@ import os
 import stat
 
 from novadev.device.exchange import document, ovf_reading
-from novadev.device.exchange.exported import MAX_BYTES, ExportedInstance
+from novadev.device.exchange.exported import MAX_BYTES, BrokenInstance, ExportedInstance
 from novadev.errors import BadInput
 from novadev.private_file import can_be_replaced, replacing
 
@@ -27,11 +27,11 @@ def write(name: str, text: str) -> None:
         raise BadInput(f"{name!r} is not the name of a file") from None
 
 
-def read(name: str) -> tuple[ExportedInstance, ...]:
+def read(name: str) -> tuple[ExportedInstance | BrokenInstance, ...]:
     """Return the instances in the file NAME, which is JSON or an OVF by its first character.
 
     Raises BadInput, naming the file and the item, for what is no plain file, cannot be read, is
-    over 16 MiB, is no text, or is none of the two.
+    over 16 MiB, is no text, or is none of the two; one of several instances may be broken alone.
     """
     text = _read_text(name)
     if text.lstrip()[:1] == "<":

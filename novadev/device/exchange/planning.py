@@ -9,7 +9,7 @@ from novadev.deployment import Deployment
 from novadev.device.exchange import ACTION, file
 from novadev.device.exchange.addresses import place_of, why_unfit
 from novadev.device.exchange.buses import Buses
-from novadev.device.exchange.exported import ExportedInstance
+from novadev.device.exchange.exported import BrokenInstance, ExportedInstance
 from novadev.device.exchange.matching import Matched, item_text, match
 from novadev.device.exchange.recorded import RecordedInstance, get_recorded
 from novadev.errors import BadInput, NotAsNeeded, NotFound
@@ -27,8 +27,8 @@ def plan_import(deployment: Deployment, name: str, instance: str | None) -> Iter
     """Return plans that give recorded devices the addresses that the file NAME has for them.
 
     Of each instance in the file, or of INSTANCE in the place of the one in it. Custom properties
-    come with the addresses, where the file has any. Of several instances, one whose devices do not
-    match, or of which nothing is recorded, is a Skip that says why.
+    come with the addresses, where the file has any. Of several instances, one that is broken, whose
+    devices do not match, or of which nothing is recorded, is a Skip that says why.
 
     Raises BadInput, naming the item, for a file that is none; of a single instance also for devices
     that do not match and addresses that do not fit, and as
@@ -37,16 +37,20 @@ def plan_import(deployment: Deployment, name: str, instance: str | None) -> Iter
     found = file.read(name)
     if instance is not None and len(found) > 1:
         raise BadInput(f"{name} has {len(found)} instances: --instance stands for one alone")
-    if len(found) == 1:
-        plan = _plan_one(deployment, found[0], name, instance)
-        return iter([plan] if plan.changes else [])
+    match found:
+        case (ExportedInstance() as exported,):
+            plan = _plan_one(deployment, exported, name, instance)
+            return iter([plan] if plan.changes else [])
     return _plan_each(deployment, found, name)
 
 
 def _plan_each(
-    deployment: Deployment, found: Iterable[ExportedInstance], name: str
+    deployment: Deployment, found: Iterable[ExportedInstance | BrokenInstance], name: str
 ) -> Iterator[Planned]:
     for exported in found:
+        if isinstance(exported, BrokenInstance):
+            yield Skip.of(exported.instance, exported.error, named=True)
+            continue
         try:
             plan = _plan_one(deployment, exported, name, None)
         except (BadInput, NotAsNeeded, NotFound) as error:
@@ -92,11 +96,13 @@ class _Brought:
 def plan_recorded(exported: ExportedInstance, target: RecordedInstance) -> Plan:
     """Return the plan that brings what is EXPORTED to the recorded TARGET.
 
-    Raises BadInput, naming the item, as :func:`plan_import`.
+    Raises BadInput, naming the item, as :func:`plan_import`, and NotAsNeeded where a pinned address
+    would change.
     """
     matched = match(exported.devices, target.devices, exported.instance == target.uuid)
     pairs = sorted(matched.pairs, key=lambda pair: pair[1].label)
     brought = [_bring(one, other) for one, other in pairs]
+    _check_pins(brought, target)
     after = {item.after.device_id: item.after for item in brought}
     check_places(target.devices, [after.get(item.device_id, item) for item in target.devices])
     _check_reachable(brought, Buses(target.devices))
@@ -124,6 +130,20 @@ def _bring(one: VmDevice, other: VmDevice) -> _Brought:
     address = one.address or other.address
     properties = one.custom_properties or other.custom_properties
     return _Brought(other, replace(other, address=address, custom_properties=properties))
+
+
+def _check_pins(brought: Iterable[_Brought], target: RecordedInstance) -> None:
+    """Raise NotAsNeeded where the address of a pinned device would change."""
+    pinned = [
+        item.before.label
+        for item in brought
+        if item.before.device_id in target.pins and item.after.address != item.before.address
+    ]
+    if pinned:
+        raise NotAsNeeded(
+            f"instance {target.uuid}: the recorded address of {', '.join(pinned[:_NAMED])} is "
+            f"pinned: run novadev device unpin {target.uuid} first"
+        )
 
 
 def _check_reachable(brought: Iterable[_Brought], buses: Buses) -> None:

@@ -2,41 +2,47 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from novadev.deployment import Deployment
 from novadev.device.exchange.exported import is_uuid
-from novadev.errors import BadInput, NotAsNeeded
+from novadev.device.record.baseline import Baseline
+from novadev.errors import BadInput
 from novadev.runs.plan import NO_CELL
 from novadev.selection import get_instance
-from novadev.state.devices import VmDevice, VmDynamic
+from novadev.state.devices import AsOf, Pins, VmDevice, VmDynamic
 
 
 @dataclass(frozen=True)
 class RecordedInstance:
-    """An instance with its record; without databases its name is empty, its cell NO_CELL."""
+    """An instance with its record; without databases its name is empty, its cell NO_CELL.
+
+    ``pins`` are the pinned addresses of its devices.
+    """
 
     uuid: str
     name: str
     cell: str
     dynamic: VmDynamic
     devices: tuple[VmDevice, ...]
+    pins: Pins = field(default_factory=dict)
 
 
-def get_recorded(deployment: Deployment, name: str) -> RecordedInstance:
-    """Return the instance NAME (a UUID or name) with its record.
+def get_recorded(deployment: Deployment, name: str, as_of: AsOf | None = None) -> RecordedInstance:
+    """Return the instance NAME (a UUID or name) with its newest record, or AS OF a moment.
 
     Raises NotFound for the instance, NotAsNeeded where nothing is recorded of it, and BadInput for
-    a name that fits several, or that is no UUID where there are no databases.
+    a name that fits several, or that is no UUID where there are no databases; for AS_OF as
+    :meth:`Baseline.of`.
     """
     uuid, shown, cell = _identify(deployment, name)
-    dynamic = deployment.vm_devices.list_dynamics([uuid]).get(uuid)
+    baseline = Baseline.of(deployment, as_of)
+    dynamic = baseline.list_dynamics([uuid]).get(uuid)
     if dynamic is None:
-        raise NotAsNeeded(
-            f"instance {uuid}: nothing is recorded of it: run novadev device record {uuid} first"
-        )
-    devices = deployment.vm_devices.list_devices([uuid]).get(uuid, ())
-    return RecordedInstance(uuid, shown, cell, dynamic, devices)
+        raise baseline.why_none(uuid)
+    devices = baseline.list_devices([uuid]).get(uuid, ())
+    pins = deployment.vm_devices.list_pins([uuid]).get(uuid, {})
+    return RecordedInstance(uuid, shown, cell, dynamic, devices, pins)
 
 
 def _identify(deployment: Deployment, name: str) -> tuple[str, str, str]:

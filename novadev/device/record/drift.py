@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from novadev.deployment import Deployment
+from novadev.device.record.baseline import Baseline
 from novadev.device.record.hashing import HOST_SIDE, is_hardware
 from novadev.device.record.looking import Look, iter_looks
-from novadev.errors import NotAsNeeded
 from novadev.runs.plan import Skip
 from novadev.selection import Selection
-from novadev.state.devices import VmDevice
+from novadev.state.devices import AsOf, VmDevice
 from novadev.virt.address import Address
 
 COMPARED = ("type", "device", "bus", "model", "address", "logical_name")
@@ -34,26 +34,26 @@ class Drift:
 
 
 def find_drift(
-    deployment: Deployment, selection: Selection, asks_guest: bool = False
+    deployment: Deployment,
+    selection: Selection,
+    asks_guest: bool = False,
+    as_of: AsOf | None = None,
 ) -> Iterator[Drift | Skip]:
     """Yield what the selected guests have otherwise than recorded; nothing for an unchanged one.
 
-    A guest of which nothing is recorded is a skip. Raises as
+    Than recorded last, or AS OF a moment. A guest of which nothing is recorded is a skip. Raises as
     :func:`novadev.device.record.looking.iter_looks`.
     """
-    for looks in iter_looks(deployment, selection, asks_guest):
+    baseline = Baseline.of(deployment, as_of)
+    for looks in iter_looks(deployment, selection, asks_guest, as_of=as_of):
         changed = [look for look in looks if isinstance(look, Look) and look.is_changed]
         yield from (look for look in looks if isinstance(look, Skip))
         for look in changed:
             if look.recorded is None:
-                yield Skip.of(look.instance.uuid, _unrecorded(look), selection.is_named)
+                uuid = look.instance.uuid
+                yield Skip.of(uuid, baseline.why_none(uuid), selection.is_named)
             elif look.seen is not None:
                 yield from compare(look.devices, look.seen.devices)
-
-
-def _unrecorded(look: Look) -> NotAsNeeded:
-    uuid = look.instance.uuid
-    return NotAsNeeded(f"nothing is recorded of instance {uuid}: run novadev device record {uuid}")
 
 
 def compare(recorded: Sequence[VmDevice], found: Sequence[VmDevice]) -> Iterator[Drift]:

@@ -11,14 +11,16 @@ from novadev.device.record.drift import Drift, compare
 from novadev.errors import NotFound
 from novadev.selection import get_instance
 from novadev.state.devices import VmDevice
+from novadev.state.vm_devices import Version
 
 
 @dataclass(frozen=True)
 class PastChange:
     """What of a device was found changed by a record; ``seen`` is when, in UTC.
 
-    The change itself came between this record and the one before it. ``field``, ``before`` and
-    ``after`` are as in a drift: field, recorded and found.
+    The change itself came between this record and the one before it. ``record`` is its number,
+    which ``--as-of`` takes. ``field``, ``before`` and ``after`` are as in a drift: field, recorded
+    and found.
     """
 
     seen: str
@@ -27,6 +29,7 @@ class PastChange:
     field: str
     before: str | None
     after: str | None
+    record: int
 
 
 def list_changes(deployment: Deployment, name: str) -> Iterator[PastChange]:
@@ -41,7 +44,7 @@ def list_changes(deployment: Deployment, name: str) -> Iterator[PastChange]:
         earlier = before.get(version.device_id)
         before[version.device_id] = version.device
         for drift in compare(_plugged(earlier), _plugged(version.device)):
-            yield _change(version.seen, version.device or earlier, drift)
+            yield _change(version, version.device or earlier, drift)
     if not before:
         raise NotFound(f"nothing was ever recorded of instance {vm_id}: run novadev device record")
 
@@ -57,6 +60,7 @@ def _plugged(device: VmDevice | None) -> tuple[VmDevice, ...]:
     return (device,) if device and device.is_plugged else ()
 
 
-def _change(seen: str, device: VmDevice | None, drift: Drift) -> PastChange:
+def _change(version: Version, device: VmDevice | None, drift: Drift) -> PastChange:
     host = device.host if device else ""
-    return PastChange(seen, host, drift.label, drift.field, drift.recorded, drift.found)
+    change = (drift.label, drift.field, drift.recorded, drift.found)
+    return PastChange(version.seen, host, *change, version.record)

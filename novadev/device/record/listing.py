@@ -10,7 +10,7 @@ from novadev.device.record.drift import short_address
 from novadev.device.record.looking import Look, iter_looks
 from novadev.runs.plan import Skip
 from novadev.selection import Selection
-from novadev.state.devices import SpecParams, VmDevice
+from novadev.state.devices import Pins, SpecParams, VmDevice
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,7 @@ class ListedDevice:
     boot_order: int | None
     spec_params: SpecParams
     managed: bool
+    pinned: bool
     readonly: bool
     optional: bool
     alias: str | None
@@ -76,7 +77,7 @@ def list_devices(
             if isinstance(look, Skip):
                 yield look
             elif look.seen is not None and (look.is_changed or not changed):
-                yield from map(_device, look.seen.devices)
+                yield from (_device(item, look.pins) for item in look.seen.devices)
 
 
 def _guest(look: Look, counts: Mapping[str, int]) -> ListedGuest:
@@ -91,7 +92,7 @@ def _guest(look: Look, counts: Mapping[str, int]) -> ListedGuest:
     )
 
 
-def _device(device: VmDevice) -> ListedDevice:
+def _device(device: VmDevice, pins: Pins) -> ListedDevice:
     return ListedDevice(
         instance=device.vm_id,
         host=device.host,
@@ -103,6 +104,7 @@ def _device(device: VmDevice) -> ListedDevice:
         boot_order=device.boot_order,
         spec_params=device.spec_params,
         managed=device.is_managed,
+        pinned=device.device_id in pins,
         readonly=device.is_readonly,
         optional=device.is_optional,
         alias=device.alias or None,

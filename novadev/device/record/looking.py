@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from novadev.deployment import Deployment
 from novadev.device.hosted import HostedInstance
+from novadev.device.record.baseline import Baseline
 from novadev.device.record.guest import (
     RESCUED,
     Fingerprint,
@@ -22,7 +23,7 @@ from novadev.errors import NotAsNeeded, NovadevError
 from novadev.nova.instances import Instance
 from novadev.runs.plan import Skip
 from novadev.selection import Chunk, Selection, iter_by_host, of_chunks
-from novadev.state.devices import VmDevice, VmDynamic, merge
+from novadev.state.devices import AsOf, Pins, VmDevice, VmDynamic, merge
 
 AT_ONCE = 250
 """Guests whose fingerprints are asked for in one call, which has the host's time limit."""
@@ -33,13 +34,14 @@ class Look:
     """An instance, what is recorded of it, and what it has now.
 
     ``seen`` is None where its host has the very text that was recorded: nothing has changed. Else
-    ``devices`` are those that are recorded.
+    ``devices`` are those that are recorded, and ``pins`` their pinned addresses.
     """
 
     instance: Instance
     recorded: VmDynamic | None
     seen: Seen | None
     devices: tuple[VmDevice, ...] = ()
+    pins: Pins = field(default_factory=dict)
 
     @property
     def hash(self) -> str:
@@ -68,9 +70,18 @@ class Look:
         """Whether there is anything to write: a change, or what no guest sees (an alias)."""
         if self.seen is None:
             return False
-        merged = merge(self.devices, self.seen.devices)
-        is_same = replace(self.seen.dynamic, host=self.host_recorded) == self.recorded
-        return not is_same or bool(merged.written or merged.dropped)
+        merged = merge(self.devices, self.seen.devices, self.pins)
+        fingerprint = "" if merged.is_held else self.seen.dynamic.fingerprint
+        dynamic = replace(self.seen.dynamic, host=self.host_recorded, fingerprint=fingerprint)
+        return dynamic != self.recorded or bool(merged.written or merged.dropped)
+
+    @property
+    def is_held(self) -> bool:
+        """Whether a pinned device is not where it is pinned."""
+        return self.seen is not None and any(
+            self.pins.get(device.device_id, device.address) != device.address
+            for device in self.seen.devices
+        )
 
     @property
     def host_recorded(self) -> str:
@@ -79,17 +90,25 @@ class Look:
 
 
 def iter_looks(
-    deployment: Deployment, selection: Selection, asks_guest: bool = False, full: bool = False
+    deployment: Deployment,
+    selection: Selection,
+    asks_guest: bool = False,
+    full: bool = False,
+    as_of: AsOf | None = None,
 ) -> Iterator[list[Look | Skip]]:
     """Yield a look at each selected instance, a chunk at a time, and skips for the others.
 
     ASKS_GUEST asks every running guest what it calls its disks; FULL reads all of every guest,
-    changed or not. Raises as :func:`novadev.selection.iter_by_host`, and Unreachable without the
+    changed or not. What is recorded is that of the newest record, or AS OF a moment. Raises as
+    :func:`novadev.selection.iter_by_host` and :meth:`Baseline.of`, and Unreachable without the
     state database.
     """
+    baseline = Baseline.of(deployment, as_of)
+    full = full or as_of is not None
 
     def looks(chunk: Chunk) -> Iterator[list[Look | Skip]]:
-        yield list(_Chunk(deployment, chunk, selection.is_named).looks(asks_guest, full))
+        looked = _Chunk(deployment, chunk, selection.is_named, baseline)
+        yield list(looked.looks(asks_guest, full))
 
     for found in of_chunks(iter_by_host(deployment, selection), looks, selection.is_named):
         yield [found] if isinstance(found, Skip) else found
@@ -98,10 +117,13 @@ def iter_looks(
 class _Chunk:
     """The instances of one chunk, and what is recorded of them."""
 
-    def __init__(self, deployment: Deployment, chunk: Chunk, named: bool) -> None:
+    def __init__(
+        self, deployment: Deployment, chunk: Chunk, named: bool, baseline: Baseline
+    ) -> None:
         self._deployment, self._cell, self._named = deployment, chunk.cell, named
+        self._baseline = baseline
         self._instances = {instance.uuid: instance for instance in chunk.instances}
-        self._recorded = deployment.vm_devices.list_dynamics(list(self._instances))
+        self._recorded = baseline.list_dynamics(list(self._instances))
 
     def looks(self, asks_guest: bool, full: bool) -> Iterator[Look | Skip]:
         for instance in self._instances.values():
@@ -135,7 +157,8 @@ class _Chunk:
         if not instances:
             return
         uuids = [instance.uuid for instance in instances]
-        recorded = self._deployment.vm_devices.list_devices(uuids)
+        recorded = self._baseline.list_devices(uuids)
+        pins = self._deployment.vm_devices.list_pins(uuids)
         special = self._deployment.config.special_managed_devices
         work: dict[str, list[tuple[HostedInstance, Question]]] = defaultdict(list)
         for hosted in attached(self._deployment, self._cell, instances, self._named):
@@ -148,7 +171,8 @@ class _Chunk:
             else:
                 devices = recorded.get(uuid, ())
                 seen: Seen = answer.result()
-                yield Look(self._instances[uuid], self._recorded.get(uuid), seen, devices)
+                instance, dynamic = self._instances[uuid], self._recorded.get(uuid)
+                yield Look(instance, dynamic, seen, devices, pins.get(uuid, {}))
 
     def _skip(self, uuid: str, error: NovadevError) -> Skip:
         return Skip.of(uuid, error, self._named)

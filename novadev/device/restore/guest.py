@@ -50,10 +50,16 @@ _NAMED = 5
 
 @dataclass(frozen=True)
 class Question:
-    """What is RECORDED of a guest, plugged devices alone; whether to show the difference."""
+    """What is RECORDED of a guest, plugged devices alone; whether to show the difference.
+
+    ``pinned`` are the ids of pinned devices, and ``as_of`` says as of when it was recorded, where
+    that is not the newest record.
+    """
 
     recorded: tuple[VmDevice, ...]
     diff: bool = False
+    pinned: frozenset[str] = frozenset()
+    as_of: str = ""
 
 
 def plan_guest(host: Host, instance: HostedInstance, question: Question) -> tuple[Planned, ...]:
@@ -69,14 +75,14 @@ def plan_guest(host: Host, instance: HostedInstance, question: Question) -> tupl
     try:
         _check_machine(definitions.persistent, question.recorded)
         matched = _match(inventory, question.recorded)
-        layout = lay_out(definitions.persistent, matched.rows)
+        layout = lay_out(definitions.persistent, matched.rows, question.pinned)
     except NotAsNeeded as error:
         raise NotAsNeeded(f"instance {instance.uuid}: {error}") from error
     told = (*_told_outdated(layout), *_told_alone(matched))
     if not layout.moves:
-        return (_nothing_to_do(instance, told),)
+        return (_nothing_to_do(instance, told, question.as_of),)
     when = _RUNS_ON if definitions.is_active else _SHUT_OFF
-    notes = (*when, *(f"{text}." for text in told))
+    notes = (*_told_as_of(question), *when, *(f"{text}." for text in told))
     return (_make_plan(inventory, definitions.persistent, layout, notes, question.diff),)
 
 
@@ -118,11 +124,17 @@ def _match(inventory: Inventory, recorded: tuple[VmDevice, ...]) -> _Matched:
     )
 
 
-def _nothing_to_do(instance: HostedInstance, told: tuple[str, ...]) -> Skip:
+def _told_as_of(question: Question) -> Iterator[str]:
+    if question.as_of:
+        yield f"The recorded addresses are those as of {question.as_of}, not the newest ones."
+
+
+def _nothing_to_do(instance: HostedInstance, told: tuple[str, ...], as_of: str) -> Skip:
     if told:
         text = "every recorded address that counts is in its definition"
     else:
         text = "it is defined with the recorded addresses"
+    text += f" (as of {as_of})" if as_of else ""
     reason = "; ".join((f"nothing to do for instance {instance.uuid}: {text}", *told))
     return Skip(instance.uuid, reason, 0, instance.named)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping, Set
 from dataclasses import dataclass
 
 from novadev.errors import BadInput, NotAsNeeded
@@ -24,15 +24,18 @@ class Layout:
     outdated: Mapping[Device, str]
 
 
-def lay_out(domain: Domain, recorded: Mapping[Device, VmDevice]) -> Layout:
+def lay_out(
+    domain: Domain, recorded: Mapping[Device, VmDevice], pinned: Set[str] = frozenset()
+) -> Layout:
     """Return the layout of DOMAIN in which its devices are where they are RECORDED.
 
     A device whose bus or model has changed since keeps the address it has, or gets a place that
     becomes free when another is to have it: oVirt clears the recorded one then
-    (``UpdateDiskCommand``, ``UpdateVmInterfaceCommand``). A device that is not recorded stays.
-    Raises NotAsNeeded with everything that stands against it.
+    (``UpdateDiskCommand``, ``UpdateVmInterfaceCommand``). So does one that is
+    recorded at the place of another that is PINNED there (by device_id). A device that is not
+    recorded stays. Raises NotAsNeeded with everything that stands against it.
     """
-    work = _Layout(domain, recorded)
+    work = _Layout(domain, recorded, pinned)
     work.take_recorded()
     work.make_room()
     work.set_multifunction()
@@ -45,8 +48,10 @@ def lay_out(domain: Domain, recorded: Mapping[Device, VmDevice]) -> Layout:
 class _Layout:
     """A layout in the making: where every device was and would be."""
 
-    def __init__(self, domain: Domain, recorded: Mapping[Device, VmDevice]) -> None:
-        self._recorded = recorded
+    def __init__(
+        self, domain: Domain, recorded: Mapping[Device, VmDevice], pinned: Set[str]
+    ) -> None:
+        self._recorded, self._pinned = recorded, pinned
         self._places = Places(domain)
         self._now = {item: item.address for item in domain.devices if item.address}
         self._then = dict(self._now)
@@ -72,11 +77,19 @@ class _Layout:
         address = Address.from_ovirt(row.address)
         if address is None or not address.is_place:
             return
-        why = _why_outdated(device, row, address, self._now[device])
+        why = _why_outdated(device, row, address, self._now[device]) or self._why_given(row)
         if why is None:
             self._then[device] = self._places.spelled(address)
         else:
             self.outdated[device] = why
+
+    def _why_given(self, row: VmDevice) -> str | None:
+        """Return why the address of ROW is another's, None unless that is pinned there."""
+        if row.device_id in self._pinned:
+            return None
+        others = (other for other in self._recorded.values() if other.device_id in self._pinned)
+        owner = next((other for other in others if _share(row, other)), None)
+        return f"{owner.label} is pinned at the same address" if owner else None
 
     def make_room(self) -> None:
         """Give those another place whose own no longer counts, where another is to be."""
@@ -169,6 +182,12 @@ class _Layout:
             why = self._places.why_not(device, address, self._then)
             if why is not None:
                 self.faults.append(f"{device.label}: it cannot be at {address}: {why}")
+
+
+def _share(one: VmDevice, other: VmDevice) -> bool:
+    """Whether two devices are recorded in one place; a drive's unit is one of its bus."""
+    is_drive = "type=drive" in one.address
+    return one.address == other.address and (not is_drive or one.bus == other.bus)
 
 
 def _why_outdated(device: Device, row: VmDevice, then: Address, now: Address) -> str | None:

@@ -1,0 +1,125 @@
+"""What was recorded once, and what is pinned: exported, imported, pinned, without any host."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cloud import Cloud
+from tests.command import novadev
+from tests.exchange.recorded import (
+    OTHER_VM,
+    VM,
+    export,
+    guest,
+    import_,
+    pci,
+    record,
+    recorded,
+    rows,
+    two_guests,
+)
+
+GONE = "disk vdz"
+
+
+def addresses(text: str) -> dict[str, str]:
+    """The addresses in an export of one instance, by label."""
+    return {item["label"]: item["address"] for item in json.loads(text)["instances"][0]["devices"]}
+
+
+def test_an_export_of_the_past(sqlite_cloud: Cloud) -> None:
+    two_guests(sqlite_cloud)
+    before = export(sqlite_cloud, "web-1").out
+    record(sqlite_cloud, guest(VM, shift=9))
+    assert addresses(export(sqlite_cloud, "web-1").out)["disk vda"] == pci(14)
+    assert export(sqlite_cloud, "web-1", "--as-of", "1").out == before
+    ovf = export(sqlite_cloud, "--ovf", "web-1", "--as-of", "1").out
+    assert ovf != export(sqlite_cloud, "--ovf", "web-1").out
+    assert pci(5) in ovf
+
+
+@pytest.mark.parametrize(
+    ("as_of", "code", "told"),
+    [
+        ("99", 2, "there is no record 99: the newest is 2"),
+        ("99999999999999999999999", 4, "not the number of a record"),
+        ("0", 4, "not the number of a record"),
+        ("1", 3, f"nothing was recorded of instance {OTHER_VM} as of record 1: its first record"),
+        ("2001-01-01", 3, f"instance {OTHER_VM} as of 2001-01-01T00:00:00Z: its first record is"),
+        ("2999-01-01", 4, "still to come"),
+        ("yesterday", 4, "neither the number of a record nor a time such as"),
+        ("", 4, "neither the number of a record nor a time such as"),
+    ],
+)
+def test_moments_of_which_nothing_is_recorded(
+    sqlite_cloud: Cloud, as_of: str, code: int, told: str
+) -> None:
+    two_guests(sqlite_cloud)
+    result = export(sqlite_cloud, "web-2", "--as-of", as_of, code=code)
+    assert told in result.err
+    assert result.out == ""
+
+
+def test_an_import_leaves_pinned_addresses(sqlite_cloud: Cloud, tmp_path: Path) -> None:
+    """Neither planned, nor applied where the pin came between the plan and its writing."""
+    _, other = two_guests(sqlite_cloud)
+    file, saved = str(tmp_path / "file"), str(tmp_path / "plan")
+    export(sqlite_cloud, "web-1", "-o", file)
+    import_(sqlite_cloud, file, "--instance", "web-2", "--plan-out", saved)
+    assert novadev(sqlite_cloud, "device", "pin", "web-2", "vda").code == 0
+    before = recorded(sqlite_cloud, other)
+    told = f"the recorded address of disk vda is pinned: run novadev device unpin {other} first"
+    assert told in import_(sqlite_cloud, file, "--instance", "web-2", code=3).err
+    result = novadev(sqlite_cloud, "apply", saved, "--yes")
+    assert (result.code, told in result.err) == (7, True)
+    assert recorded(sqlite_cloud, other) == before
+    assert novadev(sqlite_cloud, "device", "unpin", "web-2").code == 0
+    import_(sqlite_cloud, file, "--instance", "web-2")
+    assert recorded(sqlite_cloud, other)["disk vda"].address == pci(5)
+
+
+@pytest.mark.parametrize(
+    ("device", "code", "told"),
+    [
+        ("vdz", 3, "disk vdz was no longer in the guest at its last record"),
+        ("graphics vnc", 3, "graphics vnc has no address that could be pinned"),
+        ("vdq", 2, "nothing called 'vdq' is recorded of instance"),
+        ("virtio", 2, "device list --long"),
+        ("\x1b[31m", 2, "'\\x1b[31m'"),
+        ("", 4, "it is empty"),
+    ],
+)
+def test_what_cannot_be_pinned(sqlite_cloud: Cloud, device: str, code: int, told: str) -> None:
+    """Nor is any other device that is named with it."""
+    vm, _ = two_guests(sqlite_cloud)
+    before = rows(sqlite_cloud)
+    result = novadev(sqlite_cloud, "device", "pin", vm, "vda", device)
+    assert (result.code, told in result.err, result.out) == (code, True, ""), result.err
+    assert rows(sqlite_cloud) == before
+
+
+def test_pins_are_set_and_taken_back(sqlite_cloud: Cloud) -> None:
+    """By any of a device's names; again is no change; all of a guest without any."""
+    vm, _ = two_guests(sqlite_cloud)
+    row = recorded(sqlite_cloud, vm)["disk vdb"]
+    names = ("vdb", row.device_id, row.alias, "disk vdb", "00:06.0", row.alias.upper())
+    for number, name in enumerate(names):
+        found = novadev(sqlite_cloud, "device", "pin", vm, name, "-f", "json")
+        assert found.json == [
+            {
+                "instance": vm,
+                "label": "disk vdb",
+                "device_id": row.device_id,
+                "address": "0000:00:06.0",
+                "pinned": True,
+                "changed": number == 0,
+            }
+        ], name
+    everything = novadev(sqlite_cloud, "device", "pin", vm, "-f", "json").json
+    placed = {row.label for row in recorded(sqlite_cloud, vm).values() if row.address}
+    assert {item["label"] for item in everything} == placed
+    result = novadev(sqlite_cloud, "device", "unpin", vm, "vda", "-f", "json")
+    assert [(item["pinned"], item["changed"]) for item in result.json] == [(False, True)]
+    result = novadev(sqlite_cloud, "device", "unpin", vm)
+    assert f"{len(placed) - 1} devices unpinned" in result.err
