@@ -338,9 +338,8 @@ def _iter_members(
     lost: list[str],
 ) -> Iterator[Chunk | Skip]:
     """Yield those of UUIDS that live in CELL and pass the filters; add to LOST who does not."""
-    database = residence.deployment.cell_database(cell)
     try:
-        with database.reading() as connection:
+        with residence.deployment.cell_database(cell).reading() as connection:
             living = instances.list_instances(connection, cell.uuid, uuids, InstanceFilter())
             chosen = living
             if not selection.narrow.is_empty:

@@ -72,7 +72,6 @@ KINDS: Mapping[str, Mapping[str, Any]] = {
 LEFT = {
     ("a controller that is missing", "combination"),
     ("a pointer that is not read", "not-stashed"),
-    ("a pointer that only the request spec has", "not-stashed"),
 }
 """What has no remedy: nothing shows a controller, and input devices that are stored may appear."""
 
