@@ -181,6 +181,7 @@ class History:
         for spot in sorted(was.keys() | now.keys()):
             before, after = was.get(spot, ABSENT), now.get(spot, ABSENT)
             if before == after:
+                self._there_again(spot, after, at_work)
                 continue
             edges = [(row, b, a) for row in at_work for s, b, a, _ in row.changes if s == spot]
             owner = _path(before, after, edges, written.get(spot, before))
@@ -189,6 +190,16 @@ class History:
                 self.owners.pop(spot, None)
             else:
                 self.owners[spot] = owner.key
+
+    def _there_again(self, spot: Spot, value: Value, at_work: list[Row]) -> None:
+        """In one step a plan was taken back, and another has put the same VALUE there."""
+        owner = self.owners.get(spot)
+        if any(row.key == owner and row.state not in TO_UNDO for row in at_work):
+            for row in at_work:
+                if row.state in TO_UNDO and any(
+                    s == spot and a == value for s, _, a, _ in row.changes
+                ):
+                    self.owners[spot] = row.key
 
 
 def _path(
