@@ -14,7 +14,7 @@ test: setup lint ## everything: linters and the whole test suite
 	$(PYTHON) -m pytest $(if $(filter true,$(CI)),--require-hypervisor)
 
 quick: setup ## the tests that take no hypervisor and no long time
-	$(PYTHON) -m pytest -m "not slow"
+	$(PYTHON) -m pytest -m "not slow" -n auto --dist loadfile
 
 lint: setup ## ruff and mypy
 	$(PYTHON) -m ruff check .

@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from tests import rows
+from tests.state_file import place_state
 from tests.templates import CELL0_UUID, DATABASES, write_config
 
 CELLS: dict[str, rows.Row] = {
@@ -46,6 +47,7 @@ class Cloud:
         self._cell_of: dict[str, str] = {}
         urls = {name: self.url(name) for name in DATABASES}
         state = f"sqlite:///{folder}/state.sqlite"
+        place_state(folder / "state.sqlite")
         self.config_file = write_config(folder / "nova.conf", urls, state)
         self._map_cells()
 

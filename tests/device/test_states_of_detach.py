@@ -167,6 +167,7 @@ EVERYTHING = settings(
     lets_go=st.sampled_from(("at once", "later", "never")),
     attempts=st.lists(ATTEMPT, min_size=1, max_size=4),
 )
+@pytest.mark.slow
 def test_whatever_happens(
     database: Database,
     alias: str | None,

@@ -359,6 +359,7 @@ def no_events(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writes, "_EVENT_WAIT", 0)
 
 
+@pytest.mark.slow
 def test_states_tell_the_truth(
     database: Database, no_events: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
