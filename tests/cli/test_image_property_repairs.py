@@ -241,3 +241,17 @@ def test_a_property_in_two_rows_is_refused_when_it_is_planned(
     assert f"novadev image-property unset --duplicates {uuid}" in result.err
     other = ("image-property", "set", "--property", "hw_video_model=qxl", uuid, "--yes")
     assert novadev(sqlite_cloud, *other).code == 0
+
+
+def test_an_unreadable_value_in_two_rows_is_refused_until_one_is_left(sqlite_cloud: Cloud) -> None:
+    uuid = sqlite_cloud.add_instance(image_properties={"os_type": "linux"})
+    add_rows(sqlite_cloud, uuid, os_type="Windows Server 2019")
+    before = stored_rows(sqlite_cloud, uuid)
+    result = unset(sqlite_cloud, "--yes", uuid)
+    assert (result.code, stored_rows(sqlite_cloud, uuid)) == (3, before)
+    assert "os_type is stored in 2 rows" in result.err
+    assert "Nova reads Windows Server 2019 and ignores linux in row" in result.err
+    assert f"novadev image-property unset --duplicates {uuid}" in result.err
+    assert unset_duplicates(sqlite_cloud, "--yes", uuid).code == 0
+    assert unset(sqlite_cloud, "--yes", uuid).code == 0
+    assert "image_os_type" not in sqlite_cloud.system_metadata(uuid)
