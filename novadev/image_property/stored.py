@@ -74,7 +74,7 @@ class Stored:
             raise Unstorable(f"{key} has no row that Nova reads instead of {place.row}")
         found: Value = next((row.value for row in rows if row.id == place.row), ABSENT)
         if found is ABSENT and place.row in self.taken:
-            raise Unstorable(f"row {place.row} of instance_system_metadata is another one now")
+            raise Unstorable(f"another row of instance_system_metadata has the id {place.row} now")
         return found
 
     def _disk_value(self, instance: str, place: Place) -> Value:

@@ -249,7 +249,7 @@ def test_rows_are_put_back_where_their_ids_are_free(cloud: Cloud) -> None:
     kept = stored_rows(cloud, uuid)
     result = novadev(cloud, "undo", "1", "--yes")
     assert (result.code, stored_rows(cloud, uuid)) == (7, kept)
-    assert f"row {taken} of instance_system_metadata is another one now" in result.err
+    assert f"another row of instance_system_metadata has the id {taken} now" in result.err
     assert "it stores each property in one row" not in unset_duplicates(cloud, "--yes", other).err
 
 
