@@ -28,7 +28,7 @@ from novadev.runs.lease import Fence
 from novadev.runs.place import Kind
 from novadev.runs.plan import APPLIED, SOURCE, Outcome, Plan
 from novadev.runs.states import State
-from novadev.value import Value, shown
+from novadev.value import ABSENT, Value, shown
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -201,7 +201,8 @@ class Batch:
         locked = writes.lock_instances(connection, uuids)
         properties = image_properties.list_stored(connection, uuids, _keys(self._plans))
         disks = list_block_devices(connection, uuids) if _need_disks(self._plans) else {}
-        return Stored(locked, properties, disks, specs)
+        taken = image_properties.list_taken(connection, _put_back(self._plans))
+        return Stored(locked, properties, disks, specs, taken)
 
     def _due(self, stored: Stored) -> Iterator[_Due]:
         """Yield the plans that can land, with what is still to be written; keep what is not."""
@@ -315,6 +316,12 @@ def _keys(plans: Sequence[Plan]) -> list[str] | None:
     return [image_properties.PREFIX + name for name in names | copied]
 
 
+def _put_back(plans: Iterable[Plan]) -> list[int]:
+    """Return the ids under which PLANS put rows back that a later row hides."""
+    items = (item for plan in plans for item in plan.changes if item.before is ABSENT)
+    return [item.place.row for item in items if item.place.kind is Kind.HIDDEN and item.place.row]
+
+
 def _need_disks(plans: Iterable[Plan]) -> bool:
     return any("kept_disks" in plan.guard for plan in plans)
 
@@ -332,6 +339,21 @@ def _objection(plan: Plan, stored: Stored, policy: Policy) -> str | None:
         plan.changes, stored.image_properties(plan.instance)
     ):
         return "what its cell stores is not that of the plan any more: plan again"
+    return _new_rows(plan, stored)
+
+
+def _new_rows(plan: Plan, stored: Stored) -> str | None:
+    """Return which property has rows that the plan to leave one of them does not know."""
+    going = {
+        item.place.row: item.place.name
+        for item in plan.changes
+        if item.place.kind is Kind.HIDDEN and item.after is ABSENT
+    }
+    for name in dict.fromkeys(going.values()):
+        left = [row for row in stored.property_rows(plan.instance, name) if row.id not in going]
+        if len(left) > 1:
+            rows = " and ".join(str(row.id) for row in left)
+            return f"{name} is also stored in rows that the plan does not name ({rows}): plan again"
     return None
 
 

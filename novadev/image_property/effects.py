@@ -10,6 +10,7 @@ from novadev.nova.request_specs import RequestSpec
 from novadev.rules.disks import GuestDisk, guest_disks
 from novadev.rules.guest import ComputeRules, Guest
 from novadev.rules.image_meta import unreadable
+from novadev.rules.refused_buses import without_refused_buses
 from novadev.rules.validity import NO_EFFECT
 from novadev.runs.change import Effect
 from novadev.value import Value
@@ -20,15 +21,23 @@ _SHELVED = ("shelved", "shelved_offloaded")
 def disk_effects(before: Guest, after: Guest, rules: ComputeRules) -> tuple[Effect, ...]:
     """Return each disk's bus and name at the next power-on, without and with the change.
 
-    Raises UnsupportedBus or TooManyDisks where Nova could not start the changed guest.
+    Raises UnsupportedBus or TooManyDisks where Nova could not start the changed guest; a bus
+    property for which it could not start the guest before does not count, and is put right here.
     """
-    new = {_key(disk): disk for disk in guest_disks(after, rules)}
+    new = {_key(disk): disk for disk in _disks_after(before, after, rules)}
     old = {_key(disk): disk for disk in _disks_or_none(before, rules)}
     labels = {key: _label(disk) for key, disk in (new | old).items()}
     return tuple(
         Effect(labels[key], _text(old.get(key)), _text(new.get(key)))
         for key in dict.fromkeys((*old, *new))
     )
+
+
+def _disks_after(before: Guest, after: Guest, rules: ComputeRules) -> tuple[GuestDisk, ...]:
+    _, known = without_refused_buses(before, rules)
+    readable, refused = without_refused_buses(after, rules)
+    brings_none = refused.items() <= known.items()
+    return guest_disks(readable if brings_none else after, rules)
 
 
 def _disks_or_none(guest: Guest, rules: ComputeRules) -> tuple[GuestDisk, ...]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from novadev.capabilities.compute_hosts import ComputeHosts
 from novadev.deployment import Deployment
 from novadev.errors import BadInput, InvalidValue, NovadevError
-from novadev.image_property.changes import guest_after, kept_disks
+from novadev.image_property.changes import check_one_row, guest_after, kept_disks
 from novadev.image_property.effects import disk_effects, notes
 from novadev.image_property.facts import Facts, read_facts
 from novadev.image_property.planning import UNSET, Request, check_state, compute_rules, objections
@@ -112,6 +112,8 @@ def _without_unreadable(
     if not cell and not spec:
         return None
     check_state(facts.instance)
+    for name in cell:
+        check_one_row(facts.instance, name)
     gone = dict.fromkeys(cell, ABSENT)
     request = Request(UNSET, gone, "none", force)
     after = guest_after(facts.guest, gone, ())

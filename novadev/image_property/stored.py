@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from novadev.nova import image_properties
@@ -20,12 +20,16 @@ class Unstorable(Exception):
 
 @dataclass(frozen=True)
 class Stored:
-    """What is stored of the instances of a batch."""
+    """What is stored of the instances of a batch.
+
+    ``taken`` are the ids of rows to be put back that a row has now, whosever it is.
+    """
 
     instances: Mapping[str, LockedInstance]
     properties: Mapping[str, list[StoredProperty]]
     disks: Mapping[str, tuple[BlockDevice, ...]]
     specs: Mapping[str, RequestSpec]
+    taken: Collection[int] = ()
 
     def value(self, instance: str, place: Place) -> Value:
         """Return what is at PLACE; raises Unstorable where nothing can be."""
@@ -45,11 +49,16 @@ class Stored:
 
     def property_row(self, instance: str, name: str) -> StoredProperty | None:
         """Return the system_metadata row of a property, None where there is none."""
-        key = image_properties.PREFIX + name
-        rows = [row for row in self.properties.get(instance, ()) if row.key == key]
+        rows = self.property_rows(instance, name)
         if len(rows) > 1:
+            key = image_properties.PREFIX + name
             raise Unstorable(f"{key} is stored {len(rows)} times")
         return rows[0] if rows else None
+
+    def property_rows(self, instance: str, name: str) -> list[StoredProperty]:
+        """Return the system_metadata rows of a property; Nova reads the last."""
+        key = image_properties.PREFIX + name
+        return [row for row in self.properties.get(instance, ()) if row.key == key]
 
     def image_properties(self, instance: str) -> dict[str, str | None]:
         """Return the image properties without their prefix, as far as they were read."""
@@ -60,10 +69,13 @@ class Stored:
     def _hidden_value(self, instance: str, place: Place) -> Value:
         """Return the value of a row that another one hides; that other must be there."""
         key = image_properties.PREFIX + place.name
-        rows = [row for row in self.properties.get(instance, ()) if row.key == key]
+        rows = self.property_rows(instance, place.name)
         if place.row is None or not rows or rows[-1].id <= place.row:
             raise Unstorable(f"{key} has no row that Nova reads instead of {place.row}")
-        return next((row.value for row in rows if row.id == place.row), ABSENT)
+        found: Value = next((row.value for row in rows if row.id == place.row), ABSENT)
+        if found is ABSENT and place.row in self.taken:
+            raise Unstorable(f"another row of instance_system_metadata has the id {place.row} now")
+        return found
 
     def _disk_value(self, instance: str, place: Place) -> Value:
         for disk in self.disks.get(instance, ()):

@@ -6,7 +6,7 @@ table has no unique key, and a NULL value is a state of its own ("registered, no
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import NamedTuple
@@ -153,6 +153,14 @@ class StoredProperty(NamedTuple):
     id: int
     key: str
     value: str | None
+
+
+def list_taken(connection: sa.Connection, rows: Collection[int]) -> frozenset[int]:
+    """Return which of the ids ROWS are taken in system_metadata, by whatever instance."""
+    if not rows:
+        return frozenset()
+    column = instance_system_metadata.c.id
+    return frozenset(connection.scalars(sa.select(column).where(column.in_(tuple(rows)))))
 
 
 def list_stored(

@@ -41,6 +41,14 @@ class UnsupportedBus(ValueError):
     """Nova would refuse: no such bus for this kind of disk with this virt_type."""
 
 
+class RefusedBus(UnsupportedBus):
+    """The value of the image property NAME is a bus that the virt_type does not have."""
+
+    def __init__(self, name: str, message: str) -> None:
+        super().__init__(message)
+        self.name = name
+
+
 class TooManyDisks(ValueError):
     """The bus, or the compute host's limit, has no name left for another disk."""
 
@@ -58,7 +66,7 @@ def is_valid(bus: str | None, rules: ComputeRules) -> bool:
 def bus_for_device_type(device_type: str, guest: Guest, rules: ComputeRules) -> str | None:
     """Return the bus of a disk, cdrom or floppy that names none itself.
 
-    None where the virt_type has no such device. Raises UnsupportedBus when the property holds
+    None where the virt_type has no such device. Raises RefusedBus when the property holds
     a bus that the virt_type does not have. libosinfo, which Nova asks between the property and
     its default, is not asked: give its answer as hw_disk_bus.
     Source: nova/virt/libvirt/blockinfo.py, get_disk_bus_for_device_type.
@@ -71,9 +79,8 @@ def bus_for_device_type(device_type: str, guest: Guest, rules: ComputeRules) -> 
         return _default_bus(device_type, guest, rules)
     if not is_valid(value, rules):
         allowed = ", ".join(BUSES[rules.virt_type])
-        raise UnsupportedBus(
-            f"{name}={value}: virt_type {rules.virt_type} has no such bus; use one of {allowed}"
-        )
+        why = f"virt_type {rules.virt_type} has no such bus; use one of {allowed}"
+        raise RefusedBus(name, f"{name}={value}: {why}")
     return value
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from novadev.rules.buses import TooManyDisks, UnsupportedBus
 from novadev.rules.disk_faults import disk_faults
@@ -10,6 +11,7 @@ from novadev.rules.disks import guest_disks
 from novadev.rules.fault import Case, Fault, Severity, identity, told
 from novadev.rules.guest import ComputeRules, Guest
 from novadev.rules.property_faults import NO_EFFECT, property_faults
+from novadev.rules.refused_buses import without_refused_buses
 
 __all__ = ["NO_EFFECT", "Fault", "Severity", "faults", "new_faults"]
 
@@ -23,14 +25,19 @@ def new_faults(before: Guest, after: Guest, rules: ComputeRules) -> tuple[Fault,
     """Return what a change from before to after brings; a fault that was there does not count.
 
     With them comes what only the change can do: a disk that would be lost, and a Windows guest
-    that may not find its boot disk again.
+    that may not find its boot disk again. A guest that Nova refuses for the value of a bus
+    property has its other faults already; what the refusal hid till now, or hides still, is a
+    warning.
     """
-    old, old_refused = _case(before, rules)
-    new, new_refused = _case(after, rules)
+    old, old_refused = _case_behind_refusals(before, rules)
+    new, new_refused = _case_behind_refusals(after, rules)
     known = {(fault.rule, fault.subject) for fault in _faults(old, old_refused)}
     found = _faults(new, new_refused)
     brought = [fault for fault in found if (fault.rule, fault.subject) not in known]
-    if not old_refused and not new_refused:
+    if old_refused:
+        hidden = [fault for fault in (*new_refused, *disk_faults(new)) if fault not in brought]
+        brought += [replace(fault, severity="warning") for fault in hidden]
+    elif not new_refused:
         brought += [*_lost_disks(old, new), *_windows_boot(old, new)]
     return tuple(brought)
 
@@ -39,12 +46,23 @@ def _faults(case: Case, refused: tuple[Fault, ...]) -> tuple[Fault, ...]:
     return (*refused, *disk_faults(case), *property_faults(case))
 
 
+def _case_behind_refusals(guest: Guest, rules: ComputeRules) -> tuple[Case, tuple[Fault, ...]]:
+    """Return what the checks look at apart from refused buses, and the faults that these are."""
+    readable, refused = without_refused_buses(guest, rules)
+    case, others = _case(readable, rules)
+    return case, (*(_refused(why) for why in refused.values()), *others)
+
+
+def _refused(why: str) -> Fault:
+    return Fault("bus-virt-type", "error", why, why)
+
+
 def _case(guest: Guest, rules: ComputeRules) -> tuple[Case, tuple[Fault, ...]]:
     """Return what the checks look at, and the fault for which Nova would build no guest."""
     try:
         return Case(guest, rules, guest_disks(guest, rules)), ()
     except UnsupportedBus as error:
-        fault = Fault("bus-virt-type", "error", str(error), str(error))
+        fault = _refused(str(error))
     except TooManyDisks as error:
         fault = Fault("too-many-disks", "error", f"{error}; move disks to another bus", str(error))
     return Case(guest, rules, ()), (fault,)

@@ -51,6 +51,9 @@ KINDS: Mapping[str, Mapping[str, Any]] = {
     "a bus that a disk must not have": properties(hw_cdrom_bus="virtio"),
     "a pointer that is not read": properties(hw_input_bus="virtio", hw_pointer_model="usbtablet"),
     "a controller that is missing": properties(hw_disk_bus="scsi"),
+    "a controller that a bus in another case hides": properties(hw_disk_bus="SCSI"),
+    "a controller that two buses hide": properties(hw_disk_bus="SCSI", hw_cdrom_bus="IDE"),
+    "a controller that a cdrom's bus hides": properties(hw_disk_bus="scsi", hw_cdrom_bus="IDE"),
     "a pointer that only the cell has": properties(**USB) | {"spec_properties": SPEC},
     "a pointer that only the request spec has": {
         "image_properties": STASHED,
@@ -70,7 +73,7 @@ KINDS: Mapping[str, Mapping[str, Any]] = {
     },
 }
 LEFT = {
-    ("a controller that is missing", "combination"),
+    *((kind, "combination") for kind in KINDS if "controller" in kind),
     ("a pointer that is not read", "not-stashed"),
 }
 """What has no remedy: nothing shows a controller, and input devices that are stored may appear."""

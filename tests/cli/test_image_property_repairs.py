@@ -224,6 +224,35 @@ def test_a_row_that_nova_reads_is_never_taken_out(sqlite_cloud: Cloud, tmp_path:
     assert "has no row that Nova reads instead of" in result.out + result.err
 
 
+def test_a_saved_plan_of_rows_is_stale_once_another_row_came(
+    sqlite_cloud: Cloud, tmp_path: Path
+) -> None:
+    uuid, file = doubled(sqlite_cloud), tmp_path / "plan"
+    assert unset_duplicates(sqlite_cloud, uuid, "--plan-out", str(file)).code == 0
+    add_rows(sqlite_cloud, uuid, hw_vif_model="pcnet")
+    before = stored_rows(sqlite_cloud, uuid)
+    result = novadev(sqlite_cloud, "apply", str(file), "--yes")
+    assert (result.code, stored_rows(sqlite_cloud, uuid)) == (7, before)
+    assert "hw_vif_model is also stored in rows that the plan does not name" in result.err
+    assert unset_duplicates(sqlite_cloud, "--yes", uuid).code == 0
+    assert ("image_hw_vif_model", "pcnet") in {item[1:] for item in stored_rows(sqlite_cloud, uuid)}
+
+
+def test_rows_are_put_back_where_their_ids_are_free(cloud: Cloud) -> None:
+    """Another server has one of the ids by now: that plan is stale, and the others are undone."""
+    uuid, other, bystander = doubled(cloud), doubled(cloud), cloud.add_instance()
+    before = stored_rows(cloud, uuid)
+    assert unset_duplicates(cloud, "--yes", uuid, other).code == 0
+    (taken, *_) = {item[0] for item in before} - {item[0] for item in stored_rows(cloud, uuid)}
+    row = {"key": "image_os_distro", "value": "debian", "deleted": 0}
+    cloud.insert("instance_system_metadata", "cell1", instance_uuid=bystander, id=taken, **row)
+    kept = stored_rows(cloud, uuid)
+    result = novadev(cloud, "undo", "1", "--yes")
+    assert (result.code, stored_rows(cloud, uuid)) == (7, kept)
+    assert f"another row of instance_system_metadata has the id {taken} now" in result.err
+    assert "it stores each property in one row" not in unset_duplicates(cloud, "--yes", other).err
+
+
 @pytest.mark.parametrize(
     "command",
     [
@@ -241,3 +270,17 @@ def test_a_property_in_two_rows_is_refused_when_it_is_planned(
     assert f"novadev image-property unset --duplicates {uuid}" in result.err
     other = ("image-property", "set", "--property", "hw_video_model=qxl", uuid, "--yes")
     assert novadev(sqlite_cloud, *other).code == 0
+
+
+def test_an_unreadable_value_in_two_rows_is_refused_until_one_is_left(sqlite_cloud: Cloud) -> None:
+    uuid = sqlite_cloud.add_instance(image_properties={"os_type": "linux"})
+    add_rows(sqlite_cloud, uuid, os_type="Windows Server 2019")
+    before = stored_rows(sqlite_cloud, uuid)
+    result = unset(sqlite_cloud, "--yes", uuid)
+    assert (result.code, stored_rows(sqlite_cloud, uuid)) == (3, before)
+    assert "os_type is stored in 2 rows" in result.err
+    assert "Nova reads Windows Server 2019 and ignores linux in row" in result.err
+    assert f"novadev image-property unset --duplicates {uuid}" in result.err
+    assert unset_duplicates(sqlite_cloud, "--yes", uuid).code == 0
+    assert unset(sqlite_cloud, "--yes", uuid).code == 0
+    assert "image_os_type" not in sqlite_cloud.system_metadata(uuid)

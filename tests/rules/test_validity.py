@@ -131,6 +131,35 @@ def test_a_guest_nova_refuses_can_be_put_right() -> None:
     assert brought(before, hw_disk_bus="virtio") == []
 
 
+@pytest.mark.parametrize(
+    "before",
+    [
+        guest(SCSI_ROOT, hw_disk_bus="SCSI"),
+        guest(SCSI_ROOT, hw_disk_bus="nvme"),
+        guest(SCSI_ROOT, hw_disk_bus="SCSI", hw_cdrom_bus="IDE"),
+        guest(image(1), root="/dev/sda", hw_disk_bus="SCSI"),
+        guest(image(1), root="/dev/sda", hw_disk_bus="scsi", hw_cdrom_bus="IDE"),
+    ],
+)
+def test_a_fault_that_a_refused_bus_hid_is_a_warning(before: Guest) -> None:
+    """The bus in Nova's own spelling brings nothing new; a controller's model is still missing."""
+    for mended in ({"hw_disk_bus": "scsi"}, {"hw_disk_bus": "scsi", "hw_cdrom_bus": None}):
+        after = with_properties(before, **mended)
+        found = {(fault.severity, fault.rule) for fault in new_faults(before, after, KVM)}
+        left = (
+            {("warning", "bus-virt-type")} if after.image_properties.get("hw_cdrom_bus") else set()
+        )
+        assert found == {("warning", "scsi-model-missing"), *left}
+
+
+def test_a_refused_bus_excuses_nothing_that_a_change_brings() -> None:
+    before = guest(image(1), config_drive=True, hw_cdrom_bus="IDE")
+    [fault] = brought(before, hw_cdrom_bus=None, hw_disk_bus="scsi")
+    assert (fault.severity, fault.rule) == ("error", "scsi-model-missing")
+    [fault] = brought(before, hw_cdrom_bus="lxc")
+    assert (fault.severity, fault.rule) == ("error", "bus-virt-type")
+
+
 def test_a_disk_that_would_be_left_out() -> None:
     before = guest(ROOT, volume(2, disk_bus="scsi", device_name="/dev/sda"), ephemeral_gb=5)
     before = with_properties(before, hw_scsi_model="virtio-scsi")
