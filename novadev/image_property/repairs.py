@@ -109,9 +109,11 @@ def _without_unreadable(
 ) -> Plan | None:
     cell = _unreadable(facts.instance.image_properties, release)
     spec = _unreadable((facts.spec and facts.spec.image_properties) or {}, release)
+    facts.check_spec()
     if not cell and not spec:
         return None
     check_state(facts.instance)
+    facts.check_flavor()
     gone = dict.fromkeys(cell, ABSENT)
     request = Request(UNSET, gone, "none", force)
     after = guest_after(facts.guest, gone, ())

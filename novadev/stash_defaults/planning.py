@@ -201,6 +201,7 @@ def _rules(evidence: Evidence, request: Request) -> Mapping[str, Recorded]:
 
 def _plan(evidence: Evidence, request: Request, found: Mapping[str, Recorded]) -> Plan | None:
     facts = evidence.facts
+    facts.check_flavor()
     changes = (*_cell_changes(facts, found), *_spec_changes(facts, request, found))
     if not changes:
         return None

@@ -162,7 +162,7 @@ def test_what_the_cell_may_have_cut_off_is_left(sqlite_cloud: Cloud, kept: dict[
         ({"hw_disk_bus": "SCSI"}, 6, "hw_disk_bus=SCSI"),
         ({"image_properties": {"os_type": "Windows Server 2019"}}, 6, "os_type=Windows Server"),
         ({"request_spec": False}, 2, "no request spec"),
-        ({"request_spec": "{"}, 3, "request spec cannot be read"),
+        ({"request_spec": "{"}, 4, "request spec cannot be read"),
         ({"task_state": "rebuilding"}, 3, "rebuilding"),
         ({"vm_state": "building"}, 3, "building"),
     ],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from novadev.deployment import Deployment
-from novadev.errors import NotFound, NovadevError
+from novadev.errors import BadInput, NotFound, NovadevError
 from novadev.image_property.states import check_at_rest
 from novadev.image_property.sync import ACTION
 from novadev.image_property.sync.differences import check_stored, differences
@@ -76,6 +76,8 @@ def _plan(
         if release is not None:
             check_stored(instance.image_properties, release)
         changes = differences(instance.image_properties, spec, instance.image_ref)
+    except BadInput:
+        raise
     except NovadevError as error:
         raise type(error)(f"instance {instance.uuid}: {error}") from None
     if not changes:
