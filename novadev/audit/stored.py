@@ -41,11 +41,13 @@ class Stored:
     """What is stored of one instance, and the rules of the host that would build its guest.
 
     ``machine_type`` is the canonical one that the guest has; None where no definition was read.
+    ``release`` is the release of Nova that reads the values, None for that of the rules.
     """
 
     facts: Facts
     rules: DriverRules
     machine_type: str | None = None
+    release: int | None = None
 
     @property
     def uuid(self) -> str:
@@ -109,7 +111,7 @@ def unreadable_values(stored: Stored) -> Iterator[Trouble]:
 
     One finding for all: one command takes them out.
     """
-    release, spec = stored.rules.release, stored.facts.spec
+    release, spec = stored.release or stored.rules.release, stored.facts.spec
     if spec is not None and not spec.is_readable:
         yield _unread(stored, spec.fault)
     held = (spec and spec.image_properties) or {}

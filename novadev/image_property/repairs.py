@@ -6,18 +6,17 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 from novadev.capabilities.compute_hosts import ComputeHosts
+from novadev.capabilities.server_releases import ServerReleases
 from novadev.deployment import Deployment
-from novadev.errors import BadInput, InvalidValue, NovadevError
+from novadev.errors import InvalidValue, NovadevError
 from novadev.image_property.changes import guest_after, kept_disks
 from novadev.image_property.effects import disk_effects, notes
 from novadev.image_property.facts import Facts, read_facts
 from novadev.image_property.planning import UNSET, Request, check_state, compute_rules, objections
 from novadev.nova.image_properties import PROPERTIES
-from novadev.nova.instances import Instance
 from novadev.rules.buses import TooManyDisks, UnsupportedBus
 from novadev.rules.guest import ComputeRules
 from novadev.rules.image_meta import spelling, unreadable
-from novadev.rules.releases import NEWEST_RELEASE
 from novadev.runs.change import Change
 from novadev.runs.place import Kind, Place, in_cell, in_spec
 from novadev.runs.plan import Plan, Planned, Skip
@@ -34,11 +33,12 @@ def plan_unset_unreadable(
     else is taken out. Raises BadInput for a folder of compute hosts that cannot be read; what
     stands against one instance is a Skip.
     """
-    rules, hosts = compute_rules(deployment.config), ComputeHosts(deployment.config)
+    rules = compute_rules(deployment.config)
+    releases = ServerReleases(deployment, ComputeHosts(deployment.config))
 
     def plan(facts: Facts) -> Plan | None:
         facts = facts if request_spec else replace(facts, spec=None)
-        return _without_unreadable(facts, _release(hosts, facts.instance), rules, force)
+        return _without_unreadable(facts, releases.of(facts.instance), rules, force)
 
     return _iter_plans(deployment, selection, plan, "it stores nothing that Nova cannot read")
 
@@ -93,15 +93,6 @@ def _iter_plans(
                 yield Skip.of(uuid, InvalidValue(f"instance {uuid}: {error}"), named)
 
     return of_chunks(iter_selected(deployment, selection), plans, named)
-
-
-def _release(hosts: ComputeHosts, instance: Instance) -> int:
-    """Return the release of Nova on the instance's host; the newest where nothing tells."""
-    try:
-        compute = hosts.find(instance.host or instance.shelved_host)
-    except BadInput:
-        compute = None
-    return NEWEST_RELEASE if compute is None else compute.rules.release
 
 
 def _without_unreadable(

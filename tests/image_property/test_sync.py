@@ -179,16 +179,6 @@ def test_what_is_refused_is_named_and_the_others_are_done(
     assert sqlite_cloud.spec_properties(good) == {"hw_vif_model": "e1000"}
 
 
-def test_what_the_oldest_compute_host_cannot_read_is_refused(sqlite_cloud: Cloud) -> None:
-    """igb came with release 31."""
-    service = {"host": "cmp1", "binary": "nova-compute", "topic": "compute", "deleted": 0}
-    sqlite_cloud.insert("services", "cell1", **service, report_count=1, version=67)
-    uuid = sqlite_cloud.add_instance(hw_vif_model="igb", spec_properties={})
-    result = sync(sqlite_cloud, uuid)
-    assert (result.code, sqlite_cloud.spec_properties(uuid)) == (6, {})
-    assert "hw_vif_model=igb" in result.err
-
-
 def _cell_says_otherwise(cloud: Cloud, uuid: str) -> None:
     where = {"instance_uuid": uuid, "key": "image_hw_vif_model"}
     cloud.update("instance_system_metadata", "cell1", where, value="rtl8139")
