@@ -17,7 +17,7 @@ from novadev.selection import Chunk
 
 @dataclass(frozen=True)
 class Facts:
-    """What is stored of one instance; ``spec`` is None where it has no request spec.
+    """What is stored of one instance; ``spec`` is None where it has no request spec, or leaves it.
 
     ``has_bad_flavor``: its flavor cannot be read, and ``guest`` has no swap disk for that reason.
     """
@@ -26,6 +26,12 @@ class Facts:
     guest: Guest
     spec: RequestSpec | None
     has_bad_flavor: bool = False
+    leaves_spec: bool = False
+
+    @property
+    def without_spec(self) -> Facts:
+        """The same for a plan that leaves the request spec, if there is one, as it is."""
+        return replace(self, spec=None, leaves_spec=self.spec is not None)
 
     def check_flavor(self) -> None:
         """Raise BadInput where the flavor cannot be read: the guest's swap disk is not known."""
@@ -49,7 +55,7 @@ def with_spec_or_without(facts: Facts, with_request_spec: bool) -> Facts:
     """
     facts.check_flavor()
     if not with_request_spec:
-        return replace(facts, spec=None)
+        return facts.without_spec
     if facts.spec is None:
         raise NotFound(
             f"instance {facts.instance.uuid} has no request spec in the API database "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 
 from novadev.capabilities.compute_hosts import ComputeHosts
 from novadev.capabilities.server_releases import ServerReleases
@@ -37,7 +36,7 @@ def plan_unset_unreadable(
     releases = ServerReleases(deployment, ComputeHosts(deployment.config))
 
     def plan(facts: Facts) -> Plan | None:
-        facts = facts if request_spec else replace(facts, spec=None)
+        facts = facts if request_spec else facts.without_spec
         return _without_unreadable(facts, releases.of(facts.instance), rules, force)
 
     return _iter_plans(deployment, selection, plan, "it stores nothing that Nova cannot read")
@@ -123,7 +122,7 @@ def _without_unreadable(
         notes=(
             *_spellings(facts.instance.uuid, cell),
             *objections(facts, after, request, rules, effects),
-            *notes(facts.instance, facts.spec, gone),
+            *notes(facts, gone),
         ),
         guard=kept_disks(facts.guest, ()) if request.touches_disks else {},
     )

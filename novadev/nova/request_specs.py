@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from novadev.errors import BadInput
 from novadev.nova.json_text import data_of, parsed
 from novadev.nova.tables import request_specs
-from novadev.value import ABSENT, Value
+from novadev.value import ABSENT, Absent, Value
 
 
 @dataclass(frozen=True)
@@ -69,22 +69,31 @@ class RequestSpec:
         return data is not None and data.get("image") is None
 
     @cached_property
-    def image(self) -> str | None:
-        """Its image as `image_text` writes one; None where it holds none that novadev knows."""
+    def image(self) -> str | Absent | None:
+        """Its image as `image_text` writes one; None where it holds none that novadev knows.
+
+        ABSENT is a spec that Nova reads and that has no such field at all, not even a null.
+        """
         if self.image_properties is None:
-            return None
+            fields = data_of(self._content)
+            return ABSENT if fields is not None and "image" not in fields else None
         data = self._content["nova_object.data"]["image"]["nova_object.data"]
         return image_text(data | {"properties": self.image_properties})
 
-    def with_image(self, image: str | None) -> str:
-        """Return its text with IMAGE (see `image_text`), None for a null, in the place of its own.
+    def with_image(self, image: str | Absent | None) -> str:
+        """Return its text with IMAGE (see `image_text`) in the place of its own.
+
+        None stands for a null, ABSENT takes the field out.
 
         Raises ValueError where it is no request spec.
         """
         data = data_of(self._content)
         if data is None:
             raise ValueError("not a request spec")
-        data = data | {"image": image and _image_object(image)}
+        if isinstance(image, Absent):
+            data = {name: value for name, value in data.items() if name != "image"}
+        else:
+            data = data | {"image": image and _image_object(image)}
         return json.dumps(self._content | {"nova_object.data": data})
 
     def edited(self, values: Mapping[str, Value]) -> str:

@@ -127,6 +127,18 @@ def test_a_running_server_is_mended_by_one_plan_and_undo_takes_it_back(cloud: Cl
     assert cloud.spec_properties(uuid) == {**SEVEN, **LISTS}
 
 
+def test_undo_takes_out_the_image_that_the_spec_had_no_field_for(sqlite_cloud: Cloud) -> None:
+    uuid = sqlite_cloud.add_instance(**SEVEN)
+    spec = sqlite_cloud.request_spec(uuid)
+    del spec["nova_object.data"]["image"]
+    rewrite(sqlite_cloud, uuid, spec)
+    before = sqlite_cloud.rows("request_specs", "api", instance_uuid=uuid)[0]["spec"]
+    assert sync(sqlite_cloud).code == 0
+    assert sqlite_cloud.spec_properties(uuid) == SEVEN
+    assert novadev(sqlite_cloud, "undo", "1", "--yes").code == 0
+    assert sqlite_cloud.rows("request_specs", "api", instance_uuid=uuid)[0]["spec"] == before
+
+
 @pytest.mark.parametrize("make", [Cloud.add_instance, without_image])
 def test_traits_that_the_scheduler_will_require_are_named(
     sqlite_cloud: Cloud, make: Callable[..., str]

@@ -59,7 +59,7 @@ def differences(stored: Stored, spec: RequestSpec, image_ref: str | None) -> tup
         return tuple(_changes(readable, spec, held))
     if not spec.has_null_image:
         raise spec.fault
-    return (Change(Place(Kind.IMAGE), None, _image_of(readable, stored, image_ref)),)
+    return (Change(Place(Kind.IMAGE), spec.image, _image_of(readable, stored, image_ref)),)
 
 
 def check_stored(stored: Stored, release: int = NEWEST_RELEASE) -> None:
