@@ -23,6 +23,7 @@ from novadev.audit.stored import Stored, stored_troubles
 from novadev.audit.target import TargetHost, target_troubles
 from novadev.audit.unknown import unknown_domains
 from novadev.capabilities.compute_hosts import ComputeHost, ComputeHosts, driver_rules
+from novadev.capabilities.server_releases import ServerReleases
 from novadev.deployment import Deployment
 from novadev.device.forecast.layouts import Layouts
 from novadev.device.hosted import HostedInstance
@@ -114,6 +115,10 @@ class Audit:
         return ComputeHosts(self.deployment.config)
 
     @cached_property
+    def _releases(self) -> ServerReleases:
+        return ServerReleases(self.deployment, self._hosts)
+
+    @cached_property
     def _assumed(self) -> DriverRules:
         return driver_rules(self.deployment.config.driver_options)
 
@@ -180,7 +185,7 @@ class Audit:
         rules = self._assumed if compute is None else compute.rules
         inspection = found if isinstance(found, Inspection) else None
         machine_type = inspection.hardware.machine_type if inspection else None
-        stored = Stored(facts, rules, machine_type)
+        stored = Stored(facts, rules, machine_type, self._releases.of(facts.instance))
         yield from stored_troubles(stored, self._wanted)
         if "target" in self._wanted:
             needs = inspection.needs if inspection else None

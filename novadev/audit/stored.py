@@ -16,7 +16,7 @@ from novadev.audit.remedies import (
     unset_unreadable,
 )
 from novadev.audit.settling import for_fault, for_value
-from novadev.errors import InvalidValue, NovadevError
+from novadev.errors import BadInput, InvalidValue, NovadevError
 from novadev.image_property.facts import Facts
 from novadev.image_property.sync.differences import differences, in_words
 from novadev.nova.image_properties import MACHINE_TYPE, PROPERTIES, same
@@ -41,11 +41,13 @@ class Stored:
     """What is stored of one instance, and the rules of the host that would build its guest.
 
     ``machine_type`` is the canonical one that the guest has; None where no definition was read.
+    ``release`` is the release of Nova that reads the values, None for that of the rules.
     """
 
     facts: Facts
     rules: DriverRules
     machine_type: str | None = None
+    release: int | None = None
 
     @property
     def uuid(self) -> str:
@@ -109,7 +111,9 @@ def unreadable_values(stored: Stored) -> Iterator[Trouble]:
 
     One finding for all: one command takes them out.
     """
-    release, spec = stored.rules.release, stored.facts.spec
+    release, spec = stored.release or stored.rules.release, stored.facts.spec
+    if spec is not None and not spec.is_readable:
+        yield _unread(stored, spec.fault)
     held = (spec and spec.image_properties) or {}
     told = {name for name, _ in _outside(stored.values)}
     here = _unreadable(stored.alike, release)
@@ -192,6 +196,9 @@ def request_spec(stored: Stored) -> Iterator[Trouble]:
         return
     try:
         found = differences(stored.values, spec, stored.facts.instance.image_ref)
+    except BadInput as error:
+        yield _unread(stored, error)
+        return
     except NovadevError as error:
         yield Trouble("request-spec", "warning", f"its request spec cannot be compared: {error}")
         return
@@ -239,7 +246,21 @@ def floating_machine_type(stored: Stored) -> Iterator[Trouble]:
         yield Trouble("machine-type", "warning", details, remedy)
 
 
+def flavor(stored: Stored) -> Iterator[Trouble]:
+    """Yield that the flavor cannot be read: it decides on a swap disk."""
+    try:
+        stored.facts.check_flavor()
+    except BadInput as error:
+        yield _unread(stored, error)
+
+
+def _unread(stored: Stored, error: BadInput) -> Trouble:
+    details = str(error).removeprefix(f"instance {stored.uuid}: ")
+    return Trouble("unreachable", "failure", details, is_unasked=True)
+
+
 STORED_CHECKS: tuple[tuple[frozenset[str], Callable[[Stored], Iterator[Trouble]]], ...] = (
+    (frozenset({"combination", "lun", "disk-bus", "forecast", "target"}), flavor),
     (frozenset({"not-stashed"}), not_stashed),
     (frozenset({"stored-value"}), stored_values),
     (frozenset({"unreadable"}), unreadable_values),
@@ -256,4 +277,8 @@ def stored_troubles(stored: Stored, wanted: frozenset[str]) -> Iterator[Trouble]
     """Yield what the WANTED checks find in what is stored of one instance."""
     for names, check in STORED_CHECKS:
         if names & wanted:
-            yield from (trouble for trouble in check(stored) if trouble.check in wanted)
+            yield from (
+                trouble
+                for trouble in check(stored)
+                if trouble.is_unasked or trouble.check in wanted
+            )

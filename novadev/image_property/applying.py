@@ -412,5 +412,5 @@ def _new_text(spec: RequestSpec, changes: Sequence[Change]) -> str:
     """Return the text of SPEC after CHANGES: its image as a whole, or properties of it."""
     if changes[0].place.kind is Kind.IMAGE:
         after = changes[0].after
-        return spec.with_image(None if after is None else str(after))
+        return spec.with_image(str(after) if isinstance(after, int) else after)
     return spec.edited({item.place.name: item.after for item in changes})

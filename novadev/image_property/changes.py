@@ -45,16 +45,17 @@ def with_moves(guest: Guest, moves: Sequence[Move]) -> Guest:
 def property_changes(facts: Facts, values: Mapping[str, Value]) -> Iterator[Change]:
     """Yield what changes in the cell and, where there is one, in the request spec.
 
-    Raises NotAsNeeded for a property of the cell that is stored twice.
+    Raises NotAsNeeded for a property of the cell that is stored twice, BadInput for one of the
+    spec that cannot be read.
     """
-    held = facts.spec.image_properties if facts.spec else None
+    spec = facts.spec
     for name, after in values.items():
         before = facts.instance.image_properties.get(name, ABSENT)
         if before != after:
             check_one_row(facts.instance, name)
             yield Change(in_cell(name), before, after)
-        if held is not None and held.get(name, ABSENT) != after:
-            yield Change(in_spec(name), held.get(name, ABSENT), after)
+        if spec and spec.image_properties is not None and spec.value(name) != after:
+            yield Change(in_spec(name), spec.value(name), after)
 
 
 def check_one_row(instance: Instance, name: str) -> None:

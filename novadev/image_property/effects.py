@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from novadev.image_property.facts import Facts
 from novadev.image_property.sync import NO_IMAGE
 from novadev.nova.instances import Instance
-from novadev.nova.request_specs import RequestSpec
 from novadev.rules.disks import GuestDisk, guest_disks
 from novadev.rules.guest import ComputeRules, Guest
 from novadev.rules.image_meta import unreadable
@@ -137,14 +137,13 @@ def _type_in(label: str) -> str:
     return last if last in ("cdrom", "floppy", "lun") else "disk"
 
 
-def notes(
-    instance: Instance, spec: RequestSpec | None, values: Mapping[str, Value]
-) -> Iterator[str]:
-    """Yield what the operator must know beside the changes themselves; SPEC is None if it stays."""
+def notes(facts: Facts, values: Mapping[str, Value]) -> Iterator[str]:
+    """Yield what the operator must know beside the changes themselves."""
+    instance, spec = facts.instance, facts.spec
     yield from unreadable_notes(instance, values)
-    if spec is None:
+    if facts.leaves_spec:
         yield "the request spec is left as it is: a resize or cold migration builds the guest by it"
-    elif spec.image_properties is None:
+    elif spec is not None and spec.image_properties is None:
         yield NO_IMAGE
     if instance.vm_state in _SHELVED and instance.is_image_backed and values:
         yield _about_snapshot(instance, values)

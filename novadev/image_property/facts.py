@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from novadev.deployment import Deployment
-from novadev.errors import NotFound
+from novadev.errors import BadInput, NotFound
 from novadev.nova.block_devices import list_block_devices
-from novadev.nova.instances import Instance, list_swap
+from novadev.nova.flavors import Flavor, list_flavors
+from novadev.nova.instances import Instance
 from novadev.nova.request_specs import RequestSpec, list_request_specs
 from novadev.rules.guest import Guest
 from novadev.selection import Chunk
@@ -16,25 +17,51 @@ from novadev.selection import Chunk
 
 @dataclass(frozen=True)
 class Facts:
-    """What is stored of one instance; ``spec`` is None where it has no request spec."""
+    """What is stored of one instance; ``spec`` is None where it has no request spec, or leaves it.
+
+    ``has_bad_flavor``: its flavor cannot be read, and ``guest`` has no swap disk for that reason.
+    """
 
     instance: Instance
     guest: Guest
     spec: RequestSpec | None
+    has_bad_flavor: bool = False
+    leaves_spec: bool = False
+
+    @property
+    def without_spec(self) -> Facts:
+        """The same for a plan that leaves the request spec, if there is one, as it is."""
+        return replace(self, spec=None, leaves_spec=self.spec is not None)
+
+    def check_flavor(self) -> None:
+        """Raise BadInput where the flavor cannot be read: the guest's swap disk is not known."""
+        if self.has_bad_flavor:
+            raise BadInput(
+                f"instance {self.instance.uuid}: its flavor in instance_extra cannot be read: "
+                "Nova could not read it, either"
+            )
+
+    def check_spec(self) -> None:
+        """Raise BadInput where there is a request spec and it cannot be read."""
+        if self.spec is not None and not self.spec.is_readable:
+            raise BadInput(f"{self.spec.fault} (--no-request-spec changes the cell alone)")
 
 
 def with_spec_or_without(facts: Facts, with_request_spec: bool) -> Facts:
     """Return FACTS as they are, or without the request spec, if that is to be left.
 
-    Raises NotFound where the instance has none and it is not to be left.
+    Raises NotFound where the instance has none and it is not to be left, BadInput for one that
+    cannot be read, and for such a flavor.
     """
+    facts.check_flavor()
     if not with_request_spec:
-        return replace(facts, spec=None)
+        return facts.without_spec
     if facts.spec is None:
         raise NotFound(
             f"instance {facts.instance.uuid} has no request spec in the API database "
             "(--no-request-spec changes the cell alone)"
         )
+    facts.check_spec()
     return facts
 
 
@@ -43,17 +70,18 @@ def read_facts(deployment: Deployment, chunk: Chunk) -> Iterator[Facts]:
     uuids = [instance.uuid for instance in chunk.instances]
     with deployment.cell_database(chunk.cell).reading() as connection:
         disks = list_block_devices(connection, uuids)
-        swap = list_swap(connection, uuids)
+        flavors = list_flavors(connection, uuids)
     with deployment.api.reading() as connection:
         specs = list_request_specs(connection, uuids)
     for instance in chunk.instances:
+        flavor = flavors.get(instance.uuid, Flavor())
         guest = Guest(
             image_properties=instance.image_properties,
             block_devices=disks.get(instance.uuid, ()),
             root_device_name=instance.root_device_name,
             config_drive=instance.config_drive,
             ephemeral_gb=instance.ephemeral_gb,
-            swap_mb=swap.get(instance.uuid, 0),
+            swap_mb=flavor.swap_mb if flavor else 0,
             disk_format=instance.image_properties.get("disk_format"),
         )
-        yield Facts(instance, guest, specs.get(instance.uuid))
+        yield Facts(instance, guest, specs.get(instance.uuid), has_bad_flavor=flavor is None)

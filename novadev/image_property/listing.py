@@ -10,7 +10,7 @@ from novadev.deployment import Deployment
 from novadev.errors import NotAsNeeded, NotFound
 from novadev.nova.image_properties import MACHINE_TYPE, PROPERTIES, same
 from novadev.nova.instances import Instance
-from novadev.nova.request_specs import list_request_specs
+from novadev.nova.request_specs import RequestSpec, list_request_specs
 from novadev.runs.plan import Skip
 from novadev.selection import Chunk, Selection, iter_selected, of_chunks
 
@@ -21,8 +21,9 @@ LISTED = (*sorted(PROPERTIES), MACHINE_TYPE)
 class PropertyRecord:
     """One property of one instance.
 
-    ``stored`` and ``request_spec`` are ``absent``, ``null`` or ``value`` (``missing``: the
-    instance has no request spec); ``agrees`` is None where there is nothing to compare.
+    ``stored`` and ``request_spec`` are ``absent``, ``null`` or ``value``. A ``request_spec`` may
+    also be ``missing``, or ``unreadable`` where Nova could not read it, either. ``agrees`` is None
+    where there is nothing to compare.
     """
 
     instance: str
@@ -42,27 +43,30 @@ def list_properties(
 
     Raises as :func:`novadev.selection.iter_selected`.
     """
+    named = selection.is_named
 
-    def records(chunk: Chunk) -> Iterator[PropertyRecord]:
-        return _records(deployment, chunk, all_properties)
+    def records(chunk: Chunk) -> Iterator[PropertyRecord | Skip]:
+        return _records(deployment, chunk, all_properties, named)
 
-    return of_chunks(iter_selected(deployment, selection), records, selection.is_named)
+    return of_chunks(iter_selected(deployment, selection), records, named)
 
 
 def _records(
-    deployment: Deployment, chunk: Chunk, all_properties: bool
-) -> Iterator[PropertyRecord]:
+    deployment: Deployment, chunk: Chunk, all_properties: bool, named: bool
+) -> Iterator[PropertyRecord | Skip]:
     with deployment.api.reading() as connection:
         uuids = [instance.uuid for instance in chunk.instances]
         specs = list_request_specs(connection, uuids)
     for instance in chunk.instances:
         spec = specs.get(instance.uuid)
-        held = None if spec is None else spec.image_properties or {}
+        if spec is not None and not spec.is_readable:
+            yield Skip.of(instance.uuid, spec.fault, named)
         names = sorted(instance.image_properties) if all_properties else LISTED
-        yield from (_record(instance, name, held) for name in names)
+        yield from (_record(instance, name, spec) for name in names)
 
 
-def _record(instance: Instance, name: str, held: Mapping[str, Any] | None) -> PropertyRecord:
+def _record(instance: Instance, name: str, spec: RequestSpec | None) -> PropertyRecord:
+    held = None if spec is None or not spec.is_readable else spec.image_properties or {}
     value = instance.image_properties.get(name)
     spec_value = None if held is None or held.get(name) is None else str(held[name])
     compared = held is not None and (name in LISTED or name in held)
@@ -72,10 +76,14 @@ def _record(instance: Instance, name: str, held: Mapping[str, Any] | None) -> Pr
         property=name,
         stored=_state(instance.image_properties, name),
         value=value,
-        request_spec="missing" if held is None else _state(held, name),
+        request_spec=_without_properties(spec) if held is None else _state(held, name),
         request_spec_value=spec_value,
         agrees=same(name, value, spec_value) if compared else None,
     )
+
+
+def _without_properties(spec: RequestSpec | None) -> str:
+    return "missing" if spec is None else "unreadable"
 
 
 def _state(stored: Mapping[str, Any], name: str) -> str:
@@ -106,7 +114,7 @@ def _with_value(
         raise NotAsNeeded(f"{name} is not stored for instance {instance.uuid}")
     with deployment.api.reading() as connection:
         spec = list_request_specs(connection, [instance.uuid]).get(instance.uuid)
-    record = _record(instance, name, None if spec is None else spec.image_properties or {})
+    record = _record(instance, name, spec)
     if record.stored == "null":
         raise NotAsNeeded(
             f"{name} of instance {instance.uuid} is null: registered, and without a value"

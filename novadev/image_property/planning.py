@@ -142,7 +142,7 @@ def plan_one(facts: Facts, request: Request, rules: ComputeRules) -> Plan | None
         name=facts.instance.name,
         host=facts.instance.host,
         effects=effects,
-        notes=(*against, *notes(facts.instance, facts.spec, request.values)),
+        notes=(*against, *notes(facts, request.values)),
         guard=kept_disks(facts.guest, moves) if request.touches_disks else {},
     )
 

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 
 from novadev.capabilities.compute_hosts import ComputeHosts
+from novadev.capabilities.server_releases import ServerReleases
 from novadev.deployment import Deployment
-from novadev.errors import BadInput, InvalidValue, NovadevError
+from novadev.errors import InvalidValue, NovadevError
 from novadev.image_property.changes import check_one_row, guest_after, kept_disks
 from novadev.image_property.effects import disk_effects, notes
 from novadev.image_property.facts import Facts, read_facts
 from novadev.image_property.planning import UNSET, Request, check_state, compute_rules, objections
 from novadev.nova.image_properties import PROPERTIES
-from novadev.nova.instances import Instance
 from novadev.rules.buses import TooManyDisks, UnsupportedBus
 from novadev.rules.guest import ComputeRules
 from novadev.rules.image_meta import spelling, unreadable
-from novadev.rules.releases import NEWEST_RELEASE
 from novadev.runs.change import Change
 from novadev.runs.place import Kind, Place, in_cell, in_spec
 from novadev.runs.plan import Plan, Planned, Skip
@@ -34,11 +32,12 @@ def plan_unset_unreadable(
     else is taken out. Raises BadInput for a folder of compute hosts that cannot be read; what
     stands against one instance is a Skip.
     """
-    rules, hosts = compute_rules(deployment.config), ComputeHosts(deployment.config)
+    rules = compute_rules(deployment.config)
+    releases = ServerReleases(deployment, ComputeHosts(deployment.config))
 
     def plan(facts: Facts) -> Plan | None:
-        facts = facts if request_spec else replace(facts, spec=None)
-        return _without_unreadable(facts, _release(hosts, facts.instance), rules, force)
+        facts = facts if request_spec else facts.without_spec
+        return _without_unreadable(facts, releases.of(facts.instance), rules, force)
 
     return _iter_plans(deployment, selection, plan, "it stores nothing that Nova cannot read")
 
@@ -95,25 +94,18 @@ def _iter_plans(
     return of_chunks(iter_selected(deployment, selection), plans, named)
 
 
-def _release(hosts: ComputeHosts, instance: Instance) -> int:
-    """Return the release of Nova on the instance's host; the newest where nothing tells."""
-    try:
-        compute = hosts.find(instance.host or instance.shelved_host)
-    except BadInput:
-        compute = None
-    return NEWEST_RELEASE if compute is None else compute.rules.release
-
-
 def _without_unreadable(
     facts: Facts, release: int, rules: ComputeRules, force: bool
 ) -> Plan | None:
     cell = _unreadable(facts.instance.image_properties, release)
     spec = _unreadable((facts.spec and facts.spec.image_properties) or {}, release)
+    facts.check_spec()
     if not cell and not spec:
         return None
     check_state(facts.instance)
     for name in cell:
         check_one_row(facts.instance, name)
+    facts.check_flavor()
     gone = dict.fromkeys(cell, ABSENT)
     request = Request(UNSET, gone, "none", force)
     after = guest_after(facts.guest, gone, ())
@@ -132,7 +124,7 @@ def _without_unreadable(
         notes=(
             *_spellings(facts.instance.uuid, cell),
             *objections(facts, after, request, rules, effects),
-            *notes(facts.instance, facts.spec, gone),
+            *notes(facts, gone),
         ),
         guard=kept_disks(facts.guest, ()) if request.touches_disks else {},
     )

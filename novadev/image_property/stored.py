@@ -93,6 +93,6 @@ class Stored:
 
     def _spec_image(self, instance: str) -> Value:
         spec = self.specs.get(instance)
-        if spec is None or (spec.image is None and not spec.has_null_image):
+        if spec is None or not spec.is_readable:
             raise Unstorable("its request spec is gone")
         return spec.image

@@ -11,7 +11,7 @@ from novadev.errors import BadInput
 from novadev.image_property.facts import Facts, read_facts
 from novadev.nova.attached import list_attachments
 from novadev.nova.attachments import Attachments
-from novadev.nova.flavors import list_extra_specs
+from novadev.nova.flavors import list_flavors
 from novadev.rules.defaults import with_recommended_bus
 from novadev.rules.guest import DriverRules, Guest, property_value
 from novadev.selection import Chunk
@@ -71,16 +71,17 @@ def gather(deployment: Deployment, chunk: Chunk, hosts: ComputeHosts) -> Iterato
     uuids = [instance.uuid for instance in chunk.instances]
     with deployment.cell_database(chunk.cell).reading() as connection:
         attachments = list_attachments(connection, uuids)
-        extra_specs = list_extra_specs(connection, uuids)
+        flavors = list_flavors(connection, uuids)
     own = DriverRules(**asdict(deployment.config.driver_options))
     for facts in read_facts(deployment, chunk):
         uuid = facts.instance.uuid
+        flavor = flavors.get(uuid)
         found = _find(hosts, facts)
         compute = found if isinstance(found, ComputeHost) else None
         yield Evidence(
             facts=facts,
             attachments=attachments[uuid],
-            extra_specs=extra_specs.get(uuid, {}),
+            extra_specs=flavor.extra_specs if flavor else {},
             rules=compute.rules if compute else own,
             compute=compute,
             bad_compute=found if isinstance(found, BadInput) else None,

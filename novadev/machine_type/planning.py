@@ -167,7 +167,7 @@ def _plan(
         notes=(
             *objections,
             *notes(before, wanted, result.after, evidence),
-            *property_effects.notes(facts.instance, facts.spec, result.values),
+            *property_effects.notes(facts, result.values),
         ),
         guard=kept_disks(result.before, result.moves),
     )

@@ -7,7 +7,6 @@ volume's id and the places by which a hypervisor may have it.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -22,6 +21,7 @@ from novadev.nova.attachments import (
     ShareAttachment,
     VolumeAttachment,
 )
+from novadev.nova.json_text import parsed
 from novadev.nova.tables import (
     block_device_mapping,
     instance_info_caches,
@@ -176,7 +176,7 @@ def _is_local(row: Any) -> bool:
 
 
 def _volume(row: Any) -> VolumeAttachment:
-    info = _mapping(_parsed(row.connection_info))
+    info = _mapping(parsed(row.connection_info))
     data = _mapping(info.get("data"))
     return VolumeAttachment(
         uuid=row.volume_id,
@@ -233,7 +233,7 @@ def _device(name: str | None) -> str | None:
 
 def _ports_in(network_info: str | None) -> Iterator[PortAttachment]:
     """Yield the ports of an info cache: a list of VIFs (``nova/network/model.py``)."""
-    cached = _parsed(network_info)
+    cached = parsed(network_info)
     for vif in cached if isinstance(cached, list) else ():
         port = _text(_mapping(vif).get("id"))
         if port:
@@ -242,7 +242,7 @@ def _ports_in(network_info: str | None) -> Iterator[PortAttachment]:
 
 def _cache_fault(network_info: str | None) -> str | None:
     """Return why an info cache does not tell all ports; None where it does, or is empty."""
-    cached = _parsed(network_info)
+    cached = parsed(network_info)
     if isinstance(cached, list) and all(_text(_mapping(vif).get("id")) for vif in cached):
         return None
     return "its network info cache cannot be read"
@@ -289,14 +289,6 @@ def _told(migration: Any) -> str:
 
 
 # Values of JSON that anybody may have written
-
-
-def _parsed(text: str | None) -> object:
-    """Return what the JSON TEXT says, None when it is none or is nested too deep."""
-    try:
-        return json.loads(text or "null")
-    except (ValueError, RecursionError):
-        return None
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

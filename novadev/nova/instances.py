@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -14,7 +12,7 @@ import sqlalchemy as sa
 from novadev.nova import image_properties
 from novadev.nova.exact import exactly
 from novadev.nova.image_properties import StoredProperty
-from novadev.nova.tables import instance_extra, instance_system_metadata, instances
+from novadev.nova.tables import instance_system_metadata, instances
 
 _MAX_ID = 2**31
 
@@ -255,23 +253,3 @@ def list_hosts_of(connection: sa.Connection, uuids: Iterable[str]) -> dict[str, 
     columns = (instances.c.uuid, instances.c.host)
     query = sa.select(*columns).where(LIVING, instances.c.uuid.in_(tuple(uuids)))
     return {row.uuid: row.host for row in connection.execute(query)}
-
-
-def list_swap(connection: sa.Connection, uuids: Iterable[str]) -> dict[str, int]:
-    """Return the swap size in MiB of the flavor of each of UUIDS that has any.
-
-    The flavor is the JSON that Nova keeps in ``instance_extra`` (``objects/instance.py``).
-    """
-    query = sa.select(instance_extra.c.instance_uuid, instance_extra.c.flavor).where(
-        instance_extra.c.instance_uuid.in_(tuple(uuids)), instance_extra.c.deleted == 0
-    )
-    return {uuid: _swap_of(flavor) for uuid, flavor in connection.execute(query)}
-
-
-@lru_cache(1_000)
-def _swap_of(flavor: str | None) -> int:
-    try:
-        current = json.loads(flavor or "{}")["cur"]["nova_object.data"]
-        return int(current.get("swap") or 0)
-    except (ValueError, KeyError, TypeError):
-        return 0

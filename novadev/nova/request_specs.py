@@ -15,8 +15,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from novadev.errors import BadInput
+from novadev.nova.json_text import data_of, parsed
 from novadev.nova.tables import request_specs
-from novadev.value import ABSENT, Value
+from novadev.value import ABSENT, Absent, Value
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,20 @@ class RequestSpec:
 
     @cached_property
     def _content(self) -> Any:
-        return _parsed(self.text)
+        return parsed(self.text)
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether it holds an image that novadev knows, or none at all."""
+        return self.image_properties is not None or self.has_null_image
+
+    @property
+    def fault(self) -> BadInput:
+        """The error that it stands for where it is not readable."""
+        return self._unreadable("Nova could not read it, either")
+
+    def _unreadable(self, reason: str) -> BadInput:
+        return BadInput(f"instance {self.instance}: its request spec cannot be read: {reason}")
 
     @cached_property
     def image_properties(self) -> dict[str, Any] | None:
@@ -37,28 +52,48 @@ class RequestSpec:
         holder = _properties_holder(self._content)
         return None if holder is None else dict(holder.get("nova_object.data") or {})
 
+    def value(self, name: str) -> Value:
+        """Return a property of its image, ABSENT where it has none of that name.
+
+        Raises BadInput where Nova could not read it: a list, for example.
+        """
+        value = (self.image_properties or {}).get(name, ABSENT)
+        if value is None or value is ABSENT or isinstance(value, str | int):
+            return value
+        raise self._unreadable(f"{name} is a {type(value).__name__} there")
+
     @cached_property
     def has_null_image(self) -> bool:
         """Whether Nova reads it, and finds no image in it."""
-        data = self._content.get("nova_object.data") if isinstance(self._content, dict) else None
-        return isinstance(data, dict) and data.get("image") is None
+        data = data_of(self._content)
+        return data is not None and data.get("image") is None
 
     @cached_property
-    def image(self) -> str | None:
-        """Its image as `image_text` writes one; None where it holds none that novadev knows."""
+    def image(self) -> str | Absent | None:
+        """Its image as `image_text` writes one; None where it holds none that novadev knows.
+
+        ABSENT is a spec that Nova reads and that has no such field at all, not even a null.
+        """
         if self.image_properties is None:
-            return None
+            fields = data_of(self._content)
+            return ABSENT if fields is not None and "image" not in fields else None
         data = self._content["nova_object.data"]["image"]["nova_object.data"]
         return image_text(data | {"properties": self.image_properties})
 
-    def with_image(self, image: str | None) -> str:
-        """Return its text with IMAGE (see `image_text`), None for a null, in the place of its own.
+    def with_image(self, image: str | Absent | None) -> str:
+        """Return its text with IMAGE (see `image_text`) in the place of its own.
+
+        None stands for a null, ABSENT takes the field out.
 
         Raises ValueError where it is no request spec.
         """
-        if not isinstance(self._content, dict) or "nova_object.data" not in self._content:
+        data = data_of(self._content)
+        if data is None:
             raise ValueError("not a request spec")
-        data = self._content["nova_object.data"] | {"image": image and _image_object(image)}
+        if isinstance(image, Absent):
+            data = {name: value for name, value in data.items() if name != "image"}
+        else:
+            data = data | {"image": image and _image_object(image)}
         return json.dumps(self._content | {"nova_object.data": data})
 
     def edited(self, values: Mapping[str, Value]) -> str:
@@ -123,13 +158,6 @@ def _keep_order(holder: dict[str, Any], changes: set[str]) -> None:
         holder.pop("nova_object.changes", None)
 
 
-def _parsed(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, TypeError):
-        return None
-
-
 def _copied_holder(spec: dict[str, Any]) -> dict[str, Any] | None:
     """Return what `_properties_holder` finds, as a copy inside SPEC, and all that leads to it."""
     if _properties_holder(spec) is None:
@@ -141,8 +169,12 @@ def _copied_holder(spec: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _properties_holder(spec: Any) -> dict[str, Any] | None:
-    """Return the object that holds the image's properties, if the spec has one."""
+    """Return the object that holds the image's properties, if the spec has one that is sound."""
     for key in ("image", "properties"):
-        data = spec.get("nova_object.data") if isinstance(spec, dict) else None
-        spec = data.get(key) if isinstance(data, dict) else None
-    return spec if isinstance(spec, dict) else None
+        data = data_of(spec)
+        spec = None if data is None else data.get(key)
+    if not isinstance(spec, dict):
+        return None
+    data, changes = spec.get("nova_object.data"), spec.get("nova_object.changes") or []
+    is_sound = isinstance(changes, list) and all(isinstance(name, str) for name in changes)
+    return spec if is_sound and (data is None or isinstance(data, dict)) else None

@@ -22,12 +22,3 @@ def list_compute_versions(connection: sa.Connection) -> dict[str, int]:
         services.c.binary == "nova-compute", services.c.deleted == 0
     )
     return {row.host: row.version for row in connection.execute(query) if row.host}
-
-
-def find_oldest_compute_version(connection: sa.Connection) -> int | None:
-    """Return the least service version of the cell's compute services; None if nothing tells."""
-    query = sa.select(sa.func.min(services.c.version)).where(
-        services.c.binary == "nova-compute", services.c.deleted == 0, services.c.version > 0
-    )
-    version: int | None = connection.execute(query).scalar()
-    return version

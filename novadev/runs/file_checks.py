@@ -248,7 +248,7 @@ def _of_the_cell(item: Change, draft: Draft) -> None:
     if isinstance(value, str) and len(value) > _LONGEST_TEXT:
         raise _impossible(item, value)
     if item.place.kind is Kind.IMAGE:
-        is_right = _is_image(value) or (is_undo and value is None)
+        is_right = _is_image(value) or (is_undo and value in (None, ABSENT))
     else:
         is_right = value is ABSENT or is_undo or _is_read(item.place.name, value)
     if not is_right:

@@ -201,6 +201,7 @@ def _rules(evidence: Evidence, request: Request) -> Mapping[str, Recorded]:
 
 def _plan(evidence: Evidence, request: Request, found: Mapping[str, Recorded]) -> Plan | None:
     facts = evidence.facts
+    facts.check_flavor()
     changes = (*_cell_changes(facts, found), *_spec_changes(facts, request, found))
     if not changes:
         return None
@@ -257,7 +258,7 @@ def _notes(
         yield evidence.compute.outdated
     if evidence.bad_compute is not None:
         yield f"without the rules of its host: {evidence.bad_compute}"
-    if not request.with_request_spec:
+    if evidence.facts.spec and not request.with_request_spec:
         yield "the request spec is left: a resize or cold migration may bring new defaults"
     elif evidence.facts.spec and evidence.facts.spec.image_properties is None:
         yield NO_IMAGE

@@ -236,7 +236,7 @@ def test_entities_in_the_metadata_of_a_guest(
         uuids[name] = record(site.cloud, text, name=name)
         site.host.connection.defineXML(doctype + text.replace("</metadata>", odd))
     uuids["fine"] = site.add(one_volume(), name="fine")
-    result = site.migrate("--all", "-f", "json")
+    result = site.migrate("--all", "-f", "json", code=4)
     found = reasons(result.json, uuids)
     for name in kinds:
         (reason,) = found[name]

@@ -50,16 +50,16 @@ def differences(stored: Stored, spec: RequestSpec, image_ref: str | None) -> tup
 
     Compared is what Nova makes of both: another spelling of one value is no difference. A spec
     that holds no image gets one, as Nova makes it (nova/objects/image_meta.py, from_instance).
-    Raises InvalidValue where Nova cannot read what is stored, NotAsNeeded where it cannot read
-    the spec.
+    Raises InvalidValue where Nova cannot read what is stored, BadInput where it cannot read the
+    spec, NotAsNeeded for an image that novadev does not write.
     """
     readable = _readable(stored)
     held = spec.image_properties
     if held is not None:
-        return tuple(_changes(readable, held))
+        return tuple(_changes(readable, spec, held))
     if not spec.has_null_image:
-        raise NotAsNeeded("its request spec cannot be read: Nova could not read it, either")
-    return (Change(Place(Kind.IMAGE), None, _image_of(readable, stored, image_ref)),)
+        raise spec.fault
+    return (Change(Place(Kind.IMAGE), spec.image, _image_of(readable, stored, image_ref)),)
 
 
 def check_stored(stored: Stored, release: int = NEWEST_RELEASE) -> None:
@@ -91,18 +91,12 @@ def _may_be_cut(value: str) -> bool:
     return len(value) > _CUT_FROM // 4 and len(value.encode()) >= _CUT_FROM
 
 
-def _changes(readable: Readable, held: Mapping[str, Any]) -> Iterator[Change]:
+def _changes(readable: Readable, spec: RequestSpec, held: Iterable[str]) -> Iterator[Change]:
     """Yield what is to be changed, by name; what the cell may have cut off is left."""
     for name in sorted(FIELDS & {*readable, *held}):
-        before, after = _value(name, held.get(name, ABSENT)), readable.get(name, ABSENT)
+        before, after = spec.value(name), readable.get(name, ABSENT)
         if not isinstance(after, _Cut) and _as_nova_reads(name, before) != after:
             yield Change(in_spec(name), before, after)
-
-
-def _value(name: str, value: Any) -> Value:
-    if value is None or value is ABSENT or isinstance(value, str | int):
-        return value
-    raise NotAsNeeded(f"its request spec cannot be read: {name} is {type(value).__name__} there")
 
 
 def _as_nova_reads(name: str, value: Value) -> Value:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from novadev.capabilities.compute_hosts import ComputeHosts
+from novadev.capabilities.server_releases import ServerReleases
 from novadev.deployment import Deployment
-from novadev.errors import NotFound, NovadevError
+from novadev.errors import BadInput, NotFound, NovadevError
 from novadev.image_property.states import check_at_rest
 from novadev.image_property.sync import ACTION
 from novadev.image_property.sync.differences import check_stored, differences
 from novadev.image_property.traits import traits_note
-from novadev.nova.cells import Cell
 from novadev.nova.instances import Instance
 from novadev.nova.request_specs import RequestSpec, list_request_specs
-from novadev.nova.services import find_oldest_compute_version
-from novadev.rules.releases import release_of
 from novadev.runs.plan import SOURCE, Plan, Planned, Skip
 from novadev.selection import Chunk, Selection, iter_selected, of_chunks
 
@@ -25,35 +24,27 @@ CELL = "cell"
 def plan_sync(deployment: Deployment, selection: Selection) -> Iterator[Planned]:
     """Return plans that make the request specs of the selected instances say what is stored.
 
-    One for each instance, in any state at rest. What stands against one is a Skip.
+    One for each instance, in any state at rest. What stands against one is a Skip. Raises BadInput
+    for a folder of compute hosts that cannot be read.
     """
-    releases: dict[str, int | None] = {}
+    releases = ServerReleases(deployment, ComputeHosts(deployment.config))
     named = selection.is_named
 
     def plans(chunk: Chunk) -> Iterator[Planned]:
-        uuid = chunk.cell.uuid
-        if uuid not in releases:
-            releases[uuid] = _oldest_release(deployment, chunk.cell)
-        yield from _in_chunk(deployment, chunk, named, releases[uuid])
+        return _in_chunk(deployment, chunk, named, releases)
 
     return of_chunks(iter_selected(deployment, selection), plans, named)
 
 
-def _oldest_release(deployment: Deployment, cell: Cell) -> int | None:
-    """Return the oldest release that a compute host of CELL runs; None if nothing tells."""
-    with deployment.cell_database(cell).reading() as connection:
-        version = find_oldest_compute_version(connection)
-    return None if version is None else release_of(version)
-
-
 def _in_chunk(
-    deployment: Deployment, chunk: Chunk, named: bool, release: int | None
+    deployment: Deployment, chunk: Chunk, named: bool, releases: ServerReleases
 ) -> Iterator[Planned]:
     is_prefiltered = deployment.config.image_metadata_prefilter
     with deployment.api.reading() as connection:
         specs = list_request_specs(connection, [instance.uuid for instance in chunk.instances])
     for instance in chunk.instances:
         try:
+            release = releases.of(instance)
             plan = _plan(instance, specs.get(instance.uuid), release, is_prefiltered)
         except NovadevError as error:
             yield Skip.of(instance.uuid, error, named)
@@ -63,7 +54,7 @@ def _in_chunk(
 
 
 def _plan(
-    instance: Instance, spec: RequestSpec | None, release: int | None, is_prefiltered: bool
+    instance: Instance, spec: RequestSpec | None, release: int, is_prefiltered: bool
 ) -> Plan | None:
     """Return the plan for one instance, None where its spec says what the cell stores."""
     check_at_rest(instance)
@@ -73,9 +64,10 @@ def _plan(
             "request spec and makes none"
         )
     try:
-        if release is not None:
-            check_stored(instance.image_properties, release)
+        check_stored(instance.image_properties, release)
         changes = differences(instance.image_properties, spec, instance.image_ref)
+    except BadInput:
+        raise
     except NovadevError as error:
         raise type(error)(f"instance {instance.uuid}: {error}") from None
     if not changes:

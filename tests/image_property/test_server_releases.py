@@ -1,0 +1,46 @@
+"""One rule says which release reads a server's values, for the audit, sync and unset alike."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.cloud import Cloud
+from tests.command import novadev
+
+OLD, NEW = 66, 70
+"""The service versions of releases 28 and 32: hw_vif_model=igb came with 31."""
+
+
+def register(cloud: Cloud, host: str, version: int) -> None:
+    service = {"host": host, "binary": "nova-compute", "topic": "compute", "deleted": 0}
+    cloud.insert("services", "cell1", **service, report_count=1, version=version)
+
+
+@pytest.mark.parametrize(
+    ("versions", "host", "is_readable"),
+    [
+        ({"cmp1": NEW, "cmp9": OLD}, "cmp1", True),
+        ({"cmp1": OLD, "cmp9": NEW}, "cmp1", False),
+        ({"cmp9": OLD}, "cmp1", True),
+        ({"cmp9": OLD}, None, True),
+        ({"cmp1": 999}, "cmp1", True),
+    ],
+    ids=["left-over old host", "own host is old", "own host unknown", "no host", "unknown release"],
+)
+def test_audit_sync_and_unset_agree(
+    sqlite_cloud: Cloud, versions: dict[str, int], host: str | None, is_readable: bool
+) -> None:
+    for name, version in versions.items():
+        register(sqlite_cloud, name, version)
+    uuid = sqlite_cloud.add_instance(hw_vif_model="igb", spec_properties={}, host=host)
+
+    audit = novadev(sqlite_cloud, "audit", uuid, "--check", "unreadable", "-f", "json")
+    found = [item["check"] for item in json.loads(audit.out)]
+    unset = novadev(sqlite_cloud, "image-property", "unset", "--unreadable", uuid, "--dry-run")
+    sync = novadev(sqlite_cloud, "image-property", "sync", uuid, "--yes")
+    assert ("unreadable" in found) is not is_readable
+    assert ("nothing that Nova cannot read" in unset.err) is is_readable
+    assert sync.code == (0 if is_readable else 6)
+    assert sqlite_cloud.spec_properties(uuid) == ({"hw_vif_model": "igb"} if is_readable else {})
