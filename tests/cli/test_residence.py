@@ -1,6 +1,7 @@
 """Who lives is what the cells say; a mapping that says something else hides nobody."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -124,3 +125,43 @@ def test_one_that_is_mapped_is_found_without_asking_another_cell(sqlite_cloud: C
     with sqlite_cloud.engine("cell2").begin() as connection:
         connection.exec_driver_sql("ALTER TABLE instances RENAME TO stances")
     assert listing(sqlite_cloud, uuid).err == ""
+
+
+COMMANDS = {
+    "set": ("image-property", "set", "--property", "hw_video_model=qxl"),
+    "sync": ("image-property", "sync"),
+    "machine type": ("machine-type", "set", "q35"),
+}
+
+
+def saved(cloud: Cloud, folder: Path, command: str, uuid: str) -> str:
+    """A file with the plan of COMMAND for the server."""
+    file = str(folder / "plan")
+    assert novadev(cloud, *COMMANDS[command], uuid, "--plan-out", file).code == 0
+    return file
+
+
+def everything_of(cloud: Cloud, uuid: str) -> list[object]:
+    """What a writer could change of the server, in both cells and in its request spec."""
+    tables = ("instance_system_metadata", "block_device_mapping", "instance_actions")
+    cells = ("cell1", "cell2")
+    rows = [cloud.rows(table, cell, instance_uuid=uuid) for table in tables for cell in cells]
+    places = [cloud.rows("instances", cell, uuid=uuid) for cell in cells]
+    return [rows, places, cloud.request_spec(uuid)]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_no_writer_takes_a_hidden_row_for_the_server(
+    sqlite_cloud: Cloud, tmp_path: Path, command: str
+) -> None:
+    uuid = sqlite_cloud.add_instance(
+        hw_vif_model="virtio", spec_properties={"hw_vif_model": "pcnet"}
+    )
+    assert set_model(sqlite_cloud, "--no-request-spec", uuid).code == 0
+    file = saved(sqlite_cloud, tmp_path, command, uuid)
+    sqlite_cloud.update("instances", "cell1", {"uuid": uuid}, hidden=True)
+    before = everything_of(sqlite_cloud, uuid)
+    for words in (("apply", file), ("undo", "1")):
+        result = novadev(sqlite_cloud, *words, "--yes")
+        assert (result.code, "hidden" in result.err) == (7, True), words
+    assert everything_of(sqlite_cloud, uuid) == before
