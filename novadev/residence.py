@@ -11,10 +11,11 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from novadev.deployment import Deployment
-from novadev.errors import NotAsNeeded, NotFound, NovadevError, Unreachable
+from novadev.errors import NotAsNeeded, NotFound, NovadevError, StalePlan, Unreachable
 from novadev.nova.cells import Cell, InstanceMapping
 from novadev.nova.instances import Instance, list_hosts_of
-from novadev.runs.plan import Skip
+from novadev.runs.plan import Outcome, Plan, Skip
+from novadev.runs.states import State
 
 
 @dataclass(frozen=True)
@@ -24,12 +25,15 @@ class Doubled(Skip):
 
 def doubled(uuid: str, cells: Iterable[Cell], named: bool) -> Doubled:
     """Return the skip for an instance that lives in all of CELLS."""
-    where = " and in ".join(cell.label for cell in sorted(cells, key=lambda cell: cell.id))
     text = (
-        f"instance {uuid} lives in {where}: novadev leaves it alone until all but one of its "
-        "rows are deleted or hidden"
+        f"instance {uuid} lives in {_and_in(cells)}: novadev leaves it alone until all but one of "
+        "its rows are deleted or hidden"
     )
     return Doubled(uuid, text, NotAsNeeded.exit_code, named)
+
+
+def _and_in(cells: Iterable[Cell]) -> str:
+    return " and in ".join(cell.label for cell in sorted(cells, key=lambda cell: cell.id))
 
 
 def is_mapped_to(mapping: InstanceMapping | None, cell: Cell) -> bool:
@@ -78,6 +82,39 @@ class Residence:
                 yield self.uncertain(instance.uuid, f"it lives in {cell.label}", named)
             else:
                 yield instance
+
+    def stale(self, plans: Sequence[Plan], resumed: bool) -> dict[str, Outcome]:
+        """Return outcomes by UUID for those of PLANS, all of one cell, that live in another cell.
+
+        Each cell is asked once for all of them. A cell that gives no answer stops none of them: the
+        writer finds the plan's cell down by itself, and an instance that its cell has may be
+        written while another cell is down. RESUMED: a part may be written already.
+        """
+        if not plans[0].cell:
+            return {}
+        try:
+            cell = self.deployment.cell(plans[0].cell)
+        except NovadevError:  # the writer needs the cell, too, and gives each plan its outcome
+            return {}
+        homes = self.homes([plan.instance for plan in plans], self.deployment.cells)
+        return {
+            uuid: self._stale(uuid, cell, found, resumed)
+            for uuid, found in homes.items()
+            if found != [cell]
+        }
+
+    def _stale(self, uuid: str, cell: Cell, homes: Sequence[Cell], resumed: bool) -> Outcome:
+        """Return the outcome for a plan of CELL whose instance lives in HOMES."""
+        if cell in homes:
+            text = doubled(uuid, homes, named=True).reason
+        else:
+            where = _and_in(homes)
+            text = (
+                f"instance {uuid} lives in {where} now, and was planned in {cell.label}: plan again"
+            )
+        may_be_there = cell in homes or cell.uuid in self.silent
+        state = State.STARTED if resumed and may_be_there else State.STALE
+        return Outcome(state, text, StalePlan.exit_code)
 
     def uncertain(self, uuid: str, known: str, named: bool) -> Skip:
         """Return the skip for an instance that may live in a silent cell; KNOWN is a clause."""

@@ -2,9 +2,12 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
+from novadev.errors import Unreachable
+from novadev.nova import writes
 from tests.cli.test_selection import chosen, listing, uuids
 from tests.cloud import CELLS, Cloud
 from tests.command import Result, novadev
@@ -150,6 +153,12 @@ def everything_of(cloud: Cloud, uuid: str) -> list[object]:
     return [rows, places, cloud.request_spec(uuid)]
 
 
+def appears_in_cell2(cloud: Cloud, uuid: str) -> None:
+    """Write a living row of the server into cell2, as a cross-cell resize or a restore does."""
+    copy = {"mapped": False, "request_spec": False, "hw_vif_model": "virtio"}
+    cloud.add_instance(uuid=uuid, cell="cell2", **copy)
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_no_writer_takes_a_hidden_row_for_the_server(
     sqlite_cloud: Cloud, tmp_path: Path, command: str
@@ -165,3 +174,50 @@ def test_no_writer_takes_a_hidden_row_for_the_server(
         result = novadev(sqlite_cloud, *words, "--yes")
         assert (result.code, "hidden" in result.err) == (7, True), words
     assert everything_of(sqlite_cloud, uuid) == before
+
+
+@pytest.mark.parametrize("has_moved", [False, True])
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_server_that_another_cell_has_since_it_was_planned_is_stale(
+    sqlite_cloud: Cloud, tmp_path: Path, command: str, has_moved: bool
+) -> None:
+    uuid, other = sqlite_cloud.add_instances(
+        2, hw_vif_model="virtio", spec_properties={"hw_vif_model": "pcnet"}
+    )
+    assert set_model(sqlite_cloud, "--no-request-spec", uuid, other).code == 0
+    file = str(tmp_path / "plan")
+    assert novadev(sqlite_cloud, *COMMANDS[command], uuid, other, "--plan-out", file).code == 0
+    appears_in_cell2(sqlite_cloud, uuid)
+    sqlite_cloud.update("instances", "cell1", {"uuid": uuid}, hidden=has_moved)
+    before = everything_of(sqlite_cloud, uuid), everything_of(sqlite_cloud, other)
+    for words in (("apply", file), ("undo", "1")):
+        result = novadev(sqlite_cloud, *words, "--yes")
+        assert result.code == 7, words
+        assert f"instance {uuid} lives in cell" in result.err
+        assert all(f"cell {name}" in result.err for name in ("cell1", "cell2"))
+    assert everything_of(sqlite_cloud, uuid) == before[0]
+    assert everything_of(sqlite_cloud, other) != before[1], "the others of the batch land"
+
+
+def test_a_cell_that_is_down_stops_no_plan_of_another(sqlite_cloud: Cloud, tmp_path: Path) -> None:
+    uuid = sqlite_cloud.add_instance(hw_vif_model="virtio")
+    file = saved(sqlite_cloud, tmp_path, "set", uuid)
+    sqlite_cloud.update("cell_mappings", "api", {"name": "cell2"}, database_connection=DOWN)
+    for words in (("apply", file), ("undo", "1")):
+        assert novadev(sqlite_cloud, *words, "--yes").code == 0
+
+
+def test_resume_leaves_a_plan_started_while_two_cells_have_its_server(
+    sqlite_cloud: Cloud, tmp_path: Path
+) -> None:
+    uuid = sqlite_cloud.add_instance(hw_vif_model="virtio")
+    file = saved(sqlite_cloud, tmp_path, "set", uuid)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(writes, "write_request_specs", Mock(side_effect=Unreachable("away")))
+        assert novadev(sqlite_cloud, "apply", file, "--yes").code == 8
+    appears_in_cell2(sqlite_cloud, uuid)
+    result = novadev(sqlite_cloud, "resume", "--yes")
+    assert (result.code, "lives in cell cell1 and in cell cell2" in result.err) == (7, True)
+    sqlite_cloud.update("instances", "cell2", {"uuid": uuid}, hidden=True)
+    assert novadev(sqlite_cloud, "resume", "--yes").code == 0
+    assert sqlite_cloud.spec_properties(uuid)["hw_video_model"] == "qxl"
