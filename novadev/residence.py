@@ -7,7 +7,7 @@ instance that lives.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from novadev.deployment import Deployment
@@ -36,6 +36,38 @@ def _and_in(cells: Iterable[Cell]) -> str:
     return " and in ".join(cell.label for cell in sorted(cells, key=lambda cell: cell.id))
 
 
+@dataclass(frozen=True)
+class SharedDatabase(Skip):
+    """Several cells have one database: a remark, and a finding of the audit."""
+
+    @classmethod
+    def of_cells(cls, cells: Sequence[Cell]) -> SharedDatabase:
+        """Return what is told of CELLS, which lead to one database."""
+        labels = " and ".join(cell.label for cell in cells)
+        text = (
+            f"{labels} use the same database. Correct the URL of the wrong cell mapping "
+            "(nova-manage cell_v2 update_cell), or delete that mapping. Do not delete rows of "
+            "instances: each server has only one"
+        )
+        return cls(None, text, 0)
+
+
+def shared_databases(cells: Iterable[Cell]) -> Iterator[list[Cell]]:
+    """Yield those of CELLS that lead to one database, for each database that has several."""
+    groups: dict[str, list[Cell]] = {}
+    for cell in cells:
+        groups.setdefault(cell.database_key, []).append(cell)
+    yield from (group for group in groups.values() if len(group) > 1)
+
+
+def one_a_database(cells: Iterable[Cell]) -> list[Cell]:
+    """Return CELLS without those that lead to the database of an earlier one."""
+    first: dict[str, Cell] = {}
+    for cell in cells:
+        first.setdefault(cell.database_key, cell)
+    return list(first.values())
+
+
 def is_mapped_to(mapping: InstanceMapping | None, cell: Cell) -> bool:
     """Return whether MAPPING names CELL, queued for delete or not."""
     return mapping is not None and mapping.cell_id == cell.id
@@ -52,12 +84,30 @@ class Residence:
     silent: dict[str, NovadevError] = field(default_factory=dict)
 
     def homes(self, uuids: Collection[str], cells: Iterable[Cell]) -> dict[str, list[Cell]]:
-        """Return in which of CELLS each of UUIDS lives; who lives in none has no entry."""
+        """Return in which of CELLS each of UUIDS lives; who lives in none has no entry.
+
+        Cells that lead to one database are one home: the first of them.
+        """
         found: dict[str, list[Cell]] = {}
-        for cell in cells if uuids else ():
+        for cell in one_a_database(cells) if uuids else ():
             for uuid in self._living(cell, uuids):
                 found.setdefault(uuid, []).append(cell)
         return found
+
+    def belonging(
+        self, cell: Cell, members: Iterable[Instance], mappings: Mapping[str, InstanceMapping]
+    ) -> list[Instance]:
+        """Return MEMBERS, which CELL has, without those that belong to a cell with its database.
+
+        The mapping chooses among such cells; the first has those that it leaves open.
+        """
+        cells = self.deployment.cells
+        same = [other for other in cells if other.database_key == cell.database_key]
+
+        def home(uuid: str) -> Cell:
+            return next((one for one in same if is_mapped_to(mappings.get(uuid), one)), same[0])
+
+        return [instance for instance in members if home(instance.uuid).id == cell.id]
 
     def sorted_out(
         self,
@@ -73,7 +123,9 @@ class Residence:
         EVERY_CELL is wanted. A stray is skipped, too, where a cell gives no answer.
         """
         uuids = [instance.uuid for instance in members] if every_cell else list(strays)
-        others = [other for other in self.deployment.cells if other.id != cell.id]
+        others = [
+            other for other in self.deployment.cells if other.database_key != cell.database_key
+        ]
         homes = self.homes(uuids, others)
         for instance in members:
             if instance.uuid in homes:
@@ -96,7 +148,8 @@ class Residence:
             cell = self.deployment.cell(plans[0].cell)
         except NovadevError:  # the writer needs the cell, too, and gives each plan its outcome
             return {}
-        homes = self.homes([plan.instance for plan in plans], self.deployment.cells)
+        cells = [cell, *self.deployment.cells]
+        homes = self.homes([plan.instance for plan in plans], cells)
         return {
             uuid: self._stale(uuid, cell, found, resumed)
             for uuid, found in homes.items()

@@ -7,7 +7,7 @@ time); what cannot be selected comes in the same stream as a Skip.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any, TypeVar
@@ -18,7 +18,16 @@ from novadev.filters import check_excluded, check_known, named_by, nothing_chose
 from novadev.nova import cells, instances
 from novadev.nova.cells import Cell, InstanceMapping
 from novadev.nova.instances import Hosts, Instance, InstanceFilter
-from novadev.residence import Doubled, Residence, doubled, is_mapped_to, missing
+from novadev.residence import (
+    Doubled,
+    Residence,
+    SharedDatabase,
+    doubled,
+    is_mapped_to,
+    missing,
+    one_a_database,
+    shared_databases,
+)
 from novadev.runs.plan import Skip
 
 T = TypeVar("T")
@@ -124,11 +133,18 @@ def _iter_grouped(
         return
     residence = Residence(deployment)
     if selection.names is None:
+        yield from _shared(deployment, wanted)
         chunks = _iter_filtered(residence, selection, wanted, group)
     else:
         chunks = _iter_named(residence, selection, selection.names, wanted)
     chunks = chunks if selection.limit is None else _limited(chunks, selection.limit)
     yield from _or_why_none(deployment, selection, chunks)
+
+
+def _shared(deployment: Deployment, wanted: Collection[Cell]) -> Iterator[Skip]:
+    for cells_of_one in shared_databases(deployment.cells):
+        if any(cell in wanted for cell in cells_of_one):
+            yield SharedDatabase.of_cells(cells_of_one)
 
 
 def _or_why_none(
@@ -246,6 +262,7 @@ def _chunk(
     mappings: Mapping[str, InstanceMapping],
 ) -> Iterator[Chunk | Skip]:
     """Yield those of MEMBERS, which live in CELL, that live nowhere else; skips for the others."""
+    members = residence.belonging(cell, members, mappings)
     strays = {
         instance.uuid for instance in members if not is_mapped_to(mappings.get(instance.uuid), cell)
     }
@@ -292,7 +309,7 @@ def _find_by_name(deployment: Deployment, name: str) -> str | Skip:
     template = deployment.config.instance_name_template
     found: dict[str, list[Cell]] = {}
     labels: list[str] = []
-    for cell in deployment.cells:
+    for cell in one_a_database(deployment.cells):
         with deployment.cell_database(cell).reading() as connection:
             matches = instances.find_by_name(connection, name, template)
         for uuid, shown in matches:

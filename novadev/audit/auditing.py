@@ -16,7 +16,7 @@ from novadev.audit.compared import compared
 from novadev.audit.finding import Finding, Trouble
 from novadev.audit.foreseen import Foresight
 from novadev.audit.guest import GUEST_CHECKS, Examined, Inspection, inspect
-from novadev.audit.mapping import doubled_finding, mapping_troubles
+from novadev.audit.mapping import mapping_troubles, residence_finding
 from novadev.audit.recorded import Records
 from novadev.audit.settling import when
 from novadev.audit.stored import Stored, stored_troubles
@@ -39,7 +39,7 @@ from novadev.errors import (
 from novadev.image_property.facts import Facts, read_facts
 from novadev.nova.image_properties import MACHINE_TYPE
 from novadev.nova.instances import Instance
-from novadev.residence import Doubled
+from novadev.residence import Doubled, SharedDatabase
 from novadev.rules.guest import DriverRules
 from novadev.runs.plan import Skip
 from novadev.selection import Chunk, Selection, iter_by_host, of_chunks
@@ -75,8 +75,8 @@ class Audit:
         with self._foresight() as foresight:
             chunks = iter_by_host(self.deployment, self._chosen)
             for item in of_chunks(chunks, partial(self._in_chunk, foresight), named=False):
-                if isinstance(item, Doubled) and "mapping" in self._wanted:
-                    yield doubled_finding(item)
+                if isinstance(item, Doubled | SharedDatabase) and "mapping" in self._wanted:
+                    yield residence_finding(item)
                 elif isinstance(item, Finding) or item.database is None:
                     yield item
                 else:

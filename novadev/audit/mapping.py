@@ -10,7 +10,7 @@ from shlex import quote
 
 from novadev.audit.finding import Finding, Trouble
 from novadev.nova.instances import Instance
-from novadev.residence import Doubled, is_mapped_to
+from novadev.residence import Doubled, SharedDatabase, is_mapped_to
 from novadev.selection import Chunk
 
 _BEING_DELETED = ("deleting", "soft-deleting", "restoring")
@@ -41,8 +41,8 @@ def mapping_troubles(chunk: Chunk, instance: Instance) -> Iterator[Trouble]:
         yield Trouble("mapping", "warning", details + again)
 
 
-def doubled_finding(skip: Doubled) -> Finding:
-    """Return the finding for an instance that lives in several cells."""
+def residence_finding(skip: Doubled | SharedDatabase) -> Finding:
+    """Return the finding for an instance in several cells, or for cells with one database."""
     return Finding("mapping", "failure", skip.instance, None, skip.reason, None)
 
 

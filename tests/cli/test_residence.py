@@ -130,6 +130,36 @@ def test_one_that_is_mapped_is_found_without_asking_another_cell(sqlite_cloud: C
     assert listing(sqlite_cloud, uuid).err == ""
 
 
+@pytest.mark.parametrize("options", ["", "?timeout=5"])
+def test_two_mappings_that_lead_to_one_database_double_no_server(
+    sqlite_cloud: Cloud, options: str
+) -> None:
+    url = sqlite_cloud.url("cell1") + options
+    sqlite_cloud.update("cell_mappings", "api", {"name": "cell2"}, database_connection=url)
+    names = ("here", "there", "unmapped")
+    uuids = dict(
+        zip(names, sqlite_cloud.add_instances(3, hw_vif_model="virtio", name="web-1"), strict=True)
+    )
+    sqlite_cloud.update("instances", "cell1", {"uuid": uuids["here"]}, display_name="web-2")
+    remap(sqlite_cloud, uuids["there"], cell_id=CELLS["cell2"]["id"])
+    unmap(sqlite_cloud, uuids["unmapped"])
+    (found, told) = ([], [])
+    for cell in ("cell1", "cell2"):
+        result = listing(sqlite_cloud, "--cell", cell)
+        found += [record["instance"] for record in result.json]
+        told.append(result.err.count("cell cell1 and cell cell2 use the same database"))
+    assert (sorted(found), told) == (sorted(list(uuids.values()) * 11), [1, 1])
+    assert chosen(sqlite_cloud, "web-2") == {uuids["here"]}
+    result = set_model(sqlite_cloud, "--all")
+    assert (result.code, result.err.count("use the same database")) == (0, 1)
+    for uuid in uuids.values():
+        assert sqlite_cloud.system_metadata(uuid)["image_hw_vif_model"] == "e1000"
+    assert novadev(sqlite_cloud, "undo", "1", "--yes").code == 0
+    items = novadev(sqlite_cloud, "audit", "--all", "--check", "mapping", "-f", "json")
+    assert items.out.count("use the same database") == 1
+    assert "rows are deleted" not in items.out + items.err
+
+
 COMMANDS = {
     "set": ("image-property", "set", "--property", "hw_video_model=qxl"),
     "sync": ("image-property", "sync"),
