@@ -86,16 +86,19 @@ def iter_selected(deployment: Deployment, selection: Selection) -> Iterator[Chun
     Raises Unreachable when the API database does not answer, NotFound for a filter that names a
     cell, host, project or image property which the deployment does not have.
     """
-    return _iter_grouped(deployment, selection, _everywhere)
+    return _iter_grouped(Residence(deployment), selection, _everywhere)
 
 
-def iter_by_host(deployment: Deployment, selection: Selection) -> Iterator[Chunk | Skip]:
+def iter_by_host(
+    deployment: Deployment, selection: Selection, residence: Residence | None = None
+) -> Iterator[Chunk | Skip]:
     """Yield the same, but few hosts in each chunk of what the filters chose.
 
     So a host's process is started once, and not again for every chunk. An instance that moves to
-    another host meanwhile may come twice, or not at all. Raises as `iter_selected`.
+    another host meanwhile may come twice, or not at all. RESIDENCE has the cells that gave no
+    answer, in the end. Raises as `iter_selected`.
     """
-    return _iter_grouped(deployment, selection, _some_hosts)
+    return _iter_grouped(residence or Residence(deployment), selection, _some_hosts)
 
 
 def of_chunks(
@@ -120,8 +123,9 @@ def of_chunks(
 
 
 def _iter_grouped(
-    deployment: Deployment, selection: Selection, group: Grouping
+    residence: Residence, selection: Selection, group: Grouping
 ) -> Iterator[Chunk | Skip]:
+    deployment = residence.deployment
     wanted = (
         [deployment.find_cell(selection.cell)]
         if selection.cell is not None
@@ -131,7 +135,6 @@ def _iter_grouped(
     yield from excluded
     if not all(skip.is_remark for skip in excluded):
         return
-    residence = Residence(deployment)
     if selection.names is None:
         yield from _shared(deployment, wanted)
         chunks = _iter_filtered(residence, selection, wanted, group)
