@@ -8,7 +8,7 @@ instance that lives.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from novadev.deployment import Deployment
 from novadev.errors import NotAsNeeded, NotFound, NovadevError, StalePlan, Unreachable
@@ -20,7 +20,12 @@ from novadev.runs.states import State
 
 @dataclass(frozen=True)
 class Doubled(Skip):
-    """An instance that lives in several cells at once: novadev does not choose one of its rows."""
+    """An instance that lives in several cells at once: novadev does not choose one of its rows.
+
+    ``row`` is the one that was read, None where the cells were asked for the UUID alone.
+    """
+
+    row: Instance | None = None
 
 
 def doubled(uuid: str, cells: Iterable[Cell], named: bool) -> Doubled:
@@ -129,7 +134,8 @@ class Residence:
         homes = self.homes(uuids, others)
         for instance in members:
             if instance.uuid in homes:
-                yield doubled(instance.uuid, [cell, *homes[instance.uuid]], named)
+                skip = doubled(instance.uuid, [cell, *homes[instance.uuid]], named)
+                yield replace(skip, row=instance)
             elif instance.uuid in strays and self.silent:
                 yield self.uncertain(instance.uuid, f"it lives in {cell.label}", named)
             else:

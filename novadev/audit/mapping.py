@@ -6,6 +6,7 @@ Nova reaches a server through its mapping alone (``nova/compute/api.py``, ``_get
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from shlex import quote
 
 from novadev.audit.finding import Finding, Trouble
@@ -43,7 +44,11 @@ def mapping_troubles(chunk: Chunk, instance: Instance) -> Iterator[Trouble]:
 
 def residence_finding(skip: Doubled | SharedDatabase) -> Finding:
     """Return the finding for an instance in several cells, or for cells with one database."""
-    return Finding("mapping", "failure", skip.instance, None, skip.reason, None)
+    found = Finding("mapping", "failure", skip.instance, None, skip.reason, None)
+    if isinstance(skip, SharedDatabase) or skip.row is None:
+        return found
+    row = skip.row
+    return replace(found, host=row.host, name=row.name, cell=row.cell, project=row.project_id or "")
 
 
 def _is_deleted(instance: Instance) -> bool:

@@ -60,6 +60,8 @@ def test_a_server_in_two_cells_is_one_failure(sqlite_cloud: Cloud, home: str | N
         (item,) = audit(sqlite_cloud, *words, "--check", "mapping", code=3)
         assert (item["instance"], item["severity"]) == (uuid, "failure")
         assert "cell cell1 and in cell cell2" in item["details"]
+        if home is not None:
+            assert (item["name"], item["host"]) == ("web-1", "cmp1")
 
 
 def test_who_does_not_ask_for_it_audits_the_row_that_nova_has(sqlite_cloud: Cloud) -> None:
