@@ -7,29 +7,70 @@ instance that lives.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from novadev.deployment import Deployment
-from novadev.errors import NotAsNeeded, NotFound, NovadevError, Unreachable
+from novadev.errors import NotAsNeeded, NotFound, NovadevError, StalePlan, Unreachable
 from novadev.nova.cells import Cell, InstanceMapping
 from novadev.nova.instances import Instance, list_hosts_of
-from novadev.runs.plan import Skip
+from novadev.runs.plan import Outcome, Plan, Skip
+from novadev.runs.states import State
 
 
 @dataclass(frozen=True)
 class Doubled(Skip):
-    """An instance that lives in several cells at once: novadev does not choose one of its rows."""
+    """An instance that lives in several cells at once: novadev does not choose one of its rows.
+
+    ``row`` is the one that was read, None where the cells were asked for the UUID alone.
+    """
+
+    row: Instance | None = None
 
 
 def doubled(uuid: str, cells: Iterable[Cell], named: bool) -> Doubled:
     """Return the skip for an instance that lives in all of CELLS."""
-    where = " and in ".join(cell.label for cell in sorted(cells, key=lambda cell: cell.id))
     text = (
-        f"instance {uuid} lives in {where}: novadev leaves it alone until all but one of its "
-        "rows are deleted or hidden"
+        f"instance {uuid} lives in {_and_in(cells)}: novadev leaves it alone until all but one of "
+        "its rows are deleted or hidden"
     )
     return Doubled(uuid, text, NotAsNeeded.exit_code, named)
+
+
+def _and_in(cells: Iterable[Cell]) -> str:
+    return " and in ".join(cell.label for cell in sorted(cells, key=lambda cell: cell.id))
+
+
+@dataclass(frozen=True)
+class SharedDatabase(Skip):
+    """Several cells have one database: a remark, and a finding of the audit."""
+
+    @classmethod
+    def of_cells(cls, cells: Sequence[Cell]) -> SharedDatabase:
+        """Return what is told of CELLS, which lead to one database."""
+        labels = " and ".join(cell.label for cell in cells)
+        text = (
+            f"{labels} use the same database. Correct the URL of the wrong cell mapping "
+            "(nova-manage cell_v2 update_cell), or delete that mapping. Do not delete rows of "
+            "instances: each server has only one"
+        )
+        return cls(None, text, 0)
+
+
+def shared_databases(cells: Iterable[Cell]) -> Iterator[list[Cell]]:
+    """Yield those of CELLS that lead to one database, for each database that has several."""
+    groups: dict[str, list[Cell]] = {}
+    for cell in cells:
+        groups.setdefault(cell.database_key, []).append(cell)
+    yield from (group for group in groups.values() if len(group) > 1)
+
+
+def one_a_database(cells: Iterable[Cell]) -> list[Cell]:
+    """Return CELLS without those that lead to the database of an earlier one."""
+    first: dict[str, Cell] = {}
+    for cell in cells:
+        first.setdefault(cell.database_key, cell)
+    return list(first.values())
 
 
 def is_mapped_to(mapping: InstanceMapping | None, cell: Cell) -> bool:
@@ -48,12 +89,30 @@ class Residence:
     silent: dict[str, NovadevError] = field(default_factory=dict)
 
     def homes(self, uuids: Collection[str], cells: Iterable[Cell]) -> dict[str, list[Cell]]:
-        """Return in which of CELLS each of UUIDS lives; who lives in none has no entry."""
+        """Return in which of CELLS each of UUIDS lives; who lives in none has no entry.
+
+        Cells that lead to one database are one home: the first of them.
+        """
         found: dict[str, list[Cell]] = {}
-        for cell in cells if uuids else ():
+        for cell in one_a_database(cells) if uuids else ():
             for uuid in self._living(cell, uuids):
                 found.setdefault(uuid, []).append(cell)
         return found
+
+    def belonging(
+        self, cell: Cell, members: Iterable[Instance], mappings: Mapping[str, InstanceMapping]
+    ) -> list[Instance]:
+        """Return MEMBERS, which CELL has, without those that belong to a cell with its database.
+
+        The mapping chooses among such cells; the first has those that it leaves open.
+        """
+        cells = self.deployment.cells
+        same = [other for other in cells if other.database_key == cell.database_key]
+
+        def home(uuid: str) -> Cell:
+            return next((one for one in same if is_mapped_to(mappings.get(uuid), one)), same[0])
+
+        return [instance for instance in members if home(instance.uuid).id == cell.id]
 
     def sorted_out(
         self,
@@ -69,15 +128,52 @@ class Residence:
         EVERY_CELL is wanted. A stray is skipped, too, where a cell gives no answer.
         """
         uuids = [instance.uuid for instance in members] if every_cell else list(strays)
-        others = [other for other in self.deployment.cells if other.id != cell.id]
+        others = [
+            other for other in self.deployment.cells if other.database_key != cell.database_key
+        ]
         homes = self.homes(uuids, others)
         for instance in members:
             if instance.uuid in homes:
-                yield doubled(instance.uuid, [cell, *homes[instance.uuid]], named)
+                skip = doubled(instance.uuid, [cell, *homes[instance.uuid]], named)
+                yield replace(skip, row=instance)
             elif instance.uuid in strays and self.silent:
                 yield self.uncertain(instance.uuid, f"it lives in {cell.label}", named)
             else:
                 yield instance
+
+    def stale(self, plans: Sequence[Plan], resumed: bool) -> dict[str, Outcome]:
+        """Return outcomes by UUID for those of PLANS, all of one cell, that live in another cell.
+
+        Each cell is asked once for all of them. A cell that gives no answer stops none of them: the
+        writer finds the plan's cell down by itself, and an instance that its cell has may be
+        written while another cell is down. RESUMED: a part may be written already.
+        """
+        if not plans[0].cell:
+            return {}
+        try:
+            cell = self.deployment.cell(plans[0].cell)
+        except NovadevError:  # the writer needs the cell, too, and gives each plan its outcome
+            return {}
+        cells = [cell, *self.deployment.cells]
+        homes = self.homes([plan.instance for plan in plans], cells)
+        return {
+            uuid: self._stale(uuid, cell, found, resumed)
+            for uuid, found in homes.items()
+            if found != [cell]
+        }
+
+    def _stale(self, uuid: str, cell: Cell, homes: Sequence[Cell], resumed: bool) -> Outcome:
+        """Return the outcome for a plan of CELL whose instance lives in HOMES."""
+        if cell in homes:
+            text = doubled(uuid, homes, named=True).reason
+        else:
+            where = _and_in(homes)
+            text = (
+                f"instance {uuid} lives in {where} now, and was planned in {cell.label}: plan again"
+            )
+        may_be_there = cell in homes or cell.uuid in self.silent
+        state = State.STARTED if resumed and may_be_there else State.STALE
+        return Outcome(state, text, StalePlan.exit_code)
 
     def uncertain(self, uuid: str, known: str, named: bool) -> Skip:
         """Return the skip for an instance that may live in a silent cell; KNOWN is a clause."""

@@ -7,7 +7,7 @@ time); what cannot be selected comes in the same stream as a Skip.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any, TypeVar
@@ -18,7 +18,16 @@ from novadev.filters import check_excluded, check_known, named_by, nothing_chose
 from novadev.nova import cells, instances
 from novadev.nova.cells import Cell, InstanceMapping
 from novadev.nova.instances import Hosts, Instance, InstanceFilter
-from novadev.residence import Doubled, Residence, doubled, is_mapped_to, missing
+from novadev.residence import (
+    Doubled,
+    Residence,
+    SharedDatabase,
+    doubled,
+    is_mapped_to,
+    missing,
+    one_a_database,
+    shared_databases,
+)
 from novadev.runs.plan import Skip
 
 T = TypeVar("T")
@@ -77,16 +86,19 @@ def iter_selected(deployment: Deployment, selection: Selection) -> Iterator[Chun
     Raises Unreachable when the API database does not answer, NotFound for a filter that names a
     cell, host, project or image property which the deployment does not have.
     """
-    return _iter_grouped(deployment, selection, _everywhere)
+    return _iter_grouped(Residence(deployment), selection, _everywhere)
 
 
-def iter_by_host(deployment: Deployment, selection: Selection) -> Iterator[Chunk | Skip]:
+def iter_by_host(
+    deployment: Deployment, selection: Selection, residence: Residence | None = None
+) -> Iterator[Chunk | Skip]:
     """Yield the same, but few hosts in each chunk of what the filters chose.
 
     So a host's process is started once, and not again for every chunk. An instance that moves to
-    another host meanwhile may come twice, or not at all. Raises as `iter_selected`.
+    another host meanwhile may come twice, or not at all. RESIDENCE has the cells that gave no
+    answer, in the end. Raises as `iter_selected`.
     """
-    return _iter_grouped(deployment, selection, _some_hosts)
+    return _iter_grouped(residence or Residence(deployment), selection, _some_hosts)
 
 
 def of_chunks(
@@ -111,8 +123,9 @@ def of_chunks(
 
 
 def _iter_grouped(
-    deployment: Deployment, selection: Selection, group: Grouping
+    residence: Residence, selection: Selection, group: Grouping
 ) -> Iterator[Chunk | Skip]:
+    deployment = residence.deployment
     wanted = (
         [deployment.find_cell(selection.cell)]
         if selection.cell is not None
@@ -122,13 +135,19 @@ def _iter_grouped(
     yield from excluded
     if not all(skip.is_remark for skip in excluded):
         return
-    residence = Residence(deployment)
     if selection.names is None:
+        yield from _shared(deployment, wanted)
         chunks = _iter_filtered(residence, selection, wanted, group)
     else:
         chunks = _iter_named(residence, selection, selection.names, wanted)
     chunks = chunks if selection.limit is None else _limited(chunks, selection.limit)
     yield from _or_why_none(deployment, selection, chunks)
+
+
+def _shared(deployment: Deployment, wanted: Collection[Cell]) -> Iterator[Skip]:
+    for cells_of_one in shared_databases(deployment.cells):
+        if any(cell in wanted for cell in cells_of_one):
+            yield SharedDatabase.of_cells(cells_of_one)
 
 
 def _or_why_none(
@@ -246,6 +265,7 @@ def _chunk(
     mappings: Mapping[str, InstanceMapping],
 ) -> Iterator[Chunk | Skip]:
     """Yield those of MEMBERS, which live in CELL, that live nowhere else; skips for the others."""
+    members = residence.belonging(cell, members, mappings)
     strays = {
         instance.uuid for instance in members if not is_mapped_to(mappings.get(instance.uuid), cell)
     }
@@ -292,7 +312,7 @@ def _find_by_name(deployment: Deployment, name: str) -> str | Skip:
     template = deployment.config.instance_name_template
     found: dict[str, list[Cell]] = {}
     labels: list[str] = []
-    for cell in deployment.cells:
+    for cell in one_a_database(deployment.cells):
         with deployment.cell_database(cell).reading() as connection:
             matches = instances.find_by_name(connection, name, template)
         for uuid, shown in matches:

@@ -19,7 +19,18 @@ PACKAGE = ROOT / "novadev"
 LAYERS = {
     "cli": {
         *("audit", "image_property", "device", "machine_type", "stash_defaults", "capabilities"),
-        *("selection", "deployment", "runs", "value", "config", "state", "nova", "text", "errors"),
+        *(
+            "residence",
+            "selection",
+            "deployment",
+            "runs",
+            "value",
+            "config",
+            "state",
+            "nova",
+            "text",
+        ),
+        "errors",
     },
     "audit": {
         *("device", "stash_defaults", "image_property", "capabilities", "private_file"),

@@ -16,7 +16,7 @@ from novadev.audit.compared import compared
 from novadev.audit.finding import Finding, Trouble
 from novadev.audit.foreseen import Foresight
 from novadev.audit.guest import GUEST_CHECKS, Examined, Inspection, inspect
-from novadev.audit.mapping import doubled_finding, mapping_troubles
+from novadev.audit.mapping import mapping_troubles, residence_finding
 from novadev.audit.recorded import Records
 from novadev.audit.settling import when
 from novadev.audit.stored import Stored, stored_troubles
@@ -40,7 +40,7 @@ from novadev.errors import (
 from novadev.image_property.facts import Facts, read_facts
 from novadev.nova.image_properties import MACHINE_TYPE
 from novadev.nova.instances import Instance
-from novadev.residence import Doubled
+from novadev.residence import Doubled, Residence, SharedDatabase
 from novadev.rules.guest import DriverRules
 from novadev.runs.plan import Skip
 from novadev.selection import Chunk, Selection, iter_by_host, of_chunks
@@ -74,14 +74,17 @@ class Audit:
         """
         yield from self._without_records()
         with self._foresight() as foresight:
-            chunks = iter_by_host(self.deployment, self._chosen)
+            residence = Residence(self.deployment)
+            chunks = iter_by_host(self.deployment, self._chosen, residence)
             for item in of_chunks(chunks, partial(self._in_chunk, foresight), named=False):
-                if isinstance(item, Doubled) and "mapping" in self._wanted:
-                    yield doubled_finding(item)
+                if isinstance(item, Doubled | SharedDatabase) and "mapping" in self._wanted:
+                    yield residence_finding(item)
                 elif isinstance(item, Finding) or item.database is None:
                     yield item
                 else:
                     yield from self._lost_database(item)
+        for error in residence.silent.values():
+            yield from self._lost_database(Skip.of(None, error, named=False))
         if "unknown-domain" in self._wanted and not self.selection.is_named:
             yield from self._unknown()
 

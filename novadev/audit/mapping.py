@@ -6,11 +6,12 @@ Nova reaches a server through its mapping alone (``nova/compute/api.py``, ``_get
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from shlex import quote
 
 from novadev.audit.finding import Finding, Trouble
 from novadev.nova.instances import Instance
-from novadev.residence import Doubled, is_mapped_to
+from novadev.residence import Doubled, SharedDatabase, is_mapped_to
 from novadev.selection import Chunk
 
 _BEING_DELETED = ("deleting", "soft-deleting", "restoring")
@@ -41,9 +42,13 @@ def mapping_troubles(chunk: Chunk, instance: Instance) -> Iterator[Trouble]:
         yield Trouble("mapping", "warning", details + again)
 
 
-def doubled_finding(skip: Doubled) -> Finding:
-    """Return the finding for an instance that lives in several cells."""
-    return Finding("mapping", "failure", skip.instance, None, skip.reason, None)
+def residence_finding(skip: Doubled | SharedDatabase) -> Finding:
+    """Return the finding for an instance in several cells, or for cells with one database."""
+    found = Finding("mapping", "failure", skip.instance, None, skip.reason, None)
+    if isinstance(skip, SharedDatabase) or skip.row is None:
+        return found
+    row = skip.row
+    return replace(found, host=row.host, name=row.name, cell=row.cell, project=row.project_id or "")
 
 
 def _is_deleted(instance: Instance) -> bool:

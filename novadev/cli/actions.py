@@ -33,15 +33,23 @@ IRREVERSIBLE = frozenset(("device detach",))
 def applier(deployment: Deployment) -> Apply:
     """Return the function that applies batches of plans in DEPLOYMENT, each by its action.
 
-    A batch has one action: a run does one thing. Raises BadInput for an action novadev has not.
+    A batch has one action: a run does one thing. Before it, the cells are asked whether one of its
+    instances lives in another cell: such a plan is not written. Raises BadInput for an action
+    novadev has not.
     """
+    from novadev.residence import Residence
+
+    residence = Residence(deployment)
 
     def apply(plans: Sequence[Plan], resumed: bool, fence: Fence) -> list[Outcome]:
         action = plans[0].action
         if action not in ACTIONS:
             raise BadInput(f"there is no action {action!r}")
         applying = import_module(f"{ACTIONS[action]}.applying")
-        outcomes: list[Outcome] = applying.apply(deployment, plans, resumed, fence)
-        return outcomes
+        stale = residence.stale(plans, resumed)
+        due = [plan for plan in plans if plan.instance not in stale]
+        outcomes: list[Outcome] = applying.apply(deployment, due, resumed, fence) if due else []
+        written = iter(outcomes)
+        return [stale.get(plan.instance) or next(written) for plan in plans]
 
     return apply

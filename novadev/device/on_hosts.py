@@ -19,7 +19,7 @@ from novadev.virt.pool import Answer
 
 Q = TypeVar("Q")
 T = TypeVar("T")
-_DELETED = "it is deleted"
+_GONE = "it is deleted or hidden in its cell"
 Refusal = Callable[[Plan, Instance], str | None]
 """Why a plan can no longer be carried out, beside what stands against every one."""
 
@@ -130,7 +130,7 @@ def _refused(
             for (place, plan), reason in zip(members, reasons, strict=True):
                 if reason is not None:
                     text = f"instance {plan.instance}: {reason}"
-                    state = State.STARTED if resumed and reason != _DELETED else State.STALE
+                    state = State.STARTED if resumed and reason != _GONE else State.STALE
                     yield place, Outcome(state, text, StalePlan.exit_code)
 
 
@@ -153,7 +153,7 @@ def _reason(
 ) -> str | None:
     """Return what has changed since PLAN was made, None when nothing has."""
     if instance is None:
-        return _DELETED
+        return _GONE
     if instance.host != plan.host:
         return f"it is on host {instance.host} now, and was planned on {plan.host}"
     if instance.task_state is not None:

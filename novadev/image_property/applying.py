@@ -208,7 +208,7 @@ class Batch:
         """Yield the plans that can land, with what is still to be written; keep what is not."""
         for plan in self._plans:
             if plan.instance not in stored.instances:
-                self._refuse(plan, State.STALE, "it is deleted")
+                self._refuse(plan, State.STALE, "it is deleted or hidden in its cell")
                 continue
             found = _Comparison(plan, stored)
             state, due = found.judge(self._resumed)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from urllib.parse import SplitResult, urlsplit
 
 import sqlalchemy as sa
@@ -13,6 +14,8 @@ from novadev.nova.tables import cell_mappings, instance_mappings
 
 CELL0_UUID = "00000000-0000-0000-0000-000000000000"
 """Where Nova buries instances that could not be scheduled (``objects/cell_mapping.py``)."""
+
+_MYSQL_PORT = 3306
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,15 @@ class Cell:
     def label(self) -> str:
         """What messages call the cell: its name, else its UUID."""
         return f"cell {self.name or self.uuid}"
+
+    @cached_property
+    def database_key(self) -> str:
+        """What two cells have in common whose URLs lead to one database.
+
+        User, password and options do not count, unless the options alone say where the server is.
+        Two names of one server count as two.
+        """
+        return _key_of(self.database_connection)
 
 
 @dataclass(frozen=True)
@@ -81,6 +93,19 @@ def list_mappings(
         uuid: InstanceMapping(uuid, cell_id, bool(queued))
         for uuid, cell_id, queued in connection.execute(query)
     }
+
+
+def _key_of(url: str) -> str:
+    try:
+        parts = sa.make_url(url)
+    except (sa.exc.ArgumentError, ValueError):  # the error comes when the cell is opened
+        return url
+    backend = parts.get_backend_name().replace("mariadb", "mysql")
+    if backend == "sqlite":
+        return f"{backend}:{parts.database}"
+    if not parts.host:
+        return f"{backend}:{parts.database}:{sorted(parts.query.items())}"
+    return f"{backend}:{parts.host.lower()}:{parts.port or _MYSQL_PORT}:{parts.database}"
 
 
 def format_url(template: str, default: str | None) -> str:

@@ -20,6 +20,7 @@ import sqlalchemy as sa
 
 from novadev.errors import StalePlan
 from novadev.nova.exact import exactly
+from novadev.nova.instances import LIVING
 from novadev.nova.tables import (
     block_device_mapping,
     instance_actions,
@@ -45,7 +46,10 @@ class LockedInstance:
 
 
 def lock_instances(connection: sa.Connection, uuids: Iterable[str]) -> dict[str, LockedInstance]:
-    """Lock the rows of the living among UUIDS, in order of id, and return them by UUID."""
+    """Lock the rows of the living among UUIDS, in order of id, and return them by UUID.
+
+    A hidden row is the dead copy of a server that has moved to another cell.
+    """
     columns = instances.c
     query = (
         sa.select(
@@ -55,7 +59,7 @@ def lock_instances(connection: sa.Connection, uuids: Iterable[str]) -> dict[str,
             columns.task_state,
             columns.root_device_name,
         )
-        .where(columns.uuid.in_(tuple(uuids)), columns.deleted == 0)
+        .where(columns.uuid.in_(tuple(uuids)), LIVING)
         .order_by(columns.id)
         .with_for_update()
     )
@@ -185,7 +189,7 @@ def touch_instances(
         columns = instances.c
         query = sa.update(instances).where(
             columns.id.in_(rows),
-            columns.deleted == 0,
+            LIVING,
             columns.vm_state.in_(tuple(vm_states)),
             columns.task_state.is_(None),
         )

@@ -5,7 +5,7 @@ import subprocess
 import pytest
 
 from tests.audit.auditing import audit, healthy
-from tests.cli.test_residence import WRONG, doubled, remap
+from tests.cli.test_residence import DOWN, WRONG, doubled, remap
 from tests.cloud import CELLS, Cloud
 from tests.command import novadev
 from tests.templates import nova_program
@@ -60,6 +60,8 @@ def test_a_server_in_two_cells_is_one_failure(sqlite_cloud: Cloud, home: str | N
         (item,) = audit(sqlite_cloud, *words, "--check", "mapping", code=3)
         assert (item["instance"], item["severity"]) == (uuid, "failure")
         assert "cell cell1 and in cell cell2" in item["details"]
+        if home is not None:
+            assert (item["name"], item["host"]) == ("web-1", "cmp1")
 
 
 def test_who_does_not_ask_for_it_audits_the_row_that_nova_has(sqlite_cloud: Cloud) -> None:
@@ -69,3 +71,13 @@ def test_who_does_not_ask_for_it_audits_the_row_that_nova_has(sqlite_cloud: Clou
     result = novadev(sqlite_cloud, "audit", "--all", "--check", "not-stashed")
     assert "1 guest: " in result.err
     assert "lives in cell cell1 and in cell cell2" in result.err
+
+
+def test_a_cell_that_could_not_be_asked_for_the_server_is_named(sqlite_cloud: Cloud) -> None:
+    uuid = healthy(sqlite_cloud)
+    sqlite_cloud.update("cell_mappings", "api", {"name": "cell2"}, database_connection=DOWN)
+    for words in ((uuid,), ("--cell", "cell1"), ("--all",)):
+        (item,) = audit(sqlite_cloud, *words, "--check", "mapping", code=8)
+        assert (item["check"], item["cell"]) == ("unreachable", CELLS["cell2"]["uuid"])
+        assert "cell cell2 could not be reached" in item["details"]
+    assert audit(sqlite_cloud, "--cell", "cell1", "--check", "not-stashed", code=0) == []

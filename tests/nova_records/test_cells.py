@@ -47,3 +47,27 @@ def test_without_a_default_a_template_stays() -> None:
 def test_a_cell_does_not_show_its_connection() -> None:
     cell = Cell(1, "uuid", "cell1", False, "mysql://nova:s3cret@h/nova")
     assert "s3cret" not in repr(cell)
+
+
+ONE = "mysql+pymysql://nova:a@db.example/cell1"
+
+
+@pytest.mark.parametrize(
+    ("other", "is_one"),
+    [
+        ("mariadb+pymysql://root:b@DB.example:3306/cell1?charset=utf8", True),
+        ("mysql+pymysql://nova:a@db.example:3307/cell1", False),
+        ("mysql+pymysql://nova:a@db.example/cell2", False),
+        ("mysql+pymysql://nova:a#b?@db2.example/cell1", False),
+        ("mysql+pymysql:///cell1?unix_socket=/run/one.sock", False),
+        ("no URL", False),
+    ],
+)
+def test_which_urls_lead_to_one_database(other: str, is_one: bool) -> None:
+    keys = [Cell(1, "uuid", "cell1", False, url).database_key for url in (ONE, other)]
+    assert (keys[0] == keys[1]) is is_one
+
+
+def test_the_socket_says_which_server_it_is() -> None:
+    urls = [f"mysql+pymysql:///cell1?unix_socket=/run/{name}.sock" for name in ("one", "two")]
+    assert len({Cell(1, "uuid", "cell1", False, url).database_key for url in urls}) == 2
