@@ -610,6 +610,7 @@ def test_an_old_journal_is_upgraded_with_its_runs(sqlite_cloud: Cloud) -> None:
     found = list(dict.fromkeys(row.split("'")[1] for row in rows))
     uuids = [add_guest(sqlite_cloud, uuid=uuid, cell=_cell(rows, uuid)) for uuid in found]
     before = {uuid: stored(sqlite_cloud, uuid) for uuid in uuids}
+    (sqlite_cloud.folder / "state.sqlite").unlink()
     database = sqlite3.connect(sqlite_cloud.folder / "state.sqlite")
     database.executescript(text.replace("HOST", os.uname().nodename))
     database.close()

@@ -44,7 +44,9 @@ def expected(host: Host, machine: str) -> Hardware:
         **{"hw_vif_model": "rtl8139", "hw_video_model": "cirrus", "hw_rng_model": "virtio"},
         **{"hw_input_bus": "usb", "hw_pointer_model": "usbtablet"},
     }
-    return Hardware(values, {}, "persistent", canonical, keyboard_would_appear=True)
+    qemu = host.qemu_version()
+    assert qemu is not None
+    return Hardware(values, {}, "persistent", canonical, keyboard_would_appear=True, qemu=qemu)
 
 
 def command_line(hypervisor: Hypervisor, name: str) -> str:
