@@ -38,6 +38,6 @@ def restore(
 
     Example: novadev device restore --host cmp1 --dry-run --diff
     """
-    from novadev.records.restore.planning import plan_restore
+    from novadev.records.restore import plan_restore
 
     return plan_restore(deployment, selection, diff, as_of)

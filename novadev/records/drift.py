@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from novadev.deployment import Deployment
 from novadev.records.baseline import Baseline
-from novadev.records.device import AsOf, VmDevice
-from novadev.records.hash import HOST_SIDE, is_hardware
+from novadev.records.device import HOST_SIDE, AsOf, VmDevice, is_hardware
 from novadev.records.look import Look, iter_looks
 from novadev.runs.plan import Skip
 from novadev.selection import Selection

@@ -7,8 +7,7 @@ from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
 
 from novadev.errors import BadInput
-from novadev.records.device import VmDevice
-from novadev.records.hash import HOST_SIDE, is_hardware
+from novadev.records.device import HOST_SIDE, VmDevice, is_hardware
 from novadev.virt.address import Address
 from novadev.virt.alias import Alias
 

@@ -1,4 +1,4 @@
-"""Plans that put recorded addresses back into persistent definitions: the parent's side."""
+"""Recorded addresses put back: the work behind ``device restore``."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from novadev.deployment import Deployment
 from novadev.device.guests import Hosted
-from novadev.device.on_hosts import plan_on_hosts
+from novadev.device.on_hosts import apply_on_hosts, plan_on_hosts
 from novadev.device.selecting import iter_hosted
 from novadev.records.baseline import Baseline
 from novadev.records.device import AsOf, VmDevice
-from novadev.records.restore.guest import Question, plan_guest
+from novadev.records.restore_on_host import Question, plan_guest, write_guest
 from novadev.records.store import VmDevices
-from novadev.runs.plan import Planned, Skip
+from novadev.runs.lease import Fence
+from novadev.runs.plan import Outcome, Plan, Planned, Skip
 from novadev.selection import Selection
 
 Rows = Mapping[str, Sequence[VmDevice]]
@@ -55,3 +56,10 @@ def _recorded_ones(chunk: Sequence[Hosted], rows: Rows, baseline: Baseline) -> I
             yield item
         else:
             yield Skip.of(item.uuid, baseline.why_none(item.uuid), item.named)
+
+
+def apply(
+    deployment: Deployment, plans: Sequence[Plan], resumed: bool, fence: Fence
+) -> list[Outcome]:
+    """Write PLANS of one cell; return as :func:`novadev.device.on_hosts.apply_on_hosts`."""
+    return apply_on_hosts(deployment, plans, resumed, fence, write_guest)

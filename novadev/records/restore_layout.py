@@ -1,7 +1,8 @@
-"""Where the devices of one guest would be with their recorded addresses: pure, asks nobody."""
+"""Where the devices of a guest would be with their recorded addresses, or why that cannot be."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable, Iterator, Mapping, Set
 from dataclasses import dataclass
 
@@ -14,6 +15,22 @@ from novadev.virt.pci import Slot, function_of, slot_of
 from novadev.virt.places import Places
 
 _MULTIFUNCTION = "multifunction"
+
+
+def named(domain: Domain) -> dict[str, Device]:
+    """Return the devices of DOMAIN by names: "disk vdb", and "rng virtio #2" of several.
+
+    A label tells devices of one name apart by the address. Here they are numbered, in the order of
+    the definition, which an address does not change.
+    """
+    number = Counter(device.plain_label for device in domain.devices)
+    seen: Counter[str] = Counter()
+    found = {}
+    for device in domain.devices:
+        name = device.plain_label
+        seen[name] += 1
+        found[f"{name} #{seen[name]}" if number[name] > 1 else name] = device
+    return found
 
 
 @dataclass(frozen=True)
