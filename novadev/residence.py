@@ -32,7 +32,7 @@ def doubled(uuid: str, cells: Iterable[Cell], named: bool) -> Doubled:
     """Return the skip for an instance that lives in all of CELLS."""
     text = (
         f"instance {uuid} lives in {_and_in(cells)}: novadev leaves it alone until all but one of "
-        "its rows are deleted or hidden"
+        "its rows are deleted or hidden. Look first whether the cells lead to one database"
     )
     return Doubled(uuid, text, NotAsNeeded.exit_code, named)
 
@@ -119,15 +119,14 @@ class Residence:
         cell: Cell,
         members: Sequence[Instance],
         strays: Collection[str],
-        every_cell: bool,
         named: bool,
     ) -> Iterator[Instance | Skip]:
         """Yield those of MEMBERS, which live in CELL, that live in no other cell; skips otherwise.
 
-        The other cells are asked about STRAYS, whose mappings do not name CELL, and about all where
-        EVERY_CELL is wanted. A stray is skipped, too, where a cell gives no answer.
+        STRAYS are those whose mappings do not name CELL: one is skipped, too, where a cell gives no
+        answer.
         """
-        uuids = [instance.uuid for instance in members] if every_cell else list(strays)
+        uuids = [instance.uuid for instance in members]
         homes = self.homes(uuids, self._others(cell))
         for instance in members:
             if instance.uuid in homes:
