@@ -11,7 +11,6 @@ from novadev.capabilities.device_names import SCSI, names_of
 from novadev.capabilities.facts import DeviceFact
 from novadev.capabilities.target import (
     FINE,
-    X86,
     Outcome,
     Target,
     Told,
@@ -21,6 +20,7 @@ from novadev.capabilities.target import (
     unless_lacking,
     worse,
 )
+from novadev.rules.machine_types import X86
 
 _DEFINE_CHECKED = {
     "controller": frozenset(SCSI) - {"am53c974", "dc390", "ibmvscsi"},

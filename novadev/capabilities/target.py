@@ -22,7 +22,6 @@ BEST_FIRST: tuple[Outcome, ...] = (
 Told = tuple[Outcome, str]
 """An outcome, and why; the reason is empty where all is fine."""
 FINE: Told = ("fine", "")
-X86 = ("i686", "x86_64")
 
 
 @dataclass(frozen=True)
