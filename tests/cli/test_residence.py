@@ -215,7 +215,7 @@ def test_a_server_that_another_cell_has_since_it_was_planned_is_stale(
     for words in (("apply", file), ("undo", "1")):
         result = novadev(sqlite_cloud, *words, "--yes")
         assert result.code == 7, words
-        assert f"instance {uuid} lives in cell" in result.err
+        assert f"({uuid}) lives in cell" in result.err
         assert all(f"cell {name}" in result.err for name in ("cell1", "cell2"))
     assert everything_of(sqlite_cloud, uuid) == before[0]
     assert everything_of(sqlite_cloud, other) != before[1], "the others of the batch land"
