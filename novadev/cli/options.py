@@ -6,7 +6,8 @@ import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any, TypeVar
+from shutil import get_terminal_size
+from typing import IO, Any, TypeVar
 
 import click
 
@@ -270,6 +271,17 @@ plan_format = click.option(
     show_default=True,
     help="How the plan and its outcome are printed.",
 )
+HOW_MUCH = {
+    "summary": click.option(
+        "--summary",
+        is_flag=True,
+        help="Show servers with the same changes as one group. A terminal does so from 20 on.",
+    ),
+    "details": click.option(
+        "--details", is_flag=True, help="Show each server in full, however many there are."
+    ),
+}
+"""How much of many servers a table shows."""
 run_id = click.IntRange(1, 2**31 - 1)
 
 no_database = click.option(
@@ -316,3 +328,25 @@ def host_workers(function: F) -> Callable[..., Any]:
         return function(session, **values)
 
     return _WORKERS(command)
+
+
+def how_much(function: F) -> Callable[..., Any]:
+    """Give a command ``--summary`` and ``--details``."""
+    return _stack(*HOW_MUCH.values())(function)
+
+
+def is_grouped(summary: bool, details: bool, file: IO[str]) -> bool | None:
+    """Return whether servers are shown in groups in FILE; None if it depends on how many.
+
+    Raises click.UsageError where both are asked for.
+    """
+    if summary and details:
+        raise click.UsageError("--summary or --details, not both")
+    if summary or details:
+        return summary
+    return None if file.isatty() else False
+
+
+def screen_width(file: IO[str]) -> int | None:
+    """Return how many columns FILE has, None where it is no terminal."""
+    return get_terminal_size().columns if file.isatty() else None

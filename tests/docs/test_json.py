@@ -11,6 +11,7 @@ from novadev.audit.finding import Finding
 from novadev.cli.choices import Choices
 from novadev.cli.history import ChangeRecord
 from novadev.cli.report import Document, Paper, plan_record
+from novadev.cli.session import Session
 from novadev.cli.skips import Skips
 from novadev.device.owners import KEYS
 from novadev.device.show_on_host import DeviceRecord
@@ -57,7 +58,7 @@ def fields(kind: Any) -> list[str]:
 
 def printed(capsys: pytest.CaptureFixture[str], format_: str = "json") -> dict[str, Any]:
     """A document as a mutating command prints it."""
-    document, skips = Document(format_, Paper(goes_on=False)), Skips()
+    document, skips = Document(format_, Paper(goes_on=False)), Skips(Session())
     change = Change(in_cell("hw_disk_bus"), ABSENT, None)
     plan = Plan("set", "uuid", "cell", (change,), effects=(Effect("root disk", "a", "b"),))
     document.add(plan, "applied", None)
