@@ -36,15 +36,16 @@ LAYERS = {
         *("state", "rules", "nova", "virt", "errors"),
     },
     "capabilities": {
-        *("config", "deployment", "private_file", "rules", "nova", "virt", "errors"),
+        *("config", "deployment", "private_file", "strict_json", "rules", "nova", "virt"),
+        "errors",
     },
     "image_property": {
         *("capabilities", "selection", "deployment", "runs", "value", "config", "rules", "nova"),
         "errors",
     },
     "records": {
-        *("device", "selection", "deployment", "runs", "value", "private_file", "database"),
-        *("state", "nova", "virt", "errors"),
+        *("device", "selection", "deployment", "runs", "value", "private_file", "strict_json"),
+        *("database", "state", "nova", "virt", "errors"),
     },
     "device": {
         *("capabilities", "image_property", "selection", "deployment", "runs", "value"),
@@ -54,7 +55,10 @@ LAYERS = {
     "filters": {"runs", "nova", "errors"},
     "residence": {"deployment", "runs", "nova", "errors"},
     "deployment": {"config", "database", "runs", "state", "nova", "virt", "errors"},
-    "runs": {"database", "state", "value", "private_file", "rules", "nova", "virt", "errors"},
+    "runs": {
+        *("database", "state", "value", "private_file", "strict_json", "rules", "nova", "virt"),
+        "errors",
+    },
     "state": {"database", "errors"},
     "rules": {"nova"},
     "nova": {"value", "errors"},
@@ -62,6 +66,7 @@ LAYERS = {
     "database": {"mysql", "errors"},
     "mysql": {"errors"},
     "config": {"errors"},
+    "strict_json": {"errors"},
     "private_file": set(),
     "text": set(),
     "value": set(),
@@ -80,6 +85,7 @@ HOMES = {
     "libvirt": {"virt"},
     "libvirt_qemu": {"virt"},
     "lxml": {"virt"},
+    "msgspec": {"strict_json"},
     "gi": {"rules"},
     "jinja2": {"audit"},
 }
@@ -218,7 +224,8 @@ def test_help_loads_no_heavy_library(command: list[str]) -> None:
     )
     loaded = set(result.stderr.split())
     assert "click" in loaded
-    assert loaded & {"sqlalchemy", "rich", "yaml", "oslo_config", "alembic", "lxml", "gi"} == set()
+    heavy = {"sqlalchemy", "rich", "yaml", "oslo_config", "alembic", "lxml", "gi", "msgspec"}
+    assert loaded & heavy == set()
 
 
 def test_the_page_has_the_same_layers() -> None:
@@ -271,7 +278,7 @@ def test_what_runs_in_a_hosts_process_is_light() -> None:
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     loaded = set(result.stdout.split())
     assert "libvirt" in loaded, result.stderr
-    assert loaded & {"sqlalchemy", "click", "oslo_config", "alembic"} == set()
+    assert loaded & {"sqlalchemy", "click", "oslo_config", "alembic", "msgspec"} == set()
 
 
 def test_what_is_asked_of_hosts_is_in_such_modules() -> None:

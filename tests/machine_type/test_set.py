@@ -493,8 +493,9 @@ def change(plan: Any, what: str, after: object) -> None:
 def test_what_the_check_of_a_file_lets_through(sqlite_cloud: Cloud, tmp_path: Path) -> None:
     """A plan made for another command, or edited, is not one of these."""
     from novadev.errors import NovadevError
+    from novadev.runs.encoding import decode
     from novadev.runs.file_checks import check
-    from novadev.runs.plan import Draft, decode
+    from novadev.runs.plan import Draft
 
     uuid, file = on_ide(sqlite_cloud), tmp_path / "q35.plan"
     assert set_(sqlite_cloud, uuid, "--plan-out", str(file)).code == 0
