@@ -18,7 +18,8 @@ PACKAGE = ROOT / "novadev"
 
 LAYERS = {
     "cli": {
-        *("audit", "image_property", "device", "machine_type", "stash_defaults", "capabilities"),
+        *("audit", "doctor", "image_property", "device", "machine_type", "stash_defaults"),
+        "capabilities",
         *(
             "residence",
             "selection",
@@ -31,6 +32,10 @@ LAYERS = {
             "text",
         ),
         "errors",
+    },
+    "doctor": {
+        *("capabilities", "config", "deployment", "database", "runs", "state", "rules", "nova"),
+        *("virt", "text", "errors"),
     },
     "audit": {
         *("device", "stash_defaults", "image_property", "capabilities", "private_file"),
