@@ -15,12 +15,13 @@ import libvirt
 import sqlalchemy as sa
 
 from novadev.database import Database
-from novadev.device import alias, detach, restore
+from novadev.device import alias, detach
 from novadev.device.alias import applying as alias_applying
 from novadev.device.detach import applying as detach_applying
-from novadev.device.restore import applying as restore_applying
-from novadev.device.restore.naming import named
 from novadev.errors import NovadevError, Unreachable
+from novadev.records import restore
+from novadev.records.restore import applying as restore_applying
+from novadev.records.restore.naming import named
 from novadev.runs.carry_out import carry_out
 from novadev.runs.journal import Asked, Journal
 from novadev.runs.journal_rows import Run

@@ -13,8 +13,8 @@ from uuid import uuid4
 import libvirt
 import pytest
 
-from novadev.device.restore import writing
 from novadev.errors import Unreachable
+from novadev.records.restore import writing
 from novadev.runs.plan import Plan, decode
 from novadev.virt.domain import Domain
 from novadev.virt.host import PERSISTENT, Host

@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
 from novadev.database import Database
-from novadev.device import restore
 from novadev.device.alias.guest import Wish, plan_guest
 from novadev.device.hosted import HostedInstance
 from novadev.device.redacted import digest
-from novadev.device.restore.naming import named
 from novadev.errors import NotAsNeeded
+from novadev.records import restore
+from novadev.records.restore.naming import named
 from novadev.runs import undo
 from novadev.runs.change import Change
 from novadev.runs.journal_rows import Journaled, Run
