@@ -115,7 +115,8 @@ class Recorder:
     ) -> list[Result]:
         results: list[Result] = []
         with Deployment(self._config) as deployment:
-            deployment.hosts.warm()
+            if selection.is_named:
+                deployment.hosts.warm()
             began, record = self._clock, None
             for items in iter_looks(
                 deployment, selection, asks_guest, no_database=self._no_database
