@@ -48,8 +48,8 @@ LAYERS = {
         "errors",
     },
     "records": {
-        *("device", "selection", "deployment", "runs", "value", "private_file", "strict_json"),
-        *("database", "state", "nova", "virt", "errors"),
+        *("device", "filters", "selection", "deployment", "config", "runs", "value"),
+        *("private_file", "strict_json", "database", "state", "nova", "virt", "errors"),
     },
     "device": {
         *("capabilities", "image_property", "selection", "deployment", "runs", "value"),
