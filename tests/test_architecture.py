@@ -244,6 +244,18 @@ def test_the_page_has_the_same_layers() -> None:
     assert set(LAYERS) - set(told) == {"__main__", "__init__"}
 
 
+def test_the_forms_of_a_device_are_there() -> None:
+    page = (ROOT / "docs" / "architecture.rst").read_text()
+    table = page.partition("One device, from the definition")[2].partition("What is done with")[0]
+    forms = [
+        name for cell in cells(table)[::2] for name in re.findall("``([a-z_.]+[A-Za-z]+)``", cell)
+    ]
+    assert "records.device.VmDevice" in forms
+    for form in forms:
+        module, _, name = form.rpartition(".")
+        assert hasattr(importlib.import_module(f"novadev.{module}"), name), form
+
+
 def cells(table: str) -> list[str]:
     """The cells of a list-table without its head."""
     starts = ("   * - ", "     - ")

@@ -50,17 +50,14 @@ def seen_devices(inventory: Inventory, special: Collection[str]) -> SeenDevices:
 
     SPECIAL kinds count as managed.
     """
-    ids = device_ids(inventory.instance.uuid, inventory.entries)
+    ids, owners = device_ids(inventory.instance.uuid, inventory.entries)
     boots = dict(_boot_orders(inventory.instance.attachments))
     found = {
-        entry.device: _seen(entry, entry.device, ids[entry.device].id, inventory, special, boots)
+        entry.device: _seen(entry, entry.device, ids[entry.device], inventory, special, boots)
         for entry in inventory.entries
         if entry.device is not None
     }
-    return SeenDevices(
-        {device: row for device, row in found.items() if is_hardware(row)},
-        frozenset(identity.id for identity in ids.values() if identity.is_owner),
-    )
+    return SeenDevices({device: row for device, row in found.items() if is_hardware(row)}, owners)
 
 
 def _seen(
