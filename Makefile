@@ -19,7 +19,7 @@ cloud-down: ## end that cloud, and remove what it wrote
 
 cloud-test: setup ## what novadev says, compared with what that Nova does
 	@tools/setup cloud
-	NOVADEV_CLOUD=1 $(PYTHON) -m pytest tests/running_nova
+	NOVADEV_CLOUD=1 $(PYTHON) -m pytest --disable-warnings tests/running_nova
 
 test: setup lint ## everything: linters and the whole test suite
 	$(PYTHON) -m pytest $(if $(filter true,$(CI)),--require-hypervisor)

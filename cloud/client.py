@@ -5,12 +5,9 @@ from pathlib import Path
 
 import openstack
 
-from cloud.places import ENVIRONMENT, RUN, Site
+from cloud.places import CLOUDS, ENVIRONMENT, RC, RUN, Site
 from cloud.settings import NOVA_CONF
 
-RC = RUN.parent / "rc"
-"""A file for the shell to read."""
-CLOUDS = RUN / "clouds.yaml"
 NAME = "novadev"
 
 

@@ -14,8 +14,15 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from cloud.client import RC  # noqa: E402 - the path is set above
-from cloud.places import ENVIRONMENT, FOLDER, LOCK, LOGS, PROGRAMS, RUN  # noqa: E402
+from cloud.places import (  # noqa: E402 - the path is set above
+    ENVIRONMENT,
+    FOLDER,
+    LOCK,
+    LOGS,
+    PROGRAMS,
+    RC,
+    RUN,
+)
 from tests.hypervisor import unsupported  # noqa: E402
 
 MEMORY = 6 << 20
