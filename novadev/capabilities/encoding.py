@@ -11,10 +11,14 @@ from novadev.config import DRIVER_OPTIONS, DriverOptions
 from novadev.rules.osinfo import Recommendation
 from novadev.virt.capabilities import MachineType
 from novadev.virt.domain_capabilities import DomainCapabilities, Values
+from novadev.virt.firmware import Firmware, HostFirmware
 
 _SAME_AS = "same_as"
 """The one key of a machine type whose guests can have just what those of another one can."""
 _SINCE_FORMAT_2 = ("num_pcie_ports", "mem_stats_period_seconds")
+_ENUMERATIONS = tuple(
+    field.name for field in fields(DomainCapabilities) if field.name != "vcpu_max"
+)
 T = TypeVar("T")
 
 
@@ -41,6 +45,9 @@ def encode(found: Capabilities) -> dict[str, Any]:
         "devices": None
         if found.devices is None
         else {name: {"bus": bus} for name, bus in found.devices.items()},
+        "firmware": None if found.firmware is None else _firmware(found.firmware),
+        "page_sizes": found.page_sizes,
+        "processors": found.processors,
         "osinfo": None
         if found.recommendations is None
         else {name: asdict(told) for name, told in found.recommendations.items()},
@@ -53,6 +60,12 @@ def _driver(options: DriverOptions) -> dict[str, dict[str, Any]]:
     for field, (group, name) in DRIVER_OPTIONS.items():
         data.setdefault(group, {})[name] = getattr(options, field)
     return data
+
+
+def _firmware(found: HostFirmware) -> dict[str, Any]:
+    """Return the descriptions by the place they have, so that each stands on one line."""
+    described = {str(place): asdict(item) for place, item in enumerate(found.described)}
+    return {"described": described, "files": found.files}
 
 
 def _shared(found: Mapping[str, DomainCapabilities]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -86,6 +99,9 @@ def decode(data: Mapping[str, Any]) -> Capabilities:
         domain_capabilities=_unshared(data.get("domain_capabilities")),
         devices=_each(data.get("devices"), lambda item: _maybe(str, item["bus"])),
         example=_example(data.get("example")),
+        firmware=_host_firmware(data.get("firmware")),
+        page_sizes=_sizes(data.get("page_sizes")),
+        processors=_values(data.get("processors")),
     )
 
 
@@ -150,13 +166,36 @@ def _unshared(data: Mapping[str, Any] | None) -> dict[str, DomainCapabilities] |
 
 
 def _domain(data: Mapping[str, Any]) -> DomainCapabilities:
-    return DomainCapabilities(
-        **{field.name: _values(data.get(field.name)) for field in fields(DomainCapabilities)}
-    )
+    told: dict[str, Any] = {name: _values(data.get(name)) for name in _ENUMERATIONS}
+    return DomainCapabilities(**told, vcpu_max=_maybe(int, data.get("vcpu_max")))
 
 
 def _values(value: Any) -> Values:
     return None if value is None else _texts(value)
+
+
+def _host_firmware(data: Mapping[str, Any] | None) -> HostFirmware | None:
+    if data is None:
+        return None
+    described = {int(place): item for place, item in data["described"].items()}
+    return HostFirmware(
+        described=tuple(_description(described[place]) for place in sorted(described)),
+        files=_texts(data["files"]),
+    )
+
+
+def _description(data: Mapping[str, Any]) -> Firmware:
+    return Firmware(
+        interfaces=_texts(data["interfaces"]),
+        targets=_texts(data["targets"]),
+        features=_texts(data["features"]),
+        executable=_of(str, data["executable"]),
+        template=_maybe(str, data["template"]),
+    )
+
+
+def _sizes(value: Any) -> tuple[int, ...] | None:
+    return None if value is None else tuple(_of(int, item) for item in _of(list, value))
 
 
 def _example(data: Mapping[str, Any] | None) -> Example | None:
