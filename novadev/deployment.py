@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from novadev.database import Database
     from novadev.nova.cells import Cell
     from novadev.runs.journal import Journal
-    from novadev.state.vm_devices import VmDevices
     from novadev.virt.pool import Pool
 
 
@@ -139,17 +138,11 @@ class Deployment:
         """The journal; raises Unreachable when it cannot be written."""
         from novadev.runs.journal import Journal
 
-        return Journal(self._state)
+        return Journal(self.state)
 
     @cached_property
-    def vm_devices(self) -> VmDevices:
-        """The recorded devices of guests; raises Unreachable when they cannot be written."""
-        from novadev.state.vm_devices import VmDevices
-
-        return VmDevices(self._state)
-
-    @cached_property
-    def _state(self) -> Database:
+    def state(self) -> Database:
+        """Novadev's own database; raises Unreachable when it cannot be written."""
         from novadev.state.store import open_state
 
         return open_state(self.config.state_connection)
@@ -161,8 +154,8 @@ class Deployment:
         databases = [*self._cell_databases.values()]
         if "api" in self.__dict__:
             databases.append(self.api)
-        if "_state" in self.__dict__:
-            databases.append(self._state)
+        if "state" in self.__dict__:
+            databases.append(self.state)
         for database in databases:
             database.close()
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from novadev.capabilities.facts import DeviceFact
+from novadev.rules.device import GuestDevice
 
 Names = tuple[str, ...]
 """Any of these will do; empty for what the board has of itself."""
@@ -134,7 +134,7 @@ _DISKS: Mapping[str, Mapping[str, Names]] = {
 _VIRTIO_DISKS = _virtio("blk")
 
 
-def names_of(fact: DeviceFact, architecture: str) -> Names | None:
+def names_of(fact: GuestDevice, architecture: str) -> Names | None:
     """Return what QEMU must list for the device; None where novadev does not know that."""
     found = _names(fact)
     if found is None or architecture != "s390x":
@@ -144,7 +144,7 @@ def names_of(fact: DeviceFact, architecture: str) -> Names | None:
     )
 
 
-def _names(fact: DeviceFact) -> Names | None:
+def _names(fact: GuestDevice) -> Names | None:
     match fact.tag:
         case "disk":
             if fact.bus == "virtio" and fact.model:

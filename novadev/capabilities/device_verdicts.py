@@ -8,10 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from novadev.capabilities.device_names import SCSI, names_of
-from novadev.capabilities.facts import DeviceFact
 from novadev.capabilities.target import (
     FINE,
-    X86,
     Outcome,
     Target,
     Told,
@@ -21,6 +19,8 @@ from novadev.capabilities.target import (
     unless_lacking,
     worse,
 )
+from novadev.rules.device import GuestDevice
+from novadev.rules.machine_types import X86
 
 _DEFINE_CHECKED = {
     "controller": frozenset(SCSI) - {"am53c974", "dc390", "ibmvscsi"},
@@ -31,7 +31,7 @@ _LIBVIRT_HAS = ("xen", "uml")
 """Buses that libvirt takes and QEMU has not; of any other word it says that there is none."""
 
 
-def judge(fact: DeviceFact, host: Target) -> Told:
+def judge(fact: GuestDevice, host: Target) -> Told:
     """Return the verdict on a device, and why.
 
     It is "not checked" where neither source tells, on a board that novadev does not know, and, but
@@ -46,11 +46,11 @@ def judge(fact: DeviceFact, host: Target) -> Told:
     return told
 
 
-def _is_virtio(fact: DeviceFact) -> bool:
+def _is_virtio(fact: GuestDevice) -> bool:
     return any((word or "").startswith("virtio") for word in (fact.bus, fact.model))
 
 
-def _disk(fact: DeviceFact, host: Target) -> Told:
+def _disk(fact: GuestDevice, host: Target) -> Told:
     """Judge a disk; libvirt's qemuValidateDomainDeviceDefDisk has what a bus takes."""
     kind, bus = fact.device, fact.bus
     if bus is None:
@@ -77,23 +77,23 @@ def _disk_controller(bus: str, host: Target) -> Told:
     needs_one = {"fdc": host.is_q35, "sata": not host.is_q35}
     if not needs_one.get(bus):
         return FINE
-    controller = DeviceFact("", "controller", bus)
+    controller = GuestDevice("", "controller", bus)
     return unless_lacking(
         controller, host, "cannot be defined" if bus == "sata" else "would not start"
     )
 
 
-def _by_model(enumeration: str) -> Callable[[DeviceFact, Target], Told]:
+def _by_model(enumeration: str) -> Callable[[GuestDevice, Target], Told]:
     """Return a judge by libvirt's domain capabilities; QEMU's list can only add a refusal."""
 
-    def judge(fact: DeviceFact, host: Target) -> Told:
+    def judge(fact: GuestDevice, host: Target) -> Told:
         told = listed(host, enumeration, f"{fact.tag} model {fact.model}", fact.model)
         return worse(told, unless_lacking(fact, host, "cannot be defined"))
 
     return judge
 
 
-def _video(fact: DeviceFact, host: Target) -> Told:
+def _video(fact: GuestDevice, host: Target) -> Told:
     """Judge a display adapter; older boards than 2.5 have not what ramfb needs (``fw_cfg`` DMA)."""
     told = _by_model("video")(fact, host)
     if told == FINE and fact.model == "ramfb":
@@ -104,18 +104,18 @@ def _video(fact: DeviceFact, host: Target) -> Told:
     return told
 
 
-def _by_qemu(fact: DeviceFact, host: Target) -> Told:
+def _by_qemu(fact: GuestDevice, host: Target) -> Told:
     return in_qemu(fact, host)
 
 
-def _interface(fact: DeviceFact, host: Target) -> Told:
+def _interface(fact: GuestDevice, host: Target) -> Told:
     """Judge an interface: libvirt takes any model at all, and QEMU then has it or not."""
     if fact.device in ("hostdev", "vdpa"):
         return unknown("it is a device of the host")
     model = fact.model or ("rtl8139" if host.architecture in X86 else None)
     if model is None:
         return unknown("it names no model")
-    named = DeviceFact(fact.subject, fact.tag, model=model)
+    named = GuestDevice(fact.subject, fact.tag, model=model)
     if names_of(named, host.architecture) is not None:
         return in_qemu(named, host)
     if host.devices is not None and model not in host.devices:
@@ -123,7 +123,7 @@ def _interface(fact: DeviceFact, host: Target) -> Told:
     return unknown(f"novadev does not know the model {model}")
 
 
-def _controller(fact: DeviceFact, host: Target) -> Told:
+def _controller(fact: GuestDevice, host: Target) -> Told:
     if fact.device == "scsi":
         return _scsi(fact, host)
     if fact.device == "ide":
@@ -142,11 +142,11 @@ def _default_usb(host: Target) -> Told:
 
     Source: libvirt, src/qemu/qemu_domain.c, qemuDomainControllerDefPostParse.
     """
-    told = in_qemu(DeviceFact("", "controller", "usb", model="piix3-uhci"), host)
+    told = in_qemu(GuestDevice("", "controller", "usb", model="piix3-uhci"), host)
     return FINE if told == FINE else unknown("its model is libvirt's choice")
 
 
-def _scsi(fact: DeviceFact, host: Target) -> Told:
+def _scsi(fact: GuestDevice, host: Target) -> Told:
     """Judge a SCSI controller; without a model, or with "auto", libvirt chooses one.
 
     Source: libvirt, src/qemu/qemu_domain.c, qemuDomainGetSCSIControllerModel.
@@ -162,7 +162,7 @@ def _scsi(fact: DeviceFact, host: Target) -> Told:
     return in_qemu(fact, host, _if_missing(fact))
 
 
-def _if_missing(fact: DeviceFact) -> Outcome:
+def _if_missing(fact: GuestDevice) -> Outcome:
     checked = fact.model in _DEFINE_CHECKED[fact.tag]
     return "cannot be defined" if checked else "would not start"
 
@@ -172,10 +172,10 @@ def _scsi_choices(host: Target) -> tuple[str, ...]:
 
 
 def _has_scsi(model: str, host: Target) -> bool:
-    return in_qemu(DeviceFact("", "controller", "scsi", model=model), host)[0] == "fine"
+    return in_qemu(GuestDevice("", "controller", "scsi", model=model), host)[0] == "fine"
 
 
-def _input(fact: DeviceFact, host: Target) -> Told:
+def _input(fact: GuestDevice, host: Target) -> Told:
     if fact.bus == "ps2":
         if fact.device == "tablet":
             return "cannot be defined", "there is no tablet on bus ps2"
@@ -188,7 +188,7 @@ def _input(fact: DeviceFact, host: Target) -> Told:
     return in_qemu(fact, host, "would not start" if starts_first else "cannot be defined")
 
 
-def _graphics(fact: DeviceFact, host: Target) -> Told:
+def _graphics(fact: GuestDevice, host: Target) -> Told:
     """Judge a console; others than VNC and SPICE need what no list tells, such as a GPU."""
     told = listed(host, "graphics", f"graphics {fact.device}", fact.device)
     if told == FINE and fact.device not in ("vnc", "spice"):
@@ -196,14 +196,14 @@ def _graphics(fact: DeviceFact, host: Target) -> Told:
     return told
 
 
-def _tpm(fact: DeviceFact, host: Target) -> Told:
+def _tpm(fact: GuestDevice, host: Target) -> Told:
     backend = listed(host, "tpm_backend", f"TPM backend {fact.device}", fact.device)
     if backend == FINE and fact.device == "passthrough":
         backend = unknown("it is a device of the host")
     return worse(backend, _by_model("tpm")(fact, host))
 
 
-def _channel(fact: DeviceFact, host: Target) -> Told:
+def _channel(fact: GuestDevice, host: Target) -> Told:
     """Judge a channel; every host has the plain ones, and no older libvirt tells of any."""
     if fact.device in ("pty", "unix"):
         return in_qemu(fact, host)
@@ -211,19 +211,19 @@ def _channel(fact: DeviceFact, host: Target) -> Told:
     return worse(told, in_qemu(fact, host))
 
 
-def _sound(fact: DeviceFact, host: Target) -> Told:
+def _sound(fact: GuestDevice, host: Target) -> Told:
     return in_qemu(fact, host, _if_missing(fact))
 
 
-def _hostdev(fact: DeviceFact, host: Target) -> Told:
+def _hostdev(fact: GuestDevice, host: Target) -> Told:
     return unknown("it is a device of the host")
 
 
-def _audio(fact: DeviceFact, host: Target) -> Told:
+def _audio(fact: GuestDevice, host: Target) -> Told:
     return FINE if fact.device == "none" else unknown(f"audio {fact.device} is the host's")
 
 
-_JUDGES: Mapping[str, Callable[[DeviceFact, Target], Told]] = {
+_JUDGES: Mapping[str, Callable[[GuestDevice, Target], Told]] = {
     **dict.fromkeys(("console", "memballoon", "serial", "watchdog"), _by_qemu),
     "audio": _audio,
     "channel": _channel,

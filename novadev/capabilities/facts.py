@@ -9,27 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from novadev.rules.device import GuestDevice
 from novadev.virt.devices import Controller, Device, Disk
 from novadev.virt.domain import Domain
 
 _BACKEND = {"tpm": "backend", "filesystem": "driver"}
 """Where the kind of such a device stands, if not in itself: the type of this child."""
-
-
-@dataclass(frozen=True)
-class DeviceFact:
-    """A device in libvirt's words, each None where the definition says nothing.
-
-    ``subject`` is what people know it by. ``tag`` is libvirt's element; ``device`` the kind of a
-    disk, of an input device or of a controller, the type of an interface, of graphics or of a
-    channel, and the backend of a TPM; ``model`` the target of a serial port.
-    """
-
-    subject: str
-    tag: str
-    device: str | None = None
-    bus: str | None = None
-    model: str | None = None
 
 
 @dataclass(frozen=True)
@@ -43,7 +28,7 @@ class GuestFacts:
     architecture: str
     domain_type: str
     machine_type: str | None
-    devices: tuple[DeviceFact, ...]
+    devices: tuple[GuestDevice, ...]
 
 
 def facts_of_domain(domain: Domain) -> GuestFacts:
@@ -59,9 +44,9 @@ def facts_of_domain(domain: Domain) -> GuestFacts:
     )
 
 
-def _facts(domain: Domain) -> Iterator[DeviceFact]:
+def _facts(domain: Domain) -> Iterator[GuestDevice]:
     for device in domain.devices:
-        yield DeviceFact(
+        yield GuestDevice(
             subject=device.label,
             tag=str(device.element.tag),
             device=_kind(device),

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Literal
 
 from novadev.capabilities.device_names import BOARD, names_of
-from novadev.capabilities.facts import DeviceFact
+from novadev.rules.device import GuestDevice
 from novadev.rules.machine_types import FAMILIES, Q35, family_of
 from novadev.virt.domain_capabilities import DomainCapabilities
 
@@ -22,7 +22,6 @@ BEST_FIRST: tuple[Outcome, ...] = (
 Told = tuple[Outcome, str]
 """An outcome, and why; the reason is empty where all is fine."""
 FINE: Told = ("fine", "")
-X86 = ("i686", "x86_64")
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ def listed(host: Target, enumeration: str, what: str, value: str | None) -> Told
     return "cannot be defined", f"the host's libvirt has no {what}{on}"
 
 
-def in_qemu(fact: DeviceFact, host: Target, missing: Outcome = "would not start") -> Told:
+def in_qemu(fact: GuestDevice, host: Target, missing: Outcome = "would not start") -> Told:
     """Return what QEMU's own list says of a device; MISSING is what becomes of one not in it."""
     names = names_of(fact, host.architecture)
     if names is None:
@@ -80,7 +79,7 @@ def in_qemu(fact: DeviceFact, host: Target, missing: Outcome = "would not start"
     return missing, f"the host's QEMU has no device {' or '.join(names)}"
 
 
-def unless_lacking(fact: DeviceFact, host: Target, missing: Outcome = "would not start") -> Told:
+def unless_lacking(fact: GuestDevice, host: Target, missing: Outcome = "would not start") -> Told:
     """Return what QEMU's own list adds to libvirt's word, which stands where there is no list."""
     if host.devices is None and names_of(fact, host.architecture) is not None:
         return FINE

@@ -15,8 +15,9 @@ from functools import lru_cache
 
 from novadev.capabilities.content import Capabilities
 from novadev.capabilities.device_verdicts import judge
-from novadev.capabilities.facts import DeviceFact, GuestFacts
+from novadev.capabilities.facts import GuestFacts
 from novadev.capabilities.target import BEST_FIRST, FINE, Outcome, Target
+from novadev.rules.device import GuestDevice
 from novadev.rules.machine_types import family_of, version_of
 from novadev.virt.capabilities import MachineType
 
@@ -134,7 +135,7 @@ def _target(guest: GuestFacts, host: Capabilities) -> Target:
     )
 
 
-def _verdict(fact: DeviceFact, target: Target, absent: Collection[str]) -> Verdict:
+def _verdict(fact: GuestDevice, target: Target, absent: Collection[str]) -> Verdict:
     if fact.bus == "usb" and "usb" in absent:
         return Verdict(fact.subject, "cannot be defined", "the guest's USB is switched off")
     if fact.device == "spicevmc" and "spice" in absent:

@@ -21,7 +21,7 @@ from novadev.cli.session import Session, pass_session
 
 if TYPE_CHECKING:
     from novadev.deployment import Deployment
-    from novadev.device.records import Side
+    from novadev.device.show_on_host import Side
     from novadev.runs.plan import Planned
 
 
@@ -73,7 +73,7 @@ def show(
     """
     session.deployment.hosts.warm()
     from novadev.cli.device_table import print_devices
-    from novadev.device.showing import show_devices
+    from novadev.device.show import show_devices
 
     found = show_devices(session.deployment, instance, device_name, side, no_database, guest)
     print_devices(session, output, found, is_one=device_name is not None)

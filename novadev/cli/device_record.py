@@ -20,9 +20,9 @@ from novadev.cli.talk import say
 from novadev.text import many, printable
 
 if TYPE_CHECKING:
-    from novadev.device.record.listing import ListedGuest
-    from novadev.device.record.recording import RecordedGuest
-    from novadev.state.devices import AsOf
+    from novadev.records.device import AsOf
+    from novadev.records.list import ListedGuest
+    from novadev.records.record import RecordedGuest
 
 HASH_SHOWN = 12
 """Characters of a hash that a table shows."""
@@ -49,7 +49,7 @@ def record(
 
     Example: novadev device record --all --guest
     """
-    from novadev.device.record.recording import RecordedGuest, record_devices
+    from novadev.records.record import RecordedGuest, record_devices
 
     skips, tally = Skips(session, fail_on_skip), _Tally()
     found = counted(session, record_devices(session.deployment, selection, asks_guest))
@@ -97,7 +97,7 @@ def list_(
     Example: novadev device list --all --changed --ids
     """
     session.deployment.hosts.warm()
-    from novadev.device.record.listing import ListedDevice, ListedGuest, list_devices, list_guests
+    from novadev.records.list import ListedDevice, ListedGuest, list_devices, list_guests
 
     if long_ and ids:
         raise click.UsageError("--long or --ids, not both")
@@ -141,8 +141,8 @@ def drift(
     Example: novadev device drift --host cmp1
     """
     session.deployment.hosts.warm()
-    from novadev.device.record.drift import Drift, find_drift
     from novadev.errors import NotAsNeeded, worst
+    from novadev.records.drift import Drift, find_drift
 
     skips, tally = Skips(session, fail_on_skip), _Tally()
     found = find_drift(session.deployment, selection, asks_guest, as_of)
@@ -164,7 +164,7 @@ def history(session: Session, instance: str, output: Output) -> None:
     SEEN is when it was found: the change came between that record and the one before. RECORD is
     its number, which --as-of of "device restore", "drift" and "export" takes.
     """
-    from novadev.device.record.history import PastChange, list_changes
+    from novadev.records.history import PastChange, list_changes
 
     shown = presence("before", "after", ("appeared", "vanished"))
     changes = list_changes(session.deployment, instance)

@@ -13,8 +13,8 @@ from novadev.cli.mutating import mutating
 
 if TYPE_CHECKING:
     from novadev.deployment import Deployment
+    from novadev.records.device import AsOf
     from novadev.runs.plan import Planned
-    from novadev.state.devices import AsOf
 
 
 @click.command(short_help="Put recorded addresses back into the definition.")
@@ -38,6 +38,6 @@ def restore(
 
     Example: novadev device restore --host cmp1 --dry-run --diff
     """
-    from novadev.device.restore.planning import plan_restore
+    from novadev.records.restore import plan_restore
 
     return plan_restore(deployment, selection, diff, as_of)

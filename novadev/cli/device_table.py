@@ -12,11 +12,11 @@ from novadev.cli.options import Output
 from novadev.cli.output import print_records, print_table
 from novadev.cli.session import Session
 from novadev.device.named import FIRST_DOMAIN
-from novadev.device.records import DeviceRecord
+from novadev.device.show_on_host import DeviceRecord
 from novadev.text import printable
 
 if TYPE_CHECKING:
-    from novadev.device.records import GuestDevices
+    from novadev.device.show_on_host import GuestDevices
 
 _PORT = "pcie-root-port"
 _FEW = 4

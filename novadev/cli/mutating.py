@@ -35,8 +35,6 @@ def mutating(
     def decorate(plan: Callable[..., Iterator[Planned]]) -> Callable[..., Any]:
         @functools.wraps(plan)
         def command(session: Session, choices: Choices, **values: Any) -> int:
-            if "selection" in values:
-                values["selection"] = values["selection"].of_every_cell
             return execute(session, choices, action, plan(session.deployment, **values))
 
         return choices(*more)(pass_session(command))  # type: ignore[arg-type]

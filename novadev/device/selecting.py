@@ -20,15 +20,9 @@ def is_without_databases(deployment: Deployment, no_database: bool) -> bool:
     return no_database or not deployment.has_databases
 
 
-def get_hosted(
-    deployment: Deployment, name: str, no_database: bool = False, every_cell: bool = False
-) -> HostedInstance:
-    """Return the one instance NAME; raises what its Skip stands for.
-
-    EVERY_CELL is for whoever writes: see :class:`novadev.selection.Selection`.
-    """
-    selection = Selection(names=[name], every_cell=every_cell)
-    for chunk in iter_hosted(deployment, selection, no_database):
+def get_hosted(deployment: Deployment, name: str, no_database: bool = False) -> HostedInstance:
+    """Return the one instance NAME; raises what its Skip stands for."""
+    for chunk in iter_hosted(deployment, Selection(names=[name]), no_database):
         for item in chunk:
             if isinstance(item, HostedInstance):
                 return item

@@ -94,14 +94,6 @@ def test_nothing_is_written_where_two_cells_have_the_server(
     assert sqlite_cloud.system_metadata(there)["image_hw_vif_model"] == "e1000"
 
 
-def test_who_reads_sees_the_row_that_the_mapping_names(sqlite_cloud: Cloud) -> None:
-    uuid = doubled(sqlite_cloud)
-    assert chosen(sqlite_cloud, uuid) == {uuid}
-    result = listing(sqlite_cloud, "--all")
-    assert len(result.json) == 11
-    assert f"({uuid}) lives in cell" in result.err
-
-
 def test_a_copy_that_is_hidden_or_deleted_is_none(sqlite_cloud: Cloud) -> None:
     uuid = doubled(sqlite_cloud, hidden=True)
     assert set_model(sqlite_cloud, uuid).code == 0

@@ -14,11 +14,11 @@ from novadev.cli.report import Document, Paper, plan_record
 from novadev.cli.session import Session
 from novadev.cli.skips import Skips
 from novadev.device.owners import KEYS
-from novadev.device.record.drift import Drift
-from novadev.device.record.listing import ListedGuest
-from novadev.device.record.recording import RecordedGuest
-from novadev.device.records import DeviceRecord
+from novadev.device.show_on_host import DeviceRecord
 from novadev.image_property.listing import PropertyRecord
+from novadev.records.drift import Drift
+from novadev.records.list import ListedGuest
+from novadev.records.record import RecordedGuest
 from novadev.runs.change import Change, Effect
 from novadev.runs.journal import RunSummary
 from novadev.runs.place import in_cell

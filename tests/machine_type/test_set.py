@@ -331,6 +331,18 @@ def test_a_machine_of_another_family(sqlite_cloud: Cloud, name: str) -> None:
     assert "the families i440fx and q35" in reason(sqlite_cloud, uuid, to=name, code=6)
 
 
+@pytest.mark.parametrize("name", ["virt-7.2", "microvm", "isapc", "pseries"])
+def test_from_a_machine_of_another_family(sqlite_cloud: Cloud, name: str) -> None:
+    uuid = on_virtio(sqlite_cloud, hw_machine_type=name)
+    told = reason(sqlite_cloud, uuid, code=6)
+    assert f"the guest has {name}, a board of another family" in told
+
+
+def test_a_name_that_is_no_machine_type_can_be_mended(sqlite_cloud: Cloud) -> None:
+    uuid = on_virtio(sqlite_cloud, hw_machine_type="PC")
+    assert plan(sqlite_cloud, uuid, to="pc")["changes"]
+
+
 @pytest.mark.parametrize("name", ["", "q35 ", "../q35", "q" * 65, "-q35"])
 def test_what_is_no_machine_type(sqlite_cloud: Cloud, name: str) -> None:
     uuid = on_virtio(sqlite_cloud)
@@ -409,8 +421,19 @@ def test_a_bad_file_of_its_host(sqlite_cloud: Cloud) -> None:
 # Windows
 
 
-def test_windows_on_ide_is_shown_the_way(sqlite_cloud: Cloud) -> None:
-    uuid = on_ide(sqlite_cloud, image_properties=WINDOWS)
+@pytest.mark.parametrize(
+    "says",
+    [
+        WINDOWS,
+        {"os_type": "Windows"},
+        {"os_distro": "win10"},
+        {"os_distro": "http://microsoft.com/win/10"},
+        {"vmware_ostype": "windows9_64Guest"},
+    ],
+    ids=str,
+)
+def test_windows_on_ide_is_shown_the_way(sqlite_cloud: Cloud, says: dict[str, str]) -> None:
+    uuid = on_ide(sqlite_cloud, image_properties=says)
     told = reason(sqlite_cloud, uuid, code=3)
     assert "root disk bus ide becomes sata; machine family pc becomes q35" in told
     step = f"image-property set --property hw_disk_bus=sata --update-disks none --force {uuid}"
