@@ -9,8 +9,8 @@ from typing import Any
 import click
 
 SELECTION = (
-    *("from_file", "everything", "host", "name", "cell", "project", "status", "vm_state"),
-    *("where", "without", "limit"),
+    *("from_file", "everything", "server_names", "hosts", "cell", "project", "status"),
+    *("vm_state", "where", "without", "limit"),
 )
 OUTPUT = ("format_", "columns", "summary", "details")
 RUN = (
