@@ -108,7 +108,9 @@ class Recorder:
 
         One that Nova has on another host comes back as NotRecorded. Raises as `sweep`.
         """
-        return self._record(Selection(names=uuids, narrow=InstanceFilter(hosts=(host,))), asks_guest)
+        return self._record(
+            Selection(names=uuids, narrow=InstanceFilter(hosts=(host,))), asks_guest
+        )
 
     def _record(
         self, selection: Selection, asks_guest: bool, asks_names: bool = False
