@@ -18,9 +18,13 @@ PACKAGE = ROOT / "novadev"
 
 LAYERS = {
     "cli": {
-        *("audit", "image_property", "records", "device", "machine_type", "stash_defaults"),
-        *("capabilities", "residence", "selection", "deployment", "runs", "value", "config"),
-        *("nova", "text", "errors"),
+        *("audit", "doctor", "image_property", "records", "device", "machine_type"),
+        *("stash_defaults", "capabilities", "residence", "selection", "deployment", "runs"),
+        *("value", "config", "state", "nova", "text", "errors"),
+    },
+    "doctor": {
+        *("capabilities", "config", "deployment", "database", "runs", "state", "rules", "nova"),
+        *("virt", "text", "errors"),
     },
     "audit": {
         *("records", "device", "stash_defaults", "image_property", "capabilities"),
@@ -44,8 +48,8 @@ LAYERS = {
         "errors",
     },
     "records": {
-        *("device", "selection", "deployment", "runs", "value", "private_file", "strict_json"),
-        *("database", "state", "nova", "virt", "errors"),
+        *("device", "filters", "selection", "deployment", "config", "runs", "value"),
+        *("private_file", "strict_json", "database", "state", "nova", "virt", "errors"),
     },
     "device": {
         *("capabilities", "image_property", "selection", "deployment", "runs", "value"),

@@ -25,6 +25,7 @@ COMMANDS = {
     "audit": "novadev.cli.audit:audit",
     "capabilities": "novadev.cli.capabilities:capabilities",
     "device": "novadev.cli.device:device",
+    "doctor": "novadev.cli.doctor:doctor",
     "history": "novadev.cli.history:history",
     "image-property": "novadev.cli.image_property:image_property",
     "machine-type": "novadev.cli.machine_type:machine_type",
