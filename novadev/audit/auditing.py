@@ -333,8 +333,9 @@ def _told(selection: Selection) -> str:
     if selection.is_named:
         return "the named instances"
     narrow = selection.narrow
-    chosen = {"cell": selection.cell, "host": narrow.host, "project": narrow.project}
-    chosen |= {"vm_state": narrow.vm_state}
+    chosen = {"cell": selection.cell, "host": " or ".join(narrow.hosts)}
+    chosen |= {"name": " or ".join(narrow.names), "project": narrow.project}
+    chosen |= {"status": narrow.status, "vm_state": narrow.vm_state}
     parts = [f"{name} {value}" for name, value in chosen.items() if value]
     parts += [f"{name}={value}" for name, value in narrow.where]
     parts += [f"without {name}" for name in narrow.without]
