@@ -13,6 +13,7 @@ from novadev.cli import (
     device_pin,
     device_record,
     device_restore,
+    device_watch,
     help,
     options,
 )
@@ -37,6 +38,7 @@ for _command in (
     *(device_pin.pin, device_pin.unpin),
     device_forecast.forecast,
     device_restore.restore,
+    device_watch.watch,
 ):
     device.add_command(_command)
 

@@ -5,30 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from novadev.records.device import VmDevice
+from novadev.records.kinds import SYSTEM
 from novadev.virt.address import Address
 from novadev.virt.address_syntax import number_of
 
-SYSTEM = frozenset(("pci", "ccw", "virtio-mmio", "virtio-s390"))
-"""Where virtio devices are, by architecture."""
 _BUSES: Mapping[str, frozenset[str]] = {
     "virtio": SYSTEM,
     **dict.fromkeys(("ide", "sata", "scsi", "fdc"), frozenset(("drive",))),
     "usb": frozenset(("usb",)),
 }
-_TYPES: Mapping[str, frozenset[str]] = {
-    **dict.fromkeys(("balloon", "rng", "video", "filesystem", "iommu", "vsock", "shmem"), SYSTEM),
-    "interface": SYSTEM | {"spapr-vio", "usb"},
-    "hostdev": SYSTEM | {"usb", "drive", "unassigned"},
-    "controller": SYSTEM | {"spapr-vio", "usb", "ccid"},
-    "channel": frozenset(("virtio-serial",)),
-    "console": SYSTEM | {"virtio-serial", "spapr-vio"},
-    "serial": SYSTEM | {"isa", "usb", "spapr-vio"},
-    "sound": SYSTEM | {"usb"},
-    "memory": SYSTEM | {"dimm"},
-    "smartcard": frozenset(("ccid", "usb")),
-    **dict.fromkeys(("redir", "hub"), frozenset(("usb",))),
-}
-"""Where a device of a type can be; of the other types nothing is known."""
 _NUMBERS = {"pci": "bus", "usb": "bus", "virtio-serial": "controller", "ccid": "controller"}
 """Types of addresses that are kinds of controllers, and which attribute is its index."""
 
@@ -54,7 +39,7 @@ def why_unfit(device: VmDevice, text: str) -> str | None:
     if now is not None and now.type != address.type:
         return f"it is at a {now.type} address, {now}"
     on_bus = _BUSES.get(device.bus or "") if device.type in ("disk", "input") else None
-    possible = on_bus or _TYPES.get(device.type)
+    possible = on_bus or device.kind.places
     if possible is None or address.type in possible:
         return None
     place = f"bus {device.bus}" if on_bus else f"type {device.type}"

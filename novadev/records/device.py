@@ -11,13 +11,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from novadev.records.kinds import Kind, kind_of
 from novadev.virt.address import Address
 
 SpecParams = Mapping[str, str | int]
 Pins = Mapping[str, str]
 """The pinned addresses of a guest, by device_id."""
-HOST_SIDE = frozenset(("channel", "console", "graphics", "interface", "parallel", "serial"))
-"""Types whose ``device`` says how the host connects them (bridge, pty), which no guest sees."""
 _CHIPSET_WATCHDOG = "itco"
 
 
@@ -50,6 +49,11 @@ class VmDevice:
     logical_name: str | None = None
     host: str = ""
     label: str = ""
+
+    @property
+    def kind(self) -> Kind:
+        """What is done with devices of its type."""
+        return kind_of(self.type)
 
     @property
     def bus(self) -> str | None:
@@ -162,7 +166,8 @@ def is_hardware(device: VmDevice) -> bool:
     if device.type == "console":
         address = Address.from_ovirt(device.address)
         return address is not None and address.type != "isa"
-    return device.type != "audio" and (device.type, device.model) != ("watchdog", _CHIPSET_WATCHDOG)
+    is_chipset = (device.type, device.model) == ("watchdog", _CHIPSET_WATCHDOG)
+    return device.kind.is_hardware and not is_chipset
 
 
 def hash_of(devices: Iterable[VmDevice]) -> str:
@@ -181,7 +186,7 @@ def _seen(device: VmDevice) -> tuple[str, ...]:
     return (
         device.device_id,
         device.type,
-        "" if device.type in HOST_SIDE else device.device,
+        "" if device.kind.is_host_side else device.device,
         device.bus or "",
         device.model or "",
         device.address,

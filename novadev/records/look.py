@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Generic, TypeVar
 
 from novadev.deployment import Deployment
 from novadev.device.hosted import HostedInstance
-from novadev.device.selecting import attached, on_no_host
+from novadev.device.selecting import attached, is_without_databases, iter_hosted, on_no_host
 from novadev.errors import NotAsNeeded, NovadevError
 from novadev.nova.instances import Instance
 from novadev.records.baseline import Baseline
@@ -36,7 +37,7 @@ class Look:
     ``devices`` are those that are recorded, and ``pins`` their pinned addresses.
     """
 
-    instance: Instance
+    instance: Instance | HostedInstance
     recorded: VmDynamic | None
     seen: Seen | None
     devices: tuple[VmDevice, ...] = ()
@@ -94,34 +95,58 @@ def iter_looks(
     asks_guest: bool = False,
     full: bool = False,
     as_of: AsOf | None = None,
+    no_database: bool = False,
 ) -> Iterator[list[Look | Skip]]:
     """Yield a look at each selected instance, a chunk at a time, and skips for the others.
 
     ASKS_GUEST asks every running guest what it calls its disks; FULL reads all of every guest,
-    changed or not. What is recorded is that of the newest record, or AS OF a moment. Raises as
+    changed or not. What is recorded is that of the newest record, or AS OF a moment. With
+    NO_DATABASE the host's libvirt alone says which guests there are and what they have. Raises as
     :func:`novadev.selection.iter_by_host` and :meth:`Baseline.of`, and Unreachable without the
     state database.
     """
     baseline = Baseline.of(deployment, as_of)
     full = full or as_of is not None
+    if is_without_databases(deployment, no_database):
+        for items in iter_hosted(deployment, selection, no_database):
+            hosted = [item for item in items if isinstance(item, HostedInstance)]
+            work = _Guests(deployment, hosted, _themselves, selection.is_named, baseline)
+            yield [item for item in items if isinstance(item, Skip)]
+            yield list(work.looks(asks_guest, full))
+        return
 
     def looks(chunk: Chunk) -> Iterator[list[Look | Skip]]:
-        looked = _Chunk(deployment, chunk, selection.is_named, baseline)
-        yield list(looked.looks(asks_guest, full))
+        def with_attachments(instances: Sequence[Instance]) -> Iterator[HostedInstance]:
+            return attached(deployment, chunk.cell, instances, selection.is_named)
+
+        guests = chunk.instances
+        work = _Guests(deployment, guests, with_attachments, selection.is_named, baseline)
+        yield list(work.looks(asks_guest, full))
 
     for found in of_chunks(iter_by_host(deployment, selection), looks, selection.is_named):
         yield [found] if isinstance(found, Skip) else found
 
 
-class _Chunk:
-    """The instances of one chunk, and what is recorded of them."""
+G = TypeVar("G", bound=Instance | HostedInstance)
+
+
+class _Guests(Generic[G]):
+    """Some instances, and what is recorded of them.
+
+    HOSTED gives what is told of some of them to the process of their host.
+    """
 
     def __init__(
-        self, deployment: Deployment, chunk: Chunk, named: bool, baseline: Baseline
+        self,
+        deployment: Deployment,
+        instances: Sequence[G],
+        hosted: Callable[[Sequence[G]], Iterator[HostedInstance]],
+        named: bool,
+        baseline: Baseline,
     ) -> None:
-        self._deployment, self._cell, self._named = deployment, chunk.cell, named
+        self._deployment, self._hosted, self._named = deployment, hosted, named
         self._baseline = baseline
-        self._instances = {instance.uuid: instance for instance in chunk.instances}
+        self._instances = {instance.uuid: instance for instance in instances}
         self._recorded = baseline.list_dynamics(list(self._instances))
 
     def looks(self, asks_guest: bool, full: bool) -> Iterator[Look | Skip]:
@@ -141,7 +166,7 @@ class _Chunk:
                 yield self._skip(uuid, found)
         yield from self._in_full([item for item in here if item.uuid in new], asks_guest)
 
-    def _fingerprints(self, instances: Sequence[Instance]) -> Iterator[tuple[str, Fingerprint]]:
+    def _fingerprints(self, instances: Sequence[G]) -> Iterator[tuple[str, Fingerprint]]:
         """Yield what is new of each instance at a glance."""
         by_host: dict[str, list[str]] = defaultdict(list)
         for instance in instances:
@@ -152,7 +177,7 @@ class _Chunk:
             found = (answer.error,) * len(uuids) if answer.error else answer.result()
             yield from zip(uuids, found, strict=True)
 
-    def _in_full(self, instances: Sequence[Instance], asks_guest: bool) -> Iterator[Look | Skip]:
+    def _in_full(self, instances: Sequence[G], asks_guest: bool) -> Iterator[Look | Skip]:
         if not instances:
             return
         uuids = [instance.uuid for instance in instances]
@@ -160,7 +185,7 @@ class _Chunk:
         pins = self._baseline.vm_devices.list_pins(uuids)
         special = self._deployment.config.special_managed_devices
         work: dict[str, list[tuple[HostedInstance, Question]]] = defaultdict(list)
-        for hosted in attached(self._deployment, self._cell, instances, self._named):
+        for hosted in self._hosted(instances):
             question = Question(special, recorded.get(hosted.uuid, ()), asks_guest)
             work[hosted.host].append((hosted, question))
         for answer in self._deployment.hosts.run(see, work):
@@ -177,9 +202,13 @@ class _Chunk:
         return Skip.of(uuid, error, self._named)
 
 
-def _why_passed_over(instance: Instance) -> str | None:
+def _themselves(instances: Sequence[HostedInstance]) -> Iterator[HostedInstance]:
+    return iter(instances)
+
+
+def _why_passed_over(instance: Instance | HostedInstance) -> str | None:
     """Return why there is nothing to look at, None where there is."""
-    if instance.host is None:
+    if isinstance(instance, Instance) and instance.host is None:
         return on_no_host(instance)
     return f"instance {instance.uuid} {RESCUED}" if instance.vm_state == "rescued" else None
 

@@ -50,17 +50,14 @@ def seen_devices(inventory: Inventory, special: Collection[str]) -> SeenDevices:
 
     SPECIAL kinds count as managed.
     """
-    ids = device_ids(inventory.instance.uuid, inventory.entries)
+    ids, owners = device_ids(inventory.instance.uuid, inventory.entries)
     boots = dict(_boot_orders(inventory.instance.attachments))
     found = {
-        entry.device: _seen(entry, entry.device, ids[entry.device].id, inventory, special, boots)
+        entry.device: _seen(entry, entry.device, ids[entry.device], inventory, special, boots)
         for entry in inventory.entries
         if entry.device is not None
     }
-    return SeenDevices(
-        {device: row for device, row in found.items() if is_hardware(row)},
-        frozenset(identity.id for identity in ids.values() if identity.is_owner),
-    )
+    return SeenDevices({device: row for device, row in found.items() if is_hardware(row)}, owners)
 
 
 def _seen(
@@ -138,11 +135,16 @@ class Question:
 
 @dataclass(frozen=True)
 class Seen:
-    """What a guest has now; ``notes`` are about the answer of its agent."""
+    """What a guest has now; ``notes`` are about the answer of its agent.
+
+    ``has_answered`` says that its agent was asked, and told what the guest calls its disks.
+    """
 
     dynamic: VmDynamic
     devices: tuple[VmDevice, ...]
     notes: tuple[str, ...] = ()
+    is_running: bool = False
+    has_answered: bool = False
 
 
 def fingerprints(host: Host, uuids: Sequence[str]) -> tuple[Fingerprint, ...]:
@@ -171,22 +173,28 @@ def see(host: Host, instance: HostedInstance, question: Question) -> Seen:
     """Return what INSTANCE has now, as HOST and, if it is asked, the guest itself say.
 
     What it runs with, or what it is defined with when it is shut off. Raises NotFound without its
-    domain, BadInput for an XML that cannot be parsed and NotAsNeeded for a guest that is being
-    started or migrated in, whose XML is not complete (``domain_descriptor.py`` of vdsm), and for
-    one that is rescued, whose devices are not its own.
+    domain and, where no database was read, for one that is none of Nova's; BadInput for an XML that
+    cannot be parsed; and NotAsNeeded for a guest that is being started or migrated in, whose XML is
+    not complete (``domain_descriptor.py`` of vdsm), and for one that is rescued, whose devices are
+    not its own.
     """
     text = _complete_text(host, instance)
     domain = Domain.from_xml(text, f"host {host.name}: the XML of domain {instance.uuid}")
     if is_rescued(instance, domain):
         raise NotAsNeeded(f"instance {instance.uuid} {RESCUED}")
+    if instance.attachments is None and domain.nova is None:
+        raise NotFound(f"domain {domain.name} on host {host.name} is none of Nova's")
     inventory = take_inventory(instance, _definitions(domain))
     found = seen_devices(inventory, question.special)
     devices = identified([*found.devices.values()], question.recorded, found.owners)
+    if instance.attachments is None:
+        devices = _with_boot_orders(devices, question.recorded)
     notes: tuple[str, ...] = ()
+    has_answered = False
     if question.asks_guest:
-        devices, notes = _with_names(host, inventory, found, devices)
+        devices, notes, has_answered = _with_names(host, inventory, found, devices)
     dynamic = VmDynamic(instance.uuid, hash_of(devices), fingerprint(text), host.name)
-    return Seen(dynamic, devices, notes)
+    return Seen(dynamic, devices, notes, domain.is_live, has_answered)
 
 
 def _complete_text(host: Host, instance: HostedInstance) -> str:
@@ -209,18 +217,29 @@ def _definitions(domain: Domain) -> Definitions:
     return Definitions(domain.uuid, domain.name, persistent, live, False, ())
 
 
+def _with_boot_orders(
+    devices: Sequence[VmDevice], recorded: Sequence[VmDevice]
+) -> tuple[VmDevice, ...]:
+    """Return DEVICES with the boot orders RECORDED: those of volumes only a database tells."""
+    orders = {row.device_id: row.boot_order for row in recorded}
+    return tuple(
+        replace(device, boot_order=device.boot_order or orders.get(device.device_id))
+        for device in devices
+    )
+
+
 def _with_names(
     host: Host, inventory: Inventory, found: SeenDevices, devices: tuple[VmDevice, ...]
-) -> tuple[tuple[VmDevice, ...], tuple[str, ...]]:
+) -> tuple[tuple[VmDevice, ...], tuple[str, ...], bool]:
     """Return DEVICES, in the order of those FOUND, with what the guest calls its disks now.
 
-    They keep the names that they had where it does not say.
+    They keep the names that they had where it does not say. With notes, and whether it answered.
     """
     answer = names_of(host, inventory)
     if answer.names is None:
-        return devices, answer.notes
+        return devices, answer.notes, False
     said = [answer.names.get(device) for device in found.devices]
     old = [None if answer.is_whole else device.logical_name for device in devices]
     names = [new or (None if name in said else name) for new, name in zip(said, old, strict=True)]
     named = zip(devices, names, strict=True)
-    return tuple(replace(device, logical_name=name) for device, name in named), answer.notes
+    return tuple(replace(device, logical_name=name) for device, name in named), answer.notes, True

@@ -51,12 +51,12 @@ def record_devices(
     for looks in iter_looks(deployment, selection, asks_guest):
         found = [look for look in looks if isinstance(look, Look)]
         new = [look for look in found if look.is_new]
-        record = _write(VmDevices(deployment.state), new, record)
+        record = write_looks(VmDevices(deployment.state), new, record)
         yield from (look for look in looks if isinstance(look, Skip))
         yield from (_recorded(look, record if look.is_new else None) for look in found)
 
 
-def _write(vm_devices: VmDevices, looks: Sequence[Look], record: int | None) -> int | None:
+def write_looks(vm_devices: VmDevices, looks: Sequence[Look], record: int | None) -> int | None:
     """Write what was seen; again, a few times, where another record is at the same guests.
 
     Return the number of the record, of which RECORD has a part already, if so.

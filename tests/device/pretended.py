@@ -22,9 +22,10 @@ from novadev.errors import NovadevError, Unreachable
 from novadev.records import restore, restore_on_host
 from novadev.records.restore_layout import named
 from novadev.runs.carry_out import carry_out
+from novadev.runs.encoding import dumps
 from novadev.runs.journal import Asked, Journal
 from novadev.runs.journal_rows import Run
-from novadev.runs.plan import Draft, Outcome, dumps
+from novadev.runs.plan import Draft, Outcome
 from novadev.state.tables import runs
 from novadev.virt.devices import Disk, Interface
 from novadev.virt.domain import Domain

@@ -15,7 +15,8 @@ import pytest
 
 from novadev.errors import Unreachable
 from novadev.records import restore_on_host
-from novadev.runs.plan import Plan, decode
+from novadev.runs.encoding import decode
+from novadev.runs.plan import Plan
 from novadev.virt.domain import Domain
 from novadev.virt.host import PERSISTENT, Host
 from tests import domains
