@@ -233,6 +233,6 @@ def presence(before: str, after: str, words: tuple[str, str]) -> Callable[[Row],
         if row["field"] != "device" or (row[before] is None) == (row[after] is None):
             return row
         came, went = words
-        return row | {before: "-", after: came if row[before] is None else went}
+        return row | {after: came if row[before] is None else went}
 
     return for_people
