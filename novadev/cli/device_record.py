@@ -50,6 +50,7 @@ def record(
 
     Example: novadev device record --all --guest
     """
+    session.deployment.hosts.warm()
     from novadev.records.record import RecordedGuest, record_devices
 
     skips, tally = Skips(session, fail_on_skip), _Tally()
