@@ -16,8 +16,8 @@ from benchmarks.processes import Took, interleaved, run
 from novadev.config import load
 from novadev.deployment import Deployment
 from novadev.device.hosted import HostedInstance
-from novadev.device.record.guest import Question, see
-from novadev.device.record.recording import record_devices
+from novadev.records.on_host import Question, see
+from novadev.records.record import record_devices
 from novadev.selection import Selection
 from novadev.virt.host import Host
 

@@ -10,12 +10,13 @@ from novadev.config import DEFAULT_FILES, Config
 from novadev.errors import BadInput, NotFound, Unreachable
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from typing_extensions import Self
 
     from novadev.database import Database
     from novadev.nova.cells import Cell
     from novadev.runs.journal import Journal
-    from novadev.state.vm_devices import VmDevices
     from novadev.virt.pool import Pool
 
 
@@ -23,12 +24,20 @@ API_DATABASE = "API database"
 """What messages call Nova's API database."""
 
 
+_NAMES = 20_000
+"""So many names of servers are kept."""
+
+
 class Deployment:
-    """Opens and closes things; holds no query."""
+    """Opens and closes things; holds no query.
+
+    ``names`` are those of the servers that were read last, by UUID: for who shows them.
+    """
 
     def __init__(self, config: Config) -> None:
         self.config = config
         self._cell_databases: dict[str, Database] = {}
+        self.names: dict[str, str] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -40,6 +49,12 @@ class Deployment:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+    def remember_names(self, names: Mapping[str, str]) -> None:
+        """Keep the NAMES of servers for messages; earlier ones go when there are many."""
+        if len(self.names) > _NAMES:
+            self.names.clear()
+        self.names.update(names)
 
     @property
     def has_databases(self) -> bool:
@@ -123,17 +138,11 @@ class Deployment:
         """The journal; raises Unreachable when it cannot be written."""
         from novadev.runs.journal import Journal
 
-        return Journal(self._state)
+        return Journal(self.state)
 
     @cached_property
-    def vm_devices(self) -> VmDevices:
-        """The recorded devices of guests; raises Unreachable when they cannot be written."""
-        from novadev.state.vm_devices import VmDevices
-
-        return VmDevices(self._state)
-
-    @cached_property
-    def _state(self) -> Database:
+    def state(self) -> Database:
+        """Novadev's own database; raises Unreachable when it cannot be written."""
         from novadev.state.store import open_state
 
         return open_state(self.config.state_connection)
@@ -145,8 +154,8 @@ class Deployment:
         databases = [*self._cell_databases.values()]
         if "api" in self.__dict__:
             databases.append(self.api)
-        if "_state" in self.__dict__:
-            databases.append(self._state)
+        if "state" in self.__dict__:
+            databases.append(self.state)
         for database in databases:
             database.close()
 

@@ -19,9 +19,9 @@ from novadev.device.inventory import (
     take_inventory,
 )
 from novadev.device.orphans import why_no_orphan, why_no_port
-from novadev.device.record.guest import fingerprint
 from novadev.device.writable import is_rescued
 from novadev.errors import NotAsNeeded, NotFound
+from novadev.records.on_host import fingerprint
 from novadev.stash_defaults.hardware import Hardware, hardware_of
 from novadev.virt.devices import Controller, Disk, Interface
 from novadev.virt.host import Host

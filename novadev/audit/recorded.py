@@ -9,9 +9,10 @@ from novadev.audit.finding import Trouble
 from novadev.audit.remedies import record, restore
 from novadev.deployment import Deployment
 from novadev.device.hosted import HostedInstance
-from novadev.device.record.drift import Drift, compare
-from novadev.device.record.guest import Question, Seen, see
 from novadev.errors import NotAsNeeded, NotFound, NovadevError
+from novadev.records.drift import Drift, compare
+from novadev.records.on_host import Question, Seen, see
+from novadev.records.store import VmDevices
 
 _TOLD = 3
 """Differences that a line has."""
@@ -30,7 +31,7 @@ class Records:
         """
         if self._deployment is None:
             return {}
-        dynamics = self._deployment.vm_devices.list_dynamics(uuids)
+        dynamics = VmDevices(self._deployment.state).list_dynamics(uuids)
         return {uuid: dynamic.fingerprint for uuid, dynamic in dynamics.items()}
 
     def drift(self, instances: Sequence[HostedInstance]) -> Mapping[str, Trouble]:
@@ -42,7 +43,7 @@ class Records:
         if self._deployment is None or not instances:
             return {}
         special = self._deployment.config.special_managed_devices
-        recorded = self._deployment.vm_devices.list_devices([item.uuid for item in instances])
+        recorded = VmDevices(self._deployment.state).list_devices([item.uuid for item in instances])
         work: dict[str, list[tuple[HostedInstance, Question]]] = defaultdict(list)
         for item in instances:
             work[item.host].append((item, Question(special, recorded.get(item.uuid, ()))))

@@ -15,17 +15,17 @@ if TYPE_CHECKING:
     from novadev.runs.plan import Outcome, Plan
 
 ACTIONS = {
-    "device alias-migrate": "novadev.device.alias",
-    "device detach": "novadev.device.detach",
-    "device import": "novadev.device.exchange",
-    "device restore": "novadev.device.restore",
-    "image-property set": "novadev.image_property",
-    "image-property sync": "novadev.image_property.sync",
-    "image-property unset": "novadev.image_property",
-    "machine-type set": "novadev.machine_type",
-    "stash-defaults": "novadev.stash_defaults",
+    "device alias-migrate": "novadev.device.alias.applying",
+    "device detach": "novadev.device.detach.applying",
+    "device import": "novadev.records.import_",
+    "device restore": "novadev.records.restore",
+    "image-property set": "novadev.image_property.applying",
+    "image-property sync": "novadev.image_property.sync.applying",
+    "image-property unset": "novadev.image_property.applying",
+    "machine-type set": "novadev.machine_type.applying",
+    "stash-defaults": "novadev.stash_defaults.applying",
 }
-"""Packages whose ``applying.apply`` writes a batch."""
+"""Modules whose ``apply`` writes a batch."""
 IRREVERSIBLE = frozenset(("device detach",))
 """What cannot be taken back, so that undo refuses it and the question says it."""
 
@@ -45,7 +45,7 @@ def applier(deployment: Deployment) -> Apply:
         action = plans[0].action
         if action not in ACTIONS:
             raise BadInput(f"there is no action {action!r}")
-        applying = import_module(f"{ACTIONS[action]}.applying")
+        applying = import_module(ACTIONS[action])
         stale = residence.stale(plans, resumed)
         due = [plan for plan in plans if plan.instance not in stale]
         outcomes: list[Outcome] = applying.apply(deployment, due, resumed, fence) if due else []

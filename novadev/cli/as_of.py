@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from novadev.state.devices import AsOf
+from novadev.records.device import AsOf
 
 TIMES = (
     *("%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%SZ"),

@@ -13,6 +13,8 @@ from novadev.cli import (
     device_pin,
     device_record,
     device_restore,
+    device_watch,
+    help,
     options,
 )
 from novadev.cli.mutating import mutating
@@ -21,11 +23,11 @@ from novadev.cli.session import Session, pass_session
 
 if TYPE_CHECKING:
     from novadev.deployment import Deployment
-    from novadev.device.records import Side
+    from novadev.device.show_on_host import Side
     from novadev.runs.plan import Planned
 
 
-@click.group()
+@help.group()
 def device() -> None:
     """Show the devices of guests, and change how libvirt has them."""
 
@@ -36,6 +38,7 @@ for _command in (
     *(device_pin.pin, device_pin.unpin),
     device_forecast.forecast,
     device_restore.restore,
+    device_watch.watch,
 ):
     device.add_command(_command)
 
@@ -70,10 +73,12 @@ def show(
 
     GUEST, in the place of BY, is the name of a disk in the guest. Without an answer of the guest's
     agent within a few seconds there is none, and a note.
+
+    Example: novadev device show web-1 vdb
     """
     session.deployment.hosts.warm()
     from novadev.cli.device_table import print_devices
-    from novadev.device.showing import show_devices
+    from novadev.device.show import show_devices
 
     found = show_devices(session.deployment, instance, device_name, side, no_database, guest)
     print_devices(session, output, found, is_one=device_name is not None)
@@ -129,6 +134,8 @@ def detach(
     Only an orphan, a device for which Nova has no volume, port, PCI device or share. It goes from
     the persistent definition at once, and from a running guest when the guest lets it go. DEVICE
     is named as for "device show".
+
+    Example: novadev device detach web-1 vdb --dry-run
     """
     from novadev.device.detach.planning import plan_detach
 

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from novadev.cli import options
+from novadev.cli import help, options
 from novadev.cli.as_of import as_of
 from novadev.cli.mutating import mutating
 from novadev.cli.session import Session, pass_session
 
 if TYPE_CHECKING:
     from novadev.deployment import Deployment
+    from novadev.records.device import AsOf
     from novadev.runs.plan import Planned
-    from novadev.state.devices import AsOf
 
 
-@click.command(short_help="Write the recorded devices of instances into a file.")
+@help.command(short_help="Write the recorded devices of instances into a file.")
 @click.argument("instances", nargs=-1, required=True, metavar="INSTANCE...", type=options.TEXT)
 @click.option("--ovf", "is_ovf", flag_value=True, help="As oVirt's engine writes an OVF.")
 @click.option(
@@ -48,7 +48,7 @@ def export(
 
     Example: novadev device export --ovf web-1 -o web-1.ovf
     """
-    from novadev.device.exchange.exporting import export_json, export_ovf
+    from novadev.records.export import export_json, export_ovf
 
     make = export_ovf if is_ovf else export_json
     text = make(session.deployment, instances, as_of)
@@ -56,7 +56,7 @@ def export(
 
 
 def _put(file_name: str, text: str) -> None:
-    from novadev.device.exchange.file import write
+    from novadev.records.file import write
 
     if file_name == "-":
         click.echo(text, nl=False)
@@ -64,7 +64,7 @@ def _put(file_name: str, text: str) -> None:
         write(file_name, text)
 
 
-@click.command("import", short_help="Bring the addresses in a file to recorded devices.")
+@help.command("import", short_help="Bring the addresses in a file to recorded devices.")
 @click.argument("file_name", metavar="FILE", type=options.TEXT)
 @click.option(
     "--instance",
@@ -82,6 +82,6 @@ def import_(deployment: Deployment, file_name: str, instance: str | None) -> Ite
 
     Example: novadev device import web-1.ovf --instance web-2 --dry-run
     """
-    from novadev.device.exchange.planning import plan_import
+    from novadev.records.import_ import plan_import
 
     return plan_import(deployment, file_name, instance)

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from novadev.cli import options
+from novadev.cli import help, options
 from novadev.cli.options import Output
 from novadev.cli.output import print_records
 from novadev.cli.session import Session, pass_session
 from novadev.text import many
 
 if TYPE_CHECKING:
-    from novadev.device.record.pinning import PinnedDevice
+    from novadev.records.pin import PinnedDevice
 
 _COLUMNS = ("label", "address", "pinned", "changed")
 """What a table says of a device."""
@@ -26,7 +26,7 @@ def _arguments(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.argument("instance", type=options.TEXT)(devices(command))
 
 
-@click.command(short_help="Keep recorded addresses whatever a record finds.")
+@help.command(short_help="Keep recorded addresses whatever a record finds.")
 @_arguments
 def pin(session: Session, instance: str, devices: Sequence[str], output: Output) -> None:
     """Pin the DEVICEs of INSTANCE where they are recorded; all of them, if none is named.
@@ -37,7 +37,7 @@ def pin(session: Session, instance: str, devices: Sequence[str], output: Output)
 
     Example: novadev device pin web-1 vdb
     """
-    from novadev.device.record.pinning import pin_devices
+    from novadev.records.pin import pin_devices
 
     found = pin_devices(session.deployment, instance, devices)
     _print(session, output, found)
@@ -45,7 +45,7 @@ def pin(session: Session, instance: str, devices: Sequence[str], output: Output)
     session.say(f"{many(len(found), 'device')} pinned, {len(found) - new} of them before.")
 
 
-@click.command(short_help="Let records follow the guest again.")
+@help.command(short_help="Let records follow the guest again.")
 @_arguments
 def unpin(session: Session, instance: str, devices: Sequence[str], output: Output) -> None:
     """Unpin the DEVICEs of INSTANCE; all of them, if none is named.
@@ -54,7 +54,7 @@ def unpin(session: Session, instance: str, devices: Sequence[str], output: Outpu
 
     Example: novadev device unpin web-1
     """
-    from novadev.device.record.pinning import unpin_devices
+    from novadev.records.pin import unpin_devices
 
     found = unpin_devices(session.deployment, instance, devices)
     _print(session, output, found)
@@ -62,7 +62,7 @@ def unpin(session: Session, instance: str, devices: Sequence[str], output: Outpu
 
 
 def _print(session: Session, output: Output, found: Sequence[PinnedDevice]) -> None:
-    from novadev.device.record.pinning import PinnedDevice
+    from novadev.records.pin import PinnedDevice
 
     columns = output.columns or _COLUMNS * (output.format == "table")
     print_records(session, Output(output.format, columns), PinnedDevice, found)

@@ -119,7 +119,7 @@ def free_name(bus: str | None, used: Collection[str], rules: ComputeRules) -> st
         return ""
     prefix = name_prefix(bus, rules)
     limit = IDE_DISKS if bus == "ide" else rules.max_disk_devices
-    for index in itertools.count() if limit < 0 else range(limit):
+    for index in range(limit) if limit >= 0 and rules.counts_disks else itertools.count():
         name = prefix + letters(index)
         if name not in used:
             return name

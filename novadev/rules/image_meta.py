@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 from novadev.nova.image_properties import PROPERTIES
 from novadev.rules.guest import ARCHITECTURE_SPELLINGS, Guest
@@ -138,6 +139,7 @@ def values(name: str, release: int = NEWEST_RELEASE) -> tuple[str, ...]:
     )
 
 
+@lru_cache(4096)
 def _is_readable(name: str, value: str, release: int) -> bool:
     if release < PROPERTIES_CAME_WITH.get(name, 0):
         return True

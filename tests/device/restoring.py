@@ -5,9 +5,9 @@ from dataclasses import replace
 from typing import Any
 
 from novadev.database import Database
-from novadev.state.devices import VmDevice
+from novadev.records.device import VmDevice
+from novadev.records.store import VmDevices
 from novadev.state.store import open_state
-from novadev.state.vm_devices import VmDevices
 from novadev.virt.address import Address
 from novadev.virt.domain import Domain
 from tests import domains

@@ -10,15 +10,14 @@ import libvirt
 import pytest
 
 from novadev.config import SPECIAL_MANAGED_DEVICES
-from novadev.device.exchange import document
-from novadev.device.exchange.exported import ExportedInstance
-from novadev.device.exchange.planning import plan_recorded
-from novadev.device.exchange.recorded import RecordedInstance
-from novadev.device.record.drift import compare
-from novadev.device.record.hashing import hash_of
-from novadev.device.record.recognition import identified
-from novadev.device.record.seen import seen_devices
-from novadev.state.devices import VmDevice, VmDynamic
+from novadev.records import json_file
+from novadev.records.baseline import RecordedInstance
+from novadev.records.device import VmDevice, VmDynamic, hash_of
+from novadev.records.drift import compare
+from novadev.records.exported import ExportedInstance
+from novadev.records.identity import identified
+from novadev.records.import_ import plan_recorded
+from novadev.records.on_host import seen_devices
 from novadev.virt.host import PERSISTENT
 from tests.cloud import Cloud
 from tests.device import attached
@@ -127,8 +126,8 @@ def test_what_is_recorded_can_be_imported(name: str, defined: dict[str, Generati
     """An export of any guest has nothing that an import of it would refuse, or change."""
     for uuid, devices in defined[name].recorded.items():
         target = RecordedInstance(uuid, "web-1", "", VmDynamic(uuid, "", "", "cmp1"), devices)
-        text = document.dumps([ExportedInstance(uuid, "web-1", "", devices)])
-        (exported,) = document.loads(text, "web-1.json")
+        text = json_file.dumps([ExportedInstance(uuid, "web-1", "", devices)])
+        (exported,) = json_file.loads(text, "web-1.json")
         assert plan_recorded(exported, target).changes == ()
 
 

@@ -11,12 +11,11 @@ from lxml import etree
 
 from novadev.config import SPECIAL_MANAGED_DEVICES
 from novadev.device.inventory import Inventory
-from novadev.device.record.drift import compare
-from novadev.device.record.hashing import hash_of, is_hardware
-from novadev.device.record.recognition import identified, recognise
-from novadev.device.record.seen import seen_devices
 from novadev.nova.attachments import Attachments
-from novadev.state.devices import VmDevice, merge
+from novadev.records.device import VmDevice, hash_of, is_hardware, merge
+from novadev.records.drift import compare
+from novadev.records.identity import identified, recognise
+from novadev.records.on_host import seen_devices
 from tests import domains
 from tests.device import attached
 from tests.device.rig import mac, port_id, volume_id

@@ -11,13 +11,11 @@ from hypothesis import strategies as st
 from novadev.config import SPECIAL_MANAGED_DEVICES
 from novadev.device.inventory import Inventory
 from novadev.device.managed import is_managed
-from novadev.device.record.drift import compare
-from novadev.device.record.guest import fingerprint
-from novadev.device.record.hashing import hash_of
-from novadev.device.record.recognition import identified
-from novadev.device.record.seen import seen_devices
 from novadev.nova.attachments import Attachments
-from novadev.state.devices import VmDevice, merge
+from novadev.records.device import VmDevice, hash_of, merge
+from novadev.records.drift import compare
+from novadev.records.identity import identified
+from novadev.records.on_host import fingerprint, seen_devices
 from novadev.virt.devices import Console
 from novadev.virt.domain import Domain
 from tests import domains

@@ -9,9 +9,9 @@ from random import Random
 import libvirt
 import pytest
 
-from novadev.device.restore.layout import lay_out
 from novadev.errors import NotAsNeeded
-from novadev.state.devices import VmDevice
+from novadev.records.device import VmDevice
+from novadev.records.restore_layout import lay_out
 from novadev.virt.address import Address
 from novadev.virt.devices import Device
 from novadev.virt.domain import Domain

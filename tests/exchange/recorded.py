@@ -7,10 +7,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from novadev.device.record.hashing import hash_of
-from novadev.state.devices import VmDevice, VmDynamic
+from novadev.records.device import VmDevice, VmDynamic, hash_of
+from novadev.records.store import VmDevices
 from novadev.state.store import open_state
-from novadev.state.vm_devices import VmDevices
 from tests.cloud import Cloud
 from tests.command import Result, novadev
 

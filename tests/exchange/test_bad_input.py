@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from novadev.device.exchange import document, ovf_writing
-from novadev.device.exchange.exported import ExportedInstance
-from novadev.state.devices import VmDevice
+from novadev.records import json_file
+from novadev.records.device import VmDevice
+from novadev.records.exported import ExportedInstance
+from novadev.records.ovf import writer
 from tests.cloud import Cloud
 from tests.command import novadev
 from tests.exchange.recorded import (
@@ -34,8 +35,8 @@ from tests.exchange.recorded import (
 
 pytestmark = pytest.mark.slow
 
-OVF = ovf_writing.dumps(ExportedInstance(VM, "web-1", "", tuple(guest())))
-JSON = json.loads(document.dumps([ExportedInstance(VM, "web-1", "", tuple(guest()))]))
+OVF = writer.dumps(ExportedInstance(VM, "web-1", "", tuple(guest())))
+JSON = json.loads(json_file.dumps([ExportedInstance(VM, "web-1", "", tuple(guest()))]))
 
 
 def refused(cloud: Cloud, file: Path, *arguments: str) -> str:

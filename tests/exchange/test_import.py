@@ -8,12 +8,11 @@ from typing import Any
 
 import pytest
 
-from novadev.device.exchange import ovf_reading
-from novadev.device.exchange.exported import ExportedInstance
-from novadev.device.exchange.planning import plan_recorded
-from novadev.device.exchange.recorded import RecordedInstance
-from novadev.device.record.hashing import hash_of
-from novadev.state.devices import VmDevice, VmDynamic
+from novadev.records.baseline import RecordedInstance
+from novadev.records.device import VmDevice, VmDynamic, hash_of
+from novadev.records.exported import ExportedInstance
+from novadev.records.import_ import plan_recorded
+from novadev.records.ovf import reader
 from tests.cloud import Cloud
 from tests.command import novadev
 from tests.exchange.recorded import (
@@ -202,8 +201,7 @@ def test_a_plan_is_stale_when_nothing_is_recorded_any_more(
 
 def test_a_stopped_run_is_resumed(sqlite_cloud: Cloud, tmp_path: Path) -> None:
     """A plan that was written but not marked is found done, and the rest is done."""
-    from novadev.device.exchange.applying import apply
-    from novadev.device.exchange.planning import plan_import
+    from novadev.records.import_ import apply, plan_import
 
     _, other = two_guests(sqlite_cloud)
     file = str(tmp_path / "file")
@@ -302,7 +300,7 @@ def test_an_ovf_has_one_instance(sqlite_cloud: Cloud) -> None:
 def test_what_has_no_address_in_the_file_keeps_the_one_it_has(name: str) -> None:
     """An engine's OVF has no item for a LUN, and no address for a device that never ran."""
     path = Path(__file__).parent.parent / "samples" / "ovf" / f"{name}.ovf"
-    found = ovf_reading.loads(path.read_text(), name)
+    found = reader.loads(path.read_text(), name)
     exported = [replace(item, is_plugged=True, vm_id=VM) for item in found.devices]
     bare = [item for item in exported if not item.address and item.type in ("disk", "interface")]
     assert bare or name == "ova"

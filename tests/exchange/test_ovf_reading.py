@@ -4,15 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from novadev.device.exchange import ovf_reading, ovf_writing
-from novadev.device.exchange.exported import ExportedInstance
-from novadev.state.devices import VmDevice
+from novadev.records.device import VmDevice
+from novadev.records.exported import ExportedInstance
+from novadev.records.ovf import reader, writer
 
 SAMPLES = Path(__file__).parent.parent / "samples" / "ovf"
 
 
 def read(name: str) -> ExportedInstance:
-    return ovf_reading.loads((SAMPLES / name).read_text(), name)
+    return reader.loads((SAMPLES / name).read_text(), name)
 
 
 def by_id(name: str) -> dict[str, VmDevice]:
@@ -190,9 +190,9 @@ def test_the_flavour_inside_an_ova() -> None:
 @pytest.mark.parametrize("name", ["engine.ovf", "minimal.ovf", "ova.ovf"])
 def test_what_was_read_is_written_and_read_again(name: str) -> None:
     found = read(name)
-    text = ovf_writing.dumps(found)
-    again = ovf_reading.loads(text, "again")
+    text = writer.dumps(found)
+    again = reader.loads(text, "again")
     assert {item.device_id: item for item in again.devices} == {
         item.device_id: item for item in found.devices
     }
-    assert ovf_writing.dumps(again) == text
+    assert writer.dumps(again) == text

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from lxml import etree
 
-from novadev.device.exchange import ovf_writing
-from novadev.device.exchange.exported import ExportedInstance
 from novadev.errors import BadInput
-from novadev.state.devices import VmDevice
+from novadev.records.device import VmDevice
+from novadev.records.exported import ExportedInstance
+from novadev.records.ovf import writer
 from tests.cloud import Cloud
 from tests.exchange.recorded import VM, device, disk, export, guest, nic, pci, two_guests
 
@@ -21,7 +21,7 @@ DEVICE_PART = ["Type", "Device", "rasd:Address", "BootOrder", "IsPlugged", "IsRe
 
 
 def written(*devices: VmDevice) -> etree._Element:
-    text = ovf_writing.dumps(ExportedInstance(VM, "web-1", "", devices))
+    text = writer.dumps(ExportedInstance(VM, "web-1", "", devices))
     return etree.fromstring(text.encode())
 
 

@@ -6,9 +6,10 @@ from dataclasses import replace
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from novadev.device.exchange import document, ovf, ovf_reading, ovf_writing
-from novadev.device.exchange.exported import ExportedInstance
-from novadev.state.devices import VmDevice
+from novadev.records import json_file
+from novadev.records.device import VmDevice
+from novadev.records.exported import ExportedInstance
+from novadev.records.ovf import reader, words, writer
 from novadev.virt.address import Address
 from novadev.virt.address_syntax import read_address
 from tests.exchange.recorded import VM
@@ -125,21 +126,21 @@ few = settings(max_examples=60, deadline=None, suppress_health_check=[HealthChec
 @given(st.lists(INSTANCES, min_size=1, max_size=1))
 @few
 def test_json_gives_back_everything(instances: list[ExportedInstance]) -> None:
-    text = document.dumps(instances)
-    assert list(document.loads(text, "file")) == instances
-    assert document.dumps(document.loads(text, "file")) == text
+    text = json_file.dumps(instances)
+    assert list(json_file.loads(text, "file")) == instances
+    assert json_file.dumps(json_file.loads(text, "file")) == text
 
 
 def as_an_ovf_has_it(device: VmDevice) -> VmDevice:
     """What of a device an OVF can say: no runtime data, and texts for numbers."""
-    kind = ovf_writing.resource_type(device)
-    has_label = kind in (ovf.DISK, ovf.NIC)
+    kind = writer.resource_type(device)
+    has_label = kind in (words.DISK, words.NIC)
     told = device.type if device.type == device.device else f"{device.type} {device.device}"
     params = {name: str(value) for name, value in device.spec_params.items()}
     return replace(
         device,
         spec_params=params,
-        is_managed=kind != ovf.OTHER or ovf.is_special(device.type, device.device),
+        is_managed=kind != words.OTHER or words.is_special(device.type, device.device),
         is_optional=False,
         logical_name=None,
         host="",
@@ -157,8 +158,8 @@ def without_hints(device: VmDevice) -> VmDevice:
 @given(INSTANCES)
 @few
 def test_an_ovf_gives_back_the_device_part(exported: ExportedInstance) -> None:
-    text = ovf_writing.dumps(exported)
-    found = ovf_reading.loads(text, "file")
+    text = writer.dumps(exported)
+    found = reader.loads(text, "file")
     assert (found.instance, found.name) == (exported.instance, exported.name)
     expected = {item.device_id: as_an_ovf_has_it(item) for item in exported.devices}
     read = {item.device_id: item for item in found.devices}
@@ -172,13 +173,13 @@ def test_an_ovf_gives_back_the_device_part(exported: ExportedInstance) -> None:
 @given(INSTANCES)
 @few
 def test_an_ovf_that_was_read_and_written_stays_as_it_is(exported: ExportedInstance) -> None:
-    once = ovf_reading.loads(ovf_writing.dumps(exported), "file")
-    text = ovf_writing.dumps(once)
-    again = ovf_reading.loads(text, "file")
+    once = reader.loads(writer.dumps(exported), "file")
+    text = writer.dumps(once)
+    again = reader.loads(text, "file")
     assert {item.device_id: item for item in again.devices} == {
         item.device_id: item for item in once.devices
     }
-    assert ovf_writing.dumps(again) == text
+    assert writer.dumps(again) == text
 
 
 @given(ADDRESSES, st.randoms(use_true_random=False), st.sampled_from(["", " ", "  "]))

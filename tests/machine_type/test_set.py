@@ -223,6 +223,21 @@ def test_the_name_of_the_root_disk_keeps_its_spelling(
     assert sqlite_cloud.instance(uuid)["root_device_name"] == before
 
 
+@pytest.mark.parametrize(("found", "code"), [("virtio", 0), ("sata", 7)])
+def test_a_bus_that_nova_wrote_down_at_a_start_does_not_hinder_undo(
+    sqlite_cloud: Cloud, found: str, code: int
+) -> None:
+    """A volume attached to a running guest has none until then; another bus is another disk."""
+    uuid = on_virtio(sqlite_cloud, hw_disk_bus="virtio")
+    sqlite_cloud.add_volume(uuid, device_name="/dev/vdz", disk_bus=None, device_type=None)
+    assert set_(sqlite_cloud, uuid).code == 0
+    late = {"instance_uuid": uuid, "device_name": "/dev/vdz"}
+    sqlite_cloud.update("block_device_mapping", "cell1", late, disk_bus=found, device_type="disk")
+    result = novadev(sqlite_cloud, "undo", "1", "--yes")
+    assert result.code == code, result.err
+    assert ("its disks are not those of the plan" in result.err) == bool(code)
+
+
 def test_libosinfo_that_recommends_ide_is_overruled(sqlite_cloud: Cloud) -> None:
     """Else the next disk to be attached would be on IDE, and so is swap without a row."""
     know(sqlite_cloud, recommendations={"os2": Recommendation("ide", None)})
@@ -493,8 +508,9 @@ def change(plan: Any, what: str, after: object) -> None:
 def test_what_the_check_of_a_file_lets_through(sqlite_cloud: Cloud, tmp_path: Path) -> None:
     """A plan made for another command, or edited, is not one of these."""
     from novadev.errors import NovadevError
+    from novadev.runs.encoding import decode
     from novadev.runs.file_checks import check
-    from novadev.runs.plan import Draft, decode
+    from novadev.runs.plan import Draft
 
     uuid, file = on_ide(sqlite_cloud), tmp_path / "q35.plan"
     assert set_(sqlite_cloud, uuid, "--plan-out", str(file)).code == 0

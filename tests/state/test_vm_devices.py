@@ -14,10 +14,10 @@ from alembic.config import Config
 import novadev.state
 from novadev.database import Database
 from novadev.errors import BadInput, Busy, NotAsNeeded, NotFound
-from novadev.state.devices import AsOf, VmDevice, VmDynamic
+from novadev.records.device import AsOf, VmDevice, VmDynamic
+from novadev.records.store import VmDevices
 from novadev.state.store import SCHEMAS, open_state
 from novadev.state.tables import vm_device_history
-from novadev.state.vm_devices import VmDevices
 from tests.cloud import Cloud
 from tests.state.places import journal_on_mariadb
 

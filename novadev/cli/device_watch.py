@@ -1,0 +1,166 @@
+"""``novadev device watch``: the service."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from novadev.cli import options
+from novadev.cli.notify import Notifier
+from novadev.cli.session import Session, pass_session
+from novadev.cli.talk import say
+from novadev.text import many, printable
+
+if TYPE_CHECKING:
+    from novadev.records.drift import Drift
+    from novadev.records.watch import Alive, News, Watch
+    from novadev.records.watch_jobs import Recorded
+
+_CHANGES = 4
+"""Changes of one guest that a line tells, and guests of one sweep that get a line."""
+
+
+@click.command(short_help="Record guests as soon as they change: a service.")
+@click.option(
+    "--host",
+    "hosts",
+    multiple=True,
+    type=options.TEXT,
+    metavar="HOST",
+    help="Watch this compute host; may be repeated.  [default: all of them]",
+)
+@options.guest
+@options.no_database
+@click.option(
+    "--every",
+    type=click.IntRange(60, 7 * 24 * 3600),
+    default=3600,
+    show_default=True,
+    metavar="SECONDS",
+    help="How often all guests of a host are looked at, for what events missed.",
+)
+@pass_session
+def watch(
+    session: Session, hosts: tuple[str, ...], asks_guest: bool, no_database: bool, every: int
+) -> None:
+    """Record guests as soon as their devices change, until it is stopped.
+
+    It keeps a connection to the libvirt of each compute host, and records a guest within two
+    seconds of a change there, as "device record" does. It looks at all guests when it begins, when
+    a host comes back, and once an hour. With --guest it asks the agent of a guest that got a disk
+    what the guest calls the disk, and asks again with growing pauses until it knows.
+
+    It changes nothing of Nova or libvirt. SIGTERM and Ctrl-C end it with exit code 0. A line on
+    stderr tells each change, and each host or database that gives no answer.
+
+    Example: novadev device watch --guest --host cmp1 --host cmp2
+    """
+    from novadev.records.watch import Watch
+
+    service = Watch(session.deployment.config, hosts, asks_guest, no_database, every)
+    with _stopped_by_signals(service):
+        _serve(session, service)
+
+
+@contextmanager
+def _stopped_by_signals(service: Watch) -> Iterator[None]:
+    """End SERVICE when the process is told to end."""
+
+    def stop(_number: int, _frame: object) -> None:
+        service.stop()
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _serve(session: Session, service: Watch) -> None:
+    from novadev.records.watch import Alive
+
+    notifier, lines, is_ready = Notifier(), _Lines(), False
+    for news in service.run():
+        if isinstance(news, Alive):
+            notifier.tell(READY=1, WATCHDOG=1, STATUS=_status(news))
+            if not is_ready:
+                session.say(f"Watching {many(news.hosts, 'host')}.")
+            is_ready = True
+        for is_error, line in lines.of(news):
+            (say if is_error else session.say)(printable(line))
+    notifier.tell(STOPPING=1)
+    session.say("Stopped.")
+
+
+def _status(alive: Alive) -> str:
+    text = f"Watching {alive.connected} of {many(alive.hosts, 'host')}"
+    return f"{text}; {many(alive.waiting, 'guest')} to record" if alive.waiting else text
+
+
+class _Lines:
+    """What the log gets; of a host that was told to be lost, also that it is back."""
+
+    def __init__(self) -> None:
+        self._lost: set[str] = set()
+
+    def of(self, news: News) -> Iterator[tuple[bool, str]]:
+        """Yield the lines about NEWS, each with whether it is an error."""
+        from novadev.records import watch
+
+        match news:
+            case watch.HostLost(host, error):
+                self._lost.add(host)
+                yield True, f"error: {error}"
+            case watch.HostOpened(host) if host in self._lost:
+                self._lost.remove(host)
+                yield False, f"host {host} is watched again"
+            case watch.Trouble(error):
+                yield True, f"error: {error}; what changes is recorded when it answers again"
+            case watch.Mended(error):
+                yield False, f"recording goes on; before: {error}"
+            case watch.Written(host, guest):
+                yield from ((False, line) for line in _changed(host, guest))
+            case watch.Swept(host, written, _):
+                yield from ((False, line) for line in _swept(host, written))
+            case watch.Flapping(host, uuid):
+                told = "changes all the time, and is recorded some times a minute only"
+                yield False, f"note: host {host}: instance {uuid} {told}"
+            case watch.Unnamed(host, uuid, disks):
+                told = f"its agent answers, and has no name for {', '.join(disks[:_CHANGES])}"
+                yield False, f"note: host {host}: instance {uuid}: {told}"
+
+
+def _swept(host: str, written: tuple[Recorded, ...]) -> Iterator[str]:
+    """Yield what a sweep found: guest by guest where they are few."""
+    if len(written) > _CHANGES:
+        yield f"host {host}: {many(len(written), 'guest')} recorded that had changed, or were new"
+        return
+    for guest in written:
+        yield from _changed(host, guest)
+
+
+def _changed(host: str, guest: Recorded) -> Iterator[str]:
+    """Yield a line about a guest of which anything changed that it sees."""
+    told: list[Any] = [_in_words(change) for change in guest.changes[:_CHANGES]]
+    if guest.is_first:
+        told = [f"recorded for the first time, with {many(guest.devices, 'device')}"]
+    elif len(guest.changes) > _CHANGES:
+        told.append(f"and {len(guest.changes) - _CHANGES} more")
+    if told:
+        yield f"host {host}: instance {guest.uuid}: {'; '.join(told)} (record {guest.record})"
+
+
+def _in_words(change: Drift) -> str:
+    if change.field == "device" and change.recorded is None:
+        return f"{change.label} is new"
+    if change.field == "device" and change.found is None:
+        return f"{change.label} is gone"
+    if change.field == "logical_name" and change.found:
+        return f"{change.label} is {change.found} in the guest"
+    name = "name in the guest" if change.field == "logical_name" else change.field
+    return f"{change.label}: {name} was {change.recorded or 'none'}, is {change.found or 'none'}"

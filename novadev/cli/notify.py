@@ -1,0 +1,26 @@
+"""What systemd is told of a service: sd_notify(3), written to the socket it names."""
+
+from __future__ import annotations
+
+import os
+import socket
+from contextlib import suppress
+
+
+class Notifier:
+    """Tells whoever started the process, if it listens on ``NOTIFY_SOCKET``; else does nothing.
+
+    The name is taken out of the environment: what this process starts has nothing to tell.
+    """
+
+    def __init__(self) -> None:
+        self._address = os.environ.pop("NOTIFY_SOCKET", "")
+
+    def tell(self, **values: object) -> None:
+        """Send VALUES in the protocol's words: ``READY=1``, ``STATUS=…``. Never fails."""
+        if not self._address.startswith(("/", "@")):
+            return
+        address = self._address.replace("@", "\0", 1) if self._address[0] == "@" else self._address
+        text = "".join(f"{name}={value}\n" for name, value in values.items())
+        with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as client:
+            client.sendto(text.encode(), address)

@@ -1,1 +1,0 @@
-"""The work behind ``device record``, ``list``, ``drift`` and ``history``."""

@@ -1,0 +1,72 @@
+"""Whether a recorded device can be at an address, on which bus, and which two cannot be at one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from novadev.records.device import VmDevice
+from novadev.records.kinds import SYSTEM
+from novadev.virt.address import Address
+from novadev.virt.address_syntax import number_of
+
+_BUSES: Mapping[str, frozenset[str]] = {
+    "virtio": SYSTEM,
+    **dict.fromkeys(("ide", "sata", "scsi", "fdc"), frozenset(("drive",))),
+    "usb": frozenset(("usb",)),
+}
+_NUMBERS = {"pci": "bus", "usb": "bus", "virtio-serial": "controller", "ccid": "controller"}
+"""Types of addresses that are kinds of controllers, and which attribute is its index."""
+
+
+def place_of(device: VmDevice) -> tuple[str, str, str] | None:
+    """Return what no two devices of a guest can share: the place that the address names.
+
+    None of a device without an address, and of an ISA device, whose ports are libvirt's choice;
+    nor is a USB address without a port a place.
+    """
+    address = Address.from_ovirt(device.address)
+    if address is None or not address.is_place or address.type in ("isa", "unassigned"):
+        return None
+    bus = (device.bus or "") if address.type == "drive" else ""
+    return address.type, bus, address.text
+
+
+def why_unfit(device: VmDevice, text: str) -> str | None:
+    """Return why the recorded DEVICE cannot be at the address TEXT, None where it can."""
+    address, now = Address.from_ovirt(text), Address.from_ovirt(device.address)
+    if address is None:
+        return None
+    if now is not None and now.type != address.type:
+        return f"it is at a {now.type} address, {now}"
+    on_bus = _BUSES.get(device.bus or "") if device.type in ("disk", "input") else None
+    possible = on_bus or device.kind.places
+    if possible is None or address.type in possible:
+        return None
+    place = f"bus {device.bus}" if on_bus else f"type {device.type}"
+    return f"a device of {place} has no {address.type} address"
+
+
+class Buses:
+    """The controllers of a guest, known by their recorded labels: "controller pci 3"."""
+
+    def __init__(self, devices: Iterable[VmDevice]) -> None:
+        self._indexes: dict[str, set[int]] = {}
+        for device in devices:
+            words = device.label.split()
+            if device.type == "controller" and len(words) > 2 and words[2].isdecimal():
+                self._indexes.setdefault(words[1], set()).add(int(words[2]))
+
+    def why_not(self, device: VmDevice) -> str | None:
+        """Return which controller DEVICE lacks for its address, None where it is there.
+
+        None too where no controller of the kind is recorded at all.
+        """
+        address = Address.from_ovirt(device.address)
+        if address is None or address.values.get("domain", "0x0000") != "0x0000":
+            return None
+        kind = device.bus if address.type == "drive" else address.type
+        index = number_of(address.values.get(_NUMBERS.get(address.type, "controller"), "0"))
+        known = self._indexes.get(kind or "")
+        if not known or index in known:
+            return None
+        return f"the instance has no controller {kind} {index}"

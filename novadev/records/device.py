@@ -1,0 +1,194 @@
+"""A guest's devices as recorded: plain values, what counts as hardware, and the hash.
+
+Imported where there is no database at all: in the processes that speak to hypervisors.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from novadev.records.kinds import Kind, kind_of
+from novadev.virt.address import Address
+
+SpecParams = Mapping[str, str | int]
+Pins = Mapping[str, str]
+"""The pinned addresses of a guest, by device_id."""
+_CHIPSET_WATCHDOG = "itco"
+
+
+@dataclass(frozen=True)
+class VmDevice:
+    """A device of a guest: a row of oVirt's ``vm_device`` (``create_tables.sql`` of ovirt-engine).
+
+    ``address`` is oVirt's text (``{type=pci, slot=0x05, …}``), empty for a device that has none or
+    is not plugged. ``spec_params`` has what there is of bus, model, target, serial, mac and
+    lun_id. ``is_managed``: Nova knows its owner, or its kind counts as managed; ``is_optional``:
+    the guest starts without it (libvirt's ``startupPolicy``). ``boot_order`` counts from 1, and
+    ``logical_name`` is what the guest calls a disk. ``host`` is where this state was seen first.
+    ``label`` is what people call the device.
+    """
+
+    device_id: str
+    vm_id: str
+    type: str
+    device: str
+    address: str = ""
+    boot_order: int | None = None
+    spec_params: SpecParams = field(default_factory=dict)
+    is_managed: bool = False
+    is_plugged: bool = True
+    is_readonly: bool = False
+    is_optional: bool = False
+    alias: str = ""
+    custom_properties: str = ""
+    snapshot_id: str | None = None
+    logical_name: str | None = None
+    host: str = ""
+    label: str = ""
+
+    @property
+    def kind(self) -> Kind:
+        """What is done with devices of its type."""
+        return kind_of(self.type)
+
+    @property
+    def bus(self) -> str | None:
+        """The bus it is on, where it has one."""
+        return self._spec("bus")
+
+    @property
+    def model(self) -> str | None:
+        """Its model, where it has one."""
+        return self._spec("model")
+
+    def _spec(self, name: str) -> str | None:
+        value = self.spec_params.get(name)
+        return None if value is None else str(value)
+
+    @property
+    def unplugged(self) -> VmDevice:
+        """The same device when its guest has it no longer."""
+        return replace(self, is_plugged=False, address="", logical_name=None)
+
+
+@dataclass(frozen=True)
+class VmDynamic:
+    """What is recorded of a guest as a whole: a row of ``vm_dynamic``.
+
+    ``hash`` tells whether anything the guest sees has changed. ``fingerprint`` is the digest of
+    the texts it was made from: while that is the same, so is the hash.
+    """
+
+    vm_id: str
+    hash: str
+    fingerprint: str
+    host: str
+
+
+@dataclass(frozen=True)
+class AsOf:
+    """A moment of the past: a record by its number, or a time in UTC; one of the two is given."""
+
+    record: int | None = None
+    time: datetime | None = None
+
+    def __str__(self) -> str:
+        """Return the moment as an operator types it."""
+        if self.time is None:
+            return f"record {self.record}"
+        return self.time.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@dataclass(frozen=True)
+class Merged:
+    """What a record changes: the rows to write, and the devices to forget.
+
+    ``is_held`` says that a pinned device is elsewhere now, and stays recorded where it is pinned.
+    """
+
+    written: tuple[VmDevice, ...]
+    dropped: tuple[VmDevice, ...]
+    is_held: bool = False
+
+
+def merge(
+    recorded: Sequence[VmDevice], seen: Sequence[VmDevice], pins: Pins | None = None
+) -> Merged:
+    """Return what to write so that SEEN becomes what is RECORDED, of one guest.
+
+    As oVirt's ``VmDevicesMonitoring``: a managed device that is gone stays, unplugged and without
+    an address; an unmanaged one is dropped. What no definition tells (custom properties, the
+    snapshot) stays as recorded, and a device that only was on another host is not written. A
+    device in PINS keeps the pinned address, and is not dropped.
+    """
+    pins = pins or {}
+    before = {device.device_id: device for device in recorded}
+    now = {device.device_id: _with_history(device, before, pins) for device in seen}
+    gone = [device for key, device in before.items() if key not in now]
+    kept = {device.device_id for device in gone if device.is_managed} | pins.keys()
+    left = [device.unplugged for device in gone if device.device_id in kept]
+    changed = [
+        device
+        for device in (*now.values(), *left)
+        if device.device_id not in before or not _is_same(device, before[device.device_id])
+    ]
+    dropped = tuple(device for device in gone if device.device_id not in kept)
+    is_held = any(device.address != now[device.device_id].address for device in seen)
+    return Merged(tuple(changed), dropped, is_held)
+
+
+def _with_history(device: VmDevice, before: Mapping[str, VmDevice], pins: Pins) -> VmDevice:
+    known = before.get(device.device_id)
+    if known is None:
+        return device
+    kept = replace(device, custom_properties=known.custom_properties, snapshot_id=known.snapshot_id)
+    pinned = pins.get(device.device_id, device.address)
+    return kept if pinned == device.address else replace(kept, address=pinned, label=known.label)
+
+
+def _is_same(device: VmDevice, known: VmDevice) -> bool:
+    return replace(device, host=known.host) == known
+
+
+def is_hardware(device: VmDevice) -> bool:
+    """Whether DEVICE is a part of the guest, and none that libvirt writes down by itself.
+
+    Three kinds are none. ``<audio>`` is the host's end of a sound device; libvirt 9.0 writes it,
+    and 7.0 does not. The itco watchdog is in the chipset of every q35 guest; libvirt 11.3 writes
+    it, and 9.0 does not know it. A console without an address of its own is the serial port once
+    more. libvirt leaves the first two out of an XML that another release is to read
+    (``VIR_DOMAIN_XML_MIGRATABLE``).
+    """
+    if device.type == "console":
+        address = Address.from_ovirt(device.address)
+        return address is not None and address.type != "isa"
+    is_chipset = (device.type, device.model) == ("watchdog", _CHIPSET_WATCHDOG)
+    return device.kind.is_hardware and not is_chipset
+
+
+def hash_of(devices: Iterable[VmDevice]) -> str:
+    """Return the SHA-256 over the plugged DEVICES, in hexadecimal.
+
+    Over what the guest sees, in any order: class, identity, bus, model, address, and the name it
+    has for a disk itself. The same on every host, in every run and under every release of libvirt;
+    vdsm hashes the text of ``<devices>`` (``domain_descriptor.py``), ports and channel states
+    included.
+    """
+    seen = sorted(_seen(device) for device in devices if device.is_plugged and is_hardware(device))
+    return hashlib.sha256(json.dumps(seen, separators=(",", ":")).encode()).hexdigest()
+
+
+def _seen(device: VmDevice) -> tuple[str, ...]:
+    return (
+        device.device_id,
+        device.type,
+        "" if device.kind.is_host_side else device.device,
+        device.bus or "",
+        device.model or "",
+        device.address,
+        device.logical_name or "",
+    )

@@ -1,0 +1,97 @@
+"""Recorded against found: the work behind ``device drift``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from novadev.deployment import Deployment
+from novadev.records.baseline import Baseline
+from novadev.records.device import AsOf, VmDevice, is_hardware
+from novadev.records.look import Look, iter_looks
+from novadev.runs.plan import Skip
+from novadev.selection import Selection
+from novadev.virt.address import Address
+
+COMPARED = ("type", "device", "bus", "model", "address", "logical_name")
+"""Fields of a device that its guest sees."""
+
+
+@dataclass(frozen=True)
+class Drift:
+    """What of a device is not as recorded.
+
+    ``field`` is ``device`` where the whole device is new (``recorded`` is None) or has vanished
+    (``found`` is None); addresses are in the short form people read.
+    """
+
+    instance: str
+    label: str
+    field: str
+    recorded: str | None
+    found: str | None
+
+
+def find_drift(
+    deployment: Deployment,
+    selection: Selection,
+    asks_guest: bool = False,
+    as_of: AsOf | None = None,
+) -> Iterator[Drift | Skip]:
+    """Yield what the selected guests have otherwise than recorded; nothing for an unchanged one.
+
+    Than recorded last, or AS OF a moment. A guest of which nothing is recorded is a skip. Raises as
+    :func:`novadev.records.look.iter_looks`.
+    """
+    baseline = Baseline.of(deployment, as_of)
+    for looks in iter_looks(deployment, selection, asks_guest, as_of=as_of):
+        changed = [look for look in looks if isinstance(look, Look) and look.is_changed]
+        yield from (look for look in looks if isinstance(look, Skip))
+        for look in changed:
+            if look.recorded is None:
+                uuid = look.instance.uuid
+                yield Skip.of(uuid, baseline.why_none(uuid), selection.is_named)
+            elif look.seen is not None:
+                yield from compare(look.devices, look.seen.devices)
+
+
+def compare(recorded: Sequence[VmDevice], found: Sequence[VmDevice]) -> Iterator[Drift]:
+    """Yield in what the devices FOUND of a guest differ from those RECORDED of it.
+
+    What is no hardware of the guest is not compared: earlier releases of novadev recorded it.
+    """
+    plugged = (device for device in recorded if device.is_plugged)
+    before = {device.device_id: device for device in filter(is_hardware, plugged)}
+    now = {device.device_id: device for device in filter(is_hardware, found)}
+    for key, device in before.items():
+        if key not in now:
+            yield Drift(device.vm_id, device.label, "device", device.label, None)
+    for key, device in now.items():
+        if key in before:
+            yield from _differences(before[key], device)
+        else:
+            yield Drift(device.vm_id, device.label, "device", None, device.label)
+
+
+def _differences(recorded: VmDevice, found: VmDevice) -> Iterator[Drift]:
+    for name in COMPARED:
+        before, now = _value(recorded, name), _value(found, name)
+        if name == "address" and before == now:
+            before, now = recorded.address, found.address
+        if before != now:
+            yield Drift(found.vm_id, found.label, name, before, now)
+
+
+def _value(device: VmDevice, name: str) -> str | None:
+    if name == "address":
+        return short_address(device)
+    if name == "device" and device.kind.is_host_side:
+        return None
+    value = getattr(device, name)
+    return None if value is None else str(value)
+
+
+def short_address(device: VmDevice) -> str | None:
+    """Return the recorded address in the form people read: ``0000:00:05.0``."""
+    address = Address.from_ovirt(device.address)
+    return address.text if address else None

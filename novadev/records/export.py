@@ -1,0 +1,41 @@
+"""What is recorded of instances, as the text of a file: the work behind ``device export``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from novadev.deployment import Deployment
+from novadev.errors import BadInput
+from novadev.records import json_file
+from novadev.records.baseline import get_recorded
+from novadev.records.device import AsOf, hash_of
+from novadev.records.exported import ExportedInstance
+from novadev.records.ovf import writer
+
+
+def export_json(deployment: Deployment, names: Iterable[str], as_of: AsOf | None = None) -> str:
+    """Return the recorded devices of the instances NAMES, each once, as novadev's JSON.
+
+    As they are recorded, or were AS OF a moment.
+
+    Raises as :func:`novadev.records.baseline.get_recorded` for any of them.
+    """
+    found = (_export(deployment, name, as_of) for name in names)
+    return json_file.dumps(list({item.instance: item for item in found}.values()))
+
+
+def export_ovf(deployment: Deployment, names: Iterable[str], as_of: AsOf | None = None) -> str:
+    """Return the recorded devices of the one instance NAMES has as an OVF of oVirt's.
+
+    Raises as :func:`export_json`, and BadInput for several: an Envelope has one.
+    """
+    exported = (_export(deployment, name, as_of) for name in names)
+    found = {item.instance: item for item in exported}
+    if len(found) != 1:
+        raise BadInput("an OVF has one instance: name one, or export them as --json")
+    return writer.dumps(*found.values())
+
+
+def _export(deployment: Deployment, name: str, as_of: AsOf | None) -> ExportedInstance:
+    found = get_recorded(deployment, name, as_of)
+    return ExportedInstance(found.uuid, found.name, hash_of(found.devices), found.devices)

@@ -1,0 +1,66 @@
+"""When did this change: the work behind ``device history``."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from novadev.deployment import Deployment
+from novadev.errors import NotFound
+from novadev.records.device import VmDevice
+from novadev.records.drift import Drift, compare
+from novadev.records.store import Version, VmDevices
+from novadev.selection import get_instance
+
+
+@dataclass(frozen=True)
+class PastChange:
+    """What of a device was found changed by a record; ``seen`` is when, in UTC.
+
+    The change itself came between this record and the one before it. ``record`` is its number,
+    which ``--as-of`` takes. ``field``, ``before`` and ``after`` are as in a drift: field, recorded
+    and found.
+    """
+
+    seen: str
+    host: str
+    label: str
+    field: str
+    before: str | None
+    after: str | None
+    record: int
+
+
+def list_changes(deployment: Deployment, name: str) -> Iterator[PastChange]:
+    """Yield every recorded change of the devices of the instance NAME, oldest first.
+
+    By its UUID also of one that is deleted. Raises NotFound where nothing was ever recorded of
+    it, and for a name as :func:`novadev.selection.get_instance`.
+    """
+    vm_id = _vm_id(deployment, name)
+    before: dict[str, VmDevice | None] = {}
+    for version in VmDevices(deployment.state).iter_versions(vm_id):
+        earlier = before.get(version.device_id)
+        before[version.device_id] = version.device
+        for drift in compare(_plugged(earlier), _plugged(version.device)):
+            yield _change(version, version.device or earlier, drift)
+    if not before:
+        raise NotFound(f"nothing was ever recorded of instance {vm_id}: run novadev device record")
+
+
+def _vm_id(deployment: Deployment, name: str) -> str:
+    try:
+        return str(uuid.UUID(name))
+    except ValueError:
+        return get_instance(deployment, name).uuid
+
+
+def _plugged(device: VmDevice | None) -> tuple[VmDevice, ...]:
+    return (device,) if device and device.is_plugged else ()
+
+
+def _change(version: Version, device: VmDevice | None, drift: Drift) -> PastChange:
+    host = device.host if device else ""
+    change = (drift.label, drift.field, drift.recorded, drift.found)
+    return PastChange(version.seen, host, *change, version.record)

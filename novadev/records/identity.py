@@ -1,0 +1,299 @@
+"""Which device of a guest is which.
+
+An id for a device of which nothing is recorded yet, the same one in every run; and which of the
+devices found in a guest is which of those recorded of it. A device keeps the id under which it is
+recorded, whatever Nova's databases say of its owner at the moment, and whichever release of
+novadev recorded it.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence, Set
+from dataclasses import replace
+
+from novadev.device.inventory import Entry
+from novadev.device.owners import Owner
+from novadev.records.device import VmDevice
+from novadev.records.kinds import kind_of
+from novadev.virt.alias import Alias
+from novadev.virt.devices import (
+    CharacterDevice,
+    Controller,
+    Device,
+    Disk,
+    Filesystem,
+    Input,
+    Interface,
+)
+from novadev.virt.own_disks import own_disk_name
+
+_SORTS = ("cdrom", "floppy")
+_LUN = "lun"
+Key = Callable[[VmDevice], Hashable | None]
+Rows = Mapping[str, VmDevice]
+
+
+def device_ids(vm_id: str, entries: Iterable[Entry]) -> tuple[dict[Device, str], frozenset[str]]:
+    """Return an id for the device of each entry of the guest VM_ID, and which are of owners.
+
+    Ghosts have none. It is the owner's UUID where there is one, as in oVirt: the volume's, the
+    port's. Else a UUID made of the guest and of what names the device in it; of its type, device,
+    model and the ordinal among those that share them where nothing does.
+    """
+    found: dict[Device, str] = {}
+    owners: set[str] = set()
+    taken: set[str] = set()
+    ordinals: Counter[str] = Counter()
+    for entry in entries:
+        if entry.device is None:
+            continue
+        own = _owned(entry.owner)
+        if own is None or own in taken:
+            kind = _description(vm_id, entry.device, entry.owner)
+            ordinals[kind] += 1
+            own = made_id(vm_id, f"{kind}/{ordinals[kind]}")
+        else:
+            owners.add(own)
+        taken.add(own)
+        found[entry.device] = own
+    return found, frozenset(owners)
+
+
+def made_id(vm_id: str, name: str) -> str:
+    """Return the UUID of what is called NAME in the guest VM_ID."""
+    return str(uuid.uuid5(uuid.UUID(vm_id), name))
+
+
+def _owned(owner: Owner | None) -> str | None:
+    """Return the owner's UUID; None of a disk of the instance's own and of a mediated device.
+
+    The UUID of a mediated device is the host's: a live migration makes another one.
+    """
+    return owner.id if owner and owner.type != "mdev" else None
+
+
+def _description(vm_id: str, device: Device, owner: Owner | None) -> str:
+    """Return what tells a device from others, without what only the host sees of it."""
+    name = natural_name(vm_id, device)
+    if name is not None:
+        return f"{device.type}:{name}"
+    told = device.device
+    if kind_of(device.type).is_host_side:
+        told = device.target_type if isinstance(device, CharacterDevice) else None
+    kind = f"{device.type}/{told or ''}/{device.model or ''}"
+    return f"local/{kind}" if owner and owner.type == "local" else kind
+
+
+def natural_name(vm_id: str, device: Device) -> str | None:
+    """Return what names DEVICE in its guest, whoever owns it; None where nothing does.
+
+    Nova's file name of a disk of the instance's own (``disk.swap``), a serial, a MAC address, the
+    tag of a share, the index of a controller, the bus of an input device, the name or number of a
+    channel or port.
+    """
+    if isinstance(device, Disk):
+        return own_disk_name(vm_id, device) or device.serial
+    if isinstance(device, Interface):
+        return device.mac and device.mac.lower()
+    if isinstance(device, Controller):
+        return f"{device.kind} {device.index}" if device.index else None
+    if isinstance(device, Input):
+        return device.short_name
+    if isinstance(device, Filesystem):
+        return device.target
+    return device.target_name if isinstance(device, CharacterDevice) else None
+
+
+def recognise(
+    found: Sequence[VmDevice], recorded: Sequence[VmDevice], owners: Set[str]
+) -> dict[str, str]:
+    """Return the id that each of the devices FOUND in a guest has among those RECORDED, by its own.
+
+    A device that is not recorded keeps its own id, or gets another one where a recorded device has
+    that. OWNERS are the ids that are of owners. The surest sign comes first: the owner's id; what
+    names a device in its guest (file, serial, MAC address, index …); its address; the id that was
+    made of its kind; its place among those of its kind. Devices of different classes are never the
+    same one, nor are those with different names, but for one of the same owner's.
+    """
+    plugged = {row.device_id: row for row in recorded if row.is_plugged}
+    work = _Recognition(found, recorded)
+    work.by_owner(owners)
+    for rows in (plugged, work.rows):
+        for name in NAMES:
+            work.by(lambda device, name=name: _named(device, name), rows)  # type: ignore[misc]
+        work.by(_place, plugged)
+    work.by(lambda device: device.device_id, work.rows)
+    work.in_order(plugged)
+    return work.kept | work.new_ids()
+
+
+class _Recognition:
+    """The devices found that have no recorded one yet, and those that have, by their ids."""
+
+    def __init__(self, found: Sequence[VmDevice], recorded: Sequence[VmDevice]) -> None:
+        self._left = {device.device_id: device for device in found}
+        self.rows = {row.device_id: row for row in recorded}
+        self.kept: dict[str, str] = {}
+        self._taken: set[str] = set()
+
+    def by_owner(self, owners: Set[str]) -> None:
+        """Pair what has the id of one of OWNERS, whatever else is said of it."""
+        for own in owners & self._left.keys() & self.rows.keys():
+            if _class(self._left[own]) == _class(self.rows[own]):
+                self._pair(self._left[own], self.rows[own])
+
+    def by(self, key: Key, rows: Rows) -> None:
+        """Pair what has the same KEY, where it is the only one with it on each side."""
+        there = grouped((row for row in rows.values() if row.device_id not in self._taken), key)
+        for value, members in grouped(self._left.values(), key).items():
+            others = there.get(value, ())
+            if len(members) == len(others) == 1 and _may_be(members[0], others[0]):
+                self._pair(members[0], others[0])
+
+    def in_order(self, rows: Rows) -> None:
+        """Pair what is left of one kind on both sides, in the order in which it is there."""
+        there = grouped((row for row in rows.values() if row.device_id not in self._taken), _kind)
+        for kind, members in grouped(self._left.values(), _kind).items():
+            for device in members:
+                row = next((row for row in there.get(kind, ()) if self._fits(device, row)), None)
+                if row is not None:
+                    self._pair(device, row)
+
+    def _fits(self, device: VmDevice, row: VmDevice) -> bool:
+        return row.device_id not in self._taken and _may_be(device, row)
+
+    def _pair(self, device: VmDevice, row: VmDevice) -> None:
+        del self._left[device.device_id]
+        self._taken.add(row.device_id)
+        self.kept[device.device_id] = row.device_id
+
+    def new_ids(self) -> dict[str, str]:
+        """Return an id for each device that is not recorded, which no recorded device has."""
+        used = {*self.rows, *self._left}
+        found: dict[str, str] = {}
+        for own, device in self._left.items():
+            found[own] = own
+            number = 1
+            while found[own] in self.rows or (found[own] != own and found[own] in used):
+                number += 1
+                found[own] = made_id(device.vm_id, f"{own}/{number}")
+            used.add(found[own])
+        return found
+
+
+def grouped(devices: Iterable[VmDevice], key: Key) -> dict[Hashable, list[VmDevice]]:
+    """Return DEVICES by their KEY, those without one left out."""
+    found: dict[Hashable, list[VmDevice]] = {}
+    for device in devices:
+        value = key(device)
+        if value is not None:
+            found.setdefault(value, []).append(device)
+    return found
+
+
+NAMES: Mapping[str, Key] = {
+    "file": lambda device: device.spec_params.get("file"),
+    "serial": lambda device: device.spec_params.get("serial"),
+    "lun_id": lambda device: device.spec_params.get("lun_id"),
+    "mac": lambda device: str(device.spec_params.get("mac", "")).lower() or None,
+    "index": lambda device: controller_of(device),
+    "target": lambda device: None if device.type == "disk" else device.spec_params.get("target"),
+    "source": lambda device: device.spec_params.get("source"),
+}
+"""What names a device in its guest. A disk's target is none: another bus gives it another."""
+_OF_HOST = ("lun_id", "source")
+"""Names of the host's: those of another host may be others, and tell no two devices apart."""
+
+
+def controller_of(device: VmDevice) -> tuple[str, str] | None:
+    """Return the type and index of a recorded controller; None of anything else.
+
+    From its label, ``controller usb 0``, behind which an address may stand.
+    """
+    words = device.label.split()
+    if device.type != "controller" or len(words) < 3 or not words[2].isdecimal():
+        return None
+    return words[1], words[2]
+
+
+def _named(device: VmDevice, name: str) -> Hashable | None:
+    value = NAMES[name](device)
+    return None if value is None else (_class(device), value)
+
+
+def _place(device: VmDevice) -> Hashable | None:
+    return (_class(device), device.address) if device.address else None
+
+
+def _class(device: VmDevice) -> Hashable:
+    """Return what never changes of a device: the type, the sort of disk, the bus of an input."""
+    if device.type == "input":
+        return device.type, device.device, device.bus
+    sort = device.device if device.device in _SORTS else ""
+    return device.type, sort if device.type == "disk" else ""
+
+
+def _kind(device: VmDevice) -> Hashable:
+    """Return what devices have in common that only their order tells apart."""
+    told = "" if device.kind.is_host_side or device.type == "disk" else device.device
+    return _class(device), told, device.model
+
+
+def _may_be(device: VmDevice, row: VmDevice) -> bool:
+    """Whether nothing says that DEVICE and the recorded ROW are two devices."""
+    if _class(device) != _class(row):
+        return False
+    names = {name: (read(device), read(row)) for name, read in NAMES.items()}
+    if device.type == "disk" and _LUN not in (device.device, row.device):
+        return names["serial"][0] == names["serial"][1] and _agree(*names["file"])
+    return all(_agree(*values) for name, values in names.items() if name not in _OF_HOST)
+
+
+def _agree(one: Hashable | None, other: Hashable | None) -> bool:
+    return one is None or other is None or one == other
+
+
+def identified(
+    found: Sequence[VmDevice], recorded: Sequence[VmDevice], owners: Set[str]
+) -> tuple[VmDevice, ...]:
+    """Return the devices FOUND in a guest under the ids under which they are RECORDED.
+
+    As :func:`recognise` finds them. A device that stays as it was recorded keeps the label and the
+    host of its row; so a stop or a start alone changes nothing.
+    """
+    ids = recognise(found, recorded, owners)
+    rows = {row.device_id: row for row in recorded}
+    named = (replace(device, device_id=ids[device.device_id]) for device in found)
+    return tuple(_settled(device, rows.get(device.device_id)) for device in named)
+
+
+def _settled(device: VmDevice, row: VmDevice | None) -> VmDevice:
+    """Return DEVICE with what its ROW knows and nobody says now.
+
+    An attached device counts as managed once Nova was seen to own it: its databases may lack a row
+    for a moment. libvirt's own alias, which every start gives anew, is that of the row.
+    """
+    if row is None:
+        return device
+    alias = device.alias
+    if not any(Alias(name).is_user_defined for name in (device.alias, row.alias)):
+        alias = row.alias
+    lost = device.kind.is_attached and row.is_managed and not device.is_managed
+    order = row.boot_order if lost and device.boot_order is None else device.boot_order
+    settled = replace(
+        device,
+        alias=alias,
+        is_managed=device.is_managed or lost,
+        boot_order=order,
+        logical_name=row.logical_name,
+    )
+    same = replace(
+        settled,
+        label=row.label,
+        host=row.host,
+        custom_properties=row.custom_properties,
+        snapshot_id=row.snapshot_id,
+    )
+    return same if same == row else settled

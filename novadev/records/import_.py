@@ -1,0 +1,321 @@
+"""Addresses of a file brought to what is recorded of instances: the plans, and their writer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from novadev.deployment import Deployment
+from novadev.errors import BadInput, NotAsNeeded, NotFound, NovadevError, StalePlan, Unreachable
+from novadev.records import file
+from novadev.records.addresses import Buses, place_of, why_unfit
+from novadev.records.baseline import RecordedInstance, get_recorded
+from novadev.records.device import VmDevice, VmDynamic, hash_of
+from novadev.records.exported import BrokenInstance, ExportedInstance
+from novadev.records.partners import Matched, item_text, match
+from novadev.records.store import VmDevices
+from novadev.runs.change import Change
+from novadev.runs.found import Found, Verdict, compare, judge
+from novadev.runs.lease import Fence
+from novadev.runs.place import Kind, Place
+from novadev.runs.plan import APPLIED, Outcome, Plan, Planned, Skip
+from novadev.runs.states import State
+from novadev.value import ABSENT, Value
+
+ACTION = "device import"
+_NAMED = 10
+"""Devices that a note names."""
+Write = Callable[[Sequence[VmDevice]], tuple[VmDynamic, Sequence[VmDevice]]]
+
+
+def plan_import(deployment: Deployment, name: str, instance: str | None) -> Iterator[Planned]:
+    """Return plans that give recorded devices the addresses that the file NAME has for them.
+
+    Of each instance in the file, or of INSTANCE in the place of the one in it. Custom properties
+    come with the addresses, where the file has any. Of several instances, one that is broken, whose
+    devices do not match, or of which nothing is recorded, is a Skip that says why.
+
+    Raises BadInput, naming the item, for a file that is none; of a single instance also for devices
+    that do not match and addresses that do not fit, and as
+    :func:`novadev.records.baseline.get_recorded`.
+    """
+    found = file.read(name)
+    if instance is not None and len(found) > 1:
+        raise BadInput(f"{name} has {len(found)} instances: --instance stands for one alone")
+    match found:
+        case (ExportedInstance() as exported,):
+            plan = _plan_one(deployment, exported, name, instance)
+            return iter([plan] if plan.changes else [])
+    return _plan_each(deployment, found, name)
+
+
+def _plan_each(
+    deployment: Deployment, found: Iterable[ExportedInstance | BrokenInstance], name: str
+) -> Iterator[Planned]:
+    for exported in found:
+        if isinstance(exported, BrokenInstance):
+            yield Skip.of(exported.instance, exported.error, named=True)
+            continue
+        try:
+            plan = _plan_one(deployment, exported, name, None)
+        except (BadInput, NotAsNeeded, NotFound) as error:
+            yield Skip.of(exported.instance, error, named=True)
+        else:
+            yield from [plan] if plan.changes else []
+
+
+def _plan_one(
+    deployment: Deployment, exported: ExportedInstance, name: str, instance: str | None
+) -> Plan:
+    target = get_recorded(deployment, instance or _told(exported, name))
+    try:
+        return plan_recorded(exported, target)
+    except BadInput as error:
+        raise BadInput(f"{name}: instance {target.uuid}: {error}") from None
+
+
+def _told(exported: ExportedInstance, name: str) -> str:
+    if not exported.instance:
+        raise BadInput(f"{name} does not tell whose devices it has: name one with --instance")
+    return exported.instance
+
+
+@dataclass(frozen=True)
+class _Brought:
+    """A recorded device as it is, and as it will be."""
+
+    before: VmDevice
+    after: VmDevice
+
+    @property
+    def changes(self) -> Iterator[Change]:
+        before, after = self.before, self.after
+        if after.address != before.address:
+            place = Place(Kind.ADDRESS, before.label)
+            yield Change(place, before.address or ABSENT, after.address or ABSENT)
+        if after.custom_properties != before.custom_properties:
+            old, new = before.custom_properties, after.custom_properties
+            yield Change(Place(Kind.CUSTOM_PROPERTIES, before.label), old or ABSENT, new or ABSENT)
+
+
+def plan_recorded(exported: ExportedInstance, target: RecordedInstance) -> Plan:
+    """Return the plan that brings what is EXPORTED to the recorded TARGET.
+
+    Raises BadInput, naming the item, as :func:`plan_import`, and NotAsNeeded where a pinned address
+    would change.
+    """
+    matched = match(exported.devices, target.devices, exported.instance == target.uuid)
+    pairs = sorted(matched.pairs, key=lambda pair: pair[1].label)
+    brought = [_bring(one, other) for one, other in pairs]
+    _check_unpinned(brought, target)
+    after = {item.after.device_id: item.after for item in brought}
+    check_places(target.devices, [after.get(item.device_id, item) for item in target.devices])
+    _check_reachable(brought, Buses(target.devices))
+    changed = [(item.before.device_id, change) for item in brought for change in item.changes]
+    return Plan(
+        action=ACTION,
+        instance=target.uuid,
+        cell=target.cell,
+        changes=tuple(change for _, change in changed),
+        name=target.name,
+        host=target.dynamic.host,
+        notes=tuple(_notes(matched)),
+        guard={"devices": [device_id for device_id, _ in changed]},
+    )
+
+
+def _bring(one: VmDevice, other: VmDevice) -> _Brought:
+    """Return the recorded device OTHER with what its partner ONE of the file has.
+
+    It keeps its address where the file has none for it.
+    """
+    objection = why_unfit(other, one.address)
+    if objection:
+        raise BadInput(f"{item_text(one)} cannot give {one.address} to {other.label}: {objection}")
+    address = one.address or other.address
+    properties = one.custom_properties or other.custom_properties
+    return _Brought(other, replace(other, address=address, custom_properties=properties))
+
+
+def _check_unpinned(brought: Iterable[_Brought], target: RecordedInstance) -> None:
+    """Raise NotAsNeeded where the address of a pinned device would change."""
+    pinned = [
+        item.before.label
+        for item in brought
+        if item.before.device_id in target.pins and item.after.address != item.before.address
+    ]
+    if pinned:
+        raise NotAsNeeded(
+            f"instance {target.uuid}: the recorded address of {', '.join(pinned[:_NAMED])} is "
+            f"pinned: run novadev device unpin {target.uuid} first"
+        )
+
+
+def _check_reachable(brought: Iterable[_Brought], buses: Buses) -> None:
+    """Raise BadInput where a device would be on a bus that its guest has not."""
+    for item in brought:
+        moves = item.before.address != item.after.address
+        objection = buses.why_not(item.after) if moves else None
+        if objection:
+            text = f"{item_text(item.after)} cannot be at {item.after.address}"
+            raise BadInput(f"{text}: {objection}")
+
+
+def check_places(before: Iterable[VmDevice], after: Iterable[VmDevice]) -> None:
+    """Raise BadInput where two plugged devices have one place AFTER that they had not BEFORE."""
+    was = {device.device_id: place_of(device) for device in before}
+    taken: dict[tuple[str, str, str], VmDevice] = {}
+    for device in after:
+        place = place_of(device) if device.is_plugged else None
+        if place is None:
+            continue
+        other = taken.setdefault(place, device)
+        is_new = was.get(device.device_id) != place or was.get(other.device_id) != place
+        if other is not device and is_new:
+            raise BadInput(f"{item_text(device)} and {item_text(other)} are both at {place[2]}")
+
+
+def _notes(matched: Matched) -> Iterator[str]:
+    yield (
+        "Only the record changes. Run novadev device restore before the next device record, which "
+        "stores what the guest has."
+    )
+    if matched.by_order:
+        yield f"Told apart by their order alone: {_names(matched.by_order)}."
+    if matched.only_in_file:
+        yield f"Not in the instance: {_names(matched.only_in_file)}."
+    if matched.only_recorded:
+        yield f"Not in the file, left as recorded: {_names(matched.only_recorded)}."
+
+
+def _names(devices: Sequence[VmDevice]) -> str:
+    more = f" and {len(devices) - _NAMED} more" if len(devices) > _NAMED else ""
+    return ", ".join(device.label for device in devices[:_NAMED]) + more
+
+
+def apply(
+    deployment: Deployment, plans: Sequence[Plan], resumed: bool, fence: Fence
+) -> list[Outcome]:
+    """Write what PLANS say, one after the other, and return an outcome for each, in order.
+
+    RESUMED: an earlier run may have written them. Raises what FENCE raises, but never for a plan:
+    its outcome says it; what a lock or an unreachable database kept from being written stays for
+    resume.
+    """
+    outcomes = []
+    for plan in plans:
+        fence()
+        outcomes.append(_apply_one(deployment, plan, resumed))
+    return outcomes
+
+
+def _apply_one(deployment: Deployment, plan: Plan, resumed: bool) -> Outcome:
+    try:
+        vm_devices = VmDevices(deployment.state)
+        vm_devices.replace(plan.instance, _writer(vm_devices, plan, resumed))
+    except _HalfThere as error:
+        return Outcome(State.HALF, str(error), error.exit_code)
+    except StalePlan as error:
+        return Outcome(State.STALE, str(error), error.exit_code)
+    except Unreachable as error:
+        state = State.STARTED if resumed else State.PLANNED
+        return Outcome(state, str(error), error.exit_code)
+    except NovadevError as error:
+        state = State.STARTED if resumed else State.FAILED
+        return Outcome(state, str(error), error.exit_code)
+    return APPLIED
+
+
+class _HalfThere(StalePlan):
+    """A part of the plan is recorded, and somebody else has changed the rest."""
+
+
+def _writer(vm_devices: VmDevices, plan: Plan, resumed: bool) -> Write:
+    """Return what makes of the recorded devices what PLAN says; it raises StalePlan."""
+
+    def write(recorded: Sequence[VmDevice]) -> tuple[VmDynamic, Sequence[VmDevice]]:
+        dynamic = vm_devices.list_dynamics([plan.instance]).get(plan.instance)
+        if dynamic is None:
+            raise StalePlan(f"instance {plan.instance}: nothing is recorded of it any more")
+        changed = _changed(plan, recorded, resumed)
+        _check_pins(vm_devices, plan.instance, recorded, changed)
+        return replace(dynamic, hash=hash_of(changed), fingerprint=""), changed
+
+    return write
+
+
+def _check_pins(
+    vm_devices: VmDevices, vm_id: str, recorded: Sequence[VmDevice], changed: Sequence[VmDevice]
+) -> None:
+    """Raise StalePlan where a recorded address is to be CHANGED that somebody has pinned since."""
+    pins = vm_devices.list_pins([vm_id]).get(vm_id, {})
+    before = {device.device_id: device.address for device in recorded}
+    for device in changed:
+        if device.device_id in pins and device.address != before[device.device_id]:
+            raise StalePlan(
+                f"instance {vm_id}: the recorded address of {device.label} is pinned: run novadev "
+                f"device unpin {vm_id} first"
+            )
+
+
+def _changed(plan: Plan, recorded: Sequence[VmDevice], resumed: bool) -> Sequence[VmDevice]:
+    """Return the RECORDED devices as PLAN wants them, after comparing every before."""
+    before = {device.device_id: device for device in recorded if device.is_plugged}
+    edits = [(edit, edit.found(before)) for edit in _edits(plan)]
+    if not plan.partly:
+        _check_planned(plan, edits, resumed)
+    after = {device.device_id: device for device in recorded}
+    for edit, found in edits:
+        if found is Found.BEFORE:
+            after[edit.device_id] = edit.of(after[edit.device_id])
+    try:
+        check_places(recorded, after.values())
+    except BadInput as error:
+        raise StalePlan(f"instance {plan.instance}: {error}") from None
+    return list(after.values())
+
+
+def _check_planned(plan: Plan, edits: Sequence[tuple[_Edit, Found]], resumed: bool) -> None:
+    """Raise StalePlan where what is recorded is not as it was planned."""
+    verdict = judge((found for _, found in edits), resumed)
+    if verdict is Verdict.WRITE:
+        return
+    edit = next(edit for edit, found in edits if found is not Found.BEFORE)
+    text = f"instance {plan.instance}: {edit.change.what} is no longer recorded as it was planned"
+    raise _HalfThere(text) if verdict is Verdict.HALF else StalePlan(text)
+
+
+def _edits(plan: Plan) -> Iterator[_Edit]:
+    for device_id, change in zip(plan.guard["devices"], plan.changes, strict=True):
+        yield _Edit(device_id, change)
+
+
+@dataclass(frozen=True)
+class _Edit:
+    """A change, and the id of its device."""
+
+    device_id: str
+    change: Change
+
+    @property
+    def _name(self) -> str:
+        """The name of the field in VmDevice."""
+        return "address" if self.change.place.kind is Kind.ADDRESS else "custom_properties"
+
+    def found(self, devices: dict[str, VmDevice]) -> Found:
+        """Return what is recorded of it among DEVICES."""
+        device = devices.get(self.device_id)
+        if device is None:
+            return Found.OTHER
+        return compare(self.change, str(getattr(device, self._name)) or ABSENT)
+
+    def of(self, device: VmDevice) -> VmDevice:
+        """Return DEVICE changed."""
+        text = _text(self.change.after)
+        if self._name == "address":
+            return replace(device, address=text)
+        return replace(device, custom_properties=text)
+
+
+def _text(value: Value) -> str:
+    return "" if value is ABSENT else str(value)

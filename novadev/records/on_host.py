@@ -1,0 +1,245 @@
+"""What a guest has now, in oVirt's terms, and whether that is new: read in its host's process."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from novadev.device.guest_names import names_of
+from novadev.device.guests import domain_missing
+from novadev.device.hosted import HostedInstance
+from novadev.device.inventory import Entry, Inventory, take_inventory
+from novadev.device.managed import is_managed
+from novadev.device.writable import is_rescued
+from novadev.errors import NotAsNeeded, NotFound, NovadevError
+from novadev.nova.attachments import Attachments
+from novadev.records.device import VmDevice, VmDynamic, hash_of, is_hardware
+from novadev.records.identity import device_ids, identified
+from novadev.virt.devices import (
+    CharacterDevice,
+    Console,
+    Controller,
+    Device,
+    Disk,
+    Filesystem,
+    Hostdev,
+    Interface,
+)
+from novadev.virt.domain import Domain
+from novadev.virt.host import Definitions, Host
+from novadev.virt.own_disks import own_disk_name
+
+LONGEST = 255
+"""Characters that a column of ``vm_device`` has."""
+_OPTIONAL = ("optional", "requisite")
+Fingerprint = str | NovadevError
+RESCUED = "is rescued: its own devices are back when it is unrescued"
+
+
+@dataclass(frozen=True)
+class SeenDevices:
+    """The devices of a guest as if nothing was recorded of it; ``owners`` are the ids of owners."""
+
+    devices: Mapping[Device, VmDevice]
+    owners: frozenset[str]
+
+
+def seen_devices(inventory: Inventory, special: Collection[str]) -> SeenDevices:
+    """Return every device of INVENTORY that is its guest's hardware; ghosts are none.
+
+    SPECIAL kinds count as managed.
+    """
+    ids, owners = device_ids(inventory.instance.uuid, inventory.entries)
+    boots = dict(_boot_orders(inventory.instance.attachments))
+    found = {
+        entry.device: _seen(entry, entry.device, ids[entry.device], inventory, special, boots)
+        for entry in inventory.entries
+        if entry.device is not None
+    }
+    return SeenDevices({device: row for device, row in found.items() if is_hardware(row)}, owners)
+
+
+def _seen(
+    entry: Entry,
+    device: Device,
+    device_id: str,
+    inventory: Inventory,
+    special: Collection[str],
+    boots: Mapping[str, int],
+) -> VmDevice:
+    return VmDevice(
+        device_id=device_id,
+        vm_id=inventory.instance.uuid,
+        type=device.type[:30],
+        device=(device.device or device.type)[:LONGEST],
+        address=device.address.ovirt_text[:LONGEST] if device.address else "",
+        boot_order=device.boot_order or _told_boot_order(entry, boots),
+        spec_params=dict(_spec_params(inventory.instance.uuid, device)),
+        is_managed=is_managed(entry, special),
+        is_readonly=isinstance(device, Disk | Filesystem) and device.readonly,
+        is_optional=isinstance(device, Disk) and device.startup_policy in _OPTIONAL,
+        alias=device.alias.name[:LONGEST] if device.alias else "",
+        host=inventory.instance.host,
+        label=device.label[:LONGEST],
+    )
+
+
+def _spec_params(vm_id: str, device: Device) -> Iterator[tuple[str, str]]:
+    """Yield what else tells a device: what the guest sees of it, or finds it by."""
+    values = {"bus": device.bus, "model": device.model}
+    if isinstance(device, Disk):
+        values |= {"target": device.target, "serial": device.serial}
+        values |= {"lun_id": _lun_id(device), "file": own_disk_name(vm_id, device)}
+    elif isinstance(device, Interface):
+        values |= {"mac": device.mac}
+    elif isinstance(device, Filesystem):
+        values |= {"target": device.target}
+    elif isinstance(device, Hostdev):
+        values |= {"source": device.short_name}
+    elif isinstance(device, Controller):
+        values |= {"index": device.index}
+    elif isinstance(device, CharacterDevice | Console):
+        values |= {"target": device.target_name}
+    yield from ((name, value) for name, value in values.items() if value)
+
+
+def _lun_id(disk: Disk) -> str | None:
+    """Return the name by which the host has a LUN: the last part of its path, such as a WWID."""
+    return (disk.source or "").rpartition("/")[2] if disk.is_lun else None
+
+
+def _boot_orders(attachments: Attachments | None) -> Iterator[tuple[str, int]]:
+    """Yield the volumes that Nova boots from, and their place from 1 (``boot_index`` is from 0)."""
+    for volume in attachments.volumes if attachments else ():
+        if volume.boot_index is not None and volume.boot_index >= 0:
+            yield volume.uuid, volume.boot_index + 1
+
+
+def _told_boot_order(entry: Entry, boots: Mapping[str, int]) -> int | None:
+    return boots.get(entry.owner.id) if entry.owner and entry.owner.id else None
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked of a guest, beside its devices.
+
+    ``special`` are the kinds managed without an owner, ``recorded`` is what is recorded of it, and
+    ``asks_guest`` says whether it is asked what it calls its disks.
+    """
+
+    special: tuple[str, ...] = ()
+    recorded: tuple[VmDevice, ...] = ()
+    asks_guest: bool = False
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a guest has now; ``notes`` are about the answer of its agent.
+
+    ``has_answered`` says that its agent was asked, and told what the guest calls its disks.
+    """
+
+    dynamic: VmDynamic
+    devices: tuple[VmDevice, ...]
+    notes: tuple[str, ...] = ()
+    is_running: bool = False
+    has_answered: bool = False
+
+
+def fingerprints(host: Host, uuids: Sequence[str]) -> tuple[Fingerprint, ...]:
+    """Return the digest of the devices of each guest as text, or why there is none.
+
+    While that is the same, nothing of the guest has changed, and nothing of it was parsed.
+    """
+    return tuple(_fingerprint_or_error(host, *item) for item in host.texts(uuids))
+
+
+def _fingerprint_or_error(host: Host, uuid: str, text: str | NovadevError) -> Fingerprint:
+    if isinstance(text, NotFound):
+        return domain_missing(host, uuid)
+    return fingerprint(text) if isinstance(text, str) else text
+
+
+def fingerprint(text: str) -> str:
+    """Return the SHA-256 of what stands from ``<devices>`` on in a domain's XML, in hexadecimal.
+
+    What stands before is not the guest's hardware, and changes at every turn of the balloon.
+    """
+    return hashlib.sha256(text[text.find("<devices>") :].encode()).hexdigest()
+
+
+def see(host: Host, instance: HostedInstance, question: Question) -> Seen:
+    """Return what INSTANCE has now, as HOST and, if it is asked, the guest itself say.
+
+    What it runs with, or what it is defined with when it is shut off. Raises NotFound without its
+    domain and, where no database was read, for one that is none of Nova's; BadInput for an XML that
+    cannot be parsed; and NotAsNeeded for a guest that is being started or migrated in, whose XML is
+    not complete (``domain_descriptor.py`` of vdsm), and for one that is rescued, whose devices are
+    not its own.
+    """
+    text = _complete_text(host, instance)
+    domain = Domain.from_xml(text, f"host {host.name}: the XML of domain {instance.uuid}")
+    if is_rescued(instance, domain):
+        raise NotAsNeeded(f"instance {instance.uuid} {RESCUED}")
+    if instance.attachments is None and domain.nova is None:
+        raise NotFound(f"domain {domain.name} on host {host.name} is none of Nova's")
+    inventory = take_inventory(instance, _definitions(domain))
+    found = seen_devices(inventory, question.special)
+    devices = identified([*found.devices.values()], question.recorded, found.owners)
+    if instance.attachments is None:
+        devices = _with_boot_orders(devices, question.recorded)
+    notes: tuple[str, ...] = ()
+    has_answered = False
+    if question.asks_guest:
+        devices, notes, has_answered = _with_names(host, inventory, found, devices)
+    dynamic = VmDynamic(instance.uuid, hash_of(devices), fingerprint(text), host.name)
+    return Seen(dynamic, devices, notes, domain.is_live, has_answered)
+
+
+def _complete_text(host: Host, instance: HostedInstance) -> str:
+    """Return the XML; in transit neither before nor after it is read, for it may be in between."""
+    try:
+        before = host.is_in_transit(instance.uuid)
+        text = host.text(instance.uuid)
+        if not before and not host.is_in_transit(instance.uuid):
+            return text
+    except NotFound:
+        raise domain_missing(host, instance.uuid) from None
+    told = "is being started or migrated in: its devices are not complete yet"
+    raise NotAsNeeded(f"instance {instance.uuid} {told}")
+
+
+def _definitions(domain: Domain) -> Definitions:
+    """Return DOMAIN as the one definition there is: the live one counts where there is one."""
+    live = domain if domain.is_live else None
+    persistent = None if domain.is_live else domain
+    return Definitions(domain.uuid, domain.name, persistent, live, False, ())
+
+
+def _with_boot_orders(
+    devices: Sequence[VmDevice], recorded: Sequence[VmDevice]
+) -> tuple[VmDevice, ...]:
+    """Return DEVICES with the boot orders RECORDED: those of volumes only a database tells."""
+    orders = {row.device_id: row.boot_order for row in recorded}
+    return tuple(
+        replace(device, boot_order=device.boot_order or orders.get(device.device_id))
+        for device in devices
+    )
+
+
+def _with_names(
+    host: Host, inventory: Inventory, found: SeenDevices, devices: tuple[VmDevice, ...]
+) -> tuple[tuple[VmDevice, ...], tuple[str, ...], bool]:
+    """Return DEVICES, in the order of those FOUND, with what the guest calls its disks now.
+
+    They keep the names that they had where it does not say. With notes, and whether it answered.
+    """
+    answer = names_of(host, inventory)
+    if answer.names is None:
+        return devices, answer.notes, False
+    said = [answer.names.get(device) for device in found.devices]
+    old = [None if answer.is_whole else device.logical_name for device in devices]
+    names = [new or (None if name in said else name) for new, name in zip(said, old, strict=True)]
+    named = zip(devices, names, strict=True)
+    return tuple(replace(device, logical_name=name) for device, name in named), answer.notes, True

@@ -1,0 +1,1 @@
+"""An instance's recorded devices as oVirt's OVF, written and read."""

@@ -1,0 +1,153 @@
+"""Recorded addresses that no record changes: the work behind ``device pin`` and ``unpin``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from novadev.deployment import Deployment
+from novadev.errors import BadInput, NotAsNeeded, NotFound
+from novadev.records.baseline import RecordedInstance, get_recorded
+from novadev.records.device import VmDevice
+from novadev.records.drift import short_address
+from novadev.records.store import VmDevices
+from novadev.virt.alias import PREFIX
+
+Names = Callable[[VmDevice], Iterator[str]]
+
+
+@dataclass(frozen=True)
+class PinnedDevice:
+    """A recorded device; ``address`` is where it is recorded, None where it is in no place now.
+
+    ``pinned`` says whether the address is pinned, ``changed`` whether it was not before.
+    """
+
+    instance: str
+    label: str
+    device_id: str
+    address: str | None
+    pinned: bool
+    changed: bool
+
+
+def pin_devices(deployment: Deployment, name: str, devices: Sequence[str]) -> list[PinnedDevice]:
+    """Pin the DEVICES of the instance NAME where they are recorded; all of them, if none is named.
+
+    Raises NotAsNeeded, and pins none, for a device that its guest has no longer or that has no
+    address; NotFound and BadInput for a device, and else as
+    :func:`novadev.records.baseline.get_recorded`.
+    """
+    found = get_recorded(deployment, name)
+    chosen = [_get_placed(found, text) for text in devices] or _placed(found)
+    if not chosen:
+        raise NotAsNeeded(f"instance {found.uuid}: no device is recorded with an address")
+    return _settle(deployment, found, chosen, is_pinned=True)
+
+
+def unpin_devices(deployment: Deployment, name: str, devices: Sequence[str]) -> list[PinnedDevice]:
+    """Unpin the DEVICES of the instance NAME, whether its guest has them; all, if none is named.
+
+    Raises as :func:`pin_devices`, but for a device that is gone.
+    """
+    found = get_recorded(deployment, name)
+    pinned = [row for row in found.devices if row.device_id in found.pins]
+    chosen = [_get_named(found, text) for text in devices] or pinned
+    return _settle(deployment, found, chosen, is_pinned=False)
+
+
+def _settle(
+    deployment: Deployment, found: RecordedInstance, chosen: Sequence[VmDevice], is_pinned: bool
+) -> list[PinnedDevice]:
+    """Pin or unpin the CHOSEN devices, each once, and return what there is then."""
+    rows = list({row.device_id: row for row in chosen}.values())
+    settled = [_pinned(found, row) for row in rows]
+    ids = [item.device_id for item in settled if item.pinned is not is_pinned]
+    if ids:
+        kept = VmDevices(deployment.state)
+        (kept.pin if is_pinned else kept.unpin)(found.uuid, ids)
+    return [
+        replace(item, pinned=is_pinned, changed=item.device_id in ids)
+        for item in sorted(settled, key=lambda item: item.label)
+    ]
+
+
+def _pinned(found: RecordedInstance, row: VmDevice) -> PinnedDevice:
+    is_pinned = row.device_id in found.pins
+    place = short_address(row)
+    return PinnedDevice(found.uuid, row.label, row.device_id, place, is_pinned, changed=False)
+
+
+def _placed(found: RecordedInstance) -> list[VmDevice]:
+    return [row for row in found.devices if row.is_plugged and row.address]
+
+
+def _get_placed(found: RecordedInstance, text: str) -> VmDevice:
+    """Return the device called TEXT; raises NotAsNeeded where it is in no place."""
+    row = _get_named(found, text)
+    if not row.is_plugged:
+        raise NotAsNeeded(
+            f"instance {found.uuid}: {row.label} was no longer in the guest at its last record: "
+            "only a device that is there can be pinned"
+        )
+    if not row.address:
+        raise NotAsNeeded(f"instance {found.uuid}: {row.label} has no address that could be pinned")
+    return row
+
+
+def _get_named(found: RecordedInstance, text: str) -> VmDevice:
+    """Return the device called TEXT, one that the guest has before one that is gone."""
+    for is_plugged in (True, False):
+        rows = [row for row in found.devices if row.is_plugged is is_plugged]
+        for names in _KINDS:
+            fitting = [row for row in rows if text.lower() in map(str.lower, names(row))]
+            if len(fitting) == 1:
+                return fitting[0]
+            if fitting:
+                told = "; ".join(f"{row.label} ({short_address(row)})" for row in fitting)
+                raise BadInput(
+                    f"{text!r:.60} fits {len(fitting)} recorded devices of instance "
+                    f"{found.uuid}: {told}"
+                )
+    raise NotFound(
+        f"nothing called {text!r:.60} is recorded of instance {found.uuid}: novadev device list "
+        f"--long {found.uuid} lists its devices"
+    )
+
+
+def _aliases(row: VmDevice) -> Iterator[str]:
+    if row.alias:
+        yield row.alias
+        yield row.alias.removeprefix(PREFIX)
+
+
+def _ids(row: VmDevice) -> Iterator[str]:
+    yield row.device_id
+
+
+def _spec(name: str) -> Names:
+    def names(row: VmDevice) -> Iterator[str]:
+        if name in row.spec_params:
+            yield str(row.spec_params[name])
+
+    return names
+
+
+def _places(row: VmDevice) -> Iterator[str]:
+    place = short_address(row)
+    if place is not None:
+        yield place
+        yield place.removeprefix("0000:")
+
+
+def _labels(row: VmDevice) -> Iterator[str]:
+    yield row.label
+    if row.type == "interface":
+        yield row.label.partition(" ")[2]
+
+
+_KINDS: tuple[Names, ...] = (
+    *(_aliases, _ids, _spec("serial"), _spec("mac"), _spec("target")),
+    *(_places, _labels),
+)
+"""What a device is found by, as ``device show`` looks for one."""

@@ -1,0 +1,83 @@
+"""Store what the guests have: the work behind ``device record``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from novadev.deployment import Deployment
+from novadev.errors import Busy
+from novadev.records.look import Look, iter_looks
+from novadev.records.store import VmDevices
+from novadev.runs.plan import Skip
+from novadev.selection import Selection
+
+_TRIES = 5
+
+
+@dataclass(frozen=True)
+class RecordedGuest:
+    """A guest and its hash, now and before; ``changed`` says whether the guest sees any change.
+
+    What it does not see, such as an alias, is written too where it has changed. ``record`` is the
+    number of the record that wrote anything of the guest, None where nothing was written.
+    ``notes`` are what the guest's agent had to say, or why it said nothing.
+    """
+
+    instance: str
+    host: str
+    hash: str
+    previous_hash: str | None
+    changed: bool
+    notes: tuple[str, ...]
+    record: int | None
+
+
+_HELD = (
+    "a pinned device is not where it is pinned, and stays recorded there: novadev device drift "
+    "shows it, novadev device restore puts it back, novadev device unpin gives it up"
+)
+
+
+def record_devices(
+    deployment: Deployment, selection: Selection, asks_guest: bool = False
+) -> Iterator[RecordedGuest | Skip]:
+    """Yield the selected guests as they were recorded; an unchanged one costs no write.
+
+    A guest that is being started or migrated in, or is rescued, is a skip. Raises as
+    :func:`novadev.records.look.iter_looks`, and Unreachable when nothing can be written.
+    """
+    record: int | None = None
+    for looks in iter_looks(deployment, selection, asks_guest):
+        found = [look for look in looks if isinstance(look, Look)]
+        new = [look for look in found if look.is_new]
+        record = write_looks(VmDevices(deployment.state), new, record)
+        yield from (look for look in looks if isinstance(look, Skip))
+        yield from (_recorded(look, record if look.is_new else None) for look in found)
+
+
+def write_looks(vm_devices: VmDevices, looks: Sequence[Look], record: int | None) -> int | None:
+    """Write what was seen; again, a few times, where another record is at the same guests.
+
+    Return the number of the record, of which RECORD has a part already, if so.
+    """
+    seen = {look.seen.dynamic: look.seen.devices for look in looks if look.seen is not None}
+    for left in reversed(range(_TRIES if seen else 0)):
+        try:
+            return vm_devices.write(seen, record)
+        except Busy:
+            if not left:
+                raise
+    return record
+
+
+def _recorded(look: Look, record: int | None) -> RecordedGuest:
+    return RecordedGuest(
+        instance=look.instance.uuid,
+        host=str(look.instance.host),
+        hash=look.hash,
+        previous_hash=look.recorded_hash,
+        changed=look.is_changed,
+        notes=(*(look.seen.notes if look.seen else ()), *((_HELD,) if look.is_held else ())),
+        record=record,
+    )

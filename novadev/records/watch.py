@@ -1,0 +1,349 @@
+"""Guests recorded as soon as they change: the work behind ``device watch``.
+
+libvirt's events come over one connection to each host, all of them in this process. One thread,
+the caller's, decides what is to be done, and waits for nobody. Whatever may hang has a thread of
+its own (a connection that is opened, a job that records), and comes back by one queue.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from math import inf
+from queue import Empty, SimpleQueue
+from threading import Thread
+from time import monotonic
+
+from novadev.config import Config
+from novadev.deployment import Deployment
+from novadev.errors import NovadevError, Unreachable
+from novadev.records.watch_jobs import NotRecorded, Recorded, Recorder, Result
+from novadev.records.watch_schedule import Flapping, Schedule, Unnamed
+from novadev.virt.connections import Beat, Connections, HostLost, HostNews, HostOpened
+from novadev.virt.guest_events import GuestEvent
+
+__all__ = ["Flapping", "HostLost", "HostOpened", "Unnamed", "Watch"]
+
+SLOW = 5.0
+"""Seconds after which a job does not count among those that may run at a time: its host hangs."""
+MOST = 4
+"""How many times as many jobs may run at a time if hosts hang."""
+LONGEST_PAUSE = 60.0
+"""Seconds between two tries while a database gives no answer, once they have grown."""
+ENDING = 5.0
+"""Seconds that jobs under way have at the end."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """A guest was recorded because it had changed."""
+
+    host: str
+    guest: Recorded
+
+
+@dataclass(frozen=True)
+class Swept:
+    """Every guest of a host was looked at, because events may have been missed."""
+
+    host: str
+    written: tuple[Recorded, ...]
+    is_first: bool
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """Something that records need gives no answer; told once until it does."""
+
+    error: NovadevError
+
+
+@dataclass(frozen=True)
+class Mended:
+    """It gives answers again: what has waited is recorded."""
+
+    error: NovadevError
+
+
+@dataclass(frozen=True)
+class Alive:
+    """How many of the hosts are connected, and how many guests are to be recorded."""
+
+    connected: int
+    hosts: int
+    waiting: int
+
+
+News = Written | Swept | Trouble | Mended | Alive | HostLost | HostOpened | Flapping | Unnamed
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What a thread does: ``sweep`` a host, ``record`` guests, ``ask`` one, or list ``hosts``."""
+
+    kind: str
+    host: str
+    uuids: tuple[str, ...]
+    began: float
+
+
+@dataclass(frozen=True)
+class _Done:
+    """A job that has ended: with results, with hosts, or with an error of the databases."""
+
+    job: _Job
+    results: tuple[Result, ...] = ()
+    hosts: tuple[str, ...] | None = None
+    error: NovadevError | None = None
+
+
+class Watch:
+    """Records the guests of some hosts as they change; with ASKS_GUEST the names of their disks.
+
+    HOSTS are those to watch; without any it is all of the deployment, or this host where no
+    database of Nova's is used. Every EVERY seconds all guests of a host are looked at. Raises as
+    :meth:`novadev.records.watch_jobs.Recorder.list_hosts`.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        hosts: Iterable[str] = (),
+        asks_guest: bool = False,
+        no_database: bool = False,
+        every: float = 3600,
+    ) -> None:
+        self._wanted, self._asks_guest, self._every = tuple(hosts), asks_guest, every
+        self._recorder = Recorder(config, no_database)
+        self._news: SimpleQueue[object] = SimpleQueue()
+        self._schedule = Schedule(asks_guest)
+        self._sweeps: dict[str, float] = {}
+        self._swept: set[str] = set()
+        self._jobs: dict[tuple[str, str], tuple[_Job, Thread]] = {}
+        self._room = {"sweep": -(-config.workers // 2), "ask": -(-config.workers // 2)}
+        self._room |= {"record": config.workers, "hosts": 1}
+        self._troubles = _Troubles()
+        found = self._recorder.list_hosts(self._wanted)
+        self._uris = Deployment(config)
+        self._connections = Connections(self._uris.host_uri, config.host_timeout, self._news.put)
+        self._connections.keep(found)
+        self._list_due = monotonic() + every
+
+    def stop(self) -> None:
+        """End `run`; may be called by a signal handler."""
+        self._news.put(None)
+
+    def run(self) -> Iterator[News]:
+        """Watch until `stop`, and yield what is of note."""
+        try:
+            yield self._alive()
+            item: object = Beat()
+            while item is not None:
+                now = monotonic()
+                yield from self._take(item, now)
+                for news in self._connections.tend(now):
+                    yield from self._connected(news, now)
+                self._begin(now)
+                item = self._next()
+        finally:
+            self._connections.close()
+            end = monotonic() + ENDING
+            for _, thread in self._jobs.values():
+                thread.join(max(0.0, end - monotonic()))
+
+    def _next(self) -> object:
+        due = min(self._connections.due(), self._due())
+        try:
+            return self._news.get(timeout=min(max(0.0, due - monotonic()), LONGEST_PAUSE))
+        except Empty:
+            return ()
+
+    def _take(self, item: object, now: float) -> Iterator[News]:
+        """Take note of what came by the queue."""
+        if isinstance(item, GuestEvent):
+            yield from self._schedule.changed(item, now)
+        elif isinstance(item, Beat):
+            yield self._alive()
+        elif isinstance(item, _Done):
+            del self._jobs[item.job.kind, item.job.host]
+            yield from self._ended(item, now)
+        else:
+            for news in self._connections.take(item, now):
+                yield from self._connected(news, now)
+
+    def _alive(self) -> Alive:
+        connections = self._connections
+        return Alive(len(connections.open_hosts), len(connections.hosts), self._schedule.waiting)
+
+    def _connected(self, news: HostNews, now: float) -> Iterator[News]:
+        """Look at a host that comes as a whole; of one that is lost nothing is known."""
+        self._sweeps.pop(news.host, None)
+        if isinstance(news, HostOpened):
+            self._sweeps[news.host] = now
+        else:
+            self._schedule.forget(news.host)
+        yield news
+
+    def _due(self) -> float:
+        """Return when a job is to be begun."""
+        if self._troubles.hold > 0:
+            return inf if self._jobs else self._troubles.hold
+        times = [due for host, due in self._sweeps.items() if self._is_free("sweep", host)]
+        times.append(self._schedule.due(self._may_record, self._may_ask))
+        times += [self._list_due] * self._is_free("hosts", "")
+        full = [kind for kind in self._room if self._left(kind) <= 0]
+        times += [job.began + SLOW for job, _ in self._jobs.values() if job.kind in full]
+        return min(times, default=inf)
+
+    def _begin(self, now: float) -> None:
+        """Begin the jobs that are due and that there is room for.
+
+        One alone while a database gives no answer: it is the one that finds out.
+        """
+        if now < self._troubles.hold or (self._troubles.hold > 0 and self._jobs):
+            return
+        for job in self._due_jobs(now):
+            self._start(job)
+            if self._troubles.hold > 0:
+                return
+
+    def _due_jobs(self, now: float) -> Iterator[_Job]:
+        most = 1 if self._troubles.hold > 0 else self._room["record"] * MOST
+        room = min(most, self._left("record"))
+        for host, uuids in self._schedule.take_records(now, self._may_record, room).items():
+            yield _Job("record", host, tuple(uuids), now)
+        for host in [host for host, due in self._sweeps.items() if due <= now]:
+            if self._left("sweep") > 0 and self._is_free("sweep", host):
+                del self._sweeps[host]
+                yield _Job("sweep", host, (), now)
+        room = min(most, self._left("ask"))
+        for host, uuid in self._schedule.take_asks(now, self._may_ask, room).items():
+            yield _Job("ask", host, (uuid,), now)
+        if self._list_due <= now and self._is_free("hosts", ""):
+            self._list_due = now + self._every
+            yield _Job("hosts", "", (), now)
+
+    def _left(self, kind: str) -> int:
+        """Return how many more jobs of KIND may be begun; those of hosts that hang do not count."""
+        ages = [monotonic() - job.began for job, _ in self._jobs.values() if job.kind == kind]
+        room = self._room[kind] - sum(age < SLOW for age in ages)
+        return min(room, MOST * self._room[kind] - len(ages))
+
+    def _is_free(self, kind: str, host: str) -> bool:
+        is_there = kind == "hosts" or self._connections.is_open(host)
+        return is_there and (kind, host) not in self._jobs
+
+    def _may_record(self, host: str) -> bool:
+        return self._left("record") > 0 and self._is_free("record", host)
+
+    def _may_ask(self, host: str) -> bool:
+        return self._left("ask") > 0 and self._is_free("ask", host)
+
+    def _start(self, job: _Job) -> None:
+        thread = Thread(target=self._work, args=(job,), name=f"novadev {job.kind}", daemon=True)
+        self._jobs[job.kind, job.host] = job, thread
+        thread.start()
+
+    def _work(self, job: _Job) -> None:
+        """Do JOB, in its thread; whatever happens there, its end is told."""
+        done = _Done(job, error=NovadevError("unexpected error: its traceback follows"))
+        try:
+            done = self._outcome(job)
+        finally:
+            self._news.put(done)
+
+    def _outcome(self, job: _Job) -> _Done:
+        try:
+            if job.kind == "hosts":
+                return _Done(job, hosts=self._recorder.list_hosts(self._wanted))
+            if job.kind == "sweep":
+                return _Done(job, tuple(self._recorder.sweep(job.host, self._asks_guest)))
+            asks = job.kind == "ask"
+            return _Done(job, tuple(self._recorder.record(job.host, job.uuids, asks)))
+        except NovadevError as error:
+            return _Done(job, error=error)
+
+    def _ended(self, done: _Done, now: float) -> Iterator[News]:
+        """Take note of what a job came to."""
+        job, error = done.job, done.error or _of_all(done.results)
+        if isinstance(done.error, Unreachable):
+            self._troubles.hold_back(now)
+        elif done.error is None:
+            self._troubles.release()
+        if error is not None:
+            missing = set(job.uuids) - {result.uuid for result in done.results}
+            pause = 1.0 if isinstance(error, Unreachable) else LONGEST_PAUSE
+            self._schedule.failed(job.host, missing, now + pause, job.kind == "ask")
+            yield from self._troubles.failed(job.host, error)
+        else:
+            yield from self._troubles.succeeded(job.host)
+        yield from self._results(done, error, now)
+
+    def _results(self, done: _Done, error: NovadevError | None, now: float) -> Iterator[News]:
+        job = done.job
+        written = tuple(item for item in done.results if isinstance(item, Recorded) and item.record)
+        if job.kind == "hosts":
+            self._list_due = now + (LONGEST_PAUSE if error else self._every)
+            if done.hosts is not None:
+                self._connections.keep(done.hosts)
+        elif job.kind == "sweep":
+            pause = LONGEST_PAUSE if error else self._every
+            is_held = isinstance(done.error, Unreachable)
+            self._sweeps.setdefault(job.host, now + (0 if is_held else pause))
+            self._schedule.recorded(job.host, done.results, now)
+            self._schedule.tidy(now)
+            if not error:
+                yield Swept(job.host, written, job.host not in self._swept)
+                self._swept.add(job.host)
+        elif job.kind == "record":
+            self._schedule.recorded(job.host, done.results, now)
+            yield from (Written(job.host, item) for item in written)
+        else:
+            yield from (Written(job.host, item) for item in written)
+            yield from self._schedule.asked(job.host, done.results, now)
+
+
+def _of_all(results: Iterable[Result]) -> NovadevError | None:
+    """Return why a whole host or cell could not be looked at, if so."""
+    for item in results:
+        if isinstance(item, NotRecorded) and item.uuid is None and item.exit_code:
+            return Unreachable(item.reason, item.database)
+    return None
+
+
+class _Troubles:
+    """What gives no answer, of which hosts; each is told once, and when it gives answers again.
+
+    ``hold`` is the time until which no job is begun, because none could be done; 0 for none.
+    """
+
+    def __init__(self) -> None:
+        self.hold = 0.0
+        self._pause = 1.0
+        self._errors: dict[str, NovadevError] = {}
+
+    def hold_back(self, now: float) -> None:
+        """Begin no job for a while, a longer one each time."""
+        self.hold = now + self._pause
+        self._pause = min(2 * self._pause, LONGEST_PAUSE)
+
+    def release(self) -> None:
+        """Begin jobs again: one of them was done."""
+        self.hold, self._pause = 0.0, 1.0
+
+    def failed(self, host: str, error: NovadevError) -> Iterator[Trouble]:
+        """Take note that ERROR is in the way of HOST."""
+        known = {_key(item) for item in self._errors.values()}
+        self._errors[host] = error
+        if _key(error) not in known:
+            yield Trouble(error)
+
+    def succeeded(self, host: str) -> Iterator[Mended]:
+        """Take note that nothing is in the way of HOST."""
+        error = self._errors.pop(host, None)
+        if error is not None and _key(error) not in map(_key, self._errors.values()):
+            yield Mended(error)
+
+
+def _key(error: NovadevError) -> str:
+    return error.database or str(error)

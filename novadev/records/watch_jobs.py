@@ -1,0 +1,193 @@
+"""What a watch does in its threads: it records guests, several hosts at a time.
+
+Each job is a small ``device record``, with a deployment of its own: it opens the databases and, if
+there is anything to read, a child process for the host, and leaves nothing open. So a database that
+was away, or moved, is found again, and an idle watch holds nothing but its connections to libvirt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from threading import Lock
+
+from novadev.config import Config
+from novadev.deployment import Deployment
+from novadev.device.selecting import is_without_databases
+from novadev.errors import NovadevError
+from novadev.filters import HOST, check_known
+from novadev.nova.instances import InstanceFilter
+from novadev.nova.known_names import list_hosts
+from novadev.records.device import VmDevice
+from novadev.records.drift import Drift, compare
+from novadev.records.look import Look, iter_looks
+from novadev.records.record import write_looks
+from novadev.records.store import VmDevices
+from novadev.runs.plan import Skip
+from novadev.selection import Selection
+
+_NAMED = ("disk", "lun")
+"""Disks that a guest has a name for; of the others it has one only with a medium."""
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What came of a guest: its ``changes``, if it was written, under the number ``record``.
+
+    ``is_first``: nothing was recorded of it before. ``unnamed`` are the disks for which the guest
+    has told no name. ``is_outdated``: another job wrote the guest while this one looked at it, so
+    nothing was written. ``is_running`` and ``has_answered`` are None of a guest that was not read.
+    """
+
+    uuid: str
+    record: int | None = None
+    changes: tuple[Drift, ...] = ()
+    devices: int = 0
+    is_first: bool = False
+    unnamed: tuple[str, ...] = ()
+    is_outdated: bool = False
+    is_running: bool | None = None
+    has_answered: bool = False
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class NotRecorded:
+    """Why nothing is known of a guest now; ``uuid`` is None for a whole host or cell."""
+
+    uuid: str | None
+    reason: str
+    exit_code: int
+    database: str | None = None
+
+
+Result = Recorded | NotRecorded
+
+
+class Recorder:
+    """Records guests of the deployment that CONFIG describes, in several threads at a time.
+
+    Two jobs may look at the same guest. Who looked first and writes last would put back what was:
+    so what another job has written since is not written over.
+    """
+
+    def __init__(self, config: Config, no_database: bool) -> None:
+        self._config, self._no_database = config, no_database
+        self._lock = Lock()
+        self._clock = 0
+        self._written: dict[str, int] = {}
+
+    def list_hosts(self, wanted: Sequence[str] = ()) -> tuple[str, ...]:
+        """Return the hosts to watch: those WANTED, else all; opens the state database, too.
+
+        Raises NotFound for one that the deployment does not have, Unreachable without a database,
+        and what a host's URI raises where none of the hosts has one.
+        """
+        with Deployment(self._config) as deployment:
+            VmDevices(deployment.state).list_dynamics([])
+            if is_without_databases(deployment, self._no_database):
+                found = set(wanted or [self._config.host])
+            else:
+                list(check_known(deployment, [(HOST, host) for host in wanted]))
+                found = set(wanted) or set(_known_hosts(deployment))
+            errors = [error for host in found if (error := _no_uri(deployment, host))]
+        if errors and (wanted or len(errors) == len(found)):
+            raise errors[0]
+        return tuple(sorted(found))
+
+    def sweep(self, host: str, asks_names: bool) -> list[Result]:
+        """Record every guest of HOST that has changed; ASKS_NAMES: tell who has unnamed disks.
+
+        Raises as :func:`novadev.records.look.iter_looks`.
+        """
+        narrow = InstanceFilter(hosts=(host,))
+        return self._record(Selection(narrow=narrow), asks_guest=False, asks_names=asks_names)
+
+    def record(self, host: str, uuids: Sequence[str], asks_guest: bool = False) -> list[Result]:
+        """Record these guests of HOST; ASKS_GUEST: with what they call their disks.
+
+        One that Nova has on another host comes back as NotRecorded. Raises as `sweep`.
+        """
+        return self._record(Selection(names=uuids, narrow=InstanceFilter(hosts=(host,))), asks_guest)
+
+    def _record(
+        self, selection: Selection, asks_guest: bool, asks_names: bool = False
+    ) -> list[Result]:
+        results: list[Result] = []
+        with Deployment(self._config) as deployment:
+            if selection.is_named:
+                deployment.hosts.warm()
+            began, record = self._clock, None
+            for items in iter_looks(
+                deployment, selection, asks_guest, no_database=self._no_database
+            ):
+                looks = [item for item in items if isinstance(item, Look)]
+                record, fresh = self._write(deployment, looks, record, began)
+                named = _recorded_devices(deployment, looks) if asks_names else {}
+                results += map(_not_recorded, (item for item in items if isinstance(item, Skip)))
+                for look in looks:
+                    number = record if look.instance.uuid in fresh else None
+                    results.append(_recorded(look, number, named))
+        return results
+
+    def _write(
+        self, deployment: Deployment, looks: Iterable[Look], record: int | None, began: int
+    ) -> tuple[int | None, set[str]]:
+        """Write the looks that are news, and return the record's number and whose they are."""
+        new = [look for look in looks if look.is_new]
+        with self._lock:
+            fresh = [look for look in new if self._written.get(look.instance.uuid, 0) <= began]
+            record = write_looks(VmDevices(deployment.state), fresh, record)
+            self._clock += 1
+            uuids = {look.instance.uuid for look in fresh}
+            self._written.update(dict.fromkeys(uuids, self._clock))
+        return record, uuids
+
+
+def _known_hosts(deployment: Deployment) -> Iterator[str]:
+    for cell in deployment.cells:
+        with deployment.cell_database(cell).reading() as connection:
+            yield from list_hosts(connection)
+
+
+def _no_uri(deployment: Deployment, host: str) -> NovadevError | None:
+    try:
+        deployment.host_uri(host)
+    except NovadevError as error:
+        return error
+    return None
+
+
+def _recorded_devices(
+    deployment: Deployment, looks: Sequence[Look]
+) -> dict[str, tuple[VmDevice, ...]]:
+    """Return what is recorded of the guests that were not read, because they have not changed."""
+    unread = [look.instance.uuid for look in looks if look.seen is None]
+    return VmDevices(deployment.state).list_devices(unread)
+
+
+def _recorded(look: Look, record: int | None, named: dict[str, tuple[VmDevice, ...]]) -> Recorded:
+    uuid, seen = look.instance.uuid, look.seen
+    if seen is None:
+        return Recorded(uuid, unnamed=_unnamed(named.get(uuid, ())))
+    return Recorded(
+        uuid,
+        record,
+        changes=tuple(compare(look.devices, seen.devices)),
+        devices=len(seen.devices),
+        is_first=look.recorded is None,
+        unnamed=_unnamed(seen.devices),
+        is_outdated=look.is_new and record is None,
+        is_running=seen.is_running,
+        has_answered=seen.has_answered,
+        notes=seen.notes,
+    )
+
+
+def _unnamed(devices: Iterable[VmDevice]) -> tuple[str, ...]:
+    disks = (item for item in devices if item.type == "disk" and item.device in _NAMED)
+    return tuple(item.label for item in disks if item.is_plugged and not item.logical_name)
+
+
+def _not_recorded(skip: Skip) -> NotRecorded:
+    return NotRecorded(skip.instance, skip.reason, skip.exit_code, skip.database)
