@@ -221,7 +221,8 @@ class Audit:
         work: dict[str, list[tuple[HostedInstance, Examined]]] = defaultdict(list)
         for hosted in instances:
             wanted = self._wanted & GUEST_CHECKS
-            asked = Examined(wanted, roots[hosted.uuid], recorded.get(hosted.uuid))
+            root, record = roots[hosted.uuid], recorded.get(hosted.uuid)
+            asked = Examined(wanted, root, record, for_target=bool(self.targets))
             work[hosted.host].append((hosted, asked))
         self._seen_hosts.update(work)
         answers = self.deployment.hosts.run(inspect, work)
