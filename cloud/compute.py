@@ -30,7 +30,10 @@ exec "$@"
 for word; do
     shift
     case $word in
-        *:/var/*) word={run}/$(getent hosts "${{word%%:*}}" | tr -s " " | cut -d" " -f2)${{word#*:}} ;;
+        *:/var/*)
+            host=$(getent hosts "${{word%%:*}}" | tr -s " " | cut -d" " -f2)
+            word={run}/$host${{word#*:}}
+            ;;
     esac
     set -- "$@" "$word"
 done

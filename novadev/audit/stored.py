@@ -217,8 +217,9 @@ def _chosen_again(stored: Stored, found: Iterable[Change]) -> frozenset[str]:
     """Return the names of FOUND that the spec lacks and whose values Nova would choose again.
 
     At the spawn Nova writes its own choices into the cell and never into the spec
-    (``_register_undefined_instance_details``). They are the same to the guest until the rules of
-    its host change. libosinfo may choose too, where os_distro says for what.
+    (``_register_undefined_instance_details``). The guest is the same with either until the rules of
+    its host change; only the USB keyboard that a stored hw_input_bus adds goes at a migration, and
+    the PS/2 one stays. libosinfo may choose too, where os_distro says for what.
     """
     lacking = lacked(found) & set(REGISTERED)
     if stored.are_assumed or not lacking or "os_distro" in stored.values:
