@@ -125,6 +125,8 @@ def _iter_grouped(
     yield from excluded
     if not all(skip.is_remark for skip in excluded):
         return
+    if len(selection.narrow.hosts) > 1:  # one may be wrong, and the others have servers
+        list(check_known(deployment, named_by(InstanceFilter(hosts=selection.narrow.hosts))))
     if selection.names is None:
         yield from _shared(deployment, wanted)
         chunks = _iter_filtered(residence, selection, wanted, group)

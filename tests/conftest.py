@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from tests import deployments, ending
@@ -14,6 +15,10 @@ from tests.hypervisor import GENERATIONS, Hypervisor, Hypervisors, pool, unsuppo
 from tests.nova_process import NovaProcess
 
 pytest_plugins = ["tests.hypervisor.required"]
+hypothesis.settings.register_profile(
+    "novadev", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("novadev")
 MakeCloud = Callable[[str, str], Cloud]
 
 

@@ -20,7 +20,7 @@ from novadev.audit.mapping import mapping_troubles, residence_finding
 from novadev.audit.recorded import Records
 from novadev.audit.settling import when
 from novadev.audit.stored import Stored, stored_troubles
-from novadev.audit.target import TargetHost, target_troubles
+from novadev.audit.target import TargetHost, Unchecked, target_troubles
 from novadev.audit.unknown import unknown_domains
 from novadev.capabilities.compute_hosts import ComputeHost, ComputeHosts, driver_rules
 from novadev.capabilities.server_releases import ServerReleases
@@ -114,6 +114,10 @@ class Audit:
         return names_of(self.checks, "hosts") | names_of(self.checks, "target")
 
     @cached_property
+    def _unchecked(self) -> Unchecked:
+        return set()
+
+    @cached_property
     def _hosts(self) -> ComputeHosts:
         return ComputeHosts(self.deployment.config)
 
@@ -193,7 +197,7 @@ class Audit:
         yield from stored_troubles(stored, self._wanted)
         if "target" in self._wanted:
             needs = inspection.needs if inspection else None
-            yield from target_troubles(facts, needs, self.targets)
+            yield from target_troubles(facts, needs, self.targets, self._unchecked)
         if inspection is not None:
             yield from inspection.troubles
             compute = compute and compute.beside(inspection.hardware.qemu)
@@ -330,8 +334,9 @@ def _told(selection: Selection) -> str:
     if selection.is_named:
         return "the named instances"
     narrow = selection.narrow
-    chosen = {"cell": selection.cell, "host": narrow.host, "project": narrow.project}
-    chosen |= {"vm_state": narrow.vm_state}
+    chosen = {"cell": selection.cell, "host": " or ".join(narrow.hosts)}
+    chosen |= {"name": " or ".join(narrow.names), "project": narrow.project}
+    chosen |= {"status": narrow.status, "vm_state": narrow.vm_state}
     parts = [f"{name} {value}" for name, value in chosen.items() if value]
     parts += [f"{name}={value}" for name, value in narrow.where]
     parts += [f"without {name}" for name in narrow.without]

@@ -11,12 +11,21 @@ from novadev.config import DRIVER_OPTIONS
 from novadev.errors import BadInput
 from novadev.strict_json import read
 from novadev.virt.domain_capabilities import DomainCapabilities
+from novadev.virt.firmware import HostFirmware
 
 _FIRST = ("host", "saved_on", "saved_at", "novadev", "example")
 """What a file begins with."""
 _SAME_AS = "same_as"
 """The one key of a machine type whose guests can have just what those of another one can."""
 _SINCE_FORMAT_2 = ("num_pcie_ports", "mem_stats_period_seconds")
+
+
+@dataclass(frozen=True)
+class _Firmware:
+    """The firmware as a file has it: the descriptions by the place they have, one on each line."""
+
+    described: dict[str, dict[str, Any]]
+    files: list[str]
 
 
 @dataclass(frozen=True)
@@ -27,6 +36,7 @@ class _Otherwise:
     osinfo: dict[str, dict[str, Any]] | None
     devices: dict[str, dict[str, Any]] | None = None
     domain_capabilities: dict[str, dict[str, Any]] | None = None
+    firmware: _Firmware | None = None
 
 
 def encode(found: Capabilities) -> dict[str, Any]:
@@ -41,7 +51,14 @@ def encode(found: Capabilities) -> dict[str, Any]:
         ordered["devices"] = {name: {"bus": bus} for name, bus in found.devices.items()}
     if found.domain_capabilities is not None:
         ordered["domain_capabilities"] = dict(_shared(found.domain_capabilities))
+    if found.firmware is not None:
+        ordered["firmware"] = _placed(found.firmware)
     return {**ordered, "driver": driver, "osinfo": recommendations}
+
+
+def _placed(found: HostFirmware) -> dict[str, Any]:
+    described = {str(place): asdict(item) for place, item in enumerate(found.described)}
+    return {"described": described, "files": found.files}
 
 
 def _shared(found: Mapping[str, DomainCapabilities]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -66,8 +83,17 @@ def decode(data: Mapping[str, Any], what: str) -> Capabilities:
         and {name: item.get("bus", ...) for name, item in found.devices.items()},
         "domain_capabilities": found.domain_capabilities
         and dict(_unshared(found.domain_capabilities, what)),
+        "firmware": found.firmware and _in_order(found.firmware, what),
     }
     return read(Capabilities, values, what)
+
+
+def _in_order(found: _Firmware, what: str) -> dict[str, Any]:
+    try:
+        places = sorted(found.described, key=int)
+    except ValueError:
+        raise BadInput(f"{what}: firmware.described has a place that is no number") from None
+    return {"described": [found.described[place] for place in places], "files": found.files}
 
 
 def _options(data: Mapping[str, Mapping[str, Any]], what: str) -> Iterator[tuple[str, Any]]:

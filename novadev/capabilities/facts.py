@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from novadev.capabilities.settings import Setting, follows, settings_of
 from novadev.rules.device import GuestDevice
 from novadev.virt.devices import Controller, Device, Disk
 from novadev.virt.domain import Domain
@@ -22,13 +23,14 @@ class GuestFacts:
     """What a guest needs: its devices, and what QEMU it is for.
 
     ``machine_type`` is an alias or a versioned name, None where it is left to QEMU;
-    ``domain_type`` is ``kvm`` or ``qemu``.
+    ``domain_type`` is ``kvm`` or ``qemu``. ``settings`` are all else that a host can lack.
     """
 
     architecture: str
     domain_type: str
     machine_type: str | None
     devices: tuple[GuestDevice, ...]
+    settings: tuple[Setting, ...] = ()
 
 
 def facts_of_domain(domain: Domain) -> GuestFacts:
@@ -41,11 +43,14 @@ def facts_of_domain(domain: Domain) -> GuestFacts:
         domain_type=domain.root.get("type", ""),
         machine_type=domain.os_type("machine"),
         devices=tuple(_facts(domain)),
+        settings=tuple(settings_of(domain)),
     )
 
 
 def _facts(domain: Domain) -> Iterator[GuestDevice]:
     for device in domain.devices:
+        if follows(device.element, domain):
+            continue
         yield GuestDevice(
             subject=device.label,
             tag=str(device.element.tag),

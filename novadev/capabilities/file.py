@@ -20,10 +20,11 @@ from novadev.errors import BadInput
 from novadev.private_file import can_be_replaced, replacing
 from novadev.strict_json import parse
 
-VERSION = 2
+VERSION = 3
 """The format. A reader takes older ones, and leaves alone the keys that it does not know.
 
-The second has what the guests of each machine type can have, and QEMU's devices.
+The second has what the guests of each machine type can have, and QEMU's devices; the third also
+processors, firmware, features of the machine and the sizes of memory pages.
 """
 MAX_BYTES = 16 * 1024 * 1024
 _FORMAT = "novadev_capabilities"

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from novadev.capabilities.facts import GuestFacts
-from novadev.rules.guest import DriverRules, Guest, architecture, machine_type
+from novadev.capabilities.settings import OTHER, Setting
+from novadev.rules.guest import DriverRules, Guest, architecture, machine_type, property_value
 from novadev.rules.hardware import hardware
-from novadev.rules.image_meta import check_readable
+from novadev.rules.image_meta import check_readable, is_yes
 from novadev.rules.osinfo import NO_RECOMMENDATION, Recommendation
+
+_UNJUDGED = (
+    *("hw_mem_page_size", "hw_viommu_model", "hw_maxphysaddr_mode", "hw_cpu_realtime_mask"),
+    *("hw_numa_nodes", "hw_cpu_policy"),
+)
+"""Properties that ask for more of a host than any file tells."""
+_UNJUDGED_SWITCHES = ("hw_locked_memory", "hw_ephemeral_encryption", "hw_mem_encryption")
 
 
 def facts_of_guest(
@@ -25,4 +35,20 @@ def facts_of_guest(
         domain_type=rules.virt_type,
         machine_type=machine_type(guest, rules),
         devices=hardware(guest, rules, recommended),
+        settings=tuple(_settings(guest)),
     )
+
+
+def _settings(guest: Guest) -> Iterator[Setting]:
+    if property_value(guest, "hw_firmware_type") == "uefi":
+        secure = property_value(guest, "os_secure_boot") or "optional"
+        yield Setting("hw_firmware_type=uefi", "firmware of nova", secure)
+    if version := property_value(guest, "hw_tpm_version"):
+        model = property_value(guest, "hw_tpm_model") or ""
+        yield Setting(f"hw_tpm_version={version}", "tpm version", f"{version} {model}")
+    for name in _UNJUDGED:
+        if value := property_value(guest, name):
+            yield Setting(f"{name}={value}", OTHER)
+    for name in _UNJUDGED_SWITCHES:
+        if is_yes(property_value(guest, name)):
+            yield Setting(f"{name}=yes", OTHER)

@@ -22,19 +22,27 @@ BEST_FIRST: tuple[Outcome, ...] = (
 Told = tuple[Outcome, str]
 """An outcome, and why; the reason is empty where all is fine."""
 FINE: Told = ("fine", "")
+_UNLISTED = {"disk_bus": ("sd",), "graphics": ("desktop", "rdp")}
+"""What libvirt can have and never lists: every other enumeration here is complete.
+
+Source: libvirt, src/qemu/qemu_capabilities.c, the virQEMUCapsFillDomainDevice…Caps functions. That
+of channels has no more than three types, and is not asked at all.
+"""
 
 
 @dataclass(frozen=True)
 class Target:
     """What a host has for guests of one machine type, by its versioned name; None is not known.
 
-    ``devices`` are QEMU's, by name, with the bus of each.
+    ``devices`` are QEMU's, by name, with the bus of each; the versions are empty if not known.
     """
 
     architecture: str
     machine_type: str
     domain: DomainCapabilities | None
     devices: Mapping[str, str | None] | None
+    libvirt: tuple[int, ...] = ()
+    qemu: tuple[int, ...] = ()
 
     @cached_property
     def is_known_board(self) -> bool:
@@ -61,6 +69,8 @@ def listed(host: Target, enumeration: str, what: str, value: str | None) -> Told
         return unknown(f"the file does not tell whether the host's libvirt has {what}")
     if value in values:
         return FINE
+    if value in _UNLISTED.get(enumeration, ()):
+        return unknown(f"libvirt never lists {what}")
     on = f" on {host.machine_type}" if host.machine_type else ""
     return "cannot be defined", f"the host's libvirt has no {what}{on}"
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from novadev.cli import options
+from novadev.cli import help, options
 from novadev.cli.options import Output
 from novadev.cli.output import print_records, print_table
 from novadev.cli.progress import counted
@@ -27,7 +27,7 @@ COLUMNS = ("severity", "check", "details")
 PROMETHEUS = "prometheus"
 
 
-@click.command(short_help="Tell before an upgrade which guests will break.")
+@help.command(short_help="Tell before an upgrade which guests will break.")
 @options.selection
 @click.option(
     "--check",

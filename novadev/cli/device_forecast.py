@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from novadev.cli import options
+from novadev.cli import help, options
 from novadev.cli.grouping import labelled
 from novadev.cli.options import Output
 from novadev.cli.output import presence, print_records
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from novadev.device.forecast.records import ForecastRecord, Note
 
 
-@click.command("forecast", short_help="Tell what the next start changes in guests' hardware.")
+@help.command("forecast", short_help="Tell what the next start changes in guests' hardware.")
 @options.selection
 @click.option(
     "--after",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from novadev.cli import options
+from novadev.cli import help, options
 from novadev.cli.as_of import as_of
 from novadev.cli.options import Output
 from novadev.cli.output import labelled_row, presence, print_records, print_table
@@ -31,7 +31,7 @@ LONG = ("label", "address", "logical_name", "managed", "pinned", "alias")
 R = TypeVar("R", "ListedGuest", "RecordedGuest")
 
 
-@click.command(short_help="Store every device of guests, and its address.")
+@help.command(short_help="Store every device of guests, and its address.")
 @options.selection
 @options.guest
 @options.fail_on_skip
@@ -69,7 +69,7 @@ def record(
     return skips.exit_code
 
 
-@click.command("list", short_help="List guests with the hash of their devices.")
+@help.command("list", short_help="List guests with the hash of their devices.")
 @options.selection
 @click.option("--long", "long_", is_flag=True, help="A line for each device.")
 @click.option("--ids", is_flag=True, help="Only the UUIDs of the guests, a line each.")
@@ -117,7 +117,7 @@ def list_(
     return skips.exit_code
 
 
-@click.command(short_help="Find what is not as recorded.")
+@help.command(short_help="Find what is not as recorded.")
 @options.selection
 @as_of
 @options.guest
@@ -154,7 +154,7 @@ def drift(
     return worst({skips.exit_code, NotAsNeeded.exit_code if tally.changed else 0})
 
 
-@click.command(short_help="Tell when the devices of a guest changed.")
+@help.command(short_help="Tell when the devices of a guest changed.")
 @click.argument("instance")
 @options.output
 @pass_session
@@ -163,6 +163,8 @@ def history(session: Session, instance: str, output: Output) -> None:
 
     SEEN is when it was found: the change came between that record and the one before. RECORD is
     its number, which --as-of of "device restore", "drift" and "export" takes.
+
+    Example: novadev device history web-1
     """
     from novadev.records.history import PastChange, list_changes
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from novadev.cli import options
+from novadev.cli import help, options
 from novadev.cli.options import Output
 from novadev.cli.output import print_records, print_table
 from novadev.cli.progress import counted
@@ -24,7 +24,7 @@ COLUMNS = ("status", "subject", "details")
 _NAMED = 3
 
 
-@click.command(short_help="Check whether novadev can work here.")
+@help.command(short_help="Check whether novadev can work here.")
 @click.option(
     "--host",
     "hosts",

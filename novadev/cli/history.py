@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from novadev.cli import options
+from novadev.cli import help, options
 from novadev.cli.actions import ACTIONS, IRREVERSIBLE
 from novadev.cli.as_of import TIMES
 from novadev.cli.choices import Choices, choices, confirm
@@ -39,7 +39,7 @@ class ChangeRecord:
     error: str | None
 
 
-@click.command()
+@help.command()
 @click.argument("run", type=options.run_id, required=False)
 @click.option("--instance", metavar="INSTANCE", help="Runs that planned for this UUID or name.")
 @click.option(
@@ -138,7 +138,7 @@ def _changes(session: Session, run: Run, format_: str) -> Iterator[ChangeRecord]
             )
 
 
-@click.command()
+@help.command()
 @click.argument("run_id", metavar="RUN", type=options.run_id)
 @choices("plan_out", "take_over")
 @pass_session
@@ -166,7 +166,7 @@ def _check_undo(journal: Journal, run: Run, choices: Choices) -> None:
         raise NotAsNeeded(f"run {run.id} is a {run.action}: that cannot be undone")
 
 
-@click.command()
+@help.command()
 @click.argument("run_id", metavar="[RUN]", type=options.run_id, required=False)
 @choices("take_over")
 @pass_session
@@ -232,7 +232,7 @@ def _resume(session: Session, choices: Choices, journal: Journal, run: Run, repo
         return carry_on(session, choices, journal, run, report, fence, stop)
 
 
-@click.command()
+@help.command()
 @click.argument("plan_file", metavar="PLAN-FILE")
 @click.option("--sha256", metavar="SUM", help="Refuse the file unless this is its SHA-256.")
 @choices()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from novadev.cli import options
+from novadev.cli import help, options
 from novadev.cli.grouping import server_label
 from novadev.cli.mutating import mutating
 from novadev.cli.options import Output
@@ -25,7 +25,7 @@ _PAGE = 500
 """Servers that one table has: its columns are those that they have values for."""
 
 
-@click.group()
+@help.group()
 def image_property() -> None:
     """List and change the image properties stored with instances."""
 
@@ -111,7 +111,10 @@ def _print_wide(session: Session, output: Output, servers: Iterator[Any], empty:
 @options.output
 @pass_session
 def show(session: Session, instance: str, property_name: str, output: Output) -> None:
-    """Show one stored PROPERTY of INSTANCE; exit code 3 when it has no value."""
+    """Show one stored PROPERTY of INSTANCE; exit code 3 when it has no value.
+
+    Example: novadev image-property show web-1 hw_disk_bus -f value -c value
+    """
     from novadev.image_property.listing import PropertyRecord, show_property
 
     record = show_property(session.deployment, instance, property_name)

@@ -56,6 +56,14 @@ VM_STATES = (
 """``nova/compute/vm_states.py``, but for deleted."""
 
 
+STATUSES = (
+    *("ACTIVE", "BUILD", "ERROR", "HARD_REBOOT", "MIGRATING", "PASSWORD", "PAUSED", "REBOOT"),
+    *("REBUILD", "RESCUE", "RESIZE", "REVERT_RESIZE", "SHELVED", "SHELVED_OFFLOADED", "SHUTOFF"),
+    *("SOFT_DELETED", "SUSPENDED", "VERIFY_RESIZE"),
+)
+"""Those of :mod:`novadev.nova.statuses`, which is not imported for help alone."""
+
+
 def _stack(*decorators: Callable[[F], F]) -> Callable[[F], F]:
     return lambda function: functools.reduce(lambda f, d: d(f), reversed(decorators), function)
 
@@ -69,12 +77,33 @@ _SELECTION = _stack(
         help="Read INSTANCEs, one a line; - is stdin.",
     ),
     click.option("--all", "everything", is_flag=True, help="Every instance of the deployment."),
-    click.option("--host", type=TEXT, metavar="HOST", help="Only instances on this compute host."),
+    click.option(
+        "--host",
+        "hosts",
+        multiple=True,
+        type=TEXT,
+        metavar="HOST",
+        help="Only instances on this compute host, such as cmp1 or 'cmp*'; may be repeated.",
+    ),
+    click.option(
+        "--name",
+        "server_names",
+        multiple=True,
+        type=TEXT,
+        metavar="NAME",
+        help="Only instances with this name, such as 'web-*'; may be repeated.",
+    ),
     click.option(
         "--cell", type=TEXT, metavar="CELL", help="Only instances of this cell (name or UUID)."
     ),
     click.option(
         "--project", type=TEXT, metavar="PROJECT", help="Only instances of this project id."
+    ),
+    click.option(
+        "--status",
+        type=click.Choice(STATUSES, case_sensitive=False),
+        metavar="STATUS",
+        help="Only instances with this status, as openstack server list shows it: SHUTOFF, ACTIVE.",
     ),
     click.option(
         "--vm-state",
@@ -122,8 +151,10 @@ def _selection(values: dict[str, Any]) -> Any:
         cell=values.pop("cell"),
         limit=values.pop("limit"),
         narrow=InstanceFilter(
-            host=values.pop("host"),
+            hosts=values.pop("hosts"),
+            names=values.pop("server_names"),
             project=values.pop("project"),
+            status=values.pop("status"),
             vm_state=values.pop("vm_state"),
             where=tuple(_without_prefix(name, value) for name, value in values.pop("where")),
             without=tuple(name.removeprefix("image_") for name in values.pop("without")),

@@ -6,12 +6,12 @@ import sys
 
 import click
 
-from novadev.cli import options
+from novadev.cli import help, options
 from novadev.cli.session import Session, pass_session
 from novadev.text import many, printable
 
 
-@click.group()
+@help.group()
 def plan() -> None:
     """Look at saved plans."""
 

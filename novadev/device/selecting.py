@@ -99,7 +99,9 @@ def _the_host(deployment: Deployment, selection: Selection) -> str:
     narrow = selection.narrow
     needs_databases = {
         "--cell": selection.cell,
+        "--name": narrow.names,
         "--project": narrow.project,
+        "--status": narrow.status,
         "--vm-state": narrow.vm_state,
         "--where": narrow.where,
         "--without": narrow.without,
@@ -107,4 +109,6 @@ def _the_host(deployment: Deployment, selection: Selection) -> str:
     for option, value in needs_databases.items():
         if value:
             raise BadInput(f"{option} needs Nova's databases, and none is used here")
-    return narrow.host or deployment.config.host
+    if len(narrow.hosts) > 1 or any("*" in host or "?" in host for host in narrow.hosts):
+        raise BadInput("--host: without Nova's databases it names one host")
+    return narrow.hosts[0] if narrow.hosts else deployment.config.host

@@ -100,7 +100,7 @@ class Recorder:
 
         Raises as :func:`novadev.records.look.iter_looks`.
         """
-        narrow = InstanceFilter(host=host)
+        narrow = InstanceFilter(hosts=(host,))
         return self._record(Selection(narrow=narrow), asks_guest=False, asks_names=asks_names)
 
     def record(self, host: str, uuids: Sequence[str], asks_guest: bool = False) -> list[Result]:
@@ -108,7 +108,7 @@ class Recorder:
 
         One that Nova has on another host comes back as NotRecorded. Raises as `sweep`.
         """
-        return self._record(Selection(names=uuids, narrow=InstanceFilter(host=host)), asks_guest)
+        return self._record(Selection(names=uuids, narrow=InstanceFilter(hosts=(host,))), asks_guest)
 
     def _record(
         self, selection: Selection, asks_guest: bool, asks_names: bool = False

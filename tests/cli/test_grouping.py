@@ -230,6 +230,6 @@ def test_an_audit_of_many_is_a_few_lines_on_a_terminal(sqlite_cloud: Cloud) -> N
     command = ("audit", "--all", "--check", "not-stashed")
     screen = Terminal(sqlite_cloud, *command, columns=80)
     assert "not-stashed  25 servers (web-0, web-1, web-2 and 22 more)" in screen.text
-    assert len(screen.lines) < 12
+    assert screen.text.count("not-stashed") == 1
     assert Terminal(sqlite_cloud, *command, "--details").text.count("> novadev") == 25
     assert novadev(sqlite_cloud, *command).out.count("> novadev") == 25
