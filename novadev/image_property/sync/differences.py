@@ -153,6 +153,11 @@ def _is_stored(item: Change, readable: Readable, stored: Stored) -> bool:
     return item.after == readable.get(item.place.name, ABSENT)
 
 
+def lacked(found: Iterable[Change]) -> frozenset[str]:
+    """Return the names of the properties that the spec lacks, of those FOUND to differ."""
+    return frozenset(item.place.name for item in found if item.before is ABSENT)
+
+
 def in_words(found: Sequence[Change]) -> str:
     """Return in words what the spec says otherwise than the cell; there is a difference."""
     if found[0].place.kind is Kind.IMAGE:
