@@ -18,7 +18,7 @@ from novadev.config import Config
 from novadev.deployment import Deployment
 from novadev.errors import NovadevError, Unreachable
 from novadev.records.watch_jobs import NotRecorded, Recorded, Recorder, Result
-from novadev.records.watch_schedule import Flapping, Schedule, Unnamed
+from novadev.records.watch_schedule import SETTLE, Flapping, Schedule, Unnamed
 from novadev.virt.connections import Beat, Connections, HostLost, HostNews, HostOpened
 from novadev.virt.guest_events import GuestEvent
 
@@ -258,8 +258,8 @@ class Watch:
                 return _Done(job, hosts=self._recorder.list_hosts(self._wanted))
             if job.kind == "sweep":
                 return _Done(job, tuple(self._recorder.sweep(job.host, self._asks_guest)))
-            asks = job.kind == "ask"
-            return _Done(job, tuple(self._recorder.record(job.host, job.uuids, asks)))
+            asks, wait = job.kind == "ask", SETTLE if job.kind == "record" else 0
+            return _Done(job, tuple(self._recorder.record(job.host, job.uuids, asks, wait)))
         except NovadevError as error:
             return _Done(job, error=error)
 

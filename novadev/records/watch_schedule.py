@@ -48,11 +48,15 @@ class Unnamed:
 
 @dataclass
 class _Guest:
-    """What is to be done for a guest, and when: to record it (``due``), to ask its agent."""
+    """What is to be done for a guest, and when: to record it (``due``), to ask its agent.
+
+    ``look`` is when the job looks at it that was begun last: what happens before is seen by that.
+    """
 
     host: str
     uuid: str
     due: float = inf
+    look: float = -inf
     ask_due: float = inf
     asked: int = 0
     failures: int = 0
@@ -75,7 +79,7 @@ class Schedule:
 
     def due(self, is_free: Callable[[str], bool], is_ask_free: Callable[[str], bool]) -> float:
         """Return when there is something to do next on a host that is free for it."""
-        times = [guest.due for guest in self._guests.values() if is_free(guest.host)]
+        times = [guest.due - SETTLE for guest in self._guests.values() if is_free(guest.host)]
         times += [guest.ask_due for guest in self._guests.values() if is_ask_free(guest.host)]
         return min(times, default=inf)
 
@@ -85,24 +89,29 @@ class Schedule:
             self._guests.pop((event.host, event.uuid), None)
             return
         guest = self._guest(event.host, event.uuid)
+        if event.news in (News.PLUGGED, News.AGENT):
+            self._begin_asking(guest, now)
+        if now < guest.look:
+            return
         allowed = _allowed(guest.recent, now)
         if allowed > now and not guest.is_flapping:
             guest.is_flapping = True
             yield Flapping(guest.host, guest.uuid)
         guest.due = min(guest.due, max(now + SETTLE, allowed))
-        if event.news in (News.PLUGGED, News.AGENT):
-            self._begin_asking(guest, now)
 
     def take_records(
         self, now: float, is_free: Callable[[str], bool], room: int
     ) -> dict[str, list[str]]:
-        """Return the guests that are due on ROOM hosts that are free for it, by their hosts."""
+        """Return the guests that are due on ROOM hosts that are free for it, by their hosts.
+
+        The job is begun a little before it may look at them: its process has to start.
+        """
         found: dict[str, list[str]] = {}
         for guest in sorted(self._guests.values(), key=lambda guest: guest.due):
             is_in = guest.host in found or (len(found) < room and is_free(guest.host))
-            if guest.due <= now and is_in:
+            if guest.due <= now + SETTLE and is_in:
                 guest.is_flapping = guest.is_flapping and _allowed(guest.recent, now) > now
-                guest.due = inf
+                guest.look, guest.due = now + SETTLE, inf
                 guest.recent.append(now)
                 found.setdefault(guest.host, []).append(guest.uuid)
         return found
