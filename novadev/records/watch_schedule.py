@@ -19,7 +19,7 @@ from novadev.virt.guest_events import GuestEvent, News
 
 SETTLE = 0.2
 """Seconds from a change until it is recorded: others follow at once."""
-WINDOW, PER_WINDOW = 60.0, 5
+WINDOW, PER_WINDOW = 60.0, 12
 """Seconds, and how often in them a guest is recorded because it changed."""
 NAME_PAUSES = (1.0, 1, 2, 4, 8, 15, 30, 60, 120, 300)
 """Seconds before each question to an agent, from the coming of a disk on: nine minutes in all."""
@@ -27,6 +27,8 @@ SILENT = 4
 """Questions to an agent that gave no answer at all; libvirt tells when it connects."""
 RETRIES = (1.0, 2, 4, 8, 16, 32, 60)
 """Seconds until a guest is looked at again that could not be."""
+_KEPT = 600.0
+"""Seconds that a guest is remembered for which nothing is to be done: a job may be at it."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,7 @@ class _Guest:
     recent: deque[float] = field(default_factory=lambda: deque(maxlen=PER_WINDOW))
     begun: deque[float] = field(default_factory=lambda: deque(maxlen=PER_WINDOW))
     is_flapping: bool = False
+    touched: float = -inf
 
 
 class Schedule:
@@ -111,7 +114,7 @@ class Schedule:
             is_in = guest.host in found or (len(found) < room and is_free(guest.host))
             if guest.due <= now + SETTLE and is_in:
                 guest.is_flapping = guest.is_flapping and _allowed(guest.recent, now) > now
-                guest.look, guest.due = now + SETTLE, inf
+                guest.look, guest.due, guest.touched = now + SETTLE, inf, now
                 guest.recent.append(now)
                 found.setdefault(guest.host, []).append(guest.uuid)
         return found
@@ -122,7 +125,7 @@ class Schedule:
         for guest in sorted(self._guests.values(), key=lambda guest: guest.ask_due):
             is_in = guest.host not in found and len(found) < room and is_free(guest.host)
             if guest.ask_due <= now and is_in:
-                guest.ask_due = inf
+                guest.ask_due, guest.touched = inf, now
                 found[guest.host] = guest.uuid
         return found
 
@@ -169,12 +172,11 @@ class Schedule:
             del self._guests[key]
 
     def tidy(self, now: float) -> None:
-        """Forget the guests for which nothing is to be done."""
+        """Forget the guests for which nothing is to be done, and was for a while."""
         self._guests = {
             key: guest
             for key, guest in self._guests.items()
-            if min(guest.due, guest.ask_due) < inf
-            or max((*guest.recent, *guest.begun), default=-inf) > now - WINDOW
+            if min(guest.due, guest.ask_due) < inf or guest.touched > now - _KEPT
         }
 
     def _guest(self, host: str, uuid: str) -> _Guest:
