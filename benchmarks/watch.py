@@ -6,9 +6,7 @@ The databases are MariaDB's, on a private server.
 """
 
 import argparse
-import os
 import re
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -26,29 +24,18 @@ from tests.device.site import record
 from tests.hypervisor import Hypervisor
 
 BOTH = libvirt.VIR_DOMAIN_AFFECT_LIVE | libvirt.VIR_DOMAIN_AFFECT_CONFIG
-LIMIT = 900.0
-"""Seconds that anything may take."""
 
 
 @contextmanager
-def watching(made: Bed, *words: str) -> Iterator[tuple[subprocess.Popen[str], socket.socket]]:
-    """Give a watch that runs, and the socket on which it tells its state."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server:
-        address = made.folder / "notify"
-        address.unlink(missing_ok=True)
-        server.bind(str(address))
-        server.settimeout(LIMIT)
-        process = subprocess.Popen(
-            [str(word) for word in made.novadev("watch", *words)],
-            env={**os.environ, "NOTIFY_SOCKET": str(address)},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        try:
-            yield process, server
-        finally:
-            process.terminate()
-            process.communicate()
+def watching(made: Bed, *words: str) -> Iterator["subprocess.Popen[str]"]:
+    """Give a watch that runs."""
+    command = [str(word) for word in made.novadev("watch", *words)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.communicate()
 
 
 def told(process: subprocess.Popen[str], text: str) -> None:
@@ -71,13 +58,10 @@ def many_hosts(made: Bed, number: int) -> Iterator[Figure]:
     with made.cloud.config_file.open("a") as file:
         file.write(f"\n[novadev]\nlibvirt_uri = {uri}\n")
     began = perf_counter()
-    with watching(made) as (process, server):
+    with watching(made) as process:
         for _ in range(number):
             told(process, "recorded for the first time")
         took = perf_counter() - began
-        state = server.recv(1000).decode()
-        while f"{number} of {number} hosts" not in state:
-            state = server.recv(1000).decode()
         status = Path(f"/proc/{process.pid}/status").read_text()
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     peak, now = (int(re.findall(rf"{name}:\s+(\d+)", status)[0]) for name in ("VmHWM", "VmRSS"))
@@ -108,7 +92,7 @@ def one_change(made: Bed, rounds: int) -> Iterator[Figure]:
     domain = host.start(uuid)
     record(made.cloud, text, host=host.name, vm_state="active")
     times = []
-    with watching(made, "--host", host.name) as (process, _):
+    with watching(made, "--host", host.name) as process:
         told(process, "recorded for the first time")
         for name in "bcdefghijklm"[:rounds]:
             disk = domains.disk(f"vd{name}", serial=str(uuid4()))
