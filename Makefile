@@ -1,14 +1,25 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick lint docs generate clean setup
+.PHONY: help demo cloud cloud-down cloud-test test quick lint docs generate clean setup
 
 PYTHON := .venv/bin/python
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
 
 demo: ## try novadev on a made-up cloud
 	@tools/setup demo
 	@$(PYTHON) demo/run.py
+
+cloud: ## a real Nova with two compute hosts, to type along
+	@tools/setup cloud
+	@$(PYTHON) cloud/run.py up
+
+cloud-down: ## end that cloud, and remove what it wrote
+	@$(PYTHON) cloud/run.py down
+
+cloud-test: setup ## what novadev says, compared with what that Nova does
+	@tools/setup cloud
+	NOVADEV_CLOUD=1 $(PYTHON) -m pytest --disable-warnings tests/running_nova
 
 test: setup lint ## everything: linters and the whole test suite
 	$(PYTHON) -m pytest $(if $(filter true,$(CI)),--require-hypervisor)
@@ -28,7 +39,7 @@ generate: setup ## the man pages, and the parts of docs/ that the program itself
 	$(PYTHON) docs/generate.py
 
 clean: ## remove everything that was made here
-	rm -rf .venv .nova .cache build dist docs/_build *.egg-info
+	rm -rf .venv .nova .cloud .cache build dist docs/_build *.egg-info
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import io
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -142,12 +143,22 @@ def _pages(
     command: click.Command, name: str, parent: click.Context | None
 ) -> Iterator[tuple[str, str]]:
     context = click.Context(command, info_name=name, parent=parent)
-    page = generate_man_page(context, version=__version__, date=DATE)
+    page = _with_example(generate_man_page(context, version=__version__, date=DATE))
     ending = EXIT_STATUS if parent else ENVIRONMENT + EXIT_STATUS
     yield f"{context.command_path.replace(' ', '-')}.1", page + ending + _see_also(parent)
     if isinstance(command, click.Group):
         for child_name, child in command.commands.items():
             yield from _pages(child, child_name, context)
+
+
+def _with_example(page: str) -> str:
+    """Return PAGE with its example on one line, as it is to be pasted: nothing is hyphenated."""
+
+    def block(found: re.Match[str]) -> str:
+        line = " ".join(found[1].split()).replace("-", r"\-")
+        return f".PP\nExample:\n.PP\n.RS\n.nf\n{line}\n.fi\n.RE"
+
+    return re.sub(r"^\.PP\nExample: (.*?)(?=\n\.|\Z)", block, page, flags=re.DOTALL | re.MULTILINE)
 
 
 def _exit_status() -> str:

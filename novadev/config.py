@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -226,6 +227,63 @@ def load_driver_options(name: str) -> tuple[str | None, DriverOptions]:
     files, _ = _sources([name], ())
     options = _parse(files, [], use_env=False)
     return _read(name, lambda: (options.host, DriverOptions(**_driver_values(options))))
+
+
+@dataclass(frozen=True)
+class UnknownOption:
+    """An option of novadev's own that it does not know, where it is, and a name that is near."""
+
+    file: str
+    option: str
+    near: str | None
+
+
+def find_unknown(files: Sequence[str], directories: Sequence[str]) -> list[UnknownOption]:
+    """Return what novadev does not know in ``[novadev]`` of the files that `load` reads.
+
+    A group whose name is nearly ``novadev`` is unknown as a whole, and so is a variable of the
+    environment that oslo.config would take for an option of this group. Raises as `load`.
+    """
+    files, directories = _sources(files, directories)
+    found = [item for name in _every_file(files, directories) for item in _unknown_in(name)]
+    for variable in sorted(os.environ):
+        option = variable.removeprefix(_ENVIRONMENT).lower()
+        if variable.startswith(_ENVIRONMENT) and option not in _OWN:
+            found.append(UnknownOption("environment", variable, None))
+    return found
+
+
+_ENVIRONMENT = "OS_NOVADEV__"
+_OWN = frozenset(option.name for option in NOVADEV_OPTS)
+
+
+def _every_file(files: Sequence[str], directories: Sequence[str]) -> list[str]:
+    inside = (sorted(Path(name).glob("*.conf")) for name in directories)
+    return [*files, *(str(path) for found in inside for path in found)]
+
+
+def _unknown_in(name: str) -> list[UnknownOption]:
+    sections: dict[str, dict[str, list[str]]] = {}
+    try:
+        cfg.ConfigParser(name, sections).parse()
+    except (cfg.ConfigFileParseError, OSError, UnicodeDecodeError):
+        raise BadInput(f"{name} does not parse as an ini file") from None
+    found = []
+    for section, options in sections.items():
+        if section == "novadev":
+            wrong = [option for option in options if option not in _OWN]
+            found += [
+                UnknownOption(name, f"[novadev] {option}", _nearest(option, _OWN))
+                for option in wrong
+            ]
+        elif get_close_matches(section.lower(), ["novadev"], 1, 0.85):
+            found.append(UnknownOption(name, f"group [{section}]", "[novadev]"))
+    return found
+
+
+def _nearest(name: str, known: Iterable[str]) -> str | None:
+    near = get_close_matches(name.replace("-", "_"), sorted(known), 1, 0.7)
+    return near[0] if near else None
 
 
 def _sources(files: Sequence[str], directories: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -10,6 +10,8 @@ from novadev.config import DEFAULT_FILES, Config
 from novadev.errors import BadInput, NotFound, Unreachable
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from typing_extensions import Self
 
     from novadev.database import Database
@@ -22,12 +24,20 @@ API_DATABASE = "API database"
 """What messages call Nova's API database."""
 
 
+_NAMES = 20_000
+"""So many names of servers are kept."""
+
+
 class Deployment:
-    """Opens and closes things; holds no query."""
+    """Opens and closes things; holds no query.
+
+    ``names`` are those of the servers that were read last, by UUID: for who shows them.
+    """
 
     def __init__(self, config: Config) -> None:
         self.config = config
         self._cell_databases: dict[str, Database] = {}
+        self.names: dict[str, str] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -39,6 +49,12 @@ class Deployment:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+    def remember_names(self, names: Mapping[str, str]) -> None:
+        """Keep the NAMES of servers for messages; earlier ones go when there are many."""
+        if len(self.names) > _NAMES:
+            self.names.clear()
+        self.names.update(names)
 
     @property
     def has_databases(self) -> bool:

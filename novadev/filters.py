@@ -60,8 +60,8 @@ Named = tuple[Kind, str]
 
 def named_by(narrow: InstanceFilter) -> list[Named]:
     """Return what the filters name, but for the properties that Nova itself knows."""
-    given = [(HOST, narrow.host), (PROJECT, narrow.project)]
-    found = [(kind, name) for kind, name in given if name is not None]
+    found = [(HOST, host) for host in narrow.hosts]
+    found += [(PROJECT, narrow.project)] if narrow.project is not None else []
     return found + _unfamiliar(name for name, _ in narrow.where)
 
 
@@ -143,9 +143,11 @@ def _unknown(deployment: Deployment, kind: Kind, name: str) -> str:
 
 def nothing_chosen(narrow: InstanceFilter, cell: str | None, named: bool) -> str:
     """Return in words that no server was chosen, and by what."""
-    given = {"--host": narrow.host, "--cell": cell, "--project": narrow.project}
+    given = {"--cell": cell, "--project": narrow.project, "--status": narrow.status}
     given |= {"--vm-state": narrow.vm_state}
-    words = [f"{option} {value}" for option, value in given.items() if value is not None]
+    words = [f"--host {host}" for host in narrow.hosts]
+    words += [f"--name {name}" for name in narrow.names]
+    words += [f"{option} {value}" for option, value in given.items() if value is not None]
     words += [f"--where {name}={value}" for name, value in narrow.where]
     words += [f"--without {name}" for name in narrow.without]
     if named:

@@ -32,7 +32,7 @@ def doubled(uuid: str, cells: Iterable[Cell], named: bool) -> Doubled:
     """Return the skip for an instance that lives in all of CELLS."""
     text = (
         f"instance {uuid} lives in {_and_in(cells)}: novadev leaves it alone until all but one of "
-        "its rows are deleted or hidden"
+        "its rows are deleted or hidden. Look first whether the cells lead to one database"
     )
     return Doubled(uuid, text, NotAsNeeded.exit_code, named)
 
@@ -119,19 +119,15 @@ class Residence:
         cell: Cell,
         members: Sequence[Instance],
         strays: Collection[str],
-        every_cell: bool,
         named: bool,
     ) -> Iterator[Instance | Skip]:
         """Yield those of MEMBERS, which live in CELL, that live in no other cell; skips otherwise.
 
-        The other cells are asked about STRAYS, whose mappings do not name CELL, and about all where
-        EVERY_CELL is wanted. A stray is skipped, too, where a cell gives no answer.
+        STRAYS are those whose mappings do not name CELL: one is skipped, too, where a cell gives no
+        answer.
         """
-        uuids = [instance.uuid for instance in members] if every_cell else list(strays)
-        others = [
-            other for other in self.deployment.cells if other.database_key != cell.database_key
-        ]
-        homes = self.homes(uuids, others)
+        uuids = [instance.uuid for instance in members]
+        homes = self.homes(uuids, self._others(cell))
         for instance in members:
             if instance.uuid in homes:
                 skip = doubled(instance.uuid, [cell, *homes[instance.uuid]], named)
@@ -144,9 +140,9 @@ class Residence:
     def stale(self, plans: Sequence[Plan], resumed: bool) -> dict[str, Outcome]:
         """Return outcomes by UUID for those of PLANS, all of one cell, that live in another cell.
 
-        Each cell is asked once for all of them. A cell that gives no answer stops none of them: the
-        writer finds the plan's cell down by itself, and an instance that its cell has may be
-        written while another cell is down. RESUMED: a part may be written already.
+        Each other cell is asked once for all of them; who lives in none of them the writer finds in
+        the plan's cell, or not. A cell that gives no answer stops no plan: an instance that its own
+        cell has may be written while another one is down. RESUMED: a part may be written already.
         """
         if not plans[0].cell:
             return {}
@@ -154,13 +150,18 @@ class Residence:
             cell = self.deployment.cell(plans[0].cell)
         except NovadevError:  # the writer needs the cell, too, and gives each plan its outcome
             return {}
-        cells = [cell, *self.deployment.cells]
-        homes = self.homes([plan.instance for plan in plans], cells)
+        uuids = [plan.instance for plan in plans]
+        elsewhere = self.homes(uuids, self._others(cell))
+        here = self.homes(elsewhere, [cell])
         return {
-            uuid: self._stale(uuid, cell, found, resumed)
-            for uuid, found in homes.items()
-            if found != [cell]
+            uuid: self._stale(uuid, cell, [*here.get(uuid, ()), *cells], resumed)
+            for uuid, cells in elsewhere.items()
         }
+
+    def _others(self, cell: Cell) -> list[Cell]:
+        """Return the cells that lead to another database than CELL does."""
+        cells = self.deployment.cells
+        return [other for other in cells if other.database_key != cell.database_key]
 
     def _stale(self, uuid: str, cell: Cell, homes: Sequence[Cell], resumed: bool) -> Outcome:
         """Return the outcome for a plan of CELL whose instance lives in HOMES."""

@@ -40,18 +40,13 @@ _UUID = re.compile(r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}", re.IGNORECA
 
 @dataclass(frozen=True)
 class Selection:
-    """What the operator asked for; ``names`` are UUIDs, display names or domain names.
-
-    ``every_cell``: each instance is looked for in every cell, so that none is chosen that lives in
-    two. Without it the other cells are asked only about those whose mapping names another one.
-    """
+    """What the operator asked for; ``names`` are UUIDs, display names or domain names."""
 
     names: Iterable[str] | None = None
     everything: bool = False
     cell: str | None = None
     narrow: InstanceFilter = field(default_factory=InstanceFilter)
     limit: int | None = None
-    every_cell: bool = False
 
     def __post_init__(self) -> None:
         filtered = self.cell is not None or self.narrow.chooses
@@ -64,11 +59,6 @@ class Selection:
     def is_named(self) -> bool:
         """Whether instances were named, so that what happens to each gives the exit code."""
         return self.names is not None
-
-    @property
-    def of_every_cell(self) -> Selection:
-        """The same with every cell asked about each instance: for whoever writes or audits."""
-        return replace(self, every_cell=True)
 
 
 @dataclass(frozen=True)
@@ -135,6 +125,8 @@ def _iter_grouped(
     yield from excluded
     if not all(skip.is_remark for skip in excluded):
         return
+    if len(selection.narrow.hosts) > 1:  # one may be wrong, and the others have servers
+        list(check_known(deployment, named_by(InstanceFilter(hosts=selection.narrow.hosts))))
     if selection.names is None:
         yield from _shared(deployment, wanted)
         chunks = _iter_filtered(residence, selection, wanted, group)
@@ -265,14 +257,13 @@ def _chunk(
     mappings: Mapping[str, InstanceMapping],
 ) -> Iterator[Chunk | Skip]:
     """Yield those of MEMBERS, which live in CELL, that live nowhere else; skips for the others."""
+    residence.deployment.remember_names({member.uuid: member.name for member in members})
     members = residence.belonging(cell, members, mappings)
     strays = {
         instance.uuid for instance in members if not is_mapped_to(mappings.get(instance.uuid), cell)
     }
     chosen: list[Instance] = []
-    for item in residence.sorted_out(
-        cell, members, strays, selection.every_cell, selection.is_named
-    ):
+    for item in residence.sorted_out(cell, members, strays, selection.is_named):
         if isinstance(item, Skip):
             yield item
         else:

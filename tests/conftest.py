@@ -3,7 +3,9 @@
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
+import hypothesis
 import pytest
 
 from tests import deployments, ending
@@ -13,6 +15,10 @@ from tests.hypervisor import GENERATIONS, Hypervisor, Hypervisors, pool, unsuppo
 from tests.nova_process import NovaProcess
 
 pytest_plugins = ["tests.hypervisor.required"]
+hypothesis.settings.register_profile(
+    "novadev", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("novadev")
 MakeCloud = Callable[[str, str], Cloud]
 
 
@@ -55,13 +61,19 @@ def mariadb_cloud(make_cloud: MakeCloud) -> Cloud:
     return make_cloud("mariadb", "34")
 
 
-@pytest.fixture(params=["sqlite", "mariadb"])
+def _each(*names: str) -> list[Any]:
+    """NAMES as parameters; the ones on MariaDB are left out of the quick part."""
+    slow = pytest.mark.slow
+    return [pytest.param(name, marks=slow if "mariadb" in name else ()) for name in names]
+
+
+@pytest.fixture(params=_each("sqlite", "mariadb"))
 def cloud(request: pytest.FixtureRequest, make_cloud: MakeCloud) -> Cloud:
     """An empty deployment of Nova 34, on either database."""
     return make_cloud(request.param, "34")
 
 
-@pytest.fixture(params=["sqlite-34", "sqlite-28", "mariadb-34", "mariadb-28"])
+@pytest.fixture(params=_each("sqlite-34", "sqlite-28", "mariadb-34", "mariadb-28"))
 def any_cloud(request: pytest.FixtureRequest, make_cloud: MakeCloud) -> Cloud:
     """An empty deployment of the newest or an old Nova, on either database."""
     return make_cloud(*request.param.split("-"))

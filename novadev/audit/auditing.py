@@ -20,7 +20,7 @@ from novadev.audit.mapping import mapping_troubles, residence_finding
 from novadev.audit.recorded import Records
 from novadev.audit.settling import when
 from novadev.audit.stored import Stored, stored_troubles
-from novadev.audit.target import TargetHost, target_troubles
+from novadev.audit.target import TargetHost, Unchecked, target_troubles
 from novadev.audit.unknown import unknown_domains
 from novadev.capabilities.compute_hosts import ComputeHost, ComputeHosts, driver_rules
 from novadev.capabilities.server_releases import ServerReleases
@@ -75,7 +75,7 @@ class Audit:
         yield from self._without_records()
         with self._foresight() as foresight:
             residence = Residence(self.deployment)
-            chunks = iter_by_host(self.deployment, self._chosen, residence)
+            chunks = iter_by_host(self.deployment, self.selection, residence)
             for item in of_chunks(chunks, partial(self._in_chunk, foresight), named=False):
                 if isinstance(item, Doubled | SharedDatabase) and "mapping" in self._wanted:
                     yield residence_finding(item)
@@ -83,7 +83,7 @@ class Audit:
                     yield item
                 else:
                     yield from self._lost_database(item)
-        for error in residence.silent.values():
+        for error in residence.silent.values() if self._asks_every_cell else ():
             yield from self._lost_database(Skip.of(None, error, named=False))
         if "unknown-domain" in self._wanted and not self.selection.is_named:
             yield from self._unknown()
@@ -104,14 +104,18 @@ class Audit:
     def _wanted(self) -> frozenset[str]:
         return frozenset(check.name for check in self.checks)
 
-    @cached_property
-    def _chosen(self) -> Selection:
-        """What was selected, with every cell asked where the mappings are looked at."""
-        return self.selection.of_every_cell if "mapping" in self._wanted else self.selection
+    @property
+    def _asks_every_cell(self) -> bool:
+        """Whether a silent cell leaves a check unmade, whichever cells were chosen."""
+        return self.selection.cell is None or "mapping" in self._wanted
 
     @cached_property
     def _of_hosts(self) -> frozenset[str]:
         return names_of(self.checks, "hosts") | names_of(self.checks, "target")
+
+    @cached_property
+    def _unchecked(self) -> Unchecked:
+        return set()
 
     @cached_property
     def _hosts(self) -> ComputeHosts:
@@ -192,7 +196,7 @@ class Audit:
         yield from stored_troubles(stored, self._wanted)
         if "target" in self._wanted:
             needs = inspection.needs if inspection else None
-            yield from target_troubles(facts, needs, self.targets)
+            yield from target_troubles(facts, needs, self.targets, self._unchecked)
         if inspection is not None:
             yield from inspection.troubles
             compute = compute and compute.beside(inspection.hardware.qemu)
@@ -329,8 +333,9 @@ def _told(selection: Selection) -> str:
     if selection.is_named:
         return "the named instances"
     narrow = selection.narrow
-    chosen = {"cell": selection.cell, "host": narrow.host, "project": narrow.project}
-    chosen |= {"vm_state": narrow.vm_state}
+    chosen = {"cell": selection.cell, "host": " or ".join(narrow.hosts)}
+    chosen |= {"name": " or ".join(narrow.names), "project": narrow.project}
+    chosen |= {"status": narrow.status, "vm_state": narrow.vm_state}
     parts = [f"{name} {value}" for name, value in chosen.items() if value]
     parts += [f"{name}={value}" for name, value in narrow.where]
     parts += [f"without {name}" for name in narrow.without]

@@ -24,8 +24,9 @@ from novadev.rules.buses import TooManyDisks, UnsupportedBus
 from novadev.rules.defaults import REGISTERED
 from novadev.rules.disks import GuestDisk, guest_disks
 from novadev.rules.fault import Fault
-from novadev.rules.guest import ComputeRules, DriverRules, Guest
+from novadev.rules.guest import ComputeRules, DriverRules, Guest, architecture
 from novadev.rules.image_meta import unreadable
+from novadev.rules.machine_types import is_alias
 from novadev.rules.property_faults import NO_EFFECT
 from novadev.rules.validity import faults
 from novadev.stash_defaults.sources import REMEMBERED, Alike
@@ -236,7 +237,7 @@ def _other_buses(alike: Alike, rules: ComputeRules, name: str) -> tuple[str, ...
 def floating_machine_type(stored: Stored) -> Iterator[Trouble]:
     """Yield a machine type without a version: QEMU's next release makes it another machine."""
     value = stored.values.get(MACHINE_TYPE)
-    if value and "-" not in value:
+    if value and is_alias(value, architecture(stored.facts.guest, stored.rules)):
         details = (
             f"{MACHINE_TYPE}={value} stands for the newest of its kind: the first power-on after "
             "an upgrade of QEMU gives the guest another machine"

@@ -54,19 +54,24 @@ def read_targets(names: Iterable[str]) -> tuple[TargetHost, ...]:
     return tuple(TargetHost(name, file.loads(file.read_text(name), name)) for name in names)
 
 
+Unchecked = set[tuple[str, tuple[str, ...]]]
+"""The kinds of guest that were reported as not checked: a target, and what of them is not."""
+
+
 def target_troubles(
-    facts: Facts, defined: GuestFacts | None, targets: Sequence[TargetHost]
+    facts: Facts, defined: GuestFacts | None, targets: Sequence[TargetHost], told: Unchecked
 ) -> Iterator[Trouble]:
     """Yield what each of TARGETS would refuse of a guest, or could not be told about.
 
     Both of what its definition has (DEFINED, which a live migration takes along) and of what
-    Nova's next power-on there would make of what is stored. What nothing tells is "not checked".
+    Nova's next power-on there would make of what is stored. What nothing tells is "not checked",
+    reported for the first guest of its kind only: TOLD has the kinds so far.
     """
     for target in targets:
         wanted = [item for item in (defined, _stored(facts, target)) if item is not None]
         verdicts = dict.fromkeys(one for item in wanted for one in check(item, target.capabilities))
         yield from _refused(facts, target, verdicts)
-        yield from _unchecked(target, verdicts)
+        yield from _unchecked(target, verdicts, told)
 
 
 def _stored(facts: Facts, target: TargetHost) -> GuestFacts | None:
@@ -98,14 +103,30 @@ _VERBS = {
 }
 
 
-def _unchecked(target: TargetHost, verdicts: Iterable[Verdict]) -> Iterator[Trouble]:
+def _unchecked(
+    target: TargetHost, verdicts: Iterable[Verdict], already: Unchecked
+) -> Iterator[Trouble]:
     """Yield in one line what nothing tells: it is not fine, and it is no fault."""
-    subjects = [one.subject for one in verdicts if one.outcome == "not checked"]
-    if subjects:
+    unchecked = [one for one in verdicts if one.outcome == "not checked"]
+    subjects = list(dict.fromkeys(_without_names(one.subject) for one in unchecked))
+    kind = (target.name, tuple(sorted(subjects)))
+    if subjects and kind not in already:
+        already.add(kind)
         more = f" and {len(subjects) - _TOLD} more" if len(subjects) > _TOLD else ""
         told = f"{', '.join(subjects[:_TOLD])}{more}"
-        details = f"for {target.capabilities.host} not checked, as its file does not tell: {told}"
+        details = (
+            f"for {target.capabilities.host} not checked, as its file does not tell: {told} (this "
+            "and every other guest with the same: reported once)"
+        )
         yield Trouble(_CHECK, "warning", details)
+
+
+def _without_names(subject: str) -> str:
+    """Return SUBJECT without what only one guest has: the MAC of an interface, a tap's name."""
+    tag, _, rest = subject.partition(" ")
+    if tag not in ("interface", "hostdev", "filesystem"):
+        return subject
+    return " ".join([tag, *rest.split(" ")[1:]])
 
 
 def _remedy(uuid: str, one: Verdict, target: TargetHost) -> str | None:

@@ -9,6 +9,7 @@ from novadev.config import DriverOptions
 from novadev.rules.osinfo import Recommendation
 from novadev.virt.capabilities import MachineType
 from novadev.virt.domain_capabilities import DomainCapabilities
+from novadev.virt.firmware import HostFirmware
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,9 @@ class Capabilities:
     architecture and name; recommendations are libosinfo's by os_distro, None where the library is
     absent. The others are None where they are not known: domain_types by architecture; for the
     host's own one the emulator, domain_capabilities by versioned machine type, and devices, which
-    are QEMU's with the bus of each. example is of a file that no host is behind.
+    are QEMU's with the bus of each; firmware, the images on its disk; page_sizes, in KiB;
+    processors, the models that libvirt knows, whether QEMU has them or not. example
+    is of a file that no host is behind.
     """
 
     host: str
@@ -59,6 +62,9 @@ class Capabilities:
     domain_capabilities: Mapping[str, DomainCapabilities] | None = None
     devices: Mapping[str, str | None] | None = None
     example: Example | None = None
+    firmware: HostFirmware | None = None
+    page_sizes: tuple[int, ...] | None = None
+    processors: tuple[str, ...] | None = None
 
     @property
     def is_from_elsewhere(self) -> bool:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from novadev.capabilities.facts import DeviceFact
+from novadev.rules.device import GuestDevice
+from novadev.rules.machine_types import X86
 
 Names = tuple[str, ...]
 """Any of these will do; empty for what the board has of itself."""
@@ -86,6 +87,18 @@ _MODELS: Mapping[str, Mapping[str, Names]] = {
         "sb16": ("sb16",),
         "usb": ("usb-audio",),
     },
+    "iommu": {
+        "intel": ("intel-iommu",),
+        "smmuv3": BOARD,
+        "virtio": ("virtio-iommu-pci",),
+    },
+    "panic": {
+        "hyperv": BOARD,
+        "isa": ("pvpanic",),
+        "pseries": BOARD,
+        "pvpanic": ("pvpanic-pci",),
+        "s390": BOARD,
+    },
     "tpm": {"tpm-crb": ("tpm-crb",), "tpm-spapr": ("tpm-spapr",), "tpm-tis": ("tpm-tis",)},
     "video": {
         "bochs": ("bochs-display",),
@@ -97,7 +110,7 @@ _MODELS: Mapping[str, Mapping[str, Names]] = {
         "virtio": ("virtio-vga", "virtio-gpu-pci"),
         "vmvga": ("vmware-svga",),
     },
-    "watchdog": {"i6300esb": ("i6300esb",), "ib700": ("ib700",)},
+    "watchdog": {"i6300esb": ("i6300esb",), "ib700": ("ib700",), "itco": BOARD},
 }
 _CONTROLLERS: Mapping[str, Mapping[str, Names]] = {"pci": _PCI, "scsi": SCSI, "usb": USB}
 _PLAIN_CONTROLLERS: Mapping[str, Names] = {
@@ -134,9 +147,11 @@ _DISKS: Mapping[str, Mapping[str, Names]] = {
 _VIRTIO_DISKS = _virtio("blk")
 
 
-def names_of(fact: DeviceFact, architecture: str) -> Names | None:
+def names_of(fact: GuestDevice, architecture: str) -> Names | None:
     """Return what QEMU must list for the device; None where novadev does not know that."""
     found = _names(fact)
+    if fact.model == "tpm-tis" and architecture not in X86:
+        return ("tpm-tis-device",)
     if found is None or architecture != "s390x":
         return found
     return tuple(
@@ -144,8 +159,14 @@ def names_of(fact: DeviceFact, architecture: str) -> Names | None:
     )
 
 
-def _names(fact: DeviceFact) -> Names | None:
+def _names(fact: GuestDevice) -> Names | None:
     match fact.tag:
+        case "hub":
+            return ("usb-hub",)
+        case "redirdev":
+            return ("usb-redir",)
+        case "filesystem":
+            return ("virtio-9p-pci",)
         case "disk":
             if fact.bus == "virtio" and fact.model:
                 return _VIRTIO_DISKS.get(fact.model)

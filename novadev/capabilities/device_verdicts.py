@@ -6,12 +6,11 @@ Each rule was seen with libvirt 9.0.0 and QEMU 7.2 on x86, by defining and start
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from novadev.capabilities.device_names import SCSI, names_of
-from novadev.capabilities.facts import DeviceFact
 from novadev.capabilities.target import (
     FINE,
-    X86,
     Outcome,
     Target,
     Told,
@@ -21,36 +20,45 @@ from novadev.capabilities.target import (
     unless_lacking,
     worse,
 )
+from novadev.rules.device import GuestDevice
+from novadev.rules.machine_types import I440FX, X86, family_of
 
 _DEFINE_CHECKED = {
     "controller": frozenset(SCSI) - {"am53c974", "dc390", "ibmvscsi"},
     "sound": frozenset(("ich9", "usb")),
 }
 """Models for which libvirt looks whether QEMU has them when a guest is defined, and not later."""
+_TOLD_BY_LIBVIRT = ("graphics", "rng", "tpm", "video")
+_PLAIN_CHARACTER_DEVICES = (
+    *("pty", "unix", "tcp", "udp", "file", "null", "pipe", "dev", "stdio", "vc"),
+)
+"""What every QEMU can put behind a serial port."""
 _LIBVIRT_HAS = ("xen", "uml")
 """Buses that libvirt takes and QEMU has not; of any other word it says that there is none."""
 
 
-def judge(fact: DeviceFact, host: Target) -> Told:
+def judge(fact: GuestDevice, host: Target) -> Told:
     """Return the verdict on a device, and why.
 
-    It is "not checked" where neither source tells, on a board that novadev does not know, and, but
-    for virtio devices, on other processors than x86, where the rules were not tried.
+    It is "not checked" where neither source tells, on a board that novadev does not know, and on
+    other processors than x86, where the rules were not tried, but for virtio devices and for what
+    libvirt itself lists.
     """
     if not host.is_known_board:
         return unknown(f"novadev knows no rules for the board {host.machine_type}")
     by_tag = _JUDGES.get(fact.tag)
     told = by_tag(fact, host) if by_tag else unknown(f"novadev knows no rule for a {fact.tag}")
-    if told[0] == "fine" and host.architecture not in X86 and not _is_virtio(fact):
+    is_told = fact.tag in _TOLD_BY_LIBVIRT or _is_virtio(fact)
+    if told[0] == "fine" and host.architecture not in X86 and not is_told:
         return unknown(f"the rules were not tried on {host.architecture}")
     return told
 
 
-def _is_virtio(fact: DeviceFact) -> bool:
+def _is_virtio(fact: GuestDevice) -> bool:
     return any((word or "").startswith("virtio") for word in (fact.bus, fact.model))
 
 
-def _disk(fact: DeviceFact, host: Target) -> Told:
+def _disk(fact: GuestDevice, host: Target) -> Told:
     """Judge a disk; libvirt's qemuValidateDomainDeviceDefDisk has what a bus takes."""
     kind, bus = fact.device, fact.bus
     if bus is None:
@@ -77,23 +85,25 @@ def _disk_controller(bus: str, host: Target) -> Told:
     needs_one = {"fdc": host.is_q35, "sata": not host.is_q35}
     if not needs_one.get(bus):
         return FINE
-    controller = DeviceFact("", "controller", bus)
+    controller = GuestDevice("", "controller", bus)
     return unless_lacking(
         controller, host, "cannot be defined" if bus == "sata" else "would not start"
     )
 
 
-def _by_model(enumeration: str) -> Callable[[DeviceFact, Target], Told]:
-    """Return a judge by libvirt's domain capabilities; QEMU's list can only add a refusal."""
+def _by_model(enumeration: str) -> Callable[[GuestDevice, Target], Told]:
+    """Return a judge by libvirt's domain capabilities; QEMU's list counts where those are silent.
 
-    def judge(fact: DeviceFact, host: Target) -> Told:
-        told = listed(host, enumeration, f"{fact.tag} model {fact.model}", fact.model)
-        return worse(told, unless_lacking(fact, host, "cannot be defined"))
+    libvirt makes them of what QEMU itself says, so its yes is not overruled.
+    """
+
+    def judge(fact: GuestDevice, host: Target) -> Told:
+        return listed(host, enumeration, f"{fact.tag} model {fact.model}", fact.model)
 
     return judge
 
 
-def _video(fact: DeviceFact, host: Target) -> Told:
+def _video(fact: GuestDevice, host: Target) -> Told:
     """Judge a display adapter; older boards than 2.5 have not what ramfb needs (``fw_cfg`` DMA)."""
     told = _by_model("video")(fact, host)
     if told == FINE and fact.model == "ramfb":
@@ -104,18 +114,18 @@ def _video(fact: DeviceFact, host: Target) -> Told:
     return told
 
 
-def _by_qemu(fact: DeviceFact, host: Target) -> Told:
+def _by_qemu(fact: GuestDevice, host: Target) -> Told:
     return in_qemu(fact, host)
 
 
-def _interface(fact: DeviceFact, host: Target) -> Told:
+def _interface(fact: GuestDevice, host: Target) -> Told:
     """Judge an interface: libvirt takes any model at all, and QEMU then has it or not."""
     if fact.device in ("hostdev", "vdpa"):
         return unknown("it is a device of the host")
     model = fact.model or ("rtl8139" if host.architecture in X86 else None)
     if model is None:
         return unknown("it names no model")
-    named = DeviceFact(fact.subject, fact.tag, model=model)
+    named = GuestDevice(fact.subject, fact.tag, model=model)
     if names_of(named, host.architecture) is not None:
         return in_qemu(named, host)
     if host.devices is not None and model not in host.devices:
@@ -123,7 +133,7 @@ def _interface(fact: DeviceFact, host: Target) -> Told:
     return unknown(f"novadev does not know the model {model}")
 
 
-def _controller(fact: DeviceFact, host: Target) -> Told:
+def _controller(fact: GuestDevice, host: Target) -> Told:
     if fact.device == "scsi":
         return _scsi(fact, host)
     if fact.device == "ide":
@@ -142,11 +152,11 @@ def _default_usb(host: Target) -> Told:
 
     Source: libvirt, src/qemu/qemu_domain.c, qemuDomainControllerDefPostParse.
     """
-    told = in_qemu(DeviceFact("", "controller", "usb", model="piix3-uhci"), host)
+    told = in_qemu(GuestDevice("", "controller", "usb", model="piix3-uhci"), host)
     return FINE if told == FINE else unknown("its model is libvirt's choice")
 
 
-def _scsi(fact: DeviceFact, host: Target) -> Told:
+def _scsi(fact: GuestDevice, host: Target) -> Told:
     """Judge a SCSI controller; without a model, or with "auto", libvirt chooses one.
 
     Source: libvirt, src/qemu/qemu_domain.c, qemuDomainGetSCSIControllerModel.
@@ -162,7 +172,7 @@ def _scsi(fact: DeviceFact, host: Target) -> Told:
     return in_qemu(fact, host, _if_missing(fact))
 
 
-def _if_missing(fact: DeviceFact) -> Outcome:
+def _if_missing(fact: GuestDevice) -> Outcome:
     checked = fact.model in _DEFINE_CHECKED[fact.tag]
     return "cannot be defined" if checked else "would not start"
 
@@ -172,10 +182,12 @@ def _scsi_choices(host: Target) -> tuple[str, ...]:
 
 
 def _has_scsi(model: str, host: Target) -> bool:
-    return in_qemu(DeviceFact("", "controller", "scsi", model=model), host)[0] == "fine"
+    return in_qemu(GuestDevice("", "controller", "scsi", model=model), host)[0] == "fine"
 
 
-def _input(fact: DeviceFact, host: Target) -> Told:
+def _input(fact: GuestDevice, host: Target) -> Told:
+    if fact.device in ("evdev", "passthrough"):
+        return unknown("it is a device of the host")
     if fact.bus == "ps2":
         if fact.device == "tablet":
             return "cannot be defined", "there is no tablet on bus ps2"
@@ -188,7 +200,7 @@ def _input(fact: DeviceFact, host: Target) -> Told:
     return in_qemu(fact, host, "would not start" if starts_first else "cannot be defined")
 
 
-def _graphics(fact: DeviceFact, host: Target) -> Told:
+def _graphics(fact: GuestDevice, host: Target) -> Told:
     """Judge a console; others than VNC and SPICE need what no list tells, such as a GPU."""
     told = listed(host, "graphics", f"graphics {fact.device}", fact.device)
     if told == FINE and fact.device not in ("vnc", "spice"):
@@ -196,45 +208,105 @@ def _graphics(fact: DeviceFact, host: Target) -> Told:
     return told
 
 
-def _tpm(fact: DeviceFact, host: Target) -> Told:
+def _tpm(fact: GuestDevice, host: Target) -> Told:
     backend = listed(host, "tpm_backend", f"TPM backend {fact.device}", fact.device)
     if backend == FINE and fact.device == "passthrough":
         backend = unknown("it is a device of the host")
     return worse(backend, _by_model("tpm")(fact, host))
 
 
-def _channel(fact: DeviceFact, host: Target) -> Told:
-    """Judge a channel; every host has the plain ones, and no older libvirt tells of any."""
-    if fact.device in ("pty", "unix"):
-        return in_qemu(fact, host)
-    told = listed(host, "channel", f"channel {fact.device}", fact.device)
-    return worse(told, in_qemu(fact, host))
+def _channel(fact: GuestDevice, host: Target) -> Told:
+    """Judge a channel by what is behind it: libvirt lists three types and takes many more."""
+    return worse(_character_device(fact.device, host), in_qemu(fact, host))
 
 
-def _sound(fact: DeviceFact, host: Target) -> Told:
+def _character_device(kind: str | None, host: Target) -> Told:
+    """Judge the host's side of a serial port, console, channel or USB redirection.
+
+    Source: libvirt, src/qemu/qemu_validate.c, qemuValidateDomainChrSourceDef; QEMU, chardev/.
+    """
+    if kind in _PLAIN_CHARACTER_DEVICES:
+        return FINE
+    if kind in ("spicevmc", "spiceport"):
+        return listed(host, "graphics", "SPICE", "spice")
+    if kind == "dbus":
+        return listed(host, "graphics", "D-Bus", "dbus")
+    if kind == "qemu-vdagent":
+        has_it = host.libvirt >= (8, 4) and host.qemu >= (6, 1)
+        return FINE if has_it else ("cannot be defined", "it takes libvirt 8.4 and QEMU 6.1")
+    return unknown(f"novadev does not know type {kind}")
+
+
+def _by_source(fact: GuestDevice, host: Target) -> Told:
+    if fact.tag != "redirdev" and fact.model is None and host.architecture in X86:
+        fact = replace(fact, model="isa-serial")  # what libvirt takes for it
+    return worse(_character_device(fact.device, host), in_qemu(fact, host))
+
+
+def _watchdog(fact: GuestDevice, host: Target) -> Told:
+    """Judge a watchdog; libvirt has itco, and a rule for ib700, since 9.1."""
+    is_elsewhere = family_of(host.machine_type) != I440FX
+    if fact.model == "ib700" and host.libvirt >= (9, 1) and is_elsewhere:
+        return "cannot be defined", "ib700 is for i440fx alone"
+    if fact.model == "itco" and not (host.is_q35 and host.libvirt >= (9, 1)):
+        return "cannot be defined", "itco takes q35 and libvirt 9.1"
+    return in_qemu(fact, host)
+
+
+def _iommu(fact: GuestDevice, host: Target) -> Told:
+    if fact.model == "intel" and not host.is_q35:
+        return "cannot be defined", "an Intel IOMMU is for q35 alone"
+    if fact.model == "virtio" and host.libvirt < (8, 3):
+        return "cannot be defined", "a virtio IOMMU takes libvirt 8.3"
+    if fact.model == "virtio" and host.architecture in X86 and not host.is_q35:
+        return "cannot be defined", "a virtio IOMMU takes q35"
+    return in_qemu(fact, host)
+
+
+def _panic(fact: GuestDevice, host: Target) -> Told:
+    """Judge a panic device; libvirt has that of PCI since 9.1."""
+    if fact.model == "pvpanic" and host.libvirt < (9, 1):
+        return "cannot be defined", "pvpanic on PCI takes libvirt 9.1"
+    return in_qemu(fact, host, "cannot be defined")
+
+
+def _filesystem(fact: GuestDevice, host: Target) -> Told:
+    """Judge a share; virtiofs is a program of the host, which nothing tells of."""
+    if fact.device == "virtiofs":
+        return unknown("whether the host has virtiofsd is not told")
+    return in_qemu(fact, host)
+
+
+def _sound(fact: GuestDevice, host: Target) -> Told:
     return in_qemu(fact, host, _if_missing(fact))
 
 
-def _hostdev(fact: DeviceFact, host: Target) -> Told:
+def _hostdev(fact: GuestDevice, host: Target) -> Told:
     return unknown("it is a device of the host")
 
 
-def _audio(fact: DeviceFact, host: Target) -> Told:
+def _audio(fact: GuestDevice, host: Target) -> Told:
     return FINE if fact.device == "none" else unknown(f"audio {fact.device} is the host's")
 
 
-_JUDGES: Mapping[str, Callable[[DeviceFact, Target], Told]] = {
-    **dict.fromkeys(("console", "memballoon", "serial", "watchdog"), _by_qemu),
+_JUDGES: Mapping[str, Callable[[GuestDevice, Target], Told]] = {
+    **dict.fromkeys(("hub", "memballoon"), _by_qemu),
+    **dict.fromkeys(("console", "redirdev", "serial"), _by_source),
     "audio": _audio,
     "channel": _channel,
     "controller": _controller,
+    "crypto": _by_model("crypto"),
     "disk": _disk,
+    "filesystem": _filesystem,
     "graphics": _graphics,
     "hostdev": _hostdev,
     "input": _input,
     "interface": _interface,
+    "iommu": _iommu,
+    "panic": _panic,
     "rng": _by_model("rng"),
     "sound": _sound,
     "tpm": _tpm,
     "video": _video,
+    "watchdog": _watchdog,
 }

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from novadev.capabilities.settings import Setting, follows, settings_of
+from novadev.rules.device import GuestDevice
 from novadev.virt.devices import Controller, Device, Disk
 from novadev.virt.domain import Domain
 
@@ -17,33 +19,18 @@ _BACKEND = {"tpm": "backend", "filesystem": "driver"}
 
 
 @dataclass(frozen=True)
-class DeviceFact:
-    """A device in libvirt's words, each None where the definition says nothing.
-
-    ``subject`` is what people know it by. ``tag`` is libvirt's element; ``device`` the kind of a
-    disk, of an input device or of a controller, the type of an interface, of graphics or of a
-    channel, and the backend of a TPM; ``model`` the target of a serial port.
-    """
-
-    subject: str
-    tag: str
-    device: str | None = None
-    bus: str | None = None
-    model: str | None = None
-
-
-@dataclass(frozen=True)
 class GuestFacts:
     """What a guest needs: its devices, and what QEMU it is for.
 
     ``machine_type`` is an alias or a versioned name, None where it is left to QEMU;
-    ``domain_type`` is ``kvm`` or ``qemu``.
+    ``domain_type`` is ``kvm`` or ``qemu``. ``settings`` are all else that a host can lack.
     """
 
     architecture: str
     domain_type: str
     machine_type: str | None
-    devices: tuple[DeviceFact, ...]
+    devices: tuple[GuestDevice, ...]
+    settings: tuple[Setting, ...] = ()
 
 
 def facts_of_domain(domain: Domain) -> GuestFacts:
@@ -56,12 +43,15 @@ def facts_of_domain(domain: Domain) -> GuestFacts:
         domain_type=domain.root.get("type", ""),
         machine_type=domain.os_type("machine"),
         devices=tuple(_facts(domain)),
+        settings=tuple(settings_of(domain)),
     )
 
 
-def _facts(domain: Domain) -> Iterator[DeviceFact]:
+def _facts(domain: Domain) -> Iterator[GuestDevice]:
     for device in domain.devices:
-        yield DeviceFact(
+        if follows(device.element, domain):
+            continue
+        yield GuestDevice(
             subject=device.label,
             tag=str(device.element.tag),
             device=_kind(device),

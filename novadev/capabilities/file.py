@@ -12,26 +12,28 @@ import os
 import stat
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from novadev.capabilities.content import Capabilities
 from novadev.capabilities.encoding import decode, encode
 from novadev.errors import BadInput
 from novadev.private_file import can_be_replaced, replacing
+from novadev.strict_json import parse
 
-VERSION = 2
+VERSION = 3
 """The format. A reader takes older ones, and leaves alone the keys that it does not know.
 
-The second has what the guests of each machine type can have, and QEMU's devices.
+The second has what the guests of each machine type can have, and QEMU's devices; the third also
+processors, firmware, features of the machine and the sizes of memory pages.
 """
 MAX_BYTES = 16 * 1024 * 1024
+_FORMAT = "novadev_capabilities"
 _NOT_IN_SUM = ("saved_at", "sha256")
-T = TypeVar("T")
 
 
 def dumps(found: Capabilities) -> str:
     """Return FOUND as the text of a capability file."""
-    data = {"novadev_capabilities": VERSION, **encode(found)}
+    data = {_FORMAT: VERSION, **encode(found)}
     return _text({**data, "sha256": _sum(data)}) + "\n"
 
 
@@ -105,29 +107,19 @@ def loads(text: str, name: str | Path) -> Capabilities:
 
     Raises BadInput for what is none, was edited or cut short, or is of a newer format.
     """
+    what = f"capability file {name}"
     try:
-        data = json.loads(text)
-        _check_format(data, name)
-        if data["sha256"] != _sum(data):
-            raise BadInput(f"capability file {name} is cut short or was edited: save it again")
-        return decode(data)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise BadInput(f"{name} is not a capability file novadev wrote") from None
-
-
-def _check_format(data: Any, name: str | Path) -> None:
-    version = _of(int, data["novadev_capabilities"])
+        data = parse(text)
+    except ValueError:
+        data = None
+    version = data.get(_FORMAT) if isinstance(data, dict) else None
+    if type(version) is not int or version < 1:
+        raise BadInput(f"{name} is not a capability file novadev wrote")
     if version > VERSION:
         raise BadInput(
-            f"capability file {name} is of format {version}, and this novadev knows {VERSION}: "
+            f"{what} is of format {version}, and this novadev knows {VERSION}: "
             "it takes a newer novadev to read it"
         )
-    if version < 1:
-        raise ValueError(version)
-
-
-def _of(kind: type[T], value: Any) -> T:
-    """Return VALUE if it is of this very type; a bool is no int. Raises TypeError."""
-    if type(value) is not kind:
-        raise TypeError(kind.__name__)
-    return value
+    if data.get("sha256") != _sum(data):
+        raise BadInput(f"{what} is cut short or was edited: save it again")
+    return decode(data, what)

@@ -13,6 +13,7 @@ from novadev.rules.osinfo import OsInfo, UnreadableOsInfo
 from novadev.rules.releases import NEWEST_RELEASE
 from novadev.virt.capabilities import HostCapabilities, read_capabilities
 from novadev.virt.emulator import is_local, list_devices
+from novadev.virt.firmware import HostFirmware, read_firmware
 
 
 def get_capabilities(
@@ -50,6 +51,9 @@ def get_capabilities(
         emulator=found.emulator,
         domain_capabilities=found.domain_capabilities or None,
         devices=_devices(deployment, host, found),
+        firmware=_firmware(deployment, host, found),
+        page_sizes=found.page_sizes or None,
+        processors=found.processors,
     )
 
 
@@ -57,11 +61,21 @@ def _devices(
     deployment: Deployment, host: str, found: HostCapabilities
 ) -> dict[str, str | None] | None:
     """Return the devices of HOST's QEMU, None unless it is this machine: nobody else can tell."""
-    if found.emulator is None or found.qemu is None or host != deployment.config.host:
-        return None
-    if not is_local(deployment.host_uri(host)):
+    if found.emulator is None or found.qemu is None or not _is_here(deployment, host):
         return None
     return list_devices(found.emulator, found.qemu)
+
+
+def _firmware(deployment: Deployment, host: str, found: HostCapabilities) -> HostFirmware | None:
+    """Return the firmware images of HOST, None unless it is this machine."""
+    if found.emulator is None or not _is_here(deployment, host):
+        return None
+    told = found.domain_capabilities.values()
+    return read_firmware({path for domain in told for path in domain.loader or ()})
+
+
+def _is_here(deployment: Deployment, host: str) -> bool:
+    return host == deployment.config.host and is_local(deployment.host_uri(host))
 
 
 def read_osinfo() -> OsInfo:

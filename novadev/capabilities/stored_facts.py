@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
-from novadev.capabilities.facts import DeviceFact, GuestFacts
-from novadev.nova.image_properties import PROPERTIES
-from novadev.rules.defaults import (
-    balloon_model,
-    default_of,
-    keyboard_bus,
-    with_recommended_bus,
-)
-from novadev.rules.disks import guest_disks
-from novadev.rules.guest import (
-    DriverRules,
-    Guest,
-    architecture,
-    known_value,
-    machine_type,
-    property_value,
-)
-from novadev.rules.image_meta import check_readable
+from novadev.capabilities.facts import GuestFacts
+from novadev.capabilities.settings import OTHER, Setting
+from novadev.rules.guest import DriverRules, Guest, architecture, machine_type, property_value
+from novadev.rules.hardware import hardware
+from novadev.rules.image_meta import check_readable, is_yes
 from novadev.rules.osinfo import NO_RECOMMENDATION, Recommendation
 
-_TPM = "tpm-tis"
-"""Nova's default (nova/virt/hardware.py, get_vtpm_constraint)."""
+_UNJUDGED = (
+    *("hw_mem_page_size", "hw_viommu_model", "hw_maxphysaddr_mode", "hw_cpu_realtime_mask"),
+    *("hw_numa_nodes", "hw_cpu_policy"),
+)
+"""Properties that ask for more of a host than any file tells."""
+_UNJUDGED_SWITCHES = ("hw_locked_memory", "hw_ephemeral_encryption", "hw_mem_encryption")
 
 
 def facts_of_guest(
@@ -39,98 +30,25 @@ def facts_of_guest(
     :data:`novadev.rules.defaults.REFUSALS` where Nova itself would not build the guest.
     """
     check_readable(guest, rules.release)
-    devices = (
-        *_disks(with_recommended_bus(guest, recommended), rules),
-        *_controllers(guest),
-        *_graphical(guest, rules),
-        *_named_by_properties(guest, rules),
-        _interface(guest, rules, recommended),
-        DeviceFact("rng virtio", "rng", model="virtio"),
-        _balloon(rules),
-    )
     return GuestFacts(
         architecture=architecture(guest, rules),
         domain_type=rules.virt_type,
         machine_type=machine_type(guest, rules),
-        devices=(*devices, _usb(guest, rules, devices)),
+        devices=hardware(guest, rules, recommended),
+        settings=tuple(_settings(guest)),
     )
 
 
-def _disks(guest: Guest, rules: DriverRules) -> Iterator[DeviceFact]:
-    """Yield the disks, and the SCSI controller that libvirt adds where no property asks for one."""
-    disks = guest_disks(guest, rules)
-    for disk in disks:
-        yield DeviceFact(f"disk {disk.dev}", "disk", disk.type, disk.bus)
-    if property_value(guest, "hw_scsi_model") is None and any(d.bus == "scsi" for d in disks):
-        yield DeviceFact("controller scsi 0", "controller", "scsi")
-
-
-def _controllers(guest: Guest) -> Iterator[DeviceFact]:
-    """Yield the SCSI controller of the property, which Nova adds whether a disk is on it or not.
-
-    Source: nova/virt/libvirt/driver.py, _get_guest_storage_config and _get_scsi_controller.
-    """
-    model = property_value(guest, "hw_scsi_model")
-    if model is not None:
-        spelled = PROPERTIES["hw_scsi_model"].spelling(model)
-        yield DeviceFact(f"hw_scsi_model={spelled}", "controller", "scsi", model=spelled)
-
-
-def _graphical(guest: Guest, rules: DriverRules) -> Iterator[DeviceFact]:
-    """Yield display adapter, consoles and input devices: without a console Nova adds none.
-
-    Source: nova/virt/libvirt/driver.py, _guest_add_video_device and _guest_add_pointer_device.
-    """
-    if not (rules.vnc_enabled or rules.spice_enabled):
-        return
-    if rules.vnc_enabled:
-        yield DeviceFact("graphics vnc", "graphics", "vnc")
-    if rules.spice_enabled:
-        yield DeviceFact("graphics spice", "graphics", "spice")
-    if rules.spice_enabled and rules.spice_agent_enabled:
-        yield DeviceFact("channel spice", "channel", "spicevmc", model="virtio")
-    video = default_of("hw_video_model", guest, rules) or "virtio"
-    yield DeviceFact(f"hw_video_model={video}", "video", model=video)
-    pointer = default_of("hw_input_bus", guest, rules)
-    if pointer is not None:
-        yield DeviceFact(f"input tablet {pointer}", "input", "tablet", pointer)
-    keyboard = keyboard_bus(guest, rules)
-    if keyboard is not None:
-        yield DeviceFact(f"input keyboard {keyboard}", "input", "keyboard", keyboard)
-
-
-def _named_by_properties(guest: Guest, rules: DriverRules) -> Iterator[DeviceFact]:
-    """Yield the devices that only a property adds.
-
-    Source: nova/virt/libvirt/driver.py, _add_sound_device, _add_vtpm_device and
-    _guest_add_watchdog_action; nova/virt/libvirt/config.py, LibvirtConfigGuestWatchdog.
-    """
-    sound = known_value(guest, "hw_sound_model", rules.release)
-    if sound:
-        yield DeviceFact(f"hw_sound_model={sound}", "sound", model=sound)
-    if property_value(guest, "hw_tpm_version"):
-        tpm = property_value(guest, "hw_tpm_model") or _TPM
-        yield DeviceFact(f"hw_tpm_model={tpm}", "tpm", "emulator", model=tpm)
-    if property_value(guest, "hw_watchdog_action") not in (None, "disabled"):
-        yield DeviceFact("watchdog i6300esb", "watchdog", model="i6300esb")
-
-
-def _balloon(rules: DriverRules) -> DeviceFact:
-    model = balloon_model(rules)
-    return DeviceFact(f"memballoon {model}", "memballoon", model=model)
-
-
-def _usb(guest: Guest, rules: DriverRules, devices: Iterable[DeviceFact]) -> DeviceFact:
-    """Return the USB controller: libvirt's choice where USB is needed, none unless asked for else.
-
-    Source: nova/virt/libvirt/driver.py, _guest_add_usb_root_controller.
-    """
-    if any(fact.bus == "usb" for fact in devices):
-        return DeviceFact("controller usb 0", "controller", "usb")
-    model = known_value(guest, "hw_usb_model", rules.release) or "none"
-    return DeviceFact("controller usb 0", "controller", "usb", model=model)
-
-
-def _interface(guest: Guest, rules: DriverRules, recommended: Recommendation) -> DeviceFact:
-    model = default_of("hw_vif_model", guest, rules, recommended)
-    return DeviceFact(f"hw_vif_model={model}", "interface", model=model)
+def _settings(guest: Guest) -> Iterator[Setting]:
+    if property_value(guest, "hw_firmware_type") == "uefi":
+        secure = property_value(guest, "os_secure_boot") or "optional"
+        yield Setting("hw_firmware_type=uefi", "firmware of nova", secure)
+    if version := property_value(guest, "hw_tpm_version"):
+        model = property_value(guest, "hw_tpm_model") or ""
+        yield Setting(f"hw_tpm_version={version}", "tpm version", f"{version} {model}")
+    for name in _UNJUDGED:
+        if value := property_value(guest, name):
+            yield Setting(f"{name}={value}", OTHER)
+    for name in _UNJUDGED_SWITCHES:
+        if is_yes(property_value(guest, name)):
+            yield Setting(f"{name}=yes", OTHER)

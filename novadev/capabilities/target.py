@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Literal
 
 from novadev.capabilities.device_names import BOARD, names_of
-from novadev.capabilities.facts import DeviceFact
+from novadev.rules.device import GuestDevice
 from novadev.rules.machine_types import FAMILIES, Q35, family_of
 from novadev.virt.domain_capabilities import DomainCapabilities
 
@@ -22,20 +22,27 @@ BEST_FIRST: tuple[Outcome, ...] = (
 Told = tuple[Outcome, str]
 """An outcome, and why; the reason is empty where all is fine."""
 FINE: Told = ("fine", "")
-X86 = ("i686", "x86_64")
+_UNLISTED = {"disk_bus": ("sd",), "graphics": ("desktop", "rdp")}
+"""What libvirt can have and never lists: every other enumeration here is complete.
+
+Source: libvirt, src/qemu/qemu_capabilities.c, the virQEMUCapsFillDomainDevice…Caps functions. That
+of channels has no more than three types, and is not asked at all.
+"""
 
 
 @dataclass(frozen=True)
 class Target:
     """What a host has for guests of one machine type, by its versioned name; None is not known.
 
-    ``devices`` are QEMU's, by name, with the bus of each.
+    ``devices`` are QEMU's, by name, with the bus of each; the versions are empty if not known.
     """
 
     architecture: str
     machine_type: str
     domain: DomainCapabilities | None
     devices: Mapping[str, str | None] | None
+    libvirt: tuple[int, ...] = ()
+    qemu: tuple[int, ...] = ()
 
     @cached_property
     def is_known_board(self) -> bool:
@@ -62,11 +69,13 @@ def listed(host: Target, enumeration: str, what: str, value: str | None) -> Told
         return unknown(f"the file does not tell whether the host's libvirt has {what}")
     if value in values:
         return FINE
+    if value in _UNLISTED.get(enumeration, ()):
+        return unknown(f"libvirt never lists {what}")
     on = f" on {host.machine_type}" if host.machine_type else ""
     return "cannot be defined", f"the host's libvirt has no {what}{on}"
 
 
-def in_qemu(fact: DeviceFact, host: Target, missing: Outcome = "would not start") -> Told:
+def in_qemu(fact: GuestDevice, host: Target, missing: Outcome = "would not start") -> Told:
     """Return what QEMU's own list says of a device; MISSING is what becomes of one not in it."""
     names = names_of(fact, host.architecture)
     if names is None:
@@ -80,7 +89,7 @@ def in_qemu(fact: DeviceFact, host: Target, missing: Outcome = "would not start"
     return missing, f"the host's QEMU has no device {' or '.join(names)}"
 
 
-def unless_lacking(fact: DeviceFact, host: Target, missing: Outcome = "would not start") -> Told:
+def unless_lacking(fact: GuestDevice, host: Target, missing: Outcome = "would not start") -> Told:
     """Return what QEMU's own list adds to libvirt's word, which stands where there is no list."""
     if host.devices is None and names_of(fact, host.architecture) is not None:
         return FINE

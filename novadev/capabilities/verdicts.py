@@ -15,8 +15,10 @@ from functools import lru_cache
 
 from novadev.capabilities.content import Capabilities
 from novadev.capabilities.device_verdicts import judge
-from novadev.capabilities.facts import DeviceFact, GuestFacts
+from novadev.capabilities.facts import GuestFacts
+from novadev.capabilities.setting_verdicts import Need, judge_setting
 from novadev.capabilities.target import BEST_FIRST, FINE, Outcome, Target
+from novadev.rules.device import GuestDevice
 from novadev.rules.machine_types import family_of, version_of
 from novadev.virt.capabilities import MachineType
 
@@ -39,16 +41,21 @@ class Verdict:
 
 
 def check(guest: GuestFacts, host: Capabilities) -> tuple[Verdict, ...]:
-    """Return the verdict on each thing that GUEST needs of HOST: types first, then devices.
+    """Return the verdict on each thing that GUEST needs of HOST: types, devices, settings.
 
-    Where the host lacks the machine type, the devices are not looked at. Whether there is room
-    for them (slots, ports, units) never is, nor are processors, memory and the sources of disks.
+    Where the host lacks the machine type, nothing else is looked at. Whether there is room for
+    them (slots, ports, memory) never is, nor are the sources of disks.
     """
     types = (_domain_type(guest, host), _machine_type(guest, host))
     if types[1].outcome == "cannot be defined":
         return types
     target, absent = _target(guest, host), frozenset(_absent(guest))
-    return types + tuple(_verdict(fact, target, absent) for fact in guest.devices)
+    devices = tuple(_verdict(fact, target, absent) for fact in guest.devices)
+    settings = tuple(
+        Verdict(one.subject, *judge_setting(Need(one, guest, host, target)))
+        for one in guest.settings
+    )
+    return types + devices + settings
 
 
 def worst(verdicts: Iterable[Verdict]) -> Outcome:
@@ -131,10 +138,12 @@ def _target(guest: GuestFacts, host: Capabilities) -> Target:
         machine_type=canonical,
         domain=(host.domain_capabilities or {}).get(canonical) if is_own else None,
         devices=host.devices if is_own else None,
+        libvirt=version_of(host.versions.libvirt),
+        qemu=version_of(host.versions.qemu or ""),
     )
 
 
-def _verdict(fact: DeviceFact, target: Target, absent: Collection[str]) -> Verdict:
+def _verdict(fact: GuestDevice, target: Target, absent: Collection[str]) -> Verdict:
     if fact.bus == "usb" and "usb" in absent:
         return Verdict(fact.subject, "cannot be defined", "the guest's USB is switched off")
     if fact.device == "spicevmc" and "spice" in absent:

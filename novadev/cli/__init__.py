@@ -16,6 +16,7 @@ from typing import NoReturn
 import click
 
 from novadev import __version__
+from novadev.cli.help import Group
 from novadev.cli.session import Session
 from novadev.cli.talk import open_standard_files, say
 from novadev.errors import BadInput, Interrupted, NovadevError
@@ -25,6 +26,7 @@ COMMANDS = {
     "audit": "novadev.cli.audit:audit",
     "capabilities": "novadev.cli.capabilities:capabilities",
     "device": "novadev.cli.device:device",
+    "doctor": "novadev.cli.doctor:doctor",
     "history": "novadev.cli.history:history",
     "image-property": "novadev.cli.image_property:image_property",
     "machine-type": "novadev.cli.machine_type:machine_type",
@@ -35,7 +37,7 @@ COMMANDS = {
 }
 
 
-class LazyGroup(click.Group):
+class LazyGroup(Group):
     """A group whose commands are imported when they are looked at."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:

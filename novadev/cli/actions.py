@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 ACTIONS = {
     "device alias-migrate": "novadev.device.alias.applying",
     "device detach": "novadev.device.detach.applying",
-    "device import": "novadev.records.import_writing",
-    "device restore": "novadev.records.restore.applying",
+    "device import": "novadev.records.import_",
+    "device restore": "novadev.records.restore",
     "image-property set": "novadev.image_property.applying",
     "image-property sync": "novadev.image_property.sync.applying",
     "image-property unset": "novadev.image_property.applying",

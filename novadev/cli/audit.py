@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from novadev.cli import options
+from novadev.cli import help, options
 from novadev.cli.options import Output
 from novadev.cli.output import print_records, print_table
 from novadev.cli.progress import counted
@@ -25,7 +27,7 @@ COLUMNS = ("severity", "check", "details")
 PROMETHEUS = "prometheus"
 
 
-@click.command(short_help="Tell before an upgrade which guests will break.")
+@help.command(short_help="Tell before an upgrade which guests will break.")
 @options.selection
 @click.option(
     "--check",
@@ -57,6 +59,7 @@ PROMETHEUS = "prometheus"
     show_default=True,
     help="Exit with 3 when there is such a finding, or a worse one.",
 )
+@options.how_much
 @options.fail_on_skip
 @options.output_as(*options.FORMATS, PROMETHEUS)
 @pass_session
@@ -68,6 +71,8 @@ def audit(
     capability_files: tuple[str, ...],
     report_name: str | None,
     fail_on: str,
+    summary: bool,
+    details: bool,
     fail_on_skip: bool,
     output: Output,
 ) -> int:
@@ -81,6 +86,7 @@ def audit(
 
     Example: novadev audit --all --capabilities new-host.json --report audit.html
     """
+    is_grouped = options.is_grouped(summary, details, sys.stdout)
     session.deployment.hosts.warm()
     from novadev.audit import report
     from novadev.audit.auditing import Audit
@@ -90,15 +96,15 @@ def audit(
 
     targets = read_targets(capability_files)
     run = Audit(session.deployment, selection, choose(checks, bool(targets)), targets)
-    skips, totals = Skips(fail_on_skip), Totals(fail_on)
+    skips, totals = Skips(session, fail_on_skip), Totals(fail_on)
     with ExitStack() as stack:
         page = stack.enter_context(report.opened(report_name)) if report_name else None
         found = totals.counted(skips.sift(counted(session, run.findings())))
         if page is None and output.format != PROMETHEUS:
-            _print(session, output, found)
+            _print(session, output, found, is_grouped)
         else:
             collected = stack.enter_context(Collected())
-            _print(session, output, collected.passing(found))
+            _print(session, output, collected.passing(found), is_grouped)
             _print_or_write(run.about(), collected, page, output)
     return _end(session, run, skips, totals)
 
@@ -123,7 +129,9 @@ class Totals:
             yield item
 
 
-def _print(session: Session, output: Output, findings: Iterable[Finding]) -> None:
+def _print(
+    session: Session, output: Output, findings: Iterator[Finding], is_grouped: bool | None
+) -> None:
     """Print FINDINGS; as a table below each guest, the remedy in a line of its own."""
     from novadev.audit.finding import Finding
 
@@ -133,16 +141,37 @@ def _print(session: Session, output: Output, findings: Iterable[Finding]) -> Non
     elif output.format != "table" or output.columns:
         print_records(session, output, Finding, findings)
     else:
-        rows = (row for item in findings for row in _rows(item))
+        _print_for_people(session, findings, is_grouped)
+
+
+def _print_for_people(
+    session: Session, findings: Iterator[Finding], is_grouped: bool | None
+) -> None:
+    """Print FINDINGS: those of few servers below each, those of many in groups."""
+    from novadev.cli.finding_list import FindingGroups, is_many
+
+    held: list[Finding] = []
+    while is_grouped is None and (item := next(findings, None)) is not None:
+        held.append(item)
+        is_grouped = True if is_many(held) else None
+    if not is_grouped:
+        rows = (row for item in chain(held, findings) for row in _rows(item))
         print_table(session, ("guest", *COLUMNS), rows, ("guest",))
+        return
+    groups = FindingGroups()
+    for item in chain(held, findings):
+        groups.add(item)
+    for line in groups.lines(options.screen_width(sys.stdout)):
+        click.echo(line)
 
 
 def _rows(item: Finding) -> Iterator[dict[str, str]]:
-    guest = f"{item.instance} ({item.name}) on {item.host or 'no host'}"
-    place = guest if item.instance else item.host or "deployment"
-    yield {"guest": place, "severity": item.severity, "check": item.check, "details": item.details}
+    from novadev.cli.finding_list import place_of
+
+    guest = place_of(item)
+    yield {"guest": guest, "severity": item.severity, "check": item.check, "details": item.details}
     if item.remedy:
-        yield {"guest": place, "severity": "", "check": "", "details": f"> {item.remedy}"}
+        yield {"guest": guest, "severity": "", "check": "", "details": f"> {item.remedy}"}
 
 
 def _print_or_write(about: Any, collected: Collected, page: Any, output: Output) -> None:
@@ -158,7 +187,7 @@ def _end(session: Session, run: Any, skips: Skips, totals: Totals) -> int:
     """Say what was found, and return the exit code."""
     from novadev.errors import NotAsNeeded, worst
 
-    skips.tell_repeated()
+    skips.tell_groups()
     found = f"{many(totals.failures, 'failure')}, {many(totals.warnings, 'warning')}"
     session.say(f"{many(run.guests, 'guest')}: {found}.")
     return worst({skips.exit_code, NotAsNeeded.exit_code * totals.fails, *run.codes})

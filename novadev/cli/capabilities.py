@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from novadev.cli import options
+from novadev.cli import help, options
 from novadev.cli.session import Session, pass_session
 
 if TYPE_CHECKING:
     from novadev.capabilities.content import Capabilities
 
 
-@click.group()
+@help.group()
 def capabilities() -> None:
     """Save what a compute host is and how Nova is configured there."""
 

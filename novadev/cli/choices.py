@@ -11,10 +11,11 @@ from typing import Any, TypeVar
 import click
 
 from novadev.cli import options
+from novadev.cli.grouping import wrapped
 from novadev.errors import BadInput, Declined
 
 F = TypeVar("F", bound=Callable[..., Any])
-_ALWAYS = ("dry_run", "yes", "max_failures", "message", "format_")
+_ALWAYS = ("dry_run", "yes", "max_failures", "message", *options.HOW_MUCH, "format_")
 _OPTIONS = {
     "dry_run": click.option("--dry-run", is_flag=True, help="Show the plan and write nothing."),
     "yes": click.option("-y", "--yes", is_flag=True, help="Do not ask."),
@@ -45,6 +46,7 @@ _OPTIONS = {
         metavar="FILE",
         help="Save the plan and write nothing else; novadev apply FILE carries it out.",
     ),
+    **options.HOW_MUCH,
     "format_": options.plan_format,
 }
 
@@ -61,6 +63,8 @@ class Choices:
     fail_on_skip: bool = False
     take_over: bool = False
     plan_out: str | None = None
+    summary: bool = False
+    details: bool = False
 
     @property
     def writes(self) -> bool:
@@ -94,5 +98,7 @@ def confirm(chosen: Choices, question: str) -> None:
         return
     if sys.stdin is None or not sys.stdin.isatty():
         raise BadInput("there is no terminal to ask on: add --yes or --dry-run")
-    if not click.confirm(question, default=False, err=True):
+    screen = options.screen_width(sys.stderr)
+    width = screen and screen - len(" [y/N]: ")
+    if not click.confirm("\n".join(wrapped(question, width, "")), default=False, err=True):
         raise Declined("answered no: nothing was done")

@@ -14,6 +14,7 @@ from novadev.cli import (
     device_record,
     device_restore,
     device_watch,
+    help,
     options,
 )
 from novadev.cli.mutating import mutating
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from novadev.runs.plan import Planned
 
 
-@click.group()
+@help.group()
 def device() -> None:
     """Show the devices of guests, and change how libvirt has them."""
 
@@ -72,6 +73,8 @@ def show(
 
     GUEST, in the place of BY, is the name of a disk in the guest. Without an answer of the guest's
     agent within a few seconds there is none, and a note.
+
+    Example: novadev device show web-1 vdb
     """
     session.deployment.hosts.warm()
     from novadev.cli.device_table import print_devices
@@ -131,6 +134,8 @@ def detach(
     Only an orphan, a device for which Nova has no volume, port, PCI device or share. It goes from
     the persistent definition at once, and from a running guest when the guest lets it go. DEVICE
     is named as for "device show".
+
+    Example: novadev device detach web-1 vdb --dry-run
     """
     from novadev.device.detach.planning import plan_detach
 

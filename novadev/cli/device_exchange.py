@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from novadev.cli import options
+from novadev.cli import help, options
 from novadev.cli.as_of import as_of
 from novadev.cli.mutating import mutating
 from novadev.cli.session import Session, pass_session
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from novadev.runs.plan import Planned
 
 
-@click.command(short_help="Write the recorded devices of instances into a file.")
+@help.command(short_help="Write the recorded devices of instances into a file.")
 @click.argument("instances", nargs=-1, required=True, metavar="INSTANCE...", type=options.TEXT)
 @click.option("--ovf", "is_ovf", flag_value=True, help="As oVirt's engine writes an OVF.")
 @click.option(
@@ -64,7 +64,7 @@ def _put(file_name: str, text: str) -> None:
         write(file_name, text)
 
 
-@click.command("import", short_help="Bring the addresses in a file to recorded devices.")
+@help.command("import", short_help="Bring the addresses in a file to recorded devices.")
 @click.argument("file_name", metavar="FILE", type=options.TEXT)
 @click.option(
     "--instance",

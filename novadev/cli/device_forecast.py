@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from novadev.cli import options
+from novadev.cli import help, options
+from novadev.cli.grouping import labelled
 from novadev.cli.options import Output
-from novadev.cli.output import print_records
+from novadev.cli.output import presence, print_records
 from novadev.cli.session import Session, pass_session
 from novadev.cli.skips import Skips
 from novadev.cli.talk import say
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from novadev.device.forecast.records import ForecastRecord, Note
 
 
-@click.command("forecast", short_help="Tell what the next start changes in guests' hardware.")
+@help.command("forecast", short_help="Tell what the next start changes in guests' hardware.")
 @options.selection
 @click.option(
     "--after",
@@ -59,22 +60,28 @@ def forecast(
     from novadev.device.forecast.forecasting import forecast as forecast_
     from novadev.device.forecast.records import ForecastRecord
 
-    skips = Skips(fail_on_skip)
+    skips = Skips(session, fail_on_skip)
     found: Iterator[ForecastRecord | Note] = skips.sift(
         forecast_(session.deployment, selection, after, assume_config)
     )
-    print_records(session, output, ForecastRecord, _without_notes(found), ("instance",))
-    skips.tell_repeated()
+    shown = presence("now", "after", ("appears", "vanishes"))
+    records = _without_notes(session, found)
+    empty = "The forecast finds no change."
+    print_records(session, output, ForecastRecord, records, ("instance",), shown, empty)
+    skips.tell_groups()
     return skips.exit_code
 
 
-def _without_notes(found: Iterator[ForecastRecord | Note]) -> Iterator[ForecastRecord]:
+def _without_notes(
+    session: Session, found: Iterator[ForecastRecord | Note]
+) -> Iterator[ForecastRecord]:
     """Yield the records, telling the notes."""
     from novadev.device.forecast.records import Note
 
     for item in found:
         if isinstance(item, Note):
             subject = f"instance {item.instance}: " if item.instance else ""
-            say(f"note: {printable(subject + item.text)}")
+            name = session.names.get(item.instance or "")
+            say(f"note: {printable(labelled(subject + item.text, item.instance, name))}")
         else:
             yield item

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from novadev.cli import options
+from novadev.cli import help, options
 from novadev.cli.options import Output
 from novadev.cli.output import print_records
 from novadev.cli.session import Session, pass_session
@@ -26,7 +26,7 @@ def _arguments(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.argument("instance", type=options.TEXT)(devices(command))
 
 
-@click.command(short_help="Keep recorded addresses whatever a record finds.")
+@help.command(short_help="Keep recorded addresses whatever a record finds.")
 @_arguments
 def pin(session: Session, instance: str, devices: Sequence[str], output: Output) -> None:
     """Pin the DEVICEs of INSTANCE where they are recorded; all of them, if none is named.
@@ -45,7 +45,7 @@ def pin(session: Session, instance: str, devices: Sequence[str], output: Output)
     session.say(f"{many(len(found), 'device')} pinned, {len(found) - new} of them before.")
 
 
-@click.command(short_help="Let records follow the guest again.")
+@help.command(short_help="Let records follow the guest again.")
 @_arguments
 def unpin(session: Session, instance: str, devices: Sequence[str], output: Output) -> None:
     """Unpin the DEVICEs of INSTANCE; all of them, if none is named.

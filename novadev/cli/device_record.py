@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from novadev.cli import options
+from novadev.cli import help, options
 from novadev.cli.as_of import as_of
 from novadev.cli.options import Output
-from novadev.cli.output import print_records, print_table
+from novadev.cli.output import labelled_row, presence, print_records, print_table
 from novadev.cli.progress import counted
 from novadev.cli.session import Session, pass_session
 from novadev.cli.skips import Skips
@@ -31,7 +31,7 @@ LONG = ("label", "address", "logical_name", "managed", "pinned", "alias")
 R = TypeVar("R", "ListedGuest", "RecordedGuest")
 
 
-@click.command(short_help="Store every device of guests, and its address.")
+@help.command(short_help="Store every device of guests, and its address.")
 @options.selection
 @options.guest
 @options.fail_on_skip
@@ -51,20 +51,25 @@ def record(
     """
     from novadev.records.record import RecordedGuest, record_devices
 
-    skips, tally = Skips(fail_on_skip), _Tally()
+    skips, tally = Skips(session, fail_on_skip), _Tally()
     found = counted(session, record_devices(session.deployment, selection, asks_guest))
     records = tally.told(skips.sift(found))
     if output.format == "table":
         records = (item for item in records if item.changed)
-    print_records(session, _without_notes(output), RecordedGuest, _for_people(output, records))
-    skips.tell_repeated()
-    session.say(f"{tally.changed} changed, {tally.same} unchanged, {skips.count} skipped.")
+    print_records(
+        session,
+        _without_notes(output),
+        RecordedGuest,
+        _for_people(output, records),
+    )
+    skips.tell_groups()
+    session.say(f"{tally.text}, {skips.count} skipped.")
     if tally.record is not None:
         session.say(f"This is record {tally.record}.")
     return skips.exit_code
 
 
-@click.command("list", short_help="List guests with the hash of their devices.")
+@help.command("list", short_help="List guests with the hash of their devices.")
 @options.selection
 @click.option("--long", "long_", is_flag=True, help="A line for each device.")
 @click.option("--ids", is_flag=True, help="Only the UUIDs of the guests, a line each.")
@@ -96,7 +101,7 @@ def list_(
 
     if long_ and ids:
         raise click.UsageError("--long or --ids, not both")
-    skips = Skips(fail_on_skip)
+    skips = Skips(session, fail_on_skip)
     ask = list_devices if long_ else list_guests
     found: Any = ask(session.deployment, selection, changed, asks_guest)
     records = skips.sift(counted(session, found))
@@ -106,12 +111,13 @@ def list_(
     elif long_:
         _print_devices(session, output, ListedDevice, records)
     else:
-        print_records(session, output, ListedGuest, _for_people(output, records))
-    skips.tell_repeated()
+        empty = "No guest differs from its record." if changed else ""
+        print_records(session, output, ListedGuest, _for_people(output, records), empty=empty)
+    skips.tell_groups()
     return skips.exit_code
 
 
-@click.command(short_help="Find what is not as recorded.")
+@help.command(short_help="Find what is not as recorded.")
 @options.selection
 @as_of
 @options.guest
@@ -138,15 +144,17 @@ def drift(
     from novadev.errors import NotAsNeeded, worst
     from novadev.records.drift import Drift, find_drift
 
-    skips, tally = Skips(fail_on_skip), _Tally()
+    skips, tally = Skips(session, fail_on_skip), _Tally()
     found = find_drift(session.deployment, selection, asks_guest, as_of)
     records = tally.counted(skips.sift(counted(session, found)))
-    print_records(session, output, Drift, records, ("instance",))
-    skips.tell_repeated()
+    shown = presence("recorded", "found", ("appeared", "vanished"))
+    empty = "No device of these guests differs from its record."
+    print_records(session, output, Drift, records, ("instance",), shown, empty)
+    skips.tell_groups()
     return worst({skips.exit_code, NotAsNeeded.exit_code if tally.changed else 0})
 
 
-@click.command(short_help="Tell when the devices of a guest changed.")
+@help.command(short_help="Tell when the devices of a guest changed.")
 @click.argument("instance")
 @options.output
 @pass_session
@@ -155,10 +163,15 @@ def history(session: Session, instance: str, output: Output) -> None:
 
     SEEN is when it was found: the change came between that record and the one before. RECORD is
     its number, which --as-of of "device restore", "drift" and "export" takes.
+
+    Example: novadev device history web-1
     """
     from novadev.records.history import PastChange, list_changes
 
-    print_records(session, output, PastChange, list_changes(session.deployment, instance))
+    shown = presence("before", "after", ("appeared", "vanished"))
+    changes = list_changes(session.deployment, instance)
+    empty = "No record found a change of its devices."
+    print_records(session, output, PastChange, changes, (), shown, empty)
 
 
 def _print_devices(
@@ -169,7 +182,8 @@ def _print_devices(
         print_records(session, output, kind, records)
         return
     group = ("instance", "host")
-    rows = ({name: getattr(item, name) for name in (*group, *LONG)} for item in records)
+    found = ({name: getattr(item, name) for name in (*group, *LONG)} for item in records)
+    rows = (labelled_row(session, row) for row in found)
     print_table(session, (*group, *LONG), rows, group)
 
 
@@ -183,14 +197,21 @@ class _Tally:
     """Counts what went by."""
 
     def __init__(self) -> None:
-        self.changed, self.same = 0, 0
+        self.changed, self.same, self.new = 0, 0, 0
         self.record: int | None = None
         self._notes: Counter[str] = Counter()
+
+    @property
+    def text(self) -> str:
+        """How many guests were recorded, and why."""
+        new = f"{self.new} recorded for the first time, " if self.new else ""
+        return f"{new}{self.changed} changed, {self.same} unchanged"
 
     def told(self, records: Iterable[RecordedGuest]) -> Iterator[RecordedGuest]:
         """Yield RECORDS, and tell in the end what was noted, and of how many guests."""
         for item in records:
-            self.changed += item.changed
+            self.new += item.previous_hash is None
+            self.changed += item.changed and item.previous_hash is not None
             self.same += not item.changed
             self.record = item.record or self.record
             self._notes.update(item.notes)

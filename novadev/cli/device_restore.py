@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from novadev.cli import options
+from novadev.cli import help, options
 from novadev.cli.as_of import as_of
 from novadev.cli.mutating import mutating
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from novadev.runs.plan import Planned
 
 
-@click.command(short_help="Put recorded addresses back into the definition.")
+@help.command(short_help="Put recorded addresses back into the definition.")
 @options.selection
 @as_of
 @click.option("--diff", is_flag=True, help="Show what the XML will differ in.")
@@ -38,6 +38,6 @@ def restore(
 
     Example: novadev device restore --host cmp1 --dry-run --diff
     """
-    from novadev.records.restore.planning import plan_restore
+    from novadev.records.restore import plan_restore
 
     return plan_restore(deployment, selection, diff, as_of)

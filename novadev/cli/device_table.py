@@ -12,7 +12,7 @@ from novadev.cli.options import Output
 from novadev.cli.output import print_records, print_table
 from novadev.cli.session import Session
 from novadev.device.named import FIRST_DOMAIN
-from novadev.device.show_on_host import DeviceRecord
+from novadev.device.show_on_host import ShownDevice
 from novadev.text import printable
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ _OWNER_OF = {"disk": "volume", "interface": "port", "hostdev": "pci", "filesyste
 def print_devices(session: Session, output: Output, found: GuestDevices, is_one: bool) -> None:
     """Print FOUND: every field of its device if it IS_ONE, else tables, else as OUTPUT says."""
     if output.format != "table" or output.columns:
-        print_records(session, output, DeviceRecord, found.records)
+        print_records(session, output, ShownDevice, found.records)
     elif is_one:
         _print_one(session, found)
     else:
@@ -79,7 +79,7 @@ def _title(found: GuestDevices) -> str:
     return f"{found.instance} ({printable(found.name)}) on {printable(found.host)}, {state}"
 
 
-def _attached_row(record: DeviceRecord, is_running: bool) -> dict[str, Any]:
+def _attached_row(record: ShownDevice, is_running: bool) -> dict[str, Any]:
     return {
         **_other_row(record),
         "owner": _owner(record),
@@ -89,7 +89,7 @@ def _attached_row(record: DeviceRecord, is_running: bool) -> dict[str, Any]:
     }
 
 
-def _owner(record: DeviceRecord) -> str | None:
+def _owner(record: ShownDevice) -> str | None:
     """Return whose it is, in as few words as the width of a terminal asks for."""
     is_plain = record.type is None or _OWNER_OF.get(record.type) == record.owner_type
     if record.owner_id is None or record.owner_type == "mdev":
@@ -97,7 +97,7 @@ def _owner(record: DeviceRecord) -> str | None:
     return record.owner_id if is_plain else f"{record.owner_type} {record.owner_id}"
 
 
-def _other_rows(records: Sequence[DeviceRecord]) -> Iterator[dict[str, Any]]:
+def _other_rows(records: Sequence[ShownDevice]) -> Iterator[dict[str, Any]]:
     """Yield a row for each, but one for all of a machine's PCI Express ports."""
     ports = [record for record in records if record.model == _PORT]
     for record in records:
@@ -107,7 +107,7 @@ def _other_rows(records: Sequence[DeviceRecord]) -> Iterator[dict[str, Any]]:
             yield {"device": f"{len(ports)} controllers pci", "bus": _PORT, "address": None}
 
 
-def _other_row(record: DeviceRecord) -> dict[str, Any]:
+def _other_row(record: ShownDevice) -> dict[str, Any]:
     address = record.live_address or record.address
     is_ghost = record.definition == "none"
     return {
@@ -117,7 +117,7 @@ def _other_row(record: DeviceRecord) -> dict[str, Any]:
     }
 
 
-def _alias(record: DeviceRecord, is_running: bool) -> str | None:
+def _alias(record: ShownDevice, is_running: bool) -> str | None:
     """Return in one word whether the device has the alias it should have."""
     expected = record.expected_alias
     if record.definition == "none" or (expected is None and record.alias is None):

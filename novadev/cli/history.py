@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from novadev.cli import options
+from novadev.cli import help, options
 from novadev.cli.actions import ACTIONS, IRREVERSIBLE
 from novadev.cli.as_of import TIMES
 from novadev.cli.choices import Choices, choices, confirm
@@ -18,7 +18,7 @@ from novadev.cli.options import Output
 from novadev.cli.output import print_records
 from novadev.cli.session import Session, pass_session
 from novadev.errors import BadInput, NotAsNeeded
-from novadev.text import many, printable
+from novadev.text import printable
 
 if TYPE_CHECKING:
     from novadev.runs.file import Saved
@@ -39,7 +39,7 @@ class ChangeRecord:
     error: str | None
 
 
-@click.command()
+@help.command()
 @click.argument("run", type=options.run_id, required=False)
 @click.option("--instance", metavar="INSTANCE", help="Runs that planned for this UUID or name.")
 @click.option(
@@ -101,7 +101,7 @@ def _show_run(session: Session, run_id: int, output: Output) -> None:
     if output.format == "table":
         for summary in journal.iter_runs(RunFilter(run=run.id)):
             _tell_run(session, summary)
-    records = _changes(journal, run, output.format)
+    records = _changes(session, run, output.format)
     print_records(session, output, ChangeRecord, records, ("instance",))
 
 
@@ -120,12 +120,13 @@ def _tell_run(session: Session, run: RunSummary) -> None:
         session.say(f"  undone by run {run.undone_by}")
 
 
-def _changes(journal: Journal, run: Run, format_: str) -> Iterator[ChangeRecord]:
-    from novadev.cli.report import value_text
+def _changes(session: Session, run: Run, format_: str) -> Iterator[ChangeRecord]:
+    from novadev.cli.plan_summary import value_text
     from novadev.value import to_json
 
     shown = to_json if format_ in ("json", "yaml") else value_text
-    for item in journal.iter_plans(run):
+    for item in session.deployment.journal.iter_plans(run):
+        session.deployment.remember_names({item.plan.instance: item.plan.name})
         for change in item.plan.changes:
             yield ChangeRecord(
                 item.plan.instance,
@@ -137,7 +138,7 @@ def _changes(journal: Journal, run: Run, format_: str) -> Iterator[ChangeRecord]
             )
 
 
-@click.command()
+@help.command()
 @click.argument("run_id", metavar="RUN", type=options.run_id)
 @choices("plan_out", "take_over")
 @pass_session
@@ -165,7 +166,7 @@ def _check_undo(journal: Journal, run: Run, choices: Choices) -> None:
         raise NotAsNeeded(f"run {run.id} is a {run.action}: that cannot be undone")
 
 
-@click.command()
+@help.command()
 @click.argument("run_id", metavar="[RUN]", type=options.run_id, required=False)
 @choices("take_over")
 @pass_session
@@ -225,13 +226,13 @@ def _resume(session: Session, choices: Choices, journal: Journal, run: Run, repo
         return int(report.finish_preview(count))
     if not count:
         return int(report.finish_nothing())
-    confirm(choices, f"Finish {many(count, 'plan')} of run {run.id}?")
+    confirm(choices, f"To finish run {run.id}, {report.sentence}?")
     run = journal.take_over(run, choices.take_over, choices.message)
     with stop_between_batches() as stop, journal.renewing(run) as fence:
         return carry_on(session, choices, journal, run, report, fence, stop)
 
 
-@click.command()
+@help.command()
 @click.argument("plan_file", metavar="PLAN-FILE")
 @click.option("--sha256", metavar="SUM", help="Refuse the file unless this is its SHA-256.")
 @choices()

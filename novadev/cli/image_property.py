@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from novadev.cli import options
+from novadev.cli import help, options
+from novadev.cli.grouping import server_label
 from novadev.cli.mutating import mutating
 from novadev.cli.options import Output
-from novadev.cli.output import print_records
+from novadev.cli.output import print_records, print_table
 from novadev.cli.session import Session, pass_session
 from novadev.cli.skips import Skips
 from novadev.errors import BadInput
@@ -19,8 +21,11 @@ if TYPE_CHECKING:
     from novadev.deployment import Deployment
     from novadev.runs.plan import Planned
 
+_PAGE = 500
+"""Servers that one table has: its columns are those that they have values for."""
 
-@click.group()
+
+@help.group()
 def image_property() -> None:
     """List and change the image properties stored with instances."""
 
@@ -28,25 +33,76 @@ def image_property() -> None:
 @image_property.command("list")
 @options.selection
 @click.option("--all-properties", is_flag=True, help="Every stored image_* value.")
+@click.option("--wide", is_flag=True, help="One line for each server, a column for each property.")
+@click.option(
+    "--differing", is_flag=True, help="Only properties whose request spec has another value."
+)
+@click.option("--stored", is_flag=True, help="Only properties that have a value.")
 @options.fail_on_skip
 @options.output
 @pass_session
 def list_(
-    session: Session, selection: Any, all_properties: bool, fail_on_skip: bool, output: Output
+    session: Session,
+    selection: Any,
+    all_properties: bool,
+    wide: bool,
+    differing: bool,
+    stored: bool,
+    fail_on_skip: bool,
+    output: Output,
 ) -> int:
     """List the stored buses, models and machine type of INSTANCEs.
 
     The value in the cell stands beside the one in the request spec. STORED is "absent", "null"
     (registered by Nova, and without a value) or "value"; AGREES says NO where the request spec
     would bring back something else at the next migration.
-    """
-    from novadev.image_property.listing import PropertyRecord, list_properties
 
-    skips = Skips(fail_on_skip)
-    records = skips.sift(list_properties(session.deployment, selection, all_properties))
-    print_records(session, output, PropertyRecord, records, ("instance", "name"))
-    skips.tell_repeated()
+    With --wide, DIFFERING has what the request spec says where it says something else.
+
+    Example: novadev image-property list --all --wide --differing
+    """
+    from novadev.image_property.listing import (
+        PropertyRecord,
+        Wanted,
+        list_properties,
+        list_servers,
+    )
+
+    if wide and all_properties:
+        raise click.UsageError("--wide or --all-properties, not both")
+    skips, wanted = Skips(session, fail_on_skip), Wanted(all_properties, differing, stored)
+    empty = "No property is listed." if differing or stored else ""
+    if wide:
+        servers = skips.sift(list_servers(session.deployment, selection, wanted))
+        _print_wide(session, output, servers, empty)
+    else:
+        records = skips.sift(list_properties(session.deployment, selection, wanted))
+        group = ("instance", "name")
+        print_records(session, output, PropertyRecord, records, group, empty=empty)
+    skips.tell_groups()
     return skips.exit_code
+
+
+def _print_wide(session: Session, output: Output, servers: Iterator[Any], empty: str) -> None:
+    """Print one line for each of SERVERS; a table leaves out properties that none of them has."""
+    from novadev.image_property.listing import LISTED, ServerProperties
+
+    if output.format != "table" or output.columns:
+        print_records(session, output, ServerProperties, servers)
+        return
+    if not (page := list(islice(servers, _PAGE))):
+        session.say(empty) if empty else None
+    while page:
+        used = [name for name in LISTED if any(getattr(item, name) for item in page)]
+        used += ["differing"] * any(item.differing for item in page)
+        columns = {name: name.removeprefix("hw_") for name in used}
+        rows = (
+            {"server": server_label(item.instance, item.name)}
+            | {shown: getattr(item, name) for name, shown in columns.items()}
+            for item in page
+        )
+        print_table(session, ("server", *columns.values()), rows)
+        page = list(islice(servers, _PAGE))
 
 
 @image_property.command()
@@ -55,7 +111,10 @@ def list_(
 @options.output
 @pass_session
 def show(session: Session, instance: str, property_name: str, output: Output) -> None:
-    """Show one stored PROPERTY of INSTANCE; exit code 3 when it has no value."""
+    """Show one stored PROPERTY of INSTANCE; exit code 3 when it has no value.
+
+    Example: novadev image-property show web-1 hw_disk_bus -f value -c value
+    """
     from novadev.image_property.listing import PropertyRecord, show_property
 
     record = show_property(session.deployment, instance, property_name)

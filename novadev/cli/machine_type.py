@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from novadev.cli import options
+from novadev.cli import help, options
 from novadev.cli.mutating import mutating
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from novadev.runs.plan import Planned
 
 
-@click.group("machine-type")
+@help.group("machine-type")
 def machine_type() -> None:
     """Change the machine type of instances, with all that goes with it."""
 

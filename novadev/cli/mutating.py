@@ -35,8 +35,6 @@ def mutating(
     def decorate(plan: Callable[..., Iterator[Planned]]) -> Callable[..., Any]:
         @functools.wraps(plan)
         def command(session: Session, choices: Choices, **values: Any) -> int:
-            if "selection" in values:
-                values["selection"] = values["selection"].of_every_cell
             return execute(session, choices, action, plan(session.deployment, **values))
 
         return choices(*more)(pass_session(command))  # type: ignore[arg-type]
@@ -71,7 +69,7 @@ def execute(
             if undoes is not None:
                 _end_undone(session, chosen, journal, undoes)
             return report.finish_nothing()
-        confirm(chosen, _question(action, spool.count, report))
+        confirm(chosen, _question(action, report))
         asked = _asked(session, chosen, action, undoes, saved_by)
         with stop_between_batches() as stop:
             return _carry_out(session, chosen, asked, report, spool, stop)
@@ -88,10 +86,15 @@ def _asked(
     return Asked(action, options, message, undoes.id if undoes else None)
 
 
-def _question(action: str, count: int, report: Report) -> str:
-    skipped = f" ({report.skips.count} skipped)" if report.skips.count else ""
-    warning = " It cannot be undone." if action in IRREVERSIBLE else ""
-    return f"Apply {many(count, 'plan')}{skipped}?{warning}"
+def _question(action: str, report: Report) -> str:
+    """Return one sentence that says what will happen."""
+    does = report.sentence
+    if action.startswith("undo "):
+        does = f"to take back run {action.removeprefix('undo ')}, {does}"
+    number = report.skips.count
+    skipped = f" ({number} {'is' if number == 1 else 'are'} skipped)" if number else ""
+    warning = " This cannot be undone." if action in IRREVERSIBLE else ""
+    return f"{does[:1].upper()}{does[1:]}{skipped}?{warning}"
 
 
 def _end_undone(session: Session, chosen: Choices, journal: Journal, undoes: Run) -> None:

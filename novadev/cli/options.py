@@ -6,7 +6,8 @@ import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any, TypeVar
+from shutil import get_terminal_size
+from typing import IO, Any, TypeVar
 
 import click
 
@@ -55,6 +56,14 @@ VM_STATES = (
 """``nova/compute/vm_states.py``, but for deleted."""
 
 
+STATUSES = (
+    *("ACTIVE", "BUILD", "ERROR", "HARD_REBOOT", "MIGRATING", "PASSWORD", "PAUSED", "REBOOT"),
+    *("REBUILD", "RESCUE", "RESIZE", "REVERT_RESIZE", "SHELVED", "SHELVED_OFFLOADED", "SHUTOFF"),
+    *("SOFT_DELETED", "SUSPENDED", "VERIFY_RESIZE"),
+)
+"""Those of :mod:`novadev.nova.statuses`, which is not imported for help alone."""
+
+
 def _stack(*decorators: Callable[[F], F]) -> Callable[[F], F]:
     return lambda function: functools.reduce(lambda f, d: d(f), reversed(decorators), function)
 
@@ -68,12 +77,33 @@ _SELECTION = _stack(
         help="Read INSTANCEs, one a line; - is stdin.",
     ),
     click.option("--all", "everything", is_flag=True, help="Every instance of the deployment."),
-    click.option("--host", type=TEXT, metavar="HOST", help="Only instances on this compute host."),
+    click.option(
+        "--host",
+        "hosts",
+        multiple=True,
+        type=TEXT,
+        metavar="HOST",
+        help="Only instances on this compute host, such as cmp1 or 'cmp*'; may be repeated.",
+    ),
+    click.option(
+        "--name",
+        "server_names",
+        multiple=True,
+        type=TEXT,
+        metavar="NAME",
+        help="Only instances with this name, such as 'web-*'; may be repeated.",
+    ),
     click.option(
         "--cell", type=TEXT, metavar="CELL", help="Only instances of this cell (name or UUID)."
     ),
     click.option(
         "--project", type=TEXT, metavar="PROJECT", help="Only instances of this project id."
+    ),
+    click.option(
+        "--status",
+        type=click.Choice(STATUSES, case_sensitive=False),
+        metavar="STATUS",
+        help="Only instances with this status, as openstack server list shows it: SHUTOFF, ACTIVE.",
     ),
     click.option(
         "--vm-state",
@@ -121,8 +151,10 @@ def _selection(values: dict[str, Any]) -> Any:
         cell=values.pop("cell"),
         limit=values.pop("limit"),
         narrow=InstanceFilter(
-            host=values.pop("host"),
+            hosts=values.pop("hosts"),
+            names=values.pop("server_names"),
             project=values.pop("project"),
+            status=values.pop("status"),
             vm_state=values.pop("vm_state"),
             where=tuple(_without_prefix(name, value) for name, value in values.pop("where")),
             without=tuple(name.removeprefix("image_") for name in values.pop("without")),
@@ -270,6 +302,17 @@ plan_format = click.option(
     show_default=True,
     help="How the plan and its outcome are printed.",
 )
+HOW_MUCH = {
+    "summary": click.option(
+        "--summary",
+        is_flag=True,
+        help="Show servers with the same changes as one group. A terminal does so from 20 on.",
+    ),
+    "details": click.option(
+        "--details", is_flag=True, help="Show each server in full, however many there are."
+    ),
+}
+"""How much of many servers a table shows."""
 run_id = click.IntRange(1, 2**31 - 1)
 
 no_database = click.option(
@@ -316,3 +359,25 @@ def host_workers(function: F) -> Callable[..., Any]:
         return function(session, **values)
 
     return _WORKERS(command)
+
+
+def how_much(function: F) -> Callable[..., Any]:
+    """Give a command ``--summary`` and ``--details``."""
+    return _stack(*HOW_MUCH.values())(function)
+
+
+def is_grouped(summary: bool, details: bool, file: IO[str]) -> bool | None:
+    """Return whether servers are shown in groups in FILE; None if it depends on how many.
+
+    Raises click.UsageError where both are asked for.
+    """
+    if summary and details:
+        raise click.UsageError("--summary or --details, not both")
+    if summary or details:
+        return summary
+    return None if file.isatty() else False
+
+
+def screen_width(file: IO[str]) -> int | None:
+    """Return how many columns FILE has, None where it is no terminal."""
+    return get_terminal_size().columns if file.isatty() else None

@@ -12,11 +12,14 @@ from typing import Any
 
 import click
 
+from novadev.cli.grouping import server_label
 from novadev.cli.options import Output
 from novadev.cli.session import Session
 from novadev.text import printable
 
 Row = dict[str, Any]
+FAULTS = frozenset(("agrees",))
+"""Columns in which "no" is a fault, and so is written large."""
 _WIDTH_SAMPLE = 500
 
 
@@ -26,20 +29,33 @@ def print_records(
     kind: type[Any],
     records: Iterable[Any],
     group_by: tuple[str, ...] = (),
+    for_people: Callable[[Row], Row] = dict,
+    empty: str = "",
 ) -> None:
     """Print RECORDS, instances of the dataclass KIND, whose fields are columns and JSON keys.
 
     GROUP_BY names columns that a table shows as a heading instead: an identity, and its name.
+    FOR_PEOPLE returns a row as a table shows it; EMPTY is said where a table has no row.
     Raises click.BadParameter for a column that KIND does not have.
     """
     known = [field.name for field in dataclasses.fields(kind)]
     columns = _chosen(known, output.columns)
     rows = ({name: getattr(record, name) for name in known} for record in records)
-    if output.format == "table":
-        grouped = () if output.columns else group_by
-        print_table(session, columns, rows, grouped)
-    else:
+    if output.format != "table":
         WRITERS[output.format](columns, ({name: row[name] for name in columns} for row in rows))
+        return
+    if not output.columns:
+        rows = (labelled_row(session, for_people(row)) for row in rows)
+    if not print_table(session, columns, rows, () if output.columns else group_by) and empty:
+        session.say(empty)
+
+
+def labelled_row(session: Session, row: Row) -> Row:
+    """Return ROW with its server as ``name (UUID)``, unless its name has a column of its own."""
+    uuid = row.get("instance")
+    if uuid is None or "name" in row:
+        return row
+    return row | {"instance": server_label(uuid, session.names.get(uuid))}
 
 
 def _chosen(known: Sequence[str], wanted: tuple[str, ...]) -> list[str]:
@@ -96,12 +112,14 @@ def _plain(value: Any) -> str:
 
 def print_table(
     session: Session, columns: Sequence[str], rows: Iterator[Row], group_by: tuple[str, ...] = ()
-) -> None:
-    """Print ROWS as a table, a few hundred at a time in columns of one width."""
+) -> int:
+    """Print ROWS as a table, a few hundred at a time in columns of one width; return how many."""
+    count = 0
     widths: dict[str, int] = {}
     shown = [name for name in columns if name not in group_by]
     previous: str | None = None
     while page := list(islice(rows, _WIDTH_SAMPLE)):
+        count += len(page)
         _widen(widths, shown, page)
         for heading, members in groupby(page, lambda row: _heading(row, group_by)):
             if heading and heading != previous:
@@ -109,12 +127,13 @@ def print_table(
             print_page = _print_rich if _folds(session) else _print_plain
             print_page(session, shown, list(members), widths, heading != previous)
             previous = heading
+    return count
 
 
 def _heading(row: Row, group_by: tuple[str, ...]) -> str:
-    """Return what stands above the rows that share it: ``UUID (name)``."""
+    """Return what stands above the rows that share it: ``name (UUID)``."""
     texts = [_cell(row[name]) for name in group_by]
-    return "".join((*texts[:1], *(f" ({text})" for text in texts[1:])))
+    return server_label(*texts) if len(texts) == 2 else "".join(texts)
 
 
 def _bold(session: Session, text: str) -> str:
@@ -123,13 +142,13 @@ def _bold(session: Session, text: str) -> str:
 
 def _widen(widths: dict[str, int], columns: Sequence[str], page: list[Row]) -> None:
     for name in columns:
-        longest = max(len(_cell(row[name])) for row in page)
+        longest = max(len(_cell(row[name], name)) for row in page)
         widths[name] = max(widths.get(name, 0), longest, *(len(w) for w in name.split("_")))
 
 
-def _cell(value: Any) -> str:
+def _cell(value: Any, column: str = "") -> str:
     if isinstance(value, bool):
-        return "yes" if value else "NO"
+        return "yes" if value else "NO" if column in FAULTS else "no"
     return "-" if value in (None, ()) else _plain(value)
 
 
@@ -146,7 +165,7 @@ def _print_plain(
     with_header: bool,
 ) -> None:
     wide = {name: max(widths[name], len(name)) for name in columns}
-    lines = [[_cell(row[name]) for name in columns] for row in rows]
+    lines = [[_cell(row[name], name) for name in columns] for row in rows]
     if with_header:
         lines.insert(0, [name.replace("_", " ") for name in columns])
     for line in lines:
@@ -174,15 +193,42 @@ def _print_rich(
         highlight=False,
         legacy_windows=False,
     )
-    fits = sum(widths[name] + 2 for name in columns) <= console.width
+    exact = _widths_that_fit(columns, widths, console.width)
     table = Table(box=None, padding=(0, 2, 0, 0), show_header=with_header, pad_edge=False)
     for name in columns:
-        width = widths[name] if fits else None
-        table.add_column(name.replace("_", " "), min_width=width, overflow="fold")
+        table.add_column(name.replace("_", " "), width=exact.get(name), overflow="fold")
     for row in rows:
-        table.add_row(*(Text(_cell(row[name]), _style(row[name])) for name in columns))
+        table.add_row(*(Text(_cell(row[name], name), _style(row[name], name)) for name in columns))
     console.print(table, crop=False, soft_wrap=not terminal)
 
 
-def _style(value: Any) -> str:
-    return "bold red" if value is False or value in ("failed", "stale") else ""
+def _widths_that_fit(columns: Sequence[str], widths: dict[str, int], room: int) -> dict[str, int]:
+    """Return the width of each column, with its header on one line if there is ROOM for that.
+
+    Nothing where the longest values have no room beside each other.
+    """
+    roomy = {name: max(widths[name], len(name)) for name in columns}
+    for wanted in (roomy, {name: widths[name] for name in columns}):
+        if sum(wanted.values()) + 2 * (len(columns) - 1) <= room:
+            return wanted
+    return {}
+
+
+def _style(value: Any, column: str) -> str:
+    is_wrong = (value is False and column in FAULTS) or value in ("failed", "stale")
+    return "bold red" if is_wrong else ""
+
+
+def presence(before: str, after: str, words: tuple[str, str]) -> Callable[[Row], Row]:
+    """Return what shows a row of a device that comes or goes: WORDS for the one and the other.
+
+    BEFORE and AFTER are the columns with the device, in one of which there is none.
+    """
+
+    def for_people(row: Row) -> Row:
+        if row["field"] != "device" or (row[before] is None) == (row[after] is None):
+            return row
+        came, went = words
+        return row | {before: "-", after: came if row[before] is None else went}
+
+    return for_people

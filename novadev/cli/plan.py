@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
-from novadev.cli import options
+from novadev.cli import help, options
 from novadev.cli.session import Session, pass_session
 from novadev.text import many, printable
 
 
-@click.group()
+@help.group()
 def plan() -> None:
     """Look at saved plans."""
 
 
 @plan.command(short_help="Show a saved plan.")
 @click.argument("plan_file", metavar="PLAN-FILE")
+@options.how_much
 @options.plan_format
 @pass_session
-def show(session: Session, plan_file: str, format_: str) -> None:
+def show(session: Session, plan_file: str, format_: str, summary: bool, details: bool) -> None:
     """Show the plans in PLAN-FILE: who saved them, when, for which deployment, and the checksum.
 
     Nothing is asked of any database: what is there now may differ.
 
     Example: novadev plan show tonight.plan
     """
-    from novadev.cli.report import Document, Notes, Paper, plan_text
+    from novadev.cli.plan_text import listing
+    from novadev.cli.report import Document, Paper
     from novadev.cli.skips import Skips
     from novadev.runs import file
 
@@ -35,12 +39,13 @@ def show(session: Session, plan_file: str, format_: str) -> None:
         document = Document(format_, paper)
         for draft in saved.iter_drafts():
             document.add(draft.plan, "planned", None)
-        document.close(None, "planned", Skips(), **file.facts(saved))
+        document.close(None, "planned", Skips(session), **file.facts(saved))
         return
     for name, value in file.facts(saved).items():
         if value:
             paper.echo(f"{name}: {printable(str(value))}")
-    notes = Notes()
+    shown = listing(session, paper.echo, sys.stdout, summary, details)
     for draft in saved.iter_drafts():
-        paper.echo(plan_text(draft.plan, notes, session.is_colored))
+        shown.add(draft.plan)
+    shown.end()
     session.say(f"{many(saved.plans, 'plan')}: novadev apply {plan_file} --sha256 {saved.sha256}")

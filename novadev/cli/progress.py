@@ -5,9 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from novadev.cli.session import Session
+from novadev.cli.talk import talking_above
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 T = TypeVar("T")
 
@@ -21,9 +25,19 @@ def progress(session: Session, total: int) -> Iterator[Callable[[], object]]:
     from rich.console import Console
     from rich.progress import Progress
 
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True) as bar, talking_above(_printer(console)):
         task = bar.add_task("applying", total=total)
         yield lambda: bar.advance(task)
+
+
+def _printer(console: Console) -> Callable[[str], None]:
+    """Return what prints a line on CONSOLE as it is, above a line that is redrawn there."""
+
+    def print_above(text: str) -> None:
+        console.print(text, markup=False, highlight=False, emoji=False, soft_wrap=True)
+
+    return print_above
 
 
 def counted(session: Session, items: Iterable[T]) -> Iterator[T]:
@@ -36,7 +50,8 @@ def counted(session: Session, items: Iterable[T]) -> Iterator[T]:
 
     columns = (SpinnerColumn(), TextColumn("{task.completed} done"), TimeElapsedColumn())
     console, prints = Console(stderr=True), sys.stdout.isatty()
-    with Progress(*columns, console=console, transient=True, redirect_stdout=prints) as bar:
+    bar = Progress(*columns, console=console, transient=True, redirect_stdout=prints)
+    with bar, talking_above(_printer(console)):
         task = bar.add_task("", total=None)
         for item in items:
             yield item

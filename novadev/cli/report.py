@@ -13,6 +13,8 @@ import click
 
 from novadev.cli.actions import IRREVERSIBLE
 from novadev.cli.choices import Choices
+from novadev.cli.grouping import labelled
+from novadev.cli.plan_text import Listing, listing
 from novadev.cli.progress import counted, progress
 from novadev.cli.session import Session
 from novadev.cli.skips import Skips
@@ -22,7 +24,7 @@ from novadev.runs.change import Change, Effect
 from novadev.runs.plan import Draft, Outcome, Plan, Skip
 from novadev.runs.states import BEGUN, PENDING, State
 from novadev.text import printable
-from novadev.value import ABSENT, Value, to_json
+from novadev.value import to_json
 
 if TYPE_CHECKING:
     from novadev.runs.journal import Journal
@@ -39,8 +41,19 @@ class Report:
         self._paper = Paper(goes_on=chosen.writes or chosen.plan_out is not None)
         is_text = chosen.format_ == "table"
         self._document = None if is_text else Document(chosen.format_, self._paper)
-        self._notes = Notes()
-        self.skips = Skips(chosen.fail_on_skip)
+        self._listing = self._new_listing()
+        self.skips = Skips(session, chosen.fail_on_skip)
+
+    def _new_listing(self) -> Listing:
+        """Return what shows the plans: on standard output, or to who is to be asked."""
+        chosen, is_text = self._chosen, self._document is None
+        return listing(
+            self._session,
+            self._paper.echo if is_text else say,
+            sys.stdout if is_text else sys.stderr,
+            chosen.summary,
+            chosen.details,
+        )
 
     @property
     def exit_code(self) -> int:
@@ -49,27 +62,36 @@ class Report:
 
     def show_planned(self, planned: Iterable[Planned | Draft]) -> Iterator[Draft]:
         """Yield the plans of PLANNED as drafts for the journal, showing them on the way."""
-        silent = self._document is not None and not sys.stdout.isatty()
-        for item in counted(self._session, planned) if silent else planned:
+        for item in counted(self._session, planned) if self._is_silent else planned:
             if isinstance(item, Skip):
                 self.skips.add(item)
                 continue
             draft = item if isinstance(item, Draft) else Draft(item)
             self._show(draft.plan)
             yield draft
+        self._listing.end()
+        self.skips.tell_groups()
+
+    @property
+    def _is_silent(self) -> bool:
+        """Whether nothing is printed while plans are made."""
+        return self._listing.holds or (self._document is not None and not sys.stdout.isatty())
+
+    @property
+    def sentence(self) -> str:
+        """What the plans that were shown will do, as the beginning of a question."""
+        return self._listing.totals.sentence
 
     def _show(self, plan: Plan) -> None:
         """Print PLAN: as text, or into the document of a preview, or for who is to be asked."""
-        if self._document is None:
-            self._paper.echo(plan_text(plan, self._notes, self._session.is_colored))
-        elif not self._chosen.writes:
+        if self._document is not None and not self._chosen.writes:
             self._document.add(plan, "planned", None)
-        elif not self._chosen.yes:
-            say(plan_text(plan, self._notes))
+        elif self._document is None or not self._chosen.yes:
+            self._listing.add(plan)
 
     def finish_preview(self, count: int) -> int:
         """Close the report of a dry run and return its exit code."""
-        self.skips.tell_repeated()
+        self.skips.tell_groups()
         if self._document is None:
             self._session.say(f"{count} planned, {self.skips.count} skipped; nothing was changed.")
         else:
@@ -79,7 +101,7 @@ class Report:
 
     def finish_nothing(self) -> int:
         """Close the report of a run that had nothing to do and return its exit code."""
-        self.skips.tell_repeated()
+        self.skips.tell_groups()
         if self._document is None:
             skipped = f" ({self.skips.count} skipped)" if self.skips.count else ""
             self._session.say(
@@ -99,7 +121,8 @@ class Report:
             for plan, outcome in results:
                 codes.add(outcome.exit_code)
                 if outcome.error:
-                    say(f"{told(outcome)}: {printable(outcome.error)}")
+                    error = labelled(outcome.error, plan.instance, plan.name)
+                    say(f"{told(outcome)}: {printable(error)}")
                 if self._document is not None:
                     self._document.add(plan, told(outcome), outcome.error)
                 advance()
@@ -123,7 +146,7 @@ class Report:
 
         Raises OSError where something that was to be printed could not be.
         """
-        self.skips.tell_repeated()
+        self.skips.tell_groups()
         numbers = _for_people(counts)
         if self._document is not None:
             self._document.close(run.id, state, self.skips)
@@ -184,62 +207,6 @@ def told(outcome: Outcome) -> str:
     if outcome.state == State.PLANNED:
         return "failed"
     return "half" if outcome.state in BEGUN else str(outcome.state)
-
-
-class Notes:
-    """The notes that were told: a long one is told in full once a run."""
-
-    _SHORT = 90
-    _KEPT = 1000
-
-    def __init__(self) -> None:
-        self._told: set[str] = set()
-
-    def text(self, note: str) -> str:
-        """Return NOTE, or its beginning when it was told before."""
-        if note in self._told:
-            return f"{printable(note[: self._SHORT]).rsplit(' ', 1)[0]} … (as above)"
-        if len(note) > self._SHORT and len(self._told) < self._KEPT:
-            self._told.add(note)
-        return printable(note)
-
-
-def plan_text(plan: Plan, notes: Notes, colored: bool = False) -> str:
-    """Return PLAN as lines for people."""
-    host = f" on {printable(plan.host)}" if plan.host else ""
-    title = f"instance {plan.instance} ({printable(plan.name)}){host}"
-    lines = [click.style(title, bold=True) if colored else title]
-    lines += _change_lines(plan.changes, "  ")
-    if plan.effects:
-        lines += ["  at the next power-on:", *_change_lines(plan.effects, "    ")]
-    lines += [f"  note: {notes.text(note)}" for note in plan.notes]
-    lines += [_diff_line(line, colored) for line in plan.diff.splitlines()]
-    return "\n".join(lines)
-
-
-def _diff_line(line: str, colored: bool) -> str:
-    color = {"+": "green", "-": "red", "@": "cyan"}.get(line[:1])
-    text = printable(line)
-    return "  " + (click.style(text, fg=color) if colored and color else text)
-
-
-def _change_lines(changes: Iterable[Change | Effect], indent: str) -> list[str]:
-    items = list(changes)
-    width = max((len(item.what) for item in items), default=0)
-    return [f"{indent}{printable(item.what):<{width}}  {_arrow(item)}" for item in items]
-
-
-def _arrow(item: Change | Effect) -> str:
-    if item.before == item.after:
-        return f"{value_text(item.before)} (stays)"
-    return f"{value_text(item.before)} -> {value_text(item.after)}"
-
-
-def value_text(value: Value) -> str:
-    """Return VALUE for people: the three states look different."""
-    if value is ABSENT:
-        return "(absent)"
-    return "(null)" if value is None else printable(str(value))
 
 
 def plan_record(plan: Plan, state: str, error: str | None) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import os
 import re
 import shlex
 import sys
+from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -52,6 +53,11 @@ class Session:
             gc.freeze()  # they stay: the collector need not look through them
             gc.enable()
         return Deployment(config.load(self.config_files, self.config_dirs))
+
+    @property
+    def names(self) -> Mapping[str, str]:
+        """The names of the servers that were read last, by their UUIDs."""
+        return self.deployment.names if "deployment" in self.__dict__ else {}
 
     def close(self) -> None:
         """Close the deployment, if it was opened."""

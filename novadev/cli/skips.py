@@ -1,31 +1,43 @@
-"""What could not be done: told on stderr as it comes, and counted into the exit code."""
+"""What could not be done: said on stderr, equal reasons together; and its exit code."""
 
 from __future__ import annotations
 
 import json
+import sys
 import tempfile
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import IO, TypeVar
 
+from novadev.cli.grouping import Groups, common, labelled, wrapped
+from novadev.cli.options import screen_width
+from novadev.cli.session import Session
 from novadev.cli.talk import say
 from novadev.errors import NotAsNeeded, NovadevError, worst
 from novadev.runs.plan import Skip
-from novadev.text import printable
+from novadev.text import many, printable
 
 T = TypeVar("T")
+Reason = tuple[str, str]
+"""How a skip is told ("error", "skipped"), and why it is one, without what is one server's."""
 _REMEMBERED = 1000
-"""Reasons that are told once; those that come after are told each time."""
+"""Reasons that are grouped; those that come after are told each time."""
 
 
 class Skips:
-    """The skips of one run, kept in a temporary file: there may be a hundred thousand."""
+    """The skips of one run, kept in a temporary file: there may be a hundred thousand.
 
-    def __init__(self, fail_on_skip: bool = False) -> None:
+    A terminal shows those of servers when all have come, equal reasons together. Elsewhere each
+    reason is told as it comes, once, and in the end for how many it was so; of a server that was
+    named it is told each time.
+    """
+
+    def __init__(self, session: Session, fail_on_skip: bool = False) -> None:
+        self._session = session
         self._fail_on_skip = fail_on_skip
         self._codes: set[int] = set()
         self._file: IO[str] | None = None
-        self._told: Counter[str] = Counter()
+        self._groups: Groups[Reason, str] = Groups(_REMEMBERED)
+        self._told: dict[Reason, int] = {}
         self.count = 0
 
     @property
@@ -38,8 +50,7 @@ class Skips:
         if skip.is_remark:
             say(printable(skip.reason))
             return
-        if skip.named or skip.exit_code:
-            self._tell(skip)
+        self._tell(skip)
         self.count += 1
         self._codes.add(skip.failure)
         if self._fail_on_skip and not skip.failure:
@@ -55,24 +66,44 @@ class Skips:
             raise NovadevError(text) from None
 
     def _tell(self, skip: Skip) -> None:
-        """Say it once: a host that is down is the reason for many, and so is an old default.
+        """Put SKIP into its group, and say it now unless that is left for the end."""
+        name = self._session.names.get(skip.instance or "")
+        word = "error" if skip.failure else "skipped"
+        reason = (word, common(skip.reason, skip.instance, name))
+        text = labelled(skip.reason, skip.instance, name)
+        group = self._groups.add(reason, name or skip.instance or "", text)
+        if group is None or self._is_told_now(skip, group.count):
+            say(f"{word}: {printable(text)}")
+            self._told[reason] = self._told.get(reason, 0) + (group is not None)
 
-        What stands against an instance that was named is said of each.
+    def _is_told_now(self, skip: Skip, number: int) -> bool:
+        """Whether SKIP, the one with this NUMBER for its reason, is told before the end.
+
+        A host that is down is the reason for many, and so is an old default.
         """
-        reason = skip.reason
-        if not skip.named:
-            reason = reason.removeprefix(f"instance {skip.instance}: ")
-        if len(self._told) < _REMEMBERED or reason in self._told:
-            self._told[reason] += 1
-        if self._told[reason] < 2:
-            word = "error" if skip.failure else "skipped"
-            say(f"{word}: {printable(skip.reason)}")
+        if skip.instance is None:
+            return number == 1
+        if sys.stderr.isatty():
+            return False
+        return skip.named or (bool(skip.exit_code) and number == 1)
 
-    def tell_repeated(self) -> None:
-        """Say how often what was said once has happened, in the end."""
-        for reason, number in self._told.items():
-            if number > 1:
-                say(f"{number} times: {printable(reason)}")
+    def tell_groups(self) -> None:
+        """Say for how many servers each reason was so, unless all of them were told."""
+        width = screen_width(sys.stderr)
+        for group in self._groups:
+            word, reason = group.key
+            if self._told.get(group.key, 0) >= group.count:
+                continue
+            self._told[group.key] = group.count
+            if group.count == 1:
+                text = f"{word}: {printable(group.members[0])}"
+            elif not group.names[0]:
+                text = f"{group.count} times: {printable(reason)}"
+            else:
+                servers = f"{many(group.count, 'server')} ({group.named})"
+                text = f"{word}: {servers}: {printable(reason)}"
+            for line in wrapped(text, width):
+                say(line)
 
     def sift(self, items: Iterable[T | Skip]) -> Iterator[T]:
         """Yield those of ITEMS that are no skips, adding the others."""

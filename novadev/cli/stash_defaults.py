@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from novadev.cli import options
+from novadev.cli import help, options
 from novadev.cli.mutating import mutating
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from novadev.runs.plan import Planned
 
 
-@click.command("stash-defaults", short_help="Record what guests have, before a default changes it.")
+@help.command("stash-defaults", short_help="Record what guests have, before a default changes it.")
 @options.selection
 @click.option(
     "--source",

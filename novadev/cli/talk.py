@@ -4,15 +4,32 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 import click
+
+_above: list[Callable[[str], object]] = []
+"""What prints above the line that is redrawn on a terminal, while there is such a line."""
+
+
+@contextmanager
+def talking_above(print_above: Callable[[str], object]) -> Iterator[None]:
+    """Let PRINT_ABOVE say what is said meanwhile, so that it shares no line with a spinner."""
+    _above.append(print_above)
+    try:
+        yield
+    finally:
+        _above.pop()
 
 
 def say(text: str) -> None:
     """Print TEXT on stderr; a reader that went away, or a full disk, ends the talking only."""
     try:
-        click.echo(text, err=True)
+        if _above:
+            _above[-1](text)
+        else:
+            click.echo(text, err=True)
     except OSError:
         with suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())

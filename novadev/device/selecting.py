@@ -20,15 +20,9 @@ def is_without_databases(deployment: Deployment, no_database: bool) -> bool:
     return no_database or not deployment.has_databases
 
 
-def get_hosted(
-    deployment: Deployment, name: str, no_database: bool = False, every_cell: bool = False
-) -> HostedInstance:
-    """Return the one instance NAME; raises what its Skip stands for.
-
-    EVERY_CELL is for whoever writes: see :class:`novadev.selection.Selection`.
-    """
-    selection = Selection(names=[name], every_cell=every_cell)
-    for chunk in iter_hosted(deployment, selection, no_database):
+def get_hosted(deployment: Deployment, name: str, no_database: bool = False) -> HostedInstance:
+    """Return the one instance NAME; raises what its Skip stands for."""
+    for chunk in iter_hosted(deployment, Selection(names=[name]), no_database):
         for item in chunk:
             if isinstance(item, HostedInstance):
                 return item
@@ -105,7 +99,9 @@ def _the_host(deployment: Deployment, selection: Selection) -> str:
     narrow = selection.narrow
     needs_databases = {
         "--cell": selection.cell,
+        "--name": narrow.names,
         "--project": narrow.project,
+        "--status": narrow.status,
         "--vm-state": narrow.vm_state,
         "--where": narrow.where,
         "--without": narrow.without,
@@ -113,4 +109,6 @@ def _the_host(deployment: Deployment, selection: Selection) -> str:
     for option, value in needs_databases.items():
         if value:
             raise BadInput(f"{option} needs Nova's databases, and none is used here")
-    return narrow.host or deployment.config.host
+    if len(narrow.hosts) > 1 or any("*" in host or "?" in host for host in narrow.hosts):
+        raise BadInput("--host: without Nova's databases it names one host")
+    return narrow.hosts[0] if narrow.hosts else deployment.config.host

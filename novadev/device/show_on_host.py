@@ -24,7 +24,7 @@ _NO_OWNER = "nothing that Nova has attached matches it"
 
 
 @dataclass(frozen=True)
-class DeviceRecord:
+class ShownDevice:
     """A device of a guest, or an attachment without one; None is what does not apply.
 
     ``definition`` is both, persistent, live or none (a ghost); ``address`` is the guest's, and
@@ -77,7 +77,7 @@ class GuestDevices:
     host: str
     is_running: bool
     from_databases: bool
-    records: tuple[DeviceRecord, ...]
+    records: tuple[ShownDevice, ...]
     guest_notes: tuple[str, ...] | None = None
     is_rescued: bool = False
 
@@ -129,7 +129,7 @@ def _of_side(inventory: Inventory, side: Side | None) -> Iterator[Entry]:
     yield from (entry for entry in inventory.entries if getattr(entry, side) is not None)
 
 
-def _with_no_owner(record: DeviceRecord, entry: Entry, inventory: Inventory) -> DeviceRecord:
+def _with_no_owner(record: ShownDevice, entry: Entry, inventory: Inventory) -> ShownDevice:
     """Return RECORD with what is to be said of a device that Nova knows no owner of."""
     if inventory.instance.attachments is None or not entry.is_detachable:
         return record
@@ -140,7 +140,7 @@ def _with_no_owner(record: DeviceRecord, entry: Entry, inventory: Inventory) -> 
     return replace(record, disagreements=(*record.disagreements, text))
 
 
-def _with_name(record: DeviceRecord, entry: Entry, guest: GuestNames | None) -> DeviceRecord:
+def _with_name(record: ShownDevice, entry: Entry, guest: GuestNames | None) -> ShownDevice:
     """Return RECORD with what the guest calls the live device of ENTRY, or why that is unclear."""
     if guest is None or entry.live is None:
         return record
@@ -154,11 +154,11 @@ def _with_name(record: DeviceRecord, entry: Entry, guest: GuestNames | None) -> 
 
 def _record(
     instance: str, entry: Entry, side: Side | None, running: bool, special: Collection[str]
-) -> DeviceRecord:
+) -> ShownDevice:
     """Return the record of ENTRY, whose device is described as SIDE has it."""
     owner = entry.owner
     device: Device | None = getattr(entry, side) if side else entry.device
-    return DeviceRecord(
+    return ShownDevice(
         instance=instance,
         label=device.label if device else entry.label,
         type=device.type if device else None,

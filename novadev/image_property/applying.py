@@ -310,6 +310,7 @@ def _keys(plans: Sequence[Plan]) -> list[str] | None:
     places = {item.place for plan in plans for item in plan.changes}
     of_rows = (Kind.PROPERTY, Kind.HIDDEN)
     names = {place.name for place in places if place.kind in of_rows}
+    names |= {"hw_disk_bus"} if _need_disks(plans) else set()
     copied = sources([item for plan in plans if SOURCE in plan.guard for item in plan.changes])
     if copied is None:
         return None
@@ -358,11 +359,22 @@ def _new_rows(plan: Plan, stored: Stored) -> str | None:
 
 
 def _disks_differ(plan: Plan, stored: Stored) -> bool:
-    """Whether a disk came, went or changed since the plan was made."""
+    """Whether a disk came, went or changed since the plan was made.
+
+    A volume attached to a running guest has no bus of its own; the next power-on writes down the
+    one that the guest has (``DriverBlockDevice.save``), and the disk is still the planned one.
+    """
     moved = {item.place.row for item in plan.changes if item.place.kind is Kind.DISK}
     disks = stored.disks.get(plan.instance, ())
-    kept = [[disk.id, disk.disk_bus, disk.device_name] for disk in disks if disk.id not in moved]
-    return kept != [list(item) for item in plan.guard["kept_disks"]]
+    kept = [(disk.id, disk.disk_bus, disk.device_name) for disk in disks if disk.id not in moved]
+    planned = [tuple(item) for item in plan.guard["kept_disks"]]
+    if [item[::2] for item in kept] != [item[::2] for item in planned]:
+        return True
+    written_down = {None, stored.image_properties(plan.instance).get("hw_disk_bus")}
+    return any(
+        found != before and not (before is None and found in written_down)
+        for (_, found, _), (_, before, _) in zip(kept, planned, strict=True)
+    )
 
 
 def _roots(landing: Iterable[_Due]) -> dict[str, Value]:

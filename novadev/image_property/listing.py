@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, make_dataclass
+from itertools import groupby
 from typing import Any
 
 from novadev.deployment import Deployment
@@ -36,19 +37,87 @@ class PropertyRecord:
     agrees: bool | None
 
 
+ServerProperties = make_dataclass(
+    "ServerProperties",
+    [
+        ("instance", str),
+        ("name", str),
+        *((name, "str | None") for name in LISTED),
+        ("differing", "tuple[str, ...]"),
+    ],
+    frozen=True,
+)
+"""One instance with the allow-list and the machine type; None where no value is stored.
+
+``differing`` are those for which the request spec says something else: ``NAME=VALUE`` as it has
+them, without a VALUE where it has none.
+"""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which properties are listed: of the allow-list, or every ``image_*`` row; all of these.
+
+    Or only those whose request spec says something else, or only those with a value.
+    """
+
+    all_properties: bool = False
+    differing: bool = False
+    stored: bool = False
+
+    def passes(self, record: PropertyRecord) -> bool:
+        """Whether RECORD is listed."""
+        if self.differing and record.agrees is not False:
+            return False
+        return record.stored == "value" or not self.stored
+
+
 def list_properties(
-    deployment: Deployment, selection: Selection, all_properties: bool = False
+    deployment: Deployment, selection: Selection, wanted: Wanted
 ) -> Iterator[PropertyRecord | Skip]:
-    """Yield the allow-list and the machine type of each instance, or every ``image_*`` row.
+    """Yield the WANTED properties of each instance.
 
     Raises as :func:`novadev.selection.iter_selected`.
     """
     named = selection.is_named
 
     def records(chunk: Chunk) -> Iterator[PropertyRecord | Skip]:
-        return _records(deployment, chunk, all_properties, named)
+        for item in _records(deployment, chunk, wanted.all_properties, named):
+            if isinstance(item, Skip) or wanted.passes(item):
+                yield item
 
     return of_chunks(iter_selected(deployment, selection), records, named)
+
+
+def list_servers(
+    deployment: Deployment, selection: Selection, wanted: Wanted
+) -> Iterator[Any | Skip]:
+    """Yield each instance that has a WANTED property as one `ServerProperties`.
+
+    Raises as :func:`novadev.selection.iter_selected`.
+    """
+    named = selection.is_named
+
+    def servers(chunk: Chunk) -> Iterator[Any | Skip]:
+        records = list(_records(deployment, chunk, False, named))
+        yield from (item for item in records if isinstance(item, Skip))
+        found = (item for item in records if not isinstance(item, Skip))
+        for _, group in groupby(found, lambda item: item.instance):
+            members = list(group)
+            if any(map(wanted.passes, members)):
+                yield _server(members)
+
+    return of_chunks(iter_selected(deployment, selection), servers, named)
+
+
+def _server(records: list[PropertyRecord]) -> Any:
+    differing = (item for item in records if item.agrees is False)
+    return ServerProperties(
+        instance=records[0].instance,
+        name=records[0].name,
+        **{item.property: item.value for item in records},
+        differing=tuple(f"{item.property}={item.request_spec_value or ''}" for item in differing),
+    )
 
 
 def _records(

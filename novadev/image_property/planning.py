@@ -7,8 +7,10 @@ of the API database, or it is refused with the reason.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from novadev.capabilities.compute_hosts import ComputeHosts
+from novadev.capabilities.server_releases import ServerReleases
 from novadev.config import Config
 from novadev.deployment import Deployment
 from novadev.errors import InvalidValue, NotAsNeeded, NovadevError
@@ -25,6 +27,7 @@ from novadev.nova.image_properties import get_property
 from novadev.nova.instances import Instance
 from novadev.rules.buses import BUS_PROPERTIES, TooManyDisks, UnsupportedBus, bus_for_device_type
 from novadev.rules.guest import ComputeRules, Guest
+from novadev.rules.image_meta import unreadable
 from novadev.rules.moves import Move, Which, moved
 from novadev.rules.validity import new_faults
 from novadev.runs.change import Effect
@@ -100,10 +103,12 @@ def _iter_plans(
     deployment: Deployment, selection: Selection, request: Request
 ) -> Iterator[Planned]:
     rules, named = compute_rules(deployment.config), selection.is_named
+    releases = ServerReleases(deployment, ComputeHosts(deployment.config))
 
     def plans(chunk: Chunk) -> Iterator[Planned]:
         for facts in read_facts(deployment, chunk):
-            yield _plan_or_skip(facts, request, rules, named)
+            own = replace(rules, release=releases.of(facts.instance))
+            yield _plan_or_skip(facts, request, own, named)
 
     return of_chunks(iter_selected(deployment, selection), plans, named)
 
@@ -190,6 +195,7 @@ def objections(
     uuid = facts.instance.uuid
     faults = new_faults(facts.guest, after, rules)
     wrong = [fault.message for fault in faults if fault.severity == "error"]
+    wrong += _unreadable_only_now(facts.guest, after, rules.release)
     if wrong and not request.force:
         raise InvalidValue(f"instance {uuid}: {'; '.join(wrong)} (--force overrules)")
     vain = futile(facts.guest, after, request.values, effects, BUS_PROPERTIES)
@@ -198,3 +204,11 @@ def objections(
     warnings = [fault.message for fault in faults if fault.severity == "warning"]
     warnings += mended_without_moving(facts.guest, request.values, effects, BUS_PROPERTIES)
     return (*(f"forced: {text}" for text in (*wrong, *vain)), *warnings)
+
+
+def _unreadable_only_now(before: Guest, after: Guest, release: int) -> Iterator[str]:
+    """Yield why the release of Nova on the guest's host cannot read what the change stores."""
+    old = unreadable(before.image_properties, release)
+    for name, reason in unreadable(after.image_properties, release).items():
+        if old.get(name) != reason:
+            yield reason

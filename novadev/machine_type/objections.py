@@ -53,6 +53,12 @@ def name_faults(before: str, wanted: str, guest: Guest, evidence: Evidence) -> I
             f"{' and '.join(families)} it knows what becomes of the devices"
         )
         yield Fault("machine-type-family", "error", message)
+    elif families and family_of(was) not in ("", family, *families):
+        message = (
+            f"{wanted}: the guest has {was}, a board of another family. Most of its devices do not "
+            "exist there: build the server again instead"
+        )
+        yield Fault("machine-type-family", "error", message)
     if evidence.compute is not None and {wanted, name} & evidence.compute.deprecated:
         message = f"{wanted}: {evidence.host} calls it deprecated: a newer QEMU will not have it"
         yield Fault("machine-type-deprecated", "warning", message)

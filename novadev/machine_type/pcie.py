@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from novadev.machine_type.gathering import Evidence
-from novadev.nova.image_properties import PROPERTIES
-from novadev.rules.buses import CONVENTIONAL_NICS
-from novadev.rules.defaults import default_of, keyboard_bus
+from novadev.rules.defaults import default_of
+from novadev.rules.device import GuestDevice
 from novadev.rules.disks import GuestDisk
-from novadev.rules.guest import DriverRules, Guest, property_value
-from novadev.rules.osinfo import NO_RECOMMENDATION
-
-_YES = ("1", "t", "true", "on", "y", "yes")
-_SATA_PLACES = 6
-_CONVENTIONAL_SOUND = ("ac97", "es1370", "ich6")
-_EXPRESS_SCSI = "virtio-scsi"
+from novadev.rules.guest import Guest, property_value
+from novadev.rules.hardware import Attached, hardware
+from novadev.rules.image_meta import is_yes
+from novadev.rules.osinfo import NO_RECOMMENDATION, Recommendation
+from novadev.rules.slots import DEFAULT_NIC, SATA_UNITS, slot_of
 
 
 @dataclass(frozen=True)
@@ -50,36 +47,32 @@ def root_ports(guest: Guest, disks: Sequence[GuestDisk], evidence: Evidence) -> 
     as one of PCI Express. Source: nova/virt/libvirt/driver.py, _get_guest_config; libvirt,
     src/qemu/qemu_domain_address.c, qemuDomainDeviceCalculatePCIConnectFlags.
     """
-    rules = evidence.rules
-    conventional = [
-        *[nic_model(guest, evidence) in CONVENTIONAL_NICS] * _interfaces(evidence),
-        *_devices_by_property(guest),
-        *_scsi_controllers(guest, disks),
-        *_usb_controllers(guest, disks, rules),
-        *[True] * (sum(disk.bus == "sata" for disk in disks) > _SATA_PLACES),
-    ]
-    express = [
-        conventional.count(False),
-        sum(disk.bus == "virtio" for disk in disks),
-        _passed_through(evidence),
-        len(evidence.attachments.shares),
-        _inputs(guest, rules).count("virtio"),
-        _has_rng(evidence),
-        _has_serial(guest, rules),
-        rules.mem_stats_period_seconds > 0,  # else Nova leaves the memory balloon out
-    ]
-    has_bridge = any(conventional)
-    return RootPorts(sum(express) + has_bridge, rules.num_pcie_ports, has_bridge)
+    devices = _on_q35(guest, disks, evidence)
+    slots = [slot_of(device, is_q35=True) for device in devices]
+    has_bridge = "conventional" in slots
+    return RootPorts(slots.count("express") + has_bridge, evidence.rules.num_pcie_ports, has_bridge)
+
+
+def _on_q35(guest: Guest, disks: Sequence[GuestDisk], evidence: Evidence) -> Iterator[GuestDevice]:
+    """Yield the devices, and the controllers that libvirt adds for them."""
+    ports = evidence.attachments.ports
+    attached = Attached(
+        interfaces=sum(not _is_passed_through(port.vnic_type) for port in ports),
+        host_devices=_passed_through(evidence),
+        shares=len(evidence.attachments.shares),
+        has_rng=is_yes(evidence.extra_specs.get("hw_rng:allowed", "True")),
+    )
+    devices = hardware(guest, evidence.rules, _recommended(guest, evidence), attached)
+    yield from devices
+    if any(device.tag == "channel" for device in devices):
+        yield GuestDevice("controller virtio-serial 0", "controller", "virtio-serial")
+    if sum(disk.bus == "sata" for disk in disks) > SATA_UNITS:
+        yield GuestDevice("controller sata 1", "controller", "sata")
 
 
 def _is_passed_through(vnic_type: str | None) -> bool:
     """Whether a port of this kind is a device of the host, and not a card with a model."""
     return (vnic_type or "").startswith(("direct", "accelerator-direct", "remote-managed"))
-
-
-def _interfaces(evidence: Evidence) -> int:
-    ports = evidence.attachments.ports
-    return sum(not _is_passed_through(port.vnic_type) for port in ports)
 
 
 def _passed_through(evidence: Evidence) -> int:
@@ -92,52 +85,11 @@ def _passed_through(evidence: Evidence) -> int:
 
 def nic_model(guest: Guest, evidence: Evidence) -> str:
     """Return the model of the guest's interfaces; libvirt's own default on x86 is rtl8139."""
-    recommended = NO_RECOMMENDATION
-    if evidence.compute is not None:
-        recommended = evidence.compute.recommendation(property_value(guest, "os_distro"))
-    return default_of("hw_vif_model", guest, evidence.rules, recommended) or "rtl8139"
+    recommended = _recommended(guest, evidence)
+    return default_of("hw_vif_model", guest, evidence.rules, recommended) or DEFAULT_NIC
 
 
-def _has_rng(evidence: Evidence) -> bool:
-    return evidence.extra_specs.get("hw_rng:allowed", "True").lower() in _YES
-
-
-def _has_serial(guest: Guest, rules: DriverRules) -> bool:
-    """Whether there is a channel: the guest agent's, or that of SPICE."""
-    agent = (property_value(guest, "hw_qemu_guest_agent") or "").lower() in _YES
-    return agent or (rules.spice_enabled and rules.spice_agent_enabled)
-
-
-def _inputs(guest: Guest, rules: DriverRules) -> list[str]:
-    """Return the buses of the tablet and the keyboard that Nova adds."""
-    if not (rules.vnc_enabled or rules.spice_enabled):
-        return []
-    found = (default_of("hw_input_bus", guest, rules), keyboard_bus(guest, rules))
-    return [bus for bus in found if bus]
-
-
-def _devices_by_property(guest: Guest) -> list[bool]:
-    """Return, of each PCI device that a property asks for, whether it is a conventional one."""
-    sound = property_value(guest, "hw_sound_model")
-    found = [sound in _CONVENTIONAL_SOUND] if sound in (*_CONVENTIONAL_SOUND, "virtio") else []
-    if (property_value(guest, "hw_watchdog_action") or "disabled") != "disabled":
-        found.append(True)
-    return found
-
-
-def _scsi_controllers(guest: Guest, disks: Sequence[GuestDisk]) -> list[bool]:
-    """Return, of each SCSI controller, whether it is conventional: all but virtio-scsi are."""
-    model = PROPERTIES["hw_scsi_model"].spelling(property_value(guest, "hw_scsi_model") or "")
-    if model == _EXPRESS_SCSI:
-        return [False]
-    return [True] if model or any(disk.bus == "scsi" for disk in disks) else []
-
-
-def _usb_controllers(guest: Guest, disks: Sequence[GuestDisk], rules: DriverRules) -> list[bool]:
-    """Return, of the USB controller, whether it is conventional: without a model it is piix3.
-
-    Source: nova/virt/libvirt/driver.py, _guest_add_usb_root_controller.
-    """
-    if "usb" in (*_inputs(guest, rules), *(disk.bus for disk in disks)):
-        return [True]
-    return [False] if property_value(guest, "hw_usb_model") in ("nec-xhci", "qemu-xhci") else []
+def _recommended(guest: Guest, evidence: Evidence) -> Recommendation:
+    if evidence.compute is None:
+        return NO_RECOMMENDATION
+    return evidence.compute.recommendation(property_value(guest, "os_distro"))

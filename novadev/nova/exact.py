@@ -43,3 +43,38 @@ def exactly(column: sa.ColumnElement[Any], value: object) -> sa.ColumnElement[bo
         return column.is_(None)
     same = column == value
     return sa.and_(same, _SameBytes(column, value)) if isinstance(value, str) else same
+
+
+WILD = frozenset("*?")
+"""What stands for any text, and for one character, in a pattern."""
+
+
+class _Like(FunctionElement[bool]):
+    """Whether a text is as a pattern says, upper and lower case apart."""
+
+    type = sa.Boolean()
+    inherit_cache = True
+
+
+@compiles(_Like)
+def _glob(element: _Like, compiler: SQLCompiler, **options: Any) -> str:
+    """SQLite's GLOB tells cases apart; in a pattern a bracket stands for itself."""
+    column, glob, _like = (compiler.process(part, **options) for part in element.clauses)
+    return f"({column} GLOB {glob})"
+
+
+@compiles(_Like, "mysql", "mariadb")
+def _binary_like(element: _Like, compiler: SQLCompiler, **options: Any) -> str:
+    """Compare by code points in one character set, whatever the column's collation ignores."""
+    column, _glob, like = (compiler.process(part, **options) for part in element.clauses)
+    texts = (f"CONVERT({x} USING utf8mb4) COLLATE utf8mb4_bin" for x in (column, like))
+    return "({} LIKE {} ESCAPE '|')".format(*texts)
+
+
+def matches(column: sa.ColumnElement[Any], pattern: str) -> sa.ColumnElement[bool]:
+    """Return whether COLUMN is as PATTERN says: * any text, ? one character, else exactly that."""
+    if not WILD & {*pattern}:
+        return exactly(column, pattern)
+    glob = pattern.replace("[", "[[]")
+    like = "".join(f"|{x}" if x in "|%_" else {"*": "%", "?": "_"}.get(x, x) for x in pattern)
+    return _Like(column, sa.literal(glob), sa.literal(like))

@@ -10,8 +10,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from novadev.nova import image_properties
-from novadev.nova.exact import exactly
+from novadev.nova.exact import exactly, matches
 from novadev.nova.image_properties import StoredProperty
+from novadev.nova.statuses import has_status
 from novadev.nova.tables import instance_system_metadata, instances
 
 _MAX_ID = 2**31
@@ -54,10 +55,16 @@ class Instance:
 
 @dataclass(frozen=True)
 class InstanceFilter:
-    """What narrows a selection inside a cell, compared byte by byte; empty fields do not filter."""
+    """What narrows a selection inside a cell, compared byte by byte; empty fields do not filter.
 
-    host: str | None = None
+    ``hosts`` and ``names`` may have * and ?; an instance passes that is as one of them says.
+    ``status`` is the API's word for vm_state and task_state (:mod:`novadev.nova.statuses`).
+    """
+
+    hosts: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
     project: str | None = None
+    status: str | None = None
     vm_state: str | None = None
     where: tuple[tuple[str, str], ...] = ()
     without: tuple[str, ...] = ()
@@ -172,8 +179,13 @@ def _numbers_in(name: str) -> list[tuple[int, str]]:
 
 def _narrowed(narrow: InstanceFilter) -> sa.Select[Any]:
     query = sa.select(*_COLUMNS).where(LIVING)
-    if narrow.host is not None:
-        query = query.where(exactly(instances.c.host, narrow.host))
+    if narrow.hosts:
+        query = query.where(sa.or_(*(matches(instances.c.host, host) for host in narrow.hosts)))
+    if narrow.names:
+        named = (matches(instances.c.display_name, name) for name in narrow.names)
+        query = query.where(sa.or_(*named))
+    if narrow.status is not None:
+        query = query.where(has_status(narrow.status))
     if narrow.project is not None:
         query = query.where(exactly(instances.c.project_id, narrow.project))
     if narrow.vm_state is not None:

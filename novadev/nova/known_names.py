@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from novadev.nova.exact import exactly
+from novadev.nova.exact import exactly, matches
 from novadev.nova.image_fields import FIELDS
 from novadev.nova.image_properties import PREFIX
 from novadev.nova.instances import LIVING
@@ -12,9 +12,9 @@ from novadev.nova.tables import instance_system_metadata, instances, services
 
 
 def has_host(connection: sa.Connection, host: str) -> bool:
-    """Return whether a service of Nova's runs on HOST, or an instance is there."""
-    runs = sa.select(services.c.id).where(exactly(services.c.host, host), services.c.deleted == 0)
-    lives = sa.select(instances.c.id).where(LIVING, exactly(instances.c.host, host))
+    """Return whether a service of Nova's runs on HOST (a name or pattern), or an instance does."""
+    runs = sa.select(services.c.id).where(matches(services.c.host, host), services.c.deleted == 0)
+    lives = sa.select(instances.c.id).where(LIVING, matches(instances.c.host, host))
     return any(connection.execute(query.limit(1)).first() for query in (runs, lives))
 
 

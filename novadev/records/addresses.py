@@ -1,33 +1,21 @@
-"""Whether a recorded device can be at an address, and which two cannot be at one."""
+"""Whether a recorded device can be at an address, on which bus, and which two cannot be at one."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from novadev.records.device import VmDevice
+from novadev.records.kinds import SYSTEM
 from novadev.virt.address import Address
+from novadev.virt.address_syntax import number_of
 
-SYSTEM = frozenset(("pci", "ccw", "virtio-mmio", "virtio-s390"))
-"""Where virtio devices are, by architecture."""
 _BUSES: Mapping[str, frozenset[str]] = {
     "virtio": SYSTEM,
     **dict.fromkeys(("ide", "sata", "scsi", "fdc"), frozenset(("drive",))),
     "usb": frozenset(("usb",)),
 }
-_TYPES: Mapping[str, frozenset[str]] = {
-    **dict.fromkeys(("balloon", "rng", "video", "filesystem", "iommu", "vsock", "shmem"), SYSTEM),
-    "interface": SYSTEM | {"spapr-vio", "usb"},
-    "hostdev": SYSTEM | {"usb", "drive", "unassigned"},
-    "controller": SYSTEM | {"spapr-vio", "usb", "ccid"},
-    "channel": frozenset(("virtio-serial",)),
-    "console": SYSTEM | {"virtio-serial", "spapr-vio"},
-    "serial": SYSTEM | {"isa", "usb", "spapr-vio"},
-    "sound": SYSTEM | {"usb"},
-    "memory": SYSTEM | {"dimm"},
-    "smartcard": frozenset(("ccid", "usb")),
-    **dict.fromkeys(("redir", "hub"), frozenset(("usb",))),
-}
-"""Where a device of a type can be; of the other types nothing is known."""
+_NUMBERS = {"pci": "bus", "usb": "bus", "virtio-serial": "controller", "ccid": "controller"}
+"""Types of addresses that are kinds of controllers, and which attribute is its index."""
 
 
 def place_of(device: VmDevice) -> tuple[str, str, str] | None:
@@ -51,8 +39,34 @@ def why_unfit(device: VmDevice, text: str) -> str | None:
     if now is not None and now.type != address.type:
         return f"it is at a {now.type} address, {now}"
     on_bus = _BUSES.get(device.bus or "") if device.type in ("disk", "input") else None
-    possible = on_bus or _TYPES.get(device.type)
+    possible = on_bus or device.kind.places
     if possible is None or address.type in possible:
         return None
     place = f"bus {device.bus}" if on_bus else f"type {device.type}"
     return f"a device of {place} has no {address.type} address"
+
+
+class Buses:
+    """The controllers of a guest, known by their recorded labels: "controller pci 3"."""
+
+    def __init__(self, devices: Iterable[VmDevice]) -> None:
+        self._indexes: dict[str, set[int]] = {}
+        for device in devices:
+            words = device.label.split()
+            if device.type == "controller" and len(words) > 2 and words[2].isdecimal():
+                self._indexes.setdefault(words[1], set()).add(int(words[2]))
+
+    def why_not(self, device: VmDevice) -> str | None:
+        """Return which controller DEVICE lacks for its address, None where it is there.
+
+        None too where no controller of the kind is recorded at all.
+        """
+        address = Address.from_ovirt(device.address)
+        if address is None or address.values.get("domain", "0x0000") != "0x0000":
+            return None
+        kind = device.bus if address.type == "drive" else address.type
+        index = number_of(address.values.get(_NUMBERS.get(address.type, "controller"), "0"))
+        known = self._indexes.get(kind or "")
+        if not known or index in known:
+            return None
+        return f"the instance has no controller {kind} {index}"

@@ -1,17 +1,23 @@
-"""A guest's devices as recorded: plain values, without the database that has them.
+"""A guest's devices as recorded: plain values, what counts as hardware, and the hash.
 
 Imported where there is no database at all: in the processes that speak to hypervisors.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+
+from novadev.records.kinds import Kind, kind_of
+from novadev.virt.address import Address
 
 SpecParams = Mapping[str, str | int]
 Pins = Mapping[str, str]
 """The pinned addresses of a guest, by device_id."""
+_CHIPSET_WATCHDOG = "itco"
 
 
 @dataclass(frozen=True)
@@ -43,6 +49,11 @@ class VmDevice:
     logical_name: str | None = None
     host: str = ""
     label: str = ""
+
+    @property
+    def kind(self) -> Kind:
+        """What is done with devices of its type."""
+        return kind_of(self.type)
 
     @property
     def bus(self) -> str | None:
@@ -141,3 +152,43 @@ def _with_history(device: VmDevice, before: Mapping[str, VmDevice], pins: Pins) 
 
 def _is_same(device: VmDevice, known: VmDevice) -> bool:
     return replace(device, host=known.host) == known
+
+
+def is_hardware(device: VmDevice) -> bool:
+    """Whether DEVICE is a part of the guest, and none that libvirt writes down by itself.
+
+    Three kinds are none. ``<audio>`` is the host's end of a sound device; libvirt 9.0 writes it,
+    and 7.0 does not. The itco watchdog is in the chipset of every q35 guest; libvirt 11.3 writes
+    it, and 9.0 does not know it. A console without an address of its own is the serial port once
+    more. libvirt leaves the first two out of an XML that another release is to read
+    (``VIR_DOMAIN_XML_MIGRATABLE``).
+    """
+    if device.type == "console":
+        address = Address.from_ovirt(device.address)
+        return address is not None and address.type != "isa"
+    is_chipset = (device.type, device.model) == ("watchdog", _CHIPSET_WATCHDOG)
+    return device.kind.is_hardware and not is_chipset
+
+
+def hash_of(devices: Iterable[VmDevice]) -> str:
+    """Return the SHA-256 over the plugged DEVICES, in hexadecimal.
+
+    Over what the guest sees, in any order: class, identity, bus, model, address, and the name it
+    has for a disk itself. The same on every host, in every run and under every release of libvirt;
+    vdsm hashes the text of ``<devices>`` (``domain_descriptor.py``), ports and channel states
+    included.
+    """
+    seen = sorted(_seen(device) for device in devices if device.is_plugged and is_hardware(device))
+    return hashlib.sha256(json.dumps(seen, separators=(",", ":")).encode()).hexdigest()
+
+
+def _seen(device: VmDevice) -> tuple[str, ...]:
+    return (
+        device.device_id,
+        device.type,
+        "" if device.kind.is_host_side else device.device,
+        device.bus or "",
+        device.model or "",
+        device.address,
+        device.logical_name or "",
+    )

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from novadev.deployment import Deployment
 from novadev.records.baseline import Baseline
-from novadev.records.device import AsOf, VmDevice
-from novadev.records.hash import HOST_SIDE, is_hardware
+from novadev.records.device import AsOf, VmDevice, is_hardware
 from novadev.records.look import Look, iter_looks
 from novadev.runs.plan import Skip
 from novadev.selection import Selection
@@ -86,7 +85,7 @@ def _differences(recorded: VmDevice, found: VmDevice) -> Iterator[Drift]:
 def _value(device: VmDevice, name: str) -> str | None:
     if name == "address":
         return short_address(device)
-    if name == "device" and device.type in HOST_SIDE:
+    if name == "device" and device.kind.is_host_side:
         return None
     value = getattr(device, name)
     return None if value is None else str(value)

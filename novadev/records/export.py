@@ -7,11 +7,10 @@ from collections.abc import Iterable
 from novadev.deployment import Deployment
 from novadev.errors import BadInput
 from novadev.records import json_file
-from novadev.records.device import AsOf
+from novadev.records.baseline import get_recorded
+from novadev.records.device import AsOf, hash_of
 from novadev.records.exported import ExportedInstance
-from novadev.records.hash import hash_of
 from novadev.records.ovf import writer
-from novadev.records.recorded import get_recorded
 
 
 def export_json(deployment: Deployment, names: Iterable[str], as_of: AsOf | None = None) -> str:
@@ -19,7 +18,7 @@ def export_json(deployment: Deployment, names: Iterable[str], as_of: AsOf | None
 
     As they are recorded, or were AS OF a moment.
 
-    Raises as :func:`novadev.records.recorded.get_recorded` for any of them.
+    Raises as :func:`novadev.records.baseline.get_recorded` for any of them.
     """
     found = (_export(deployment, name, as_of) for name in names)
     return json_file.dumps(list({item.instance: item for item in found}.values()))

@@ -1,25 +1,109 @@
-"""Which of the devices found in a guest is which of those recorded of it.
+"""Which device of a guest is which.
 
-A device keeps the id under which it is recorded, whatever Nova's databases say of its owner at the
-moment, and whichever release of novadev recorded it.
+An id for a device of which nothing is recorded yet, the same one in every run; and which of the
+devices found in a guest is which of those recorded of it. A device keeps the id under which it is
+recorded, whatever Nova's databases say of its owner at the moment, and whichever release of
+novadev recorded it.
 """
 
 from __future__ import annotations
 
+import uuid
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 
+from novadev.device.inventory import Entry
+from novadev.device.owners import Owner
 from novadev.records.device import VmDevice
-from novadev.records.hash import HOST_SIDE
-from novadev.records.made_ids import made_id
+from novadev.records.kinds import kind_of
 from novadev.virt.alias import Alias
+from novadev.virt.devices import (
+    CharacterDevice,
+    Controller,
+    Device,
+    Disk,
+    Filesystem,
+    Input,
+    Interface,
+)
+from novadev.virt.own_disks import own_disk_name
 
-ATTACHED = frozenset(("disk", "interface", "hostdev", "filesystem"))
-"""Types that Nova attaches and detaches."""
 _SORTS = ("cdrom", "floppy")
 _LUN = "lun"
 Key = Callable[[VmDevice], Hashable | None]
 Rows = Mapping[str, VmDevice]
+
+
+def device_ids(vm_id: str, entries: Iterable[Entry]) -> tuple[dict[Device, str], frozenset[str]]:
+    """Return an id for the device of each entry of the guest VM_ID, and which are of owners.
+
+    Ghosts have none. It is the owner's UUID where there is one, as in oVirt: the volume's, the
+    port's. Else a UUID made of the guest and of what names the device in it; of its type, device,
+    model and the ordinal among those that share them where nothing does.
+    """
+    found: dict[Device, str] = {}
+    owners: set[str] = set()
+    taken: set[str] = set()
+    ordinals: Counter[str] = Counter()
+    for entry in entries:
+        if entry.device is None:
+            continue
+        own = _owned(entry.owner)
+        if own is None or own in taken:
+            kind = _description(vm_id, entry.device, entry.owner)
+            ordinals[kind] += 1
+            own = made_id(vm_id, f"{kind}/{ordinals[kind]}")
+        else:
+            owners.add(own)
+        taken.add(own)
+        found[entry.device] = own
+    return found, frozenset(owners)
+
+
+def made_id(vm_id: str, name: str) -> str:
+    """Return the UUID of what is called NAME in the guest VM_ID."""
+    return str(uuid.uuid5(uuid.UUID(vm_id), name))
+
+
+def _owned(owner: Owner | None) -> str | None:
+    """Return the owner's UUID; None of a disk of the instance's own and of a mediated device.
+
+    The UUID of a mediated device is the host's: a live migration makes another one.
+    """
+    return owner.id if owner and owner.type != "mdev" else None
+
+
+def _description(vm_id: str, device: Device, owner: Owner | None) -> str:
+    """Return what tells a device from others, without what only the host sees of it."""
+    name = natural_name(vm_id, device)
+    if name is not None:
+        return f"{device.type}:{name}"
+    told = device.device
+    if kind_of(device.type).is_host_side:
+        told = device.target_type if isinstance(device, CharacterDevice) else None
+    kind = f"{device.type}/{told or ''}/{device.model or ''}"
+    return f"local/{kind}" if owner and owner.type == "local" else kind
+
+
+def natural_name(vm_id: str, device: Device) -> str | None:
+    """Return what names DEVICE in its guest, whoever owns it; None where nothing does.
+
+    Nova's file name of a disk of the instance's own (``disk.swap``), a serial, a MAC address, the
+    tag of a share, the index of a controller, the bus of an input device, the name or number of a
+    channel or port.
+    """
+    if isinstance(device, Disk):
+        return own_disk_name(vm_id, device) or device.serial
+    if isinstance(device, Interface):
+        return device.mac and device.mac.lower()
+    if isinstance(device, Controller):
+        return f"{device.kind} {device.index}" if device.index else None
+    if isinstance(device, Input):
+        return device.short_name
+    if isinstance(device, Filesystem):
+        return device.target
+    return device.target_name if isinstance(device, CharacterDevice) else None
 
 
 def recognise(
@@ -37,7 +121,7 @@ def recognise(
     work = _Recognition(found, recorded)
     work.by_owner(owners)
     for rows in (plugged, work.rows):
-        for name in _NAMES:
+        for name in NAMES:
             work.by(lambda device, name=name: _named(device, name), rows)  # type: ignore[misc]
         work.by(_place, plugged)
     work.by(lambda device: device.device_id, work.rows)
@@ -62,16 +146,16 @@ class _Recognition:
 
     def by(self, key: Key, rows: Rows) -> None:
         """Pair what has the same KEY, where it is the only one with it on each side."""
-        there = _grouped((row for row in rows.values() if row.device_id not in self._taken), key)
-        for value, members in _grouped(self._left.values(), key).items():
+        there = grouped((row for row in rows.values() if row.device_id not in self._taken), key)
+        for value, members in grouped(self._left.values(), key).items():
             others = there.get(value, ())
             if len(members) == len(others) == 1 and _may_be(members[0], others[0]):
                 self._pair(members[0], others[0])
 
     def in_order(self, rows: Rows) -> None:
         """Pair what is left of one kind on both sides, in the order in which it is there."""
-        there = _grouped((row for row in rows.values() if row.device_id not in self._taken), _kind)
-        for kind, members in _grouped(self._left.values(), _kind).items():
+        there = grouped((row for row in rows.values() if row.device_id not in self._taken), _kind)
+        for kind, members in grouped(self._left.values(), _kind).items():
             for device in members:
                 row = next((row for row in there.get(kind, ()) if self._fits(device, row)), None)
                 if row is not None:
@@ -99,7 +183,8 @@ class _Recognition:
         return found
 
 
-def _grouped(devices: Iterable[VmDevice], key: Key) -> dict[Hashable, list[VmDevice]]:
+def grouped(devices: Iterable[VmDevice], key: Key) -> dict[Hashable, list[VmDevice]]:
+    """Return DEVICES by their KEY, those without one left out."""
     found: dict[Hashable, list[VmDevice]] = {}
     for device in devices:
         value = key(device)
@@ -108,7 +193,7 @@ def _grouped(devices: Iterable[VmDevice], key: Key) -> dict[Hashable, list[VmDev
     return found
 
 
-_NAMES: Mapping[str, Key] = {
+NAMES: Mapping[str, Key] = {
     "file": lambda device: device.spec_params.get("file"),
     "serial": lambda device: device.spec_params.get("serial"),
     "lun_id": lambda device: device.spec_params.get("lun_id"),
@@ -134,7 +219,7 @@ def controller_of(device: VmDevice) -> tuple[str, str] | None:
 
 
 def _named(device: VmDevice, name: str) -> Hashable | None:
-    value = _NAMES[name](device)
+    value = NAMES[name](device)
     return None if value is None else (_class(device), value)
 
 
@@ -152,7 +237,7 @@ def _class(device: VmDevice) -> Hashable:
 
 def _kind(device: VmDevice) -> Hashable:
     """Return what devices have in common that only their order tells apart."""
-    told = "" if device.type in HOST_SIDE or device.type == "disk" else device.device
+    told = "" if device.kind.is_host_side or device.type == "disk" else device.device
     return _class(device), told, device.model
 
 
@@ -160,7 +245,7 @@ def _may_be(device: VmDevice, row: VmDevice) -> bool:
     """Whether nothing says that DEVICE and the recorded ROW are two devices."""
     if _class(device) != _class(row):
         return False
-    names = {name: (read(device), read(row)) for name, read in _NAMES.items()}
+    names = {name: (read(device), read(row)) for name, read in NAMES.items()}
     if device.type == "disk" and _LUN not in (device.device, row.device):
         return names["serial"][0] == names["serial"][1] and _agree(*names["file"])
     return all(_agree(*values) for name, values in names.items() if name not in _OF_HOST)
@@ -195,7 +280,7 @@ def _settled(device: VmDevice, row: VmDevice | None) -> VmDevice:
     alias = device.alias
     if not any(Alias(name).is_user_defined for name in (device.alias, row.alias)):
         alias = row.alias
-    lost = device.type in ATTACHED and row.is_managed and not device.is_managed
+    lost = device.kind.is_attached and row.is_managed and not device.is_managed
     order = row.boot_order if lost and device.boot_order is None else device.boot_order
     settled = replace(
         device,

@@ -1,27 +1,31 @@
-"""Plans that bring the addresses of a file to what is recorded of instances."""
+"""Addresses of a file brought to what is recorded of instances: the plans, and their writer."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from novadev.deployment import Deployment
-from novadev.errors import BadInput, NotAsNeeded, NotFound
+from novadev.errors import BadInput, NotAsNeeded, NotFound, NovadevError, StalePlan, Unreachable
 from novadev.records import file
-from novadev.records.addresses import place_of, why_unfit
-from novadev.records.buses import Buses
-from novadev.records.device import VmDevice
+from novadev.records.addresses import Buses, place_of, why_unfit
+from novadev.records.baseline import RecordedInstance, get_recorded
+from novadev.records.device import VmDevice, VmDynamic, hash_of
 from novadev.records.exported import BrokenInstance, ExportedInstance
 from novadev.records.partners import Matched, item_text, match
-from novadev.records.recorded import RecordedInstance, get_recorded
+from novadev.records.store import VmDevices
 from novadev.runs.change import Change
+from novadev.runs.found import Found, Verdict, compare, judge
+from novadev.runs.lease import Fence
 from novadev.runs.place import Kind, Place
-from novadev.runs.plan import Plan, Planned, Skip
-from novadev.value import ABSENT
+from novadev.runs.plan import APPLIED, Outcome, Plan, Planned, Skip
+from novadev.runs.states import State
+from novadev.value import ABSENT, Value
 
 ACTION = "device import"
 _NAMED = 10
 """Devices that a note names."""
+Write = Callable[[Sequence[VmDevice]], tuple[VmDynamic, Sequence[VmDevice]]]
 
 
 def plan_import(deployment: Deployment, name: str, instance: str | None) -> Iterator[Planned]:
@@ -33,7 +37,7 @@ def plan_import(deployment: Deployment, name: str, instance: str | None) -> Iter
 
     Raises BadInput, naming the item, for a file that is none; of a single instance also for devices
     that do not match and addresses that do not fit, and as
-    :func:`novadev.records.recorded.get_recorded`.
+    :func:`novadev.records.baseline.get_recorded`.
     """
     found = file.read(name)
     if instance is not None and len(found) > 1:
@@ -103,7 +107,7 @@ def plan_recorded(exported: ExportedInstance, target: RecordedInstance) -> Plan:
     matched = match(exported.devices, target.devices, exported.instance == target.uuid)
     pairs = sorted(matched.pairs, key=lambda pair: pair[1].label)
     brought = [_bring(one, other) for one, other in pairs]
-    _check_pins(brought, target)
+    _check_unpinned(brought, target)
     after = {item.after.device_id: item.after for item in brought}
     check_places(target.devices, [after.get(item.device_id, item) for item in target.devices])
     _check_reachable(brought, Buses(target.devices))
@@ -133,7 +137,7 @@ def _bring(one: VmDevice, other: VmDevice) -> _Brought:
     return _Brought(other, replace(other, address=address, custom_properties=properties))
 
 
-def _check_pins(brought: Iterable[_Brought], target: RecordedInstance) -> None:
+def _check_unpinned(brought: Iterable[_Brought], target: RecordedInstance) -> None:
     """Raise NotAsNeeded where the address of a pinned device would change."""
     pinned = [
         item.before.label
@@ -187,3 +191,131 @@ def _notes(matched: Matched) -> Iterator[str]:
 def _names(devices: Sequence[VmDevice]) -> str:
     more = f" and {len(devices) - _NAMED} more" if len(devices) > _NAMED else ""
     return ", ".join(device.label for device in devices[:_NAMED]) + more
+
+
+def apply(
+    deployment: Deployment, plans: Sequence[Plan], resumed: bool, fence: Fence
+) -> list[Outcome]:
+    """Write what PLANS say, one after the other, and return an outcome for each, in order.
+
+    RESUMED: an earlier run may have written them. Raises what FENCE raises, but never for a plan:
+    its outcome says it; what a lock or an unreachable database kept from being written stays for
+    resume.
+    """
+    outcomes = []
+    for plan in plans:
+        fence()
+        outcomes.append(_apply_one(deployment, plan, resumed))
+    return outcomes
+
+
+def _apply_one(deployment: Deployment, plan: Plan, resumed: bool) -> Outcome:
+    try:
+        vm_devices = VmDevices(deployment.state)
+        vm_devices.replace(plan.instance, _writer(vm_devices, plan, resumed))
+    except _HalfThere as error:
+        return Outcome(State.HALF, str(error), error.exit_code)
+    except StalePlan as error:
+        return Outcome(State.STALE, str(error), error.exit_code)
+    except Unreachable as error:
+        state = State.STARTED if resumed else State.PLANNED
+        return Outcome(state, str(error), error.exit_code)
+    except NovadevError as error:
+        state = State.STARTED if resumed else State.FAILED
+        return Outcome(state, str(error), error.exit_code)
+    return APPLIED
+
+
+class _HalfThere(StalePlan):
+    """A part of the plan is recorded, and somebody else has changed the rest."""
+
+
+def _writer(vm_devices: VmDevices, plan: Plan, resumed: bool) -> Write:
+    """Return what makes of the recorded devices what PLAN says; it raises StalePlan."""
+
+    def write(recorded: Sequence[VmDevice]) -> tuple[VmDynamic, Sequence[VmDevice]]:
+        dynamic = vm_devices.list_dynamics([plan.instance]).get(plan.instance)
+        if dynamic is None:
+            raise StalePlan(f"instance {plan.instance}: nothing is recorded of it any more")
+        changed = _changed(plan, recorded, resumed)
+        _check_pins(vm_devices, plan.instance, recorded, changed)
+        return replace(dynamic, hash=hash_of(changed), fingerprint=""), changed
+
+    return write
+
+
+def _check_pins(
+    vm_devices: VmDevices, vm_id: str, recorded: Sequence[VmDevice], changed: Sequence[VmDevice]
+) -> None:
+    """Raise StalePlan where a recorded address is to be CHANGED that somebody has pinned since."""
+    pins = vm_devices.list_pins([vm_id]).get(vm_id, {})
+    before = {device.device_id: device.address for device in recorded}
+    for device in changed:
+        if device.device_id in pins and device.address != before[device.device_id]:
+            raise StalePlan(
+                f"instance {vm_id}: the recorded address of {device.label} is pinned: run novadev "
+                f"device unpin {vm_id} first"
+            )
+
+
+def _changed(plan: Plan, recorded: Sequence[VmDevice], resumed: bool) -> Sequence[VmDevice]:
+    """Return the RECORDED devices as PLAN wants them, after comparing every before."""
+    before = {device.device_id: device for device in recorded if device.is_plugged}
+    edits = [(edit, edit.found(before)) for edit in _edits(plan)]
+    if not plan.partly:
+        _check_planned(plan, edits, resumed)
+    after = {device.device_id: device for device in recorded}
+    for edit, found in edits:
+        if found is Found.BEFORE:
+            after[edit.device_id] = edit.of(after[edit.device_id])
+    try:
+        check_places(recorded, after.values())
+    except BadInput as error:
+        raise StalePlan(f"instance {plan.instance}: {error}") from None
+    return list(after.values())
+
+
+def _check_planned(plan: Plan, edits: Sequence[tuple[_Edit, Found]], resumed: bool) -> None:
+    """Raise StalePlan where what is recorded is not as it was planned."""
+    verdict = judge((found for _, found in edits), resumed)
+    if verdict is Verdict.WRITE:
+        return
+    edit = next(edit for edit, found in edits if found is not Found.BEFORE)
+    text = f"instance {plan.instance}: {edit.change.what} is no longer recorded as it was planned"
+    raise _HalfThere(text) if verdict is Verdict.HALF else StalePlan(text)
+
+
+def _edits(plan: Plan) -> Iterator[_Edit]:
+    for device_id, change in zip(plan.guard["devices"], plan.changes, strict=True):
+        yield _Edit(device_id, change)
+
+
+@dataclass(frozen=True)
+class _Edit:
+    """A change, and the id of its device."""
+
+    device_id: str
+    change: Change
+
+    @property
+    def _name(self) -> str:
+        """The name of the field in VmDevice."""
+        return "address" if self.change.place.kind is Kind.ADDRESS else "custom_properties"
+
+    def found(self, devices: dict[str, VmDevice]) -> Found:
+        """Return what is recorded of it among DEVICES."""
+        device = devices.get(self.device_id)
+        if device is None:
+            return Found.OTHER
+        return compare(self.change, str(getattr(device, self._name)) or ABSENT)
+
+    def of(self, device: VmDevice) -> VmDevice:
+        """Return DEVICE changed."""
+        text = _text(self.change.after)
+        if self._name == "address":
+            return replace(device, address=text)
+        return replace(device, custom_properties=text)
+
+
+def _text(value: Value) -> str:
+    return "" if value is ABSENT else str(value)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
-from typing import Any, TypeVar
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
 
 from novadev.errors import BadInput
 from novadev.records.device import VmDevice
@@ -19,14 +19,29 @@ from novadev.records.exported import (
     is_uuid,
     read_uuid,
 )
+from novadev.strict_json import Form, form_of, parse, read, values_of
 from novadev.virt.address_syntax import read_address
 
 KIND = "device export"
 VERSION = 1
 """The format. Another one is refused: what a newer novadev means by it is not known here."""
 _HIGHEST_ORDER = 2**31 - 1
-_DEVICE = tuple(item.name for item in fields(VmDevice) if item.name != "vm_id")
-T = TypeVar("T")
+
+
+class _File(Form):
+    novadev: str
+    version: int
+    instances: list[Any]
+
+
+class _Instance(Form):
+    instance: str
+    name: str
+    hash: str
+    devices: list[Any]
+
+
+_Device = form_of(VmDevice, vm_id=None, spec_params=dict[str, Any])
 
 
 def dumps(instances: Sequence[ExportedInstance]) -> str:
@@ -40,17 +55,13 @@ def dumps(instances: Sequence[ExportedInstance]) -> str:
 
 
 def _encode(exported: ExportedInstance) -> dict[str, Any]:
-    return {
-        "instance": exported.instance,
-        "name": exported.name,
-        "hash": exported.hash,
-        "devices": [_encode_device(device) for device in exported.devices],
-    }
+    return {**vars(exported), "devices": [_encode_device(item) for item in exported.devices]}
 
 
 def _encode_device(device: VmDevice) -> dict[str, Any]:
-    values = {name: getattr(device, name) for name in _DEVICE}
-    return {**values, "spec_params": dict(sorted(device.spec_params.items()))}
+    values = {**asdict(device), "spec_params": dict(sorted(device.spec_params.items()))}
+    del values["vm_id"]
+    return values
 
 
 def loads(text: str, name: str) -> tuple[ExportedInstance | BrokenInstance, ...]:
@@ -60,7 +71,10 @@ def loads(text: str, name: str) -> tuple[ExportedInstance | BrokenInstance, ...]
     too many or too few, a value of another type, an address that is none, an id twice. Where that
     is so of some of several instances only, each of these is a BrokenInstance.
     """
-    data = _parse(text, name)
+    try:
+        data = parse(text)
+    except ValueError as error:
+        raise BadInput(f"{name} is no JSON, and no OVF either: {error}") from None
     if not isinstance(data, dict) or data.get("novadev") != KIND:
         raise BadInput(f"{name} is not an export of devices that novadev wrote")
     version = data.get("version")
@@ -68,10 +82,10 @@ def loads(text: str, name: str) -> tuple[ExportedInstance | BrokenInstance, ...]
         raise BadInput(
             f"{name} is of version {version!r:.40}, and this novadev reads version {VERSION}"
         )
-    _keys(data, ("novadev", "version", "instances"), name)
+    items = read(_File, data, name).instances
     found = tuple(
         _decode_or_broken(item, f"{name}: instance {number}")
-        for number, item in enumerate(_of(list, data["instances"], f"{name}: instances"), 1)
+        for number, item in enumerate(items, 1)
     )
     broken = [item.error for item in found if isinstance(item, BrokenInstance)]
     if broken and len(broken) == len(found):
@@ -90,28 +104,6 @@ def _decode_or_broken(data: Any, what: str) -> ExportedInstance | BrokenInstance
         return BrokenInstance(None, error)
 
 
-def _parse(text: str, name: str) -> Any:
-    try:
-        return json.loads(text, object_pairs_hook=_distinct, parse_constant=_no_constant)
-    except RecursionError:
-        raise BadInput(f"{name} cannot be read: it is nested too deeply") from None
-    except ValueError as error:
-        raise BadInput(f"{name} is no JSON, and no OVF either: {error}") from None
-
-
-def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return PAIRS as an object; raises ValueError where a key is there twice."""
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        ((name, _),) = Counter(key for key, _ in pairs).most_common(1)
-        raise ValueError(f"a key twice: {name!r:.60}")
-    return found
-
-
-def _no_constant(text: str) -> Any:
-    raise ValueError(f"{text} is no value")
-
-
 def _check_instances(found: Sequence[ExportedInstance | BrokenInstance], name: str) -> None:
     if not found:
         raise BadInput(f"{name} has no instance")
@@ -122,90 +114,43 @@ def _check_instances(found: Sequence[ExportedInstance | BrokenInstance], name: s
 
 
 def _decode(data: Any, what: str) -> ExportedInstance:
-    _keys(_of(dict, data, what), ("instance", "name", "hash", "devices"), what)
-    instance = read_uuid(_text(data, "instance", what), what)
-    items = _of(list, data["devices"], f"{what}: devices")
-    if len(items) > MAX_DEVICES:
-        raise BadInput(f"{what} has {len(items)} devices: more than {MAX_DEVICES}")
+    found = read(_Instance, data, what)
+    instance = read_uuid(found.instance, what)
+    if len(found.devices) > MAX_DEVICES:
+        raise BadInput(f"{what} has {len(found.devices)} devices: more than {MAX_DEVICES}")
     devices = tuple(
-        _device(item, instance, f"{what}: device {number}") for number, item in enumerate(items, 1)
+        _decode_device(item, instance, f"{what}: device {number}")
+        for number, item in enumerate(found.devices, 1)
     )
     check_distinct(devices, what)
-    return ExportedInstance(instance, _text(data, "name", what), _text(data, "hash", what), devices)
+    _check_texts({"name": found.name, "hash": found.hash}, what)
+    return ExportedInstance(instance, found.name, found.hash, devices)
 
 
-def _device(data: Any, instance: str, what: str) -> VmDevice:
+def _decode_device(data: Any, instance: str, what: str) -> VmDevice:
     if isinstance(data, dict) and isinstance(data.get("label"), str):
         what = f"{what} ({data['label']!r:.80})"
-    _keys(_of(dict, data, what), _DEVICE, what)
-    snapshot = _maybe(_text, data, "snapshot_id", what)
-    return VmDevice(
-        device_id=read_uuid(_text(data, "device_id", what), f"{what}: device_id"),
-        vm_id=instance,
-        type=_text(data, "type", what),
-        device=_text(data, "device", what),
-        address=read_address(_text(data, "address", what), f"{what}: address"),
-        boot_order=_maybe(_order, data, "boot_order", what),
-        spec_params=_spec_params(data, what),
-        is_managed=_flag(data, "is_managed", what),
-        is_plugged=_flag(data, "is_plugged", what),
-        is_readonly=_flag(data, "is_readonly", what),
-        is_optional=_flag(data, "is_optional", what),
-        alias=_text(data, "alias", what),
-        custom_properties=_text(data, "custom_properties", what),
-        snapshot_id=snapshot and read_uuid(snapshot, f"{what}: snapshot_id"),
-        logical_name=_maybe(_text, data, "logical_name", what),
-        host=_text(data, "host", what),
-        label=_text(data, "label", what),
-    )
+    found = values_of(read(_Device, data, what))
+    _check_texts(found, what)
+    _check_spec_params(found["spec_params"], f"{what}: spec_params")
+    order, snapshot = found["boot_order"], found["snapshot_id"]
+    if order is not None and not 1 <= order <= _HIGHEST_ORDER:
+        raise BadInput(f"{what}: boot_order {order} is not from 1 to {_HIGHEST_ORDER}")
+    found["device_id"] = read_uuid(found["device_id"], f"{what}: device_id")
+    found["snapshot_id"] = snapshot and read_uuid(snapshot, f"{what}: snapshot_id")
+    found["address"] = read_address(found["address"], f"{what}: address")
+    return VmDevice(vm_id=instance, **found)
 
 
-def _spec_params(data: Mapping[str, Any], what: str) -> dict[str, str | int]:
-    what = f"{what}: spec_params"
-    found = _of(dict, data["spec_params"], what)
-    for name, value in found.items():
+def _check_texts(values: Mapping[str, Any], what: str) -> None:
+    for name, value in values.items():
+        if isinstance(value, str):
+            check_text(value, f"{what}: {name}", name)
+
+
+def _check_spec_params(values: Mapping[str, Any], what: str) -> None:
+    for name, value in values.items():
         check_text(name, what)
+        place = f"{what}: {name!r:.60}"
         if type(value) is not int:
-            check_text(_of(str, value, f"{what}: {name!r:.60}"), f"{what}: {name!r:.60}")
-    return dict(found)
-
-
-def _keys(data: Mapping[str, Any], expected: Sequence[str], what: str) -> None:
-    """Raise BadInput where DATA has not just the EXPECTED keys."""
-    for name in expected:
-        if name not in data:
-            raise BadInput(f"{what} has no {name}")
-    for name in data:
-        if name not in expected:
-            raise BadInput(f"{what} has a key that version {VERSION} has not: {name!r:.60}")
-
-
-def _of(kind: type[T], value: Any, what: str) -> T:
-    """Return VALUE if it is of this very type, of which a bool is no int; raises BadInput."""
-    if type(value) is not kind:
-        raise BadInput(f"{what} is no {_NAMES[kind]}")
-    return value
-
-
-_NAMES = {str: "text", bool: "true or false", int: "number", list: "array", dict: "object"}
-
-
-def _text(data: Mapping[str, Any], field: str, what: str) -> str:
-    return check_text(_of(str, data[field], f"{what}: {field}"), f"{what}: {field}", field)
-
-
-def _flag(data: Mapping[str, Any], field: str, what: str) -> bool:
-    return _of(bool, data[field], f"{what}: {field}")
-
-
-def _order(data: Mapping[str, Any], field: str, what: str) -> int:
-    value = _of(int, data[field], f"{what}: {field}")
-    if not 1 <= value <= _HIGHEST_ORDER:
-        raise BadInput(f"{what}: {field} {value} is not from 1 to {_HIGHEST_ORDER}")
-    return value
-
-
-def _maybe(
-    read: Callable[[Mapping[str, Any], str, str], T], data: Mapping[str, Any], field: str, what: str
-) -> T | None:
-    return None if data[field] is None else read(data, field, what)
+            check_text(read(str, value, place), place)

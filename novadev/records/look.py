@@ -13,8 +13,7 @@ from novadev.device.selecting import attached, is_without_databases, iter_hosted
 from novadev.errors import NotAsNeeded, NovadevError
 from novadev.nova.instances import Instance
 from novadev.records.baseline import Baseline
-from novadev.records.device import AsOf, Pins, VmDevice, VmDynamic, merge
-from novadev.records.hash import hash_of
+from novadev.records.device import AsOf, Pins, VmDevice, VmDynamic, hash_of, merge
 from novadev.records.on_host import (
     RESCUED,
     Fingerprint,

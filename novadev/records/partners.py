@@ -7,20 +7,12 @@ from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
 
 from novadev.errors import BadInput
-from novadev.records.device import VmDevice
-from novadev.records.hash import HOST_SIDE, is_hardware
+from novadev.records.device import VmDevice, is_hardware
+from novadev.records.identity import NAMES, grouped
 from novadev.virt.address import Address
 from novadev.virt.alias import Alias
 
 Key = Callable[[VmDevice], Hashable | None]
-_ATTACHED = frozenset(("disk", "interface", "hostdev", "filesystem"))
-_ON_ONE_SIDE = frozenset(
-    (
-        *("controller", "input", "hub", "channel", "serial", "parallel", "console", "panic"),
-        *("graphics", "audio", "redir", "smartcard"),
-    )
-)
-"""Types that libvirt adds by itself, or that are a way into the guest rather than a part of it."""
 _DIGITS = re.compile(r"([0-9]+)")
 
 
@@ -55,12 +47,14 @@ def match(devices: Iterable[VmDevice], recorded: Iterable[VmDevice], is_same: bo
     )
     work.by_key(_id)
     if is_same:
-        work.check(lambda device: device.is_managed and device.type in _ATTACHED)
-    for key in (_alias, _serial, _mac, _target, _lun, _label, _automatic_alias):
+        work.check(lambda device: device.is_managed and device.kind.is_attached)
+    for key in (_alias, *map(_named, ("serial", "mac")), _target, _named("lun_id")):
+        work.by_key(key)
+    for key in (_label, _automatic_alias):
         work.by_key(key)
     for kind in (_kind_and_model, _kind):
         work.by_order(kind)
-    work.check(_is_required)
+    work.check(lambda device: not device.kind.is_one_sided)
     work.found.only_in_file = [item for item in work.left.values() if item.address]
     work.found.only_recorded = [item for item in work.right.values() if item.address]
     return work.found
@@ -75,16 +69,16 @@ class _Matching:
 
     def by_key(self, key: Key) -> None:
         """Pair what has the same KEY, where it is the only one with it on each side."""
-        there = _grouped(self.right, key)
-        for value, members in _grouped(self.left, key).items():
+        there = grouped(self.right.values(), key)
+        for value, members in grouped(self.left.values(), key).items():
             others = there.get(value, ())
             if len(members) == len(others) == 1:
                 self._pair(members[0], others[0])
 
     def by_order(self, kind: Key) -> None:
         """Pair devices of one KIND in the order of their addresses."""
-        there = _grouped(self.right, kind)
-        for value, members in _grouped(self.left, kind).items():
+        there = grouped(self.right.values(), kind)
+        for value, members in grouped(self.left.values(), kind).items():
             others = there.get(value, ())
             pairs = zip(sorted(members, key=_order), sorted(others, key=_order), strict=False)
             for one, other in pairs:
@@ -114,23 +108,10 @@ def item_text(device: VmDevice) -> str:
     return f"{device.label or device.type} ({device.device_id})"
 
 
-def _grouped(devices: dict[str, VmDevice], key: Key) -> dict[Hashable, list[VmDevice]]:
-    found: dict[Hashable, list[VmDevice]] = {}
-    for device in devices.values():
-        value = key(device)
-        if value is not None:
-            found.setdefault(value, []).append(device)
-    return found
-
-
 def _class(device: VmDevice) -> tuple[str, str]:
     """Return what partners must have in common: the type, and the sort of disk."""
     sort = device.device if device.device in ("cdrom", "floppy") else ""
     return device.type, sort if device.type == "disk" else ""
-
-
-def _is_required(device: VmDevice) -> bool:
-    return device.type not in _ON_ONE_SIDE
 
 
 def _id(device: VmDevice) -> Hashable | None:
@@ -141,21 +122,13 @@ def _alias(device: VmDevice) -> Hashable | None:
     return device.alias if Alias(device.alias).is_user_defined else None
 
 
-def _serial(device: VmDevice) -> Hashable | None:
-    return _told(device, device.spec_params.get("serial"))
-
-
-def _mac(device: VmDevice) -> Hashable | None:
-    return _told(device, str(device.spec_params.get("mac", "")).lower())
+def _named(name: str) -> Key:
+    return lambda device: _told(device, NAMES[name](device))
 
 
 def _target(device: VmDevice) -> Hashable | None:
     target = device.spec_params.get("target")
     return _told(device, (device.bus, target) if target else None)
-
-
-def _lun(device: VmDevice) -> Hashable | None:
-    return _told(device, device.spec_params.get("lun_id"))
 
 
 def _label(device: VmDevice) -> Hashable | None:
@@ -165,7 +138,7 @@ def _label(device: VmDevice) -> Hashable | None:
 
 def _automatic_alias(device: VmDevice) -> Hashable | None:
     """Return libvirt's alias, such as ``pci.3``, of what nobody attached."""
-    return _told(device, None if device.type in _ATTACHED else device.alias)
+    return _told(device, None if device.kind.is_attached else device.alias)
 
 
 def _told(device: VmDevice, value: Hashable) -> Hashable | None:
@@ -175,7 +148,7 @@ def _told(device: VmDevice, value: Hashable) -> Hashable | None:
 def _kind(device: VmDevice) -> Hashable:
     """Return what several devices have in common that only their order tells apart."""
     sort = device.device
-    if device.type in HOST_SIDE or device.type == "disk":
+    if device.kind.is_host_side or device.type == "disk":
         sort = "hostdev" if device.device == "hostdev" else ""
     bus = device.bus if device.type in ("disk", "input") else None
     return _class(device), sort, bus

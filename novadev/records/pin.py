@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 
 from novadev.deployment import Deployment
 from novadev.errors import BadInput, NotAsNeeded, NotFound
+from novadev.records.baseline import RecordedInstance, get_recorded
 from novadev.records.device import VmDevice
 from novadev.records.drift import short_address
-from novadev.records.recorded import RecordedInstance, get_recorded
 from novadev.records.store import VmDevices
 from novadev.virt.alias import PREFIX
 
@@ -36,7 +36,7 @@ def pin_devices(deployment: Deployment, name: str, devices: Sequence[str]) -> li
 
     Raises NotAsNeeded, and pins none, for a device that its guest has no longer or that has no
     address; NotFound and BadInput for a device, and else as
-    :func:`novadev.records.recorded.get_recorded`.
+    :func:`novadev.records.baseline.get_recorded`.
     """
     found = get_recorded(deployment, name)
     chosen = [_get_placed(found, text) for text in devices] or _placed(found)

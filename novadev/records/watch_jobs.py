@@ -101,7 +101,7 @@ class Recorder:
 
         Raises as :func:`novadev.records.look.iter_looks`.
         """
-        narrow = InstanceFilter(host=host)
+        narrow = InstanceFilter(hosts=(host,))
         return self._record(Selection(narrow=narrow), asks_guest=False, asks_names=asks_names)
 
     def record(
@@ -112,7 +112,7 @@ class Recorder:
         WAIT is how many seconds must pass before they are looked at. One that Nova has on another
         host comes back as NotRecorded. Raises as `sweep`.
         """
-        narrow = InstanceFilter(host=host)
+        narrow = InstanceFilter(hosts=(host,))
         return self._record(Selection(names=uuids, narrow=narrow), asks_guest, wait=wait)
 
     def _record(

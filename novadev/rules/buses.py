@@ -7,6 +7,7 @@ import re
 from collections.abc import Collection
 
 from novadev.rules.guest import ComputeRules, Guest, architecture, machine_type, property_value
+from novadev.rules.machine_types import is_q35
 
 _QEMU_BUSES = ("virtio", "scsi", "ide", "usb", "fdc", "sata")
 BUSES = {
@@ -95,7 +96,7 @@ def _default_bus(device_type: str, guest: Guest, rules: ComputeRules) -> str | N
         return {"disk": "virtio", "floppy": "fdc"}[device_type]
     if architecture(guest, rules) in SCSI_CDROM_ARCHITECTURES:
         return "scsi"
-    return "sata" if "q35" in (machine_type(guest, rules) or "") else "ide"
+    return "sata" if is_q35(machine_type(guest, rules)) else "ide"
 
 
 def bus_for_name(name: str) -> str:
@@ -120,7 +121,7 @@ def free_name(bus: str | None, used: Collection[str], rules: ComputeRules) -> st
         return ""
     prefix = name_prefix(bus, rules)
     limit = IDE_DISKS if bus == "ide" else rules.max_disk_devices
-    for index in itertools.count() if limit < 0 else range(limit):
+    for index in range(limit) if limit >= 0 and rules.counts_disks else itertools.count():
         name = prefix + letters(index)
         if name not in used:
             return name

@@ -22,6 +22,7 @@ from novadev.rules.image_meta import (
     UnreadableProperty,
     check_readable,
 )
+from novadev.rules.machine_types import POWER, X86
 from novadev.rules.osinfo import NO_RECOMMENDATION, Recommendation
 from novadev.rules.releases import NO_BALLOON_SINCE, SPICE_QXL_UNTIL
 
@@ -46,8 +47,6 @@ REFUSALS = (UnsupportedBus, TooManyDisks, UnreadableProperty)
 """What is raised where Nova fails, and so registers nothing for the instance."""
 
 _BUSES = ("hw_cdrom_bus", "hw_disk_bus")
-_X86 = ("i686", "x86_64")
-_POWER = ("ppc", "ppc64", "ppc64le")
 
 
 def registered(
@@ -118,7 +117,7 @@ def keyboard_bus(guest: Guest, rules: DriverRules) -> str | None:
     bus = property_value(guest, "hw_input_bus")
     if bus:
         return bus
-    return "usb" if _emulated_architecture(guest, rules) == "aarch64" else None
+    return "usb" if emulated_architecture(guest, rules) == "aarch64" else None
 
 
 def balloon_model(rules: DriverRules) -> str:
@@ -197,17 +196,17 @@ def _video_model(guest: Guest, rules: DriverRules) -> str | None:
         return stored
     if rules.virt_type == "parallels":
         return "vga"
-    arch = _emulated_architecture(guest, rules)
-    if arch in _X86 and not rules.spice_enabled:
+    arch = emulated_architecture(guest, rules)
+    if arch in X86 and not rules.spice_enabled:
         return "virtio"
-    if arch in _POWER:
+    if arch in POWER:
         return "vga"
     if arch in ("aarch64", "mipsel"):
         return "virtio"
     return "qxl" if rules.spice_enabled and rules.release <= SPICE_QXL_UNTIL else None
 
 
-def _emulated_architecture(guest: Guest, rules: DriverRules) -> str:
+def emulated_architecture(guest: Guest, rules: DriverRules) -> str:
     """Return the architecture the guest's processor has, emulated or not.
 
     Only video model and keyboard ask for it: machine type and cdrom bus go by the other one.

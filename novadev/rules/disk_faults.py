@@ -30,7 +30,9 @@ def disk_faults(case: Case) -> Iterator[Fault]:
 
 
 def _fault(rule: str, disk: GuestDisk, why: str, severity: Severity = "error") -> Fault:
-    subject = f"{identity(disk)} {disk.type} {disk.bus} {disk.dev}"
+    subject = f"{identity(disk)} {disk.type} {disk.bus}"
+    if rule == "device-name":
+        subject += f" {disk.dev}"
     return Fault(rule, severity, f"{told(disk)}: {why}", subject)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -10,12 +9,10 @@ from typing import Literal
 from novadev.nova.image_properties import PROPERTIES
 from novadev.rules.disks import GuestDisk
 from novadev.rules.guest import ComputeRules, Guest, architecture, machine_type, property_value
+from novadev.rules.guest_os import is_windows
+from novadev.rules.machine_types import X86, is_q35, lacks_ide
 
 Severity = Literal["error", "warning"]
-X86 = ("x86_64", "i686")
-
-# libvirt's qemuDomainHasBuiltinIDE has no such machine type; of others nothing is known here.
-_WITHOUT_IDE = ("*q35*", "virt", "virt-*", "microvm*", "pseries*", "s390*")
 
 
 @dataclass(frozen=True)
@@ -54,7 +51,7 @@ class Case:
     @property
     def is_q35(self) -> bool:
         """Whether it is a Q35 machine, as Nova tells: by its name."""
-        return "q35" in self.machine_type
+        return is_q35(self.machine_type)
 
     @property
     def family(self) -> str:
@@ -69,7 +66,7 @@ class Case:
     @property
     def lacks_ide(self) -> bool:
         """Whether the machine type is known to have no IDE controller."""
-        return any(fnmatch.fnmatchcase(self.machine_type, family) for family in _WITHOUT_IDE)
+        return lacks_ide(self.machine_type)
 
     @property
     def is_x86(self) -> bool:
@@ -79,8 +76,7 @@ class Case:
     @property
     def is_windows(self) -> bool:
         """Whether the image says the guest runs Windows."""
-        distro = self.value("os_distro").lower()
-        return self.value("os_type").lower() == "windows" or distro.startswith(("win", "mswin"))
+        return is_windows(self.guest)
 
     def on(self, *buses: str) -> tuple[GuestDisk, ...]:
         """Return the disks on these buses."""

@@ -59,7 +59,8 @@ class ComputeRules:
     hw_machine_type holds ``arch=machine type`` entries; max_disk_devices is
     ``[compute]max_disk_devices_to_attach``, negative for no limit; host_arch is the host's own
     architecture, for images that name none; release is the first number of the version of Nova
-    that runs there.
+    that runs there. Without counts_disks a bus takes any number of disks: so it is seen what else
+    is wrong with a guest that has too many.
     """
 
     virt_type: str = "kvm"
@@ -69,6 +70,7 @@ class ComputeRules:
     host_arch: str = "x86_64"
     max_disk_devices: int = -1
     release: int = NEWEST_RELEASE
+    counts_disks: bool = True
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 from novadev.nova.image_properties import PROPERTIES
 from novadev.rules.guest import ARCHITECTURE_SPELLINGS, Guest
@@ -138,6 +139,7 @@ def values(name: str, release: int = NEWEST_RELEASE) -> tuple[str, ...]:
     )
 
 
+@lru_cache(4096)
 def _is_readable(name: str, value: str, release: int) -> bool:
     if release < PROPERTIES_CAME_WITH.get(name, 0):
         return True
@@ -225,6 +227,14 @@ def fields_of(stored: Mapping[str, str | None]) -> dict[str, str | int]:
     return {name: coerced(name, value) for name, value in (older | found).items()}
 
 
+def is_yes(value: str | None) -> bool:
+    """Return whether Nova takes a boolean property or extra spec of this VALUE for true.
+
+    Source: oslo_utils.strutils, bool_from_string.
+    """
+    return value is not None and value.strip().lower() in _YES
+
+
 def coerced(name: str, value: str) -> str | int:
     """Return VALUE of the field NAME as Nova's object holds it: text, a number or a boolean.
 
@@ -232,7 +242,7 @@ def coerced(name: str, value: str) -> str | int:
     oslo.versionedobjects, the coerce() of each field.
     """
     if name in _BOOLEANS:
-        return value.strip().lower() in _YES
+        return is_yes(value)
     if name in _NUMBERS:
         return int(value)
     if not _is_readable(name, value, NEWEST_RELEASE):

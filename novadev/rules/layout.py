@@ -13,7 +13,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from novadev.rules.buses import CONVENTIONAL_NICS, name_index
+from novadev.rules.buses import name_index
+from novadev.rules.device import GuestDevice
+from novadev.rules.slots import (
+    DEFAULT_SCSI,
+    DEFAULT_USB,
+    LSI_UNITS,
+    SATA_UNITS,
+    is_conventional,
+    model_of,
+    slot_of,
+)
 
 if TYPE_CHECKING:
     from novadev.virt.outline import Board, Outline
@@ -23,22 +33,8 @@ _CLASSES = (
     *("memballoon", "rng", "watchdog", "input"),
 )
 """In this order; an interface that is a device of the host goes before those that are none."""
-_NOT_PCI = {
-    "sound": ("sb16", "pcspk", "usb"),
-    "memballoon": ("none",),
-    "hostdev": ("usb", "scsi"),
-    "watchdog": ("ib700", "itco", "diag288"),
-}
-_CONVENTIONAL = (
-    *CONVENTIONAL_NICS,
-    *("es1370", "ac97", "ich6", "i6300esb"),
-    *("lsilogic", "buslogic", "piix3-uhci", "ahci"),
-)
-"""The models that are no PCI Express devices."""
-_DEFAULT_MODELS = {"interface": "rtl8139", "watchdog": "i6300esb"}
-_DEFAULT_USB, _UHCI_PORTS = "piix3-uhci", 2
-_SATA_UNITS, _LSI_UNITS, _IDE_UNITS = 6, 7, 2
-"""Disks on a controller of each kind; of IDE on each of its two buses."""
+_UHCI_PORTS, _IDE_UNITS = 2, 2
+"""Ports of ``piix3-uhci``; disks on each of the two buses of IDE."""
 
 
 def lay_out(board: Board) -> tuple[str | None, ...] | None:
@@ -77,13 +73,20 @@ def _pci_devices(board: Board) -> list[Slot]:
         tag = outline.tag
         if tag == "interface" and outline.get("@type") == "hostdev":
             tag = "hostdev interface"
-        if tag in _CLASSES and _has_slot(outline, board.machine):
+        if tag in _CLASSES and _takes_slot(outline, board):
             found.append((_CLASSES.index(tag), (number, _model(outline))))
     found += [(_CLASSES.index("controller"), (None, model)) for model in _added(board)]
     if not any(outline.tag == "memballoon" for outline in board.outlines):
         found.append((_CLASSES.index("memballoon"), (None, "virtio")))
     found.sort(key=lambda item: item[0])
     return _by_target([slot for _, slot in found], board)
+
+
+def _takes_slot(outline: Outline, board: Board) -> bool:
+    """Whether it gets a slot here: controllers of SATA are counted by their disks."""
+    device = _device(outline)
+    counted = device.tag == "controller" and device.device not in ("scsi", "usb")
+    return not counted and slot_of(device, board.machine == "q35") != "none"
 
 
 def _by_target(slots: list[Slot], board: Board) -> list[Slot]:
@@ -106,38 +109,24 @@ def _index(board: Board, number: int) -> int:
     return name_index(board.outlines[number].get("target/@dev") or "") or 0
 
 
-def _has_slot(outline: Outline, machine: str) -> bool:
-    model = _model(outline)
-    match outline.tag:
-        case "disk":
-            return outline.get("target/@bus") == "virtio"
-        case "input":
-            return outline.get("@bus") == "virtio"
-        case "controller":
-            return outline.get("@type") == "scsi" or (
-                _is_usb(outline) and _usb_slot(model, machine)
-            )
-        case "hostdev":
-            return outline.get("@type") not in _NOT_PCI["hostdev"]
-        case "sound":
-            return model not in _NOT_PCI["sound"] and (machine, model) != ("q35", "ich9")
-    return model not in _NOT_PCI.get(outline.tag, ())
+def _device(outline: Outline) -> GuestDevice:
+    """Return the device behind an outline, as far as its slot goes."""
+    return GuestDevice(
+        subject="",
+        tag=outline.tag,
+        device=outline.get("@type"),
+        bus=outline.get("target/@bus") or outline.get("@bus"),
+        model=outline.get("model/@type") or outline.get("@model"),
+    )
 
 
 def _is_usb(outline: Outline) -> bool:
     return outline.tag == "controller" and outline.get("@type") == "usb"
 
 
-def _usb_slot(model: str, machine: str) -> bool:
-    return model != "none" and not (machine == "pc" and model == _DEFAULT_USB)
-
-
 def _model(outline: Outline) -> str:
-    """Return the model libvirt takes where none is named: rtl8139 is its own for a NIC on x86."""
-    if outline.tag == "interface" and outline.get("@type") == "hostdev":
-        return ""
-    default = _DEFAULT_USB if _is_usb(outline) else _DEFAULT_MODELS.get(outline.tag, "")
-    return outline.get("model/@type") or outline.get("@model") or default
+    """Return the model libvirt takes where none is named."""
+    return model_of(_device(outline))
 
 
 def _added(board: Board) -> Iterator[str]:
@@ -148,9 +137,9 @@ def _added(board: Board) -> Iterator[str]:
     written = any(item.tag == "controller" and item.get("@type") == "scsi" for item in outlines)
     indices = list(_indices(board, "scsi"))
     if indices and not (written and _scsi_model(board) == "virtio-scsi"):
-        number = max(indices) // _LSI_UNITS + 1
+        number = max(indices) // LSI_UNITS + 1
         yield from [_scsi_model(board)] * (number - written)
-    sata = max(_indices(board, "sata"), default=-1) // _SATA_UNITS + 1
+    sata = max(_indices(board, "sata"), default=-1) // SATA_UNITS + 1
     yield from ["ahci"] * (sata - (board.machine == "q35" and sata > 0))
     if any(outline.get("target/@type") == "virtio" for outline in outlines):
         yield "virtio-serial"
@@ -158,7 +147,7 @@ def _added(board: Board) -> Iterator[str]:
 
 def _scsi_model(board: Board) -> str:
     found = (item for item in board.outlines if item.tag == "controller")
-    return next((_model(item) for item in found if item.get("@type") == "scsi"), "lsilogic")
+    return next((_model(item) for item in found if item.get("@type") == "scsi"), DEFAULT_SCSI)
 
 
 def _indices(board: Board, bus: str) -> Iterator[int]:
@@ -184,7 +173,7 @@ def _on_q35(board: Board, devices: list[Slot]) -> Iterator[tuple[int, str]]:
     The bridge takes the first port, and its number follows those of the ports there were, or were
     added, when it was needed, and of one for itself.
     """
-    kinds = [model in _CONVENTIONAL for _, model in devices]
+    kinds = [is_conventional(model) for _, model in devices]
     ports = iter(range(1, len(devices) + 3))
     bridge = 0
     if any(kinds):
@@ -210,7 +199,7 @@ def _integrated(board: Board) -> Iterator[tuple[int, str]]:
             yield number, primary
         elif outline.tag == "sound" and (board.machine, model) == ("q35", "ich9"):
             yield number, "0000:00:1b.0"
-        elif _is_usb(outline) and (board.machine, model) == ("pc", _DEFAULT_USB):
+        elif _is_usb(outline) and (board.machine, model) == ("pc", DEFAULT_USB):
             yield number, "0000:00:01.2"
 
 
@@ -227,9 +216,9 @@ def _drives(board: Board) -> Iterator[tuple[int, str]]:
         if outline.unit is not None:
             yield number, f"0:0:0:{outline.unit}"
         elif bus == "sata":
-            yield number, f"{index // _SATA_UNITS}:0:0:{index % _SATA_UNITS}"
+            yield number, f"{index // SATA_UNITS}:0:0:{index % SATA_UNITS}"
         elif bus == "scsi":
-            yield number, f"{index // _LSI_UNITS}:0:0:{index % _LSI_UNITS}"
+            yield number, f"{index // LSI_UNITS}:0:0:{index % LSI_UNITS}"
         elif bus in ("ide", "fdc"):
             yield number, f"0:{index // _IDE_UNITS}:0:{index % _IDE_UNITS}"
 
@@ -246,7 +235,7 @@ def _usb(board: Board) -> Iterator[tuple[int, str]]:
         if item.tag in tags and "usb" in (item.get("target/@bus"), item.get("@bus"))
     ]
     models = [_model(outline) for outline in board.outlines if _is_usb(outline)]
-    has_hub = len(found) > _UHCI_PORTS and models == [_DEFAULT_USB]
+    has_hub = len(found) > _UHCI_PORTS and models == [DEFAULT_USB]
     ports = ["2", *(f"1.{port}" for port in range(1, 9))] if has_hub else map(str, range(1, 99))
     for (*_, number), port in zip(sorted(found), ports, strict=False):
         yield number, f"0:{port}"

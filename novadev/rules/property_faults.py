@@ -7,6 +7,9 @@ from types import MappingProxyType
 
 from novadev.rules.buses import CONVENTIONAL_NICS
 from novadev.rules.fault import Case, Fault, Severity
+from novadev.rules.guest import DriverRules
+from novadev.rules.hardware import graphical
+from novadev.rules.image_meta import is_yes
 
 NO_EFFECT = MappingProxyType(
     {
@@ -35,8 +38,6 @@ VIF_MODELS = {
     "parallels": ("virtio", "rtl8139", "e1000"),
     "lxc": (),
 }
-_YES = ("1", "t", "true", "on", "y", "yes")
-"""What Nova takes for yes (``oslo_utils.strutils``)."""
 
 
 def property_faults(case: Case) -> Iterator[Fault]:
@@ -117,11 +118,20 @@ def _input(case: Case) -> Iterator[Fault]:
 
 def _usb_model(case: Case) -> Iterator[Fault]:
     """Yield hw_usb_model=none where something needs USB: Nova then makes a controller after all."""
-    users = ["hw_input_bus=usb"] if case.value("hw_input_bus") == "usb" else []
+    users = [f"input {kind}" for kind in _usb_inputs(case)]
     users += [f"disk {disk.dev}" for disk in case.on("usb")]
     if case.value("hw_usb_model") == "none" and users:
         why = f"ignored, as {', '.join(users)} needs USB; move that off USB, or clear this"
         yield _fault("usb-model-ignored", case, "hw_usb_model", why, "warning")
+
+
+def _usb_inputs(case: Case) -> Iterator[str]:
+    """Yield the input devices on USB: of the property alone where the host is not known."""
+    if isinstance(case.rules, DriverRules):
+        found = graphical(case.guest, case.rules)
+        yield from (item.device or "" for item in found if (item.tag, item.bus) == ("input", "usb"))
+    elif case.value("hw_input_bus") == "usb":
+        yield "tablet"
 
 
 def _secure_boot(case: Case) -> Iterator[Fault]:
@@ -142,5 +152,5 @@ def _needs_q35(case: Case) -> Iterator[Fault]:
     why = f"needs a q35 machine type, not {case.machine_type}; set hw_machine_type=q35"
     if case.value("hw_viommu_model"):
         yield _fault("viommu", case, "hw_viommu_model", why)
-    if case.value("hw_mem_encryption").lower() in _YES:
+    if is_yes(case.value("hw_mem_encryption")):
         yield _fault("mem-encryption", case, "hw_mem_encryption", why)

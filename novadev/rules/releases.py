@@ -29,6 +29,22 @@ Source: nova/objects/service.py, SERVICE_VERSION. SERVICE_VERSION_ALIASES is beh
 for Caracal (29), whose own version has been 67 from 29.0.0 on.
 """
 
+SCHEMA_REVISIONS = {
+    "api": {"b30f573d3377": (26, 27), "cdeec0c85668": (28, 34)},
+    "main": {
+        "ccb0fa1a2252": (26, 26),
+        "960aac0e09ea": (27, 27),
+        "1acf2c98e646": (28, 28),
+        "13863f4e1612": (29, 30),
+        "2903cd72dc14": (31, 33),
+        "ab450ba04102": (34, 34),
+    },
+}
+"""The first and the last release whose database has this revision of Alembic's.
+
+Source: nova/db/api/migrations/versions and nova/db/main/migrations/versions of each release.
+"""
+
 TABLES_CAME_WITH = {"share_mapping": 29}
 """The tables that releases before this one have not; every other one is in all of them."""
 

@@ -47,9 +47,14 @@ def _faults(case: Case, refused: tuple[Fault, ...]) -> tuple[Fault, ...]:
 
 
 def _case_behind_refusals(guest: Guest, rules: ComputeRules) -> tuple[Case, tuple[Fault, ...]]:
-    """Return what the checks look at apart from refused buses, and the faults that these are."""
+    """Return what the checks look at apart from refused buses, and the faults that these are.
+
+    A guest that has too many disks is looked at as if their buses took them.
+    """
     readable, refused = without_refused_buses(guest, rules)
     case, others = _case(readable, rules)
+    if others:
+        case, _ = _case(readable, replace(rules, counts_disks=False))
     return case, (*(_refused(why) for why in refused.values()), *others)
 
 

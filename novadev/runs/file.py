@@ -14,9 +14,11 @@ from typing import Any
 
 from novadev.errors import BadInput
 from novadev.private_file import can_be_replaced, replacing
-from novadev.runs import plan
+from novadev.runs.encoding import decode, encode
 from novadev.runs.file_checks import check
 from novadev.runs.plan import Draft
+from novadev.strict_json import Form, form_of, parse, values_of
+from novadev.strict_json import read as read_json
 
 VERSION = 2
 
@@ -41,6 +43,14 @@ class Head:
     cells: Mapping[str, str] = field(default_factory=dict)
 
 
+_Head = form_of(Head)
+
+
+class _Line(Form):
+    plan: dict[str, Any]
+    undoes: int | None
+
+
 @dataclass(frozen=True)
 class Saved:
     """A plan file that was read and found whole: its head, its sum (SHA-256), its plans' number."""
@@ -58,7 +68,7 @@ class Saved:
             if held is not None:
                 digest.update(held.encode())
                 if number > 1:
-                    yield _loads(held)
+                    yield _loads(held, f"plan file {self.name}: line {number}")
             held = line
         if digest.hexdigest() != self.sha256:
             raise BadInput(f"plan file {self.name} was changed while it was read")
@@ -106,16 +116,13 @@ def _write_line(file: Any, line: str, digest: Any) -> None:
 
 
 def _dumps(draft: Draft) -> str:
-    line = {"plan": plan.encode(draft.plan), "undoes": draft.undoes}
+    line = {"plan": encode(draft.plan), "undoes": draft.undoes}
     return json.dumps(line, separators=(",", ":"), sort_keys=True)
 
 
-def _loads(line: str) -> Draft:
-    data = json.loads(line)
-    undoes = data["undoes"]
-    if not isinstance(undoes, int | None):
-        raise ValueError("not the number of a plan")
-    return Draft(plan.decode(data["plan"]), undoes)
+def _loads(line: str, what: str) -> Draft:
+    data = read_json(_Line, parse(line), what)
+    return Draft(decode(data.plan, what), data.undoes)
 
 
 def read(name: str) -> Saved:
@@ -132,22 +139,19 @@ def read(name: str) -> Saved:
         return found
     except OSError as error:
         raise BadInput(f"plan file {name} cannot be read: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError, StopIteration, RecursionError):
+    except (ValueError, StopIteration):
         raise BadInput(f"{name} is not a plan file novadev wrote") from None
 
 
 def _read(name: str) -> Saved:
     digest, count = _sum(name)
-    head = json.loads(next(_lines(name)))
+    head = parse(next(_lines(name)))
     if not isinstance(head, dict) or "novadev_plan" not in head:
         raise ValueError("no head")
     if head.pop("novadev_plan") != VERSION:
         raise BadInput(f"plan file {name} is of another version of novadev: make the plan again")
-    if not isinstance(head["action"], str) or not isinstance(head["undoes"], int | None):
-        raise BadInput(f"plan file {name} does not say what it is for")
-    if not isinstance(head["cells"], dict) or not isinstance(head["journal"], str | None):
-        raise BadInput(f"plan file {name} does not say where it is from")
-    return Saved(name, Head(**head), digest, count)
+    found = read_json(_Head, head, f"plan file {name}: line 1")
+    return Saved(name, Head(**values_of(found)), digest, count)
 
 
 def _check_plans(found: Saved) -> None:
@@ -176,7 +180,7 @@ def _sum(name: str) -> tuple[str, int]:
             digest.update(previous.encode())
             count += 1
         previous = line
-    end = json.loads(previous or "null")
+    end = parse(previous or "null")
     if not isinstance(end, dict) or end != {"plans": count, "sha256": digest.hexdigest()}:
         raise BadInput(f"plan file {name} is cut short or was edited: plan again")
     return digest.hexdigest(), count

@@ -153,3 +153,29 @@ def _state(run: Any, counts: Mapping[str, int], now: datetime) -> str:
 
 def _text(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@dataclass(frozen=True)
+class Controller:
+    """A host that carried out runs; ``running`` is the newest that has a lease now."""
+
+    host: str
+    runs: int
+    last: str
+    running: int | None
+
+
+def list_controllers(connection: sa.Connection) -> list[Controller]:
+    """Return who has carried out runs of this journal, who did so last first."""
+    began = sa.func.max(runs.c.started)
+    query = sa.select(runs.c.host, sa.func.count(), began).group_by(runs.c.host)
+    newest = sa.func.max(runs.c.id).label("newest")
+    leased = sa.select(runs.c.host, newest).where(
+        runs.c.state == "running", runs.c.heartbeat > now_of(connection) - LEASE
+    )
+    found = connection.execute(leased.group_by(runs.c.host))
+    running = {row.host: row.newest for row in found}
+    return [
+        Controller(host, number, f"{last:%Y-%m-%dT%H:%M:%SZ}", running.get(host))
+        for host, number, last in connection.execute(query.order_by(began.desc()))
+    ]

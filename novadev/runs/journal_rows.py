@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from novadev.errors import NotFound, NovadevError
 from novadev.runs import lease
-from novadev.runs import plan as plans_module
+from novadev.runs.encoding import loads
 from novadev.runs.lease import Holder
 from novadev.runs.plan import Plan
 from novadev.runs.states import Event, State, sources, targets
@@ -69,7 +69,7 @@ class Journaled:
 
 def journaled(row: Any) -> Journaled:
     """Return the plan in ROW of the table of plans."""
-    plan = plans_module.loads(row.body)
+    plan = loads(row.body, f"run {row.run_id}: its plan {row.id} in the journal")
     return Journaled(row.id, row.run_id, plan, State(row.state), row.error, row.undoes)
 
 

@@ -6,8 +6,7 @@ apply function only writes what its plans say, checking every ``before`` as it w
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,8 +19,6 @@ from novadev.errors import (
     Unreachable,
 )
 from novadev.runs.change import Change, Effect
-from novadev.runs.place import Place
-from novadev.value import Value, from_json, to_json
 
 SOURCE = "source"
 """The part of a guard that says where the values came from; taking them back asks for none."""
@@ -134,69 +131,6 @@ class Outcome:
 
 
 APPLIED = Outcome("applied")
-
-
-def encode(plan: Plan) -> dict[str, Any]:
-    """Return PLAN as JSON values."""
-    return {
-        "action": plan.action,
-        "instance": plan.instance,
-        "name": plan.name,
-        "host": plan.host,
-        "cell": plan.cell,
-        "changes": [_encode_item(item) for item in plan.changes],
-        "effects": [_encode_item(item) for item in plan.effects],
-        "notes": list(plan.notes),
-        "guard": dict(plan.guard),
-    } | ({"partly": True} if plan.partly else {})
-
-
-def _encode_item(item: Change | Effect) -> dict[str, object]:
-    return {
-        "what": item.what,
-        "before": to_json(item.before),
-        "after": to_json(item.after),
-    }
-
-
-def decode(data: Mapping[str, Any]) -> Plan:
-    """Return the plan that :func:`encode` wrote; raises ValueError when it is no such thing."""
-    try:
-        return Plan(
-            action=str(data["action"]),
-            instance=str(data["instance"]),
-            cell=str(data["cell"]),
-            changes=tuple(
-                Change(Place.parse(what), before, after)
-                for what, before, after in _items(data["changes"])
-            ),
-            name=str(data["name"]),
-            host=data["host"],
-            effects=tuple(Effect(*item) for item in _items(data["effects"])),
-            notes=tuple(str(note) for note in data["notes"]),
-            guard=dict(data["guard"]),
-            partly=data.get("partly") is True,
-        )
-    except (KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"not a plan: {error}") from None
-
-
-def _items(data: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, Value, Value]]:
-    for item in data:
-        yield str(item["what"]), from_json(item["before"]), from_json(item["after"])
-
-
-def dumps(plan: Plan) -> str:
-    """Return PLAN as one line of JSON."""
-    return json.dumps(encode(plan), separators=(",", ":"), sort_keys=True)
-
-
-def loads(text: str) -> Plan:
-    """Return the plan of a line that :func:`dumps` wrote; raises ValueError."""
-    data = json.loads(text)
-    if not isinstance(data, dict):
-        raise ValueError("not a plan")
-    return decode(data)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ from types import TracebackType
 from typing import IO, Any
 
 from novadev.errors import NovadevError
-from novadev.runs.plan import Draft, dumps
+from novadev.runs.encoding import dumps
+from novadev.runs.plan import Draft
 
 _BATCH = 500
 

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from novadev.rules.machine_types import POWER, X86
 from novadev.virt.devices import Controller, Disk, Input, Interface, Rng, Video
 from novadev.virt.domain import Domain
 from novadev.virt.own_disks import own_disk_name
@@ -41,8 +42,6 @@ VALUES: Mapping[str, tuple[str, ...]] = {
 libvirt spells each of them as Nova does, but has more.
 """
 
-_X86 = ("i686", "x86_64")
-_POWER = ("ppc", "ppc64", "ppc64le")
 _QEMU = ("kvm", "qemu")
 _LIBVIRT_SCSI = ("ibmvscsi", "lsilogic")
 """What libvirt adds for a disk on SCSI, and Nova only when told to."""
@@ -219,7 +218,7 @@ def _default_vif_model(domain: Domain) -> str | None:
 
     Source: libvirt, src/qemu/qemu_domain.c, qemuDomainDefaultNetModel.
     """
-    is_x86 = _os_type(domain, "arch") in _X86 and domain.root.get("type") in _QEMU
+    is_x86 = _os_type(domain, "arch") in X86 and domain.root.get("type") in _QEMU
     return "rtl8139" if is_x86 else None
 
 
@@ -272,7 +271,7 @@ def _input_buses(domain: Domain, kind: str) -> set[str | None]:
 
 
 def _has_own_keyboard(domain: Domain) -> bool:
-    return _os_type(domain, "arch") in ("aarch64", *_POWER)
+    return _os_type(domain, "arch") in ("aarch64", *POWER)
 
 
 def _os_type(domain: Domain, attribute: str) -> str | None:

@@ -15,6 +15,7 @@ from novadev.nova.block_devices import BlockDevice
 from novadev.nova.image_properties import MACHINE_TYPE, same
 from novadev.rules.defaults import REGISTERED, os_type_of, registered, with_properties
 from novadev.rules.guest import DriverRules, Guest, property_value
+from novadev.rules.machine_types import may_be
 from novadev.rules.osinfo import NO_RECOMMENDATION, Recommendation
 from novadev.stash_defaults.hardware import Hardware
 
@@ -242,7 +243,4 @@ def agrees(name: str, stored: str, found: str, compute: ComputeHost | None) -> b
     if name != MACHINE_TYPE:
         return same(name, stored, found)
     known = compute.machine_types if compute else {}
-    if stored in known:
-        return known[stored] == found
-    is_alias = "-" not in stored
-    return stored == found or (is_alias and ("q35" in stored) == ("q35" in found))
+    return may_be(stored, found, known)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -24,12 +25,63 @@ def open_state(url: str) -> Database:
     """
     _make_private_file(url)
     database = Database(_NAME, url)
-    found = _revision(database)
-    if found is not None and found not in SCHEMAS:
-        raise NotAsNeeded(f"the {_NAME} has a schema this novadev does not know: {found:.40}")
+    found = _known_revision(database)
     if found != SCHEMAS[-1]:
         _upgrade(database)
     return database
+
+
+@dataclass(frozen=True)
+class StateFacts:
+    """A state database as it is.
+
+    ``place`` is its file, or its server and name; ``revision`` is None where it is not made yet.
+    """
+
+    place: str
+    revision: str | None
+    bytes: int
+    database: Database
+
+
+def examine_state(url: str) -> StateFacts:
+    """Return what the state database at URL is; nothing is made, and no schema upgraded.
+
+    Raises Unreachable where it could not be made or written, and NotAsNeeded where it is not ours.
+    """
+    parsed = parse_url(_NAME, url)
+    database = Database(_NAME, url)
+    if parsed.get_backend_name() == "sqlite":
+        return _examine_file(Path(parsed.database or ""), database)
+    place = f"{parsed.database} on {parsed.host or 'this machine'}"
+    return StateFacts(place, _known_revision(database), _bytes_of_tables(database), database)
+
+
+def _examine_file(path: Path, database: Database) -> StateFacts:
+    there = path if path.exists() else next(filter(Path.exists, path.parents), path)
+    if not os.access(there, os.W_OK):
+        raise Unreachable(f"{_NAME} {path} cannot be written by this user")
+    if not path.exists() or not path.stat().st_size:
+        return StateFacts(str(path), None, 0, database)
+    return StateFacts(str(path), _known_revision(database), path.stat().st_size, database)
+
+
+def _known_revision(database: Database) -> str | None:
+    found = _revision(database)
+    if found is not None and found not in SCHEMAS:
+        raise NotAsNeeded(f"the {_NAME} has a schema this novadev does not know: {found:.40}")
+    return found
+
+
+def _bytes_of_tables(database: Database) -> int:
+    with database.reading() as connection:
+        found = connection.scalar(
+            sa.text(
+                "SELECT SUM(data_length + index_length) FROM information_schema.tables"
+                " WHERE table_schema = DATABASE()"
+            )
+        )
+    return int(found or 0)
 
 
 def _make_private_file(url: str) -> None:

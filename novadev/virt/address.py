@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-
-from lxml import etree
+from typing import TYPE_CHECKING
 
 from novadev.errors import BadInput
+
+if TYPE_CHECKING:
+    from lxml import etree
 
 _OVIRT_ORDER = (
     *("type", "slot", "bus", "domain", "function", "controller", "target", "unit", "port"),

@@ -8,7 +8,12 @@ from dataclasses import dataclass
 from lxml import etree
 
 from novadev.errors import BadInput
-from novadev.virt.domain_capabilities import DomainCapabilities, read_domain_capabilities
+from novadev.virt.binding import libvirt
+from novadev.virt.domain_capabilities import (
+    NOT_TOLD,
+    DomainCapabilities,
+    read_domain_capabilities,
+)
 from novadev.virt.host import Host, version_text
 from novadev.virt.xml import parse
 
@@ -28,7 +33,8 @@ class HostCapabilities:
     ``qemu`` is None where the hypervisor is another one. ``machine_types`` are by name, for each
     architecture that the host has or emulates, as are the ``domain_types`` (``kvm``, ``qemu``).
     ``emulator`` and ``domain_capabilities``, by machine type and without the aliases, are for the
-    host's own architecture.
+    host's own architecture. ``page_sizes`` are those of its memory, in KiB;
+    ``processors`` the models that libvirt knows, whether QEMU has them or not.
     """
 
     architecture: str
@@ -38,6 +44,8 @@ class HostCapabilities:
     domain_types: Mapping[str, tuple[str, ...]]
     emulator: str | None
     domain_capabilities: Mapping[str, DomainCapabilities]
+    page_sizes: tuple[int, ...] = ()
+    processors: tuple[str, ...] | None = None
 
 
 def read_capabilities(host: Host) -> HostCapabilities:
@@ -47,7 +55,7 @@ def read_capabilities(host: Host) -> HostCapabilities:
     """
     with host.translated():
         text = host.connection.getCapabilities()
-        libvirt = host.connection.getLibVersion()
+        version = host.connection.getLibVersion()
         qemu = host.connection.getVersion() if host.connection.getType() == "QEMU" else None
     what = f"host {host.name}: its capabilities"
     root = parse(text, what)
@@ -56,13 +64,34 @@ def read_capabilities(host: Host) -> HostCapabilities:
     emulated = read_domain_capabilities(host, architecture, sorted(names))
     return HostCapabilities(
         architecture=architecture,
-        libvirt=version_text(libvirt),
+        libvirt=version_text(version),
         qemu=None if qemu is None else version_text(qemu),
         machine_types=machine_types,
         domain_types=_domain_types(root),
         emulator=emulated.emulator,
         domain_capabilities=emulated.by_machine_type,
+        page_sizes=tuple(_page_sizes(root)),
+        processors=_processors(host, architecture),
     )
+
+
+def _processors(host: Host, architecture: str) -> tuple[str, ...] | None:
+    """Return the models of processors that libvirt itself knows; None where it has no such list."""
+    with host.translated():
+        try:
+            found = host.connection.getCPUModelNames(architecture)
+        except libvirt.libvirtError as error:
+            if error.get_error_code() not in NOT_TOLD:
+                raise
+            return None
+    return tuple(sorted(found))
+
+
+def _page_sizes(root: etree._Element) -> Iterator[int]:
+    for pages in root.iterfind("host/cpu/pages[@unit='KiB']"):
+        size = pages.get("size", "")
+        if size.isdecimal():
+            yield int(size)
 
 
 def _architecture(root: etree._Element, what: str) -> str:

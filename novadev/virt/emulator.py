@@ -49,9 +49,13 @@ def list_devices(emulator: str, version: str) -> dict[str, str | None] | None:
             "%s is not the QEMU %s of libvirt: its devices are not known", emulator, version
         )
         return None
-    text = _run(emulator, "-device", "help")
-    found = {name: bus or None for name, bus in _DEVICE.findall(text or "")}
-    return {name: found[name] for name in sorted(found) if not name.endswith(_PROCESSORS)} or None
+    return devices_in(_run(emulator, "-device", "help") or "") or None
+
+
+def devices_in(text: str) -> dict[str, str | None]:
+    """Return the devices in the TEXT that QEMU prints for ``-device help``, without processors."""
+    found = {name: bus or None for name, bus in _DEVICE.findall(text)}
+    return {name: found[name] for name in sorted(found) if not name.endswith(_PROCESSORS)}
 
 
 def _run(emulator: str, *arguments: str) -> str | None:

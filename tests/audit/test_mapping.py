@@ -1,5 +1,6 @@
 """The check of the mappings: whoever lives is audited, and what does not lead there is named."""
 
+import json
 import subprocess
 
 import pytest
@@ -64,13 +65,14 @@ def test_a_server_in_two_cells_is_one_failure(sqlite_cloud: Cloud, home: str | N
             assert (item["name"], item["host"]) == ("web-1", "cmp1")
 
 
-def test_who_does_not_ask_for_it_audits_the_row_that_nova_has(sqlite_cloud: Cloud) -> None:
+def test_whatever_is_asked_for_no_row_of_it_is_audited_or_listed(sqlite_cloud: Cloud) -> None:
     uuid = doubled(sqlite_cloud)
-    found = audit(sqlite_cloud, uuid, "--check", "not-stashed")
-    assert {item["instance"] for item in found} == {uuid}
-    result = novadev(sqlite_cloud, "audit", "--all", "--check", "not-stashed")
-    assert "1 guest: " in result.err
-    assert "lives in cell cell1 and in cell cell2" in result.err
+    for command in ("audit --check not-stashed", "image-property list"):
+        for chosen in (uuid, "web-1", "--all"):
+            result = novadev(sqlite_cloud, *command.split(), chosen, "-f", "json")
+            code = 0 if chosen == "--all" else 3
+            assert (result.code, json.loads(result.out)) == (code, []), (command, chosen)
+            assert "lives in cell cell1 and in cell cell2" in result.err
 
 
 def test_a_cell_that_could_not_be_asked_for_the_server_is_named(sqlite_cloud: Cloud) -> None:

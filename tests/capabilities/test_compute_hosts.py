@@ -16,10 +16,12 @@ from novadev.rules.osinfo import NO_RECOMMENDATION, Recommendation
 from novadev.rules.releases import NEWEST_RELEASE
 from tests.capabilities.samples import WINDOWS, configured, saved
 
+NO_OPTIONS = {"host_arch", "release", "counts_disks"}
+
 
 def test_the_rules_have_every_option() -> None:
     names = {item.name for item in fields(DriverRules)}
-    assert names == {item.name for item in fields(DriverOptions)} | {"host_arch", "release"}
+    assert names == {item.name for item in fields(DriverOptions)} | NO_OPTIONS
     assert DriverRules(**asdict(DriverOptions())) == DriverRules()
 
 

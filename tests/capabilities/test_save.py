@@ -113,6 +113,9 @@ class _Connection:
     def getCapabilities(self) -> str:
         return self._xml
 
+    def getCPUModelNames(self, arch: str) -> list[str]:
+        return ["Nehalem", "EPYC"]
+
     def getLibVersion(self) -> int:
         return 10_003_002
 

@@ -5,10 +5,11 @@ from dataclasses import astuple
 from itertools import product
 from typing import NamedTuple
 
-from novadev.capabilities.facts import DeviceFact, GuestFacts
+from novadev.capabilities.facts import GuestFacts
 from novadev.capabilities.stored_facts import facts_of_guest
 from novadev.nova.image_properties import PROPERTIES
 from novadev.rules.defaults import REFUSALS
+from novadev.rules.device import GuestDevice
 from novadev.rules.guest import DriverRules, Guest
 from tests import domains
 from tests.rules.guests import guest, image, volume
@@ -48,30 +49,30 @@ def walked(machine: str) -> Iterator[Case]:
 def odd(machine: str) -> Iterator[Case]:
     """What no property asks for, but a definition can have."""
     facts = [
-        *(DeviceFact("", "video", model=model) for model in ("ramfb", "foo")),
-        *(DeviceFact("", "rng", model=model) for model in ("virtio-transitional", "foo")),
-        *(DeviceFact("", "memballoon", model=m) for m in ("none", "virtio-non-transitional")),
-        *(DeviceFact("", "controller", "usb", model=model) for model in USB),
-        *(DeviceFact("", "input", kind, bus) for bus, kind in INPUTS),
-        *(DeviceFact("", "tpm", backend, model=model) for model, backend in TPM),
-        *(DeviceFact("", "watchdog", model=model) for model in ("ib700", "diag288")),
-        *(DeviceFact("", "graphics", kind) for kind in ("spice", "sdl", "rdp", "desktop")),
-        *(DeviceFact("", "controller", kind) for kind in ("ide", "sata", "fdc", "ccid")),
+        *(GuestDevice("", "video", model=model) for model in ("ramfb", "foo")),
+        *(GuestDevice("", "rng", model=model) for model in ("virtio-transitional", "foo")),
+        *(GuestDevice("", "memballoon", model=m) for m in ("none", "virtio-non-transitional")),
+        *(GuestDevice("", "controller", "usb", model=model) for model in USB),
+        *(GuestDevice("", "input", kind, bus) for bus, kind in INPUTS),
+        *(GuestDevice("", "tpm", backend, model=model) for model, backend in TPM),
+        *(GuestDevice("", "watchdog", model=model) for model in ("ib700", "diag288")),
+        *(GuestDevice("", "graphics", kind) for kind in ("spice", "sdl", "rdp", "desktop")),
+        *(GuestDevice("", "controller", kind) for kind in ("ide", "sata", "fdc", "ccid")),
     ]
     for model in ("ncr53c90", "dc390", "am53c974", "auto", "virtio-transitional"):
-        facts.append(DeviceFact("", "controller", "scsi", model=model))
+        facts.append(GuestDevice("", "controller", "scsi", model=model))
     for model in ("virtio-transitional", "i82551", "rocker", "ne2k_isa", "usb-net", "vlance"):
-        facts.append(DeviceFact("", "interface", model=model))
+        facts.append(GuestDevice("", "interface", model=model))
     for model in ("isa-serial", "pci-serial", "usb-serial"):
-        facts.append(DeviceFact("", "serial", "pty", model=model))
+        facts.append(GuestDevice("", "serial", "pty", model=model))
     for fact in facts:
         yield Case(" ".join(filter(None, astuple(fact))), _alone(machine, fact))
-    no_usb = DeviceFact("controller usb 0", "controller", "usb", model="none")
+    no_usb = GuestDevice("controller usb 0", "controller", "usb", model="none")
     for fact in (
-        DeviceFact("input", "input", "tablet", "usb"),
-        DeviceFact("input", "input", "tablet", "virtio"),
-        DeviceFact("disk sda", "disk", "disk", "usb"),
-        DeviceFact("channel", "channel", "spicevmc", model="virtio"),
+        GuestDevice("input", "input", "tablet", "usb"),
+        GuestDevice("input", "input", "tablet", "virtio"),
+        GuestDevice("disk sda", "disk", "disk", "usb"),
+        GuestDevice("channel", "channel", "spicevmc", model="virtio"),
     ):
         yield Case(f"{fact.subject} {fact.bus} without usb", _alone(machine, no_usb, fact))
 
@@ -81,7 +82,7 @@ def _of_property(name: str, value: str, machine: str) -> Case:
     try:
         return _stored({name: value}, machine)
     except REFUSALS:  # Nova does not build it; another could
-        fact = DeviceFact(f"disk {NAMES.get(value, 'sda')}", "disk", kind, value)
+        fact = GuestDevice(f"disk {NAMES.get(value, 'sda')}", "disk", kind, value)
         return Case(f"{name}={value}", _alone(machine, fact))
 
 
@@ -99,14 +100,14 @@ def _guest(properties: dict[str, str | None], machine: str) -> Guest:
     return guest(*rows, config_drive=has_cdrom, hw_machine_type=machine, **properties)
 
 
-def _alone(machine: str, *facts: DeviceFact) -> GuestFacts:
+def _alone(machine: str, *facts: GuestDevice) -> GuestFacts:
     return GuestFacts("x86_64", "qemu", machine, facts)
 
 
 def definition(facts: GuestFacts) -> str:
     """A definition with just these devices, besides what libvirt adds."""
     others = [fact for fact in facts.devices if fact.tag not in ("disk", "interface")]
-    has_graphics = any(fact == DeviceFact(fact.subject, "graphics", "vnc") for fact in others)
+    has_graphics = any(fact == GuestDevice(fact.subject, "graphics", "vnc") for fact in others)
     others = [fact for fact in others if not (has_graphics and fact.device == "vnc")]
     disks = [
         domains.disk(fact.subject.split()[-1], fact.bus or "", device=fact.device or "disk")
@@ -124,7 +125,7 @@ def definition(facts: GuestFacts) -> str:
     )
 
 
-def _element(fact: DeviceFact) -> str:
+def _element(fact: GuestDevice) -> str:
     """The XML of a device that is neither a disk nor an interface."""
     model = f" model='{fact.model}'" if fact.model else ""
     match fact.tag:

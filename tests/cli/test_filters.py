@@ -1,13 +1,17 @@
 """A filter that names what the deployment does not have is an error; an empty selection is not."""
 
 import json
+import subprocess
 
 import pytest
 
+from novadev.cli import options
+from novadev.nova import statuses
 from tests.cli.test_residence import DOWN
 from tests.cli.test_selection import listing
 from tests.cloud import Cloud
 from tests.command import novadev
+from tests.templates import RELEASES, nova_environment, nova_program
 
 COMMANDS = (
     "image-property list -f json",
@@ -135,3 +139,73 @@ def test_whoever_is_chosen_costs_no_look_at_the_names(fleet: Cloud) -> None:
         with fleet.engine(cell).begin() as connection:
             connection.exec_driver_sql("ALTER TABLE services RENAME TO serfs")
     assert listing(fleet, "--host", "cmp1", "--without", "hw_rng_model").code == 0
+
+
+def listed(cloud: Cloud, *arguments: str) -> set[str]:
+    """The names of the servers that a list has."""
+    result = novadev(cloud, "image-property", "list", "--wide", *arguments, "-f", "json")
+    assert result.code == 0, result.err
+    return {server["name"] for server in result.json}
+
+
+def test_several_hosts_and_patterns(cloud: Cloud) -> None:
+    """Upper and lower case apart, and nothing else than * and ? stands for anything."""
+    names = ("web-1", "web-22", "Web-3", "web[1]", "w%b-1", "wéb-1", "db_1")
+    for number, name in enumerate(names):
+        cloud.add_instance(name=name, host=f"cmp{number + 1}")
+    assert listed(cloud, "--name", "web-*") == {"web-1", "web-22"}
+    assert listed(cloud, "--name", "web-?") == {"web-1"}
+    assert listed(cloud, "--name", "w?b-1") == {"web-1", "w%b-1", "wéb-1"}
+    assert listed(cloud, "--name", "web[*") == {"web[1]"}
+    assert listed(cloud, "--name", "w%*") == {"w%b-1"}
+    assert listed(cloud, "--name", "d?_1", "--name", "Web-3") == {"db_1", "Web-3"}
+    assert listed(cloud, "--name", "web-1") == {"web-1"}
+    assert listed(cloud, "--host", "cmp1", "--host", "cmp2") == {"web-1", "web-22"}
+    assert listed(cloud, "--host", "cmp*", "--name", "db*") == {"db_1"}
+
+
+def test_one_of_several_hosts_that_nobody_has(sqlite_cloud: Cloud) -> None:
+    sqlite_cloud.add_instance(host="cmp1")
+    for hosts in (("cmp1", "cpm2"), ("cpm*",)):
+        words = [word for host in hosts for word in ("--host", host)]
+        result = novadev(sqlite_cloud, "image-property", "list", *words)
+        assert result.code == 2, hosts
+        assert f"host {hosts[-1]!r} not found" in result.err
+    empty = novadev(sqlite_cloud, "image-property", "list", "--name", "x*")
+    assert (empty.code, empty.err) == (0, "No server passes the filters (--name x*).\n")
+
+
+def test_a_status_is_what_the_api_shows(sqlite_cloud: Cloud) -> None:
+    states = {
+        "off": ("stopped", None),
+        "starting": ("stopped", "powering-on"),
+        "resizing": ("stopped", "resize_prep"),
+        "running": ("active", None),
+        "rebooting": ("active", "rebooting_hard"),
+    }
+    for name, (vm_state, task_state) in states.items():
+        sqlite_cloud.add_instance(name=name, vm_state=vm_state, task_state=task_state)
+    assert listed(sqlite_cloud, "--status", "shutoff") == {"off", "starting"}
+    assert listed(sqlite_cloud, "--status", "RESIZE") == {"resizing"}
+    assert listed(sqlite_cloud, "--status", "ACTIVE") == {"running"}
+    assert listed(sqlite_cloud, "--status", "HARD_REBOOT") == {"rebooting"}
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_the_statuses_are_those_of_nova(release: str) -> None:
+    script = (
+        "import json; from nova.api.openstack import common; print(json.dumps(common._STATE_MAP))"
+    )
+    python = str(nova_program(release, "python"))
+    ran = subprocess.run(
+        [python, "-W", "ignore", "-c", script],
+        capture_output=True,
+        text=True,
+        env=nova_environment(),
+        check=True,
+    )
+    found = json.loads(ran.stdout.splitlines()[-1])
+    del found["deleted"]
+    assert {state: tasks.pop("default") for state, tasks in found.items()} == statuses.DEFAULTS
+    assert {state: tasks for state, tasks in found.items() if tasks} == statuses.TASKS
+    assert options.STATUSES == statuses.STATUSES

@@ -67,6 +67,27 @@ def test_a_plan_file_that_no_command_would_write(
     assert novadev(sqlite_cloud, "history", "-f", "json").json == []
 
 
+@pytest.mark.parametrize(
+    ("edit", "told"),
+    [
+        ({"owner": "me"}, "has a key that does not belong there: 'owner'"),
+        ({"cell": 7}, "cell is no text"),
+        ({"changes": [{"what": "hw_vif_model", "before": None}]}, "changes[0] has no after"),
+        ({"changes": [change("hw_vif_model", 1.5)]}, "changes[0].after is no "),
+        ({"effects": [change("x", {"absent": False})]}, "not a value"),
+    ],
+)
+def test_a_plan_of_another_form_is_told_where(
+    sqlite_cloud: Cloud, edit: dict[str, Any], told: str
+) -> None:
+    file, plan = saved(sqlite_cloud, sqlite_cloud.add_instance(), E1000)
+    resummed(file, plan | edit)
+    result = novadev(sqlite_cloud, "apply", str(file), "--yes")
+    assert result.code == 4
+    assert f"plan file {file}: line 2" in result.err
+    assert told in result.err
+
+
 @pytest.mark.parametrize("guard", [{}, {"kept_disks": [5]}, {"kept_disks": None}])
 def test_a_plan_about_disks_without_its_guard(sqlite_cloud: Cloud, guard: dict[str, Any]) -> None:
     uuid = sqlite_cloud.add_instance()

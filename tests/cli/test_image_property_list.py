@@ -6,6 +6,7 @@ import io
 import pytest
 import yaml
 
+from novadev.image_property.listing import LISTED
 from tests.cloud import Cloud
 from tests.command import novadev
 
@@ -79,7 +80,7 @@ def test_the_table_without_a_terminal_is_plain(sqlite_cloud: Cloud) -> None:
     )
     table = novadev(sqlite_cloud, "image-property", "list", uuid).out
     assert "\x1b" not in table
-    assert table.splitlines()[0] == f"{uuid} (web-1)"
+    assert table.splitlines()[0] == f"web-1 ({uuid})"
     [row] = [line.split() for line in table.splitlines() if line.startswith("hw_disk_bus")]
     assert row == ["hw_disk_bus", "value", "scsi", "value", "virtio", "NO"]
 
@@ -136,3 +137,39 @@ def test_show_tells_absent_from_null(
 def test_show_of_an_instance_that_is_not_there(sqlite_cloud: Cloud) -> None:
     result = novadev(sqlite_cloud, "image-property", "show", "nobody", "hw_disk_bus")
     assert result.code == 2
+
+
+def test_one_line_for_each_server(sqlite_cloud: Cloud) -> None:
+    """A table has the columns that somebody needs; JSON has all, and what the spec says instead."""
+    web = sqlite_cloud.add_instance(name="web-1", hw_disk_bus="scsi")
+    db = sqlite_cloud.add_instance(
+        name="db-1", hw_vif_model="e1000", spec_properties={"hw_vif_model": "virtio"}
+    )
+    command = ("image-property", "list", "--wide")
+    lines = novadev(sqlite_cloud, *command, web, db).out.splitlines()
+    assert lines[0].split() == ["server", "disk", "bus", "vif", "model", "differing"]
+    assert lines[1].split() == ["web-1", f"({web})", "scsi", "-", "-"]
+    assert lines[2].split() == ["db-1", f"({db})", "-", "e1000", "hw_vif_model=virtio"]
+    found = novadev(sqlite_cloud, *command, web, db, "-f", "json").json
+    assert [server["hw_disk_bus"] for server in found] == ["scsi", None]
+    assert set(LISTED) < set(found[0])
+    differing = novadev(sqlite_cloud, *command, "--all", "--differing", "-f", "json").json
+    assert [(server["instance"], server["differing"]) for server in differing] == [
+        (db, ["hw_vif_model=virtio"])
+    ]
+
+
+def test_only_what_is_stored_or_differs(sqlite_cloud: Cloud) -> None:
+    uuid = sqlite_cloud.add_instance(
+        hw_disk_bus="scsi", hw_vif_model="e1000", spec_properties={"hw_vif_model": "virtio"}
+    )
+    command = ("image-property", "list", uuid, "-f", "value", "-c", "property")
+    stored = novadev(sqlite_cloud, *command, "--stored").out.split()
+    assert set(stored) == {"hw_disk_bus", "hw_vif_model"}
+    assert novadev(sqlite_cloud, *command, "--differing").out.split() != []
+    sqlite_cloud.add_instance(name="bare")
+    empty = novadev(sqlite_cloud, "image-property", "list", "bare", "--stored")
+    assert (empty.code, empty.out) == (0, "")
+    assert empty.err == "No property is listed.\n"
+    both = novadev(sqlite_cloud, "image-property", "list", uuid, "--wide", "--all-properties")
+    assert both.code == 4

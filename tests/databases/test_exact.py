@@ -76,7 +76,7 @@ KEY = "image_hw_disk_bus"
 def test_an_index_is_used_all_the_same(mariadb_cloud: Cloud) -> None:
     mariadb_cloud.add_instances(300, each=lambda n: {"host": f"cmp{n}"})
     database = Database("cell cell1", mariadb_cloud.url("cell1"))
-    query = instances._narrowed(InstanceFilter(host="cmp7"))
+    query = instances._narrowed(InstanceFilter(hosts=("cmp7",)))
     with database.reading() as connection:
         connection.execute(sa.text("ANALYZE TABLE instances")).all()
         text = query.compile(connection, compile_kwargs={"literal_binds": True})

@@ -19,13 +19,13 @@ from novadev.device import alias, detach
 from novadev.device.alias import applying as alias_applying
 from novadev.device.detach import applying as detach_applying
 from novadev.errors import NovadevError, Unreachable
-from novadev.records import restore
-from novadev.records.restore import applying as restore_applying
-from novadev.records.restore.naming import named
+from novadev.records import restore, restore_on_host
+from novadev.records.restore_layout import named
 from novadev.runs.carry_out import carry_out
+from novadev.runs.encoding import dumps
 from novadev.runs.journal import Asked, Journal
 from novadev.runs.journal_rows import Run
-from novadev.runs.plan import Draft, Outcome, dumps
+from novadev.runs.plan import Draft, Outcome
 from novadev.state.tables import runs
 from novadev.virt.devices import Disk, Interface
 from novadev.virt.domain import Domain
@@ -35,7 +35,7 @@ from novadev.virt.pool import Answer
 APPLIERS: dict[str, Any] = {
     alias.ACTION: alias_applying.apply,
     detach.ACTION: detach_applying.apply,
-    restore.ACTION: restore_applying.apply,
+    restore_on_host.ACTION: restore.apply,
 }
 LIVE, CONFIG = libvirt.VIR_DOMAIN_AFFECT_LIVE, libvirt.VIR_DOMAIN_AFFECT_CONFIG
 PERSISTENT = libvirt.VIR_DOMAIN_XML_INACTIVE

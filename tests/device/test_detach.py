@@ -257,7 +257,7 @@ def test_the_question(rig: Rig) -> None:
     assert (nobody.code, "there is no terminal" in nobody.err) == (4, True)
     no = Terminal(rig.cloud, *command, keys="n\n")
     assert (no.code, sides(domain, "vdb")) == (9, "persistent "), no.text
-    assert "Apply 1 plan? It cannot be undone. [y/N]" in no.text
+    assert f"Detach 1 device on web-1 ({uuid})? This cannot be undone. [y/N]" in no.text
     yes = Terminal(rig.cloud, *command, keys="y\n")
     assert (yes.code, sides(domain, "vdb")) == (0, ""), yes.text
 

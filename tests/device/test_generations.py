@@ -11,14 +11,13 @@ import pytest
 
 from novadev.config import SPECIAL_MANAGED_DEVICES
 from novadev.records import json_file
-from novadev.records.device import VmDevice, VmDynamic
+from novadev.records.baseline import RecordedInstance
+from novadev.records.device import VmDevice, VmDynamic, hash_of
 from novadev.records.drift import compare
 from novadev.records.exported import ExportedInstance
-from novadev.records.hash import hash_of
 from novadev.records.identity import identified
 from novadev.records.import_ import plan_recorded
-from novadev.records.recorded import RecordedInstance
-from novadev.records.seen import seen_devices
+from novadev.records.on_host import seen_devices
 from novadev.virt.host import PERSISTENT
 from tests.cloud import Cloud
 from tests.device import attached

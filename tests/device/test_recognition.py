@@ -12,11 +12,10 @@ from lxml import etree
 from novadev.config import SPECIAL_MANAGED_DEVICES
 from novadev.device.inventory import Inventory
 from novadev.nova.attachments import Attachments
-from novadev.records.device import VmDevice, merge
+from novadev.records.device import VmDevice, hash_of, is_hardware, merge
 from novadev.records.drift import compare
-from novadev.records.hash import hash_of, is_hardware
 from novadev.records.identity import identified, recognise
-from novadev.records.seen import seen_devices
+from novadev.records.on_host import seen_devices
 from tests import domains
 from tests.device import attached
 from tests.device.rig import mac, port_id, volume_id

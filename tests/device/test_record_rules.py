@@ -12,12 +12,10 @@ from novadev.config import SPECIAL_MANAGED_DEVICES
 from novadev.device.inventory import Inventory
 from novadev.device.managed import is_managed
 from novadev.nova.attachments import Attachments
-from novadev.records.device import VmDevice, merge
+from novadev.records.device import VmDevice, hash_of, merge
 from novadev.records.drift import compare
-from novadev.records.hash import hash_of
 from novadev.records.identity import identified
-from novadev.records.on_host import fingerprint
-from novadev.records.seen import seen_devices
+from novadev.records.on_host import fingerprint, seen_devices
 from novadev.virt.devices import Console
 from novadev.virt.domain import Domain
 from tests import domains

@@ -14,8 +14,9 @@ import libvirt
 import pytest
 
 from novadev.errors import Unreachable
-from novadev.records.restore import writing
-from novadev.runs.plan import Plan, decode
+from novadev.records import restore_on_host
+from novadev.runs.encoding import decode
+from novadev.runs.plan import Plan
 from novadev.virt.domain import Domain
 from novadev.virt.host import PERSISTENT, Host
 from tests import domains
@@ -236,7 +237,7 @@ def test_another_attaches_right_after_the_write(
             return read(wanted)
 
         monkeypatch.setattr(host, "persistent", persistent)
-        assert writing.write_guest(host, plan, resumed=False).state == "applied"
+        assert restore_on_host.write_guest(host, plan, resumed=False).state == "applied"
     after = site.persistent(uuid)
     assert place(after, "disk vdx")
     assert _without(after, "disk vdx") == set(homes[uuid].values())
@@ -253,16 +254,16 @@ def test_the_host_answers_no_more_after_the_write(
         monkeypatch.setattr(host, "persistent", _second(host.persistent, site, uuid, ends))
         if ends == "unreachable":
             with pytest.raises(Unreachable):
-                writing.write_guest(host, plan, resumed=False)
+                restore_on_host.write_guest(host, plan, resumed=False)
         else:
-            assert writing.write_guest(host, plan, resumed=False).state == "stale"
+            assert restore_on_host.write_guest(host, plan, resumed=False).state == "stale"
         monkeypatch.undo()
         if ends == "unreachable":
             assert addresses(site.persistent(uuid)) == homes[uuid]
             disk = domains.disk("vdx", serial=str(uuid4()))
             site.handle(uuid).attachDeviceFlags(disk, CONFIG)
-            assert writing.write_guest(host, plan, resumed=True).state == "applied"
-            assert writing.write_guest(host, plan, resumed=False).state == "stale"
+            assert restore_on_host.write_guest(host, plan, resumed=True).state == "applied"
+            assert restore_on_host.write_guest(host, plan, resumed=False).state == "stale"
 
 
 def _second(

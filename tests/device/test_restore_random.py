@@ -11,7 +11,7 @@ import pytest
 
 from novadev.errors import NotAsNeeded
 from novadev.records.device import VmDevice
-from novadev.records.restore.layout import lay_out
+from novadev.records.restore_layout import lay_out
 from novadev.virt.address import Address
 from novadev.virt.devices import Device
 from novadev.virt.domain import Domain

@@ -19,8 +19,8 @@ from novadev.device.alias.guest import Wish, plan_guest
 from novadev.device.hosted import HostedInstance
 from novadev.device.redacted import digest
 from novadev.errors import NotAsNeeded
-from novadev.records import restore
-from novadev.records.restore.naming import named
+from novadev.records import restore_on_host
+from novadev.records.restore_layout import named
 from novadev.runs import undo
 from novadev.runs.change import Change
 from novadev.runs.journal_rows import Journaled, Run
@@ -327,7 +327,7 @@ def turn(domain: Domain, shift: int) -> Plan | None:
     )
     moved = [found[item.place.name] for item in changes]
     guard = {"definition": digest(domain.without_addresses(moved))}
-    plan = Plan(restore.ACTION, UUID, "", changes, host="cmp1", guard=guard)
+    plan = Plan(restore_on_host.ACTION, UUID, "", changes, host="cmp1", guard=guard)
     return plan if changes else None
 
 

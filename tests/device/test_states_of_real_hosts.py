@@ -13,7 +13,7 @@ from uuid import uuid4
 import libvirt
 import pytest
 
-from novadev.records.restore.naming import named
+from novadev.records.restore_layout import named
 from novadev.virt.host import PERSISTENT
 from tests import domains
 from tests.cloud import Cloud

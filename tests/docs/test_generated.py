@@ -62,6 +62,6 @@ def test_pages_build_without_a_warning(tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", sorted((ROOT / "man").glob("*.1")), ids=lambda path: path.name)
 def test_man_page_has_no_stray_roff(path: Path) -> None:
     """A line of help that begins with a dot or a quote would vanish from the page."""
-    known = (".TH ", ".SH ", ".TP", ".PP", ".B ")
+    known = (".TH ", ".SH ", ".TP", ".PP", ".B ", ".RS", ".nf", ".fi", ".RE")
     lines = path.read_text().splitlines()
     assert [line for line in lines if line[:1] in (".", "'") and not line.startswith(known)] == []

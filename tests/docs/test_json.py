@@ -11,9 +11,10 @@ from novadev.audit.finding import Finding
 from novadev.cli.choices import Choices
 from novadev.cli.history import ChangeRecord
 from novadev.cli.report import Document, Paper, plan_record
+from novadev.cli.session import Session
 from novadev.cli.skips import Skips
 from novadev.device.owners import KEYS
-from novadev.device.show_on_host import DeviceRecord
+from novadev.device.show_on_host import ShownDevice
 from novadev.image_property.listing import PropertyRecord
 from novadev.records.drift import Drift
 from novadev.records.list import ListedGuest
@@ -57,7 +58,7 @@ def fields(kind: Any) -> list[str]:
 
 def printed(capsys: pytest.CaptureFixture[str], format_: str = "json") -> dict[str, Any]:
     """A document as a mutating command prints it."""
-    document, skips = Document(format_, Paper(goes_on=False)), Skips()
+    document, skips = Document(format_, Paper(goes_on=False)), Skips(Session())
     change = Change(in_cell("hw_disk_bus"), ABSENT, None)
     plan = Plan("set", "uuid", "cell", (change,), effects=(Effect("root disk", "a", "b"),))
     document.add(plan, "applied", None)
@@ -71,7 +72,7 @@ def printed(capsys: pytest.CaptureFixture[str], format_: str = "json") -> dict[s
     ("example", "kind"),
     [
         (LISTED, PropertyRecord),
-        (DEVICES, DeviceRecord),
+        (DEVICES, ShownDevice),
         (RECORDED, RecordedGuest),
         (DRIFTED, Drift),
         (RUNS, RunSummary),
@@ -102,7 +103,7 @@ def test_the_contract_is_kept() -> None:
         Plan("set", "uuid", "cell", (Change(in_cell("a"), None, "b"),)), "planned", None
     )
     assert CONTRACT["list"] <= set(fields(PropertyRecord)) & set(LISTED[0])
-    assert CONTRACT["devices"] <= set(fields(DeviceRecord)) & set(DEVICES[0])
+    assert CONTRACT["devices"] <= set(fields(ShownDevice)) & set(DEVICES[0])
     assert CONTRACT["recorded"] <= set(fields(RecordedGuest)) & set(RECORDED[0])
     assert CONTRACT["drift"] <= set(fields(Drift)) & set(DRIFTED[0])
     assert CONTRACT["listed"] <= set(fields(ListedGuest))

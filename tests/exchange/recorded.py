@@ -7,8 +7,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from novadev.records.device import VmDevice, VmDynamic
-from novadev.records.hash import hash_of
+from novadev.records.device import VmDevice, VmDynamic, hash_of
 from novadev.records.store import VmDevices
 from novadev.state.store import open_state
 from tests.cloud import Cloud

@@ -8,12 +8,11 @@ from typing import Any
 
 import pytest
 
-from novadev.records.device import VmDevice, VmDynamic
+from novadev.records.baseline import RecordedInstance
+from novadev.records.device import VmDevice, VmDynamic, hash_of
 from novadev.records.exported import ExportedInstance
-from novadev.records.hash import hash_of
 from novadev.records.import_ import plan_recorded
 from novadev.records.ovf import reader
-from novadev.records.recorded import RecordedInstance
 from tests.cloud import Cloud
 from tests.command import novadev
 from tests.exchange.recorded import (
@@ -202,8 +201,7 @@ def test_a_plan_is_stale_when_nothing_is_recorded_any_more(
 
 def test_a_stopped_run_is_resumed(sqlite_cloud: Cloud, tmp_path: Path) -> None:
     """A plan that was written but not marked is found done, and the rest is done."""
-    from novadev.records.import_ import plan_import
-    from novadev.records.import_writing import apply
+    from novadev.records.import_ import apply, plan_import
 
     _, other = two_guests(sqlite_cloud)
     file = str(tmp_path / "file")

@@ -32,11 +32,12 @@ RULES = (
 """Without them the agent finds neither serials nor its port."""
 MODULES = (
     *("virtio_pci", "virtio_console", "virtio_blk", "virtio_scsi", "ahci", "sd_mod", "sr_mod"),
-    *("nvme", "dm-mod"),
+    *("nvme", "dm-mod", "button", "evdev"),
 )
 MODULE_FOLDERS = (
-    *("arch/x86/crypto", "block", "crypto", "drivers/ata", "drivers/block", "drivers/cdrom"),
-    *("drivers/char", "drivers/md", "drivers/nvme", "drivers/scsi", "drivers/virtio", "lib"),
+    *("arch/x86/crypto", "block", "crypto", "drivers/acpi", "drivers/ata", "drivers/block"),
+    *("drivers/cdrom", "drivers/char", "drivers/input", "drivers/md", "drivers/nvme"),
+    *("drivers/scsi", "drivers/virtio", "lib"),
 )
 LIBRARY_FOLDERS = ("lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu", "lib/systemd", "usr/lib")
 LOADER = Path("lib64/ld-linux-x86-64.so.2")

@@ -17,6 +17,12 @@ udevadm trigger --type=subsystems --action=add
 udevadm trigger --type=devices --action=add
 udevadm settle
 
+# The power button, and what the agent runs when it is told to shut down.
+mkdir -p /etc/acpi/PWRF /sbin
+printf '#!/bin/sh\npoweroff -f\n' | tee /etc/acpi/PWRF/00000080 >/sbin/shutdown
+chmod +x /etc/acpi/PWRF/00000080 /sbin/shutdown
+acpid -l /run/acpid.log -p /run/acpid.pid
+
 agent=/dev/virtio-ports/org.qemu.guest_agent.0
 case $(cat /proc/cmdline) in
     *agent=relay*)

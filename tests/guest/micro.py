@@ -62,62 +62,20 @@ def definition(
     return domains.text(root)
 
 
-class MicroGuest:
-    """A running one, as TEXT defines it; `domain` is libvirt's handle."""
+class Agent:
+    """The agent of a running guest; `domain` is libvirt's handle of the guest."""
 
-    def __init__(self, host: Hypervisor, text: str) -> None:
-        """Begin to boot; `wait` or `wait_for` ends it."""
-        self.host, self.text = host, text
-        _bring_image(host)
-        self.uuid: str = host.define(text).UUIDString()
-        self.domain = host.start(self.uuid)
-
-    @property
-    def console(self) -> str:
-        """What its kernel and first process had to say."""
-        path = self.host.folder / f"{FOLDER[1:]}/{self.uuid}.log"
-        return path.read_text(errors="replace")
-
-    @property
-    def relay(self) -> Path:
-        """The socket behind its relay's port."""
-        return self.host.folder / f"{FOLDER[1:]}/relay.sock"
-
-    @property
-    def has_agent(self) -> bool:
-        """Whether something in the guest serves the agent's port."""
-        found = etree.fromstring(self.domain.XMLDesc()).find(
-            f"devices/channel/target[@name='{AGENT_PORT}'][@state='connected']"
-        )
-        return found is not None
+    def __init__(self, domain: Any) -> None:
+        self.domain = domain
 
     @property
     def answers(self) -> bool:
-        """Whether its agent answers within a second."""
+        """Whether it answers within a second."""
         try:
             libvirt_qemu.qemuAgentCommand(self.domain, '{"execute": "guest-ping"}', 1, 0)
         except libvirt.libvirtError:
             return False
         return True
-
-    @property
-    def is_ready(self) -> bool:
-        """Whether it has booted."""
-        return "init: ready" in self.console
-
-    def restart(self) -> None:
-        """Boot it anew."""
-        self.domain.destroy()
-        self.domain.create()
-        self.wait_for(lambda: self.is_ready)
-
-    def wait_for(self, condition: Callable[[], bool], limit: float = BOOT_LIMIT) -> None:
-        """Wait until CONDITION comes true; raises TimeoutError after LIMIT seconds."""
-        end = time.monotonic() + limit
-        while not condition():
-            if time.monotonic() > end:
-                raise TimeoutError(f"not within {limit:g} s: {self.console}")
-            time.sleep(0.05)
 
     def ask(self, command: str, **arguments: Any) -> Any:
         """What the agent returns of a command of its own."""
@@ -139,6 +97,55 @@ class MicroGuest:
         said = {key: base64.b64decode(state.get(key, "")).decode() for key in _OUTPUTS}
         assert state["exitcode"] == 0, said
         return said["out-data"]
+
+
+class MicroGuest(Agent):
+    """A running one, as TEXT defines it."""
+
+    def __init__(self, host: Hypervisor, text: str) -> None:
+        """Begin to boot; `wait` or `wait_for` ends it."""
+        self.host, self.text = host, text
+        _bring_image(host)
+        self.uuid: str = host.define(text).UUIDString()
+        super().__init__(host.start(self.uuid))
+
+    @property
+    def console(self) -> str:
+        """What its kernel and first process had to say."""
+        path = self.host.folder / f"{FOLDER[1:]}/{self.uuid}.log"
+        return path.read_text(errors="replace")
+
+    @property
+    def relay(self) -> Path:
+        """The socket behind its relay's port."""
+        return self.host.folder / f"{FOLDER[1:]}/relay.sock"
+
+    @property
+    def has_agent(self) -> bool:
+        """Whether something in the guest serves the agent's port."""
+        found = etree.fromstring(self.domain.XMLDesc()).find(
+            f"devices/channel/target[@name='{AGENT_PORT}'][@state='connected']"
+        )
+        return found is not None
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it has booted."""
+        return "init: ready" in self.console
+
+    def restart(self) -> None:
+        """Boot it anew."""
+        self.domain.destroy()
+        self.domain.create()
+        self.wait_for(lambda: self.is_ready)
+
+    def wait_for(self, condition: Callable[[], bool], limit: float = BOOT_LIMIT) -> None:
+        """Wait until CONDITION comes true; raises TimeoutError after LIMIT seconds."""
+        end = time.monotonic() + limit
+        while not condition():
+            if time.monotonic() > end:
+                raise TimeoutError(f"not within {limit:g} s: {self.console}")
+            time.sleep(0.05)
 
 
 _OUTPUTS = ("out-data", "err-data")

@@ -44,3 +44,14 @@ def test_audit_sync_and_unset_agree(
     assert ("nothing that Nova cannot read" in unset.err) is is_readable
     assert sync.code == (0 if is_readable else 6)
     assert sqlite_cloud.spec_properties(uuid) == ({"hw_vif_model": "igb"} if is_readable else {})
+
+
+def test_a_value_that_the_hosts_nova_cannot_read_is_not_stored(sqlite_cloud: Cloud) -> None:
+    register(sqlite_cloud, "cmp1", OLD)
+    register(sqlite_cloud, "cmp2", NEW)
+    old, new = (sqlite_cloud.add_instance(hw_vif_model="virtio", host=h) for h in ("cmp1", "cmp2"))
+    command = ("image-property", "set", "--property", "hw_vif_model=igb", "--yes")
+    refused = novadev(sqlite_cloud, *command, old)
+    assert (refused.code, "release 28 of Nova has no such value" in refused.err) == (6, True)
+    assert novadev(sqlite_cloud, *command, new).code == 0
+    assert novadev(sqlite_cloud, *command, "--force", old).code == 0

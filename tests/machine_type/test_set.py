@@ -223,6 +223,21 @@ def test_the_name_of_the_root_disk_keeps_its_spelling(
     assert sqlite_cloud.instance(uuid)["root_device_name"] == before
 
 
+@pytest.mark.parametrize(("found", "code"), [("virtio", 0), ("sata", 7)])
+def test_a_bus_that_nova_wrote_down_at_a_start_does_not_hinder_undo(
+    sqlite_cloud: Cloud, found: str, code: int
+) -> None:
+    """A volume attached to a running guest has none until then; another bus is another disk."""
+    uuid = on_virtio(sqlite_cloud, hw_disk_bus="virtio")
+    sqlite_cloud.add_volume(uuid, device_name="/dev/vdz", disk_bus=None, device_type=None)
+    assert set_(sqlite_cloud, uuid).code == 0
+    late = {"instance_uuid": uuid, "device_name": "/dev/vdz"}
+    sqlite_cloud.update("block_device_mapping", "cell1", late, disk_bus=found, device_type="disk")
+    result = novadev(sqlite_cloud, "undo", "1", "--yes")
+    assert result.code == code, result.err
+    assert ("its disks are not those of the plan" in result.err) == bool(code)
+
+
 def test_libosinfo_that_recommends_ide_is_overruled(sqlite_cloud: Cloud) -> None:
     """Else the next disk to be attached would be on IDE, and so is swap without a row."""
     know(sqlite_cloud, recommendations={"os2": Recommendation("ide", None)})
@@ -331,6 +346,18 @@ def test_a_machine_of_another_family(sqlite_cloud: Cloud, name: str) -> None:
     assert "the families i440fx and q35" in reason(sqlite_cloud, uuid, to=name, code=6)
 
 
+@pytest.mark.parametrize("name", ["virt-7.2", "microvm", "isapc", "pseries"])
+def test_from_a_machine_of_another_family(sqlite_cloud: Cloud, name: str) -> None:
+    uuid = on_virtio(sqlite_cloud, hw_machine_type=name)
+    told = reason(sqlite_cloud, uuid, code=6)
+    assert f"the guest has {name}, a board of another family" in told
+
+
+def test_a_name_that_is_no_machine_type_can_be_mended(sqlite_cloud: Cloud) -> None:
+    uuid = on_virtio(sqlite_cloud, hw_machine_type="PC")
+    assert plan(sqlite_cloud, uuid, to="pc")["changes"]
+
+
 @pytest.mark.parametrize("name", ["", "q35 ", "../q35", "q" * 65, "-q35"])
 def test_what_is_no_machine_type(sqlite_cloud: Cloud, name: str) -> None:
     uuid = on_virtio(sqlite_cloud)
@@ -409,8 +436,19 @@ def test_a_bad_file_of_its_host(sqlite_cloud: Cloud) -> None:
 # Windows
 
 
-def test_windows_on_ide_is_shown_the_way(sqlite_cloud: Cloud) -> None:
-    uuid = on_ide(sqlite_cloud, image_properties=WINDOWS)
+@pytest.mark.parametrize(
+    "says",
+    [
+        WINDOWS,
+        {"os_type": "Windows"},
+        {"os_distro": "win10"},
+        {"os_distro": "http://microsoft.com/win/10"},
+        {"vmware_ostype": "windows9_64Guest"},
+    ],
+    ids=str,
+)
+def test_windows_on_ide_is_shown_the_way(sqlite_cloud: Cloud, says: dict[str, str]) -> None:
+    uuid = on_ide(sqlite_cloud, image_properties=says)
     told = reason(sqlite_cloud, uuid, code=3)
     assert "root disk bus ide becomes sata; machine family pc becomes q35" in told
     step = f"image-property set --property hw_disk_bus=sata --update-disks none --force {uuid}"
@@ -470,8 +508,9 @@ def change(plan: Any, what: str, after: object) -> None:
 def test_what_the_check_of_a_file_lets_through(sqlite_cloud: Cloud, tmp_path: Path) -> None:
     """A plan made for another command, or edited, is not one of these."""
     from novadev.errors import NovadevError
+    from novadev.runs.encoding import decode
     from novadev.runs.file_checks import check
-    from novadev.runs.plan import Draft, decode
+    from novadev.runs.plan import Draft
 
     uuid, file = on_ide(sqlite_cloud), tmp_path / "q35.plan"
     assert set_(sqlite_cloud, uuid, "--plan-out", str(file)).code == 0

@@ -84,7 +84,7 @@ def _add_devices(asked, guest, instance, disks, mapped, vifs):
     _add_disks_and_interfaces(asked, guest, instance, disks, mapped, vifs)
     _add_display(asked, guest, meta, flavor)
     asked._add_rng_device(guest, flavor, meta)
-    asked._guest_add_usb_root_controller(guest, flavor, meta)
+    _add_usb_controller(asked, guest, flavor, meta)
 
 
 def _add_all_devices(asked, guest, instance, disks, mapped, vifs):
@@ -92,16 +92,25 @@ def _add_all_devices(asked, guest, instance, disks, mapped, vifs):
     _add_disks_and_interfaces(asked, guest, instance, disks, mapped, vifs)
     asked._create_consoles(guest, instance, flavor, meta)
     asked._guest_add_spice_channel(guest)
-    asked._add_sound_device(guest, flavor, instance, meta)
+    if hasattr(asked, "_add_sound_device"):  # since release 32
+        asked._add_sound_device(guest, flavor, instance, meta)
     _add_display(asked, guest, meta, flavor)
     asked._set_qemu_guest_agent(guest, flavor, instance, meta)
     asked._add_rng_device(guest, flavor, meta)
     if CONF.libvirt.num_pcie_ports and "q35" in (guest.os_mach_type or ""):
         asked._guest_add_pcie_root_ports(guest)
-    asked._guest_add_usb_root_controller(guest, flavor, meta)
-    asked._add_redirected_usb_ports(guest, flavor, instance, meta)
+    _add_usb_controller(asked, guest, flavor, meta)
+    if hasattr(asked, "_add_redirected_usb_ports"):
+        asked._add_redirected_usb_ports(guest, flavor, instance, meta)
     asked._guest_add_watchdog_action(guest, flavor, meta)
     asked._guest_add_memory_balloon(guest)
+
+
+def _add_usb_controller(asked, guest, flavor, meta):
+    if hasattr(asked, "_add_sound_device"):
+        asked._guest_add_usb_root_controller(guest, flavor, meta)
+    else:
+        asked._guest_add_usb_root_controller(guest, meta)
 
 
 def _add_disks_and_interfaces(asked, guest, instance, disks, mapped, vifs):
@@ -139,6 +148,9 @@ def _driver():
     secrets = types.SimpleNamespace(find_secret=lambda *_: None)
     asked._get_volume_driver = lambda _: net.LibvirtNetVolumeDriver(secrets)
     asked._connect_volume = lambda *_, **__: None
+    asked._host = types.SimpleNamespace(
+        has_min_version=lambda *_, **__: True, supports_amd_sev=False
+    )
     return asked
 
 

@@ -63,5 +63,5 @@ def test_every_instance_once_and_the_hosts_together(
 
 def test_filters_count(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(selecting, "CHUNK", 2)
-    found = chosen(cloud, iter_by_host, InstanceFilter(host="cmp1"))
+    found = chosen(cloud, iter_by_host, InstanceFilter(hosts=("cmp1",)))
     assert found == [["cmp1 web-2", "cmp1 web-3"], ["cmp1 web-7"]]

@@ -4,7 +4,7 @@ import pytest
 
 from novadev.rules.guest import ComputeRules, Guest
 from novadev.rules.validity import NO_EFFECT, Fault, faults, new_faults
-from tests.rules.guests import guest, image, volume, with_properties
+from tests.rules.guests import ephemeral, guest, image, volume, with_properties
 
 KVM = ComputeRules()
 ROOT = image(1, disk_bus="virtio", device_name="/dev/vda")
@@ -158,6 +158,16 @@ def test_a_refused_bus_excuses_nothing_that_a_change_brings() -> None:
     assert (fault.severity, fault.rule) == ("error", "scsi-model-missing")
     [fault] = brought(before, hw_cdrom_bus="lxc")
     assert (fault.severity, fault.rule) == ("error", "bus-virt-type")
+
+
+def test_too_many_disks_hide_no_fault_that_was_there() -> None:
+    disks = [ephemeral(number) for number in range(2, 6)]
+    stored = {"hw_machine_type": "q35", "hw_cdrom_bus": "ide", "hw_disk_bus": "ide"}
+    before = guest(image(1), *disks, config_drive=True, **stored)
+    assert "error too-many-disks" in rules_broken(before)
+    assert {fault.severity for fault in brought(before, hw_vif_model="virtio")} == {"warning"}
+    errors = [fault for fault in brought(before, hw_disk_bus="scsi") if fault.severity == "error"]
+    assert [fault.rule for fault in errors] == ["scsi-model-missing"]
 
 
 def test_a_disk_that_would_be_left_out() -> None:

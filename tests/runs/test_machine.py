@@ -33,7 +33,8 @@ from hypothesis.stateful import (
 )
 
 from novadev.nova.image_properties import PROPERTIES
-from novadev.runs.plan import Plan, loads
+from novadev.runs.encoding import loads
+from novadev.runs.plan import Plan
 from novadev.runs.states import BEGUN, TO_UNDO, WRITTEN, State
 from novadev.state.store import open_state
 from novadev.state.tables import plans, runs

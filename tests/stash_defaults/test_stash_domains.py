@@ -122,7 +122,11 @@ def test_a_disagreement_of_many_guests_is_told_once(site: Site) -> None:
     told = "hw_video_model is stored as virtio, and the guest has vga"
     result = site.run("--all", "--dry-run")
     lines = [line for line in result.err.splitlines() if told in line]
-    assert lines == [f"skipped: instance {uuids[0]}: {told}", f"3 times: {told}"]
+    name = site.cloud.instance(uuids[0])["display_name"]
+    assert lines == [
+        f"skipped: instance {name} ({uuids[0]}): {told}",
+        f"skipped: 3 servers ({', '.join([name] * 3)}): {told}",
+    ]
     kept = [skip for skip in result.json["skipped"] if told in skip["reason"]]
     assert [skip["instance"] for skip in kept] == uuids
 

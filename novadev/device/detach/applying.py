@@ -29,7 +29,7 @@ def apply(
 
 def _apply_one(deployment: Deployment, plan: Plan, resumed: bool) -> Outcome:
     try:
-        hosted = get_hosted(deployment, plan.instance, no_database=not plan.cell, every_cell=True)
+        hosted = get_hosted(deployment, plan.instance, no_database=not plan.cell)
         if hosted.host != plan.host:
             raise StalePlan(f"instance {plan.instance} is on host {hosted.host} now")
     except (NotFound, NotAsNeeded, StalePlan) as error:

@@ -18,6 +18,6 @@ def plan_detach(
     Raises NotFound for either, NotAsNeeded for a device that is no orphan (unless FORCE) or has
     no device at all (a ghost), BadInput for a name that fits several, Unreachable for the host.
     """
-    hosted = get_hosted(deployment, instance, every_cell=True)
+    hosted = get_hosted(deployment, instance)
     wish = Wish(device, timeout, force)
     yield deployment.hosts.call(hosted.host, plan_device, hosted, wish)

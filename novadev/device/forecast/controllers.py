@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from novadev.device.forecast.decided import Decided
 from novadev.device.forecast.wanted import Wanted
 from novadev.device.inventory import Entry
+from novadev.rules.machine_types import has_pci_express
 from novadev.virt.devices import Controller, Device, Disk, Input
 from novadev.virt.outline import Outline
 
@@ -18,7 +19,7 @@ def wanted_controllers(
     now = [entry for entry in entries if isinstance(entry.device, Controller)]
     if model := decided.models.get("hw_scsi_model"):
         yield _controller(now, "scsi", "0", model)
-    if "q35" in machine or machine.startswith("virt"):
+    if has_pci_express(machine):
         ports = decided.root_ports
         if ports is None:
             ports = root_ports([entry.device for entry in entries if entry.device])

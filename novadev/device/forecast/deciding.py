@@ -13,6 +13,7 @@ from novadev.rules.buses import is_valid
 from novadev.rules.defaults import (
     balloon_model,
     default_of,
+    keyboard_bus,
     os_type_of,
     with_recommended_bus,
 )
@@ -20,7 +21,6 @@ from novadev.rules.disks import guest_disks
 from novadev.rules.guest import (
     DriverRules,
     Guest,
-    architecture,
     known_value,
     machine_type,
     property_value,
@@ -53,7 +53,7 @@ def decide(facts: Facts, compute: ComputeHost | None) -> Decided:
             **models,
             "hw_scsi_model": dict(_stored(guest, ("hw_scsi_model",))).get("hw_scsi_model"),
         },
-        keyboard=_keyboard(guest, rules),
+        keyboard=keyboard_bus(guest, rules),
         usb_model=known_value(guest, "hw_usb_model", rules.release),
         **(_by_configuration(rules) if compute else {}),
     )
@@ -98,13 +98,6 @@ def _machine(guest: Guest, compute: ComputeHost | None) -> str | None:
         return property_value(guest, "hw_machine_type")
     asked = machine_type(guest, compute.rules)
     return compute.machine_types.get(asked, asked) if asked else None
-
-
-def _keyboard(guest: Guest, rules: DriverRules) -> str | None:
-    """Return the bus of the keyboard Nova adds (``driver.py`` _guest_add_keyboard_device)."""
-    if bus := property_value(guest, "hw_input_bus"):
-        return bus
-    return "usb" if architecture(guest, rules) == "aarch64" else None
 
 
 def _disks(guest: Guest, rules: DriverRules, assumed: bool) -> Iterator[DecidedDisk]:

@@ -19,6 +19,7 @@ from novadev.device.guests import get_definitions
 from novadev.device.hosted import HostedInstance
 from novadev.device.inventory import Entry, Inventory, take_inventory
 from novadev.device.orphans import why_no_port
+from novadev.rules.machine_types import I440FX, Q35, X86, family_of, may_be
 from novadev.virt.devices import Controller, Device, Disk
 from novadev.virt.domain import Domain
 from novadev.virt.host import Host, has_same_machine_types
@@ -27,7 +28,6 @@ from novadev.virt.scratch import Place
 
 _LIBVIRTS_OWN = ("console", "audio", "panic", "nvram", "hub", "graphics", "controller")
 """What libvirt makes for a guest, or what the guest does not see as a device of its own."""
-_FAMILIES = {"x86_64": ("q35", "pc"), "i686": ("q35", "pc")}
 
 
 def predict_power_on(host: Host, instance: HostedInstance, decided: Decided) -> Prediction:
@@ -113,17 +113,15 @@ def _machine_after(now: str | None, decided: str | None) -> str | None:
     """
     if decided is None:
         return now
-    is_alias = "-" not in decided
-    if is_alias and now and ("q35" in decided) == ("q35" in now):
-        return now
-    return decided
+    return now if now and may_be(decided, now) else decided
 
 
 def _family(architecture: str, machine: str) -> str:
     """Return the machine type that stands for all versions: they have the same addresses."""
-    if architecture not in _FAMILIES:
-        return machine.partition("-")[0] if machine.startswith(("virt-", "pseries-")) else machine
-    return "q35" if "q35" in machine else "pc"
+    family = family_of(machine)
+    if architecture in X86:
+        return {Q35: "q35", I440FX: "pc"}.get(family, machine)
+    return family or machine
 
 
 def _has_graphics(now: Domain, decided: Decided) -> bool:

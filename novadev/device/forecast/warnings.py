@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from novadev.device.forecast.records import ForecastRecord
-from novadev.rules.guest import Guest, property_value
+from novadev.rules.guest import Guest
+from novadev.rules.guest_os import is_windows
 
-_WINDOWS_IDS = ("win", "http://microsoft.com/win/", "https://microsoft.com/win/")
-"""How libosinfo's short ids and ids of Windows begin."""
 _HARDWARE = ("address", "bus", "model", "machine", "device")
 _NIC_LABELS = ("interface ", "port ")
 
@@ -22,10 +21,3 @@ def warnings(records: Sequence[ForecastRecord], guest: Guest | None) -> Iterator
     if moved:
         names = ", ".join(dict.fromkeys(moved))
         yield f"Linux may rename network interfaces, whose names follow the address: {names}"
-
-
-def is_windows(guest: Guest) -> bool:
-    """Return whether the image says that the guest runs Windows (os_type, os_distro)."""
-    os_type = (property_value(guest, "os_type") or "").lower()
-    distro = (property_value(guest, "os_distro") or "").lower()
-    return os_type == "windows" or distro.startswith(_WINDOWS_IDS)

@@ -18,8 +18,7 @@ from novadev.records.exported import (
     read_uuid,
 )
 from novadev.records.ovf import words
-from novadev.records.ovf.items import bus_of, read_item
-from novadev.records.ovf.nodes import attribute, children, find_child, text_of
+from novadev.records.ovf.items import attribute, bus_of, children, find_child, read_item, text_of
 from novadev.records.ovf.words import Flavour
 from novadev.virt import xml
 

@@ -1,0 +1,211 @@
+"""Bring up a real Nova on this machine, or take it down: run.py up|down."""
+
+import fcntl
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from cloud.places import (  # noqa: E402 - the path is set above
+    ENVIRONMENT,
+    FOLDER,
+    LOCK,
+    LOGS,
+    PROGRAMS,
+    RC,
+    RUN,
+)
+from tests.hypervisor import unsupported  # noqa: E402
+
+MEMORY = 6 << 20
+"""KiB that must be free: the cloud takes four GiB, guests of your own the rest."""
+LONGEST = 48
+"""Characters of this checkout's path: a longer one has no room for the name of a socket."""
+TYPE_ALONG = f"""
+The cloud is up: Nova 34 with two compute hosts, cmp1 and cmp2. neutron and cinder are stand-ins.
+To type along:
+
+  . {RC}
+  openstack server list --long
+  novadev audit --all
+  openstack server stop web-1
+  novadev image-property set --property hw_disk_bus=sata web-1
+  openstack server start web-1
+
+The logs of the services are in {LOGS}. "make cloud-down" ends it all.
+"""
+
+_STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class NoCloud(Exception):
+    """The cloud cannot come up, or did not."""
+
+
+def main() -> None:
+    """Do what is asked; ends with 1 and one line where it cannot be done."""
+    for number in _STOPPING:
+        signal.signal(number, signal.default_int_handler)
+    try:
+        {"up": up, "down": down}[sys.argv[1]]()
+    except NoCloud as error:
+        sys.exit(f"Error: {error}")
+    except KeyboardInterrupt:
+        sys.exit("Interrupted. Everything that was begun has been ended and removed.")
+
+
+def up() -> None:
+    """Bring the cloud up; what is left of one that did not come up is removed first."""
+    if _runs():
+        if (RUN / "ready").exists():
+            raise NoCloud('a cloud runs already. Stop it first with "make cloud-down"')
+        print("A cloud that came up only in part is still there. It is removed first.")
+        _end()
+    _check()
+    _remove()
+    RUN.mkdir(mode=0o700)
+    LOGS.mkdir(mode=0o700)
+    try:
+        _bring_up()
+    except NoCloud:
+        _end(keep_logs=True)
+        raise
+    except BaseException:
+        _end()
+        raise
+    print(TYPE_ALONG, end="")
+
+
+def down() -> None:
+    """End every process of the cloud, and remove its files."""
+    found = _runs() or RUN.exists()
+    _end()
+    print("The cloud is down." if found else "No cloud runs.")
+
+
+def _check() -> None:
+    """Say why there can be no cloud on this machine."""
+    if os.getuid():
+        raise NoCloud('the cloud needs root, for its hosts\' networks. Run "sudo make cloud"')
+    if not (ENVIRONMENT / "installed").exists() or not (PROGRAMS / "unpacked").exists():
+        raise NoCloud('its programs are not there. Run "tools/setup cloud" first')
+    if len(str(ROOT)) > LONGEST:
+        raise NoCloud(
+            f"the path {ROOT} is too long for sockets. Move this checkout to one of at most "
+            f"{LONGEST} characters"
+        )
+    if ROOT.is_relative_to("/var") or ROOT.is_relative_to("/run"):
+        raise NoCloud(
+            f"the hosts have a /var and a /run of their own. Move the checkout {ROOT} elsewhere"
+        )
+    if reason := unsupported():
+        raise NoCloud(
+            f"no namespaces for compute hosts: {reason}. Run it on a machine or virtual machine of "
+            "your own, or in a container that may create them (docker run --privileged)"
+        )
+    if (free := _free_memory()) < MEMORY:
+        raise NoCloud(
+            f"only {free >> 10} MiB of memory are free and the cloud needs {MEMORY >> 10}. End "
+            "other programs first"
+        )
+
+
+def _bring_up() -> None:
+    """Begin the cloud's first process in namespaces of its own, and follow what it says."""
+    reading, writing = os.pipe()
+    with LOCK.open("w") as lock, (LOGS / "cloud.log").open("wb") as log:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        files = (writing, lock.fileno())
+        command = ["unshare", "--mount", "--pid", "--fork", "--kill-child", sys.executable, "-m"]
+        command += ["cloud.keeper", *map(str, files)]
+        keeper = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=os.environ | {"TMPDIR": str(RUN)},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            pass_fds=files,
+            start_new_session=True,  # an interrupt is for this process, which ends the other
+        )
+        (RUN / "pid").write_text(str(keeper.pid))
+    os.close(writing)
+    with os.fdopen(reading) as lines:
+        _follow(lines)
+    (RUN / "ready").touch()
+
+
+def _follow(lines: Iterator[str]) -> None:
+    for line in lines:
+        word, _, text = line.rstrip("\n").partition(" ")
+        if word == "step":
+            print(f"starting {text}", flush=True)
+        elif word == "ready":
+            return
+    raise NoCloud(f"the cloud did not come up: {_last_words()}")
+
+
+def _last_words() -> str:
+    lines = (LOGS / "cloud.log").read_text(errors="replace").strip().split("\n")
+    return (
+        f"{lines[-1]}. The logs are in {LOGS}. Run it once more; if it fails again, report this as "
+        "a bug"
+    )
+
+
+def _end(keep_logs: bool = False) -> None:
+    """End the cloud's first process and with it all others; remove what they wrote."""
+    for number in _STOPPING:
+        signal.signal(number, signal.SIG_IGN)
+    while _runs():
+        for pid in _first_process():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.05)
+    _remove(keep_logs)
+
+
+def _first_process() -> list[int]:
+    """Return the cloud's first process: the only child of the one that made its namespaces."""
+    with suppress(FileNotFoundError):  # it has only just been begun, or has just ended
+        parent = (RUN / "pid").read_text()
+        return [
+            int(pid) for pid in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+        ]
+    return []
+
+
+def _remove(keep_logs: bool = False) -> None:
+    if not keep_logs:
+        shutil.rmtree(LOGS, ignore_errors=True)
+    shutil.rmtree(RUN, ignore_errors=True)
+    RC.unlink(missing_ok=True)
+
+
+def _runs() -> bool:
+    """Whether anything of a cloud lives."""
+    FOLDER.mkdir(exist_ok=True)
+    with LOCK.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def _free_memory() -> int:
+    """KiB."""
+    lines = Path("/proc/meminfo").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
+
+
+if __name__ == "__main__":
+    main()

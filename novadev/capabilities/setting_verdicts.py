@@ -1,0 +1,307 @@
+"""Whether a host has what a guest needs beside its devices: firmware, processor, memory, features.
+
+Sources are libvirt's domain capabilities, the firmware on the host's disk and the version of
+libvirt. Each rule was seen on three generations of libvirt and QEMU on x86: see
+docs/capabilities.rst. Whether a host has room for a guest is never looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from novadev.capabilities.content import Capabilities
+from novadev.capabilities.facts import GuestFacts
+from novadev.capabilities.settings import Setting
+from novadev.capabilities.target import FINE, Outcome, Target, Told, listed, unknown
+from novadev.rules.machine_types import X86
+from novadev.virt.firmware import Firmware
+
+_SELECTS_AT_DEFINE = (9, 2)
+"""Since this libvirt firmware is looked for when a guest is defined, and not when it starts."""
+_HAS_MAXIMUM = (7, 1)
+"""Since this libvirt there is the cpu mode ``maximum``."""
+_READS_FEATURES = (7, 2)
+"""Since this libvirt a definition can ask for features of the firmware; before it reads none."""
+_LEAVES_EIM_TO_QEMU = (10, 0)
+"""A libvirt that no longer checks this: seen with 11.3, and not with 9.0."""
+_WITHOUT_EIM = 255
+"""Processors for which QEMU needs no extended interrupt mode (libvirt, qemu_validate.c)."""
+_BUILT_IN = {
+    "/usr/share/OVMF/OVMF_CODE.fd": "/usr/share/OVMF/OVMF_VARS.fd",
+    "/usr/share/OVMF/OVMF_CODE.secboot.fd": "/usr/share/OVMF/OVMF_VARS.fd",
+    "/usr/share/AAVMF/AAVMF_CODE.fd": "/usr/share/AAVMF/AAVMF_VARS.fd",
+}
+"""Images whose variables libvirt knows of itself (src/qemu/qemu_conf.c, DEFAULT_LOADER_NVRAM)."""
+_EVERY_BOARD_TAKES = 240
+"""The fewest processors that a board of x86 takes: Red Hat's i440fx."""
+_NOT_TOLD = "the file does not tell whether the host has it"
+_X86_FEATURES = ("acpi", "apic", "pae", "pmu", "smm", "vmport")
+_X86_TIMERS = ("pit", "rtc", "hpet", "kvmclock", "hypervclock")
+
+
+@dataclass(frozen=True)
+class Need:
+    """A setting of a guest, and what is known of the host for it."""
+
+    setting: Setting
+    guest: GuestFacts
+    host: Capabilities
+    target: Target
+
+    @property
+    def value(self) -> str:
+        """What is asked for."""
+        return self.setting.value
+
+    @cached_property
+    def has_smm(self) -> bool:
+        """Whether the guest has System Management Mode, which some firmware needs."""
+        return any((one.kind, one.value) == ("feature", "smm") for one in self.guest.settings)
+
+    @property
+    def libvirt(self) -> tuple[int, ...]:
+        """The version of the host's libvirt."""
+        return self.target.libvirt
+
+
+def judge_setting(need: Need) -> Told:
+    """Return the verdict on a setting, and why; "not checked" where no rule knows it."""
+    found = _JUDGES.get(need.setting.kind)
+    if found is None:
+        return unknown("novadev has no rule for it")
+    return found(need)
+
+
+def _firmware(need: Need) -> Told:
+    """Judge firmware that libvirt chooses: the first description that has all that is asked for."""
+    kind, *features = need.value.split()
+    if need.libvirt < _READS_FEATURES:
+        features = []
+    told = listed(need.target, "firmware", f"firmware {kind}", kind)
+    missing: Outcome = (
+        "cannot be defined" if need.libvirt >= _SELECTS_AT_DEFINE else "would not start"
+    )
+    if told[0] == "cannot be defined":
+        return missing, told[1]
+    if need.host.firmware is None:
+        return unknown("the file does not describe the host's firmware") if features else told
+    interface = {"efi": "uefi"}.get(kind, kind)
+    if any(set(features) <= set(item.features) for item in _fitting(need, interface)):
+        return FINE
+    return missing, f"the host has no such firmware for {need.target.machine_type}"
+
+
+def _fitting(need: Need, interface: str) -> Iterator[Firmware]:
+    """Yield the descriptions for the guest's machine; those that need SMM if it has that."""
+    for item in need.host.firmware.described if need.host.firmware else ():
+        is_for = item.is_for(need.target.architecture, need.target.machine_type)
+        smm = "requires-smm" not in item.features or need.has_smm
+        if interface in item.interfaces and is_for and smm:
+            yield item
+
+
+def _nova_firmware(need: Need) -> Told:
+    """Judge UEFI that Nova chooses by the descriptions, as libvirt lists its images.
+
+    Source: nova/virt/libvirt/host.py, get_loader, which raises UEFINotSupported.
+    """
+    firmware = need.host.firmware
+    if firmware is None:
+        return unknown("the file does not describe the host's firmware")
+    wants = {"required": True, "disabled": False}.get(need.value)
+    for item in firmware.described:
+        is_for = item.is_for(need.target.architecture, need.target.machine_type)
+        is_secure = "secure-boot" in item.features
+        if "uefi" in item.interfaces and is_for and wants in (None, is_secure):
+            return FINE
+    return "cannot be defined", f"the host describes no such UEFI for {need.target.machine_type}"
+
+
+def _loader(need: Need) -> Told:
+    if need.value in ((need.target.domain and need.target.domain.loader) or ()):
+        return FINE
+    return _file(need)
+
+
+def _file(need: Need) -> Told:
+    """Judge a firmware file by its path."""
+    firmware = need.host.firmware
+    if firmware is None or not firmware.has_folder_of(need.value):
+        return unknown(_NOT_TOLD)
+    return (
+        FINE if need.value in firmware.files else ("would not start", "the host has no such file")
+    )
+
+
+def _template_of(need: Need) -> Told:
+    """Judge what libvirt finds by itself for an image: by a description, or built in."""
+    firmware = need.host.firmware
+    if firmware is None:
+        return unknown("the file does not tell whether the host has one")
+    found = [item.template for item in firmware.described if item.executable == need.value]
+    template = next((item for item in found if item), _BUILT_IN.get(need.value))
+    if template in firmware.files:
+        return FINE
+    return unknown("novadev does not know what the host's libvirt takes")
+
+
+def _secure_boot(need: Need) -> Told:
+    if need.target.architecture in X86 and not need.target.is_q35:
+        return "cannot be defined", "secure boot is for q35 alone"
+    return FINE
+
+
+def _vcpus(need: Need) -> Told:
+    most = None if need.target.domain is None else need.target.domain.vcpu_max
+    number, _, extended = need.value.partition(" ")
+    is_x86 = need.target.architecture in X86
+    if not number.isdecimal():
+        return unknown("it names no number")
+    if int(number) <= _EVERY_BOARD_TAKES and is_x86:
+        return FINE
+    if int(number) > _WITHOUT_EIM and is_x86 and not extended:
+        starts_first = need.libvirt >= _LEAVES_EIM_TO_QEMU
+        outcome: Outcome = "would not start" if starts_first else "cannot be defined"
+        return outcome, f"more than {_WITHOUT_EIM} take an IOMMU with eim='on'"
+    if most is None:
+        return unknown("the file does not tell the host's largest number")
+    if int(number) > most:
+        return "cannot be defined", f"{need.target.machine_type} has at most {most} there"
+    return FINE
+
+
+def _cpu_mode(need: Need) -> Told:
+    told = listed(need.target, "cpu_modes", f"cpu mode {need.value}", need.value)
+    is_known = need.value != "maximum" or need.libvirt >= _HAS_MAXIMUM
+    return ("would not start", told[1]) if told[0] == "cannot be defined" and is_known else told
+
+
+def _cpu_model(need: Need) -> Told:
+    """Judge a model by its name; under KVM the host's processor must be able to run it.
+
+    For a model that it knows and its QEMU has not, libvirt takes another one if it may. Source:
+    libvirt, src/cpu/cpu.c, virCPUTranslate.
+    """
+    model, check, fallback = need.value.split()
+    told = listed(need.target, "cpu_models", f"cpu model {model}", model)
+    if told[0] == "cannot be defined":
+        known = need.host.processors
+        if known is None or (model in known and fallback == "allow"):
+            return unknown("the host's QEMU has it not, and libvirt may take another one for it")
+        return "would not start", told[1]
+    usable = need.target.domain.cpu_usable if need.target.domain else None
+    if told != FINE or need.guest.domain_type != "kvm" or model in (usable or ()):
+        return told
+    if check == "none":
+        return unknown("the host's processor has not all of it")
+    return "would not start", "the host's processor cannot run it"
+
+
+def _cpu_feature(need: Need) -> Told:
+    name = need.value.partition(" ")[0]
+    known = (need.target.domain and need.target.domain.cpu_features) or ()
+    return FINE if name in known else unknown(_NOT_TOLD)
+
+
+def _feature(need: Need) -> Told:
+    name, is_x86 = need.value, need.target.architecture in X86
+    if is_x86 and name in _X86_FEATURES:
+        return FINE
+    return _feature_of_libvirt(need)
+
+
+def _feature_of_libvirt(need: Need) -> Told:
+    known = (need.target.domain and need.target.domain.features) or ()
+    return FINE if need.value in known else unknown(_NOT_TOLD)
+
+
+def _feature_off(need: Need) -> Told:
+    known = need.value in _X86_FEATURES and need.target.architecture in X86
+    return FINE if known else unknown("novadev has no rule for it")
+
+
+def _hyperv(need: Need) -> Told:
+    known = (need.target.domain and need.target.domain.hyperv) or ()
+    return FINE if need.value in known else unknown(_NOT_TOLD)
+
+
+def _kvm(need: Need) -> Told:
+    return FINE if need.value == "hidden" else unknown("novadev has no rule for it")
+
+
+def _timer(need: Need) -> Told:
+    known = need.value in _X86_TIMERS and need.target.architecture in X86
+    return FINE if known else unknown("novadev has no rule for it")
+
+
+def _huge_pages(need: Need) -> Told:
+    """Judge the size alone: whether pages are set aside and mounted nothing tells."""
+    size, _, unit = need.value.partition(" ")
+    sizes, factor = need.host.page_sizes, {"KiB": 1, "MiB": 1024, "GiB": 1024**2}.get(unit)
+    if sizes and factor and size.isdecimal() and int(size) * factor not in sizes:
+        return "would not start", "the host's processor has no pages of this size"
+    return unknown("whether the host has set any aside is not told")
+
+
+def _memory_backing(need: Need) -> Told:
+    return listed(need.target, "memory_source", f"memory backing {need.value}", need.value)
+
+
+def _launch_security(need: Need) -> Told:
+    """Judge launch security; before libvirt 10.5 only SEV is told, as a feature."""
+    domain = need.target.domain
+    if domain is not None and domain.launch_security is None and need.value == "sev":
+        if "sev" in (domain.features or ()):
+            return FINE
+        if domain.features is not None:
+            return "cannot be defined", "the host has no SEV"
+    return listed(need.target, "launch_security", f"launch security {need.value}", need.value)
+
+
+def _iothreads(need: Need) -> Told:
+    return _feature_of_libvirt(
+        Need(Setting("iothreads", "feature", "iothreads"), need.guest, need.host, need.target)
+    )
+
+
+def _emulator(need: Need) -> Told:
+    if need.host.emulator == need.value:
+        return FINE
+    if need.host.emulator is None:
+        return unknown("the file does not tell the host's emulator")
+    return unknown(f"the host's emulator is {need.host.emulator}")
+
+
+def _tpm_version(need: Need) -> Told:
+    version, _, model = need.value.partition(" ")
+    if (version, model) == ("1.2", "tpm-crb"):
+        return "cannot be defined", "tpm-crb is for TPM 2.0 alone"
+    return listed(need.target, "tpm_version", f"TPM {version}", version)
+
+
+_JUDGES: Mapping[str, Callable[[Need], Told]] = {
+    "cpu feature": _cpu_feature,
+    "cpu mode": _cpu_mode,
+    "cpu model": _cpu_model,
+    "emulator": _emulator,
+    "feature": _feature,
+    "feature of libvirt": _feature_of_libvirt,
+    "feature off": _feature_off,
+    "firmware": _firmware,
+    "firmware of nova": _nova_firmware,
+    "huge pages": _huge_pages,
+    "hyperv": _hyperv,
+    "iothreads": _iothreads,
+    "kvm": _kvm,
+    "launch security": _launch_security,
+    "loader": _loader,
+    "memory backing": _memory_backing,
+    "nvram template": _file,
+    "nvram template of": _template_of,
+    "secure boot": _secure_boot,
+    "timer": _timer,
+    "tpm version": _tpm_version,
+    "vcpus": _vcpus,
+}

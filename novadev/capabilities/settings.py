@@ -1,0 +1,277 @@
+"""What else of a definition a host can lack, beside its devices and their models.
+
+Nothing is left out by accident: each element and attribute either stands in a table here as what
+every host has, or becomes a setting that :mod:`novadev.capabilities.setting_verdicts` judges. A
+setting that no judge knows is "not checked".
+
+Source: libvirt, src/conf/domain_conf.c, and docs/formatdomain.rst.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from lxml import etree
+
+from novadev.capabilities.neutral import ANY, EVERY_DEVICE_HAS, EVERY_HOST_HAS, OF_DEVICES
+from novadev.rules.machine_types import is_q35
+from novadev.virt.domain import Domain
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One thing that a guest needs: ``kind`` is the judge that knows it, ``value`` what is asked.
+
+    ``subject`` is what people know it by.
+    """
+
+    subject: str
+    kind: str
+    value: str = ""
+
+
+OTHER = "other"
+"""The kind of what no judge knows."""
+_RANDOM = ("/dev/urandom", "/dev/random")
+
+
+def settings_of(domain: Domain) -> Iterator[Setting]:
+    """Yield the settings of DOMAIN, each once."""
+    found = [one for element in _elements(domain.root) for one in _top(element)]
+    found += [one for device in domain.devices for one in _device(device.label, device.element)]
+    found += _emulator(domain)
+    yield from dict.fromkeys(found)
+
+
+def _elements(parent: etree._Element) -> Iterator[etree._Element]:
+    """Yield the children that are elements, and no comments."""
+    return parent.iterchildren(tag=etree.Element)
+
+
+def _tag(element: etree._Element) -> str:
+    return etree.QName(element).localname
+
+
+def follows(element: etree._Element, domain: Domain) -> bool:
+    """Return whether libvirt adds the device to each such guest by itself, so it is no need.
+
+    A newer libvirt writes what the board of q35 has anyway, and the sound of the console. Neither
+    is in the definition that a migration takes along.
+    Source: libvirt, src/qemu/qemu_domain.c, qemuDomainDefAddDefaultDevices.
+    """
+    if element.tag == "watchdog":
+        return element.get("model") == "itco" and is_q35(domain.os_type("machine"))
+    if element.tag == "audio":
+        has_spice = domain.root.find("devices/graphics[@type='spice']") is not None
+        return element.get("type") in ("none", "spice") and (
+            has_spice or element.get("type") == "none"
+        )
+    return False
+
+
+def _top(element: etree._Element) -> Iterator[Setting]:
+    tag = str(element.tag)
+    if tag in EVERY_HOST_HAS or tag == "devices":
+        return
+    yield from _READERS.get(tag, _other)(element)
+
+
+def _other(element: etree._Element) -> Iterator[Setting]:
+    yield Setting(etree.QName(element).localname, OTHER)
+
+
+def _os(element: etree._Element) -> Iterator[Setting]:
+    """Yield the firmware; what is booted instead of one is a file of the host."""
+    if firmware := element.get("firmware"):
+        features = element.iterfind("firmware/feature[@enabled='yes']")
+        wanted = [item.get("name", "") for item in features]
+        subject = " with ".join([f"firmware {firmware}", *([", ".join(wanted)] if wanted else [])])
+        yield Setting(subject, "firmware", " ".join([firmware, *wanted]))
+    for child in _elements(element):
+        if child.tag not in ("type", "boot", "bootmenu", "smbios", "bios", "firmware"):
+            yield from _boot_file(child, element)
+
+
+def _boot_file(child: etree._Element, parent: etree._Element) -> Iterator[Setting]:
+    path = (child.text or "").strip()
+    if child.tag == "loader":
+        if path:
+            yield Setting(f"loader {path}", "loader", path)
+            yield from _variables(path, parent)
+        if child.get("secure") == "yes":
+            yield Setting("secure boot", "secure boot")
+        if child.get("stateless") == "yes":
+            yield Setting("loader that is stateless", OTHER)
+    elif child.tag == "nvram":
+        if child.get("type") not in (None, "file"):
+            yield Setting(f"nvram of type {child.get('type')}", OTHER)
+    else:
+        yield Setting(f"{_tag(child)} {path}".strip(), OTHER)
+
+
+def _variables(loader: str, parent: etree._Element) -> Iterator[Setting]:
+    """Yield what the variables of a new guest are copied from, named or found by the loader."""
+    nvram, image = parent.find("nvram"), parent.find("loader")
+    if image is not None and image.get("type") == "rom":
+        return
+    template = None if nvram is None else nvram.get("template")
+    if template is not None:
+        yield Setting(f"nvram template {template}", "nvram template", template)
+    elif nvram is not None or (image is not None and image.get("readonly") == "yes"):
+        yield Setting(f"nvram template of {loader}", "nvram template of", loader)
+
+
+def _vcpu(element: etree._Element) -> Iterator[Setting]:
+    number = (element.text or "").strip()
+    extended = element.find("../devices/iommu/driver[@eim='on']") is not None
+    yield Setting(f"{number} vcpus", "vcpus", f"{number} eim" if extended else number)
+    if element.get("cpuset"):
+        yield Setting("vcpu cpuset", OTHER)
+
+
+def _cpu(element: etree._Element) -> Iterator[Setting]:
+    mode = element.get("mode") or "custom"
+    model = (element.findtext("model") or "").strip()
+    named = element.find("model")
+    fallback = "allow" if named is None else named.get("fallback", "allow")
+    check = element.get("check") or "partial"
+    if mode != "custom":
+        yield Setting(f"cpu mode {mode}", "cpu mode", mode)
+    elif model:
+        yield Setting(f"cpu model {model}", "cpu model", f"{model} {check} {fallback}")
+    for feature in element.iterfind("feature"):
+        policy, name = feature.get("policy", "require"), feature.get("name", "")
+        yield Setting(f"cpu feature {name} ({policy})", "cpu feature", f"{name} {policy}")
+    for child in _elements(element):
+        if child.tag not in ("model", "feature", "topology", "numa"):
+            yield Setting(f"cpu {_tag(child)}", OTHER)
+
+
+def _features(element: etree._Element) -> Iterator[Setting]:
+    """Yield features of the machine; one that is off is as good as none, if QEMU knows it."""
+    for child in _elements(element):
+        name = str(child.tag)
+        if name in ("hyperv", "kvm"):
+            yield from _group(name, child)
+        elif child.get("state") == "off":
+            yield Setting(f"feature {name} off", "feature off", name)
+        else:
+            extra = [f"{key}={value}" for key, value in _attributes(child) if key != "state"]
+            extra += [str(item.tag) for item in _elements(child)]
+            subject = " ".join([f"feature {name}", *extra])
+            yield Setting(subject, OTHER if extra else "feature", name)
+
+
+def _group(group: str, element: etree._Element) -> Iterator[Setting]:
+    if element.get("mode") == "passthrough":
+        yield Setting(f"feature {group} passthrough", OTHER)
+    for child in _elements(element):
+        if child.get("state") != "off":
+            yield Setting(f"feature {group} {_tag(child)}", group, str(child.tag))
+
+
+def _memory_backing(element: etree._Element) -> Iterator[Setting]:
+    for child in _elements(element):
+        if child.tag == "hugepages":
+            sizes = [f"{page.get('size')} {page.get('unit', 'KiB')}" for page in child]
+            for size in sizes or [""]:
+                yield Setting(f"huge pages {size}".strip(), "huge pages", size)
+        elif child.tag == "source":
+            kind = child.get("type", "")
+            yield Setting(f"memory backing {kind}", "memory backing", kind)
+        elif child.tag not in ("access", "nosharepages", "locked", "discard"):
+            yield Setting(f"memory backing {_tag(child)}", OTHER)
+
+
+def _launch_security(element: etree._Element) -> Iterator[Setting]:
+    kind = element.get("type", "")
+    yield Setting(f"launch security {kind}", "launch security", kind)
+
+
+def _iothreads(element: etree._Element) -> Iterator[Setting]:
+    if (element.text or "").strip() not in ("", "0"):
+        yield Setting("iothreads", "iothreads")
+
+
+def _clock(element: etree._Element) -> Iterator[Setting]:
+    for timer in element.iterfind("timer"):
+        if timer.get("present") != "no":
+            name = timer.get("name", "")
+            yield Setting(f"timer {name}", "timer", name)
+
+
+def _cputune(element: etree._Element) -> Iterator[Setting]:
+    """Yield what names processors of the host; shares and quotas are no need."""
+    plain = ("shares", "period", "quota", "emulator_period", "emulator_quota", "global_period")
+    for name in dict.fromkeys(str(child.tag) for child in _elements(element)):
+        if name not in (*plain, "global_quota", "iothread_period", "iothread_quota"):
+            yield Setting(f"cputune {name}", OTHER)
+
+
+def _seclabel(element: etree._Element) -> Iterator[Setting]:
+    """Yield a label that is written down; the others are the host's own."""
+    if element.get("type") == "static" or element.find("baselabel") is not None:
+        yield Setting(f"seclabel {element.get('model', '')}".strip(), OTHER)
+
+
+def _genid(_element: etree._Element) -> Iterator[Setting]:
+    yield Setting("genid", "feature of libvirt", "genid")
+
+
+def _iothreadids(_element: etree._Element) -> Iterator[Setting]:
+    yield from ()
+
+
+_READERS: Mapping[str, Callable[[etree._Element], Iterator[Setting]]] = {
+    "clock": _clock,
+    "cpu": _cpu,
+    "cputune": _cputune,
+    "features": _features,
+    "genid": _genid,
+    "iothreads": _iothreads,
+    "iothreadids": _iothreadids,
+    "launchSecurity": _launch_security,
+    "memoryBacking": _memory_backing,
+    "os": _os,
+    "seclabel": _seclabel,
+    "vcpu": _vcpu,
+}
+
+
+def _emulator(domain: Domain) -> Iterator[Setting]:
+    path = (domain.root.findtext("devices/emulator") or "").strip()
+    if path:
+        yield Setting(f"emulator {path}", "emulator", path)
+
+
+def _device(label: str, element: etree._Element) -> Iterator[Setting]:
+    """Yield what of a device no table calls plain: ``disk vda driver io=io_uring``."""
+    plain = OF_DEVICES.get(str(element.tag), {"*": ANY})
+    version = element.find("backend[@version]") if element.tag == "tpm" else None
+    if version is not None:
+        asked = version.get("version", "")
+        yield Setting(f"TPM {asked}", "tpm version", f"{asked} {element.get('model', '')}")
+    if element.tag == "rng" and (element.findtext("backend") or _RANDOM[0]).strip() not in _RANDOM:
+        yield Setting(f"{label} {element.findtext('backend')}", OTHER)
+    if "*" in plain:
+        return
+    for where, node in _nodes(element):
+        for name, value in _attributes(node):
+            path = f"{where}@{name}" if where else f"@{name}"
+            allowed = plain.get(path, plain.get(f"{where}@*"))
+            if allowed is None or (allowed and value not in allowed):
+                yield Setting(f"{label} {where} {name}={value}".replace("  ", " "), OTHER)
+        if not node.items() and where and where not in plain:
+            yield Setting(f"{label} {where}", OTHER)
+
+
+def _attributes(element: etree._Element) -> Iterator[tuple[str, str]]:
+    return ((str(name), str(value)) for name, value in element.items())
+
+
+def _nodes(element: etree._Element, where: str = "") -> Iterator[tuple[str, etree._Element]]:
+    yield where, element
+    for child in _elements(element):
+        if where or child.tag not in EVERY_DEVICE_HAS:
+            yield from _nodes(child, f"{where}/{_tag(child)}" if where else str(child.tag))

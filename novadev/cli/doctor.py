@@ -1,0 +1,104 @@
+"""``novadev doctor``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+import click
+
+from novadev.cli import help, options
+from novadev.cli.options import Output
+from novadev.cli.output import print_records, print_table
+from novadev.cli.progress import counted
+from novadev.cli.session import Session, pass_session
+from novadev.text import many, printable
+
+if TYPE_CHECKING:
+    from novadev.doctor.result import Result
+
+COLUMNS = ("status", "subject", "details")
+"""What a table has of a result, below its check."""
+_NAMED = 3
+
+
+@help.command(short_help="Check whether novadev can work here.")
+@click.option(
+    "--host",
+    "hosts",
+    multiple=True,
+    type=options.TEXT,
+    metavar="HOST",
+    help="Ask only this compute host; may be repeated.",
+)
+@options.output
+@pass_session
+@options.host_workers
+def doctor(session: Session, hosts: tuple[str, ...], output: Output) -> int:
+    """Check configuration, databases, rights, hosts, state, capability files and timers.
+
+    It changes nothing. For a right that the database account lacks, it prints the GRANT statement.
+    It exits with the code of the worst failure; a warning is no failure.
+
+    Example: novadev doctor --host cmp1
+    """
+    from novadev.doctor.examining import examine
+    from novadev.doctor.result import Result
+    from novadev.errors import worst
+
+    tally = Tally()
+    found = examine(lambda: session.deployment, session.config_files, session.config_dirs, hosts)
+    results = tally.counted(counted(session, found))
+    if output.format != "table" or output.columns:
+        print_records(session, output, Result, results)
+    else:
+        print_table(session, ("check", *COLUMNS), _rows(results), ("check",))
+        tally.print_remedies()
+    session.say(f"{many(tally.failures, 'failure')}, {many(tally.warnings, 'warning')}.")
+    return worst(tally.codes)
+
+
+def _rows(results: Iterable[Result]) -> Iterator[dict[str, str]]:
+    """Yield the rows of a table; hosts that fail for the same reason share one."""
+    for (check, status, details), group in groupby(results, _common):
+        members = list(group)
+        names = [item.subject for item in members]
+        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        subject = ", ".join(names[:_NAMED]) + more
+        text = members[0].details if len(members) == 1 else details
+        yield {"check": check, "status": status, "subject": subject, "details": text}
+
+
+def _common(item: Result) -> tuple[str, str, str]:
+    """Return what results that share a row have in common."""
+    name = rf"(?<![\w.-]){re.escape(item.subject)}(?![\w.-])"
+    if item.check == "host" and item.status == "failure":
+        return item.check, item.status, re.sub(name, "HOST", item.details)
+    return item.check, item.status, f"{item.subject} {item.details}"
+
+
+class Tally:
+    """Counts what is wrong."""
+
+    def __init__(self) -> None:
+        self.failures, self.warnings = 0, 0
+        self.codes: set[int] = set()
+        self._with_remedies: list[Result] = []
+
+    def counted(self, results: Iterable[Result]) -> Iterator[Result]:
+        """Yield RESULTS."""
+        for item in results:
+            self.failures += item.status == "failure"
+            self.warnings += item.status == "warning"
+            self.codes.add(item.exit_code)
+            self._with_remedies += [item] if item.remedies else []
+            yield item
+
+    def print_remedies(self) -> None:
+        """Print what mends it, each line as it is to be pasted."""
+        for item in self._with_remedies:
+            click.echo(f"\n{item.check}, {printable(item.subject)}:")
+            for line in item.remedies:
+                click.echo(f"  {printable(line)}")

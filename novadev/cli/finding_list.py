@@ -1,0 +1,96 @@
+"""Findings as people read them: below each server or, where there are many, in groups."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from novadev.cli.grouping import MANY, Group, Groups, server_label, wrapped
+from novadev.text import many, printable
+
+if TYPE_CHECKING:
+    from novadev.audit.finding import Finding
+
+Key = tuple[str, str, str, str]
+"""Severity, check, details and remedy, without what is one server's alone."""
+_VARIANTS = 5
+"""So many kinds of details are shown of one check."""
+_OWN = re.compile(
+    r"(?P<UUID>\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b)"
+    r"|(?P<MAC>\b(?:[0-9a-f]{2}:){5}[0-9a-f]{2}\b)"
+    r"|(?P<ADDRESS>\b[0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]\b)"
+    r"|(?P<TAP>\btap[0-9a-f]{8}-[0-9a-f]{2}\b)"
+)
+
+
+def place_of(item: Finding) -> str:
+    """Return what ITEM is about: a server, a host, or the whole deployment."""
+    if item.instance:
+        return f"{server_label(item.instance, item.name)} on {printable(item.host or 'no host')}"
+    return printable(item.host or "deployment")
+
+
+def key_of(item: Finding) -> Key:
+    """Return what ITEM has in common with those of other servers."""
+    return item.severity, item.check, _common(item, item.details), _common(item, item.remedy or "")
+
+
+def _common(item: Finding, text: str) -> str:
+    plain = text.replace(item.instance, "INSTANCE") if item.instance else text
+    return _OWN.sub(lambda found: str(found.lastgroup), plain)
+
+
+def is_many(findings: Iterable[Finding]) -> bool:
+    """Whether FINDINGS are of so many servers that a terminal shows them in groups."""
+    return len({item.instance for item in findings}) >= MANY
+
+
+class FindingGroups:
+    """Findings by what is wrong; each server counts once in a group."""
+
+    def __init__(self) -> None:
+        self._groups: Groups[Key, Finding] = Groups()
+        self._last: dict[Key, str | None] = {}
+
+    def add(self, item: Finding) -> None:
+        """Count ITEM."""
+        key = key_of(item)
+        if item.instance is not None and self._last.get(key) == item.instance:
+            return
+        if len(self._last) < 10_000:
+            self._last[key] = item.instance
+        self._groups.add(key, item.name or place_of(item), item)
+
+    def lines(self, width: int | None) -> Iterator[str]:
+        """Yield what a terminal of WIDTH shows: failures first, the most frequent first."""
+        shown: Counter[str] = Counter()
+        left: Counter[str] = Counter()
+        order = ("failure", "warning")
+        for group in sorted(self._groups, key=lambda group: order.index(group.key[0])):
+            check = group.key[1]
+            shown[check] += 1
+            if shown[check] > _VARIANTS:
+                left[check] += group.count
+            else:
+                yield from _group_lines(group, width)
+        for check, number in left.items():
+            yield f"{many(number, 'other finding')} of {check}"
+        if self._groups.others:
+            yield f"{many(self._groups.others, 'other finding')}"
+        yield "--details shows each server, --report FILE.html writes a page with all of them."
+
+
+def _group_lines(group: Group[Key, Finding], width: int | None) -> Iterator[str]:
+    severity, check, details, remedy = group.key
+    of = f"{many(group.count, 'server')} ({group.named})"
+    if group.count == 1:
+        of = place_of(group.members[0])
+        details, remedy = group.members[0].details, group.members[0].remedy or ""
+    yield from wrapped(f"{severity}  {check}  {of}", width)
+    inner = width and width - 2
+    for line in wrapped(printable(details), inner):
+        yield f"  {line}"
+    if remedy:
+        yield f"  > {printable(remedy)}"

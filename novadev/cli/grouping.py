@@ -1,0 +1,109 @@
+"""Servers that have something in common, shown as one: how a terminal shows many of them."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from novadev.text import printable
+
+T = TypeVar("T")
+K = TypeVar("K", bound=Hashable)
+MANY = 20
+"""From so many servers on a terminal shows groups."""
+_NAMED = 5
+"""A group of so many servers names all of them; a larger one names fewer."""
+_FIRST = 3
+_KEPT = 2
+"""So many members of a group are kept: the memory must not grow with the number of servers."""
+
+
+def server_label(uuid: str, name: str | None) -> str:
+    """Return ``NAME (UUID)``, what a server is called everywhere; the UUID alone without a name."""
+    return f"{printable(name)} ({printable(uuid)})" if name and name != uuid else printable(uuid)
+
+
+def labelled(text: str, uuid: str | None, name: str | None) -> str:
+    """Return TEXT, in which a server is ``instance UUID``, with its name beside the UUID."""
+    if not uuid or not name or f"{name} (" in text:
+        return text
+    return text.replace(f"instance {uuid}", f"instance {name} ({uuid})", 1)
+
+
+def common(text: str, uuid: str | None, name: str | None = None) -> str:
+    """Return TEXT without what is this server's alone, so that equal reasons are equal texts."""
+    if not uuid:
+        return text
+    plain = text.removeprefix(f"instance {uuid}: ").replace(f"instance {uuid}", "each")
+    plain = plain.replace(uuid, "INSTANCE")
+    return plain.replace(f" {name} ", " each ") if name else plain
+
+
+@dataclass
+class Group(Generic[K, T]):
+    """What some servers have in common: KEY; ``members`` are the first of them alone."""
+
+    key: K
+    count: int = 0
+    names: list[str] = field(default_factory=list)
+    hosts: set[str] = field(default_factory=set)
+    members: list[T] = field(default_factory=list)
+
+    @property
+    def is_exception(self) -> bool:
+        """Whether it is so small that each of its members can be shown in full."""
+        return self.count <= _KEPT
+
+    @property
+    def named(self) -> str:
+        """The names of its servers, or the first of them and how many there are beside."""
+        shown = self.names if self.count <= _NAMED else self.names[:_FIRST]
+        more = self.count - len(shown)
+        return ", ".join(shown) + (f" and {more} more" if more else "")
+
+
+class Groups(Generic[K, T]):
+    """Groups of servers, by their keys; what comes after LIMIT keys is only counted."""
+
+    def __init__(self, limit: int = 1000) -> None:
+        self._limit = limit
+        self._groups: dict[K, Group[K, T]] = {}
+        self.others = 0
+        self.count = 0
+
+    def add(self, key: K, name: str, member: T, host: str | None = None) -> Group[K, T] | None:
+        """Count MEMBER, of the server NAME; return its group, None where there are too many."""
+        self.count += 1
+        if key not in self._groups and len(self._groups) >= self._limit:
+            self.others += 1
+            return None
+        group = self._groups.setdefault(key, Group(key))
+        group.count += 1
+        if len(group.names) < _NAMED:
+            group.names.append(printable(name))
+        if len(group.members) < _KEPT:
+            group.members.append(member)
+        if host:
+            group.hosts.add(host)
+        return group
+
+    def __iter__(self) -> Iterator[Group[K, T]]:
+        """Yield the groups, the largest first; those of one size as they came."""
+        return iter(sorted(self._groups.values(), key=lambda group: -group.count))
+
+
+def wrapped(text: str, width: int | None, indent: str = "  ") -> list[str]:
+    """Return TEXT as lines of WIDTH, all but the first indented; one line without a WIDTH."""
+    if width is None or len(text) <= width:
+        return [text]
+    import textwrap
+
+    return textwrap.wrap(
+        text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
+
+
+def names_of(uuids: Iterable[str], names: Mapping[str, str]) -> list[str]:
+    """Return what the servers UUIDS are called."""
+    return [server_label(uuid, names.get(uuid)) for uuid in uuids]

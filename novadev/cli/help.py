@@ -1,0 +1,114 @@
+"""Help that helps: options in groups, examples that can be copied, and names that were meant."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from difflib import get_close_matches
+from typing import Any
+
+import click
+
+SELECTION = (
+    *("from_file", "everything", "server_names", "hosts", "cell", "project", "status"),
+    *("vm_state", "where", "without", "limit"),
+)
+OUTPUT = ("format_", "columns", "summary", "details")
+RUN = (
+    *("dry_run", "yes", "plan_out", "message", "max_failures", "fail_on_skip", "take_over"),
+    "workers",
+)
+GROUPS = (("Which servers", SELECTION), ("Output", OUTPUT), ("Run", RUN))
+"""The groups that follow the command's own options, and the parameters in each."""
+EXAMPLE = "Example: "
+GLOBAL = frozenset(
+    (
+        *("--config-file", "--config-dir", "--color", "--log-file"),
+        *("-q", "--quiet", "-v", "--verbose", "--version"),
+    )
+)
+"""Options of the program, which stand before the command."""
+
+
+class Command(click.Command):
+    """A command whose help has its own options first, and its example in one piece."""
+
+    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the help without its example."""
+        text, example = _without_example(self.help or "")
+        whole, self.help = self.help, text
+        super().format_help_text(ctx, formatter)
+        self.help = whole
+        if example:
+            with formatter.section("Example"):
+                formatter.write(f"{'':>{formatter.current_indent}}{example}\n")
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options in groups; --host is a filter only where servers are selected."""
+        options = [param for param in self.get_params(ctx) if isinstance(param, click.Option)]
+        selects = any(param.name == "everything" for param in options)
+        groups = [(title, names) for title, names in GROUPS if selects or names is not SELECTION]
+        shared = {name for _, names in groups for name in names}
+        own = [param for param in options if param.name not in shared]
+        _write(ctx, formatter, "Options", own)
+        for title, names in groups:
+            chosen = [param for param in options if param.name in names]
+            chosen.sort(key=lambda param: names.index(str(param.name)))
+            _write(ctx, formatter, title, chosen)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse ARGS; say of an option of the program where it goes."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            if error.option_name in GLOBAL:
+                text = f"{error.option_name} goes before the command: novadev {error.option_name} …"
+                raise click.UsageError(text, ctx) from None
+            raise
+
+
+def _write(
+    ctx: click.Context, formatter: click.HelpFormatter, title: str, params: list[click.Option]
+) -> None:
+    rows = [row for param in params if (row := param.get_help_record(ctx)) is not None]
+    if rows:
+        with formatter.section(title):
+            formatter.write_dl(rows)
+
+
+def _without_example(text: str) -> tuple[str, str]:
+    """Return the help TEXT without its example, and the example on one line."""
+    before, _, example = text.partition(EXAMPLE)
+    example, _, after = example.partition("\n\n")
+    return before.rstrip() + ("\n\n" + after if after else ""), " ".join(example.split())
+
+
+class Group(click.Group):
+    """A group that says which command may have been meant."""
+
+    command_class = Command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that ARGS begin with; raises click.UsageError, with a near name."""
+        name = args[0]
+        known = self.list_commands(ctx)
+        if self.get_command(ctx, name) is None and not name.startswith("-"):
+            near = get_close_matches(name, known, 1, 0.6)
+            meant = f" Did you mean {near[0]!r}?" if near else f" There are {', '.join(known)}."
+            raise click.UsageError(f"No such command {name!r}.{meant}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+def command(*args: Any, **kwargs: Any) -> Callable[[Callable[..., Any]], click.Command]:
+    """Make a `Command` of a function, as `click.command` does."""
+    decorate: Callable[[Callable[..., Any]], click.Command] = click.command(
+        *args, cls=Command, **kwargs
+    )
+    return decorate
+
+
+def group(*args: Any, **kwargs: Any) -> Callable[[Callable[..., Any]], Group]:
+    """Make a `Group` of a function, as `click.group` does."""
+    decorate: Callable[[Callable[..., Any]], Group] = click.group(*args, cls=Group, **kwargs)
+    return decorate

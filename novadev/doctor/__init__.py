@@ -1,0 +1,1 @@
+"""Whether novadev can work here: the work behind ``doctor``. It only reads."""

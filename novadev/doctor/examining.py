@@ -1,0 +1,43 @@
+"""Everything that is examined, in the order in which a fault explains the next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime, timezone
+
+from novadev.deployment import Deployment
+from novadev.doctor import databases, hosts, local
+from novadev.doctor.result import Result, failure
+from novadev.errors import BadInput
+from novadev.virt.answers import Answers
+
+
+def examine(
+    opened: Callable[[], Deployment],
+    files: Sequence[str],
+    directories: Sequence[str],
+    wanted: Sequence[str],
+) -> Iterator[Result]:
+    """Yield what was examined; OPENED gives the deployment of the configuration FILES.
+
+    WANTED are the hosts to be asked, none for all. Nothing is written, made or upgraded.
+    """
+    try:
+        deployment = opened()
+    except BadInput as error:
+        yield failure("configuration", "configuration files", error)
+        return
+    found = deployment.config
+    yield from local.examine_configuration(found, files, directories)
+    yield from databases.examine(deployment)
+    known, is_all = hosts.list_hosts(deployment)
+    answers: dict[str, Answers] = {}
+    for item in hosts.examine(deployment, known, is_all, wanted):
+        if isinstance(item, Result):
+            yield item
+        else:
+            answers[item[0]] = item[1]
+    yield from local.examine_state_database(deployment)
+    now = datetime.now(timezone.utc)
+    yield from local.examine_capability_files(found, wanted or known, answers, now)
+    yield from local.examine_timers()

@@ -1,0 +1,176 @@
+"""What is on this machine: configuration, state database, capability files, timers."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+
+from novadev import config
+from novadev.capabilities import file
+from novadev.config import Config
+from novadev.deployment import Deployment
+from novadev.doctor.result import Result, failure
+from novadev.errors import BadInput, NotAsNeeded, NovadevError
+from novadev.runs.history import list_controllers
+from novadev.state.store import SCHEMAS, StateFacts, examine_state
+from novadev.text import many
+from novadev.virt.answers import Answers
+from novadev.virt.host import has_same_machine_types
+
+TIMERS = ("novadev-alias-migrate", "novadev-record", "novadev-stash-defaults")
+"""The units in ``systemd/``."""
+_FEW = 5
+
+
+def examine_configuration(
+    found: Config, files: Sequence[str], directories: Sequence[str]
+) -> Iterator[Result]:
+    """Yield a result for each file that was read, and for each option that nobody knows."""
+    unknown = config.find_unknown(files, directories)
+    for name in found.files:
+        yield Result("configuration", name, "ok", "read")
+    if not found.files:
+        text = f"there is none: {' and '.join(config.DEFAULT_FILES)} do not exist"
+        yield Result("configuration", "configuration files", "warning", text)
+    for item in unknown:
+        meant = f"; did you mean {item.near}?" if item.near else ""
+        text = f"{item.option} is no option of novadev, and has no effect{meant}"
+        yield Result("configuration", item.file, "failure", text, exit_code=BadInput.exit_code)
+
+
+def examine_state_database(deployment: Deployment) -> Iterator[Result]:
+    """Yield a result for the state database; it is neither made nor upgraded."""
+    try:
+        facts = examine_state(deployment.config.state_connection)
+    except NovadevError as error:
+        yield failure("state database", "state database", error)
+        return
+    if facts.revision is None:
+        text = "it does not exist yet: the first command that writes makes it"
+        yield Result("state database", facts.place, "ok", text)
+        return
+    yield Result("state database", facts.place, "ok", _state_text(facts))
+    if facts.revision == SCHEMAS[-1]:
+        yield from _controllers(facts)
+
+
+def _state_text(facts: StateFacts) -> str:
+    size = f"{facts.bytes / 1_048_576:.1f} MiB"
+    version = f"schema {facts.revision}"
+    if facts.revision != SCHEMAS[-1]:
+        version += f"; the next command that writes upgrades it to {SCHEMAS[-1]}"
+    return f"{version}, {size}"
+
+
+def _controllers(facts: StateFacts) -> Iterator[Result]:
+    """Yield who else runs commands that write there, and which run is at work."""
+    with facts.database.reading() as connection:
+        for found in list_controllers(connection):
+            works = f", run {found.running} is being carried out" if found.running else ""
+            text = f"{many(found.runs, 'run')}, the last on {found.last}{works}"
+            yield Result("state database", f"used by {found.host}", "ok", text)
+
+
+def examine_capability_files(
+    found: Config, hosts: Sequence[str], answers: Mapping[str, Answers], now: datetime
+) -> Iterator[Result]:
+    """Yield a result for the capability file of each of HOSTS; ANSWERS are what hosts said now."""
+    folder = found.compute_config_dir
+    if folder is None:
+        text = "[novadev] compute_config_dir is not set: the rules of the hosts are not known"
+        yield Result("capabilities", "capability files", "skipped", text)
+        return
+    if not os.access(folder, os.R_OK | os.X_OK) or not Path(folder).is_dir():
+        text = f"[novadev] compute_config_dir {folder} is no folder that can be read"
+        yield failure("capabilities", folder, BadInput(text))
+        return
+    missing = []
+    for host in hosts:
+        path = Path(folder, f"{host}.json")
+        if os.path.lexists(path):
+            yield _capability_file(path, host, answers.get(host), now)
+        elif not Path(folder, f"{host}.conf").exists():
+            missing.append(host)
+    if missing:
+        names = ", ".join(missing[:_FEW]) + (" …" if len(missing) > _FEW else "")
+        text = f"{many(len(missing), 'host')} without one: {names}"
+        save = "novadev capabilities save -o HOST.json"
+        yield Result("capabilities", folder, "warning", text, (save,))
+
+
+def _capability_file(path: Path, host: str, answers: Answers | None, now: datetime) -> Result:
+    try:
+        saved = file.loads(file.read_text(path), path)
+        if saved.host != host:
+            raise BadInput(f"it is the file of another host: {saved.host!r:.80}")
+    except NovadevError as error:
+        return failure("capabilities", str(path), error)
+    age = age_text(saved.saved_at, now)
+    then = saved.versions.qemu
+    text = f"saved {age}, libvirt {saved.versions.libvirt}, QEMU {then or 'none'}"
+    if answers and answers.qemu and then and not has_same_machine_types(answers.qemu, then):
+        text += f"; the host has QEMU {answers.qemu} now: save it again"
+        return Result("capabilities", str(path), "warning", text)
+    return Result("capabilities", str(path), "ok", text)
+
+
+def age_text(saved_at: str, now: datetime) -> str:
+    """Return how long ago SAVED_AT was, in days; the text itself where it is no time."""
+    try:
+        then = datetime.fromisoformat(saved_at.replace("Z", "+00:00"))
+    except ValueError:
+        return f"at {saved_at:.40}"
+    if then.tzinfo is None:
+        then = then.replace(tzinfo=timezone.utc)
+    days = (now - then).days
+    return "today" if days < 1 else f"{many(days, 'day')} ago"
+
+
+def examine_timers(run_folder: Path = Path("/run/systemd/system")) -> Iterator[Result]:
+    """Yield a result for each of novadev's timers, as systemd knows them."""
+    program = shutil.which("systemctl")
+    if program is None or not run_folder.is_dir():
+        yield Result("timer", "systemd timers", "skipped", "systemd does not run here")
+        return
+    for name in TIMERS:
+        timer, service = (_shown(program, f"{name}.{kind}") for kind in ("timer", "service"))
+        yield timer_result(name, timer, service)
+
+
+def _shown(program: str, unit: str) -> dict[str, str]:
+    """Return the properties of a UNIT; none where systemd gives no answer."""
+    try:
+        found = subprocess.run(  # noqa: S603 - systemctl, with a name of ours
+            [program, "show", "--no-pager", unit],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=False,
+            env={**os.environ, "LC_ALL": "C"},
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return {}
+    return dict(re.findall(r"^(\w+)=(.*)$", found.stdout, re.MULTILINE))
+
+
+def timer_result(name: str, timer: Mapping[str, str], service: Mapping[str, str]) -> Result:
+    """Return what the properties of a timer and its service say."""
+    unit, last = f"{name}.timer", timer.get("LastTriggerUSec", "")
+    if timer.get("LoadState", "not-found") == "not-found":
+        return Result("timer", unit, "skipped", "it is not installed")
+    if timer.get("ActiveState") != "active":
+        text = "it is installed, and not started"
+        return Result("timer", unit, "warning", text, (f"systemctl enable --now {unit}",))
+    if last in ("", "n/a", "0"):
+        return Result("timer", unit, "ok", "it has not run yet")
+    if service.get("Result", "success") != "success":
+        code = service.get("ExecMainStatus", "?")
+        text = f"it last ran {last}, and failed with exit code {code}"
+        look = f"journalctl -u {name}.service"
+        return Result("timer", unit, "failure", text, (look,), NotAsNeeded.exit_code)
+    return Result("timer", unit, "ok", f"it last ran {last}")

@@ -1,0 +1,31 @@
+"""What was examined, and what is wrong with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from novadev.errors import NovadevError
+
+Status = Literal["ok", "skipped", "warning", "failure"]
+
+
+@dataclass(frozen=True)
+class Result:
+    """One thing that was examined.
+
+    ``check`` is the kind of thing, ``subject`` which one. ``skipped``: it does not apply here.
+    ``remedies`` are lines to paste. ``exit_code`` is what a failure ends the command with, else 0.
+    """
+
+    check: str
+    subject: str
+    status: Status
+    details: str
+    remedies: tuple[str, ...] = ()
+    exit_code: int = 0
+
+
+def failure(check: str, subject: str, error: NovadevError, *remedies: str) -> Result:
+    """Return the result that ERROR stands for."""
+    return Result(check, subject, "failure", str(error), remedies, error.exit_code)

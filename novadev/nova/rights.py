@@ -1,0 +1,144 @@
+"""Which rights the account of a database has, and which schema is there. Nothing is written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from novadev.nova.tables import api_metadata, cell_metadata
+
+METADATA = {"api": api_metadata, "main": cell_metadata}
+NEEDED: dict[str, dict[str, tuple[str, ...]]] = {
+    "api": {"request_specs": ("UPDATE",)},
+    "main": {
+        "block_device_mapping": ("UPDATE",),
+        "instance_actions": ("INSERT",),
+        "instance_system_metadata": ("INSERT", "UPDATE", "DELETE"),
+        "instances": ("UPDATE",),
+    },
+}
+"""The rights to write, by table (:mod:`novadev.nova.writes`). Each table needs SELECT."""
+_DENIED = (1142, 1143)
+"""The account has no such right on the table, or on a column of it."""
+_NO_TABLE = 1146
+_STATEMENTS = {
+    "INSERT": "INSERT INTO {} () VALUES ()",
+    "UPDATE": "UPDATE {} SET updated_at = NULL WHERE FALSE",
+    "DELETE": "DELETE FROM {} WHERE FALSE",
+}
+
+
+@dataclass(frozen=True)
+class Access:
+    """What a database is, and what its account may not do there.
+
+    ``revision`` is Alembic's, None where it cannot be read. ``lacking`` are rights by table;
+    ``account`` is as GRANT takes it, None on SQLite, which has no accounts.
+    """
+
+    server: str
+    revision: str | None
+    account: str | None
+    schema: str
+    lacking: Mapping[str, Sequence[str]]
+
+
+def get_access(connection: sa.Connection, kind: str, later_tables: Sequence[str]) -> Access:
+    """Return what the account of CONNECTION finds in a database of KIND (``api``, ``main``).
+
+    Tables in LATER_TABLES may be missing: older releases have them not. EXPLAIN demands the rights
+    of the statement and does not carry it out.
+    """
+    is_sqlite = connection.dialect.name == "sqlite"
+    lacking = {
+        table.name: tuple(_lacking(connection, kind, table, is_sqlite))
+        for table in METADATA[kind].sorted_tables
+        if not (table.name in later_tables and _is_missing(connection, table))
+    }
+    return Access(
+        server=f"SQLite {connection.scalar(sa.text('SELECT sqlite_version()'))}"
+        if is_sqlite
+        else _server(str(connection.scalar(sa.text("SELECT VERSION()")))),
+        revision=_revision(connection),
+        account=None if is_sqlite else _account(connection),
+        schema="" if is_sqlite else str(connection.scalar(sa.text("SELECT DATABASE()"))),
+        lacking={name: rights for name, rights in sorted(lacking.items()) if rights},
+    )
+
+
+def _server(version: str) -> str:
+    name = "MariaDB" if "mariadb" in version.lower() else "MySQL"
+    return f"{name} {version.partition('-')[0]}"
+
+
+def _account(connection: sa.Connection) -> str:
+    user, _, host = str(connection.scalar(sa.text("SELECT CURRENT_USER()"))).rpartition("@")
+    return account(user, host)
+
+
+def account(user: str, host: str) -> str:
+    """Return an account as GRANT takes it: ``'nova'@'%'``."""
+    quoted = (text.replace("\\", "\\\\").replace("'", "''") for text in (user, host))
+    return "@".join(f"'{text}'" for text in quoted)
+
+
+def grant(rights: Sequence[str], schema: str, table: str, to: str) -> str:
+    """Return the statement that gives the account TO these rights on a table."""
+    names = ".".join(f"`{name.replace('`', '``')}`" for name in (schema, table))
+    return f"GRANT {', '.join(rights)} ON {names} TO {to};"
+
+
+def all_grants(kind: str, schema: str, to: str, later_tables: Sequence[str]) -> Iterator[str]:
+    """Yield the statements that give the account TO all that novadev needs of a database.
+
+    But for LATER_TABLES: there is no right on a table that is not there.
+    """
+    for table in sorted({*METADATA[kind].tables} - {*later_tables}):
+        rights = ("SELECT", *NEEDED[kind].get(table, ()))
+        yield grant(rights, schema, table, to)
+
+
+def _revision(connection: sa.Connection) -> str | None:
+    try:
+        found = connection.scalar(sa.text("SELECT version_num FROM alembic_version"))
+    except sa.exc.DBAPIError as error:
+        if connection.dialect.name != "sqlite" and _code(error) not in (*_DENIED, _NO_TABLE):
+            raise
+        return None
+    return None if found is None else str(found)
+
+
+def _code(error: sa.exc.DBAPIError) -> object:
+    return error.orig.args[0] if error.orig is not None and error.orig.args else None
+
+
+def _is_missing(connection: sa.Connection, table: sa.Table) -> bool:
+    """Whether TABLE is not there; one that the account may not read counts as there."""
+    try:
+        connection.execute(sa.select(sa.literal(1)).select_from(table).limit(0))
+    except sa.exc.DBAPIError as error:
+        return "no such table" in str(error.orig) or _code(error) == _NO_TABLE
+    return False
+
+
+def _lacking(
+    connection: sa.Connection, kind: str, table: sa.Table, is_sqlite: bool
+) -> Iterator[str]:
+    """Yield which rights on TABLE the account lacks; errors of the schema are raised."""
+    if _is_denied(connection, sa.select(table).limit(0)):
+        yield "SELECT"
+    for right in () if is_sqlite else NEEDED[kind].get(table.name, ()):
+        if _is_denied(connection, sa.text("EXPLAIN " + _STATEMENTS[right].format(table.name))):
+            yield right
+
+
+def _is_denied(connection: sa.Connection, statement: sa.Executable) -> bool:
+    try:
+        connection.execute(statement).close()
+    except sa.exc.DBAPIError as error:
+        if _code(error) not in _DENIED:
+            raise
+        return True
+    return False

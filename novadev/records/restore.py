@@ -1,0 +1,65 @@
+"""Recorded addresses put back: the work behind ``device restore``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from novadev.deployment import Deployment
+from novadev.device.guests import Hosted
+from novadev.device.on_hosts import apply_on_hosts, plan_on_hosts
+from novadev.device.selecting import iter_hosted
+from novadev.records.baseline import Baseline
+from novadev.records.device import AsOf, VmDevice
+from novadev.records.restore_on_host import Question, plan_guest, write_guest
+from novadev.records.store import VmDevices
+from novadev.runs.lease import Fence
+from novadev.runs.plan import Outcome, Plan, Planned, Skip
+from novadev.selection import Selection
+
+Rows = Mapping[str, Sequence[VmDevice]]
+
+
+def plan_restore(
+    deployment: Deployment, selection: Selection, diff: bool = False, as_of: AsOf | None = None
+) -> Iterator[Planned]:
+    """Return plans that give the devices of the selected guests their recorded addresses.
+
+    Those of the newest record, or AS OF a moment. A guest that cannot have them all is a Skip that
+    says why. Raises as :func:`novadev.device.selecting.iter_hosted` and :meth:`Baseline.of`.
+    """
+    baseline = Baseline.of(deployment, as_of)
+    for chunk in iter_hosted(deployment, selection):
+        uuids = [item.uuid for item in chunk if not isinstance(item, Skip)]
+        rows = baseline.list_devices(uuids)
+        pins = {} if as_of else VmDevices(deployment.state).list_pins(uuids)
+        asked = {
+            uuid: Question(
+                tuple(row for row in devices if row.is_plugged),
+                diff,
+                frozenset(pins.get(uuid, ())),
+                str(as_of or ""),
+            )
+            for uuid, devices in rows.items()
+        }
+        yield from plan_on_hosts(
+            deployment,
+            _recorded_ones(chunk, rows, baseline),
+            plan_guest,
+            lambda instance, asked=asked: asked[instance.uuid],  # type: ignore[misc]
+        )
+
+
+def _recorded_ones(chunk: Sequence[Hosted], rows: Rows, baseline: Baseline) -> Iterator[Hosted]:
+    """Yield those of CHUNK of which something is recorded, and a skip for each other one."""
+    for item in chunk:
+        if isinstance(item, Skip) or item.uuid in rows:
+            yield item
+        else:
+            yield Skip.of(item.uuid, baseline.why_none(item.uuid), item.named)
+
+
+def apply(
+    deployment: Deployment, plans: Sequence[Plan], resumed: bool, fence: Fence
+) -> list[Outcome]:
+    """Write PLANS of one cell; return as :func:`novadev.device.on_hosts.apply_on_hosts`."""
+    return apply_on_hosts(deployment, plans, resumed, fence, write_guest)

@@ -1,3 +1,0 @@
-"""Recorded addresses put back: a guest's devices where it had them."""
-
-ACTION = "device restore"

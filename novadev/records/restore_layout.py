@@ -1,0 +1,217 @@
+"""Where the devices of a guest would be with their recorded addresses, or why that cannot be."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable, Iterator, Mapping, Set
+from dataclasses import dataclass
+
+from novadev.errors import BadInput, NotAsNeeded
+from novadev.records.device import VmDevice
+from novadev.virt.address import Address
+from novadev.virt.devices import Device
+from novadev.virt.domain import Domain
+from novadev.virt.pci import Slot, function_of, slot_of
+from novadev.virt.places import Places
+
+_MULTIFUNCTION = "multifunction"
+
+
+def named(domain: Domain) -> dict[str, Device]:
+    """Return the devices of DOMAIN by names: "disk vdb", and "rng virtio #2" of several.
+
+    A label tells devices of one name apart by the address. Here they are numbered, in the order of
+    the definition, which an address does not change.
+    """
+    number = Counter(device.plain_label for device in domain.devices)
+    seen: Counter[str] = Counter()
+    found = {}
+    for device in domain.devices:
+        name = device.plain_label
+        seen[name] += 1
+        found[f"{name} #{seen[name]}" if number[name] > 1 else name] = device
+    return found
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which devices move, and where to; why the recorded address of others no longer counts."""
+
+    moves: Mapping[Device, Address]
+    outdated: Mapping[Device, str]
+
+
+def lay_out(
+    domain: Domain, recorded: Mapping[Device, VmDevice], pinned: Set[str] = frozenset()
+) -> Layout:
+    """Return the layout of DOMAIN in which its devices are where they are RECORDED.
+
+    A device whose bus or model has changed since keeps the address it has, or gets a place that
+    becomes free when another is to have it: oVirt clears the recorded one then
+    (``UpdateDiskCommand``, ``UpdateVmInterfaceCommand``). So does one that is
+    recorded at the place of another that is PINNED there (by device_id). A device that is not
+    recorded stays. Raises NotAsNeeded with everything that stands against it.
+    """
+    work = _Layout(domain, recorded, pinned)
+    work.take_recorded()
+    work.make_room()
+    work.set_multifunction()
+    work.check()
+    if work.faults:
+        raise NotAsNeeded("; ".join(dict.fromkeys(work.faults)))
+    return Layout(work.moves, work.outdated)
+
+
+class _Layout:
+    """A layout in the making: where every device was and would be."""
+
+    def __init__(
+        self, domain: Domain, recorded: Mapping[Device, VmDevice], pinned: Set[str]
+    ) -> None:
+        self._recorded, self._pinned = recorded, pinned
+        self._places = Places(domain)
+        self._now = {item: item.address for item in domain.devices if item.address}
+        self._then = dict(self._now)
+        self.outdated: dict[Device, str] = {}
+        self.faults: list[str] = []
+
+    @property
+    def moves(self) -> dict[Device, Address]:
+        """The devices that would have another address, with it."""
+        return {item: place for item, place in self._then.items() if place != self._now[item]}
+
+    def take_recorded(self) -> None:
+        """Put every device where it is recorded, whoever is there."""
+        for device, row in self._recorded.items():
+            if device not in self._now:
+                continue
+            try:
+                self._take(device, row)
+            except (BadInput, NotAsNeeded):
+                self.faults.append(f"{device.label}: its recorded address cannot be read")
+
+    def _take(self, device: Device, row: VmDevice) -> None:
+        address = Address.from_ovirt(row.address)
+        if address is None or not address.is_place:
+            return
+        why = _why_outdated(device, row, address, self._now[device]) or self._why_given(row)
+        if why is None:
+            self._then[device] = self._places.spelled(address)
+        else:
+            self.outdated[device] = why
+
+    def _why_given(self, row: VmDevice) -> str | None:
+        """Return why the address of ROW is another's, None unless that is pinned there."""
+        if row.device_id in self._pinned:
+            return None
+        others = (other for other in self._recorded.values() if other.device_id in self._pinned)
+        owner = next((other for other in others if _share(row, other)), None)
+        return f"{owner.label} is pinned at the same address" if owner else None
+
+    def make_room(self) -> None:
+        """Give those another place whose own no longer counts, where another is to be."""
+        moves = self.moves
+        for sharing in self._holders().values():
+            movers = [device for device in sharing if device in moves]
+            if len(sharing) < 2 or not movers:
+                continue
+            staying = [device for device in sharing if device not in self.outdated]
+            if len(staying) > 1:
+                self.faults.append(self._told_taken(movers[0], staying))
+            for device in sharing:
+                if device in self.outdated:
+                    self._evict(device, movers[0])
+
+    def _holders(self) -> dict[Hashable, list[Device]]:
+        """Return who would be at each place."""
+        found: dict[Hashable, list[Device]] = {}
+        for device, address in self._then.items():
+            found.setdefault(self._places.place(device, address), []).append(device)
+        return found
+
+    def _told_taken(self, mover: Device, sharing: list[Device]) -> str:
+        other = next(device for device in sharing if device is not mover)
+        text = f"{mover.label}: {self._then[mover]} is taken by {other.label}"
+        if other in self._recorded and self._recorded[other].address:
+            return f"{text}, which is recorded there too"
+        return f"{text}, which is not recorded"
+
+    def _evict(self, device: Device, mover: Device) -> None:
+        """Move DEVICE to a place that another leaves; there is one for each that moves to it."""
+        for address in self._left():
+            if self._suits(device, address):
+                self._then[device] = address
+                return
+        self.faults.append(
+            f"{mover.label}: {self._then[mover]} is taken by {device.label}, for which there is no "
+            "other place"
+        )
+
+    def _left(self) -> Iterator[Address]:
+        """Yield the addresses that are left and that nobody would have."""
+        holders = self._holders()
+        for device in self.moves:
+            if self._places.place(device, self._now[device]) not in holders:
+                yield self._now[device]
+
+    def _suits(self, device: Device, address: Address) -> bool:
+        if address.type != self._now[device].type:
+            return False
+        is_free = self._places.place(device, address) not in self._holders()
+        return is_free and self._places.why_not(device, address, self._then) is None
+
+    def set_multifunction(self) -> None:
+        """Let the first function of a slot say that there are others: libvirt would.
+
+        ``virDomainPCIAddressSetAllMulti``. Without a first function the guest sees none of them.
+        """
+        for members in self._touched_slots().values():
+            first = members.get(0)
+            if first is None:
+                one = next(iter(members.values()))
+                self.faults.append(f"{one.label}: there would be nothing at function 0 of its slot")
+            elif len(members) > 1:
+                address = self._then[first]
+                values = {**address.values, _MULTIFUNCTION: "on"}
+                self._then[first] = Address.of(values, address.type)
+
+    def _touched_slots(self) -> dict[Slot, dict[int, Device]]:
+        """Return, by function, who would be in each PCI slot that a device comes to or leaves."""
+        moves = self.moves
+        places = [*moves.values(), *(self._now[device] for device in moves)]
+        touched = {slot_of(place) for place in places if self._is_plain(place)}
+        found: dict[Slot, dict[int, Device]] = {}
+        for device, address in self._then.items():
+            if self._is_plain(address) and slot_of(address) in touched:
+                found.setdefault(slot_of(address), {})[function_of(address)] = device
+        return found
+
+    def _is_plain(self, address: Address) -> bool:
+        return address.type == "pci" and not self._places.pci.is_chipset(address)
+
+    def check(self) -> None:
+        """Note where a device would be that it cannot be; what is behind a hub goes with it."""
+        moves = self.moves
+        has_usb = any(address.type == "usb" for address in moves.values())
+        for device, address in self._then.items():
+            if device not in moves and not (has_usb and address.type == "usb"):
+                continue
+            why = self._places.why_not(device, address, self._then)
+            if why is not None:
+                self.faults.append(f"{device.label}: it cannot be at {address}: {why}")
+
+
+def _share(one: VmDevice, other: VmDevice) -> bool:
+    """Whether two devices are recorded in one place; a drive's unit is one of its bus."""
+    is_drive = "type=drive" in one.address
+    return one.address == other.address and (not is_drive or one.bus == other.bus)
+
+
+def _why_outdated(device: Device, row: VmDevice, then: Address, now: Address) -> str | None:
+    """Return why the address in ROW is none for DEVICE any more, None while it is."""
+    for name, before, after in (("bus", row.bus, device.bus), ("model", row.model, device.model)):
+        if before and after and before != after:
+            return f"its {name} was {before} and is {after}"
+    if then.type != now.type:
+        return f"its address was of type {then.type} and is of type {now.type}"
+    return None

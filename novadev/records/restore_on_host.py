@@ -1,0 +1,307 @@
+"""A guest's restore in its host's process: what changes, and the guarded write of it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from novadev.device.guests import get_definitions_and_jobs
+from novadev.device.hosted import HostedInstance
+from novadev.device.inventory import Inventory, take_inventory
+from novadev.device.redacted import difference, digest
+from novadev.device.writable import check_guest
+from novadev.errors import Busy, NotAsNeeded, NotFound, NovadevError, StalePlan, Unreachable
+from novadev.records.device import VmDevice, is_hardware
+from novadev.records.identity import recognise
+from novadev.records.on_host import seen_devices
+from novadev.records.restore_layout import Layout, lay_out, named
+from novadev.runs.change import Change
+from novadev.runs.found import Found, compare
+from novadev.runs.place import Kind, Place
+from novadev.runs.plan import APPLIED, Outcome, Plan, Planned, Skip
+from novadev.runs.states import State
+from novadev.virt.address import Address
+from novadev.virt.devices import Device
+from novadev.virt.domain import Domain
+from novadev.virt.host import Definitions, Host
+from novadev.virt.pci import PciBuses
+from novadev.virt.writes import redefine
+
+ACTION = "device restore"
+_RUNS_ON = (
+    "The guest runs on with the addresses it has. Nova's soft reboot starts it from this "
+    "definition, with the recorded ones (after wait_soft_reboot_seconds Nova makes it a hard one).",
+    "A start, hard reboot, cold migration, resize or unshelve makes the definition anew and "
+    "chooses addresses anew; a live migration keeps those that the guest runs with. Restore again "
+    "after it.",
+)
+"""``nova/virt/libvirt/driver.py``: ``_soft_reboot`` launches the domain as it is defined,
+``_hard_reboot`` (which is ``power_on`` too) undefines it; ``guest.py`` ``migrate`` makes the
+persistent definition there of the live one here."""
+_SHUT_OFF = (
+    "Nova's start makes the definition anew and chooses addresses anew. The recorded ones count "
+    "only where something else than Nova starts the guest from its definition; for Nova, restore "
+    "a guest that runs and soft-reboot it.",
+)
+_NAMED = 5
+"""Devices that a line names."""
+LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is RECORDED of a guest, plugged devices alone; whether to show the difference.
+
+    ``pinned`` are the ids of pinned devices, and ``as_of`` says as of when it was recorded, where
+    that is not the newest record.
+    """
+
+    recorded: tuple[VmDevice, ...]
+    diff: bool = False
+    pinned: frozenset[str] = frozenset()
+    as_of: str = ""
+
+
+def plan_guest(host: Host, instance: HostedInstance, question: Question) -> tuple[Planned, ...]:
+    """Return the plan for INSTANCE on HOST, or a skip where there is nothing to do.
+
+    Raises NotFound without the domain, NotAsNeeded for a guest that must not be touched or cannot
+    have its recorded addresses, and BadInput for a definition that cannot be parsed.
+    """
+    definitions = get_definitions_and_jobs(host, instance)
+    check_guest(instance, definitions)
+    inventory = take_inventory(instance, replace(definitions, live=None))
+    assert definitions.persistent is not None
+    try:
+        _check_machine(definitions.persistent, question.recorded)
+        matched = _match(inventory, question.recorded)
+        layout = lay_out(definitions.persistent, matched.rows, question.pinned)
+    except NotAsNeeded as error:
+        raise NotAsNeeded(f"instance {instance.uuid}: {error}") from error
+    told = (*_told_outdated(layout), *_told_alone(matched))
+    if not layout.moves:
+        return (_nothing_to_do(instance, told, question.as_of),)
+    when = _RUNS_ON if definitions.is_active else _SHUT_OFF
+    notes = (*_told_as_of(question), *when, *(f"{text}." for text in told))
+    return (_make_plan(inventory, definitions.persistent, layout, notes, question.diff),)
+
+
+def _check_machine(domain: Domain, recorded: tuple[VmDevice, ...]) -> None:
+    """Raise NotAsNeeded where the machine has another kind of bus 0 now.
+
+    oVirt forgets every address of a guest then (``VmHandler.convertVmToNewChipset``).
+    """
+    kinds = {row.model for row in recorded if (row.type, row.device) == ("controller", "pci")}
+    then = {kind for kind in kinds if kind and kind.endswith("-root")}
+    now = PciBuses(domain).root_model
+    if then and now not in then:
+        raise NotAsNeeded(
+            f"its machine type is another than when it was recorded ({', '.join(sorted(then))}, "
+            f"now {now}): no recorded address counts any more"
+        )
+
+
+@dataclass(frozen=True)
+class _Matched:
+    """The row of each device of the persistent definition that has one, and what has no partner."""
+
+    rows: Mapping[Device, VmDevice]
+    only_recorded: tuple[str, ...]
+    only_defined: tuple[str, ...]
+
+
+def _match(inventory: Inventory, recorded: tuple[VmDevice, ...]) -> _Matched:
+    """Return which device of the persistent definition is which RECORDED one, and the others."""
+    rows = {row.device_id: row for row in recorded if is_hardware(row)}
+    found = seen_devices(inventory, ())
+    ids = recognise([*found.devices.values()], [*rows.values()], found.owners)
+    pairs = {device: ids[row.device_id] for device, row in found.devices.items()}
+    taken = set(pairs.values())
+    return _Matched(
+        {device: rows[key] for device, key in pairs.items() if key in rows},
+        tuple(row.label for key, row in rows.items() if key not in taken),
+        tuple(device.label for device, key in pairs.items() if key not in rows),
+    )
+
+
+def _told_as_of(question: Question) -> Iterator[str]:
+    if question.as_of:
+        yield f"The recorded addresses are those as of {question.as_of}, not the newest ones."
+
+
+def _nothing_to_do(instance: HostedInstance, told: tuple[str, ...], as_of: str) -> Skip:
+    if told:
+        text = "every recorded address that counts is in its definition"
+    else:
+        text = "it is defined with the recorded addresses"
+    text += f" (as of {as_of})" if as_of else ""
+    reason = "; ".join((f"nothing to do for instance {instance.uuid}: {text}", *told))
+    return Skip(instance.uuid, reason, 0, instance.named)
+
+
+def _told_alone(matched: _Matched) -> Iterator[str]:
+    """Yield which devices are on one side alone, of which nothing can be put back."""
+    for labels, side in (
+        (matched.only_recorded, "recorded, and not in the definition"),
+        (matched.only_defined, "in the definition, and not recorded"),
+    ):
+        if labels:
+            more = f" and {len(labels) - _NAMED} more" if len(labels) > _NAMED else ""
+            yield f"{side}: {', '.join(labels[:_NAMED])}{more}"
+
+
+def _told_outdated(layout: Layout) -> Iterator[str]:
+    for device, why in layout.outdated.items():
+        yield f"{device.label}: {why}, so its recorded address no longer counts"
+
+
+def _make_plan(
+    inventory: Inventory, domain: Domain, layout: Layout, notes: tuple[str, ...], diff: bool
+) -> Plan:
+    instance = inventory.instance
+    return Plan(
+        action=ACTION,
+        instance=instance.uuid,
+        cell=instance.cell,
+        changes=tuple(_changes(domain, layout.moves)),
+        name=inventory.name,
+        host=instance.host,
+        notes=notes,
+        guard={"definition": digest(domain.without_addresses(layout.moves))},
+        diff=difference(domain, domain.with_addresses(layout.moves)) if diff else "",
+    )
+
+
+def _changes(domain: Domain, moves: Mapping[Device, Address]) -> Iterator[Change]:
+    for name, device in named(domain).items():
+        if device in moves and device.address:
+            place = Place(Kind.ADDRESS, name)
+            yield Change(place, device.address.exact_text, moves[device].exact_text)
+
+
+def write_guest(host: Host, plan: Plan, resumed: bool) -> Outcome:
+    """Write PLAN into the persistent definition and return what became of it.
+
+    RESUMED: it may be there already. Raises Unreachable when the host is lost on the way.
+    """
+    left = State.STARTED if resumed else None
+    try:
+        definitions = host.definitions_and_jobs(plan.instance)
+        kinds = _kinds(definitions.persistent, plan)
+        left = _left(kinds, plan) if resumed else None
+        if kinds and ((resumed and kinds == {Found.AFTER}) or (plan.partly and _is_gone(kinds))):
+            return APPLIED
+        domain = _check(host, plan, definitions)
+        moves = _moves(domain, plan)
+    except Busy as error:  # the guest is stuck, its host is not: nothing was written now
+        state = State.STARTED if resumed else State.PLANNED
+        return Outcome(state, str(error), error.exit_code)
+    except Unreachable:
+        raise
+    except NotFound as error:
+        return Outcome(State.STALE, str(error), StalePlan.exit_code)
+    except (NotAsNeeded, StalePlan) as error:
+        return Outcome(left or State.STALE, str(error), StalePlan.exit_code)
+    except NovadevError as error:
+        return Outcome(left or State.FAILED, str(error), error.exit_code)
+    return _write(host, domain, plan, moves)
+
+
+def _left(kinds: Collection[Found], plan: Plan) -> State | None:
+    """Return the state that an earlier attempt may have left: None where nothing of it is there."""
+    if Found.AFTER not in kinds:
+        return None
+    return State.STARTED if plan.partly else State.HALF
+
+
+def _is_gone(kinds: Collection[Found]) -> bool:
+    """Whether nothing of what is to be taken back is there any more."""
+    return Found.BEFORE not in kinds
+
+
+def _check(host: Host, plan: Plan, definitions: Definitions) -> Domain:
+    """Return the persistent definition; raises where the guest is not as it was planned."""
+    check_guest(HostedInstance(plan.instance, plan.name, host.name), definitions)
+    domain = definitions.persistent
+    assert domain is not None
+    if digest(domain.without_addresses(_places(domain, plan))) != plan.guard.get("definition"):
+        raise StalePlan(
+            f"host {host.name}: the definition of domain {plan.instance} has changed since: plan "
+            "again"
+        )
+    return domain
+
+
+def _places(domain: Domain, plan: Plan) -> dict[Device, Change]:
+    """Return the devices of PLAN, each with its change; raises StalePlan where one is gone."""
+    devices = named(domain)
+    found = {}
+    for item in plan.changes:
+        name = item.place.name
+        if name not in devices:
+            raise StalePlan(f"domain {plan.instance} has no {name} any more: plan again")
+        found[devices[name]] = item
+    return found
+
+
+def _moves(domain: Domain, plan: Plan) -> Mapping[Device, Address]:
+    """Return where the devices are to be; raises StalePlan where one is not as planned.
+
+    A definition is written whole, so either all of a plan is there or nothing.
+    """
+    places = _places(domain, plan)
+    for device, item in places.items():
+        if _value(device) != item.before:
+            place = device.address or "no address"
+            raise StalePlan(f"domain {plan.instance}: {device.label} has {place} now: plan again")
+    return {device: Address.from_text(str(item.after)) for device, item in places.items()}
+
+
+def _kinds(domain: Domain | None, plan: Plan) -> set[Found]:
+    """Return what there is at the devices of PLAN, nothing without DOMAIN."""
+    if domain is None:
+        return set()
+    devices = named(domain)
+    found = ((item, devices.get(item.place.name)) for item in plan.changes)
+    return {
+        Found.OTHER if device is None else compare(item, _value(device)) for item, device in found
+    }
+
+
+def _value(device: Device) -> str | None:
+    return device.address.exact_text if device.address else None
+
+
+def _write(host: Host, domain: Domain, plan: Plan, moves: Mapping[Device, Address]) -> Outcome:
+    try:
+        redefine(host, domain, domain.with_addresses(moves))
+    except Unreachable:
+        raise
+    except NovadevError as error:
+        return _disturbed(host, plan, error)
+    return APPLIED
+
+
+def _disturbed(host: Host, plan: Plan, error: NovadevError) -> Outcome:
+    """Return what became of a plan whose write met ERROR: what is there now decides.
+
+    An error, too, may come after the write: where nobody can tell, the plan is left for resume.
+    """
+    try:
+        kinds = _kinds(host.definitions(plan.instance).persistent, plan)
+    except Unreachable:
+        raise
+    except NotFound:
+        kinds = set()
+    except NovadevError as second:
+        text = f"{error}; and what is there now could not be read: {second}"
+        return Outcome(State.STARTED, text, error.exit_code)
+    if kinds == {Found.AFTER}:
+        LOG.warning("host %s: domain %s is written, but: %s", host.name, plan.instance, error)
+        return APPLIED
+    if Found.AFTER in kinds:
+        return Outcome(State.HALF, f"{error}; a part of it is there", StalePlan.exit_code)
+    if isinstance(error, StalePlan | NotFound):
+        return Outcome(State.STALE, str(error), StalePlan.exit_code)
+    return Outcome(State.FAILED, f"the addresses cannot be written: {error}", error.exit_code)

@@ -1,0 +1,196 @@
+"""The devices that Nova gives a guest at its next power-on, as plain values.
+
+This is the one list: the forecast, the check against another host, the count of PCI Express ports
+and the faults of properties all read it. ``tests/rules/test_hardware.py`` holds it against the
+definitions that Nova's own driver writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from novadev.nova.image_properties import PROPERTIES
+from novadev.rules.defaults import (
+    balloon_model,
+    default_of,
+    emulated_architecture,
+    keyboard_bus,
+    with_recommended_bus,
+)
+from novadev.rules.device import GuestDevice
+from novadev.rules.disks import guest_disks
+from novadev.rules.guest import DriverRules, Guest, known_value, property_value
+from novadev.rules.image_meta import is_yes
+from novadev.rules.machine_types import POWER
+from novadev.rules.osinfo import NO_RECOMMENDATION, Recommendation
+
+SPICE_CHANNEL, AGENT_CHANNEL = "com.redhat.spice.0", "org.qemu.guest_agent.0"
+WATCHDOG = "i6300esb"
+"""The model of every watchdog (nova/virt/libvirt/config.py, LibvirtConfigGuestWatchdog)."""
+FALLBACK_VIDEO = "virtio"
+"""What Nova's driver leaves open its own class fills in (config.py, LibvirtConfigGuestVideo)."""
+_TPM = "tpm-tis"
+"""Nova's default (nova/virt/hardware.py, get_vtpm_constraint)."""
+
+
+@dataclass(frozen=True)
+class Attached:
+    """What a guest has beside what its image and its disks say.
+
+    ``interfaces`` are those with the model of the property; ``host_devices`` PCI devices of the
+    host, those of ports included; ``has_rng`` is the flavor's ``hw_rng:allowed``.
+    """
+
+    interfaces: int = 1
+    host_devices: int = 0
+    shares: int = 0
+    has_rng: bool = True
+
+
+ONE_INTERFACE = Attached()
+
+
+def hardware(
+    guest: Guest,
+    rules: DriverRules,
+    recommended: Recommendation = NO_RECOMMENDATION,
+    attached: Attached = ONE_INTERFACE,
+    os_type: str | None = None,
+) -> tuple[GuestDevice, ...]:
+    """Return the devices of GUEST at its next power-on on a host with these RULES.
+
+    Disks come first and in Nova's order, the USB controller last. RECOMMENDED is libosinfo's for
+    the guest's os_distro, OS_TYPE that of its definition. Raises one of
+    :data:`novadev.rules.defaults.REFUSALS` where Nova would not build the guest.
+    Source: nova/virt/libvirt/driver.py, _get_guest_config.
+    """
+    devices = (
+        *_disks(with_recommended_bus(guest, recommended), rules),
+        *scsi_controller(guest),
+        *graphical(guest, rules, os_type),
+        *_by_property(guest, rules),
+        *[_interface(guest, rules, recommended)] * attached.interfaces,
+        *[GuestDevice("hostdev", "hostdev", "pci")] * attached.host_devices,
+        *[GuestDevice("share", "filesystem", "virtiofs")] * attached.shares,
+        *[GuestDevice("rng virtio", "rng", model="virtio")] * attached.has_rng,
+        balloon(rules),
+    )
+    return (*devices, _usb_controller(guest, rules, devices))
+
+
+def _disks(guest: Guest, rules: DriverRules) -> Iterator[GuestDevice]:
+    """Yield the disks, and the SCSI controller that libvirt adds where no property asks for one."""
+    disks = guest_disks(guest, rules)
+    for disk in disks:
+        yield GuestDevice(f"disk {disk.dev}", "disk", disk.type, disk.bus)
+    if property_value(guest, "hw_scsi_model") is None and any(d.bus == "scsi" for d in disks):
+        yield GuestDevice("controller scsi 0", "controller", "scsi")
+
+
+def scsi_controller(guest: Guest) -> Iterator[GuestDevice]:
+    """Yield the SCSI controller of the property, which Nova adds whether a disk is on it or not.
+
+    Source: nova/virt/libvirt/driver.py, _get_guest_storage_config and _get_scsi_controller.
+    """
+    model = property_value(guest, "hw_scsi_model")
+    if model is not None:
+        spelled = PROPERTIES["hw_scsi_model"].spelling(model)
+        yield GuestDevice(f"hw_scsi_model={spelled}", "controller", "scsi", model=spelled)
+
+
+def graphical(
+    guest: Guest, rules: DriverRules, os_type: str | None = None
+) -> Iterator[GuestDevice]:
+    """Yield display adapter, consoles and input devices: without a console Nova adds none.
+
+    Source: nova/virt/libvirt/driver.py, _guest_add_video_device, _guest_add_pointer_device,
+    _guest_add_keyboard_device and _guest_add_spice_channel.
+    """
+    if not has_display(rules):
+        return
+    if rules.vnc_enabled:
+        yield GuestDevice("graphics vnc", "graphics", "vnc")
+    if rules.spice_enabled:
+        yield GuestDevice("graphics spice", "graphics", "spice")
+    if has_spice_agent(rules):
+        yield GuestDevice("channel spice", "channel", "spicevmc", model="virtio")
+    video = video_model(guest, rules)
+    yield GuestDevice(f"hw_video_model={video}", "video", model=video)
+    yield from inputs(
+        default_of("hw_input_bus", guest, rules, os_type=os_type), keyboard_bus(guest, rules)
+    )
+
+
+def has_display(rules: DriverRules) -> bool:
+    """Return whether guests have a graphical console."""
+    return rules.vnc_enabled or rules.spice_enabled
+
+
+def has_spice_agent(rules: DriverRules) -> bool:
+    """Return whether guests have the channel of SPICE's agent."""
+    return rules.spice_enabled and rules.spice_agent_enabled and rules.virt_type != "lxc"
+
+
+def video_model(guest: Guest, rules: DriverRules) -> str:
+    """Return the model of the display adapter."""
+    return default_of("hw_video_model", guest, rules) or FALLBACK_VIDEO
+
+
+def inputs(pointer: str | None, keyboard: str | None) -> Iterator[GuestDevice]:
+    """Yield the input devices by their buses: a tablet, a keyboard; None is none of that kind."""
+    for kind, bus in (("tablet", pointer), ("keyboard", keyboard)):
+        if bus is not None:
+            yield GuestDevice(f"input {kind} {bus}", "input", kind, bus)
+
+
+def _by_property(guest: Guest, rules: DriverRules) -> Iterator[GuestDevice]:
+    """Yield the devices that only a property adds.
+
+    Source: nova/virt/libvirt/driver.py, _add_sound_device, _add_vtpm_device, _set_qemu_guest_agent
+    and _guest_add_watchdog_action.
+    """
+    sound = known_value(guest, "hw_sound_model", rules.release)
+    if sound:
+        yield GuestDevice(f"hw_sound_model={sound}", "sound", model=sound)
+    if property_value(guest, "hw_tpm_version"):
+        tpm = property_value(guest, "hw_tpm_model") or _TPM
+        yield GuestDevice(f"hw_tpm_model={tpm}", "tpm", "emulator", model=tpm)
+    if property_value(guest, "hw_watchdog_action") not in (None, "disabled"):
+        yield GuestDevice(f"watchdog {WATCHDOG}", "watchdog", model=WATCHDOG)
+    if is_yes(property_value(guest, "hw_qemu_guest_agent")):
+        yield GuestDevice(f"channel {AGENT_CHANNEL}", "channel", "unix", model="virtio")
+
+
+def balloon(rules: DriverRules) -> GuestDevice:
+    """Return the memory balloon, whose model may be ``none``."""
+    model = balloon_model(rules)
+    return GuestDevice(f"memballoon {model}", "memballoon", model=model)
+
+
+def _interface(guest: Guest, rules: DriverRules, recommended: Recommendation) -> GuestDevice:
+    model = default_of("hw_vif_model", guest, rules, recommended)
+    return GuestDevice(f"hw_vif_model={model}", "interface", model=model)
+
+
+def _usb_controller(
+    guest: Guest, rules: DriverRules, devices: Iterable[GuestDevice]
+) -> GuestDevice:
+    is_power = emulated_architecture(guest, rules) in POWER
+    asked = known_value(guest, "hw_usb_model", rules.release)
+    model = usb_model(asked, needs_usb(devices) or is_power)
+    return GuestDevice("controller usb 0", "controller", "usb", model=model)
+
+
+def needs_usb(devices: Iterable[GuestDevice]) -> bool:
+    """Return whether one of DEVICES is on USB (``driver.py`` _guest_needs_usb)."""
+    return any(device.bus == "usb" and device.tag in ("disk", "input") for device in devices)
+
+
+def usb_model(asked: str | None, is_needed: bool) -> str | None:
+    """Return the model of the USB controller; None leaves it to libvirt, which then adds one.
+
+    What is ASKED for counts only where USB is not needed; without either there is none.
+    Source: nova/virt/libvirt/driver.py, _guest_add_usb_root_controller.
+    """
+    return None if is_needed else asked or "none"

@@ -1,0 +1,111 @@
+"""The firmware images of this machine: QEMU's descriptions of them, and the files that are there.
+
+libvirt's domain capabilities list only the images that are described or built in, and take any
+other file as well: so the files count. Source: QEMU, docs/interop/firmware.json; libvirt,
+src/qemu/qemu_firmware.c.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+LOG = logging.getLogger(__name__)
+FOLDERS = ("usr/share/qemu/firmware", "etc/qemu/firmware")
+"""A file in the later one replaces the one of its name (libvirt, qemuInteropFetchConfigs)."""
+MAX_BYTES = 64 * 1024
+_MOST_FILES = 1_000
+
+
+@dataclass(frozen=True)
+class Firmware:
+    """One description: an image, and for which guests QEMU's package means it.
+
+    ``interfaces`` are ``uefi`` or ``bios``; ``targets`` are architectures with patterns of machine
+    types, ``x86_64 pc-q35-*``; ``template`` is what a guest's variables are copied from, None for
+    an image that has none.
+    """
+
+    interfaces: tuple[str, ...]
+    targets: tuple[str, ...]
+    features: tuple[str, ...]
+    executable: str
+    template: str | None
+
+    def is_for(self, architecture: str, machine_type: str) -> bool:
+        """Return whether it is for guests of this architecture and versioned machine type."""
+        for target in self.targets:
+            arch, _, pattern = target.partition(" ")
+            if arch == architecture and fnmatch.fnmatchcase(machine_type, pattern):
+                return True
+        return False
+
+
+@dataclass(frozen=True)
+class HostFirmware:
+    """What a host has: descriptions by priority, and every file in the folders of its images."""
+
+    described: tuple[Firmware, ...]
+    files: tuple[str, ...]
+
+    def has_folder_of(self, path: str) -> bool:
+        """Return whether the files of the folder that PATH is in were listed."""
+        folder = path.rpartition("/")[0]
+        return any(file.rpartition("/")[0] == folder for file in self.files)
+
+
+def read_firmware(listed: Iterable[str], root: Path = Path("/")) -> HostFirmware:
+    """Return the firmware of the machine whose files are under ROOT.
+
+    LISTED are the images that libvirt names in its domain capabilities. A description that cannot
+    be read is left out, with a warning in the log.
+    """
+    described = tuple(_descriptions(root))
+    images = {*listed, *(path for item in described for path in (item.executable, item.template))}
+    folders = sorted({path.rpartition("/")[0] for path in images if path and path[0] == "/"})
+    files = [name for folder in folders for name in _files(root, folder)]
+    return HostFirmware(described, tuple(files[:_MOST_FILES]))
+
+
+def _files(root: Path, folder: str) -> Iterator[str]:
+    place = root / folder.lstrip("/")
+    if place.is_dir():
+        yield from (f"{folder}/{item.name}" for item in sorted(place.iterdir()) if item.is_file())
+
+
+def _descriptions(root: Path) -> Iterator[Firmware]:
+    found: dict[str, Path] = {}
+    for folder in FOLDERS:
+        place = root / folder
+        if place.is_dir():
+            found |= {path.name: path for path in place.glob("*.json")}
+    for name in sorted(found):
+        path = found[name]
+        try:
+            if not path.is_file() or not 0 < path.stat().st_size <= MAX_BYTES:
+                continue  # an empty file takes out one of the same name
+            yield _firmware(json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            LOG.warning("%s is no description of a firmware: %r", path, error)
+
+
+def _firmware(data: Mapping[str, Any]) -> Firmware:
+    mapping = data["mapping"]
+    is_flash = mapping["device"] == "flash"
+    template = mapping.get("nvram-template") if is_flash else None
+    return Firmware(
+        interfaces=tuple(str(item) for item in data["interface-types"]),
+        targets=tuple(
+            f"{target['architecture']} {pattern}"
+            for target in data["targets"]
+            for pattern in target["machines"]
+        ),
+        features=tuple(str(item) for item in data["features"]),
+        executable=str(mapping["executable"]["filename"] if is_flash else mapping["filename"]),
+        template=None if template is None else str(template["filename"]),
+    )

@@ -1,0 +1,154 @@
+"""Nothing of a definition is left out of a verdict by accident."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from lxml import etree
+
+from novadev.capabilities.device_verdicts import _JUDGES as DEVICE_JUDGES
+from novadev.capabilities.facts import facts_of_domain
+from novadev.capabilities.neutral import EVERY_DEVICE_HAS, EVERY_HOST_HAS, OF_DEVICES
+from novadev.capabilities.settings import settings_of
+from novadev.capabilities.verdicts import check
+from novadev.virt.domain import Domain
+from novadev.virt.firmware import read_firmware
+from tests import domains
+from tests.capabilities.samples import SAMPLE
+
+WHOLE = domains.domain(
+    machine="pc-q35-7.2",
+    disks=[domains.disk("vda")],
+    interfaces=[domains.interface("52:54:00:00:00:01", kind="user")],
+    devices=[
+        "<video><model type='virtio'/></video>",
+        "<rng model='virtio'><backend model='random'>/dev/urandom</backend></rng>",
+        "<tpm model='tpm-crb'><backend type='emulator' version='2.0'/></tpm>",
+        "<serial type='pty'><target type='isa-serial' port='0'/></serial>",
+    ],
+)
+_PLAIN = {*EVERY_DEVICE_HAS, *EVERY_HOST_HAS, "type", "boot", "graphics", "hugepages", "parameters"}
+
+
+def changed() -> Iterator[tuple[str, str]]:
+    """A definition with one more element or attribute that nobody knows, at every place."""
+    root = etree.fromstring(WHOLE)
+    for number, element in enumerate(root.iter(etree.Element)):
+        above = {etree.QName(item).localname for item in (element, *element.iterancestors())}
+        if above & _PLAIN or element.tag in ("domain", "devices", "os", "backend", "emulator"):
+            continue
+        if element.tag in ("features", "acpi", "apic", "vcpu"):
+            continue
+        again = etree.fromstring(WHOLE)
+        etree.SubElement(list(again.iter(etree.Element))[number], "novelty", on="yes")
+        yield f"<novelty> in {element.tag}", etree.tostring(again, encoding="unicode")
+
+
+@pytest.mark.parametrize(("where", "xml"), changed(), ids=lambda value: value[:30])
+def test_what_nobody_knows_is_not_checked(where: str, xml: str) -> None:
+    verdicts = check(facts_of_domain(Domain.from_xml(xml)), SAMPLE)
+    told = [one for one in verdicts if "novelty" in one.subject]
+    assert [one.outcome for one in told] == ["not checked"], where
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        "<novelty/>",
+        "<numatune><memory mode='strict' nodeset='0'/></numatune>",
+        "<cputune><vcpupin vcpu='0' cpuset='1'/></cputune>",
+        "<features><novelty state='on'/></features>",
+        "<features><ioapic driver='qemu'/></features>",
+        "<features><hyperv><novelty state='on'/></hyperv></features>",
+        "<cpu mode='custom'><model>EPYC</model></cpu>",
+        "<cpu mode='host-model'><feature policy='require' name='novelty'/></cpu>",
+        "<memoryBacking><hugepages/></memoryBacking>",
+        "<launchSecurity type='sev'/>",
+        "<os><loader type='pflash' readonly='yes'>/x/OVMF.fd</loader><nvram/></os>",
+        "<os><kernel>/x/vmlinuz</kernel></os>",
+        "<vcpu>300</vcpu>",
+        "<clock offset='utc'><timer name='novelty'/></clock>",
+        "<seclabel type='static' model='selinux'/>",
+        "<c:commandline xmlns:c='http://libvirt.org/schemas/domain/qemu/1.0'/>",
+    ],
+)
+def test_a_file_that_does_not_tell_makes_no_guest_fine(part: str) -> None:
+    """SAMPLE is of the format before processors and firmware were in it."""
+    root = etree.fromstring(WHOLE)
+    root.append(etree.fromstring(part))
+    domain = Domain(root)
+    before = {one.subject for one in settings_of(Domain.from_xml(WHOLE))}
+    new = {one.subject for one in settings_of(domain)} - before
+    verdicts = [one for one in check(facts_of_domain(domain), SAMPLE) if one.subject in new]
+    assert verdicts
+    assert {one.outcome for one in verdicts} <= {"not checked", "cannot be defined"}
+
+
+def test_every_device_with_a_judge_has_a_table_of_what_is_plain() -> None:
+    assert set(DEVICE_JUDGES) <= set(OF_DEVICES)
+
+
+def test_what_shares_and_quotas_say_is_no_need() -> None:
+    root = etree.fromstring(WHOLE)
+    root.append(etree.fromstring("<cputune><shares>1024</shares></cputune>"))
+    assert set(settings_of(Domain(root))) == set(settings_of(Domain.from_xml(WHOLE)))
+
+
+# Firmware on the disk
+
+
+def description(**changes: object) -> str:
+    data = {
+        "interface-types": ["uefi"],
+        "mapping": {
+            "device": "flash",
+            "executable": {"filename": "/usr/share/OVMF/CODE.fd", "format": "raw"},
+            "nvram-template": {"filename": "/usr/share/OVMF/VARS.fd", "format": "raw"},
+        },
+        "targets": [{"architecture": "x86_64", "machines": ["pc-q35-*"]}],
+        "features": ["secure-boot"],
+    }
+    return json.dumps({**data, **changes})
+
+
+def test_firmware_is_read_by_name_and_the_administrator_comes_first(tmp_path: Path) -> None:
+    package, own = tmp_path / "usr/share/qemu/firmware", tmp_path / "etc/qemu/firmware"
+    for folder in (package, own, tmp_path / "usr/share/OVMF"):
+        folder.mkdir(parents=True)
+    (package / "40-a.json").write_text(description())
+    (package / "30-b.json").write_text(description(features=["first"]))
+    (package / "50-c.json").write_text(description(features=["taken out"]))
+    (package / "60-d.json").write_text("{}")
+    (own / "40-a.json").write_text(description(features=["own"]))
+    (own / "50-c.json").touch()
+    (tmp_path / "usr/share/OVMF/CODE.fd").touch()
+    found = read_firmware((), tmp_path)
+    assert [item.features for item in found.described] == [("first",), ("own",)]
+    assert found.files == ("/usr/share/OVMF/CODE.fd",)
+    assert found.described[0].is_for("x86_64", "pc-q35-9.2")
+    assert not found.described[0].is_for("x86_64", "pc-i440fx-9.2")
+
+
+def loader(path: str, tmp_path: Path) -> str:
+    (tmp_path / "usr/share/OVMF").mkdir(parents=True)
+    (tmp_path / "usr/share/OVMF/CODE_4M.fd").touch()
+    firmware = read_firmware(["/usr/share/OVMF/CODE_4M.fd"], tmp_path)
+    root = etree.fromstring(WHOLE)
+    image = f"<os><loader type='rom'>{path}</loader></os>"
+    root.append(etree.fromstring(image))
+    verdicts = check(facts_of_domain(Domain(root)), replace(SAMPLE, firmware=firmware))
+    return next(one.outcome for one in verdicts if one.subject.startswith("loader"))
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/usr/share/OVMF/CODE_4M.fd", "fine"),
+        ("/usr/share/OVMF/CODE.fd", "would not start"),
+        ("/srv/OVMF/CODE.fd", "not checked"),
+    ],
+)
+def test_a_firmware_image_by_its_path(path: str, expected: str, tmp_path: Path) -> None:
+    assert loader(path, tmp_path) == expected

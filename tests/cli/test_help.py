@@ -1,0 +1,75 @@
+"""Help as a person reads it, and what is said to somebody who mistypes."""
+
+import re
+import shlex
+
+import click
+import pytest
+
+from novadev.cli import root
+from novadev.cli.help import OUTPUT, RUN, SELECTION
+from tests.command import novadev
+from tests.docs.test_commands import COMMANDS
+
+LEAVES = {words: item for words, item in COMMANDS.items() if not isinstance(item, click.Group)}
+
+
+def example(words: str) -> str:
+    """The example in the help of a command, as it is shown."""
+    [found] = re.findall(r"^Example:\n  (.*)$", novadev(None, *words.split()[1:], "-h").out, re.M)
+    return str(found)
+
+
+@pytest.mark.parametrize("words", LEAVES)
+def test_every_command_has_an_example_that_can_be_pasted(words: str) -> None:
+    """On one line, of this command, with options that it has and values that they take."""
+    text = example(words)
+    assert text.startswith(f"{words} ") or text == words
+    context = click.Context(root, info_name="novadev")
+    arguments = shlex.split(text)[len(words.split()) :]
+    LEAVES[words].make_context(words, [a for a in arguments if a != "-"], parent=context)
+
+
+@pytest.mark.parametrize("words", LEAVES)
+def test_every_option_is_in_one_group(words: str) -> None:
+    text = novadev(None, *words.split()[1:], "--help").out.partition("\nOptions:\n")[2]
+    for param in LEAVES[words].params:
+        if isinstance(param, click.Option) and not param.hidden:
+            name = max((*param.opts, *param.secondary_opts), key=len)
+            assert len(re.findall(rf"^  (?:-\w, )?{name}(?![\w-])", text, re.M)) == 1, name
+
+
+def test_the_groups_stand_in_an_order() -> None:
+    text = novadev(None, "image-property", "set", "--help").out
+    titles = re.findall(r"^(\w[\w ]*):$", text, re.M)
+    assert titles == ["Example", "Options", "Which servers", "Output", "Run"]
+    own = text.partition("\nOptions:")[2].partition("\nWhich servers:")[0]
+    assert "--update-disks" in own
+    assert "--dry-run" not in own
+
+
+def test_a_host_is_no_filter_where_no_server_is_selected() -> None:
+    text = novadev(None, "doctor", "--help").out
+    assert "Which servers:" not in text
+    assert "--host HOST" in text.partition("\nOptions:")[2].partition("\nOutput:")[0]
+
+
+def test_no_parameter_is_in_two_groups() -> None:
+    names = [*SELECTION, *OUTPUT, *RUN]
+    assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("image-proprty list", "No such command 'image-proprty'. Did you mean 'image-property'?"),
+        ("device alias-migrat", "Did you mean 'alias-migrate'?"),
+        ("undo 3 --dry-rn", "Did you mean '--dry-run'?"),
+        ("frobnicate", "There are apply, audit, "),
+        ("undo 3 --quiet", "--quiet goes before the command: novadev --quiet"),
+    ],
+)
+def test_what_was_meant(typed: str, said: str) -> None:
+    result = novadev(None, *typed.split())
+    assert result.code == 4
+    assert said in " ".join(result.err.split())

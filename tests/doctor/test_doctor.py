@@ -1,0 +1,297 @@
+"""`doctor`: what it finds wrong on real databases, real hosts and in real files."""
+
+import json
+import re
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from novadev.doctor.databases import release_text
+from novadev.doctor.hosts import login
+from novadev.doctor.local import TIMERS, age_text, timer_result
+from novadev.nova import rights
+from novadev.nova.tables import api_metadata, cell_metadata
+from novadev.rules.releases import NEWEST_RELEASE, OLDEST_RELEASE, SCHEMA_REVISIONS
+from tests.cached import ROOT
+from tests.capabilities.samples import saved
+from tests.cloud import Cloud
+from tests.command import Result, novadev
+from tests.hypervisor import Hypervisors
+
+SECRET = "p\u00e4ss-word"
+
+
+def doctor(cloud: Cloud, *arguments: str) -> tuple[Result, list[dict[str, Any]]]:
+    result = novadev(cloud, "doctor", *arguments, "-f", "json")
+    return result, json.loads(result.out)
+
+
+def of(check: str, found: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    return {item["subject"]: item for item in found if item["check"] == check}
+
+
+def add_options(cloud: Cloud, text: str) -> None:
+    with cloud.config_file.open("a") as file:
+        file.write(text)
+
+
+def test_all_is_well(any_cloud: Cloud) -> None:
+    result, found = doctor(any_cloud)
+    assert (result.code, {item["status"] for item in found}) == (0, {"ok", "skipped"})
+    databases = of("database", found)
+    assert set(databases) == {"API database", "cell cell0", "cell cell1", "cell cell2"}
+    release = any_cloud.release
+    assert f"schema of Nova {release}," in databases["cell cell1"]["details"]
+    assert {item["status"] for item in of("rights", found).values()} <= {"ok"}
+
+
+@pytest.mark.parametrize("release", ["28", "34"])
+def test_the_revisions_are_those_of_nova(make_cloud: Any, release: str) -> None:
+    cloud = make_cloud("sqlite", release)
+    for name, kind in (("api", "api"), ("cell1", "main")):
+        with cloud.engine(name).connect() as connection:
+            revision = connection.scalar(sa.text("SELECT version_num FROM alembic_version"))
+        first, last = SCHEMA_REVISIONS[kind][revision]
+        assert first <= int(release) <= last
+    assert release_text("main", "0123456789ab")[1] is False
+
+
+@pytest.mark.parametrize("kind", SCHEMA_REVISIONS)
+def test_every_release_has_a_revision(kind: str) -> None:
+    known = [range(first, last + 1) for first, last in SCHEMA_REVISIONS[kind].values()]
+    wanted = range(OLDEST_RELEASE, NEWEST_RELEASE + 1)
+    assert sorted(release for found in known for release in found) == list(wanted)
+
+
+def test_an_option_that_nobody_knows(sqlite_cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    add_options(sqlite_cloud, "workerz = 8\nhost-timeout = 3\n\n[novadevs]\nworkers = 3\n")
+    monkeypatch.setenv("OS_NOVADEV__STATE_CONECTION", SECRET)
+    result, found = doctor(sqlite_cloud)
+    assert result.code == 4
+    told = [item["details"] for item in found if item["status"] == "failure"]
+    assert told == [
+        "[novadev] workerz is no option of novadev, and has no effect; did you mean workers?",
+        "[novadev] host-timeout is no option of novadev, and has no effect; did you mean "
+        "host_timeout?",
+        "group [novadevs] is no option of novadev, and has no effect; did you mean [novadev]?",
+        "OS_NOVADEV__STATE_CONECTION is no option of novadev, and has no effect",
+    ]
+    assert SECRET not in result.out + result.err
+
+
+def test_a_value_that_an_option_cannot_have(sqlite_cloud: Cloud) -> None:
+    add_options(sqlite_cloud, "workers = many\n")
+    result, [only] = doctor(sqlite_cloud)
+    assert (result.code, only["check"], only["status"]) == (4, "configuration", "failure")
+    assert "workers" in only["details"]
+
+
+@contextmanager
+def poor_account(cloud: Cloud, *grants: str) -> Iterator[None]:
+    """The cloud's configuration and mappings with an account that has only these GRANTs."""
+    with cloud.engine("api").connect() as connection:
+        connection.execute(
+            sa.text("CREATE OR REPLACE USER 'po''or'@localhost IDENTIFIED BY 'se cret'")
+        )
+        for line in grants:
+            connection.execute(sa.text(line))
+        connection.execute(sa.text("FLUSH PRIVILEGES"))
+        text = cloud.config_file.read_text().replace("root@", "po%27or:se%20cret@")
+        cloud.config_file.write_text(text)
+        for name in ("cell0", "cell1", "cell2"):
+            url = cloud.url(name).replace("root@", "po%27or:se%20cret@")
+            cloud.update("cell_mappings", "api", {"name": name}, database_connection=url)
+        try:
+            yield
+        finally:
+            connection.execute(sa.text("DROP USER 'po''or'@localhost"))
+
+
+def test_the_rights_that_an_account_lacks_can_be_pasted(mariadb_cloud: Cloud) -> None:
+    """Every missing right is found; after the statements have run, nothing is missing."""
+    names = {name: mariadb_cloud.engine(name).url.database for name in ("api", "cell1", "cell2")}
+    given = [
+        f"GRANT SELECT ON {names['api']}.* TO 'po''or'@localhost",
+        f"GRANT SELECT, UPDATE ON {names['cell1']}.* TO 'po''or'@localhost",
+        f"GRANT SELECT ON {names['cell2']}.instances TO 'po''or'@localhost",
+    ]
+    with poor_account(mariadb_cloud, *given):
+        result, found = doctor(mariadb_cloud)
+        assert result.code == 8
+        lacking = of("rights", found)
+        assert lacking["API database"]["status"] == "warning"
+        assert lacking["API database"]["remedies"] == [
+            f"GRANT UPDATE ON `{names['api']}`.`request_specs` TO 'po''or'@'localhost';"
+        ]
+        of_cell1 = "\n".join(lacking["cell cell1"]["remedies"])
+        assert "GRANT INSERT, DELETE ON " in of_cell1
+        assert "UPDATE" not in of_cell1
+        assert lacking["cell cell2"]["status"] == "failure"
+        entry = of("database", found)["cell cell0"]
+        assert (entry["status"], len(entry["remedies"])) == (
+            "failure",
+            len(cell_metadata.tables) - 1,
+        )
+        shown = novadev(mariadb_cloud, "doctor")
+        every = [line for item in found for line in item["remedies"]]
+        assert all(f"\n  {line}\n" in shown.out for line in every)
+        assert "cret" not in result.out + result.err + shown.out
+        for _ in range(2):  # share_mapping is known to be there once cell0 can be opened
+            with mariadb_cloud.engine("api").connect() as connection:
+                for line in (line for item in found for line in item["remedies"]):
+                    connection.execute(sa.text(line))
+            result, found = doctor(mariadb_cloud)
+        assert (result.code, {item["status"] for item in of("rights", found).values()}) == (
+            0,
+            {"ok"},
+        ), result.out
+
+
+def test_the_rights_are_those_of_the_documentation() -> None:
+    page = (ROOT / "docs" / "configuration.rst").read_text()
+    metadata = {"API": ("api", api_metadata), "cell": ("main", cell_metadata)}
+    for name, (kind, tables) in metadata.items():
+        for table in tables.tables:
+            wanted = ("SELECT", *rights.NEEDED[kind].get(table, ()))
+            [row] = [
+                row
+                for row in page.split("   * - ")
+                if row.startswith(f"{name}\n") and f"``{table}``" in row
+            ]
+            assert ", ".join(f"``{right}``" for right in wanted) in row, table
+
+
+def test_a_database_of_another_program(sqlite_cloud: Cloud) -> None:
+    """It lacks a table; another one has a revision that no release has."""
+    with sqlite_cloud.engine("cell1").begin() as connection:
+        connection.execute(sa.text("DROP TABLE pci_devices"))
+    with sqlite_cloud.engine("cell2").begin() as connection:
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = 'abc'"))
+    result, found = doctor(sqlite_cloud)
+    databases = of("database", found)
+    assert (result.code, databases["cell cell1"]["status"]) == (3, "failure")
+    assert "pci_devices" in databases["cell cell1"]["details"]
+    assert databases["cell cell2"]["status"] == "warning"
+
+
+def test_hosts_that_cannot_be_reached(sqlite_cloud: Cloud) -> None:
+    """One takes the connection and stays silent; a host without a URI; one that nobody has."""
+    for host in ("cmp1", "cmp2"):
+        sqlite_cloud.add_instance(host=host)
+    _, found = doctor(sqlite_cloud)
+    assert {item["exit_code"] for item in of("host", found).values()} == {8}
+    table = novadev(sqlite_cloud, "doctor").out
+    assert re.search("^failure  cmp1, cmp2 +host HOST is not this one", table, re.MULTILINE)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        add_options(
+            sqlite_cloud, f"libvirt_uri = qemu+tcp://127.0.0.1:{port}/{{host}}\nhost_timeout = 1\n"
+        )
+        result, found = doctor(sqlite_cloud, "--host", "cmp2", "--host", "elsewhere")
+    hosts = of("host", found)
+    assert (result.code, set(hosts)) == (8, {"cmp2", "elsewhere"})
+    assert "no answer within 1 s" in hosts["cmp2"]["details"]
+    assert hosts["elsewhere"]["exit_code"] == 2
+
+
+@pytest.mark.slow
+def test_a_host_that_answers(sqlite_cloud: Cloud, hypervisors: Hypervisors) -> None:
+    [host] = hypervisors.take()
+    sqlite_cloud.add_instance(host=host.name)
+    add_options(sqlite_cloud, f"libvirt_uri = {host.uri}\n")
+    add_options(sqlite_cloud, f"\n[DEFAULT]\nhost = {host.name}\n")
+    result, found = doctor(sqlite_cloud)
+    [only] = of("host", found).values()
+    assert (result.code, only["status"]) == (0, "ok"), only
+    assert "QEMU " in only["details"]
+    assert "0 guests (0 running)" in only["details"]
+
+
+@pytest.mark.parametrize(
+    ("uri", "means"),
+    [
+        ("qemu:///system", "the rights of the socket"),
+        ("qemu+unix:///system?socket=/x", "the rights of the socket"),
+        ("qemu+ssh://root@cmp1/system", "an ssh key"),
+        ("qemu://cmp1/system", "TLS certificates"),
+        ("qemu+tcp://cmp1/system", "SASL, or no login at all"),
+    ],
+)
+def test_how_a_uri_logs_in(uri: str, means: str) -> None:
+    assert login(uri) == means
+
+
+def test_the_state_database_and_who_uses_it(sqlite_cloud: Cloud) -> None:
+    file = sqlite_cloud.folder / "state.sqlite"
+    uuid = sqlite_cloud.add_instance(hw_vif_model="e1000")
+    novadev(sqlite_cloud, "image-property", "set", "--property", "hw_vif_model=virtio", uuid, "-y")
+    _, found = doctor(sqlite_cloud)
+    states = of("state database", found)
+    assert "MiB" in states[str(file)]["details"]
+    assert states[f"used by {socket.gethostname()}"]["details"].startswith("1 run, the last on 20")
+    file.unlink()
+    _, found = doctor(sqlite_cloud)
+    assert "does not exist yet" in of("state database", found)[str(file)]["details"]
+    assert not file.exists()
+
+
+def test_capability_files(sqlite_cloud: Cloud, tmp_path: Path) -> None:
+    for host in ("cmp1", "cmp2", "cmp3"):
+        sqlite_cloud.add_instance(host=host)
+    folder = tmp_path / "hosts"
+    folder.mkdir()
+    add_options(sqlite_cloud, f"compute_config_dir = {folder}\n")
+    saved(folder, "cmp1.json")
+    (folder / "cmp2.json").write_text("{}")
+    _, found = doctor(sqlite_cloud)
+    files = of("capabilities", found)
+    assert "saved " in files[str(folder / "cmp1.json")]["details"]
+    assert files[str(folder / "cmp2.json")]["exit_code"] == 4
+    assert files[str(folder)]["details"] == "1 host without one: cmp3"
+
+
+def test_how_old_a_file_is() -> None:
+    now = datetime(2026, 11, 28, tzinfo=timezone.utc)
+    assert age_text("2026-11-27T23:00:00Z", now) == "today"
+    assert age_text("2026-11-01T00:00:00Z", now) == "27 days ago"
+    assert age_text("long ago", now) == "at long ago"
+
+
+def test_the_timers_are_those_that_are_installed() -> None:
+    assert {f"{name}.timer" for name in TIMERS} == {
+        path.name for path in (ROOT / "systemd").glob("*.timer")
+    }
+
+
+@pytest.mark.parametrize(
+    ("timer", "service", "status", "text"),
+    [
+        ({}, {}, "skipped", "not installed"),
+        ({"LoadState": "loaded", "ActiveState": "inactive"}, {}, "warning", "not started"),
+        ({"LoadState": "loaded", "ActiveState": "active"}, {}, "ok", "not run yet"),
+        (
+            {"LoadState": "loaded", "ActiveState": "active", "LastTriggerUSec": "Mon 01:00"},
+            {"Result": "exit-code", "ExecMainStatus": "8"},
+            "failure",
+            "Mon 01:00, and failed with exit code 8",
+        ),
+        (
+            {"LoadState": "loaded", "ActiveState": "active", "LastTriggerUSec": "Mon 01:00"},
+            {"Result": "success"},
+            "ok",
+            "last ran Mon 01:00",
+        ),
+    ],
+)
+def test_what_systemd_says_of_a_timer(
+    timer: dict[str, str], service: dict[str, str], status: str, text: str
+) -> None:
+    found = timer_result("novadev-record", timer, service)
+    assert found.status == status
+    assert text in found.details
