@@ -87,10 +87,16 @@ class Deployment:
         raise NotFound(f"there is no cell {uuid} in this deployment")
 
     def find_cell(self, name: str) -> Cell:
-        """Return the cell with this name or UUID; raises NotFound, naming those there are."""
-        for cell in self.cells:
-            if name in (cell.uuid, cell.name):
-                return cell
+        """Return the cell with this name or UUID; raises NotFound, naming those there are.
+
+        Raises BadInput for a name that several cells have.
+        """
+        found = [cell for cell in self.cells if name in (cell.uuid, cell.name)]
+        if len(found) > 1:
+            uuids = ", ".join(cell.uuid for cell in found)
+            raise BadInput(f"{len(found)} cells are called {name!r}: say the UUID of one ({uuids})")
+        if found:
+            return found[0]
         known = ", ".join(cell.name or cell.uuid for cell in self.cells)
         raise NotFound(f"there is no cell {name!r}: the deployment has {known}")
 

@@ -152,11 +152,21 @@ class Residence:
             return {}
         uuids = [plan.instance for plan in plans]
         elsewhere = self.homes(uuids, self._others(cell))
-        here = self.homes(elsewhere, [cell])
-        return {
+        may_be_lost = resumed and bool(self.silent)
+        here = self.homes(uuids if may_be_lost else elsewhere, [cell])
+        found = {
             uuid: self._stale(uuid, cell, [*here.get(uuid, ()), *cells], resumed)
             for uuid, cells in elsewhere.items()
         }
+        if may_be_lost and cell.uuid not in self.silent:
+            lost = [uuid for uuid in uuids if uuid not in here and uuid not in elsewhere]
+            found |= {uuid: self._lost(uuid, cell) for uuid in lost}
+        return found
+
+    def _lost(self, uuid: str, cell: Cell) -> Outcome:
+        """Return the outcome for a plan begun in CELL whose instance a silent cell may have."""
+        skip = self.uncertain(uuid, f"it is not in {cell.label} any more", named=True)
+        return Outcome(State.STARTED, skip.reason, skip.exit_code)
 
     def _others(self, cell: Cell) -> list[Cell]:
         """Return the cells that lead to another database than CELL does."""
@@ -168,13 +178,12 @@ class Residence:
         if cell in homes:
             text = doubled(uuid, homes, named=True).reason
         else:
-            where = _and_in(homes)
             text = (
-                f"instance {uuid} lives in {where} now, and was planned in {cell.label}: plan again"
+                f"instance {uuid} lives in {_and_in(homes)} now, and was planned in {cell.label}: "
+                "make a new plan, which goes by what is stored there"
             )
-        may_be_there = cell in homes or cell.uuid in self.silent
-        state = State.STARTED if resumed and may_be_there else State.STALE
-        return Outcome(state, text, StalePlan.exit_code)
+        # What was begun may have moved along.
+        return Outcome(State.STARTED if resumed else State.STALE, text, StalePlan.exit_code)
 
     def uncertain(self, uuid: str, known: str, named: bool) -> Skip:
         """Return the skip for an instance that may live in a silent cell; KNOWN is a clause."""

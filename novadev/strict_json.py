@@ -17,8 +17,8 @@ from novadev.errors import BadInput
 
 T = TypeVar("T")
 _KINDS = {
-    **{"str": "text", "bool": "true or false", "int": "number", "float": "number"},
-    **{"array": "array", "object": "object", "null": "null"},
+    **{"str": "text", "bool": "true or false", "int": "a number", "float": "a number"},
+    **{"array": "an array", "object": "an object", "null": "null"},
 }
 _EXPECTED = re.compile("Expected `([a-z |]+)`, got `[a-z]+`")
 _MISSING = re.compile("Object missing required field `(.*)`", re.DOTALL)
@@ -85,8 +85,9 @@ def _told(message: str, what: str) -> str:
     path = path.removesuffix("`").removeprefix(".")
     what = f"{what}: {path}" if path else what
     if found := _EXPECTED.fullmatch(text):
-        kinds = dict.fromkeys(_KINDS.get(kind, kind) for kind in found[1].split(" | "))
-        return f"{what} is no {' or '.join(kinds)}"
+        kinds = list(dict.fromkeys(_KINDS.get(kind, kind) for kind in found[1].split(" | ")))
+        others = f"{', '.join(kinds[:-1])} or " if kinds[:-1] else ""
+        return f"{what} is not {others}{kinds[-1]}"
     if found := _MISSING.fullmatch(text):
         return f"{what} has no {found[1]}"
     if found := _UNKNOWN.fullmatch(text):

@@ -163,7 +163,7 @@ class Audit:
         return set()
 
     def _in_chunk(self, foresight: Foresight | None, chunk: Chunk) -> Iterator[Finding]:
-        everything = list(read_facts(self.deployment, chunk))
+        everything = list(read_facts(self.deployment, chunk, self._releases))
         hosted = list(self._hosted(chunk)) if self._of_hosts else []
         self.guests += len(everything)
         inspected = self._inspected(everything, hosted)

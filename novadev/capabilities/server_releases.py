@@ -9,7 +9,12 @@ from novadev.deployment import Deployment
 from novadev.errors import BadInput
 from novadev.nova.instances import Instance
 from novadev.nova.services import list_compute_versions
-from novadev.rules.releases import NEWEST_RELEASE, release_of
+from novadev.rules.releases import (
+    NEWEST_RELEASE,
+    OLDEST_RELEASE,
+    SERVICE_VERSIONS,
+    release_of,
+)
 
 
 class ServerReleases:
@@ -36,6 +41,8 @@ class ServerReleases:
             compute = None
         if compute and compute.release and (version is None or compute.is_of(version)):
             return compute.release
+        if version and version < SERVICE_VERSIONS[OLDEST_RELEASE]:
+            return OLDEST_RELEASE
         return (version and release_of(version)) or NEWEST_RELEASE
 
     def _versions_in(self, uuid: str) -> Mapping[str, int]:

@@ -28,6 +28,7 @@ HASH_SHOWN = 12
 """Characters of a hash that a table shows."""
 LONG = ("label", "address", "logical_name", "managed", "pinned", "alias")
 """What a table says of a device."""
+_NO_CHANGE = "No record found a change of its devices."
 R = TypeVar("R", "ListedGuest", "RecordedGuest")
 
 
@@ -49,6 +50,7 @@ def record(
 
     Example: novadev device record --all --guest
     """
+    session.deployment.hosts.warm()
     from novadev.records.record import RecordedGuest, record_devices
 
     skips, tally = Skips(session, fail_on_skip), _Tally()
@@ -111,7 +113,7 @@ def list_(
     elif long_:
         _print_devices(session, output, ListedDevice, records)
     else:
-        empty = "No guest differs from its record." if changed else ""
+        empty = skips.unless_any("No guest differs from its record." if changed else "")
         print_records(session, output, ListedGuest, _for_people(output, records), empty=empty)
     skips.tell_groups()
     return skips.exit_code
@@ -148,7 +150,7 @@ def drift(
     found = find_drift(session.deployment, selection, asks_guest, as_of)
     records = tally.counted(skips.sift(counted(session, found)))
     shown = presence("recorded", "found", ("appeared", "vanished"))
-    empty = "No device of these guests differs from its record."
+    empty = skips.unless_any("No device of these guests differs from its record.")
     print_records(session, output, Drift, records, ("instance",), shown, empty)
     skips.tell_groups()
     return worst({skips.exit_code, NotAsNeeded.exit_code if tally.changed else 0})
@@ -170,8 +172,7 @@ def history(session: Session, instance: str, output: Output) -> None:
 
     shown = presence("before", "after", ("appeared", "vanished"))
     changes = list_changes(session.deployment, instance)
-    empty = "No record found a change of its devices."
-    print_records(session, output, PastChange, changes, (), shown, empty)
+    print_records(session, output, PastChange, changes, (), shown, lambda: _NO_CHANGE)
 
 
 def _print_devices(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from novadev.cli import options
+from novadev.cli import help, options
 from novadev.cli.notify import Notifier
 from novadev.cli.session import Session, pass_session
 from novadev.cli.talk import say
@@ -24,7 +24,7 @@ _CHANGES = 4
 """Changes of one guest that a line tells, and guests of one sweep that get a line."""
 
 
-@click.command(short_help="Record guests as soon as they change: a service.")
+@help.command(short_help="Record guests as soon as they change: a service.")
 @click.option(
     "--host",
     "hosts",

@@ -25,7 +25,12 @@ def server_label(uuid: str, name: str | None) -> str:
 
 
 def labelled(text: str, uuid: str | None, name: str | None) -> str:
-    """Return TEXT, in which a server is ``instance UUID``, with its name beside the UUID."""
+    """Return TEXT, in which a server is ``instance UUID``, with its name beside the UUID.
+
+    A text in which it is not, such as that of a cell that is down, gets it in front.
+    """
+    if uuid and uuid not in text:
+        text = f"instance {uuid}: {text}"
     if not uuid or not name or f"{name} (" in text:
         return text
     return text.replace(f"instance {uuid}", f"instance {name} ({uuid})", 1)

@@ -235,7 +235,7 @@ def _resume(session: Session, choices: Choices, journal: Journal, run: Run, repo
 @help.command()
 @click.argument("plan_file", metavar="PLAN-FILE")
 @click.option("--sha256", metavar="SUM", help="Refuse the file unless this is its SHA-256.")
-@choices()
+@choices("take_over")
 @pass_session
 def apply(session: Session, plan_file: str, sha256: str | None, choices: Choices) -> int:
     """Carry out exactly the plans in PLAN-FILE, which --plan-out saved.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -71,7 +71,7 @@ def list_(
     if wide and all_properties:
         raise click.UsageError("--wide or --all-properties, not both")
     skips, wanted = Skips(session, fail_on_skip), Wanted(all_properties, differing, stored)
-    empty = "No property is listed." if differing or stored else ""
+    empty = skips.unless_any("No property is listed." if differing or stored else "")
     if wide:
         servers = skips.sift(list_servers(session.deployment, selection, wanted))
         _print_wide(session, output, servers, empty)
@@ -83,15 +83,18 @@ def list_(
     return skips.exit_code
 
 
-def _print_wide(session: Session, output: Output, servers: Iterator[Any], empty: str) -> None:
+def _print_wide(
+    session: Session, output: Output, servers: Iterator[Any], empty: Callable[[], str]
+) -> None:
     """Print one line for each of SERVERS; a table leaves out properties that none of them has."""
     from novadev.image_property.listing import LISTED, ServerProperties
 
     if output.format != "table" or output.columns:
         print_records(session, output, ServerProperties, servers)
         return
-    if not (page := list(islice(servers, _PAGE))):
-        session.say(empty) if empty else None
+    page = list(islice(servers, _PAGE))
+    if not page and empty():
+        session.say(empty())
     while page:
         used = [name for name in LISTED if any(getattr(item, name) for item in page)]
         used += ["differing"] * any(item.differing for item in page)

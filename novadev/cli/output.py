@@ -30,12 +30,12 @@ def print_records(
     records: Iterable[Any],
     group_by: tuple[str, ...] = (),
     for_people: Callable[[Row], Row] = dict,
-    empty: str = "",
+    empty: Callable[[], str] | None = None,
 ) -> None:
     """Print RECORDS, instances of the dataclass KIND, whose fields are columns and JSON keys.
 
     GROUP_BY names columns that a table shows as a heading instead: an identity, and its name.
-    FOR_PEOPLE returns a row as a table shows it; EMPTY is said where a table has no row.
+    FOR_PEOPLE returns a row as a table shows it; what EMPTY returns is said where it has none.
     Raises click.BadParameter for a column that KIND does not have.
     """
     known = [field.name for field in dataclasses.fields(kind)]
@@ -46,8 +46,10 @@ def print_records(
         return
     if not output.columns:
         rows = (labelled_row(session, for_people(row)) for row in rows)
-    if not print_table(session, columns, rows, () if output.columns else group_by) and empty:
-        session.say(empty)
+    if print_table(session, columns, rows, () if output.columns else group_by) or empty is None:
+        return
+    if text := empty():
+        session.say(text)
 
 
 def labelled_row(session: Session, row: Row) -> Row:
@@ -131,9 +133,11 @@ def print_table(
 
 
 def _heading(row: Row, group_by: tuple[str, ...]) -> str:
-    """Return what stands above the rows that share it: ``name (UUID)``."""
+    """Return what stands above the rows that share it: ``name (UUID)``, ``name (UUID) on host``."""
     texts = [_cell(row[name]) for name in group_by]
-    return server_label(*texts) if len(texts) == 2 else "".join(texts)
+    if group_by == ("instance", "name"):
+        return server_label(*texts)
+    return " on ".join(texts)
 
 
 def _bold(session: Session, text: str) -> str:
@@ -229,6 +233,6 @@ def presence(before: str, after: str, words: tuple[str, str]) -> Callable[[Row],
         if row["field"] != "device" or (row[before] is None) == (row[after] is None):
             return row
         came, went = words
-        return row | {before: "-", after: came if row[before] is None else went}
+        return row | {after: came if row[before] is None else went}
 
     return for_people

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import IO, TypeVar
 
 from novadev.cli.grouping import Groups, common, labelled, wrapped
@@ -104,6 +104,10 @@ class Skips:
                 text = f"{word}: {servers}: {printable(reason)}"
             for line in wrapped(text, width):
                 say(line)
+
+    def unless_any(self, text: str) -> Callable[[], str]:
+        """Return what gives TEXT, or nothing where anything was skipped: then nobody knows."""
+        return lambda: "" if self.count else text
 
     def sift(self, items: Iterable[T | Skip]) -> Iterator[T]:
         """Yield those of ITEMS that are no skips, adding the others."""

@@ -44,10 +44,10 @@ def _send(text: str) -> None:
     """Write one line; a machine without a log keeps nobody from working."""
     try:
         handler = _Quiet(SOCKET, SysLogHandler.LOG_DAEMON)
+        if connection := getattr(handler, "socket", None):
+            connection.settimeout(_PATIENCE)  # of a handler without a log, it is closed
     except OSError:
         return
     handler.ident = "novadev: "
-    if connection := getattr(handler, "socket", None):
-        connection.settimeout(_PATIENCE)
     handler.emit(logging.LogRecord("novadev", logging.INFO, "", 0, text, None, None))
     handler.close()

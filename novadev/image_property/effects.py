@@ -66,26 +66,26 @@ def _text(disk: GuestDisk | None) -> str | None:
 
 
 def futile(
-    before: Guest,
+    facts: Facts,
     after: Guest,
     values: Mapping[str, Value],
     effects: tuple[Effect, ...],
     device_types: Mapping[str, str],
 ) -> tuple[str, ...]:
     """Return why properties of VALUES that are new would change nothing for the guest."""
-    return tuple(_futile(before, after, values, effects, device_types))
+    return tuple(_futile(facts, after, values, effects, device_types))
 
 
 def _futile(
-    before: Guest,
+    facts: Facts,
     after: Guest,
     values: Mapping[str, Value],
     effects: tuple[Effect, ...],
     device_types: Mapping[str, str],
 ) -> Iterator[str]:
     """Only what changes in the cell counts, and a value that Nova can read again is an effect."""
-    stored = before.image_properties
-    mended = unreadable(stored)
+    stored = facts.guest.image_properties
+    mended = unreadable(stored, facts.release)
     moves = any(effect.before != effect.after for effect in effects)
     for name, value in values.items():
         if not isinstance(value, str) or stored.get(name) == value or name in mended:
@@ -99,13 +99,13 @@ def _futile(
 
 
 def mended_without_moving(
-    before: Guest,
+    facts: Facts,
     values: Mapping[str, Value],
     effects: tuple[Effect, ...],
     device_types: Mapping[str, str],
 ) -> Iterator[str]:
     """Yield which of VALUES replace one that Nova could not read, with no disk on that bus."""
-    for name in unreadable(before.image_properties):
+    for name in unreadable(facts.guest.image_properties, facts.release):
         value, kind = values.get(name), device_types.get(name)
         if isinstance(value, str) and kind and not _is_there(kind, value, effects):
             yield _unmoved(name, value, kind)
@@ -140,7 +140,7 @@ def _type_in(label: str) -> str:
 def notes(facts: Facts, values: Mapping[str, Value]) -> Iterator[str]:
     """Yield what the operator must know beside the changes themselves."""
     instance, spec = facts.instance, facts.spec
-    yield from unreadable_notes(instance, values)
+    yield from unreadable_notes(facts, values)
     if facts.leaves_spec:
         yield "the request spec is left as it is: a resize or cold migration builds the guest by it"
     elif spec is not None and spec.image_properties is None:
@@ -149,10 +149,11 @@ def notes(facts: Facts, values: Mapping[str, Value]) -> Iterator[str]:
         yield _about_snapshot(instance, values)
 
 
-def unreadable_notes(instance: Instance, values: Mapping[str, Value]) -> Iterator[str]:
-    """Yield what Nova cannot read of INSTANCE when VALUES are stored, and the command for it."""
+def unreadable_notes(facts: Facts, values: Mapping[str, Value]) -> Iterator[str]:
+    """Yield what its host's Nova cannot read when VALUES are stored, and the command for it."""
+    instance = facts.instance
     left = {**instance.image_properties, **values}
-    reasons = unreadable(left)
+    reasons = unreadable(left, facts.release)
     if reasons:
         yield (
             f"Nova cannot read any property of this server, and cannot start it, because of "

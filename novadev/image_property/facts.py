@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from novadev.capabilities.server_releases import ServerReleases
 from novadev.deployment import Deployment
 from novadev.errors import BadInput, NotFound
 from novadev.nova.block_devices import list_block_devices
@@ -19,12 +20,14 @@ from novadev.selection import Chunk
 class Facts:
     """What is stored of one instance; ``spec`` is None where it has no request spec, or leaves it.
 
+    ``release`` is that of the Nova that reads it (:class:`ServerReleases`).
     ``has_bad_flavor``: its flavor cannot be read, and ``guest`` has no swap disk for that reason.
     """
 
     instance: Instance
     guest: Guest
     spec: RequestSpec | None
+    release: int
     has_bad_flavor: bool = False
     leaves_spec: bool = False
 
@@ -65,7 +68,7 @@ def with_spec_or_without(facts: Facts, with_request_spec: bool) -> Facts:
     return facts
 
 
-def read_facts(deployment: Deployment, chunk: Chunk) -> Iterator[Facts]:
+def read_facts(deployment: Deployment, chunk: Chunk, releases: ServerReleases) -> Iterator[Facts]:
     """Yield what is stored of each instance of CHUNK, in order; some statements for all."""
     uuids = [instance.uuid for instance in chunk.instances]
     with deployment.cell_database(chunk.cell).reading() as connection:
@@ -84,4 +87,5 @@ def read_facts(deployment: Deployment, chunk: Chunk) -> Iterator[Facts]:
             swap_mb=flavor.swap_mb if flavor else 0,
             disk_format=instance.image_properties.get("disk_format"),
         )
-        yield Facts(instance, guest, specs.get(instance.uuid), has_bad_flavor=flavor is None)
+        spec, release = specs.get(instance.uuid), releases.of(instance)
+        yield Facts(instance, guest, spec, release, has_bad_flavor=flavor is None)

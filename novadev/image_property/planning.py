@@ -106,8 +106,8 @@ def _iter_plans(
     releases = ServerReleases(deployment, ComputeHosts(deployment.config))
 
     def plans(chunk: Chunk) -> Iterator[Planned]:
-        for facts in read_facts(deployment, chunk):
-            own = replace(rules, release=releases.of(facts.instance))
+        for facts in read_facts(deployment, chunk, releases):
+            own = replace(rules, release=facts.release)
             yield _plan_or_skip(facts, request, own, named)
 
     return of_chunks(iter_selected(deployment, selection), plans, named)
@@ -195,18 +195,18 @@ def objections(
     uuid = facts.instance.uuid
     faults = new_faults(facts.guest, after, rules)
     wrong = [fault.message for fault in faults if fault.severity == "error"]
-    wrong += _unreadable_only_now(facts.guest, after, rules.release)
+    wrong += unreadable_only_now(facts.guest, after, rules.release)
     if wrong and not request.force:
         raise InvalidValue(f"instance {uuid}: {'; '.join(wrong)} (--force overrules)")
-    vain = futile(facts.guest, after, request.values, effects, BUS_PROPERTIES)
+    vain = futile(facts, after, request.values, effects, BUS_PROPERTIES)
     if vain and not request.force:
         raise NotAsNeeded(f"instance {uuid}: no effect: {'; '.join(vain)} (--force stores it)")
     warnings = [fault.message for fault in faults if fault.severity == "warning"]
-    warnings += mended_without_moving(facts.guest, request.values, effects, BUS_PROPERTIES)
+    warnings += mended_without_moving(facts, request.values, effects, BUS_PROPERTIES)
     return (*(f"forced: {text}" for text in (*wrong, *vain)), *warnings)
 
 
-def _unreadable_only_now(before: Guest, after: Guest, release: int) -> Iterator[str]:
+def unreadable_only_now(before: Guest, after: Guest, release: int) -> Iterator[str]:
     """Yield why the release of Nova on the guest's host cannot read what the change stores."""
     old = unreadable(before.image_properties, release)
     for name, reason in unreadable(after.image_properties, release).items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 
 from novadev.capabilities.compute_hosts import ComputeHosts
 from novadev.capabilities.server_releases import ServerReleases
@@ -33,11 +34,10 @@ def plan_unset_unreadable(
     stands against one instance is a Skip.
     """
     rules = compute_rules(deployment.config)
-    releases = ServerReleases(deployment, ComputeHosts(deployment.config))
 
     def plan(facts: Facts) -> Plan | None:
         facts = facts if request_spec else facts.without_spec
-        return _without_unreadable(facts, releases.of(facts.instance), rules, force)
+        return _without_unreadable(facts, replace(rules, release=facts.release), force)
 
     return _iter_plans(deployment, selection, plan, "it stores nothing that Nova cannot read")
 
@@ -79,9 +79,10 @@ def _iter_plans(
     nothing: str,
 ) -> Iterator[Planned]:
     named = selection.is_named
+    releases = ServerReleases(deployment, ComputeHosts(deployment.config))
 
     def plans(chunk: Chunk) -> Iterator[Planned]:
-        for facts in read_facts(deployment, chunk):
+        for facts in read_facts(deployment, chunk, releases):
             uuid = facts.instance.uuid
             skip = Skip(uuid, f"nothing to do for instance {uuid}: {nothing}", 0, named)
             try:
@@ -94,11 +95,9 @@ def _iter_plans(
     return of_chunks(iter_selected(deployment, selection), plans, named)
 
 
-def _without_unreadable(
-    facts: Facts, release: int, rules: ComputeRules, force: bool
-) -> Plan | None:
-    cell = _unreadable(facts.instance.image_properties, release)
-    spec = _unreadable((facts.spec and facts.spec.image_properties) or {}, release)
+def _without_unreadable(facts: Facts, rules: ComputeRules, force: bool) -> Plan | None:
+    cell = _unreadable(facts.instance.image_properties, facts.release)
+    spec = _unreadable((facts.spec and facts.spec.image_properties) or {}, facts.release)
     facts.check_spec()
     if not cell and not spec:
         return None
@@ -138,7 +137,7 @@ def _spellings(uuid: str, values: Mapping[str, Value]) -> Iterator[str]:
     """Yield what is lost with a value that Nova has in another spelling."""
     for name, value in values.items():
         known = spelling(name, str(value))
-        if known is None:
+        if known is None or known == value:
             continue
         lost = f"Nova has no {name}={value}, but it has {known}"
         if name in PROPERTIES:

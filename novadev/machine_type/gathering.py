@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 
 from novadev.capabilities.compute_hosts import ComputeHost, ComputeHosts
+from novadev.capabilities.server_releases import ServerReleases
 from novadev.deployment import Deployment
 from novadev.errors import BadInput
 from novadev.image_property.facts import Facts, read_facts
@@ -73,7 +74,7 @@ def gather(deployment: Deployment, chunk: Chunk, hosts: ComputeHosts) -> Iterato
         attachments = list_attachments(connection, uuids)
         flavors = list_flavors(connection, uuids)
     own = DriverRules(**asdict(deployment.config.driver_options))
-    for facts in read_facts(deployment, chunk):
+    for facts in read_facts(deployment, chunk, ServerReleases(deployment, hosts)):
         uuid = facts.instance.uuid
         flavor = flavors.get(uuid)
         found = _find(hosts, facts)
@@ -82,7 +83,7 @@ def gather(deployment: Deployment, chunk: Chunk, hosts: ComputeHosts) -> Iterato
             facts=facts,
             attachments=attachments[uuid],
             extra_specs=flavor.extra_specs if flavor else {},
-            rules=compute.rules if compute else own,
+            rules=compute.rules if compute else replace(own, release=facts.release),
             compute=compute,
             bad_compute=found if isinstance(found, BadInput) else None,
         )

@@ -16,6 +16,8 @@ CELL0_UUID = "00000000-0000-0000-0000-000000000000"
 """Where Nova buries instances that could not be scheduled (``objects/cell_mapping.py``)."""
 
 _MYSQL_PORT = 3306
+_WHERE = ("unix_socket", "read_default_file", "read_default_group")
+"""Options of a URL that say where the server is."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,8 @@ class Cell:
     def database_key(self) -> str:
         """What two cells have in common whose URLs lead to one database.
 
-        User, password and options do not count, unless the options alone say where the server is.
+        User, password and options do not count, but for options that say where the server is: as
+        for PyMySQL, these go before what the URL itself says.
         Two names of one server count as two.
         """
         return _key_of(self.database_connection)
@@ -103,9 +106,14 @@ def _key_of(url: str) -> str:
     backend = parts.get_backend_name().replace("mariadb", "mysql")
     if backend == "sqlite":
         return f"{backend}:{parts.database}"
-    if not parts.host:
-        return f"{backend}:{parts.database}:{sorted(parts.query.items())}"
-    return f"{backend}:{parts.host.lower()}:{parts.port or _MYSQL_PORT}:{parts.database}"
+    given = {name: str(value) for name, value in parts.query.items()}
+    database = given.get("database") or given.get("db") or parts.database
+    host = given.get("host") or parts.host
+    if "unix_socket" in given or not host:  # PyMySQL takes the socket before the host
+        where = [(name, given[name]) for name in _WHERE if name in given]
+        return f"{backend}:{database}:{where}"
+    port = given.get("port") or parts.port or _MYSQL_PORT
+    return f"{backend}:{host.lower()}:{port}:{database}"
 
 
 def format_url(template: str, default: str | None) -> str:

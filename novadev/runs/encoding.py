@@ -60,7 +60,7 @@ def decode(data: Any, what: str = "plan") -> Plan:
         changes = [Change(Place.parse(item.what), *_values(item)) for item in found["changes"]]
         effects = [Effect(item.what, *_values(item)) for item in found["effects"]]
     except ValueError as error:
-        raise BadInput(f"{what}: {error}") from None
+        raise BadInput(f"{what}: a change or effect is {error}") from None
     return Plan(**found | {"changes": tuple(changes), "effects": tuple(effects)})
 
 

@@ -21,6 +21,8 @@ from novadev.strict_json import Form, form_of, parse, values_of
 from novadev.strict_json import read as read_json
 
 VERSION = 2
+_LAST_RUN = 2**63 - 1
+"""The highest number that a database can give a run."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class _Line(Form):
 
 @dataclass(frozen=True)
 class Saved:
-    """A plan file that was read and found whole: its head, its sum (SHA-256), its plans' number."""
+    """A plan file that was read and found whole: its head, its SHA-256, its plans' number."""
 
     name: str
     head: Head
@@ -70,6 +72,7 @@ class Saved:
                 if number > 1:
                     yield _loads(held, f"plan file {self.name}: line {number}")
             held = line
+        digest.update((held or "").encode())
         if digest.hexdigest() != self.sha256:
             raise BadInput(f"plan file {self.name} was changed while it was read")
 
@@ -104,7 +107,7 @@ def write(name: str, head: Head, drafts: Iterable[Draft]) -> Saved:
             _write_line(file, json.dumps({"novadev_plan": VERSION, **asdict(head)}), digest)
             for count, draft in enumerate(drafts, start=1):  # noqa: B007 - the last is the number
                 _write_line(file, _dumps(draft), digest)
-            file.write(json.dumps({"plans": count, "sha256": digest.hexdigest()}) + "\n")
+            _write_line(file, json.dumps({"plans": count, "sha256": digest.hexdigest()}), digest)
     except OSError as error:
         raise BadInput(f"plan file {name} cannot be written: {error.strerror}") from None
     return Saved(name, head, digest.hexdigest(), count)
@@ -151,6 +154,8 @@ def _read(name: str) -> Saved:
     if head.pop("novadev_plan") != VERSION:
         raise BadInput(f"plan file {name} is of another version of novadev: make the plan again")
     found = read_json(_Head, head, f"plan file {name}: line 1")
+    if not 0 < (found.undoes or 1) <= _LAST_RUN:  # type: ignore[attr-defined]
+        raise ValueError("no run")
     return Saved(name, Head(**values_of(found)), digest, count)
 
 
@@ -171,7 +176,10 @@ def _check_plans(found: Saved) -> None:
 
 
 def _sum(name: str) -> tuple[str, int]:
-    """Return the sum of the lines before the last, and the number of plans; raises BadInput."""
+    """Return the sum of the file, and the number of plans.
+
+    Raises BadInput where its last line, the sum of the others, is not right.
+    """
     digest = hashlib.sha256()
     count = -1
     previous = ""
@@ -183,6 +191,7 @@ def _sum(name: str) -> tuple[str, int]:
     end = parse(previous or "null")
     if not isinstance(end, dict) or end != {"plans": count, "sha256": digest.hexdigest()}:
         raise BadInput(f"plan file {name} is cut short or was edited: plan again")
+    digest.update(previous.encode())
     return digest.hexdigest(), count
 
 

@@ -101,10 +101,18 @@ def _bad(plan: Plan, text: str) -> BadInput:
 # What plans of an action must say beside their changes
 
 
-def _of_cell(draft: Draft) -> None:
-    plan = draft.plan
+def _in_a_cell(plan: Plan) -> None:
     if not plan.cell or not isinstance(plan.host, str | None):
         raise _bad(plan, "it has no cell")
+
+
+def _of_stash(draft: Draft) -> None:
+    _in_a_cell(draft.plan)
+
+
+def _of_cell(draft: Draft) -> None:
+    plan = draft.plan
+    _in_a_cell(plan)
     if any(_is_about_disks(item) for item in plan.changes):
         _check_kept_disks(plan)
 
@@ -129,15 +137,9 @@ def _is_row(row: object) -> bool:
     return isinstance(row, list) and [type(value) for value in row[:1]] == [int] and len(row) == 3
 
 
-def _of_stash(draft: Draft) -> None:
-    if not draft.plan.cell:
-        raise _bad(draft.plan, "it has no cell")
-
-
 def _of_sync(draft: Draft) -> None:
     plan = draft.plan
-    if not plan.cell:
-        raise _bad(plan, "it has no cell")
+    _in_a_cell(plan)
     if draft.undoes is None and plan.guard.get(SOURCE) != "cell":
         raise _bad(plan, "it does not say where its values are from")
     if len(plan.changes) > 1 and any(item.place.kind is Kind.IMAGE for item in plan.changes):
@@ -204,7 +206,7 @@ def _stored(item: Change, draft: Draft) -> None:
     is_property = item.place.kind in (Kind.PROPERTY, Kind.SPEC)
     if item.after is ABSENT and is_property and (is_undo or item.place.name != MACHINE_TYPE):
         return
-    if not is_undo or not _is_storable(item.after):
+    if not is_undo or not _is_storable(item):
         raise _impossible(item, item.after)
 
 
@@ -219,8 +221,14 @@ def _is_right(item: Change) -> Callable[[str], bool]:
     return PROPERTIES[name].has if name in PROPERTIES else lambda _value: False
 
 
-def _is_storable(value: Value) -> bool:
-    """Whether an undo may bring VALUE back: a null, or a text that system_metadata takes."""
+def _is_storable(item: Change) -> bool:
+    """Whether an undo may bring the value back: a null, or what the place takes.
+
+    A row of system_metadata takes a short text, the JSON of a request spec any text or number.
+    """
+    value = item.after
+    if item.place.kind is Kind.SPEC:
+        return value is not ABSENT and len(str(value)) <= _LONGEST_TEXT
     return value is None or (isinstance(value, str) and len(value) <= _LONGEST)
 
 
@@ -236,10 +244,16 @@ def _recorded_default(item: Change, draft: Draft) -> None:
     is_cell = change.place.kind is Kind.PROPERTY
     may_be_null = is_cell and change.place.name in REGISTERED and change.before is ABSENT
     value = change.after
-    if not (may_be_null and value is None) and not (
-        isinstance(value, str) and _is_right(change)(value)
-    ):
+    if isinstance(value, str) and (_is_right(change)(value) or _is_a_copy(change, value)):
+        return
+    if not (may_be_null and value is None):
         raise _impossible(item, value)
+
+
+def _is_a_copy(item: Change, value: str) -> bool:
+    """Whether VALUE can be what a cell stores already, which the request spec then says, too."""
+    is_name = item.place.name == MACHINE_TYPE and not _UNPRINTABLE.search(value)
+    return item.place.kind is Kind.SPEC and is_name and len(value) <= _LONGEST
 
 
 def _of_the_cell(item: Change, draft: Draft) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from novadev.capabilities.compute_hosts import ComputeHost, ComputeHosts
+from novadev.capabilities.server_releases import ServerReleases
 from novadev.deployment import Deployment
 from novadev.errors import BadInput, NotAsNeeded, NovadevError
 from novadev.image_property.facts import Facts, read_facts
@@ -22,7 +23,7 @@ def gather(
 
     A definition that cannot be read is an error in the evidence, and stops nothing.
     """
-    everything = list(read_facts(deployment, chunk))
+    everything = list(read_facts(deployment, chunk, ServerReleases(deployment, hosts)))
     with deployment.cell_database(chunk.cell).reading() as connection:
         versions = list_compute_versions(connection)
     found = dict(_read_domains(deployment, everything)) if with_domains else {}

@@ -130,7 +130,7 @@ def _plan_or_skip(evidence: Evidence, request: Request, named: bool) -> Iterator
         yield Skip.of(uuid, error, named)
         return
     except REFUSALS as error:
-        known = next(unreadable_notes(evidence.facts.instance, {}), None)
+        known = next(unreadable_notes(evidence.facts, {}), None)
         reason = known or f"Nova's rules fail: {error}"
         yield Skip.of(uuid, NotAsNeeded(f"instance {uuid}: {reason}"), named)
         return
@@ -263,7 +263,7 @@ def _notes(
     elif evidence.facts.spec and evidence.facts.spec.image_properties is None:
         yield NO_IMAGE
     yield from unreadable_notes(
-        evidence.facts.instance, {name: recorded.value for name, recorded in found.items()}
+        evidence.facts, {name: recorded.value for name, recorded in found.items()}
     )
     about_traits = traits_note(changes)
     if about_traits and request.is_prefiltered:

@@ -281,7 +281,7 @@ def test_a_cell_that_is_down(make_cloud: Callable[[str, str], Cloud]) -> None:
 def test_people_see_the_guest_its_findings_and_their_remedies(sqlite_cloud: Cloud) -> None:
     uuid = healthy(sqlite_cloud, hw_rng_model="virtio")
     result = novadev(sqlite_cloud, "audit", "--all", *ONLY)
-    assert f"{uuid} (web-1) on cmp1" in result.out
+    assert f"web-1 ({uuid}) on cmp1" in result.out
     assert f"> novadev image-property unset --property hw_rng_model {uuid}" in result.out
     assert "1 guest: 0 failures, 1 warning." in result.err
 

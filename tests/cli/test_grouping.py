@@ -180,7 +180,8 @@ def test_a_device_that_comes_or_goes_is_said_in_a_word() -> None:
     shows = presence("recorded", "found", ("appeared", "vanished"))
     new = shows({"field": "device", "recorded": None, "found": "disk vdb"})
     gone = shows({"field": "device", "recorded": "disk vdb", "found": None})
-    assert (new["found"], gone["found"]) == ("appeared", "vanished")
+    assert (new["recorded"], new["found"]) == (None, "appeared")
+    assert (gone["recorded"], gone["found"]) == ("disk vdb", "vanished")
     moved = {"field": "address", "recorded": None, "found": "0000:00:05.0"}
     assert shows(moved) == moved
 

@@ -71,9 +71,9 @@ def test_a_plan_file_that_no_command_would_write(
     ("edit", "told"),
     [
         ({"owner": "me"}, "has a key that does not belong there: 'owner'"),
-        ({"cell": 7}, "cell is no text"),
+        ({"cell": 7}, "cell is not text"),
         ({"changes": [{"what": "hw_vif_model", "before": None}]}, "changes[0] has no after"),
-        ({"changes": [change("hw_vif_model", 1.5)]}, "changes[0].after is no "),
+        ({"changes": [change("hw_vif_model", 1.5)]}, "changes[0].after is not "),
         ({"effects": [change("x", {"absent": False})]}, "not a value"),
     ],
 )

@@ -243,3 +243,24 @@ def test_resume_leaves_a_plan_started_while_two_cells_have_its_server(
     sqlite_cloud.update("instances", "cell2", {"uuid": uuid}, hidden=True)
     assert novadev(sqlite_cloud, "resume", "--yes").code == 0
     assert sqlite_cloud.spec_properties(uuid)["hw_video_model"] == "qxl"
+
+
+@pytest.mark.parametrize("is_down", [False, True])
+def test_what_was_begun_is_not_forgotten_where_its_server_has_moved(
+    sqlite_cloud: Cloud, tmp_path: Path, is_down: bool
+) -> None:
+    """A copy took along what was written: it is told, by resume and by undo, until it is mended."""
+    uuid = sqlite_cloud.add_instance(hw_vif_model="virtio")
+    file = saved(sqlite_cloud, tmp_path, "set", uuid)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(writes, "write_request_specs", Mock(side_effect=Unreachable("away")))
+        assert novadev(sqlite_cloud, "apply", file, "--yes").code == 8
+    appears_in_cell2(sqlite_cloud, uuid)
+    sqlite_cloud.update("instances", "cell1", {"uuid": uuid}, hidden=True)
+    remap(sqlite_cloud, uuid, cell_id=CELLS["cell2"]["id"])
+    if is_down:
+        sqlite_cloud.update("cell_mappings", "api", {"name": "cell2"}, database_connection=DOWN)
+    for command in ("resume", "undo 1", "undo 1"):
+        result = novadev(sqlite_cloud, *command.split(), "--yes")
+        assert result.code in (7, 8), (command, result.err)
+        assert uuid in result.err

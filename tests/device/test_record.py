@@ -217,7 +217,8 @@ def test_drift_of_what_was_never_recorded(site: Site) -> None:
     uuid = site.add(guest())
     result = site.run("device", "drift", uuid)
     assert result.code == 3
-    assert f"nothing is recorded of instance {uuid}: run novadev device record {uuid}" in result.err
+    assert f"({uuid}): run novadev device record {uuid}" in result.err
+    assert "differs" not in result.err
     assert site.run("device", "drift", "--all").code == 0
 
 
@@ -252,11 +253,15 @@ def test_list(site: Site) -> None:
 
 
 def test_the_tables_fit_a_hundred_columns(site: Site) -> None:
+    """And the name of the server beside its UUID."""
     uuid = site.add(guest(), start=True)
     for arguments in (("record",), ("list",), ("list", "--long"), ("drift",)):
         result = site.run("device", *arguments, uuid)
         assert result.code == 0
-        assert all(len(line) <= 100 for line in result.out.splitlines()), result.out
+        room = 100 + len(f"instance-{uuid[:8]} ()")
+        assert all(len(line) <= room for line in result.out.splitlines()), result.out
+    long = site.run("device", "list", "--long", uuid).out
+    assert long.startswith(f"instance-{uuid[:8]} ({uuid}) on cmp1\n")
 
 
 def test_a_host_that_is_down(sqlite_cloud: Cloud, hypervisors3: Sequence[Hypervisor]) -> None:

@@ -197,7 +197,7 @@ def test_resume_says_what_is_done_of_a_request_spec_that_changed(
     resumed = novadev(mariadb_cloud, "resume", "--yes")
     assert resumed.code == 7
     reason = "request_spec hw_disk_bus is sata, and was planned from virtio; its cell is as planned"
-    assert f"half: instance {half}: {reason}" in resumed.err
+    assert f"half: instance web-1 ({half}): {reason}" in resumed.err
     assert stored(mariadb_cloud, half).cell == planned[half].cell
     assert mariadb_cloud.spec_properties(half) == {"hw_disk_bus": "sata"}
     assert stored(mariadb_cloud, uuids[2]) == planned[uuids[2]]
@@ -205,7 +205,7 @@ def test_resume_says_what_is_done_of_a_request_spec_that_changed(
     assert (run["state"], run["half"], run["applied"]) == ("partial", 1, 2)
     undone = novadev(mariadb_cloud, "undo", str(run["run"]), "--yes")
     assert undone.code == 0
-    assert f"instance {half}: request_spec hw_disk_bus is sata" in undone.err
+    assert f"({half}): request_spec hw_disk_bus is sata" in undone.err
     assert stored(mariadb_cloud, half).cell == before[half].cell
     assert mariadb_cloud.spec_properties(half) == {"hw_disk_bus": "sata"}
 
@@ -217,7 +217,7 @@ def test_undo_leaves_a_started_guest_alone(mariadb_cloud: Cloud, killer: Killer)
     there = stored(mariadb_cloud, half)
     undone = novadev(mariadb_cloud, "undo", str(_newest(mariadb_cloud)["run"]), "--yes")
     assert undone.code == 7
-    assert f"stale: instance {half}: it is active now" in undone.err
+    assert f"stale: instance web-1 ({half}): it is active now" in undone.err
     assert stored(mariadb_cloud, half) == there
     assert stored(mariadb_cloud, uuids[2]) == before[uuids[2]]
 

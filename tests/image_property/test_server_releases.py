@@ -55,3 +55,21 @@ def test_a_value_that_the_hosts_nova_cannot_read_is_not_stored(sqlite_cloud: Clo
     assert (refused.code, "release 28 of Nova has no such value" in refused.err) == (6, True)
     assert novadev(sqlite_cloud, *command, new).code == 0
     assert novadev(sqlite_cloud, *command, "--force", old).code == 0
+
+
+def test_whoever_changes_such_a_server_is_told(sqlite_cloud: Cloud) -> None:
+    """What the host's Nova cannot read is told by each command, and no command advises it."""
+    register(sqlite_cloud, "cmp1", OLD)
+    uuid = sqlite_cloud.add_instance(hw_vif_model="igb", hw_machine_type="pc", host="cmp1")
+    for command in ("image-property set --property hw_video_model=vga", "machine-type set q35"):
+        told = novadev(sqlite_cloud, *command.split(), uuid, "--dry-run", "-f", "json")
+        assert "hw_vif_model=igb" in told.out + told.err, command
+    mended = novadev(sqlite_cloud, "image-property", "unset", "--unreadable", uuid, "--dry-run")
+    assert (mended.code, "run this instead" in mended.out + mended.err) == (0, False)
+
+
+def test_an_older_release_than_any_known_is_the_oldest(sqlite_cloud: Cloud) -> None:
+    register(sqlite_cloud, "cmp1", 57)
+    uuid = sqlite_cloud.add_instance(hw_vif_model="igb", host="cmp1")
+    found = novadev(sqlite_cloud, "audit", uuid, "--check", "unreadable")
+    assert "release 26" in found.out

@@ -68,6 +68,18 @@ def test_which_urls_lead_to_one_database(other: str, is_one: bool) -> None:
     assert (keys[0] == keys[1]) is is_one
 
 
-def test_the_socket_says_which_server_it_is() -> None:
-    urls = [f"mysql+pymysql:///cell1?unix_socket=/run/{name}.sock" for name in ("one", "two")]
-    assert len({Cell(1, "uuid", "cell1", False, url).database_key for url in urls}) == 2
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mysql+pymysql:///cell1?unix_socket=/run/{}",
+        "mysql+pymysql://root@localhost/cell1?unix_socket=/run/{}",
+        "mysql+pymysql://localhost/cell1?host={}",
+        "mysql+pymysql://localhost/cell1?database={}",
+    ],
+)
+def test_an_option_says_which_database_it_is(url: str) -> None:
+    keys = [
+        Cell(1, "uuid", "cell1", False, url.format(name)).database_key
+        for name in ("one", "two", "two&charset=utf8")
+    ]
+    assert keys[0] != keys[1] == keys[2]

@@ -1,5 +1,6 @@
 """Runs that are stopped, resumed, undone, taken over or applied elsewhere: each tells the truth."""
 
+import hashlib
 import json
 import os
 import signal
@@ -389,6 +390,7 @@ def test_the_sum_of_a_saved_plan(sqlite_cloud: Cloud) -> None:
     total = saved.err.partition("SHA-256: ")[2].split()[0]
     shown = novadev(sqlite_cloud, "plan", "show", file)
     assert shown.code == 0
+    assert hashlib.sha256(Path(file).read_bytes()).hexdigest() == total
     assert f"sha256: {total}" in shown.out
     assert "message: CHG-7 \\x1b[31m" in shown.out
     assert "cell1 (" in shown.out
@@ -415,7 +417,6 @@ def test_a_file_of_the_version_before(sqlite_cloud: Cloud) -> None:
 
 
 def _as_version_1(file: Path) -> None:
-    import hashlib
 
     _, plan, _ = file.read_text().splitlines(keepends=True)
     head = json.dumps({"novadev_plan": 1, "action": "image-property set", "undoes": None}) + "\n"
@@ -572,6 +573,10 @@ def test_the_systems_log(
     assert "novadev: run 2 ends: alice, image-property set" in lines[1]
     assert "applied (1 applied)" in lines[1]
     listener.close()
+    for gone in (path, str(tmp_path / "none")):  # nobody listens, and nobody ever did
+        monkeypatch.setattr("novadev.cli.syslog.SOCKET", gone)
+        last = novadev(sqlite_cloud, *E1000, servers(sqlite_cloud, 1)[0], "--yes")
+        assert (last.code, "1 applied" in last.err) == (0, True)
 
 
 # A journal that is old, away or full

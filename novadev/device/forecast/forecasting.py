@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any, Literal
 
 from novadev.capabilities.compute_hosts import ComputeHost, ComputeHosts
+from novadev.capabilities.server_releases import ServerReleases
 from novadev.deployment import Deployment
 from novadev.device.forecast.decided import Decided
 from novadev.device.forecast.deciding import decide
@@ -45,14 +46,16 @@ def forecast(
     hosts = ComputeHosts(deployment.config, assume_config)
     with Layouts() as layouts:
         work = Forecasts(deployment, hosts, layouts, after)
-        for chunk in _iter_known(deployment, selection):
+        for chunk in _iter_known(deployment, selection, hosts):
             yield from work.of(chunk)
 
 
 Known = tuple[HostedInstance, Facts | None] | Skip
 
 
-def _iter_known(deployment: Deployment, selection: Selection) -> Iterator[list[Known]]:
+def _iter_known(
+    deployment: Deployment, selection: Selection, hosts: ComputeHosts
+) -> Iterator[list[Known]]:
     """Yield the selected instances with what is stored of them; None where no database is read."""
     if is_without_databases(deployment, no_database=False):
         for hosted in iter_hosted(deployment, selection):
@@ -60,7 +63,8 @@ def _iter_known(deployment: Deployment, selection: Selection) -> Iterator[list[K
         return
 
     def known(chunk: Chunk) -> Iterator[list[Known]]:
-        facts = {found.instance.uuid: found for found in read_facts(deployment, chunk)}
+        releases = ServerReleases(deployment, hosts)
+        facts = {found.instance.uuid: found for found in read_facts(deployment, chunk, releases)}
         members = iter_chunk(deployment, chunk, selection.is_named)
         yield [one if isinstance(one, Skip) else (one, facts[one.uuid]) for one in members]
 
