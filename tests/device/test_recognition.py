@@ -30,7 +30,10 @@ EVERYTHING = Attachments(
 
 
 def own(target: str, name: str, slot: int, kind: str = "file") -> str:
-    """A disk of the instance's own, in a file, on LVM or on rbd."""
+    """A disk of the instance's own, in a file, on LVM (encrypted or not) or on rbd."""
+    if kind == "encrypted":
+        source = f"/dev/mapper/{GUEST}_{name}-dmcrypt"
+        return at(domains.disk(target, source=source, kind="block"), slot)
     folder = {"file": f"{domains.IMAGES}/{GUEST}/", "block": f"/dev/vg/{GUEST}_"}
     source = folder.get(kind, f"vms/{GUEST}_") + name
     return at(domains.disk(target, source=source, kind=kind), slot)
@@ -74,7 +77,7 @@ def by_label(devices: Iterable[VmDevice]) -> dict[str, VmDevice]:
 # What is what
 
 
-@pytest.mark.parametrize("kind", ["file", "block", "network"])
+@pytest.mark.parametrize("kind", ["file", "block", "encrypted", "network"])
 def test_own_disks_are_known_by_nova_s_file_names(kind: str) -> None:
     """A resize adds an ephemeral disk: swap moves behind it, and stays swap."""
     before = [own("vda", "disk", 4, kind), own("vdb", "disk.swap", 5, kind)]
