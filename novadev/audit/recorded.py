@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from novadev.audit.finding import Trouble
-from novadev.audit.remedies import record, restore
+from novadev.audit.remedies import record, restore, unpin
 from novadev.deployment import Deployment
 from novadev.device.hosted import HostedInstance
 from novadev.errors import NotAsNeeded, NotFound, NovadevError
@@ -43,7 +43,8 @@ class Records:
         if self._deployment is None or not instances:
             return {}
         special = self._deployment.config.special_managed_devices
-        recorded = VmDevices(self._deployment.state).list_devices([item.uuid for item in instances])
+        kept, uuids = VmDevices(self._deployment.state), [item.uuid for item in instances]
+        recorded, pins = kept.list_devices(uuids), kept.list_pins(uuids)
         work: dict[str, list[tuple[HostedInstance, Question]]] = defaultdict(list)
         for item in instances:
             work[item.host].append((item, Question(special, recorded.get(item.uuid, ()))))
@@ -52,7 +53,8 @@ class Records:
             uuid = answer.arguments[0].uuid
             if answer.error is None:
                 seen: Seen = answer.result()
-                differences = list(compare(recorded.get(uuid, ()), seen.devices))
+                before = recorded.get(uuid, ())
+                differences = list(compare(before, seen.devices, pins.get(uuid)))
                 found |= {uuid: _trouble(uuid, differences)} if differences else {}
             elif not isinstance(answer.error, NotFound | NotAsNeeded):
                 found[uuid] = _unknown(answer.error)
@@ -66,13 +68,15 @@ def _unknown(error: NovadevError) -> Trouble:
 
 def _trouble(uuid: str, found: Sequence[Drift]) -> Trouble:
     moved = all(item.field == "address" for item in found)
-    remedy = restore(uuid) if moved else record(uuid)
+    is_absent = any(item.pinned and item.found is None for item in found)
+    remedy = restore(uuid) if moved else unpin(uuid) if is_absent else record(uuid)
     return Trouble("drift", "warning", _told(found), remedy)
 
 
 def _told(found: Sequence[Drift]) -> str:
     parts = [
-        f"{item.label}: {item.field} was {item.recorded or 'not there'}, "
+        f"{item.label}{' (pinned)' * item.pinned}: {item.field} was "
+        f"{item.recorded or 'not there'}, "
         f"is {item.found or 'not there'}"
         for item in found[:_TOLD]
     ]

@@ -64,6 +64,11 @@ def restore(uuid: str) -> str:
     return f"novadev device restore {uuid}"
 
 
+def unpin(uuid: str) -> str:
+    """Return the command that gives the pinned addresses up."""
+    return f"novadev device unpin {uuid}"
+
+
 def record(uuid: str) -> str:
     """Return the command that takes what the guest has now for what it should have."""
     return f"novadev device record {uuid}"

@@ -21,6 +21,7 @@ from novadev.text import many, printable
 
 if TYPE_CHECKING:
     from novadev.records.device import AsOf
+    from novadev.records.drift import Drift
     from novadev.records.list import ListedGuest
     from novadev.records.record import RecordedGuest
 
@@ -151,8 +152,13 @@ def drift(
     records = tally.counted(skips.sift(counted(session, found)))
     shown = presence("recorded", "found", ("appeared", "vanished"))
     empty = skips.unless_any("No device of these guests differs from its record.")
-    print_records(session, output, Drift, records, ("instance",), shown, empty)
+    print_records(session, output, Drift, records, ("instance",), shown, empty, ("pinned",))
     skips.tell_groups()
+    if tally.pinned:
+        session.say(
+            f"Of these differences, {tally.pinned} of pinned devices: novadev device restore puts "
+            "a device back that is there, novadev device unpin gives the address up."
+        )
     return worst({skips.exit_code, NotAsNeeded.exit_code if tally.changed else 0})
 
 
@@ -183,7 +189,11 @@ def _print_devices(
         print_records(session, output, kind, records)
         return
     group = ("instance", "host")
-    found = ({name: getattr(item, name) for name in (*group, *LONG)} for item in records)
+    found = (
+        {name: getattr(item, name) for name in (*group, *LONG)}
+        | ({} if item.present else {"pinned": "yes, gone"})
+        for item in records
+    )
     rows = (labelled_row(session, row) for row in found)
     print_table(session, (*group, *LONG), rows, group)
 
@@ -198,7 +208,7 @@ class _Tally:
     """Counts what went by."""
 
     def __init__(self) -> None:
-        self.changed, self.same, self.new = 0, 0, 0
+        self.changed, self.same, self.new, self.pinned = 0, 0, 0, 0
         self.record: int | None = None
         self._notes: Counter[str] = Counter()
 
@@ -220,10 +230,11 @@ class _Tally:
         for note, number in self._notes.items():
             say(f"note: {many(number, 'guest')}: {printable(note)}")
 
-    def counted(self, records: Iterable[Any]) -> Iterator[Any]:
+    def counted(self, records: Iterable[Drift]) -> Iterator[Drift]:
         """Yield RECORDS."""
         for item in records:
             self.changed += 1
+            self.pinned += item.pinned
             yield item
 
 

@@ -31,10 +31,12 @@ def print_records(
     group_by: tuple[str, ...] = (),
     for_people: Callable[[Row], Row] = dict,
     empty: Callable[[], str] | None = None,
+    unshown: tuple[str, ...] = (),
 ) -> None:
     """Print RECORDS, instances of the dataclass KIND, whose fields are columns and JSON keys.
 
     GROUP_BY names columns that a table shows as a heading instead: an identity, and its name.
+    A table leaves out the columns that are UNSHOWN, unless they are asked for.
     FOR_PEOPLE returns a row as a table shows it; what EMPTY returns is said where it has none.
     Raises click.BadParameter for a column that KIND does not have.
     """
@@ -45,6 +47,7 @@ def print_records(
         WRITERS[output.format](columns, ({name: row[name] for name in columns} for row in rows))
         return
     if not output.columns:
+        columns = [name for name in columns if name not in unshown]
         rows = (labelled_row(session, for_people(row)) for row in rows)
     if print_table(session, columns, rows, () if output.columns else group_by) or empty is None:
         return

@@ -33,8 +33,11 @@ def _in_the_way(instance: HostedInstance, definitions: Definitions) -> str | Non
     return None
 
 
-def is_rescued(instance: HostedInstance, domain: Domain | None) -> bool:
-    """Whether Nova has INSTANCE in rescue, or DOMAIN has a rescue disk (``driver.py`` rescue)."""
-    disks = domain.of_class(Disk) if domain else ()
+def is_rescued(instance: HostedInstance, *domains: Domain | None) -> bool:
+    """Whether Nova has INSTANCE in rescue, or one of DOMAINS has a rescue disk.
+
+    Source: nova/virt/libvirt/driver.py, rescue.
+    """
+    disks = (disk for domain in domains if domain for disk in domain.of_class(Disk))
     names = (own_disk_name(instance.uuid, disk) or "" for disk in disks)
     return instance.vm_state == "rescued" or any(name.endswith("rescue") for name in names)

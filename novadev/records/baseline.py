@@ -38,6 +38,10 @@ class Baseline:
             return self.vm_devices.list_devices(vm_ids)
         return self.vm_devices.list_devices_as_of(vm_ids, self.as_of)
 
+    def list_pins(self, vm_ids: Sequence[str]) -> Mapping[str, Pins]:
+        """Return the pinned addresses of these guests, which are none of the past's."""
+        return {} if self.as_of else self.vm_devices.list_pins(vm_ids)
+
     def list_dynamics(self, vm_ids: Sequence[str]) -> Mapping[str, VmDynamic]:
         """Return what is recorded of these guests as a whole; in the past without fingerprint."""
         if self.as_of is None:

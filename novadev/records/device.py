@@ -107,7 +107,7 @@ class AsOf:
 class Merged:
     """What a record changes: the rows to write, and the devices to forget.
 
-    ``is_held`` says that a pinned device is elsewhere now, and stays recorded where it is pinned.
+    ``is_held`` says that a pinned device is not where it is pinned, or is gone.
     """
 
     written: tuple[VmDevice, ...]
@@ -137,7 +137,8 @@ def merge(
         if device.device_id not in before or not _is_same(device, before[device.device_id])
     ]
     dropped = tuple(device for device in gone if device.device_id not in kept)
-    is_held = any(device.address != now[device.device_id].address for device in seen)
+    is_moved = any(device.address != now[device.device_id].address for device in seen)
+    is_held = is_moved or any(device.device_id in pins for device in gone)
     return Merged(tuple(changed), dropped, is_held)
 
 
@@ -148,6 +149,16 @@ def _with_history(device: VmDevice, before: Mapping[str, VmDevice], pins: Pins) 
     kept = replace(device, custom_properties=known.custom_properties, snapshot_id=known.snapshot_id)
     pinned = pins.get(device.device_id, device.address)
     return kept if pinned == device.address else replace(kept, address=pinned, label=known.label)
+
+
+def as_pinned(recorded: Sequence[VmDevice], pins: Pins) -> tuple[VmDevice, ...]:
+    """Return the RECORDED devices as they are to be: one in PINS is there, gone or not."""
+    return tuple(
+        replace(device, is_plugged=True, address=pins[device.device_id])
+        if device.device_id in pins and not device.is_plugged
+        else device
+        for device in recorded
+    )
 
 
 def _is_same(device: VmDevice, known: VmDevice) -> bool:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from novadev.deployment import Deployment
 from novadev.records.baseline import Baseline
-from novadev.records.device import AsOf, VmDevice, is_hardware
+from novadev.records.device import AsOf, Pins, VmDevice, as_pinned, is_hardware
 from novadev.records.look import Look, iter_looks
 from novadev.runs.plan import Skip
 from novadev.selection import Selection
@@ -22,7 +22,8 @@ class Drift:
     """What of a device is not as recorded.
 
     ``field`` is ``device`` where the whole device is new (``recorded`` is None) or has vanished
-    (``found`` is None); addresses are in the short form people read.
+    (``found`` is None); addresses are in the short form people read. ``pinned`` says that the
+    address of the device is pinned.
     """
 
     instance: str
@@ -30,6 +31,7 @@ class Drift:
     field: str
     recorded: str | None
     found: str | None
+    pinned: bool = False
 
 
 def find_drift(
@@ -52,23 +54,28 @@ def find_drift(
                 uuid = look.instance.uuid
                 yield Skip.of(uuid, baseline.why_none(uuid), selection.is_named)
             elif look.seen is not None:
-                yield from compare(look.devices, look.seen.devices)
+                yield from compare(look.devices, look.seen.devices, look.pins)
 
 
-def compare(recorded: Sequence[VmDevice], found: Sequence[VmDevice]) -> Iterator[Drift]:
+def compare(
+    recorded: Sequence[VmDevice], found: Sequence[VmDevice], pins: Pins | None = None
+) -> Iterator[Drift]:
     """Yield in what the devices FOUND of a guest differ from those RECORDED of it.
 
-    What is no hardware of the guest is not compared: earlier releases of novadev recorded it.
+    A device in PINS has vanished until it is there again, whatever was recorded since. What is no
+    hardware of the guest is not compared: earlier releases of novadev recorded it.
     """
-    plugged = (device for device in recorded if device.is_plugged)
+    pins = pins or {}
+    plugged = (device for device in as_pinned(recorded, pins) if device.is_plugged)
     before = {device.device_id: device for device in filter(is_hardware, plugged)}
     now = {device.device_id: device for device in filter(is_hardware, found)}
     for key, device in before.items():
         if key not in now:
-            yield Drift(device.vm_id, device.label, "device", device.label, None)
+            yield Drift(device.vm_id, device.label, "device", device.label, None, key in pins)
     for key, device in now.items():
         if key in before:
-            yield from _differences(before[key], device)
+            for item in _differences(before[key], device):
+                yield replace(item, pinned=key in pins)
         else:
             yield Drift(device.vm_id, device.label, "device", None, device.label)
 

@@ -31,7 +31,10 @@ class ListedGuest:
 
 @dataclass(frozen=True)
 class ListedDevice:
-    """A device of a guest as ``vm_device`` has it, read now."""
+    """A device of a guest as ``vm_device`` has it, read now.
+
+    A pinned one that the guest has no longer is not ``present``, and has its pinned address.
+    """
 
     instance: str
     host: str
@@ -48,6 +51,7 @@ class ListedDevice:
     optional: bool
     alias: str | None
     logical_name: str | None
+    present: bool
 
 
 def list_guests(
@@ -79,6 +83,7 @@ def list_devices(
                 yield look
             elif look.seen is not None and (look.is_changed or not changed):
                 yield from (_device(item, look.pins) for item in look.seen.devices)
+                yield from (_device(item, look.pins, present=False) for item in look.absent)
 
 
 def _guest(look: Look, counts: Mapping[str, int]) -> ListedGuest:
@@ -93,7 +98,7 @@ def _guest(look: Look, counts: Mapping[str, int]) -> ListedGuest:
     )
 
 
-def _device(device: VmDevice, pins: Pins) -> ListedDevice:
+def _device(device: VmDevice, pins: Pins, present: bool = True) -> ListedDevice:
     return ListedDevice(
         instance=device.vm_id,
         host=device.host,
@@ -110,4 +115,5 @@ def _device(device: VmDevice, pins: Pins) -> ListedDevice:
         optional=device.is_optional,
         alias=device.alias or None,
         logical_name=device.logical_name,
+        present=present,
     )

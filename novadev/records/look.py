@@ -13,7 +13,7 @@ from novadev.device.selecting import attached, is_without_databases, iter_hosted
 from novadev.errors import NotAsNeeded, NovadevError
 from novadev.nova.instances import Instance
 from novadev.records.baseline import Baseline
-from novadev.records.device import AsOf, Pins, VmDevice, VmDynamic, hash_of, merge
+from novadev.records.device import AsOf, Pins, VmDevice, VmDynamic, as_pinned, hash_of, merge
 from novadev.records.on_host import (
     RESCUED,
     Fingerprint,
@@ -34,7 +34,8 @@ class Look:
     """An instance, what is recorded of it, and what it has now.
 
     ``seen`` is None where its host has the very text that was recorded: nothing has changed. Else
-    ``devices`` are those that are recorded, and ``pins`` their pinned addresses.
+    ``devices`` are those that are recorded, and ``pins`` their pinned addresses, which do not
+    count against the past.
     """
 
     instance: Instance | HostedInstance
@@ -58,7 +59,19 @@ class Look:
         """
         if self.recorded is None:
             return None
-        return self.recorded.hash if self.seen is None else hash_of(self.devices)
+        return self.recorded.hash if self.seen is None else hash_of(self.wanted)
+
+    @property
+    def wanted(self) -> tuple[VmDevice, ...]:
+        """The devices that are recorded, with each pinned one that is gone where it is to be."""
+        return as_pinned(self.devices, self.pins)
+
+    @property
+    def absent(self) -> tuple[VmDevice, ...]:
+        """The pinned devices that the guest has not, as they are to be."""
+        there = {device.device_id for device in self.seen.devices} if self.seen else set()
+        wanted = (device for device in self.wanted if device.device_id in self.pins)
+        return tuple(device for device in wanted if self.seen and device.device_id not in there)
 
     @property
     def is_changed(self) -> bool:
@@ -182,7 +195,7 @@ class _Guests(Generic[G]):
             return
         uuids = [instance.uuid for instance in instances]
         recorded = self._baseline.list_devices(uuids)
-        pins = self._baseline.vm_devices.list_pins(uuids)
+        pins = self._baseline.list_pins(uuids)
         special = self._deployment.config.special_managed_devices
         work: dict[str, list[tuple[HostedInstance, Question]]] = defaultdict(list)
         for hosted in self._hosted(instances):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from novadev.deployment import Deployment
 from novadev.errors import Busy
+from novadev.records.drift import short_address
 from novadev.records.look import Look, iter_looks
 from novadev.records.store import VmDevices
 from novadev.runs.plan import Skip
@@ -36,6 +37,10 @@ class RecordedGuest:
 _HELD = (
     "a pinned device is not where it is pinned, and stays recorded there: novadev device drift "
     "shows it, novadev device restore puts it back, novadev device unpin gives it up"
+)
+_ABSENT = (
+    "{} is pinned at {}, and the guest has it no longer: the address is kept until novadev device "
+    "unpin gives it up"
 )
 
 
@@ -78,6 +83,12 @@ def _recorded(look: Look, record: int | None) -> RecordedGuest:
         hash=look.hash,
         previous_hash=look.recorded_hash,
         changed=look.is_changed,
-        notes=(*(look.seen.notes if look.seen else ()), *((_HELD,) if look.is_held else ())),
+        notes=(*(look.seen.notes if look.seen else ()), *_told_pins(look)),
         record=record,
     )
+
+
+def _told_pins(look: Look) -> Iterator[str]:
+    if look.is_held:
+        yield _HELD
+    yield from (_ABSENT.format(item.label, short_address(item)) for item in look.absent)

@@ -9,7 +9,7 @@ from novadev.device.guests import Hosted
 from novadev.device.on_hosts import apply_on_hosts, plan_on_hosts
 from novadev.device.selecting import iter_hosted
 from novadev.records.baseline import Baseline
-from novadev.records.device import AsOf, VmDevice
+from novadev.records.device import AsOf, Pins, VmDevice, as_pinned
 from novadev.records.restore_on_host import Question, plan_guest, write_guest
 from novadev.records.store import VmDevices
 from novadev.runs.lease import Fence
@@ -31,12 +31,12 @@ def plan_restore(
     for chunk in iter_hosted(deployment, selection):
         uuids = [item.uuid for item in chunk if not isinstance(item, Skip)]
         rows = baseline.list_devices(uuids)
-        pins = {} if as_of else VmDevices(deployment.state).list_pins(uuids)
+        pins = VmDevices(deployment.state).list_pins(uuids)
         asked = {
             uuid: Question(
-                tuple(row for row in devices if row.is_plugged),
+                _to_be(devices, {} if as_of else pins.get(uuid, {})),
                 diff,
-                frozenset(pins.get(uuid, ())),
+                pins.get(uuid, {}),
                 str(as_of or ""),
             )
             for uuid, devices in rows.items()
@@ -47,6 +47,14 @@ def plan_restore(
             plan_guest,
             lambda instance, asked=asked: asked[instance.uuid],  # type: ignore[misc]
         )
+
+
+def _to_be(devices: Sequence[VmDevice], pins: Pins) -> tuple[VmDevice, ...]:
+    """Return those of the recorded DEVICES that are to be there: plugged ones, and those in PINS.
+
+    A pinned device that was gone at the last record may be back by now.
+    """
+    return tuple(row for row in as_pinned(devices, pins) if row.is_plugged)
 
 
 def _recorded_ones(chunk: Sequence[Hosted], rows: Rows, baseline: Baseline) -> Iterator[Hosted]:

@@ -132,6 +132,9 @@ class _Layout:
     def _told_taken(self, mover: Device, sharing: list[Device]) -> str:
         other = next(device for device in sharing if device is not mover)
         text = f"{mover.label}: {self._then[mover]} is taken by {other.label}"
+        rows = [self._recorded.get(device) for device in (mover, other)]
+        if all(row and row.device_id in self._pinned for row in rows):
+            return f"{text}, and both are pinned there: novadev device unpin gives one of them up"
         if other in self._recorded and self._recorded[other].address:
             return f"{text}, which is recorded there too"
         return f"{text}, which is not recorded"

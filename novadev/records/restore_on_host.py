@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from novadev.device.guests import get_definitions_and_jobs
 from novadev.device.hosted import HostedInstance
@@ -12,7 +12,7 @@ from novadev.device.inventory import Inventory, take_inventory
 from novadev.device.redacted import difference, digest
 from novadev.device.writable import check_guest
 from novadev.errors import Busy, NotAsNeeded, NotFound, NovadevError, StalePlan, Unreachable
-from novadev.records.device import VmDevice, is_hardware
+from novadev.records.device import Pins, VmDevice, is_hardware
 from novadev.records.identity import recognise
 from novadev.records.on_host import seen_devices
 from novadev.records.restore_layout import Layout, lay_out, named
@@ -53,13 +53,13 @@ LOG = logging.getLogger(__name__)
 class Question:
     """What is RECORDED of a guest, plugged devices alone; whether to show the difference.
 
-    ``pinned`` are the ids of pinned devices, and ``as_of`` says as of when it was recorded, where
-    that is not the newest record.
+    ``pins`` are its pinned addresses. ``as_of`` says as of when it was recorded, where that is not
+    the newest record: then they are only told.
     """
 
     recorded: tuple[VmDevice, ...]
     diff: bool = False
-    pinned: frozenset[str] = frozenset()
+    pins: Pins = field(default_factory=dict)
     as_of: str = ""
 
 
@@ -73,17 +73,19 @@ def plan_guest(host: Host, instance: HostedInstance, question: Question) -> tupl
     check_guest(instance, definitions)
     inventory = take_inventory(instance, replace(definitions, live=None))
     assert definitions.persistent is not None
+    pinned = frozenset(() if question.as_of else question.pins)
     try:
         _check_machine(definitions.persistent, question.recorded)
         matched = _match(inventory, question.recorded)
-        layout = lay_out(definitions.persistent, matched.rows, question.pinned)
+        layout = lay_out(definitions.persistent, matched.rows, pinned)
     except NotAsNeeded as error:
         raise NotAsNeeded(f"instance {instance.uuid}: {error}") from error
     told = (*_told_outdated(layout), *_told_alone(matched))
     if not layout.moves:
         return (_nothing_to_do(instance, told, question.as_of),)
     when = _RUNS_ON if definitions.is_active else _SHUT_OFF
-    notes = (*_told_as_of(question), *when, *(f"{text}." for text in told))
+    past = (*_told_as_of(question), *_told_pinned(question, matched, layout))
+    notes = (*past, *when, *(f"{text}." for text in told))
     return (_make_plan(inventory, definitions.persistent, layout, notes, question.diff),)
 
 
@@ -128,6 +130,19 @@ def _match(inventory: Inventory, recorded: tuple[VmDevice, ...]) -> _Matched:
 def _told_as_of(question: Question) -> Iterator[str]:
     if question.as_of:
         yield f"The recorded addresses are those as of {question.as_of}, not the newest ones."
+
+
+def _told_pinned(question: Question, matched: _Matched, layout: Layout) -> Iterator[str]:
+    """Yield which pinned devices would leave the address at which they are pinned."""
+    for device, address in layout.moves.items():
+        row = matched.rows.get(device)
+        text = question.pins.get(row.device_id) if row else None
+        pinned = Address.from_ovirt(text) if text else None
+        if pinned and pinned.text != address.text:
+            yield (
+                f"{device.plain_label} is pinned at {pinned}, and leaves it: the pin stays, and "
+                "novadev device unpin gives it up."
+            )
 
 
 def _nothing_to_do(instance: HostedInstance, told: tuple[str, ...], as_of: str) -> Skip:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime, timezone
 from typing import Any
 
@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from novadev.database import Database
 from novadev.errors import BadInput, NotAsNeeded, NotFound
+from novadev.records.addresses import place_of
 from novadev.records.device import AsOf, Merged, Pins, VmDevice, VmDynamic, merge
 from novadev.state.tables import (
     vm_device,
@@ -133,8 +134,8 @@ class VmDevices:
     def pin(self, vm_id: str, device_ids: Iterable[str]) -> None:
         """Pin these devices of a guest where they are recorded.
 
-        Raises NotAsNeeded, and pins none, where one is not recorded with an address any more, and
-        Busy as `write`.
+        Raises NotAsNeeded, and pins none, where one is not recorded with an address any more, or
+        where another is pinned at it; and Busy as `write`.
         """
         with self._database.writing() as connection:
             _lock(connection, vm_id)
@@ -144,6 +145,7 @@ class VmDevices:
             new = [device_id for device_id in device_ids if device_id not in known]
             if not all(places.get(device_id) for device_id in new):
                 raise NotAsNeeded(f"instance {vm_id}: its devices were recorded anew: pin again")
+            _check_apart(recorded, known, {item: places[item] for item in new})
             values = {"vm_id": vm_id, "pinned": _now()}
             rows = [{**values, "device_id": item, "address": places[item]} for item in new]
             if rows:
@@ -196,6 +198,24 @@ class VmDevices:
             dropped = [item for key, item in before.items() if key not in after]
             merged = Merged(tuple(written), tuple(dropped))
             _write_merged(connection, [merged], _new_record(connection))
+
+
+def _check_apart(recorded: Sequence[VmDevice], known: Pins, new: Pins) -> None:
+    """Raise NotAsNeeded where one of the RECORDED devices has a NEW pin where another has one."""
+    pins = {**known, **new}
+    taken: dict[tuple[str, str, str], VmDevice] = {}
+    for device in (item for item in recorded if item.device_id in pins):
+        place = place_of(replace(device, address=pins[device.device_id]))
+        other = taken.setdefault(place, device) if place else device
+        if (
+            place
+            and other is not device
+            and not {device.device_id, other.device_id}.isdisjoint(new)
+        ):
+            raise NotAsNeeded(
+                f"instance {device.vm_id}: {other.label} and {device.label} would both be pinned "
+                f"at {place[2]}: novadev device unpin gives one of them up"
+            )
 
 
 def _devices(connection: sa.Connection, vm_ids: Sequence[str]) -> dict[str, tuple[VmDevice, ...]]:

@@ -1,6 +1,10 @@
 """Addresses that a record has overwritten, and pinned ones, on a real libvirt."""
 
+import re
+
+import libvirt
 import pytest
+from lxml import etree
 
 from tests.cloud import Cloud
 from tests.device.restoring import (
@@ -88,3 +92,44 @@ def test_a_pinned_device_is_put_back_after_every_record(site: Site) -> None:
     assert site.run("device", "unpin", uuid).code == 0
     record(site, uuid)
     assert drift(site, uuid) == {}
+
+
+def test_a_pinned_device_that_is_gone_stays_in_sight(site: Site) -> None:
+    """Recorded so or not, and it goes back to its place when it comes elsewhere."""
+    uuid = site.add(guest())
+    record(site, uuid)
+    assert site.run("device", "pin", uuid, "vdb").code == 0
+    pinned = place(site.persistent(uuid), "disk vdb")
+    handle, disk = site.handle(uuid), site.persistent(uuid).device("disk vdb").element
+    handle.detachDeviceFlags(etree.tostring(disk).decode(), libvirt.VIR_DOMAIN_AFFECT_CONFIG)
+    for _ in range(2):
+        found = site.run("device", "drift", uuid, "-f", "json")
+        (gone,) = found.json
+        assert (gone["label"], gone["found"], gone["pinned"]) == ("disk vdb", None, True)
+        assert "device unpin" in found.err
+        listed = {
+            item["label"]: item
+            for item in site.run("device", "list", "--long", uuid, "-f", "json").json
+        }
+        assert (listed["disk vdb"]["present"], listed["disk vdb"]["address"]) == (False, pinned)
+        (audit,) = site.run("audit", uuid, "--check", "drift", "-f", "json").json
+        assert audit["remedy"] == f"novadev device unpin {uuid}"
+        assert "disk vdb is pinned at" in site.run("device", "record", uuid).err
+    elsewhere = re.sub('slot="0x[0-9a-f]+"', 'slot="0x1e"', etree.tostring(disk).decode())
+    handle.attachDeviceFlags(elsewhere, libvirt.VIR_DOMAIN_AFFECT_CONFIG)
+    assert drift(site, uuid) == {"disk vdb": (pinned, "0000:00:1e.0")}
+    restore(site, uuid)
+    assert place(site.persistent(uuid), "disk vdb") == pinned
+    record(site, uuid)
+    assert drift(site, uuid) == {}
+
+
+def test_an_older_record_moves_a_pinned_device_with_a_word(site: Site) -> None:
+    uuid = site.add(guest())
+    record(site, uuid)
+    swap(site, uuid, "disk vda", "disk vdb")
+    record(site, uuid)
+    assert site.run("device", "pin", uuid, "vdb").code == 0
+    (planned,) = plan(site, "--as-of", "1", uuid)["plans"]
+    assert "disk vdb is pinned at" in planned["note"]
+    assert "disk vda is pinned" not in planned["note"]

@@ -37,12 +37,17 @@ def test_a_server_in_rescue_is_passed_over(sqlite_cloud: Cloud, hypervisor: Hype
         for verb in ("record", "drift", "list"):
             found, code, errors = ask(site, "device", verb, UUID)
             assert (found, code) == ([], 3)
-            assert f"instance {UUID} is rescued" in errors
+            assert f"({UUID}) is rescued" in errors
         assert ask(site, "device", "drift", "--all")[:2] == ([], 0)
         shown, code, errors = ask(site, "device", "show", UUID)
         assert code == 0
         assert "It is rescued" in errors
         assert not any("orphan" in text for item in shown for text in item["disagreements"])
+        for command in (("forecast",), ("forecast", "--after=soft-reboot"), ("restore",)):
+            told = site.run("device", *command, UUID)
+            assert (told.code, "is rescued" in told.err) == (3, True), told.err
+        told = site.run("device", "detach", UUID, "vdb", "--force", "--dry-run")
+        assert (told.code, "is rescued" in told.err) == (3, True), told.err
         text = site.run("device", "show", UUID).out
         assert "device detach" not in text
         told, _, _ = ask(site, "audit", UUID)

@@ -177,6 +177,32 @@ def test_the_config_drive_leaves_ide_with_a_stored_machine_type(rig: Rig) -> Non
     assert "by rules" not in result.err
 
 
+@pytest.mark.parametrize(
+    ("machine", "name", "bus", "to", "after"),
+    [
+        ("q35", "sda", "sata", "scsi", "sdb"),
+        ("q35", "sda", "sata", "usb", "sdb"),
+        ("pc", "hda", "ide", "ide", "hdb"),
+    ],
+)
+def test_a_root_disk_that_takes_the_name_of_the_config_drive(
+    rig: Rig, machine: str, name: str, bus: str, to: str, after: str
+) -> None:
+    """Where nothing is known of the host: Nova looks for another name for the config drive."""
+    uuid = rig.cloud.add_instance(vm_state="stopped", columns={"config_drive": "True"})
+    folder = f"{domains.IMAGES}/{uuid}"
+    rig.cloud.add_disk(uuid, "/dev/vda", "virtio", "disk")
+    root = domains.disk("vda", source=f"{folder}/disk")
+    config = domains.disk(name, bus, source=f"{folder}/disk.config", device="cdrom")
+    rig.host.define(domains.domain(uuid, machine=machine, disks=[root, config]))
+    properties = (f"--property=hw_disk_bus={to}", "--property=hw_scsi_model=virtio-scsi")
+    assert rig.novadev("image-property", "set", "--yes", *properties, uuid).code == 0
+    result = run(rig, uuid)
+    assert told(result)["disk vda", "target"] == ("vda", name)
+    assert told(result)[f"disk {name}", "target"] == (name, after)
+    assert "libvirt refuses" not in result.err
+
+
 def know(rig: Rig) -> None:
     """Keep a capability file of the host."""
     folder = rig.cloud.folder / "hosts"

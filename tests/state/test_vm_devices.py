@@ -167,7 +167,7 @@ def test_a_pinned_address_outlives_every_record(database: Database) -> None:
     kept.pin(GUEST, [DISK.device_id, OTHER])
     for devices in (moved, [], moved):
         kept.write({dynamic("2"): devices})
-        assert kept.list_dynamics([GUEST])[GUEST].fingerprint == ("" if devices else "2")
+        assert kept.list_dynamics([GUEST])[GUEST].fingerprint == ""
     assert kept.list_devices([GUEST])[GUEST] == (DISK, usb)
     kept.unpin(GUEST, [OTHER])
     kept.write({dynamic("2"): moved})
@@ -176,6 +176,22 @@ def test_a_pinned_address_outlives_every_record(database: Database) -> None:
     kept.write({dynamic("3"): [moved[0]]})
     with pytest.raises(NotAsNeeded, match="pin again"):
         kept.pin(GUEST, [OTHER])
+
+
+def test_no_two_devices_are_pinned_at_one_place(database: Database) -> None:
+    """Nor at that of a device that is gone; its pin has to be given up before."""
+    kept = VmDevices(database)
+    other = replace(DISK, device_id=OTHER, label="disk vdb")
+    kept.write({dynamic("1"): [DISK]})
+    kept.pin(GUEST, [DISK.device_id])
+    kept.write({dynamic("2"): [other]})
+    with pytest.raises(
+        NotAsNeeded, match=r"disk vda and disk vdb would both .* 0000:00:05\.0.*unpin"
+    ):
+        kept.pin(GUEST, [OTHER])
+    kept.unpin(GUEST, [DISK.device_id])
+    kept.pin(GUEST, [OTHER])
+    assert kept.list_pins([GUEST]) == {GUEST: {OTHER: DISK.address}}
 
 
 def test_records_of_an_earlier_release_get_numbers(url: str, database: Database) -> None:

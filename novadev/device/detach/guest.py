@@ -12,6 +12,7 @@ from novadev.device.inventory import Entry, Inventory, take_inventory
 from novadev.device.named import find_named
 from novadev.device.orphans import why_no_orphan
 from novadev.device.owners import keys_of
+from novadev.device.writable import is_rescued
 from novadev.errors import NotAsNeeded
 from novadev.runs.change import Change
 from novadev.runs.place import Kind, Place
@@ -76,7 +77,7 @@ def _in_the_way(inventory: Inventory) -> Iterator[str]:
     instance, definitions = inventory.instance, inventory.definitions
     if instance.task_state is not None:
         yield f"it has a task in progress: {instance.task_state}"
-    if instance.vm_state == "rescued":
+    if is_rescued(instance, definitions.persistent, definitions.live):
         yield "it is rescued: what it has now is not what Nova has attached"
     if definitions.jobs:
         yield f"there is work going on: {', '.join(definitions.jobs)}"

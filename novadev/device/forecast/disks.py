@@ -5,7 +5,7 @@ Source: nova/virt/libvirt/driver.py, _get_guest_storage_config.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import replace
 from string import ascii_lowercase
 
@@ -30,12 +30,10 @@ def wanted_disks(inventory: Inventory, decided: Decided) -> list[Wanted]:
     pairs = [(disk, by_row.get(disk.row or -1) or by_name.get(disk.name)) for disk in decided.disks]
     # What only the host's rules would add is not told where they are not known.
     pairs = [(disk, entry) for disk, entry in pairs if entry or disk.row or not disk.is_assumed]
-    settled = [_settled(disk, entry) for disk, entry in pairs]
-    names, units = [disk.dev for disk in settled], _Units(decided)
+    settled = _named([_settled(disk, entry) for disk, entry in pairs])
+    units = _Units(decided)
     found = []
     for disk, (_, entry) in zip(settled, pairs, strict=True):
-        if disk.is_assumed and disk.name == _CONFIG_DRIVE:
-            disk = replace(disk, dev=_free_name(disk.dev, names))
         values = {"@device": disk.type, "target/@dev": disk.dev, "target/@bus": disk.bus}
         outline = Outline.of("disk", values, units.of(disk, disk.bus))
         found.append(Wanted(entry, entry.label if entry else f"disk {disk.dev}", outline))
@@ -60,15 +58,30 @@ def _is_told(disk: DecidedDisk, device: Disk) -> bool:
     return disk.bus == "sata" and disk.type == device.device == "cdrom"
 
 
-def _free_name(now: str, names: Sequence[str]) -> str:
-    """Return the first name like NOW's that no other of NAMES is; each time Nova looks for one.
+def _named(disks: Sequence[DecidedDisk]) -> list[DecidedDisk]:
+    """Return DISKS, each assumed one that Nova has no row of with the name Nova finds for it.
+
+    A name that another disk has is not free, whoever has it now. Nova looks for the config drive's
+    anew each time; any other such disk keeps the one it has while nothing else gets that.
+    """
+    found = list(disks)
+    for place, disk in enumerate(disks):
+        others = {one.dev for one in (*found[:place], *found[place + 1 :])}
+        is_sought = disk.name == _CONFIG_DRIVE or (
+            disk.row is None and disk.name != "root" and disk.dev in others
+        )
+        if disk.is_assumed and is_sought:
+            found[place] = replace(disk, dev=_free_name(disk.dev, others))
+    return found
+
+
+def _free_name(now: str, taken: Set[str]) -> str:
+    """Return the first name like NOW's that is not TAKEN.
 
     Source: nova/virt/libvirt/blockinfo.py, find_disk_dev_for_disk_bus.
     """
-    others = set(names) - {now}
-    return next(
-        (now[:2] + letter for letter in ascii_lowercase if now[:2] + letter not in others), now
-    )
+    names = (now[:2] + letter for letter in ascii_lowercase)
+    return next((name for name in names if name not in taken), now)
 
 
 def _rows(inventory: Inventory) -> dict[int, Entry]:

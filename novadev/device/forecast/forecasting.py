@@ -14,7 +14,7 @@ from novadev.capabilities.server_releases import ServerReleases
 from novadev.deployment import Deployment
 from novadev.device.forecast.decided import Decided
 from novadev.device.forecast.deciding import decide
-from novadev.device.forecast.guest import predict_power_on, predict_soft_reboot
+from novadev.device.forecast.guest import RESCUED, predict_power_on, predict_soft_reboot
 from novadev.device.forecast.layouts import Layouts
 from novadev.device.forecast.records import ForecastRecord, Note, Prediction, records_of
 from novadev.device.forecast.warnings import warnings
@@ -109,9 +109,7 @@ class Forecasts:
     def _question(self, instance: HostedInstance, facts: Facts | None) -> tuple[Any, ...]:
         """Return what the host's process is asked; raises NotAsNeeded where Nova would fail."""
         if instance.vm_state == "rescued":
-            raise NotAsNeeded(
-                f"instance {instance.uuid} is rescued: it runs with the hardware of another image"
-            )
+            raise NotAsNeeded(f"instance {instance.uuid} {RESCUED}")
         if not self._is_power_on:
             return (instance,)
         if facts is None:

@@ -19,6 +19,8 @@ from novadev.device.guests import get_definitions
 from novadev.device.hosted import HostedInstance
 from novadev.device.inventory import Entry, Inventory, take_inventory
 from novadev.device.orphans import why_no_port
+from novadev.device.writable import is_rescued
+from novadev.errors import NotAsNeeded
 from novadev.rules.machine_types import I440FX, Q35, X86, family_of, may_be
 from novadev.virt.devices import Controller, Device, Disk
 from novadev.virt.domain import Domain
@@ -28,14 +30,16 @@ from novadev.virt.scratch import Place
 
 _LIBVIRTS_OWN = ("console", "audio", "panic", "nvram", "hub", "graphics", "controller")
 """What libvirt makes for a guest, or what the guest does not see as a device of its own."""
+RESCUED = "is rescued: it runs with the hardware of another image"
 
 
 def predict_power_on(host: Host, instance: HostedInstance, decided: Decided) -> Prediction:
     """Return what DECIDED makes of the devices that INSTANCE has on HOST.
 
-    Raises NotFound for a domain that is not there, and BadInput for an XML that cannot be parsed.
+    Raises NotFound for a domain that is not there, BadInput for an XML that cannot be parsed, and
+    NotAsNeeded for a guest that is rescued, whatever Nova has of it.
     """
-    inventory = take_inventory(instance, get_definitions(host, instance))
+    inventory = _get_inventory(host, instance)
     now = _now(inventory)
     architecture, machine = now.os_type("arch") or "x86_64", now.os_type("machine")
     outdated = _outdated(host, decided)
@@ -78,7 +82,7 @@ def predict_soft_reboot(host: Host, instance: HostedInstance) -> Prediction:
     Nova's soft reboot starts it from that (``driver.py`` _soft_reboot). Raises as
     `predict_power_on`.
     """
-    inventory = take_inventory(instance, get_definitions(host, instance))
+    inventory = _get_inventory(host, instance)
     definitions = inventory.definitions
     if definitions.live is None or definitions.persistent is None:
         state = "shut off" if definitions.live is None else "transient"
@@ -93,6 +97,14 @@ def predict_soft_reboot(host: Host, instance: HostedInstance) -> Prediction:
             record for entry in inventory.entries for record in _restarted(instance.uuid, entry)
         ),
     )
+
+
+def _get_inventory(host: Host, instance: HostedInstance) -> Inventory:
+    inventory = take_inventory(instance, get_definitions(host, instance))
+    definitions = inventory.definitions
+    if is_rescued(instance, definitions.persistent, definitions.live):
+        raise NotAsNeeded(f"instance {instance.uuid} {RESCUED}")
+    return inventory
 
 
 def _now(inventory: Inventory) -> Domain:
