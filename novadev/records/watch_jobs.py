@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from threading import Lock
+from time import sleep
 
 from novadev.config import Config
 from novadev.deployment import Deployment
@@ -103,22 +104,29 @@ class Recorder:
         narrow = InstanceFilter(hosts=(host,))
         return self._record(Selection(narrow=narrow), asks_guest=False, asks_names=asks_names)
 
-    def record(self, host: str, uuids: Sequence[str], asks_guest: bool = False) -> list[Result]:
+    def record(
+        self, host: str, uuids: Sequence[str], asks_guest: bool = False, wait: float = 0
+    ) -> list[Result]:
         """Record these guests of HOST; ASKS_GUEST: with what they call their disks.
 
-        One that Nova has on another host comes back as NotRecorded. Raises as `sweep`.
+        WAIT is how many seconds must pass before they are looked at. One that Nova has on another
+        host comes back as NotRecorded. Raises as `sweep`.
         """
-        return self._record(
-            Selection(names=uuids, narrow=InstanceFilter(hosts=(host,))), asks_guest
-        )
+        narrow = InstanceFilter(hosts=(host,))
+        return self._record(Selection(names=uuids, narrow=narrow), asks_guest, wait=wait)
 
     def _record(
-        self, selection: Selection, asks_guest: bool, asks_names: bool = False
+        self,
+        selection: Selection,
+        asks_guest: bool,
+        asks_names: bool = False,
+        wait: float = 0,
     ) -> list[Result]:
         results: list[Result] = []
         with Deployment(self._config) as deployment:
             if selection.is_named:
                 deployment.hosts.warm()
+            sleep(wait)
             began, record = self._clock, None
             for items in iter_looks(
                 deployment, selection, asks_guest, no_database=self._no_database
