@@ -137,9 +137,11 @@ class Schedule:
                 if known is not None:
                     known.due = min(known.due, self._again(known, result, now))
                 continue
+            if result.is_outdated:
+                known = self._guest(host, result.uuid)
+                known.due = min(known.due, now + SETTLE)
             if known is not None:
                 known.failures = 0
-                known.due = min(known.due, now + SETTLE if result.is_outdated else inf)
             if result.unnamed and result.is_running is not False:
                 self._missed_names(host, result, now)
 
