@@ -75,6 +75,7 @@ class Recorder:
     def __init__(self, config: Config, no_database: bool) -> None:
         self._config, self._no_database = config, no_database
         self._lock = Lock()
+        self._has_state = False
 
     def list_hosts(self, wanted: Sequence[str] = ()) -> tuple[str, ...]:
         """Return the hosts to watch: those WANTED, else all; opens the state database, too.
@@ -82,8 +83,9 @@ class Recorder:
         Raises NotFound for one that the deployment does not have, Unreachable without a database,
         and what a host's URI raises where none of the hosts has one.
         """
-        with Deployment(self._config) as deployment:
+        with self._deployment() as deployment:
             VmDevices(deployment.state).list_dynamics([])
+            self._has_state = True
             if is_without_databases(deployment, self._no_database):
                 found = set(wanted or [self._config.host])
             else:
@@ -93,6 +95,10 @@ class Recorder:
         if errors and (wanted or len(errors) == len(found)):
             raise errors[0]
         return tuple(sorted(found))
+
+    def _deployment(self) -> Deployment:
+        """Return the deployment; a state database that was there is not made anew."""
+        return Deployment(self._config, self._has_state)
 
     def sweep(self, host: str, asks_names: bool) -> list[Result]:
         """Record every guest of HOST that has changed; ASKS_NAMES: tell who has unnamed disks.
@@ -121,7 +127,7 @@ class Recorder:
         wait: float = 0,
     ) -> list[Result]:
         results: list[Result] = []
-        with Deployment(self._config) as deployment:
+        with self._deployment() as deployment:
             if selection.is_named:
                 deployment.hosts.warm()
             sleep(wait)
