@@ -20,7 +20,9 @@ from novadev.virt.guest_events import GuestEvent, News
 SETTLE = 0.2
 """Seconds from a change until it is recorded: others follow at once."""
 WINDOW, PER_WINDOW = 60.0, 12
-"""Seconds, and how often in them a guest is recorded because it changed."""
+"""Seconds, and how often in them a guest is recorded because it changed, and its agent asked."""
+CALM = 2 * WINDOW
+"""Seconds that so many records must have taken until a guest flaps no more."""
 NAME_PAUSES = (1.0, 1, 2, 4, 8, 15, 30, 60, 120, 300)
 """Seconds before each question to an agent, from the coming of a disk on: nine minutes in all."""
 SILENT = 4
@@ -63,7 +65,7 @@ class _Guest:
     asked: int = 0
     failures: int = 0
     recent: deque[float] = field(default_factory=lambda: deque(maxlen=PER_WINDOW))
-    begun: deque[float] = field(default_factory=lambda: deque(maxlen=PER_WINDOW))
+    asks: deque[float] = field(default_factory=lambda: deque(maxlen=PER_WINDOW))
     is_flapping: bool = False
     touched: float = -inf
 
@@ -97,6 +99,7 @@ class Schedule:
         if now < guest.look:
             return
         allowed = _allowed(guest.recent, now)
+        guest.is_flapping = guest.is_flapping and _allowed(guest.recent, now, CALM) > now
         if allowed > now and not guest.is_flapping:
             guest.is_flapping = True
             yield Flapping(guest.host, guest.uuid)
@@ -113,19 +116,25 @@ class Schedule:
         for guest in sorted(self._guests.values(), key=lambda guest: guest.due):
             is_in = guest.host in found or (len(found) < room and is_free(guest.host))
             if guest.due <= now + SETTLE and is_in:
-                guest.is_flapping = guest.is_flapping and _allowed(guest.recent, now) > now
                 guest.look, guest.due, guest.touched = now + SETTLE, inf, now
                 guest.recent.append(now)
                 found.setdefault(guest.host, []).append(guest.uuid)
         return found
 
     def take_asks(self, now: float, is_free: Callable[[str], bool], room: int) -> dict[str, str]:
-        """Return a guest whose agent is to be asked for each of ROOM hosts that are free for it."""
+        """Return a guest whose agent is to be asked for each of ROOM hosts that are free for it.
+
+        Who is asked, or recorded, too often is put off: an answer may be one more record.
+        """
         found: dict[str, str] = {}
+        for guest in self._guests.values():
+            if guest.ask_due <= now:
+                guest.ask_due = max(_allowed(times, now) for times in (guest.asks, guest.recent))
         for guest in sorted(self._guests.values(), key=lambda guest: guest.ask_due):
             is_in = guest.host not in found and len(found) < room and is_free(guest.host)
             if guest.ask_due <= now and is_in:
                 guest.ask_due, guest.touched = inf, now
+                guest.asks.append(now)
                 found[guest.host] = guest.uuid
         return found
 
@@ -137,9 +146,11 @@ class Schedule:
                 if known is not None:
                     known.due = min(known.due, self._again(known, result, now))
                 continue
+            if result.is_outdated:
+                known = self._guest(host, result.uuid)
+                known.due = min(known.due, now + SETTLE)
             if known is not None:
                 known.failures = 0
-                known.due = min(known.due, now + SETTLE if result.is_outdated else inf)
             if result.unnamed and result.is_running is not False:
                 self._missed_names(host, result, now)
 
@@ -149,6 +160,8 @@ class Schedule:
             guest = self._guests.get((host, result.uuid or ""))
             if guest is None:
                 continue
+            if isinstance(result, Recorded) and result.record is not None:
+                guest.recent.append(now)
             if isinstance(result, NotRecorded):
                 guest.ask_due = min(guest.ask_due, self._again(guest, result, now))
             elif result.is_outdated:
@@ -185,9 +198,7 @@ class Schedule:
     def _begin_asking(self, guest: _Guest, now: float) -> None:
         """Ask from now on, as often as a disk that comes deserves."""
         if self._asks_guest:
-            start = max(now + NAME_PAUSES[0], _allowed(guest.begun, now))
-            guest.begun.append(now)
-            guest.asked, guest.ask_due = 0, min(guest.ask_due, start)
+            guest.asked, guest.ask_due = 0, min(guest.ask_due, now + NAME_PAUSES[0])
 
     def _missed_names(self, host: str, result: Recorded, now: float) -> None:
         """Ask a guest that has disks without a name; once, where nothing of it is new."""
@@ -225,7 +236,7 @@ class Schedule:
 _AGAIN = (0, NotAsNeeded.exit_code, Unreachable.exit_code)
 
 
-def _allowed(times: deque[float], now: float) -> float:
+def _allowed(times: deque[float], now: float, window: float = WINDOW) -> float:
     """Return from when on there may be one more of what was done at TIMES, the newest few."""
     is_full = len(times) == times.maxlen
-    return max(now, times[0] + WINDOW) if is_full else now
+    return max(now, times[0] + window) if is_full else now
