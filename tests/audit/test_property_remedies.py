@@ -106,6 +106,7 @@ def _add(cloud: Cloud, kind: str, wanted: Mapping[str, Any]) -> str:
     return uuid
 
 
+@pytest.mark.slow
 def test_every_remedy_is_accepted_and_ends_its_finding(
     sqlite_cloud: Cloud, kinds: Mapping[str, str]
 ) -> None:
