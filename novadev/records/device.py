@@ -30,8 +30,7 @@ class VmDevice:
     a console's target_type. ``is_managed``: Nova knows its owner, or its kind counts as managed;
     ``is_optional``: the guest starts without it (libvirt's ``startupPolicy``). ``boot_order``
     counts from 1, and ``logical_name`` is what the guest calls a disk. ``host`` is where this state
-    was seen first.
-    ``label`` is what people call the device.
+    was seen first. ``label`` is what people call the device.
     """
 
     device_id: str
