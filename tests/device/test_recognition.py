@@ -289,6 +289,18 @@ def test_what_libvirt_writes_of_itself_is_not_recorded() -> None:
     assert len(seen(inventory([*full_guest(), serial, virtio, dog]))) == len(plain) + 2
 
 
+def test_every_virtio_console_is_recorded_with_an_address_or_without() -> None:
+    """libvirt 9.0 writes none for them; each is its port, and one that is taken out is gone."""
+    serial = '<serial type="pty"><target type="isa-serial" port="0"/></serial>'
+    one, two = (
+        f'<console type="pty"><target type="virtio" port="{port}"/></console>' for port in (1, 2)
+    )
+    before = inventory([serial, ITSELF[-1], one, two])
+    assert differences(before, before) == set()
+    assert differences(before, inventory([serial, ITSELF[-1], two])) == {("console 1", "device")}
+    assert differences(before, inventory([serial, two, one])) == set()
+
+
 def test_a_record_of_an_earlier_release_stays_one() -> None:
     """Its ids by ordinals are kept; what it recorded of libvirt's own is dropped without a word."""
     ports = [at(controller("virtio-serial", index), 10 + index) for index in (0, 4)]
