@@ -6,7 +6,6 @@ time); what cannot be selected comes in the same stream as a Skip.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -35,7 +34,6 @@ CHUNK = 500
 """Instances read at a time."""
 Grouping = Callable[[Any, InstanceFilter], list[Hosts | None]]
 """A way to go through the instances of a cell: which hosts' come together; None is all."""
-_UUID = re.compile(r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -290,9 +288,8 @@ def _iter_named(
 
 def _resolve(deployment: Deployment, name: str) -> str | Skip:
     """Return the UUID that NAME is or belongs to; a Skip where it is none or several."""
-    if _UUID.fullmatch(name):
-        digits = name.replace("-", "").lower()
-        return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+    if uuid := instances.uuid_of(name):
+        return uuid
     try:
         return _find_by_name(deployment, name)
     except NovadevError as error:

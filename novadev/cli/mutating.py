@@ -6,6 +6,7 @@ import functools
 import signal
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from novadev.cli import syslog
@@ -123,7 +124,7 @@ def _preview(
     if chosen.plan_out is None:
         return report.finish_preview(sum(1 for _ in drafts))
     saved = file.write(chosen.plan_out, _head(session, chosen, action, undoes), drafts)
-    session.say(f"{many(saved.plans, 'plan')} saved: novadev apply {chosen.plan_out}")
+    session.say(f"{many(saved.plans, 'plan')} saved: novadev apply {quote(str(chosen.plan_out))}")
     session.say(f"SHA-256: {saved.sha256}")
     return report.finish_preview(saved.plans)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from shlex import quote
 
 import click
 
@@ -48,4 +49,5 @@ def show(session: Session, plan_file: str, format_: str, summary: bool, details:
     for draft in saved.iter_drafts():
         shown.add(draft.plan)
     shown.end()
-    session.say(f"{many(saved.plans, 'plan')}: novadev apply {plan_file} --sha256 {saved.sha256}")
+    command = f"novadev apply {quote(plan_file)} --sha256 {saved.sha256}"
+    session.say(f"{many(saved.plans, 'plan')}: {command}")

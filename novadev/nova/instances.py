@@ -16,6 +16,7 @@ from novadev.nova.statuses import has_status
 from novadev.nova.tables import instance_system_metadata, instances
 
 _MAX_ID = 2**31
+_UUID = re.compile(r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,17 @@ LIVING = sa.and_(
     sa.or_(instances.c.hidden.is_(None), instances.c.hidden == sa.false()),
 )
 """Neither deleted nor the hidden copy of a cross-cell resize."""
+
+
+def uuid_of(text: str) -> str | None:
+    """Return the UUID that TEXT is, as Nova stores it, None where it is none.
+
+    Its dashes may be missing, and its letters may be large.
+    """
+    if not _UUID.fullmatch(text):
+        return None
+    digits = text.replace("-", "").lower()
+    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
 
 
 def list_instances(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,11 +10,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from novadev.nova.instances import uuid_of
 from novadev.runs.lease import LEASE, Holder, now_of
 from novadev.runs.states import PENDING, State, run_state
 from novadev.state.tables import plans, runs
 
-_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _LANDED = (State.APPLIED, State.UNDONE)
 
 
@@ -93,8 +92,8 @@ def _is_action(action: str) -> sa.ColumnElement[bool]:
 
 def _is_of(instance: str, dialect: str) -> sa.ColumnElement[bool]:
     """Whether a plan is of this UUID or name, compared as bytes."""
-    if _UUID.fullmatch(instance):
-        return plans.c.instance == instance.lower()
+    if uuid := uuid_of(instance):
+        return plans.c.instance == uuid
     body = plans.c.body if dialect == "sqlite" else sa.collate(plans.c.body, "utf8mb4_bin")
     return sa.func.instr(body, f'"name":{json.dumps(instance)}') > 0
 

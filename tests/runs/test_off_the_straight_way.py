@@ -525,6 +525,7 @@ def test_questions_after_an_accident(sqlite_cloud: Cloud, monkeypatch: pytest.Mo
     for arguments, expected in (
         (("--instance", one), [1]),
         (("--instance", two), [3, 2]),
+        (("--instance", two.replace("-", "").upper()), [3, 2]),
         (("--user", "alice"), [1]),
         (("--action", "undo"), [3]),
         (("--action", "image-property set"), [2, 1]),
