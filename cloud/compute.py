@@ -12,6 +12,35 @@ ADDRESSES = {name: f"198.51.100.{number}" for number, name in enumerate(HOSTS, s
 """Of the link over which guests migrate live."""
 UNPACKED = ("ovs-vsctl", "ovs-appctl", "ovs-ofctl", "ovsdb-tool", "genisoimage")
 LISTEN = 'listen_tls = 0\nlisten_tcp = 1\nauth_tcp = "none"\nlisten_addr = "0.0.0.0"\n'
+OTHER_HOST = {
+    "ssh": """while case $1 in -*) true ;; *) false ;; esac; do
+    [ "$1" != -o ] || shift
+    shift
+done
+host=$(getent hosts "$1" | tr -s " " | cut -d" " -f2)
+shift
+for word; do
+    shift
+    case $word in /var/*) word={run}/$host$word ;; esac
+    set -- "$@" "$word"
+done
+exec "$@"
+""",
+    "scp": """while [ $# -gt 2 ]; do shift; done
+for word; do
+    shift
+    case $word in
+        *:/var/*)
+            host=$(getent hosts "${{word%%:*}}" | tr -s " " | cut -d" " -f2)
+            word={run}/$host${{word#*:}}
+            ;;
+    esac
+    set -- "$@" "$word"
+done
+exec cp --recursive --sparse=always "$@"
+""",
+}
+"""What reaches the other host for a cold migration: its files, for Nova's few commands on them."""
 LIBRARIES = ("usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu")
 OVS = "/var/lib/openvswitch"
 
@@ -33,6 +62,8 @@ class ComputeHost(Hypervisor):
         names = "".join(f"{address} {name}\n" for name, address in ADDRESSES.items())
         (self.folder / "etc/hosts").write_text(f"127.0.0.1 localhost\n{names}")
         _write_program(self.folder / "bin/sudo", 'exec "$@"')
+        for name, text in OTHER_HOST.items():
+            _write_program(self.folder / "bin" / name, text.format(run=RUN))
         path = f"LD_LIBRARY_PATH={':'.join(f'{PROGRAMS}/{folder}' for folder in LIBRARIES)}"
         for name in UNPACKED:
             _write_program(self.folder / "bin" / name, f'{path} exec {_unpacked(name)} "$@"')

@@ -89,6 +89,8 @@ class Database:
             raise
 
     def _connect(self) -> sa.Connection:
+        if self.is_sqlite:  # an open file that is gone takes what is written, and nobody has it
+            _check_file(self.name, self.engine.url)
         try:
             return self.engine.connect()
         except (TypeError, ValueError):
@@ -145,12 +147,17 @@ def _query(name: str, url: URL, options: DatabaseOptions | None) -> dict[str, st
 
 
 def _sqlite_engine(name: str, url: URL) -> sa.Engine:
-    if not url.database or not Path(url.database).exists():
-        raise Unreachable(f"{name}: there is no SQLite file {url.database}")
+    _check_file(name, url)
     engine = sa.create_engine(url, connect_args={"timeout": LOCK_WAIT}, hide_parameters=True)
     sa.event.listen(engine, "connect", _leave_transactions_to_us)
     sa.event.listen(engine, "begin", _begin)
     return engine
+
+
+def _check_file(name: str, url: URL) -> None:
+    """Raise Unreachable where there is no such file."""
+    if not url.database or not Path(url.database).exists():
+        raise Unreachable(f"{name}: there is no SQLite file {url.database}")
 
 
 def _leave_transactions_to_us(connection: Any, _record: Any) -> None:

@@ -31,11 +31,12 @@ _NAMES = 20_000
 class Deployment:
     """Opens and closes things; holds no query.
 
-    ``names`` are those of the servers that were read last, by UUID: for who shows them.
+    With HAS_STATE the state database was there before: it is never made anew. ``names`` are those
+    of the servers that were read last, by UUID: for who shows them.
     """
 
-    def __init__(self, config: Config) -> None:
-        self.config = config
+    def __init__(self, config: Config, has_state: bool = False) -> None:
+        self.config, self._has_state = config, has_state
         self._cell_databases: dict[str, Database] = {}
         self.names: dict[str, str] = {}
 
@@ -148,10 +149,10 @@ class Deployment:
 
     @cached_property
     def state(self) -> Database:
-        """Novadev's own database; raises Unreachable when it cannot be written."""
+        """Novadev's own database; raises Unreachable when it cannot be written, or is gone."""
         from novadev.state.store import open_state
 
-        return open_state(self.config.state_connection)
+        return open_state(self.config.state_connection, self._has_state)
 
     def close(self) -> None:
         """Close everything that was opened."""

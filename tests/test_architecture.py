@@ -319,3 +319,50 @@ def asked_of_hosts() -> Iterator[tuple[str, str]]:
                 found = getattr(found, word, None)
             if isinstance(found, FunctionType):
                 yield found.__qualname__, found.__module__
+
+
+RULE_TERMS = {
+    "is it Windows": (r"microsoft\.com|\"windows\"|mswin", 'startswith("mswin")', set[str]()),
+    "the x86 architectures": (
+        r"\"i686\", \"x86_64\"|\"x86_64\", \"i686\"",
+        '_X86 = ("x86_64", "i686")',
+        {"virt/pci.py"},
+    ),
+    "is it q35": (
+        r"\"q35\" (not )?in |startswith\(\"(pc-)?q35",
+        'if "q35" in machine:',
+        {"virt/pci.py"},
+    ),
+    "is it an alias": (r"\"-\" not in ", 'is_alias = "-" not in stored', set()),
+    "what Nova takes for yes": (r"\"t\", \"true\"", '("1", "t", "true", "on")', set()),
+    "channels that Nova names": (
+        r"\"(com\.redhat\.spice|org\.qemu\.guest_agent)\.0\"",
+        'NAME = "com.redhat.spice.0"',
+        {"virt/devices.py"},
+    ),
+    "libvirt's USB controller": (
+        r"\"piix3-uhci\"",
+        'model or "piix3-uhci"',
+        {"virt/places.py", "capabilities/device_names.py"},
+    ),
+    "libvirt's network card": (r"(or|return|=) \"rtl8139\"", 'model or "rtl8139"', set()),
+    "conventional cards": (r"\"e1000\", \"rtl8139\"", '("e1000", "rtl8139")', set()),
+    "Nova's watchdog": (r"\"i6300esb\"", 'model="i6300esb"', {"capabilities/device_names.py"}),
+}
+"""What only novadev/rules may hold: a pattern, what it finds, and who else may.
+
+Those are tables of names, and checks of libvirt's own, whose layer imports no rules.
+"""
+
+
+@pytest.mark.parametrize("rule", RULE_TERMS)
+def test_a_rule_has_one_home(rule: str) -> None:
+    pattern, example, others = RULE_TERMS[rule]
+    assert re.search(pattern, example)
+    found = {
+        str(path.relative_to(PACKAGE))
+        for path in modules()
+        if not str(path.relative_to(PACKAGE)).startswith("rules/")
+        and re.search(pattern, path.read_text())
+    }
+    assert found <= others, f"{rule}: see novadev/rules"

@@ -38,18 +38,18 @@ def main() -> int:
 
 
 def judged(host: Hypervisor, everything: tuple[Kind, ...]) -> Verdicts:
-    """The verdict on each kind for the host."""
+    """Return the verdict on each kind for the host."""
     found = capabilities_of(host)
     return {kind.name: worst(check(kind.facts, found)) for kind in everything}
 
 
 def all_tried(host: Hypervisor, everything: tuple[Kind, ...]) -> Truth:
-    """What really became of each kind on the host."""
+    """Return what really became of each kind on the host."""
     return {kind.name: tried(host, kind.xml) for kind in everything}
 
 
 def mistakes(host: str, verdicts: Verdicts, truth: Truth) -> list[str]:
-    """Each verdict that was a false "fine" or a false refusal."""
+    """Return each verdict that was a false "fine" or a false refusal."""
     return [
         f"{host}: {name}: {verdict}, but {truth[name].outcome} {truth[name].why}"
         for name, verdict in verdicts.items()
@@ -58,7 +58,7 @@ def mistakes(host: str, verdicts: Verdicts, truth: Truth) -> list[str]:
 
 
 def table(verdicts: dict[str, Verdicts], truth: dict[str, Truth]) -> str:
-    """The counts of each pair of generations, as reStructuredText."""
+    """Return the counts of each pair of generations, as reStructuredText."""
     lines = [".. list-table::", "   :header-rows: 1", "   :widths: 22 22 20 12 12 12", ""]
     titles = ("From libvirt and QEMU", "to", "verdict", "started", "would not start", "not defined")
     lines += row(titles)
@@ -74,7 +74,7 @@ def table(verdicts: dict[str, Verdicts], truth: dict[str, Truth]) -> str:
 
 
 def row(cells: tuple[str, ...]) -> list[str]:
-    """A row of a list-table."""
+    """Return a row of a list-table."""
     return [f"   {'*' if number == 0 else ' '} - {cell}" for number, cell in enumerate(cells)]
 
 

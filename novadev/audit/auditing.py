@@ -192,7 +192,8 @@ class Audit:
         rules = self._assumed if compute is None else compute.rules
         inspection = found if isinstance(found, Inspection) else None
         machine_type = inspection.hardware.machine_type if inspection else None
-        stored = Stored(facts, rules, machine_type, self._releases.of(facts.instance))
+        release = self._releases.of(facts.instance)
+        stored = Stored(facts, rules, machine_type, release, compute is None)
         yield from stored_troubles(stored, self._wanted)
         if "target" in self._wanted:
             needs = inspection.needs if inspection else None
@@ -221,7 +222,8 @@ class Audit:
         work: dict[str, list[tuple[HostedInstance, Examined]]] = defaultdict(list)
         for hosted in instances:
             wanted = self._wanted & GUEST_CHECKS
-            asked = Examined(wanted, roots[hosted.uuid], recorded.get(hosted.uuid))
+            root, record = roots[hosted.uuid], recorded.get(hosted.uuid)
+            asked = Examined(wanted, root, record, for_target=bool(self.targets))
             work[hosted.host].append((hosted, asked))
         self._seen_hosts.update(work)
         answers = self.deployment.hosts.run(inspect, work)

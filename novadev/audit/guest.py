@@ -37,22 +37,26 @@ _ROOT_PORT = "pcie-root-port"
 
 @dataclass(frozen=True)
 class Examined:
-    """What is asked of a guest: the checks, Nova's name of its root disk, the recorded digest."""
+    """What is asked of a guest: the checks, Nova's name of its root disk, the recorded digest.
+
+    ``for_target``: also what it needs of another host.
+    """
 
     wanted: frozenset[str]
     root_device_name: str | None
     fingerprint: str | None
+    for_target: bool = False
 
 
 @dataclass(frozen=True)
 class Inspection:
     """What one look at a guest gave; ``is_new`` says that its text is not the recorded one.
 
-    ``needs`` is what it needs of a host, of whatever host.
+    ``needs`` is what it needs of a host, of whatever host, if that was asked for.
     """
 
     hardware: Hardware
-    needs: GuestFacts
+    needs: GuestFacts | None
     troubles: tuple[Trouble, ...]
     is_new: bool
 
@@ -80,7 +84,7 @@ def inspect(host: Host, instance: HostedInstance, asked: Examined) -> Inspection
         hardware=replace(
             hardware_of(definitions, asked.root_device_name), qemu=host.qemu_version()
         ),
-        needs=facts_of_domain(chosen),
+        needs=facts_of_domain(chosen) if asked.for_target else None,
         troubles=tuple(found),
         is_new=_is_new(host, instance, asked.fingerprint),
     )

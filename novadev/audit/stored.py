@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
 from novadev.audit.finding import Severity, Trouble
@@ -18,10 +18,10 @@ from novadev.audit.remedies import (
 from novadev.audit.settling import for_fault, for_value
 from novadev.errors import BadInput, InvalidValue, NovadevError
 from novadev.image_property.facts import Facts
-from novadev.image_property.sync.differences import differences, in_words
+from novadev.image_property.sync.differences import differences, in_words, lacked
 from novadev.nova.image_properties import MACHINE_TYPE, PROPERTIES, same
 from novadev.rules.buses import TooManyDisks, UnsupportedBus
-from novadev.rules.defaults import REGISTERED
+from novadev.rules.defaults import REFUSALS, REGISTERED, registered
 from novadev.rules.disks import GuestDisk, guest_disks
 from novadev.rules.fault import Fault
 from novadev.rules.guest import ComputeRules, DriverRules, Guest, architecture
@@ -29,6 +29,7 @@ from novadev.rules.image_meta import unreadable
 from novadev.rules.machine_types import is_alias
 from novadev.rules.property_faults import NO_EFFECT
 from novadev.rules.validity import faults
+from novadev.runs.change import Change
 from novadev.stash_defaults.sources import REMEMBERED, Alike
 
 INPUT = frozenset({"hw_input_bus", "hw_pointer_model"})
@@ -43,12 +44,15 @@ class Stored:
 
     ``machine_type`` is the canonical one that the guest has; None where no definition was read.
     ``release`` is the release of Nova that reads the values, None for that of the rules.
+    ``are_assumed``: nothing is known of the host, and the rules are those of novadev's own
+    configuration.
     """
 
     facts: Facts
     rules: DriverRules
     machine_type: str | None = None
     release: int | None = None
+    are_assumed: bool = True
 
     @property
     def uuid(self) -> str:
@@ -203,9 +207,29 @@ def request_spec(stored: Stored) -> Iterator[Trouble]:
     except NovadevError as error:
         yield Trouble("request-spec", "warning", f"its request spec cannot be compared: {error}")
         return
-    told = [item for item in found if item.place.name not in NO_EFFECT]
+    silent = {*NO_EFFECT, *_chosen_again(stored, found)}
+    told = [item for item in found if item.place.name not in silent]
     if told:
         yield Trouble("request-spec", "warning", in_words(told), sync(stored.uuid))
+
+
+def _chosen_again(stored: Stored, found: Iterable[Change]) -> frozenset[str]:
+    """Return the names of FOUND that the spec lacks and whose values Nova would choose again.
+
+    At the spawn Nova writes its own choices into the cell and never into the spec
+    (``_register_undefined_instance_details``). The guest is the same with either until the rules of
+    its host change; only the USB keyboard that a stored hw_input_bus adds goes at a migration, and
+    the PS/2 one stays. libosinfo may choose too, where os_distro says for what.
+    """
+    lacking = lacked(found) & set(REGISTERED)
+    if stored.are_assumed or not lacking or "os_distro" in stored.values:
+        return frozenset()
+    kept = {name: value for name, value in stored.values.items() if name not in lacking}
+    try:
+        chosen = registered(replace(stored.facts.guest, image_properties=kept), stored.rules)
+    except REFUSALS:
+        return frozenset()
+    return frozenset(name for name in lacking if chosen.get(name) == stored.values[name])
 
 
 def disk_bus(stored: Stored) -> Iterator[Trouble]:

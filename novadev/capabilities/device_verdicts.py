@@ -22,6 +22,7 @@ from novadev.capabilities.target import (
 )
 from novadev.rules.device import GuestDevice
 from novadev.rules.machine_types import I440FX, X86, family_of
+from novadev.rules.slots import DEFAULT_NIC, DEFAULT_USB
 
 _DEFINE_CHECKED = {
     "controller": frozenset(SCSI) - {"am53c974", "dc390", "ibmvscsi"},
@@ -122,7 +123,7 @@ def _interface(fact: GuestDevice, host: Target) -> Told:
     """Judge an interface: libvirt takes any model at all, and QEMU then has it or not."""
     if fact.device in ("hostdev", "vdpa"):
         return unknown("it is a device of the host")
-    model = fact.model or ("rtl8139" if host.architecture in X86 else None)
+    model = fact.model or (DEFAULT_NIC if host.architecture in X86 else None)
     if model is None:
         return unknown("it names no model")
     named = GuestDevice(fact.subject, fact.tag, model=model)
@@ -152,7 +153,7 @@ def _default_usb(host: Target) -> Told:
 
     Source: libvirt, src/qemu/qemu_domain.c, qemuDomainControllerDefPostParse.
     """
-    told = in_qemu(GuestDevice("", "controller", "usb", model="piix3-uhci"), host)
+    told = in_qemu(GuestDevice("", "controller", "usb", model=DEFAULT_USB), host)
     return FINE if told == FINE else unknown("its model is libvirt's choice")
 
 

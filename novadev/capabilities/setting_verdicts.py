@@ -76,7 +76,7 @@ def judge_setting(need: Need) -> Told:
 
 def _firmware(need: Need) -> Told:
     """Judge firmware that libvirt chooses: the first description that has all that is asked for."""
-    kind, *features = need.value.split()
+    kind, *features = need.value.split() or [""]
     if need.libvirt < _READS_FEATURES:
         features = []
     told = listed(need.target, "firmware", f"firmware {kind}", kind)
@@ -161,14 +161,14 @@ def _vcpus(need: Need) -> Told:
         return unknown("it names no number")
     if int(number) <= _EVERY_BOARD_TAKES and is_x86:
         return FINE
-    if int(number) > _WITHOUT_EIM and is_x86 and not extended:
-        starts_first = need.libvirt >= _LEAVES_EIM_TO_QEMU
-        outcome: Outcome = "would not start" if starts_first else "cannot be defined"
-        return outcome, f"more than {_WITHOUT_EIM} take an IOMMU with eim='on'"
     if most is None:
         return unknown("the file does not tell the host's largest number")
     if int(number) > most:
         return "cannot be defined", f"{need.target.machine_type} has at most {most} there"
+    if int(number) > _WITHOUT_EIM and is_x86 and not extended:
+        starts_first = need.libvirt >= _LEAVES_EIM_TO_QEMU
+        outcome: Outcome = "would not start" if starts_first else "cannot be defined"
+        return outcome, f"more than {_WITHOUT_EIM} take an IOMMU with eim='on'"
     return FINE
 
 
@@ -184,7 +184,7 @@ def _cpu_model(need: Need) -> Told:
     For a model that it knows and its QEMU has not, libvirt takes another one if it may. Source:
     libvirt, src/cpu/cpu.c, virCPUTranslate.
     """
-    model, check, fallback = need.value.split()
+    model, check, fallback = need.value.rsplit(" ", 2)
     told = listed(need.target, "cpu_models", f"cpu model {model}", model)
     if told[0] == "cannot be defined":
         known = need.host.processors

@@ -11,12 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-
-from lxml import etree
+from typing import TYPE_CHECKING
 
 from novadev.capabilities.neutral import ANY, EVERY_DEVICE_HAS, EVERY_HOST_HAS, OF_DEVICES
 from novadev.rules.machine_types import is_q35
 from novadev.virt.domain import Domain
+from novadev.virt.xml import children, local_name
+
+if TYPE_CHECKING:
+    from lxml import etree
 
 
 @dataclass(frozen=True)
@@ -38,19 +41,10 @@ _RANDOM = ("/dev/urandom", "/dev/random")
 
 def settings_of(domain: Domain) -> Iterator[Setting]:
     """Yield the settings of DOMAIN, each once."""
-    found = [one for element in _elements(domain.root) for one in _top(element)]
+    found = [one for element in children(domain.root) for one in _top(element)]
     found += [one for device in domain.devices for one in _device(device.label, device.element)]
     found += _emulator(domain)
     yield from dict.fromkeys(found)
-
-
-def _elements(parent: etree._Element) -> Iterator[etree._Element]:
-    """Yield the children that are elements, and no comments."""
-    return parent.iterchildren(tag=etree.Element)
-
-
-def _tag(element: etree._Element) -> str:
-    return etree.QName(element).localname
 
 
 def follows(element: etree._Element, domain: Domain) -> bool:
@@ -78,7 +72,7 @@ def _top(element: etree._Element) -> Iterator[Setting]:
 
 
 def _other(element: etree._Element) -> Iterator[Setting]:
-    yield Setting(etree.QName(element).localname, OTHER)
+    yield Setting(local_name(element), OTHER)
 
 
 def _os(element: etree._Element) -> Iterator[Setting]:
@@ -88,7 +82,7 @@ def _os(element: etree._Element) -> Iterator[Setting]:
         wanted = [item.get("name", "") for item in features]
         subject = " with ".join([f"firmware {firmware}", *([", ".join(wanted)] if wanted else [])])
         yield Setting(subject, "firmware", " ".join([firmware, *wanted]))
-    for child in _elements(element):
+    for child in children(element):
         if child.tag not in ("type", "boot", "bootmenu", "smbios", "bios", "firmware"):
             yield from _boot_file(child, element)
 
@@ -107,7 +101,7 @@ def _boot_file(child: etree._Element, parent: etree._Element) -> Iterator[Settin
         if child.get("type") not in (None, "file"):
             yield Setting(f"nvram of type {child.get('type')}", OTHER)
     else:
-        yield Setting(f"{_tag(child)} {path}".strip(), OTHER)
+        yield Setting(f"{local_name(child)} {path}".strip(), OTHER)
 
 
 def _variables(loader: str, parent: etree._Element) -> Iterator[Setting]:
@@ -143,14 +137,14 @@ def _cpu(element: etree._Element) -> Iterator[Setting]:
     for feature in element.iterfind("feature"):
         policy, name = feature.get("policy", "require"), feature.get("name", "")
         yield Setting(f"cpu feature {name} ({policy})", "cpu feature", f"{name} {policy}")
-    for child in _elements(element):
+    for child in children(element):
         if child.tag not in ("model", "feature", "topology", "numa"):
-            yield Setting(f"cpu {_tag(child)}", OTHER)
+            yield Setting(f"cpu {local_name(child)}", OTHER)
 
 
 def _features(element: etree._Element) -> Iterator[Setting]:
     """Yield features of the machine; one that is off is as good as none, if QEMU knows it."""
-    for child in _elements(element):
+    for child in children(element):
         name = str(child.tag)
         if name in ("hyperv", "kvm"):
             yield from _group(name, child)
@@ -158,7 +152,7 @@ def _features(element: etree._Element) -> Iterator[Setting]:
             yield Setting(f"feature {name} off", "feature off", name)
         else:
             extra = [f"{key}={value}" for key, value in _attributes(child) if key != "state"]
-            extra += [str(item.tag) for item in _elements(child)]
+            extra += [str(item.tag) for item in children(child)]
             subject = " ".join([f"feature {name}", *extra])
             yield Setting(subject, OTHER if extra else "feature", name)
 
@@ -166,13 +160,13 @@ def _features(element: etree._Element) -> Iterator[Setting]:
 def _group(group: str, element: etree._Element) -> Iterator[Setting]:
     if element.get("mode") == "passthrough":
         yield Setting(f"feature {group} passthrough", OTHER)
-    for child in _elements(element):
+    for child in children(element):
         if child.get("state") != "off":
-            yield Setting(f"feature {group} {_tag(child)}", group, str(child.tag))
+            yield Setting(f"feature {group} {local_name(child)}", group, str(child.tag))
 
 
 def _memory_backing(element: etree._Element) -> Iterator[Setting]:
-    for child in _elements(element):
+    for child in children(element):
         if child.tag == "hugepages":
             sizes = [f"{page.get('size')} {page.get('unit', 'KiB')}" for page in child]
             for size in sizes or [""]:
@@ -181,7 +175,7 @@ def _memory_backing(element: etree._Element) -> Iterator[Setting]:
             kind = child.get("type", "")
             yield Setting(f"memory backing {kind}", "memory backing", kind)
         elif child.tag not in ("access", "nosharepages", "locked", "discard"):
-            yield Setting(f"memory backing {_tag(child)}", OTHER)
+            yield Setting(f"memory backing {local_name(child)}", OTHER)
 
 
 def _launch_security(element: etree._Element) -> Iterator[Setting]:
@@ -204,7 +198,7 @@ def _clock(element: etree._Element) -> Iterator[Setting]:
 def _cputune(element: etree._Element) -> Iterator[Setting]:
     """Yield what names processors of the host; shares and quotas are no need."""
     plain = ("shares", "period", "quota", "emulator_period", "emulator_quota", "global_period")
-    for name in dict.fromkeys(str(child.tag) for child in _elements(element)):
+    for name in dict.fromkeys(str(child.tag) for child in children(element)):
         if name not in (*plain, "global_quota", "iothread_period", "iothread_quota"):
             yield Setting(f"cputune {name}", OTHER)
 
@@ -272,6 +266,6 @@ def _attributes(element: etree._Element) -> Iterator[tuple[str, str]]:
 
 def _nodes(element: etree._Element, where: str = "") -> Iterator[tuple[str, etree._Element]]:
     yield where, element
-    for child in _elements(element):
+    for child in children(element):
         if where or child.tag not in EVERY_DEVICE_HAS:
-            yield from _nodes(child, f"{where}/{_tag(child)}" if where else str(child.tag))
+            yield from _nodes(child, f"{where}/{local_name(child)}" if where else str(child.tag))

@@ -22,7 +22,7 @@ BEST_FIRST: tuple[Outcome, ...] = (
 Told = tuple[Outcome, str]
 """An outcome, and why; the reason is empty where all is fine."""
 FINE: Told = ("fine", "")
-_UNLISTED = {"disk_bus": ("sd",), "graphics": ("desktop", "rdp")}
+_UNLISTED = {"disk_bus": ("sd",)}
 """What libvirt can have and never lists: every other enumeration here is complete.
 
 Source: libvirt, src/qemu/qemu_capabilities.c, the virQEMUCapsFillDomainDevice…Caps functions. That

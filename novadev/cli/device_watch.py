@@ -125,7 +125,7 @@ class _Lines:
                 yield False, f"recording goes on; before: {error}"
             case watch.Written(host, guest):
                 yield from ((False, line) for line in _changed(host, guest))
-            case watch.Swept(host, written, _):
+            case watch.Swept(host, written):
                 yield from ((False, line) for line in _swept(host, written))
             case watch.Flapping(host, uuid):
                 told = "changes all the time, and is recorded some times a minute only"

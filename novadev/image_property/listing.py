@@ -9,9 +9,10 @@ from typing import Any
 
 from novadev.deployment import Deployment
 from novadev.errors import NotAsNeeded, NotFound
-from novadev.nova.image_properties import MACHINE_TYPE, PROPERTIES, same
+from novadev.nova.image_properties import MACHINE_TYPE, PROPERTIES
 from novadev.nova.instances import Instance
 from novadev.nova.request_specs import RequestSpec, list_request_specs
+from novadev.rules.image_meta import as_read
 from novadev.runs.plan import Skip
 from novadev.selection import Chunk, Selection, iter_selected, of_chunks
 
@@ -147,7 +148,7 @@ def _record(instance: Instance, name: str, spec: RequestSpec | None) -> Property
         value=value,
         request_spec=_without_properties(spec) if held is None else _state(held, name),
         request_spec_value=spec_value,
-        agrees=same(name, value, spec_value) if compared else None,
+        agrees=as_read(name, value) == as_read(name, spec_value) if compared else None,
     )
 
 

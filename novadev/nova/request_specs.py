@@ -16,9 +16,13 @@ from typing import Any
 import sqlalchemy as sa
 
 from novadev.errors import BadInput
+from novadev.nova.image_properties import MACHINE_TYPE, PROPERTIES
 from novadev.nova.json_text import data_of, parsed
 from novadev.nova.tables import request_specs
 from novadev.value import ABSENT, Absent, Value
+
+_SET = (*PROPERTIES, MACHINE_TYPE)
+_PLAIN = (str, int, type(None))
 
 
 @dataclass(frozen=True)
@@ -36,15 +40,28 @@ class RequestSpec:
     @property
     def is_readable(self) -> bool:
         """Whether it holds an image that novadev knows, or none at all."""
-        return self.image_properties is not None or self.has_null_image
+        is_known = self.image_properties is not None or self.has_null_image
+        return is_known and self._odd_property is None
 
     @property
     def fault(self) -> BadInput:
         """The error that it stands for where it is not readable."""
+        if self._odd_property is not None:
+            return self._odd(self._odd_property)
         return self._unreadable("Nova could not read it, either")
 
     def _unreadable(self, reason: str) -> BadInput:
         return BadInput(f"instance {self.instance}: its request spec cannot be read: {reason}")
+
+    def _odd(self, name: str) -> BadInput:
+        kind = type((self.image_properties or {})[name]).__name__
+        return self._unreadable(f"{name} is a {kind} there")
+
+    @cached_property
+    def _odd_property(self) -> str | None:
+        """One of the properties that novadev sets that is neither a text nor a number."""
+        held = self.image_properties or {}
+        return next((name for name in _SET if not isinstance(held.get(name), _PLAIN)), None)
 
     @cached_property
     def image_properties(self) -> dict[str, Any] | None:
@@ -58,9 +75,9 @@ class RequestSpec:
         Raises BadInput where Nova could not read it: a list, for example.
         """
         value = (self.image_properties or {}).get(name, ABSENT)
-        if value is None or value is ABSENT or isinstance(value, str | int):
+        if value is ABSENT or isinstance(value, _PLAIN):
             return value
-        raise self._unreadable(f"{name} is a {type(value).__name__} there")
+        raise self._odd(name)
 
     @cached_property
     def has_null_image(self) -> bool:

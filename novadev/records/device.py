@@ -18,6 +18,7 @@ SpecParams = Mapping[str, str | int]
 Pins = Mapping[str, str]
 """The pinned addresses of a guest, by device_id."""
 _CHIPSET_WATCHDOG = "itco"
+_VIRTIO = "virtio"
 
 
 @dataclass(frozen=True)
@@ -25,11 +26,11 @@ class VmDevice:
     """A device of a guest: a row of oVirt's ``vm_device`` (``create_tables.sql`` of ovirt-engine).
 
     ``address`` is oVirt's text (``{type=pci, slot=0x05, …}``), empty for a device that has none or
-    is not plugged. ``spec_params`` has what there is of bus, model, target, serial, mac and
-    lun_id. ``is_managed``: Nova knows its owner, or its kind counts as managed; ``is_optional``:
-    the guest starts without it (libvirt's ``startupPolicy``). ``boot_order`` counts from 1, and
-    ``logical_name`` is what the guest calls a disk. ``host`` is where this state was seen first.
-    ``label`` is what people call the device.
+    is not plugged. ``spec_params`` has what there is of bus, model, target, serial, mac, lun_id and
+    a console's target_type. ``is_managed``: Nova knows its owner, or its kind counts as managed;
+    ``is_optional``: the guest starts without it (libvirt's ``startupPolicy``). ``boot_order``
+    counts from 1, and ``logical_name`` is what the guest calls a disk. ``host`` is where this state
+    was seen first. ``label`` is what people call the device.
     """
 
     device_id: str
@@ -170,13 +171,14 @@ def is_hardware(device: VmDevice) -> bool:
 
     Three kinds are none. ``<audio>`` is the host's end of a sound device; libvirt 9.0 writes it,
     and 7.0 does not. The itco watchdog is in the chipset of every q35 guest; libvirt 11.3 writes
-    it, and 9.0 does not know it. A console without an address of its own is the serial port once
-    more. libvirt leaves the first two out of an XML that another release is to read
-    (``VIR_DOMAIN_XML_MIGRATABLE``).
+    it, and 9.0 does not know it. A console that is no virtio one, and has no address of its own,
+    is the serial port once more. libvirt leaves the first two out of an XML that another release
+    is to read (``VIR_DOMAIN_XML_MIGRATABLE``).
     """
     if device.type == "console":
         address = Address.from_ovirt(device.address)
-        return address is not None and address.type != "isa"
+        has_own = address is not None and address.type != "isa"
+        return has_own or device.spec_params.get("target_type") == _VIRTIO
     is_chipset = (device.type, device.model) == ("watchdog", _CHIPSET_WATCHDOG)
     return device.kind.is_hardware and not is_chipset
 

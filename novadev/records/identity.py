@@ -8,9 +8,10 @@ novadev recorded it.
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 
 from novadev.device.inventory import Entry
@@ -31,6 +32,7 @@ from novadev.virt.own_disks import own_disk_name
 
 _SORTS = ("cdrom", "floppy")
 _LUN = "lun"
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 Key = Callable[[VmDevice], Hashable | None]
 Rows = Mapping[str, VmDevice]
 
@@ -38,9 +40,10 @@ Rows = Mapping[str, VmDevice]
 def device_ids(vm_id: str, entries: Iterable[Entry]) -> tuple[dict[Device, str], frozenset[str]]:
     """Return an id for the device of each entry of the guest VM_ID, and which are of owners.
 
-    Ghosts have none. It is the owner's UUID where there is one, as in oVirt: the volume's, the
-    port's. Else a UUID made of the guest and of what names the device in it; of its type, device,
-    model and the ordinal among those that share them where nothing does.
+    Ghosts have none. It is the owner's UUID where there is one without a doubt, as in oVirt: the
+    volume's, the port's; else the port that a card's definition names. Else a UUID made of the
+    guest and of what names the device in it; of its type, device, model and the ordinal among
+    those that share them where nothing does.
     """
     found: dict[Device, str] = {}
     owners: set[str] = set()
@@ -49,7 +52,7 @@ def device_ids(vm_id: str, entries: Iterable[Entry]) -> tuple[dict[Device, str],
     for entry in entries:
         if entry.device is None:
             continue
-        own = _owned(entry.owner)
+        own = _owned(entry, entry.device)
         if own is None or own in taken:
             kind = _description(vm_id, entry.device, entry.owner)
             ordinals[kind] += 1
@@ -66,12 +69,17 @@ def made_id(vm_id: str, name: str) -> str:
     return str(uuid.uuid5(uuid.UUID(vm_id), name))
 
 
-def _owned(owner: Owner | None) -> str | None:
+def _owned(entry: Entry, device: Device) -> str | None:
     """Return the owner's UUID; None of a disk of the instance's own and of a mediated device.
 
-    The UUID of a mediated device is the host's: a live migration makes another one.
+    The UUID of a mediated device is the host's: a live migration makes another one. An owner in
+    doubt is none: Nova's databases may be wrong for a moment.
     """
-    return owner.id if owner and owner.type != "mdev" else None
+    owner = entry.owner
+    if owner is not None and not entry.doubts:
+        return owner.id if owner.type != "mdev" else None
+    named = device.interface_id if isinstance(device, Interface) else None
+    return named if named and _UUID.fullmatch(named) else None
 
 
 def _description(vm_id: str, device: Device, owner: Owner | None) -> str:
@@ -112,17 +120,22 @@ def recognise(
     """Return the id that each of the devices FOUND in a guest has among those RECORDED, by its own.
 
     A device that is not recorded keeps its own id, or gets another one where a recorded device has
-    that. OWNERS are the ids that are of owners. The surest sign comes first: the owner's id; what
-    names a device in its guest (file, serial, MAC address, index …); its address; the id that was
-    made of its kind; its place among those of its kind. Devices of different classes are never the
-    same one, nor are those with different names, but for one of the same owner's.
+    that. OWNERS are the ids that are of owners. The surest sign comes first: what names a device in
+    its guest (file, serial, MAC address, index …), or names it on the host while its address is
+    the same; the owner's id, which is what Nova's databases say at the moment; a name on the host
+    alone; its address; the id that was made of its kind; its place among those of its kind.
+    Devices of different classes are never the same one, nor are those with different names, but
+    for one of the same owner's.
     """
     plugged = {row.device_id: row for row in recorded if row.is_plugged}
     work = _Recognition(found, recorded)
+    for name in _OF_HOST:
+        work.by(lambda device, name=name: _named_in_place(device, name), plugged)  # type: ignore[misc]
+    for rows in (plugged, work.rows):
+        work.by_names(NAMES.keys() - _OF_HOST, rows)
     work.by_owner(owners)
     for rows in (plugged, work.rows):
-        for name in NAMES:
-            work.by(lambda device, name=name: _named(device, name), rows)  # type: ignore[misc]
+        work.by_names(_OF_HOST, rows)
         work.by(_place, plugged)
     work.by(lambda device: device.device_id, work.rows)
     work.in_order(plugged)
@@ -139,10 +152,16 @@ class _Recognition:
         self._taken: set[str] = set()
 
     def by_owner(self, owners: Set[str]) -> None:
-        """Pair what has the id of one of OWNERS, whatever else is said of it."""
-        for own in owners & self._left.keys() & self.rows.keys():
+        """Pair what is left and has the id of one of OWNERS, whatever else is said of it."""
+        for own in owners & self._left.keys() & (self.rows.keys() - self._taken):
             if _class(self._left[own]) == _class(self.rows[own]):
                 self._pair(self._left[own], self.rows[own])
+
+    def by_names(self, names: Collection[str], rows: Rows) -> None:
+        """Pair what has the same one of NAMES, in their order."""
+        for name in NAMES:
+            if name in names:
+                self.by(lambda device, name=name: _named(device, name), rows)  # type: ignore[misc]
 
     def by(self, key: Key, rows: Rows) -> None:
         """Pair what has the same KEY, where it is the only one with it on each side."""
@@ -203,7 +222,7 @@ NAMES: Mapping[str, Key] = {
     "source": lambda device: device.spec_params.get("source"),
 }
 """What names a device in its guest. A disk's target is none: another bus gives it another."""
-_OF_HOST = ("lun_id", "source")
+_OF_HOST = frozenset(("lun_id", "source"))
 """Names of the host's: those of another host may be others, and tell no two devices apart."""
 
 
@@ -221,6 +240,11 @@ def controller_of(device: VmDevice) -> tuple[str, str] | None:
 def _named(device: VmDevice, name: str) -> Hashable | None:
     value = NAMES[name](device)
     return None if value is None else (_class(device), value)
+
+
+def _named_in_place(device: VmDevice, name: str) -> Hashable | None:
+    named = _named(device, name)
+    return (named, device.address) if named is not None and device.address else None
 
 
 def _place(device: VmDevice) -> Hashable | None:

@@ -22,6 +22,7 @@ from novadev.records.on_host import (
     fingerprints,
     see,
 )
+from novadev.records.store import Newest
 from novadev.runs.plan import Skip
 from novadev.selection import Chunk, Selection, iter_by_host, of_chunks
 
@@ -34,8 +35,8 @@ class Look:
     """An instance, what is recorded of it, and what it has now.
 
     ``seen`` is None where its host has the very text that was recorded: nothing has changed. Else
-    ``devices`` are those that are recorded, and ``pins`` their pinned addresses, which do not
-    count against the past.
+    ``devices`` are those that are recorded, ``pins`` their pinned addresses, which do not count
+    against the past, and ``newest`` is what was recorded last before the look.
     """
 
     instance: Instance | HostedInstance
@@ -43,6 +44,7 @@ class Look:
     seen: Seen | None
     devices: tuple[VmDevice, ...] = ()
     pins: Pins = field(default_factory=dict)
+    newest: Newest = field(default_factory=Newest)
 
     @property
     def hash(self) -> str:
@@ -194,6 +196,7 @@ class _Guests(Generic[G]):
         if not instances:
             return
         uuids = [instance.uuid for instance in instances]
+        newest = self._baseline.vm_devices.list_newest(uuids)
         recorded = self._baseline.list_devices(uuids)
         pins = self._baseline.list_pins(uuids)
         special = self._deployment.config.special_managed_devices
@@ -209,7 +212,7 @@ class _Guests(Generic[G]):
                 devices = recorded.get(uuid, ())
                 seen: Seen = answer.result()
                 instance, dynamic = self._instances[uuid], self._recorded.get(uuid)
-                yield Look(instance, dynamic, seen, devices, pins.get(uuid, {}))
+                yield Look(instance, dynamic, seen, devices, pins.get(uuid, {}), newest[uuid])
 
     def _skip(self, uuid: str, error: NovadevError) -> Skip:
         return Skip.of(uuid, error, self._named)

@@ -101,6 +101,8 @@ def _spec_params(vm_id: str, device: Device) -> Iterator[tuple[str, str]]:
         values |= {"index": device.index}
     elif isinstance(device, CharacterDevice | Console):
         values |= {"target": device.target_name}
+    if isinstance(device, Console):
+        values |= {"target_type": device.target_type}
     yield from ((name, value) for name, value in values.items() if value)
 
 

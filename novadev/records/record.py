@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from novadev.deployment import Deployment
 from novadev.errors import Busy
 from novadev.records.drift import short_address
 from novadev.records.look import Look, iter_looks
-from novadev.records.store import VmDevices
+from novadev.records.store import Overtaken, VmDevices
 from novadev.runs.plan import Skip
 from novadev.selection import Selection
 
@@ -49,31 +49,63 @@ def record_devices(
 ) -> Iterator[RecordedGuest | Skip]:
     """Yield the selected guests as they were recorded; an unchanged one costs no write.
 
-    A guest that is being started or migrated in, or is rescued, is a skip. Raises as
+    A guest that is being started or migrated in, or is rescued, is a skip. One that another
+    process has recorded since it was looked at is looked at again. Raises as
     :func:`novadev.records.look.iter_looks`, and Unreachable when nothing can be written.
     """
     record: int | None = None
     for looks in iter_looks(deployment, selection, asks_guest):
-        found = [look for look in looks if isinstance(look, Look)]
-        new = [look for look in found if look.is_new]
-        record = write_looks(VmDevices(deployment.state), new, record)
-        yield from (look for look in looks if isinstance(look, Skip))
-        yield from (_recorded(look, record if look.is_new else None) for look in found)
+        record, left = yield from _record(deployment, looks, record)
+        for _ in range(_TRIES if left else 0):
+            again = _look_again(deployment, left, asks_guest, selection.is_named)
+            record, left = yield from _record(deployment, list(again), record)
+        yield from (Skip.of(uuid, Overtaken([uuid]), selection.is_named) for uuid in left)
 
 
-def write_looks(vm_devices: VmDevices, looks: Sequence[Look], record: int | None) -> int | None:
+def _record(
+    deployment: Deployment, looks: Sequence[Look | Skip], record: int | None
+) -> Generator[RecordedGuest | Skip, None, tuple[int | None, tuple[str, ...]]]:
+    """Yield what was recorded, and return the record's number and the guests that are left."""
+    found = [look for look in looks if isinstance(look, Look)]
+    new = [look for look in found if look.is_new]
+    record, left = write_looks(VmDevices(deployment.state), new, record)
+    yield from (look for look in looks if isinstance(look, Skip))
+    done = [look for look in found if look.instance.uuid not in left]
+    yield from (_recorded(look, record if look.is_new else None) for look in done)
+    return record, left
+
+
+def _look_again(
+    deployment: Deployment, uuids: Sequence[str], asks_guest: bool, named: bool
+) -> Iterator[Look | Skip]:
+    """Yield a look at each of these guests; NAMED: they were on the command line."""
+    for looks in iter_looks(deployment, Selection(names=uuids), asks_guest) if uuids else ():
+        for look in looks:
+            yield replace(look, named=named) if isinstance(look, Skip) else look
+
+
+def write_looks(
+    vm_devices: VmDevices, looks: Sequence[Look], record: int | None
+) -> tuple[int | None, tuple[str, ...]]:
     """Write what was seen; again, a few times, where another record is at the same guests.
 
-    Return the number of the record, of which RECORD has a part already, if so.
+    Return the number of the record, of which RECORD has a part already, if so, and the guests that
+    another one has recorded since they were looked at: nothing of these was written.
     """
-    seen = {look.seen.dynamic: look.seen.devices for look in looks if look.seen is not None}
-    for left in reversed(range(_TRIES if seen else 0)):
+    left: tuple[str, ...] = ()
+    tries = _TRIES
+    while fresh := [look for look in looks if look.instance.uuid not in left]:
+        seen = {look.seen.dynamic: look.seen.devices for look in fresh if look.seen is not None}
+        newest = {look.instance.uuid: look.newest for look in fresh}
         try:
-            return vm_devices.write(seen, record)
+            return vm_devices.write(seen, record, newest), left
+        except Overtaken as error:
+            left += error.vm_ids
         except Busy:
-            if not left:
+            tries -= 1
+            if not tries:
                 raise
-    return record
+    return record, left
 
 
 def _recorded(look: Look, record: int | None) -> RecordedGuest:

@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from novadev.database import Database
-from novadev.errors import BadInput, NotAsNeeded, NotFound
+from novadev.errors import BadInput, Busy, NotAsNeeded, NotFound
 from novadev.records.addresses import place_of
 from novadev.records.device import AsOf, Merged, Pins, VmDevice, VmDynamic, merge
 from novadev.state.tables import (
@@ -41,6 +41,25 @@ class Version:
     record: int
 
 
+@dataclass(frozen=True)
+class Newest:
+    """What is recorded of a guest last: its row, and the number of the newest state of a device.
+
+    The number grows with every state that is recorded, so one that comes back has another.
+    """
+
+    dynamic: VmDynamic | None = None
+    state: int = 0
+
+
+class Overtaken(Busy):
+    """Another writer has recorded some guests since they were looked at; ``vm_ids`` are theirs."""
+
+    def __init__(self, vm_ids: Sequence[str]) -> None:
+        super().__init__(f"instance {vm_ids[0]}: another novadev records it at the same time")
+        self.vm_ids = tuple(vm_ids)
+
+
 class VmDevices:
     """What the state database has recorded of guests."""
 
@@ -49,11 +68,13 @@ class VmDevices:
 
     def list_dynamics(self, vm_ids: Sequence[str]) -> dict[str, VmDynamic]:
         """Return what is recorded of these guests as a whole, by their UUIDs."""
-        chosen = vm_dynamic.c.vm_id.in_(vm_ids)
-        columns = [vm_dynamic.c[item.name] for item in fields(VmDynamic)]
         with self._database.reading() as connection:
-            rows = connection.execute(sa.select(*columns).where(chosen))
-            return {row.vm_id: VmDynamic(*row) for row in rows}
+            return _dynamics(connection, vm_ids)
+
+    def list_newest(self, vm_ids: Sequence[str]) -> dict[str, Newest]:
+        """Return what is recorded last of each of these guests, recorded or not."""
+        with self._database.reading() as connection:
+            return _newest(connection, vm_ids)
 
     def list_devices(self, vm_ids: Sequence[str]) -> dict[str, tuple[VmDevice, ...]]:
         """Return the recorded devices of each of these guests, plugged or not.
@@ -159,18 +180,28 @@ class VmDevices:
             chosen = (table.c.vm_id == vm_id, table.c.device_id.in_(device_ids))
             connection.execute(sa.delete(table).where(*chosen))
 
-    def write(self, seen: Mapping[VmDynamic, Sequence[VmDevice]], record: int | None = None) -> int:
+    def write(
+        self,
+        seen: Mapping[VmDynamic, Sequence[VmDevice]],
+        record: int | None = None,
+        newest: Mapping[str, Newest] | None = None,
+    ) -> int:
         """Record these guests as they were SEEN, in one transaction; return the record's number.
 
         It is a new one, or a part of RECORD. What is recorded is read again behind the lock on the
         guest's own row, so two records at a time do not mix. A guest with a device that is not
-        where it is pinned gets no fingerprint, so it is read in full again. Raises Busy when
-        another one is at it.
+        where it is pinned gets no fingerprint, so it is read in full again. NEWEST is what was
+        recorded of these guests before they were looked at: with it nothing is written, and
+        Overtaken raised, where more has been recorded since. Raises Busy when another one is at it.
         """
         with self._database.writing() as connection:
-            for dynamic in sorted(seen, key=lambda item: item.vm_id):
-                _write_dynamic(connection, dynamic)
-            vm_ids = [dynamic.vm_id for dynamic in seen]
+            ordered = sorted(seen, key=lambda item: item.vm_id)
+            vm_ids = [dynamic.vm_id for dynamic in ordered]
+            known = [_lock(connection, vm_id) for vm_id in vm_ids]
+            if newest is not None:
+                _check_newest(connection, newest, vm_ids)
+            for dynamic, is_known in zip(ordered, known, strict=True):
+                _write_dynamic(connection, dynamic, is_known)
             recorded, pins = _devices(connection, vm_ids), _pins(connection, vm_ids)
             merged = {
                 item.vm_id: merge(recorded.get(item.vm_id, ()), devices, pins.get(item.vm_id))
@@ -188,10 +219,10 @@ class VmDevices:
         the guest's own row; what it raises leaves everything as it was. Raises Busy as `write`.
         """
         with self._database.writing() as connection:
-            _lock(connection, vm_id)
+            is_known = _lock(connection, vm_id)
             recorded = _devices(connection, [vm_id]).get(vm_id, ())
             dynamic, devices = change(recorded)
-            _write_dynamic(connection, dynamic)
+            _write_dynamic(connection, dynamic, is_known)
             before = {device.device_id: device for device in recorded}
             after = {device.device_id: device for device in devices}
             written = [item for key, item in after.items() if before.get(key) != item]
@@ -228,10 +259,34 @@ def _devices(connection: sa.Connection, vm_ids: Sequence[str]) -> dict[str, tupl
     return {vm_id: tuple(devices) for vm_id, devices in found.items()}
 
 
-def _write_dynamic(connection: sa.Connection, dynamic: VmDynamic) -> None:
+def _dynamics(connection: sa.Connection, vm_ids: Sequence[str]) -> dict[str, VmDynamic]:
+    columns = [vm_dynamic.c[item.name] for item in fields(VmDynamic)]
+    rows = connection.execute(sa.select(*columns).where(vm_dynamic.c.vm_id.in_(vm_ids)))
+    return {row.vm_id: VmDynamic(*row) for row in rows}
+
+
+def _newest(connection: sa.Connection, vm_ids: Sequence[str]) -> dict[str, Newest]:
+    table = vm_device_history
+    query = sa.select(table.c.vm_id, sa.func.max(table.c.id)).where(table.c.vm_id.in_(vm_ids))
+    states = {row[0]: row[1] for row in connection.execute(query.group_by(table.c.vm_id))}
+    dynamics = _dynamics(connection, vm_ids)
+    return {vm_id: Newest(dynamics.get(vm_id), states.get(vm_id, 0)) for vm_id in vm_ids}
+
+
+def _check_newest(
+    connection: sa.Connection, newest: Mapping[str, Newest], vm_ids: Sequence[str]
+) -> None:
+    """Raise Overtaken where something else than NEWEST is recorded, behind the guests' locks."""
+    now = _newest(connection, vm_ids)
+    overtaken = [vm_id for vm_id in vm_ids if now[vm_id] != newest.get(vm_id)]
+    if overtaken:
+        raise Overtaken(overtaken)
+
+
+def _write_dynamic(connection: sa.Connection, dynamic: VmDynamic, is_known: bool) -> None:
     """Write the row of a guest, behind its lock, which lasts until the transaction ends."""
     values: dict[str, Any] = {**asdict(dynamic), "seen": _now()}
-    if _lock(connection, dynamic.vm_id):
+    if is_known:
         chosen = vm_dynamic.c.vm_id == dynamic.vm_id
         connection.execute(sa.update(vm_dynamic).where(chosen).values(values))
     else:

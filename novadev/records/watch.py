@@ -18,7 +18,7 @@ from novadev.config import Config
 from novadev.deployment import Deployment
 from novadev.errors import NovadevError, Unreachable
 from novadev.records.watch_jobs import NotRecorded, Recorded, Recorder, Result
-from novadev.records.watch_schedule import Flapping, Schedule, Unnamed
+from novadev.records.watch_schedule import SETTLE, Flapping, Schedule, Unnamed
 from novadev.virt.connections import Beat, Connections, HostLost, HostNews, HostOpened
 from novadev.virt.guest_events import GuestEvent
 
@@ -30,6 +30,8 @@ MOST = 4
 """How many times as many jobs may run at a time if hosts hang."""
 LONGEST_PAUSE = 60.0
 """Seconds between two tries while a database gives no answer, once they have grown."""
+LISTING = 3600.0
+"""Seconds between two looks for new hosts."""
 ENDING = 5.0
 """Seconds that jobs under way have at the end."""
 
@@ -48,7 +50,6 @@ class Swept:
 
     host: str
     written: tuple[Recorded, ...]
-    is_first: bool
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,6 @@ class Watch:
         self._news: SimpleQueue[object] = SimpleQueue()
         self._schedule = Schedule(asks_guest)
         self._sweeps: dict[str, float] = {}
-        self._swept: set[str] = set()
         self._jobs: dict[tuple[str, str], tuple[_Job, Thread]] = {}
         self._room = {"sweep": -(-config.workers // 2), "ask": -(-config.workers // 2)}
         self._room |= {"record": config.workers, "hosts": 1}
@@ -127,7 +127,7 @@ class Watch:
         self._uris = Deployment(config)
         self._connections = Connections(self._uris.host_uri, config.host_timeout, self._news.put)
         self._connections.keep(found)
-        self._list_due = monotonic() + every
+        self._list_due = monotonic() + LISTING
 
     def stop(self) -> None:
         """End `run`; may be called by a signal handler."""
@@ -136,7 +136,6 @@ class Watch:
     def run(self) -> Iterator[News]:
         """Watch until `stop`, and yield what is of note."""
         try:
-            yield self._alive()
             item: object = Beat()
             while item is not None:
                 now = monotonic()
@@ -220,7 +219,7 @@ class Watch:
         for host, uuid in self._schedule.take_asks(now, self._may_ask, room).items():
             yield _Job("ask", host, (uuid,), now)
         if self._list_due <= now and self._is_free("hosts", ""):
-            self._list_due = now + self._every
+            self._list_due = now + LISTING
             yield _Job("hosts", "", (), now)
 
     def _left(self, kind: str) -> int:
@@ -258,8 +257,8 @@ class Watch:
                 return _Done(job, hosts=self._recorder.list_hosts(self._wanted))
             if job.kind == "sweep":
                 return _Done(job, tuple(self._recorder.sweep(job.host, self._asks_guest)))
-            asks = job.kind == "ask"
-            return _Done(job, tuple(self._recorder.record(job.host, job.uuids, asks)))
+            asks, wait = job.kind == "ask", SETTLE if job.kind == "record" else 0
+            return _Done(job, tuple(self._recorder.record(job.host, job.uuids, asks, wait)))
         except NovadevError as error:
             return _Done(job, error=error)
 
@@ -283,7 +282,7 @@ class Watch:
         job = done.job
         written = tuple(item for item in done.results if isinstance(item, Recorded) and item.record)
         if job.kind == "hosts":
-            self._list_due = now + (LONGEST_PAUSE if error else self._every)
+            self._list_due = now + (LONGEST_PAUSE if error else LISTING)
             if done.hosts is not None:
                 self._connections.keep(done.hosts)
         elif job.kind == "sweep":
@@ -293,8 +292,7 @@ class Watch:
             self._schedule.recorded(job.host, done.results, now)
             self._schedule.tidy(now)
             if not error:
-                yield Swept(job.host, written, job.host not in self._swept)
-                self._swept.add(job.host)
+                yield Swept(job.host, written)
         elif job.kind == "record":
             self._schedule.recorded(job.host, done.results, now)
             yield from (Written(job.host, item) for item in written)
@@ -304,11 +302,16 @@ class Watch:
 
 
 def _of_all(results: Iterable[Result]) -> NovadevError | None:
-    """Return why a whole host or cell could not be looked at, if so."""
-    for item in results:
-        if isinstance(item, NotRecorded) and item.uuid is None and item.exit_code:
-            return Unreachable(item.reason, item.database)
-    return None
+    """Return why nothing at all could be looked at, if so: a host or a database does not answer.
+
+    A cell that does not answer is not the cell of a host of which guests are known.
+    """
+    lost = [item for item in results if isinstance(item, Recorded) or item.uuid or item.exit_code]
+    for item in lost:
+        if isinstance(item, Recorded) or (item.uuid and item.exit_code != Unreachable.exit_code):
+            return None
+    first = next((item for item in lost if isinstance(item, NotRecorded)), None)
+    return Unreachable(first.reason, first.database) if first else None
 
 
 class _Troubles:

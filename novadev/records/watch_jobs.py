@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from threading import Lock
+from time import sleep
 
 from novadev.config import Config
 from novadev.deployment import Deployment
@@ -35,7 +36,7 @@ class Recorded:
     """What came of a guest: its ``changes``, if it was written, under the number ``record``.
 
     ``is_first``: nothing was recorded of it before. ``unnamed`` are the disks for which the guest
-    has told no name. ``is_outdated``: another job wrote the guest while this one looked at it, so
+    has told no name. ``is_outdated``: another one wrote the guest while this one looked at it, so
     nothing was written. ``is_running`` and ``has_answered`` are None of a guest that was not read.
     """
 
@@ -67,15 +68,14 @@ Result = Recorded | NotRecorded
 class Recorder:
     """Records guests of the deployment that CONFIG describes, in several threads at a time.
 
-    Two jobs may look at the same guest. Who looked first and writes last would put back what was:
-    so what another job has written since is not written over.
+    Two jobs may look at the same guest, and other processes too. Who looked first and writes last
+    would put back what was: so what another one has written since is not written over.
     """
 
     def __init__(self, config: Config, no_database: bool) -> None:
         self._config, self._no_database = config, no_database
         self._lock = Lock()
-        self._clock = 0
-        self._written: dict[str, int] = {}
+        self._has_state = False
 
     def list_hosts(self, wanted: Sequence[str] = ()) -> tuple[str, ...]:
         """Return the hosts to watch: those WANTED, else all; opens the state database, too.
@@ -83,8 +83,9 @@ class Recorder:
         Raises NotFound for one that the deployment does not have, Unreachable without a database,
         and what a host's URI raises where none of the hosts has one.
         """
-        with Deployment(self._config) as deployment:
+        with self._deployment() as deployment:
             VmDevices(deployment.state).list_dynamics([])
+            self._has_state = True
             if is_without_databases(deployment, self._no_database):
                 found = set(wanted or [self._config.host])
             else:
@@ -95,6 +96,10 @@ class Recorder:
             raise errors[0]
         return tuple(sorted(found))
 
+    def _deployment(self) -> Deployment:
+        """Return the deployment; a state database that was there is not made anew."""
+        return Deployment(self._config, self._has_state)
+
     def sweep(self, host: str, asks_names: bool) -> list[Result]:
         """Record every guest of HOST that has changed; ASKS_NAMES: tell who has unnamed disks.
 
@@ -103,28 +108,35 @@ class Recorder:
         narrow = InstanceFilter(hosts=(host,))
         return self._record(Selection(narrow=narrow), asks_guest=False, asks_names=asks_names)
 
-    def record(self, host: str, uuids: Sequence[str], asks_guest: bool = False) -> list[Result]:
+    def record(
+        self, host: str, uuids: Sequence[str], asks_guest: bool = False, wait: float = 0
+    ) -> list[Result]:
         """Record these guests of HOST; ASKS_GUEST: with what they call their disks.
 
-        One that Nova has on another host comes back as NotRecorded. Raises as `sweep`.
+        WAIT is how many seconds must pass before they are looked at. One that Nova has on another
+        host comes back as NotRecorded. Raises as `sweep`.
         """
-        return self._record(
-            Selection(names=uuids, narrow=InstanceFilter(hosts=(host,))), asks_guest
-        )
+        narrow = InstanceFilter(hosts=(host,))
+        return self._record(Selection(names=uuids, narrow=narrow), asks_guest, wait=wait)
 
     def _record(
-        self, selection: Selection, asks_guest: bool, asks_names: bool = False
+        self,
+        selection: Selection,
+        asks_guest: bool,
+        asks_names: bool = False,
+        wait: float = 0,
     ) -> list[Result]:
         results: list[Result] = []
-        with Deployment(self._config) as deployment:
+        with self._deployment() as deployment:
             if selection.is_named:
                 deployment.hosts.warm()
-            began, record = self._clock, None
+            sleep(wait)
+            record = None
             for items in iter_looks(
                 deployment, selection, asks_guest, no_database=self._no_database
             ):
                 looks = [item for item in items if isinstance(item, Look)]
-                record, fresh = self._write(deployment, looks, record, began)
+                record, fresh = self._write(deployment, looks, record)
                 named = _recorded_devices(deployment, looks) if asks_names else {}
                 results += map(_not_recorded, (item for item in items if isinstance(item, Skip)))
                 for look in looks:
@@ -133,17 +145,13 @@ class Recorder:
         return results
 
     def _write(
-        self, deployment: Deployment, looks: Iterable[Look], record: int | None, began: int
+        self, deployment: Deployment, looks: Iterable[Look], record: int | None
     ) -> tuple[int | None, set[str]]:
         """Write the looks that are news, and return the record's number and whose they are."""
         new = [look for look in looks if look.is_new]
         with self._lock:
-            fresh = [look for look in new if self._written.get(look.instance.uuid, 0) <= began]
-            record = write_looks(VmDevices(deployment.state), fresh, record)
-            self._clock += 1
-            uuids = {look.instance.uuid for look in fresh}
-            self._written.update(dict.fromkeys(uuids, self._clock))
-        return record, uuids
+            record, left = write_looks(VmDevices(deployment.state), new, record)
+        return record, {look.instance.uuid for look in new}.difference(left)
 
 
 def _known_hosts(deployment: Deployment) -> Iterator[str]:

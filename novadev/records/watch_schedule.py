@@ -19,14 +19,18 @@ from novadev.virt.guest_events import GuestEvent, News
 
 SETTLE = 0.2
 """Seconds from a change until it is recorded: others follow at once."""
-WINDOW, PER_WINDOW = 60.0, 5
-"""Seconds, and how often in them a guest is recorded because it changed."""
+WINDOW, PER_WINDOW = 60.0, 12
+"""Seconds, and how often in them a guest is recorded because it changed, and its agent asked."""
+CALM = 2 * WINDOW
+"""Seconds that so many records must have taken until a guest flaps no more."""
 NAME_PAUSES = (1.0, 1, 2, 4, 8, 15, 30, 60, 120, 300)
 """Seconds before each question to an agent, from the coming of a disk on: nine minutes in all."""
 SILENT = 4
 """Questions to an agent that gave no answer at all; libvirt tells when it connects."""
 RETRIES = (1.0, 2, 4, 8, 16, 32, 60)
 """Seconds until a guest is looked at again that could not be."""
+_KEPT = 600.0
+"""Seconds that a guest is remembered for which nothing is to be done: a job may be at it."""
 
 
 @dataclass(frozen=True)
@@ -48,17 +52,22 @@ class Unnamed:
 
 @dataclass
 class _Guest:
-    """What is to be done for a guest, and when: to record it (``due``), to ask its agent."""
+    """What is to be done for a guest, and when: to record it (``due``), to ask its agent.
+
+    ``look`` is when the job looks at it that was begun last: what happens before is seen by that.
+    """
 
     host: str
     uuid: str
     due: float = inf
+    look: float = -inf
     ask_due: float = inf
     asked: int = 0
     failures: int = 0
     recent: deque[float] = field(default_factory=lambda: deque(maxlen=PER_WINDOW))
-    begun: deque[float] = field(default_factory=lambda: deque(maxlen=PER_WINDOW))
+    asks: deque[float] = field(default_factory=lambda: deque(maxlen=PER_WINDOW))
     is_flapping: bool = False
+    touched: float = -inf
 
 
 class Schedule:
@@ -75,7 +84,7 @@ class Schedule:
 
     def due(self, is_free: Callable[[str], bool], is_ask_free: Callable[[str], bool]) -> float:
         """Return when there is something to do next on a host that is free for it."""
-        times = [guest.due for guest in self._guests.values() if is_free(guest.host)]
+        times = [guest.due - SETTLE for guest in self._guests.values() if is_free(guest.host)]
         times += [guest.ask_due for guest in self._guests.values() if is_ask_free(guest.host)]
         return min(times, default=inf)
 
@@ -85,35 +94,47 @@ class Schedule:
             self._guests.pop((event.host, event.uuid), None)
             return
         guest = self._guest(event.host, event.uuid)
+        if event.news in (News.PLUGGED, News.AGENT):
+            self._begin_asking(guest, now)
+        if now < guest.look:
+            return
         allowed = _allowed(guest.recent, now)
+        guest.is_flapping = guest.is_flapping and _allowed(guest.recent, now, CALM) > now
         if allowed > now and not guest.is_flapping:
             guest.is_flapping = True
             yield Flapping(guest.host, guest.uuid)
         guest.due = min(guest.due, max(now + SETTLE, allowed))
-        if event.news in (News.PLUGGED, News.AGENT):
-            self._begin_asking(guest, now)
 
     def take_records(
         self, now: float, is_free: Callable[[str], bool], room: int
     ) -> dict[str, list[str]]:
-        """Return the guests that are due on ROOM hosts that are free for it, by their hosts."""
+        """Return the guests that are due on ROOM hosts that are free for it, by their hosts.
+
+        The job is begun a little before it may look at them: its process has to start.
+        """
         found: dict[str, list[str]] = {}
         for guest in sorted(self._guests.values(), key=lambda guest: guest.due):
             is_in = guest.host in found or (len(found) < room and is_free(guest.host))
-            if guest.due <= now and is_in:
-                guest.is_flapping = guest.is_flapping and _allowed(guest.recent, now) > now
-                guest.due = inf
+            if guest.due <= now + SETTLE and is_in:
+                guest.look, guest.due, guest.touched = now + SETTLE, inf, now
                 guest.recent.append(now)
                 found.setdefault(guest.host, []).append(guest.uuid)
         return found
 
     def take_asks(self, now: float, is_free: Callable[[str], bool], room: int) -> dict[str, str]:
-        """Return a guest whose agent is to be asked for each of ROOM hosts that are free for it."""
+        """Return a guest whose agent is to be asked for each of ROOM hosts that are free for it.
+
+        Who is asked, or recorded, too often is put off: an answer may be one more record.
+        """
         found: dict[str, str] = {}
+        for guest in self._guests.values():
+            if guest.ask_due <= now:
+                guest.ask_due = max(_allowed(times, now) for times in (guest.asks, guest.recent))
         for guest in sorted(self._guests.values(), key=lambda guest: guest.ask_due):
             is_in = guest.host not in found and len(found) < room and is_free(guest.host)
             if guest.ask_due <= now and is_in:
-                guest.ask_due = inf
+                guest.ask_due, guest.touched = inf, now
+                guest.asks.append(now)
                 found[guest.host] = guest.uuid
         return found
 
@@ -125,9 +146,11 @@ class Schedule:
                 if known is not None:
                     known.due = min(known.due, self._again(known, result, now))
                 continue
+            if result.is_outdated:
+                known = self._guest(host, result.uuid)
+                known.due = min(known.due, now + SETTLE)
             if known is not None:
                 known.failures = 0
-                known.due = min(known.due, now + SETTLE if result.is_outdated else inf)
             if result.unnamed and result.is_running is not False:
                 self._missed_names(host, result, now)
 
@@ -137,6 +160,8 @@ class Schedule:
             guest = self._guests.get((host, result.uuid or ""))
             if guest is None:
                 continue
+            if isinstance(result, Recorded) and result.record is not None:
+                guest.recent.append(now)
             if isinstance(result, NotRecorded):
                 guest.ask_due = min(guest.ask_due, self._again(guest, result, now))
             elif result.is_outdated:
@@ -160,12 +185,11 @@ class Schedule:
             del self._guests[key]
 
     def tidy(self, now: float) -> None:
-        """Forget the guests for which nothing is to be done."""
+        """Forget the guests for which nothing is to be done, and was for a while."""
         self._guests = {
             key: guest
             for key, guest in self._guests.items()
-            if min(guest.due, guest.ask_due) < inf
-            or max((*guest.recent, *guest.begun), default=-inf) > now - WINDOW
+            if min(guest.due, guest.ask_due) < inf or guest.touched > now - _KEPT
         }
 
     def _guest(self, host: str, uuid: str) -> _Guest:
@@ -174,9 +198,7 @@ class Schedule:
     def _begin_asking(self, guest: _Guest, now: float) -> None:
         """Ask from now on, as often as a disk that comes deserves."""
         if self._asks_guest:
-            start = max(now + NAME_PAUSES[0], _allowed(guest.begun, now))
-            guest.begun.append(now)
-            guest.asked, guest.ask_due = 0, min(guest.ask_due, start)
+            guest.asked, guest.ask_due = 0, min(guest.ask_due, now + NAME_PAUSES[0])
 
     def _missed_names(self, host: str, result: Recorded, now: float) -> None:
         """Ask a guest that has disks without a name; once, where nothing of it is new."""
@@ -214,7 +236,7 @@ class Schedule:
 _AGAIN = (0, NotAsNeeded.exit_code, Unreachable.exit_code)
 
 
-def _allowed(times: deque[float], now: float) -> float:
+def _allowed(times: deque[float], now: float, window: float = WINDOW) -> float:
     """Return from when on there may be one more of what was done at TIMES, the newest few."""
     is_full = len(times) == times.maxlen
-    return max(now, times[0] + WINDOW) if is_full else now
+    return max(now, times[0] + window) if is_full else now

@@ -34,8 +34,6 @@ _NAME_PREFIXES = {
 }
 _BUS_OF_PREFIX = {"hd": "ide", "sd": "scsi", "vd": "virtio", "fd": "fdc"}
 _LIBVIRT_NAME = re.compile(r"(?:fd|hd|vd|sd|xvd|ubd)([a-z]+)")
-CONVENTIONAL_NICS = ("e1000", "rtl8139", "vmxnet3")
-"""Models that libvirt 9.0.0 puts behind a bridge on q35; ne2k_pci and pcnet get a port each."""
 
 
 class UnsupportedBus(ValueError):

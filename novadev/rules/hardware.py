@@ -18,18 +18,21 @@ from novadev.rules.defaults import (
     keyboard_bus,
     with_recommended_bus,
 )
-from novadev.rules.device import GuestDevice
+from novadev.rules.device import (
+    AGENT_CHANNEL,
+    FALLBACK_VIDEO,
+    WATCHDOG,
+    GuestDevice,
+    inputs,
+    needs_usb,
+    usb_model,
+)
 from novadev.rules.disks import guest_disks
 from novadev.rules.guest import DriverRules, Guest, known_value, property_value
 from novadev.rules.image_meta import is_yes
 from novadev.rules.machine_types import POWER
 from novadev.rules.osinfo import NO_RECOMMENDATION, Recommendation
 
-SPICE_CHANNEL, AGENT_CHANNEL = "com.redhat.spice.0", "org.qemu.guest_agent.0"
-WATCHDOG = "i6300esb"
-"""The model of every watchdog (nova/virt/libvirt/config.py, LibvirtConfigGuestWatchdog)."""
-FALLBACK_VIDEO = "virtio"
-"""What Nova's driver leaves open its own class fills in (config.py, LibvirtConfigGuestVideo)."""
 _TPM = "tpm-tis"
 """Nova's default (nova/virt/hardware.py, get_vtpm_constraint)."""
 
@@ -137,13 +140,6 @@ def video_model(guest: Guest, rules: DriverRules) -> str:
     return default_of("hw_video_model", guest, rules) or FALLBACK_VIDEO
 
 
-def inputs(pointer: str | None, keyboard: str | None) -> Iterator[GuestDevice]:
-    """Yield the input devices by their buses: a tablet, a keyboard; None is none of that kind."""
-    for kind, bus in (("tablet", pointer), ("keyboard", keyboard)):
-        if bus is not None:
-            yield GuestDevice(f"input {kind} {bus}", "input", kind, bus)
-
-
 def _by_property(guest: Guest, rules: DriverRules) -> Iterator[GuestDevice]:
     """Yield the devices that only a property adds.
 
@@ -180,17 +176,3 @@ def _usb_controller(
     asked = known_value(guest, "hw_usb_model", rules.release)
     model = usb_model(asked, needs_usb(devices) or is_power)
     return GuestDevice("controller usb 0", "controller", "usb", model=model)
-
-
-def needs_usb(devices: Iterable[GuestDevice]) -> bool:
-    """Return whether one of DEVICES is on USB (``driver.py`` _guest_needs_usb)."""
-    return any(device.bus == "usb" and device.tag in ("disk", "input") for device in devices)
-
-
-def usb_model(asked: str | None, is_needed: bool) -> str | None:
-    """Return the model of the USB controller; None leaves it to libvirt, which then adds one.
-
-    What is ASKED for counts only where USB is not needed; without either there is none.
-    Source: nova/virt/libvirt/driver.py, _guest_add_usb_root_controller.
-    """
-    return None if is_needed else asked or "none"

@@ -94,7 +94,7 @@ def unreadable(
 ) -> Mapping[str, str]:
     """Return those of PROPERTIES that a release of Nova cannot read, each with the reason.
 
-    They are image properties as a cell or a request spec has them; only texts can be unreadable.
+    They are image properties as a cell or a request spec has them.
     An older name counts even where the current one overrules it. Not looked at, for nothing stores
     them wrong by hand: ``hw_numa_cpus.N``, ``hw_numa_mem.N``, ``img_hv_requested_version``.
     Source: nova/objects/image_meta.py, ImageMetaProps.from_dict; nova/objects/fields.py, the
@@ -103,8 +103,7 @@ def unreadable(
     found = {
         name: f"{name}={value}: release {release} of Nova has no such value"
         for name, value in properties.items()
-        if isinstance(value, str)
-        and not _is_readable(_LEGACY_NAMES.get(name, name), value, release)
+        if not _is_readable_value(_LEGACY_NAMES.get(name, name), value, release)
     }
     adapter = properties.get("vmware_adaptertype")
     is_model = isinstance(adapter, str) and adapter not in ("", "ide")
@@ -137,6 +136,18 @@ def values(name: str, release: int = NEWEST_RELEASE) -> tuple[str, ...]:
     return tuple(
         value for value in VALUES[name] if release >= VALUES_CAME_WITH.get((name, value), 0)
     )
+
+
+def _is_readable_value(name: str, value: object, release: int) -> bool:
+    """Whether Nova can read VALUE, in a request spec of any type that JSON has.
+
+    A spec with a list or an object in the place of one value is unreadable as a whole.
+    """
+    if isinstance(value, str):
+        return _is_readable(name, value, release)
+    if not isinstance(value, bool | int) or name in _NUMBERS:
+        return True
+    return _is_readable(name, str(value), release)
 
 
 @lru_cache(4096)
@@ -248,3 +259,16 @@ def coerced(name: str, value: str) -> str | int:
     if not _is_readable(name, value, NEWEST_RELEASE):
         raise UnreadableProperty(f"{name}={value}: Nova has no such value")
     return _spelling(name, value)
+
+
+def as_read(name: str, value: object) -> object:
+    """Return VALUE of the field NAME as Nova's object holds it; as it is where Nova cannot read it.
+
+    So two spellings of one value are equal. What is no text or number stays as it is.
+    """
+    if isinstance(value, bool | int | str):
+        try:
+            return coerced(name, str(value))
+        except ValueError:
+            return value
+    return value

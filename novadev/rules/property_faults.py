@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from types import MappingProxyType
 
-from novadev.rules.buses import CONVENTIONAL_NICS
 from novadev.rules.fault import Case, Fault, Severity
 from novadev.rules.guest import DriverRules
 from novadev.rules.hardware import graphical
 from novadev.rules.image_meta import is_yes
+from novadev.rules.slots import CONVENTIONAL_NICS
 
 NO_EFFECT = MappingProxyType(
     {

@@ -1,5 +1,6 @@
 """Which devices take a slot of PCI, and which of them are PCI Express devices.
 
+This module imports nothing of Nova's records, so the processes of hosts can load it.
 Source: libvirt, src/qemu/qemu_domain_address.c, qemuDomainDeviceCalculatePCIConnectFlags.
 """
 
@@ -7,12 +8,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-from novadev.rules.buses import CONVENTIONAL_NICS
 from novadev.rules.device import GuestDevice
 
 Slot = Literal["none", "conventional", "express"]
 DEFAULT_USB, DEFAULT_NIC, DEFAULT_SCSI = "piix3-uhci", "rtl8139", "lsilogic"
 """What libvirt takes on x86 where a definition names no model."""
+CONVENTIONAL_NICS = ("e1000", "rtl8139", "vmxnet3")
+"""Models that libvirt 9.0.0 puts behind a bridge on q35; ne2k_pci and pcnet get a port each."""
 SATA_UNITS, LSI_UNITS = 6, 7
 """Disks on one controller."""
 _NOT_PCI = {

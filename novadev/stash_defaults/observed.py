@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from novadev.rules.machine_types import POWER, X86
+from novadev.rules.slots import DEFAULT_NIC
 from novadev.virt.devices import Controller, Disk, Input, Interface, Rng, Video
 from novadev.virt.domain import Domain
 from novadev.virt.own_disks import own_disk_name
@@ -219,7 +220,7 @@ def _default_vif_model(domain: Domain) -> str | None:
     Source: libvirt, src/qemu/qemu_domain.c, qemuDomainDefaultNetModel.
     """
     is_x86 = _os_type(domain, "arch") in X86 and domain.root.get("type") in _QEMU
-    return "rtl8139" if is_x86 else None
+    return DEFAULT_NIC if is_x86 else None
 
 
 def _one(name: str, found: Iterable[str | None], what: str) -> Seen:

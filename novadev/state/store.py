@@ -18,14 +18,18 @@ _NAME = "state database"
 _VERSIONS = "alembic_version"
 
 
-def open_state(url: str) -> Database:
+def open_state(url: str, is_known: bool = False) -> Database:
     """Return the state database at URL with the newest schema, made where there is none.
 
-    Raises Unreachable when it cannot be made or written.
+    IS_KNOWN: it was there before, and is not made anew. Raises Unreachable when it cannot be made
+    or written, and when one that is known is gone or empty.
     """
-    _make_private_file(url)
+    if not is_known:
+        _make_private_file(url)
     database = Database(_NAME, url)
     found = _known_revision(database)
+    if is_known and found is None:
+        raise Unreachable(f"{_NAME}: what was there is gone: it has no tables any more")
     if found != SCHEMAS[-1]:
         _upgrade(database)
     return database

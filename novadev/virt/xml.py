@@ -7,6 +7,7 @@ entity is ever resolved, neither from the text itself nor from a file or an addr
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from functools import cache
 
 from lxml import etree
@@ -89,3 +90,13 @@ def _parse(data: bytes, what: str, parser: etree.XMLParser) -> etree._Element:
         return etree.fromstring(data, parser)
     except etree.XMLSyntaxError as error:
         raise BadInput(f"{what} cannot be parsed: {error.msg}") from None
+
+
+def children(parent: etree._Element) -> Iterator[etree._Element]:
+    """Yield the children that are elements, and no comments."""
+    return parent.iterchildren(tag=etree.Element)
+
+
+def local_name(element: etree._Element) -> str:
+    """Return the tag without its namespace."""
+    return etree.QName(element).localname

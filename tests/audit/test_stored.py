@@ -17,6 +17,12 @@ STORED = (
     *("not-stashed", "stored-value", "unreadable", "no-effect", "combination", "lun"),
     *("duplicate-property", "request-spec", "disk-bus", "machine-type"),
 )
+MADE_BY_NOVA = {
+    **{"hw_machine_type": "pc", "hw_cdrom_bus": "ide", "hw_disk_bus": "virtio"},
+    **{"hw_input_bus": "usb", "hw_pointer_model": "usbtablet", "hw_video_model": "virtio"},
+    "hw_vif_model": "virtio",
+}
+"""What Nova 34 registered for a server on a host of its own defaults."""
 ONLY = tuple(word for name in STORED for word in ("--check", name))
 
 
@@ -152,6 +158,30 @@ def test_a_request_spec_that_says_otherwise(sqlite_cloud: Cloud) -> None:
     sqlite_cloud.delete("request_specs", "api", instance_uuid=uuid)
     (item,) = found(sqlite_cloud)
     assert (item["check"], item["remedy"]) == ("request-spec", None)
+
+
+@pytest.mark.parametrize(
+    ("config", "properties", "lacks"),
+    [
+        ("[libvirt]\nvirt_type = qemu\n", {}, ""),
+        ("[libvirt]\nhw_machine_type = x86_64=q35\n", {}, "hw_cdrom_bus=ide, hw_machine_type=pc"),
+        ("", {"hw_vif_model": "e1000"}, "hw_vif_model=e1000"),
+        ("", {"os_distro": "debian12"}, "hw_cdrom_bus=ide, hw_disk_bus=virtio"),
+    ],
+)
+def test_a_spec_may_lack_what_nova_would_choose_again(
+    sqlite_cloud: Cloud, config: str, properties: dict[str, str], lacks: str
+) -> None:
+    """Nova writes its own choices into the cell alone, for every server it spawns."""
+    nova_chose = {**MADE_BY_NOVA, **properties}
+    given = {name: value for name, value in properties.items() if name == "os_distro"}
+    sqlite_cloud.add_instance(**nova_chose, spec_properties=given)
+    (sqlite_cloud.folder / "cmp1.conf").write_text(f"[DEFAULT]\nhost = cmp1\n{config}")
+    with sqlite_cloud.config_file.open("a") as file:
+        file.write(f"\n[novadev]\ncompute_config_dir = {sqlite_cloud.folder}\n")
+    told = [item["details"] for item in audit(sqlite_cloud, "--all", "--check", "request-spec")]
+    assert len(told) == bool(lacks)
+    assert all(f"the request spec lacks {lacks}" in item for item in told)
 
 
 @pytest.mark.parametrize("image", ["empty", "null", "contradicting"])

@@ -66,6 +66,7 @@ def test_a_host_leaves_its_tree_as_it_was(generations: dict[str, Hypervisor]) ->
         host.empty()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("required", [False, True])
 def test_a_required_hypervisor_makes_a_skip_a_failure(tmp_path: Path, required: bool) -> None:
     (tmp_path / "test_it.py").write_text(SKIPPED)

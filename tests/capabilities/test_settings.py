@@ -46,7 +46,7 @@ def changed() -> Iterator[tuple[str, str]]:
         yield f"<novelty> in {element.tag}", etree.tostring(again, encoding="unicode")
 
 
-@pytest.mark.parametrize(("where", "xml"), changed(), ids=lambda value: value[:30])
+@pytest.mark.parametrize(("where", "xml"), tuple(changed()), ids=lambda value: value[:30])
 def test_what_nobody_knows_is_not_checked(where: str, xml: str) -> None:
     verdicts = check(facts_of_domain(Domain.from_xml(xml)), SAMPLE)
     told = [one for one in verdicts if "novelty" in one.subject]

@@ -45,7 +45,9 @@ def test_what_a_newer_libvirt_adds_is_no_need_of_the_guest(
 ) -> None:
     """The watchdog of q35 and the sound of SPICE go with no migration, and are not judged."""
     new, old = generations["trixie"], generations["bookworm"]
-    domain = new.define(by_name["q35 graphics spice"].xml)
+    xml = by_name["q35 graphics spice"].xml.replace('"q35"', '"pc-q35-7.2"')
+    assert "pc-q35-7.2" in xml
+    domain = new.define(xml)
     text = domain.XMLDesc(0)
     assert "itco" in text
     assert "<audio" in text
@@ -53,4 +55,4 @@ def test_what_a_newer_libvirt_adds_is_no_need_of_the_guest(
     for host in (new, old):
         verdicts = check(facts_of_domain(Domain.from_xml(text)), capabilities_of(host))
         assert worst(verdicts) == "fine", [one for one in verdicts if one.outcome != "fine"]
-    assert tried(old, tried(new, by_name["q35 graphics spice"].xml).moved).outcome == "fine"
+    assert tried(old, tried(new, xml).moved).outcome == "fine"

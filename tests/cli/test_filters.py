@@ -191,6 +191,7 @@ def test_a_status_is_what_the_api_shows(sqlite_cloud: Cloud) -> None:
     assert listed(sqlite_cloud, "--status", "HARD_REBOOT") == {"rebooting"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("release", RELEASES)
 def test_the_statuses_are_those_of_nova(release: str) -> None:
     script = (

@@ -284,3 +284,15 @@ def test_an_unreadable_value_in_two_rows_is_refused_until_one_is_left(sqlite_clo
     assert unset_duplicates(sqlite_cloud, "--yes", uuid).code == 0
     assert unset(sqlite_cloud, "--yes", uuid).code == 0
     assert "image_os_type" not in sqlite_cloud.system_metadata(uuid)
+
+
+@pytest.mark.parametrize("value", [["ide"], {"ide": 1}, 1.5, True, 5])
+def test_a_value_in_the_spec_that_is_no_text(sqlite_cloud: Cloud, value: object) -> None:
+    """A number is taken out as a text is; what is no value at all makes the spec unreadable."""
+    uuid = sqlite_cloud.add_instance(hw_disk_bus="virtio", spec_properties={"hw_disk_bus": value})
+    is_number = isinstance(value, int)
+    for words in ("unset --unreadable", "set --property hw_vif_model=e1000", "sync"):
+        command = ["image-property", *words.split(), uuid, "--yes"]
+        assert novadev(sqlite_cloud, *command).code == (0 if is_number else 4), words
+    listed = novadev(sqlite_cloud, "image-property", "list", uuid)
+    assert ("cannot be read" in listed.err) is not is_number

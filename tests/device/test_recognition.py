@@ -30,7 +30,10 @@ EVERYTHING = Attachments(
 
 
 def own(target: str, name: str, slot: int, kind: str = "file") -> str:
-    """A disk of the instance's own, in a file, on LVM or on rbd."""
+    """A disk of the instance's own, in a file, on LVM (encrypted or not) or on rbd."""
+    if kind == "encrypted":
+        source = f"/dev/mapper/{GUEST}_{name}-dmcrypt"
+        return at(domains.disk(target, source=source, kind="block"), slot)
     folder = {"file": f"{domains.IMAGES}/{GUEST}/", "block": f"/dev/vg/{GUEST}_"}
     source = folder.get(kind, f"vms/{GUEST}_") + name
     return at(domains.disk(target, source=source, kind=kind), slot)
@@ -74,7 +77,7 @@ def by_label(devices: Iterable[VmDevice]) -> dict[str, VmDevice]:
 # What is what
 
 
-@pytest.mark.parametrize("kind", ["file", "block", "network"])
+@pytest.mark.parametrize("kind", ["file", "block", "encrypted", "network"])
 def test_own_disks_are_known_by_nova_s_file_names(kind: str) -> None:
     """A resize adds an ephemeral disk: swap moves behind it, and stays swap."""
     before = [own("vda", "disk", 4, kind), own("vdb", "disk.swap", 5, kind)]
@@ -170,6 +173,78 @@ def test_what_nova_says_of_a_minute_changes_nothing(lacking: str, is_later: bool
         assert device.is_managed or not was.is_managed
 
 
+def swapped(kind: str) -> tuple[list[str], Attachments, Attachments]:
+    """Two devices of a kind, with whom Nova says they are, rightly and the wrong way round."""
+    macs, ports, places = (
+        (mac(0), mac(1)),
+        (port_id(0), port_id(1)),
+        ("0000:81:00.1", "0000:81:00.2"),
+    )
+    if kind == "lun":
+        paths = tuple(f"/dev/disk/by-id/scsi-36001405{number}" for number in range(2))
+        disks = [
+            domains.disk(f"sd{'ab'[n]}", "scsi", device="lun", kind="block", source=paths[n])
+            for n in (0, 1)
+        ]
+        of = [
+            tuple(
+                replace(
+                    attached.volume(volume_id(n), f"sd{names[n]}", sources=(paths[n],)),
+                    bus="scsi",
+                    device_type="lun",
+                )
+                for n in (0, 1)
+            )
+            for names in ("ab", "ba")
+        ]
+        return disks, *(Attachments(volumes=volumes) for volumes in of)
+    if kind == "pci":
+        cards = [domains.pci(place) for place in places]
+        of = [
+            tuple(attached.port(ports[n], macs[n], pci_address=order[n]) for n in (0, 1))
+            for order in (places, places[::-1])
+        ]
+    else:
+        cards = [domains.interface(macs[n], port=ports[n], kind=kind) for n in (0, 1)]
+        of = [
+            tuple(attached.port(ports[n], order[n]) for n in (0, 1)) for order in (macs, macs[::-1])
+        ]
+    return cards, *(Attachments(ports=cached) for cached in of)
+
+
+@pytest.mark.parametrize("kind", ["ovs", "bridge", "lun", "pci"])
+@pytest.mark.parametrize("is_later", [True, False])
+def test_a_wrong_owner_of_a_minute_moves_nothing(kind: str, is_later: bool) -> None:
+    """Nova's rows or its cache name the owners the wrong way round for a moment."""
+    devices, right, wrong = swapped(kind)
+    placed = [at(device, 5 + number) for number, device in enumerate(devices)]
+    both = inventory(placed, right), inventory(placed, wrong)
+    before, after = both if is_later else reversed(both)
+    assert differences(before, after) == set()
+    assert differences(after, before) == set()
+
+
+@pytest.mark.parametrize("kind", ["ovs", "bridge", "lun"])
+def test_a_move_is_told_whoever_seems_to_own_the_devices(kind: str) -> None:
+    devices, right, wrong = swapped(kind)
+    before = inventory([at(devices[0], 5), at(devices[1], 6)], right)
+    for attachments in (right, wrong, NOTHING):
+        after = inventory([at(devices[0], 5), at(devices[1], 7)], attachments)
+        ((label, field),) = differences(before, after)
+        assert (label, field) == (seen(before)[1].label, "address")
+
+
+@pytest.mark.parametrize("lacking", [False, True])
+def test_two_cards_of_one_mac_are_told_by_their_ports(lacking: bool) -> None:
+    """The definition names the port; with and without the cache they are seen to change places."""
+    cards = [domains.interface(mac(0), port=port_id(number)) for number in (0, 1)]
+    cached = Attachments(ports=tuple(attached.port(port_id(number), mac(0)) for number in (0, 1)))
+    before = inventory([at(cards[0], 5), at(cards[1], 6)], cached)
+    after = inventory([at(cards[0], 6), at(cards[1], 5)], NOTHING if lacking else cached)
+    assert {field for _, field in differences(before, after)} == {"address"}
+    assert len(differences(before, after)) == 2
+
+
 def test_what_is_gone_is_gone_whatever_nova_says() -> None:
     recorded = seen(inventory(full_guest()))
     left = seen(inventory(full_guest()[:-1], NOTHING), recorded)
@@ -212,6 +287,18 @@ def test_what_libvirt_writes_of_itself_is_not_recorded() -> None:
     virtio = f'<console type="pty"><target type="virtio" port="0"/>{place}</console>'
     dog = '<watchdog model="i6300esb" action="reset"/>'
     assert len(seen(inventory([*full_guest(), serial, virtio, dog]))) == len(plain) + 2
+
+
+def test_every_virtio_console_is_recorded_with_an_address_or_without() -> None:
+    """libvirt 9.0 writes none for them; each is its port, and one that is taken out is gone."""
+    serial = '<serial type="pty"><target type="isa-serial" port="0"/></serial>'
+    one, two = (
+        f'<console type="pty"><target type="virtio" port="{port}"/></console>' for port in (1, 2)
+    )
+    before = inventory([serial, ITSELF[-1], one, two])
+    assert differences(before, before) == set()
+    assert differences(before, inventory([serial, ITSELF[-1], two])) == {("console 1", "device")}
+    assert differences(before, inventory([serial, two, one])) == set()
 
 
 def test_a_record_of_an_earlier_release_stays_one() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import libvirt
 import pytest
 
+from novadev.records import record as records
 from tests import domains
 from tests.cloud import Cloud
 from tests.device.bed import reach
@@ -57,6 +58,32 @@ def written(site: Site) -> int:
     """How many states of devices were ever written."""
     with sqlite3.connect(site.cloud.folder / "state.sqlite") as connection:
         return int(connection.execute("SELECT COUNT(*) FROM vm_device_history").fetchone()[0])
+
+
+def test_a_guest_that_another_process_records_meanwhile_is_looked_at_again(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the look and the write a disk comes, and another record has it; and once more."""
+    uuid = site.add(guest(), start=True)
+    ask(site, "record", uuid)
+    write_looks = records.write_looks
+    pending = [(0, "vdc"), (1, "vdd")]
+
+    def overtaken(*arguments: Any) -> Any:
+        if pending:
+            number, target = pending.pop()
+            disk = domains.disk(target, serial=volume_id(8 + number))
+            site.host.make_files(f"<x>{disk}</x>")
+            site.handle(uuid).attachDeviceFlags(disk, BOTH)
+            ask(site, "record", uuid)
+        return write_looks(*arguments)
+
+    site.handle(uuid).setMetadata(libvirt.VIR_DOMAIN_METADATA_TITLE, "new", None, None, CONFIG)
+    monkeypatch.setattr(records, "write_looks", overtaken)
+    ask(site, "record", "--all")
+    assert {"disk vdc", "disk vdd"} <= rows(site).keys()
+    assert ask(site, "drift", uuid) == []
+    assert [change for change in ask(site, "history", uuid) if change["after"] is None] == []
 
 
 def test_what_is_recorded(site: Site) -> None:

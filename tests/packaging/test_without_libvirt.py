@@ -10,6 +10,8 @@ import pytest
 
 from tests.cloud import Cloud
 
+pytestmark = pytest.mark.slow
+
 ABSENT = "raise ModuleNotFoundError(\"No module named 'libvirt'\", name='libvirt')\n"
 TOLD = "libvirt-python is not installed. Install novadev with its extra libvirt"
 

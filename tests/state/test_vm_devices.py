@@ -15,7 +15,7 @@ import novadev.state
 from novadev.database import Database
 from novadev.errors import BadInput, Busy, NotAsNeeded, NotFound
 from novadev.records.device import AsOf, VmDevice, VmDynamic
-from novadev.records.store import VmDevices
+from novadev.records.store import Overtaken, VmDevices
 from novadev.state.store import SCHEMAS, open_state
 from novadev.state.tables import vm_device_history
 from tests.cloud import Cloud
@@ -92,6 +92,26 @@ def test_guests_do_not_mix(database: Database) -> None:
     kept.write({dynamic("1"): [DISK], dynamic("1", OTHER): [elsewhere]})
     kept.write({dynamic("2"): []})
     assert kept.list_devices([GUEST, OTHER]) == {GUEST: (DISK.unplugged,), OTHER: (elsewhere,)}
+
+
+def test_what_was_seen_before_another_record_is_not_stored(database: Database) -> None:
+    """Not even where that record's end is what was recorded at first: a disk came and went."""
+    kept = VmDevices(database)
+    usb = replace(DISK, device_id=OTHER, is_managed=False)
+    kept.write({dynamic("1"): [DISK]}, newest=kept.list_newest([GUEST]))
+    looked_at = kept.list_newest([GUEST, OTHER])
+    for devices in ([DISK, usb], [DISK]):
+        kept.write({dynamic("1"): devices}, newest=kept.list_newest([GUEST]))
+    history = list(kept.iter_versions(GUEST))
+    late = {dynamic("1"): [DISK, usb], dynamic("1", OTHER): []}
+    with pytest.raises(Overtaken) as raised:
+        kept.write(late, newest=looked_at)
+    assert raised.value.vm_ids == (GUEST,)
+    assert list(kept.iter_versions(GUEST)) == history
+    assert kept.list_dynamics([GUEST, OTHER]).keys() == {GUEST}
+    kept.write({dynamic("1", OTHER): []}, newest=looked_at)
+    with pytest.raises(Overtaken):
+        kept.write({dynamic("2", OTHER): []}, newest=looked_at)
 
 
 def test_two_records_at_a_time(url: str, database: Database) -> None:

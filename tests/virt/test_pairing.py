@@ -70,6 +70,34 @@ def test_another_tag_or_identity_is_another_device() -> None:
     ]
 
 
+def test_a_disk_is_told_by_its_serial_or_file_before_its_target() -> None:
+    """Another volume at the same target is another disk; the same one may have another target."""
+    own, other = (f"{domains.IMAGES}/{VOLUME}/{name}" for name in ("disk.eph0", "disk.swap"))
+    first, second = VOLUME, VOLUME.replace("0", "1")
+    for one, two in (({"serial": first}, {"serial": second}), ({"source": own}, {"source": other})):
+        b, c = domains.disk("vdb", **one), domains.disk("vdc", **two)
+        swapped = domains.disk("vdb", **two), domains.disk("vdc", **one)
+        assert [
+            (ours.element.find("target").get("dev"), theirs.element.find("target").get("dev"))
+            for ours, theirs in pair(made_of(b, c), made_of(*swapped))
+        ] == [("vdb", "vdc"), ("vdc", "vdb")]
+        alone = pair(made_of(b), made_of(swapped[0]))
+        assert [(bool(ours), bool(theirs)) for ours, theirs in alone] == [
+            (True, False),
+            (False, True),
+        ]
+
+
+def test_a_disk_of_one_source_is_one_whatever_its_serial() -> None:
+    source = f"{domains.IMAGES}/x"
+    given, lacking = (domains.disk("vdb", serial=text, source=source) for text in (VOLUME, None))
+    other = domains.disk("vdb", serial="another", source=source)
+    for live in (other, lacking):
+        ((ours, theirs),) = pair(made_of(given), made_of(live))
+        assert ours
+        assert theirs
+
+
 def test_a_usb_device_found_by_vendor_and_product() -> None:
     text = "<hostdev type='usb' what='{}'><source><vendor id='1'/><product id='2'/>{}</source>"
     text += "</hostdev>"

@@ -18,6 +18,9 @@ from tests.command import novadev
 from tests.device.bed import compute_host
 from tests.hypervisor import Hypervisor
 
+QUEUE = Path("/proc/sys/net/unix/max_dgram_qlen")
+"""Datagrams that a socket holds for who does not read."""
+
 
 @contextmanager
 def listening(address: str) -> Iterator[socket.socket]:
@@ -35,6 +38,9 @@ def test_systemd_is_told(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPa
         notifier = Notifier()
         notifier.tell(READY=1, STATUS="Watching")
         assert server.recv(1000) == b"READY=1\nSTATUS=Watching\n"
+        monkeypatch.setattr("novadev.cli.notify._LONGEST", 0.01)
+        for _ in range(int(QUEUE.read_text()) + 3):  # until nothing more fits, and then
+            notifier.tell(WATCHDOG=1)
     notifier.tell(STOPPING=1)  # nobody listens any more
     assert "NOTIFY_SOCKET" not in os.environ
     Notifier().tell(READY=1)  # nobody ever did

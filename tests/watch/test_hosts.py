@@ -85,20 +85,29 @@ def test_a_host_that_hangs_or_is_restarted_stops_no_other(
     assert recorded(rig, guests["cmp3"]) == {"disk vda", "disk vdd"}
 
 
-def test_what_changes_while_the_state_is_away_is_recorded_when_it_is_back(
-    sqlite_cloud: Cloud, hypervisor: Hypervisor
+@pytest.mark.parametrize(
+    ("file", "is_folder"),
+    [("state.sqlite", True), ("state.sqlite", False), ("cell1.sqlite", False)],
+    ids=["state unusable", "state gone", "cell gone"],
+)
+def test_what_changes_while_a_database_is_away_is_recorded_when_it_is_back(
+    file: str, is_folder: bool, sqlite_cloud: Cloud, hypervisor: Hypervisor
 ) -> None:
+    """It is told once; a state database that was there is not made anew."""
     rig = Rig(sqlite_cloud, [hypervisor])
     uuid = guest_on(rig, hypervisor)
-    state, away = (sqlite_cloud.folder / name for name in ("state.sqlite", "away"))
+    state, away = (sqlite_cloud.folder / name for name in (file, "away"))
     with watching(sqlite_cloud) as watch:
         watch.wait(lambda: swept(watch, "cmp1"))
         state.rename(away)
-        state.mkdir()
+        if is_folder:
+            state.mkdir()
         plug(hypervisor, uuid, "vdb")
         watch.wait(watch.troubles)
         plug(hypervisor, uuid, "vdc")
-        state.rmdir()
+        if is_folder:
+            state.rmdir()
+        assert not state.exists()
         away.rename(state)
         watch.wait(lambda: "disk vdc" in recorded(rig, uuid))
     assert recorded(rig, uuid) == {"disk vda", "disk vdb", "disk vdc"}

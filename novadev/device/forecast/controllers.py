@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from novadev.device.forecast.decided import Decided
 from novadev.device.forecast.wanted import Wanted
 from novadev.device.inventory import Entry
+from novadev.rules.device import GuestDevice, needs_usb, usb_model
 from novadev.rules.machine_types import has_pci_express
 from novadev.virt.devices import Controller, Device, Disk, Input
 from novadev.virt.outline import Outline
@@ -60,19 +61,14 @@ def _pci_controllers(devices: Sequence[Device]) -> list[Controller]:
 def _usb_model(entries: Sequence[Entry], decided: Decided, others: Sequence[Wanted]) -> str | None:
     """Return the model of the USB controller; None lets libvirt choose.
 
-    Source: nova/virt/libvirt/driver.py, _guest_add_usb_root_controller. The flavor may name a
-    model too: a guest that needs no USB and has a controller keeps it.
+    The flavor may name a model too: a guest that needs no USB and has a controller keeps it.
     """
     outlines = [item.outline for item in others if item.outline]
-    if any(
-        "usb" in (item.get("@bus"), item.get("target/@bus"))
-        for item in outlines
-        if item.tag in ("disk", "input")
-    ):
-        return None
-    if decided.usb_model:
-        return decided.usb_model
+    buses = [(item.tag, item.get("target/@bus") or item.get("@bus")) for item in outlines]
+    if needs_usb(GuestDevice("", tag, bus=bus) for tag, bus in buses):
+        return usb_model(None, is_needed=True)
     now = [entry.device for entry in entries if entry.device]
     had_users = any(item.bus == "usb" for item in now if isinstance(item, Disk | Input))
     models = [item.model for item in now if isinstance(item, Controller) and item.kind == "usb"]
-    return "none" if had_users or not models else models[0]
+    kept = None if had_users or not models else models[0]
+    return usb_model(decided.usb_model or kept, is_needed=False)

@@ -26,6 +26,7 @@ from novadev.rules.guest import (
     property_value,
     rows_of,
 )
+from novadev.rules.hardware import has_display, has_spice_agent, video_model
 from novadev.rules.image_meta import check_readable
 
 _BY_RULE = ("hw_video_model", "hw_vif_model", "hw_input_bus")
@@ -66,8 +67,8 @@ def _by_configuration(rules: DriverRules) -> dict[str, Any]:
     _guest_add_pcie_root_ports and _guest_add_memory_balloon.
     """
     return {
-        "has_display": rules.vnc_enabled or rules.spice_enabled,
-        "has_spice_agent": rules.spice_enabled and rules.spice_agent_enabled,
+        "has_display": has_display(rules),
+        "has_spice_agent": has_spice_agent(rules),
         "root_ports": rules.num_pcie_ports,
         "balloon": balloon_model(rules),
     }
@@ -79,9 +80,7 @@ def _models(facts: Facts, compute: ComputeHost) -> dict[str, str | None]:
     recommended = compute.recommendation(property_value(guest, "os_distro"))
     os_type = os_type_of(facts.instance.vm_mode, rules)
     found = {name: default_of(name, guest, rules, recommended, os_type) for name in _BY_RULE}
-    if found["hw_video_model"] is None:  # nova/virt/libvirt/config.py, LibvirtConfigGuestVideo
-        found["hw_video_model"] = "virtio"
-    return found
+    return {**found, "hw_video_model": video_model(guest, rules)}
 
 
 def _stored(guest: Guest, names: tuple[str, ...]) -> Iterator[tuple[str, str]]:

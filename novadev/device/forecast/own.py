@@ -10,12 +10,13 @@ from collections.abc import Iterator, Sequence
 from novadev.device.forecast.decided import Decided
 from novadev.device.forecast.wanted import Wanted, kept, tag_of
 from novadev.device.inventory import Entry
+from novadev.rules.device import FALLBACK_VIDEO, SPICE_CHANNEL, GuestDevice, inputs
 from novadev.virt.devices import Input
 from novadev.virt.outline import Outline
 
 AGAIN = ("serial", "sound", "redirdev", "watchdog", "rng", "iommu", "tpm", "memory")
 """What Nova makes of the flavor and the image: as it was, unless those changed."""
-_SPICE, _SPICE_NAME = "spicevmc", "com.redhat.spice.0"
+_SPICE = "spicevmc"
 
 
 def wanted_channels(entries: Sequence[Entry], decided: Decided) -> Iterator[Wanted]:
@@ -27,7 +28,7 @@ def wanted_channels(entries: Sequence[Entry], decided: Decided) -> Iterator[Want
         yield from kept(agents[:1], "channel")
     elif wanted:
         virtio = Outline.of("channel", {"target/@type": "virtio"})
-        yield Wanted(None, f"channel {_SPICE_NAME}", virtio)
+        yield Wanted(None, f"channel {SPICE_CHANNEL}", virtio)
     yield from kept([entry for entry in own if entry not in agents], "channel")
 
 
@@ -53,7 +54,7 @@ def wanted_display(entries: Sequence[Entry], decided: Decided) -> list[Wanted]:
 def _video(entry: Entry | None, decided: Decided) -> Wanted:
     device = entry.device if entry else None
     now = device.model if device else None
-    model = decided.models.get("hw_video_model", now or "virtio")
+    model = decided.models.get("hw_video_model", now or FALLBACK_VIDEO)
     label = entry.label if entry else f"video {model}"
     return Wanted(entry, label, Outline.of("video", {"model/@type": model}))
 
@@ -68,11 +69,11 @@ def _inputs(entries: Sequence[Entry], decided: Decided) -> list[Wanted]:
     own = _own_inputs(entries)
     if "hw_input_bus" not in decided.models:
         return list(kept(own, "input"))
-    wanted = (("tablet", decided.models["hw_input_bus"]), ("keyboard", decided.keyboard))
-    return [_input(own, kind, bus) for kind, bus in wanted if bus]
+    return [_input(own, one) for one in inputs(decided.models["hw_input_bus"], decided.keyboard)]
 
 
-def _input(own: Sequence[Entry], kind: str, bus: str) -> Wanted:
+def _input(own: Sequence[Entry], wanted: GuestDevice) -> Wanted:
+    kind = wanted.device
     entry = next((item for item in own if item.device and item.device.device == kind), None)
-    label = entry.label if entry else f"input {kind} {bus}"
-    return Wanted(entry, label, Outline.of("input", {"@type": kind, "@bus": bus}))
+    label = entry.label if entry else wanted.subject
+    return Wanted(entry, label, Outline.of("input", {"@type": kind, "@bus": wanted.bus}))

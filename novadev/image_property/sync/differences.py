@@ -16,8 +16,8 @@ from novadev.rules.image_meta import (
     FIELDS,
     OLDER_NAMES,
     UnreadableProperty,
+    as_read,
     check_readable,
-    coerced,
     fields_of,
 )
 from novadev.rules.releases import NEWEST_RELEASE
@@ -95,18 +95,8 @@ def _changes(readable: Readable, spec: RequestSpec, held: Iterable[str]) -> Iter
     """Yield what is to be changed, by name; what the cell may have cut off is left."""
     for name in sorted(FIELDS & {*readable, *held}):
         before, after = spec.value(name), readable.get(name, ABSENT)
-        if not isinstance(after, _Cut) and _as_nova_reads(name, before) != after:
+        if not isinstance(after, _Cut) and as_read(name, before) != after:
             yield Change(in_spec(name), before, after)
-
-
-def _as_nova_reads(name: str, value: Value) -> Value:
-    """Return VALUE of a spec in Nova's own form; as it is where Nova cannot read it."""
-    if value is None or value is ABSENT:
-        return value
-    try:
-        return coerced(name, str(value))
-    except ValueError:
-        return value
 
 
 def _image_of(readable: Readable, stored: Stored, image_ref: str | None) -> str:
@@ -161,6 +151,11 @@ def _is_stored(item: Change, readable: Readable, stored: Stored) -> bool:
         image_ref = json.loads(str(item.after)).get("id")
         return item.after == _image_of(readable, stored, image_ref)
     return item.after == readable.get(item.place.name, ABSENT)
+
+
+def lacked(found: Iterable[Change]) -> frozenset[str]:
+    """Return the names of the properties that the spec lacks, of those FOUND to differ."""
+    return frozenset(item.place.name for item in found if item.before is ABSENT)
 
 
 def in_words(found: Sequence[Change]) -> str:
