@@ -156,8 +156,8 @@ def drift(
     skips.tell_groups()
     if tally.pinned:
         session.say(
-            f"Of these differences, {tally.pinned} of pinned devices: novadev device restore puts "
-            "a device back that is there, novadev device unpin gives the address up."
+            f"{many(tally.pinned, 'difference')} of pinned devices: novadev device restore puts a "
+            "device back that is there, novadev device unpin gives its address up."
         )
     return worst({skips.exit_code, NotAsNeeded.exit_code if tally.changed else 0})
 

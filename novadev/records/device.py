@@ -101,7 +101,7 @@ class AsOf:
         """Return the moment as an operator types it."""
         if self.time is None:
             return f"record {self.record}"
-        return self.time.strftime("%Y-%m-%dT%H:%M:%SZ")
+        return f"{self.time.isoformat(timespec='seconds')}Z"
 
 
 @dataclass(frozen=True)

@@ -61,13 +61,15 @@ class Address:
         """Return the address of oVirt's text, its keys in any order; None when it is empty.
 
         Read as ``StringMapUtils.string2Map`` does; without a type it is a drive's. Raises
-        BadInput for what is no such text.
+        BadInput for what is no such text, and where a key is in it twice.
         """
         inner = text.strip().removeprefix("{").removesuffix("}")
         parts = [part.partition("=") for part in inner.split(",") if part.strip()]
         values = {key.strip(): value.strip() for key, _, value in parts}
         if any(not key or "=" in value for key, value in values.items()):
             raise BadInput(f"{text!r} is not an address as oVirt writes it")
+        if len(values) < len(parts):
+            raise BadInput(f"{text!r} is not an address as oVirt writes it: it has a key twice")
         return cls.of(values, default="drive") if values else None
 
     @classmethod

@@ -169,6 +169,7 @@ def test_every_moment_of_the_past_can_be_read(database: Database) -> None:
             assert found == {GUEST: tuple(sorted(then, key=lambda item: item.device_id))}, as_of
             kept.check(as_of)
     assert kept.list_devices_as_of([GUEST], AsOf(time=datetime(2026, 2, 28))) == {}
+    assert str(AsOf(time=datetime(1, 1, 1))) == "0001-01-01T00:00:00Z"
     first = kept.find_first(GUEST)
     assert first is not None
     assert (first.record, first.seen) == (numbers[0], f"2026-03-{numbers[0]:02}T03:00:00Z")

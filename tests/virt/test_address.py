@@ -84,7 +84,7 @@ def test_ovirt_none(text: str) -> None:
     assert Address.from_ovirt(text) is None
 
 
-@pytest.mark.parametrize("text", ["{a=b=c}", "{=1}"])
+@pytest.mark.parametrize("text", ["{a=b=c}", "{=1}", "{type=pci, slot=0x10, slot=0x11}"])
 def test_ovirt_refused(text: str) -> None:
     with pytest.raises(BadInput, match="not an address as oVirt writes it"):
         Address.from_ovirt(text)
