@@ -631,7 +631,7 @@ def test_every_history(site: Site) -> None:
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
         lambda: Machine(site),
         settings=settings(
-            max_examples=(HISTORIES or 32) // len(VARIANTS),
+            max_examples=(HISTORIES or 100) // len(VARIANTS),
             stateful_step_count=STEPS,
             derandomize=not HISTORIES,
             database=None,
