@@ -19,7 +19,7 @@ from tests.mortal import MORTAL
 from tests.templates import ROOT
 
 PROGRAMS = ("mariadbd", "worker.py", "libvirtd", "qemu-system", "chromium")
-BEGIN_LIMIT, PATIENCE = 300, 60
+BEGIN_LIMIT, PATIENCE = 300, 180
 """Seconds for the beginning, which may have to make Nova's databases first, and for the end."""
 
 pytestmark = [
