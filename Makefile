@@ -2,6 +2,7 @@
 .PHONY: help demo cloud cloud-down cloud-test test quick lint docs generate clean setup
 
 PYTHON := .venv/bin/python
+REQUIRED := $(if $(filter true,$(CI)),--require-hypervisor)
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -21,11 +22,11 @@ cloud-test: setup ## what novadev says, compared with what that Nova does
 	@tools/setup cloud
 	NOVADEV_CLOUD=1 $(PYTHON) -m pytest --disable-warnings tests/running_nova
 
-test: setup lint ## everything: linters and the whole test suite
-	$(PYTHON) -m pytest $(if $(filter true,$(CI)),--require-hypervisor)
+test: lint quick ## everything: linters and the whole test suite
+	$(PYTHON) -m pytest -m slow $(REQUIRED)
 
 quick: setup ## the tests that take no hypervisor and no long time
-	$(PYTHON) -m pytest -m "not slow" -n auto --dist loadfile
+	$(PYTHON) -m pytest -m "not slow" -n auto --dist loadfile $(REQUIRED)
 
 lint: setup ## ruff and mypy
 	$(PYTHON) -m ruff check .
