@@ -25,14 +25,7 @@ _CHANGES = 4
 
 
 @help.command(short_help="Record guests as soon as they change: a service.")
-@click.option(
-    "--host",
-    "hosts",
-    multiple=True,
-    type=options.TEXT,
-    metavar="HOST",
-    help="Watch this compute host; may be repeated.  [default: all of them]",
-)
+@options.compute_hosts("Watch this compute host; may be repeated.  [default: all of them]")
 @options.guest
 @options.no_database
 @click.option(

@@ -25,14 +25,7 @@ _NAMED = 3
 
 
 @help.command(short_help="Check whether novadev can work here.")
-@click.option(
-    "--host",
-    "hosts",
-    multiple=True,
-    type=options.TEXT,
-    metavar="HOST",
-    help="Ask only this compute host; may be repeated.",
-)
+@options.compute_hosts("Ask only this compute host; may be repeated.")
 @options.output
 @pass_session
 @options.host_workers

@@ -349,6 +349,11 @@ def workers(function: F) -> Callable[..., Any]:
     return _WORKERS(command)
 
 
+def compute_hosts(text: str) -> Callable[[F], F]:
+    """Add ``--host`` of a command that is about compute hosts, not servers; TEXT is its help."""
+    return click.option("--host", "hosts", multiple=True, type=TEXT, metavar="HOST", help=text)
+
+
 def host_workers(function: F) -> Callable[..., Any]:
     """Give a command that only reads ``--workers``; to stand below ``pass_session``."""
 
