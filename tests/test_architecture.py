@@ -18,16 +18,17 @@ PACKAGE = ROOT / "novadev"
 
 LAYERS = {
     "cli": {
-        *("audit", "doctor", "image_property", "records", "device", "machine_type"),
+        *("audit", "rehearsal", "doctor", "image_property", "records", "device", "machine_type"),
         *("stash_defaults", "capabilities", "residence", "selection", "deployment", "runs"),
         *("value", "config", "state", "nova", "text", "errors"),
     },
+    "rehearsal": {"capabilities", "runs", "virt", "text", "errors"},
     "doctor": {
         *("capabilities", "config", "deployment", "database", "runs", "state", "rules", "nova"),
         *("virt", "text", "errors"),
     },
     "audit": {
-        *("records", "device", "stash_defaults", "image_property", "capabilities"),
+        *("rehearsal", "records", "device", "stash_defaults", "image_property", "capabilities"),
         *("private_file", "residence", "selection", "deployment", "runs", "rules", "nova"),
         *("virt", "text", "errors"),
     },
