@@ -127,10 +127,12 @@ class Rehearsals:
                 yield from self._of_shape(one, guests[one.shape])
         except NovadevError as error:
             self.failure = error
-        reason = str(self.failure or "")
-        for shape in left:
-            self._keep(Rehearsed(shape, "not rehearsed", reason), guests[shape])
-        yield from self._beyond({shape: guests[shape] for shape in list(guests)[len(chosen) :]})
+        reason = f"--max-shapes is {self.rehearsal.budget.max_shapes}"
+        reasons = dict.fromkeys(left, str(self.failure or ""))
+        reasons |= dict.fromkeys(list(guests)[len(chosen) :], reason)
+        for shape, why in reasons.items():
+            self._keep(Rehearsed(shape, "not rehearsed", why), guests[shape])
+        yield from self._not_rehearsed()
         self._gathered.close()
 
     def _of_shape(self, one: Rehearsed, guests: int) -> Iterator[Finding]:
@@ -142,12 +144,12 @@ class Rehearsals:
                 yield replace(finding, details=details)
             return
         parts = one.shape.not_rehearsed
-        text = f"for {self.host} not rehearsed: {', '.join(parts)}"
-        if one.fate == "not rehearsed":
-            parts, text = (one.message,), f"for {self.host} not rehearsed: {one.message}"
-        if parts and parts not in self._told:
+        if one.fate == "started" and parts and parts not in self._told:
             self._told.add(parts)
-            details = f"{text} (this and every other guest with the same: reported once)"
+            details = (
+                f"on {self.host} it starts; not rehearsed: {', '.join(parts)} (reported once for "
+                "all guests with the same)"
+            )
             yield replace(first, severity="warning", details=details)
 
     def _keep(self, one: Rehearsed, guests: int) -> Finding:
@@ -166,20 +168,21 @@ class Rehearsals:
         )
         return first
 
-    def _beyond(self, guests: Mapping[Shape, int]) -> Iterator[Finding]:
-        """Yield what the budget left out, and how many guests have no definition."""
-        limit = self.rehearsal.budget.max_shapes
-        for shape, number in guests.items():
-            self._keep(Rehearsed(shape, "not rehearsed", f"--max-shapes {limit}"), number)
-        texts = []
-        if guests:
-            more = f"{many(len(guests), 'more shape')} of {many(sum(guests.values()), 'guest')}"
-            texts.append(f"{more}: --max-shapes is {limit}")
+    def _not_rehearsed(self) -> Iterator[Finding]:
+        """Yield for each reason how many shapes and guests were not rehearsed for it."""
+        shapes, guests = Counter[str](), Counter[str]()
+        for one in self.shapes:
+            if one.outcome == "not rehearsed":
+                shapes[one.message] += 1
+                guests[one.message] += one.guests
+        texts = [
+            f"{many(number, 'shape')} of {many(guests[reason], 'guest')}: {reason}"
+            for reason, number in shapes.items()
+        ]
         if self.without:
             texts.append(f"{many(self.without, 'guest')} without a definition that could be read")
         for text in texts:
-            details = f"not rehearsed: {text}"
-            yield Finding(CHECK, "warning", None, self.host, details, None)
+            yield Finding(CHECK, "warning", None, self.host, f"not rehearsed: {text}", None)
 
     def summary(self) -> str:
         """Return in one sentence how many shapes were rehearsed, and what became of them."""

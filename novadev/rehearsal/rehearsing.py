@@ -97,7 +97,7 @@ class Rehearsal:
         while batches:
             batch = batches.popleft()
             if time.monotonic() > ends:
-                over = f"the time was over (--timeout {self.budget.seconds:g})"
+                over = f"the time was over, --timeout is {self.budget.seconds:g}"
                 yield from (Rehearsed(shape, "not rehearsed", over) for shape in batch)
                 continue
             try:
@@ -106,7 +106,8 @@ class Rehearsal:
                 self._recover(error)
                 if len(batch) == 1:
                     yield Rehearsed(batch[0], "not rehearsed", str(error))
-                batches.extendleft([shape] for shape in reversed(batch[1:] and batch))
+                else:  # which of them it was shows when each is tried alone
+                    batches.extendleft([shape] for shape in reversed(batch))
             else:
                 pairs = zip(batch, found, strict=True)
                 yield from (Rehearsed(shape, one.fate, one.message) for shape, one in pairs)
