@@ -32,6 +32,7 @@ COMMANDS = {
     "machine-type": "novadev.cli.machine_type:machine_type",
     "plan": "novadev.cli.plan:plan",
     "resume": "novadev.cli.history:resume",
+    "schema": "novadev.cli.schema:schema",
     "stash-defaults": "novadev.cli.stash_defaults:stash_defaults",
     "undo": "novadev.cli.history:undo",
 }
