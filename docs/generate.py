@@ -74,7 +74,10 @@ def exit_codes() -> str:
     """Return the table of exit codes as reStructuredText."""
     rows = [("0", "", "Done, or nothing to do")]
     found = sorted(error_classes(), key=lambda kind: kind.exit_code)
-    rows += [(str(kind.exit_code), f"``{kind.__name__}``", _OPTION.sub(r"``\g<0>``", meaning(kind))) for kind in found]
+    rows += [
+        (str(kind.exit_code), f"``{kind.__name__}``", _OPTION.sub(r"``\g<0>``", meaning(kind)))
+        for kind in found
+    ]
     return _table(("Code", "Error", "Means"), rows, (10, 20, 70))
 
 
@@ -150,7 +153,10 @@ def _pages(
     context = click.Context(command, info_name=name, parent=parent)
     page = _with_example(generate_man_page(context, version=__version__, date=DATE))
     ending = EXIT_STATUS if parent else ENVIRONMENT + EXIT_STATUS
-    yield f"{context.command_path.replace(' ', '-')}.1", _as_typed(page + ending + _see_also(parent))
+    yield (
+        f"{context.command_path.replace(' ', '-')}.1",
+        _as_typed(page + ending + _see_also(parent)),
+    )
     if isinstance(command, click.Group):
         for child_name, child in command.commands.items():
             yield from _pages(child, child_name, context)
