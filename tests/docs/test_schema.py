@@ -86,6 +86,7 @@ def test_every_command_with_a_json_output_has_a_schema() -> None:
     assert {*RECORDS, *DOCUMENTS} == set(TYPED)
 
 
+@pytest.mark.slow
 def test_each_document_fits_its_schema(sqlite_cloud: Cloud, words: dict[str, str]) -> None:
     """Of every command; one that is made up of nothing would hold for anything."""
     empty = []
