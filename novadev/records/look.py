@@ -165,7 +165,8 @@ def iter_looks(
         work = _Guests(deployment, guests, with_attachments, selection.is_named, baseline)
         yield list(work.looks(asks_guest, full))
 
-    for found in of_chunks(iter_by_host(deployment, selection), looks, selection.is_named):
+    chunks = iter_by_host(deployment, replace(selection, with_metadata=False))
+    for found in of_chunks(chunks, looks, selection.is_named):
         yield [found] if isinstance(found, Skip) else found
 
 
