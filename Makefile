@@ -23,7 +23,7 @@ cloud-test: setup ## what novadev says, compared with what that Nova does
 	NOVADEV_CLOUD=1 $(PYTHON) -m pytest --disable-warnings tests/running_nova
 
 test: lint quick ## everything: linters and the whole test suite
-	$(PYTHON) -m pytest -m slow $(REQUIRED)
+	$(PYTHON) -m pytest -m slow -n 2 --dist loadfile $(REQUIRED)
 
 quick: setup ## the tests that take no hypervisor and no long time
 	$(PYTHON) -m pytest -m "not slow" -n auto --dist loadfile $(REQUIRED)
