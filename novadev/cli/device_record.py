@@ -188,8 +188,9 @@ def history(session: Session, instance: str, output: Output) -> None:
     from novadev.records.history import PastChange, list_changes
 
     shown = presence("before", "after", ("appeared", "vanished"))
-    changes = list_changes(session.deployment, instance)
-    print_records(session, output, PastChange, changes, (), shown, lambda: _NO_CHANGE)
+    changes = list(list_changes(session.deployment, instance))
+    unshown = () if any(item.user for item in changes) else ("user",)
+    print_records(session, output, PastChange, changes, (), shown, lambda: _NO_CHANGE, unshown)
 
 
 def _print_devices(
