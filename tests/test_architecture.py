@@ -18,17 +18,20 @@ PACKAGE = ROOT / "novadev"
 
 LAYERS = {
     "cli": {
-        *("audit", "rehearsal", "doctor", "image_property", "records", "device", "machine_type"),
+        *("audit", "rehearsal", "doctor", "pages", "image_property", "records", "device"),
+        "machine_type",
         *("stash_defaults", "capabilities", "residence", "selection", "deployment", "runs"),
-        *("value", "config", "state", "nova", "text", "errors"),
+        *("value", "config", "state", "strict_json", "nova", "text", "errors"),
     },
     "rehearsal": {"capabilities", "runs", "virt", "text", "errors"},
     "doctor": {
         *("capabilities", "config", "deployment", "database", "runs", "state", "rules", "nova"),
         *("virt", "text", "errors"),
     },
+    "pages": {"device", "private_file", "text", "errors"},
     "audit": {
-        *("rehearsal", "records", "device", "stash_defaults", "image_property", "capabilities"),
+        *("rehearsal", "records", "device", "pages", "stash_defaults", "image_property"),
+        "capabilities",
         *("private_file", "residence", "selection", "deployment", "runs", "rules", "nova"),
         *("virt", "text", "errors"),
     },
@@ -72,7 +75,7 @@ LAYERS = {
     "mysql": {"errors"},
     "config": {"errors"},
     "strict_json": {"errors"},
-    "private_file": set(),
+    "private_file": {"errors"},
     "text": set(),
     "value": set(),
     "errors": set(),
@@ -92,7 +95,7 @@ HOMES = {
     "lxml": {"virt"},
     "msgspec": {"strict_json"},
     "gi": {"rules"},
-    "jinja2": {"audit"},
+    "jinja2": {"pages"},
 }
 NAMES_WITHOUT_A_JOB = {"utils", "util", "helpers", "helper", "common", "manager", "base", "misc"}
 PLAIN_NOVA = {"nova.block_devices", "nova.image_properties"}
