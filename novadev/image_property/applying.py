@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from novadev.deployment import Deployment
@@ -192,7 +192,7 @@ class Batch:
                 self._write_cell(connection, stored, landing)
             self.may_be_written = self.may_be_written or bool(landing)
             _write_specs(api, stored, landing)
-        self._outcomes.update({due.plan.instance: due.outcome for due in landing})
+        self._outcomes.update({due.plan.instance: _landed(due, stored) for due in landing})
         return [self._outcomes[plan.instance] for plan in self._plans]
 
     def _read(
@@ -242,6 +242,13 @@ class Batch:
         if policy.instance_action is not None:
             writes.record_actions(connection, uuids, policy.instance_action)
         self.may_be_written = True
+
+
+def _landed(due: _Due, stored: Stored) -> Outcome:
+    """Return the outcome of DUE, with the state of a server that was written now."""
+    if not due.touches_cell:
+        return due.outcome
+    return replace(due.outcome, vm_state=stored.instances[due.plan.instance].vm_state)
 
 
 class _Comparison:

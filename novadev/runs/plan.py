@@ -122,12 +122,14 @@ class Outcome:
 
     ``state`` is the one that the plan gets (:mod:`novadev.runs.states`): ``applied``, ``stale`` or
     ``failed`` (nothing of it is there), ``half``, or what is left for resume: ``planned`` (nothing
-    was written) or ``started`` (anything may be).
+    was written) or ``started`` (anything may be). ``vm_state`` is the state in which the server was
+    when something was written that Nova reads to start it; None where nothing of that kind was.
     """
 
     state: str
     error: str | None = None
     exit_code: int = 0
+    vm_state: str | None = None
 
 
 APPLIED = Outcome("applied")
