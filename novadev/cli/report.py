@@ -124,7 +124,7 @@ class Report:
                     error = labelled(outcome.error, plan.instance, plan.name)
                     say(f"{told(outcome)}: {printable(error)}")
                 if self._document is not None:
-                    self._document.add(plan, told(outcome), outcome.error)
+                    self._document.add(plan, told(outcome), outcome.error, outcome.left)
                 advance()
         if self._document is not None:
             for left in journal.iter_plans(run, (State.PLANNED,)):
@@ -209,8 +209,11 @@ def told(outcome: Outcome) -> str:
     return "half" if outcome.state in BEGUN else str(outcome.state)
 
 
-def plan_record(plan: Plan, state: str, error: str | None) -> dict[str, Any]:
-    """Return PLAN as the JSON shape scripts rely on."""
+def plan_record(
+    plan: Plan, state: str, error: str | None, left: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """Return PLAN as the JSON shape scripts rely on; LEFT says why changes were not written."""
+    whys = left or {}
     return {
         "action": plan.action,
         "instance": plan.instance,
@@ -218,7 +221,10 @@ def plan_record(plan: Plan, state: str, error: str | None) -> dict[str, Any]:
         "cell": plan.cell,
         "state": state,
         "note": "\n".join(plan.notes) or None,
-        "changes": [_change_record(item) for item in plan.changes],
+        "changes": [
+            _change_record(item) | ({"left": whys[item.what]} if item.what in whys else {})
+            for item in plan.changes
+        ],
         "effects": [_change_record(item) for item in plan.effects],
         "error": error,
     } | ({"diff": plan.diff} if plan.diff else {})
@@ -237,10 +243,16 @@ class Document:
         self._started = False
         self._plans = 0
 
-    def add(self, plan: Plan, state: str, error: str | None) -> None:
-        """Write one plan."""
+    def add(
+        self,
+        plan: Plan,
+        state: str,
+        error: str | None,
+        left: Mapping[str, str] | None = None,
+    ) -> None:
+        """Write one plan; LEFT says why changes of it were not written."""
         self._start()
-        record = plan_record(plan, state, error)
+        record = plan_record(plan, state, error, left)
         if self._format == "json":
             self._paper.echo(
                 (",\n    " if self._plans else "\n    ") + json.dumps(record), nl=False
