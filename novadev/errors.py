@@ -29,7 +29,12 @@ class NotFound(NovadevError):
 
 
 class NotAsNeeded(NovadevError):
-    """It is there but not as needed: wrong vm_state, a task in progress, property not stored."""
+    """Something is there, but not as it must be.
+
+    A server is in the wrong state or a task is in progress; a property is not stored; "device
+    drift" found a difference; "audit" found a failure; with --fail-on-skip a server was skipped; a
+    run cannot be resumed or undone; a check of "doctor" failed.
+    """
 
     exit_code = 3
 

@@ -20,7 +20,7 @@ LAYERS = {
     "cli": {
         *("audit", "doctor", "image_property", "records", "device", "machine_type"),
         *("stash_defaults", "capabilities", "residence", "selection", "deployment", "runs"),
-        *("value", "config", "state", "nova", "text", "errors"),
+        *("value", "config", "state", "strict_json", "nova", "text", "errors"),
     },
     "doctor": {
         *("capabilities", "config", "deployment", "database", "runs", "state", "rules", "nova"),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from novadev.cli.grouping import server_label
 from novadev.cli.options import Output
 from novadev.cli.output import print_records, print_table
 from novadev.cli.session import Session
@@ -27,6 +28,7 @@ _OWNER_OF = {"disk": "volume", "interface": "port", "hostdev": "pci", "filesyste
 
 def print_devices(session: Session, output: Output, found: GuestDevices, is_one: bool) -> None:
     """Print FOUND: every field of its device if it IS_ONE, else tables, else as OUTPUT says."""
+    session.deployment.remember_names({found.instance: found.name})
     if output.format != "table" or output.columns:
         print_records(session, output, ShownDevice, found.records)
     elif is_one:
@@ -76,7 +78,7 @@ def _print_all(session: Session, found: GuestDevices) -> None:
 
 def _title(found: GuestDevices) -> str:
     state = "running" if found.is_running else "shut off"
-    return f"{found.instance} ({printable(found.name)}) on {printable(found.host)}, {state}"
+    return f"{server_label(found.instance, found.name)} on {printable(found.host)}, {state}"
 
 
 def _attached_row(record: ShownDevice, is_running: bool) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 
@@ -13,6 +14,7 @@ from novadev.runs.plan import Outcome, Plan
 from novadev.runs.second_look import SecondLook, Waiting
 from novadev.runs.states import BEGUN, State
 
+_LOG = logging.getLogger("novadev.runs")
 BATCH = 100
 """Instances in one transaction, at most."""
 Apply = Callable[[Sequence[Plan], bool, Fence], list[Outcome]]
@@ -51,6 +53,9 @@ def carry_out(
             journal.mark_started(run, batch)
             outcomes = apply([item.plan for item in batch], resumed, fence)
             journal.mark(run, batch, outcomes)
+            for item, outcome in zip(batch, outcomes, strict=True):
+                told = (run.id, item.plan.action, item.plan.instance, str(outcome.state))
+                _LOG.info("run %d: %s of instance %s: %s", *told)
             failures += sum(outcome.state != State.APPLIED for outcome in outcomes)
             waiting.add(batch, outcomes)
             yield from waiting.ready()
