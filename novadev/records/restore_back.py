@@ -18,12 +18,14 @@ from novadev.virt.places import Places
 class WayBack:
     """The changes that are written, where their devices go, and why others are left.
 
-    ``left`` has the reasons by the text of the change's place.
+    ``left`` has the reasons by the text of the change's place; ``is_barred`` says that some of them
+    hold what was written, and only cannot go back now.
     """
 
     changes: tuple[Change, ...]
     moves: Mapping[Device, Address]
     left: Mapping[str, str]
+    is_barred: bool
 
 
 def way_back(domain: Domain, plan: Plan) -> WayBack:
@@ -43,9 +45,10 @@ def way_back(domain: Domain, plan: Plan) -> WayBack:
             going[device] = item
         elif now.exact_text != item.after:
             left[item.what] = f"has address {now}"
+    number = len(left)
     _leave_what_is_barred(domain, going, left)
     moves = {device: Address.from_text(str(item.after)) for device, item in going.items()}
-    return WayBack(tuple(going.values()), moves, left)
+    return WayBack(tuple(going.values()), moves, left, len(left) > number)
 
 
 def _leave_what_is_barred(

@@ -15,7 +15,7 @@ from novadev.errors import Busy, NotAsNeeded, NotFound, NovadevError, StalePlan,
 from novadev.records.device import Pins, VmDevice, is_hardware
 from novadev.records.identity import recognise
 from novadev.records.on_host import seen_devices
-from novadev.records.restore_back import WayBack, way_back
+from novadev.records.restore_back import way_back
 from novadev.records.restore_layout import Layout, lay_out, named
 from novadev.runs.change import Change
 from novadev.runs.found import Found, compare
@@ -210,8 +210,7 @@ def write_guest(host: Host, plan: Plan, resumed: bool) -> Outcome:
             return APPLIED
         domain = _check(host, plan, definitions)
         if plan.partly:
-            back = way_back(domain, plan)
-            return _take_back(host, domain, plan, back)
+            return _take_back(host, domain, plan, left)
         moves = _moves(domain, plan)
     except Busy as error:  # the guest is stuck, its host is not: nothing was written now
         state = State.STARTED if resumed else State.PLANNED
@@ -234,14 +233,23 @@ def _left(kinds: Collection[Found], plan: Plan) -> State | None:
     return State.STARTED if plan.partly else State.HALF
 
 
-def _take_back(host: Host, domain: Domain, plan: Plan, back: WayBack) -> Outcome:
-    """Write what of PLAN can be taken back; what cannot is told device by device."""
+def _take_back(host: Host, domain: Domain, plan: Plan, before: State | None) -> Outcome:
+    """Write what of PLAN can be taken back; what cannot is told device by device.
+
+    BEFORE is the state that an earlier attempt has left. What still has the address that was
+    written is not taken back: then the plan is half, or stale where nothing could be written.
+    """
+    back = way_back(domain, plan)
     if back.moves:
         due = replace(plan, changes=tuple(back.changes))
         written = _write(host, domain, due, back.moves)
         if written.state != State.APPLIED:
             return written
-    return taken_back(plan, back.left)
+    outcome = taken_back(plan, back.left)
+    if not back.is_barred:
+        return outcome
+    state = State.HALF if back.moves else before or State.STALE
+    return replace(outcome, state=state, exit_code=StalePlan.exit_code)
 
 
 def _check(host: Host, plan: Plan, definitions: Definitions) -> Domain:

@@ -153,5 +153,7 @@ def _scsi_controller(case: Case) -> Iterator[Fault]:
         f"hw_scsi_model is not set and {told(scsi[0])} needs a SCSI controller: libvirt chooses "
         f"lsilogic, and the guest {sees}, which few systems have; set hw_scsi_model=virtio-scsi"
     )
-    severity: Severity = "error" if boots else "warning"
-    yield Fault("scsi-model-missing", severity, message, f"hw_scsi_model {severity}")
+    if boots:
+        yield Fault("scsi-model-missing", "error", message, "hw_scsi_model of the root disk")
+    else:
+        yield Fault("scsi-model-missing", "warning", message, "hw_scsi_model")

@@ -241,7 +241,7 @@ def test_undo_where_the_definition_has_changed(site: Site) -> None:
     move(site, uuids["taken"], {"disk vdb": pci("0:1e.0")})
     move(site, uuids["taken"], {TAP: _address(there, "disk vdb")})
     undone = site.run("undo", "1", "--yes", "-f", "json")
-    assert undone.code == 0, undone.err
+    assert undone.code == 7, undone.err
     plans = {item["instance"]: item for item in undone.json["plans"]}
     left = {
         name: {item["what"].removesuffix(" address"): item.get("left") for item in plan["changes"]}
@@ -258,8 +258,12 @@ def test_undo_where_the_definition_has_changed(site: Site) -> None:
     found = addresses(site.persistent(uuids["gone"]))
     assert _address(found, "disk vdb") == _address(swapped, "disk vdb")
     assert "disk vda is gone; that is left so; taken back: disk vdb" in undone.err
-    again = site.run("undo", "1", "--yes")
-    assert (again.code, "Nothing to do" in again.err) == (0, True)
+    states = {name: plans[uuid]["state"] for name, uuid in uuids.items()}
+    assert states == dict.fromkeys(names, "applied") | {"taken": "stale"}
+    move(site, uuids["taken"], {TAP: pci("0:1d.0")})
+    assert site.run("undo", "1", "--yes").code == 0
+    found = addresses(site.persistent(uuids["taken"]))
+    assert _address(found, "disk vda") == _address(swapped, "disk vda")
 
 
 def _address(found: dict[str, str], label: str) -> Address:
