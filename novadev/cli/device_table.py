@@ -35,6 +35,25 @@ def print_devices(session: Session, output: Output, found: GuestDevices, is_one:
         _print_one(session, found)
     else:
         _print_all(session, found)
+    _say_notes(session, found)
+
+
+def print_picture(session: Session, found: GuestDevices, tree: bool, svg: str | None) -> None:
+    """Print FOUND as a TREE of its buses, or write that into the file SVG, or both."""
+    from novadev.cli.device_tree import print_tree
+    from novadev.device.topology import topology
+    from novadev.pages.picture import write_picture
+
+    roots = topology(found.records, found.is_running)
+    if tree:
+        print_tree(session, _title(found), roots)
+    if svg is not None:
+        write_picture(svg, _title(found), roots)
+        session.say(f"The picture is in {printable(svg)}.")
+    _say_notes(session, found)
+
+
+def _say_notes(session: Session, found: GuestDevices) -> None:
     if found.is_rescued:
         session.say("It is rescued: these are the devices of the rescue.")
     for note in found.guest_notes or ():
