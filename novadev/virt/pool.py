@@ -168,7 +168,7 @@ class Pool:
 
     def lose(self, host: str, error: NovadevError) -> None:
         """Kill the child of a host lost by ERROR; give the host up if the child never answered."""
-        _LOG.error("host %s: lost: %s", host, error)
+        _LOG.info("host %s: lost: %s", host, error)
         process = self._processes.get(host)
         if process is not None and not process.has_answered:
             self._given_up[host] = error
