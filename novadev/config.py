@@ -69,6 +69,15 @@ NOVADEV_OPTS = [
         "capability file HOST.json (novadev capabilities save), or its own nova.conf as "
         "HOST.conf. By default no such folder: then nothing is known of the rules of the hosts.",
     ),
+    cfg.IntOpt(
+        "start_check_delay",
+        default=2,
+        min=0,
+        max=60,
+        help="Seconds after which novadev looks again at the servers whose properties it has "
+        "written: Nova may have been starting one of them with the old values. A run waits for "
+        "this time once, at its end. Raise it where nova-api is slow to answer.",
+    ),
     cfg.BoolOpt(
         "syslog",
         default=False,
@@ -180,7 +189,7 @@ class Config(DriverOptions):
     ``compute_config_dir`` is a folder with a file for each compute host,
     ``special_managed_devices`` are kinds of devices (:mod:`novadev.device.managed`); ``syslog``
     says whether runs are told to the system's log; ``log_file`` is where all
-    that novadev does is logged.
+    that novadev does is logged; ``start_check_delay`` is in seconds.
     """
 
     api_database_connection: str | None = field(repr=False)
@@ -196,6 +205,7 @@ class Config(DriverOptions):
     compute_config_dir: str | None = None
     special_managed_devices: tuple[str, ...] = SPECIAL_MANAGED_DEVICES
     syslog: bool = False
+    start_check_delay: int = 2
     log_file: str | None = None
     instance_name_template: str = "instance-%08x"
     image_metadata_prefilter: bool = False
@@ -366,6 +376,7 @@ def _to_config(options: cfg.ConfigOpts, files: tuple[str, ...]) -> Config:
         compute_config_dir=options.novadev.compute_config_dir,
         special_managed_devices=tuple(options.novadev.special_managed_devices),
         syslog=options.novadev.syslog,
+        start_check_delay=options.novadev.start_check_delay,
         log_file=options.novadev.log_file,
         instance_name_template=options.instance_name_template,
         image_metadata_prefilter=options.scheduler.image_metadata_prefilter,

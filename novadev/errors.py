@@ -67,6 +67,12 @@ class StalePlan(NovadevError):
     exit_code = 7
 
 
+class StartedMeanwhile(NovadevError):
+    """It is written, but Nova was starting the server at that moment: a hard reboot mends it."""
+
+    exit_code = 7
+
+
 class TakenOver(NovadevError):
     """The run was taken over by another novadev, which goes on with it."""
 

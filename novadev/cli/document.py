@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, TypedDict
 
 import click
@@ -18,8 +20,18 @@ if TYPE_CHECKING:
     from novadev.runs.plan import Plan
 
 
-class ChangeEntry(TypedDict):
-    """What changes: the address of a stored value or, of an effect, a part of the guest."""
+NOTHING_LEFT: Mapping[str, str] = MappingProxyType({})
+
+
+class _Left(TypedDict, total=False):
+    left: str
+
+
+class ChangeEntry(_Left):
+    """What changes: the address of a stored value or, of an effect, a part of the guest.
+
+    One that an undo could not take back says in ``left`` why.
+    """
 
     what: str
     before: JsonValue
@@ -84,8 +96,10 @@ class PlanFileDocument(RunDocument, PlanFileFacts):
     """What ``plan show`` prints."""
 
 
-def plan_entry(plan: Plan, state: PlanState, error: str | None) -> PlanEntry:
-    """Return PLAN as the JSON shape scripts rely on."""
+def plan_entry(
+    plan: Plan, state: PlanState, error: str | None, left: Mapping[str, str] = NOTHING_LEFT
+) -> PlanEntry:
+    """Return PLAN as the JSON shape scripts rely on; LEFT says why changes were not taken back."""
     entry: PlanEntry = {
         "action": plan.action,
         "instance": plan.instance,
@@ -98,6 +112,9 @@ def plan_entry(plan: Plan, state: PlanState, error: str | None) -> PlanEntry:
         "error": error,
         "name": plan.name or None,
     }
+    for change in entry["changes"]:
+        if change["what"] in left:
+            change["left"] = left[change["what"]]
     if plan.diff:
         entry["diff"] = plan.diff
     return entry
@@ -116,10 +133,16 @@ class Document:
         self._started = False
         self._plans = 0
 
-    def add(self, plan: Plan, state: PlanState, error: str | None) -> None:
-        """Write one plan."""
+    def add(
+        self,
+        plan: Plan,
+        state: PlanState,
+        error: str | None,
+        left: Mapping[str, str] = NOTHING_LEFT,
+    ) -> None:
+        """Write one plan; LEFT says why changes of it were not taken back."""
         self._start()
-        record = plan_entry(plan, state, error)
+        record = plan_entry(plan, state, error, left)
         if self._format == "json":
             self._paper.echo(
                 (",\n    " if self._plans else "\n    ") + json.dumps(record), nl=False

@@ -118,7 +118,7 @@ class Report:
                     error = labelled(outcome.error, plan.instance, plan.name)
                     say(f"{told(outcome)}: {printable(error)}")
                 if self._document is not None:
-                    self._document.add(plan, told(outcome), outcome.error)
+                    self._document.add(plan, told(outcome), outcome.error, outcome.left)
                 advance()
         if self._document is not None:
             for left in journal.iter_plans(run, (State.PLANNED,)):

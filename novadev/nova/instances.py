@@ -103,6 +103,16 @@ LIVING = sa.and_(
 """Neither deleted nor the hidden copy of a cross-cell resize."""
 
 
+def list_states(
+    connection: sa.Connection, uuids: Iterable[str]
+) -> dict[str, tuple[str | None, str | None]]:
+    """Return the vm_state and the task_state of the living among UUIDS."""
+    columns = instances.c
+    query = sa.select(columns.uuid, columns.vm_state, columns.task_state)
+    found = connection.execute(query.where(columns.uuid.in_(tuple(uuids)), LIVING))
+    return {row.uuid: (row.vm_state, row.task_state) for row in found}
+
+
 def uuid_of(text: str) -> str | None:
     """Return the UUID that TEXT is, as Nova stores it, None where it is none.
 
