@@ -29,6 +29,7 @@ from novadev.rules.buses import BUS_PROPERTIES, TooManyDisks, UnsupportedBus, bu
 from novadev.rules.guest import ComputeRules, Guest
 from novadev.rules.image_meta import unreadable
 from novadev.rules.moves import Move, Which, moved
+from novadev.rules.server_states import way_to_stopped
 from novadev.rules.validity import new_faults
 from novadev.runs.change import Effect
 from novadev.runs.plan import Plan, Planned, Skip
@@ -155,9 +156,10 @@ def plan_one(facts: Facts, request: Request, rules: ComputeRules) -> Plan | None
 def check_state(instance: Instance) -> None:
     """Raise NotAsNeeded unless INSTANCE is stopped or shelved and has no task in progress."""
     if instance.vm_state not in VM_STATES:
+        way = way_to_stopped(instance.vm_state)
         raise NotAsNeeded(
             f"instance {instance.uuid} is {instance.vm_state}: its image properties can change "
-            "when it is stopped, shelved or shelved_offloaded (openstack server stop)"
+            f"when it is stopped, shelved or shelved_offloaded ({way})"
         )
     if instance.task_state is not None:
         raise NotAsNeeded(f"instance {instance.uuid} has a task in progress: {instance.task_state}")
