@@ -41,7 +41,7 @@ def test_an_older_scratch_libvirt_loses_one_device_at_most(
         "q35",
     }
     wrong = {name: mistakes(fleet, forecasts, happened) for name, (forecasts, *_) in told.items()}
-    assert wrong == dict.fromkeys(SCRATCHES, {})
+    assert wrong == {name: {} for name in SCRATCHES}
     notes = {name: [note for note in found[1] if "rules" in note] for name, found in told.items()}
     assert notes["trixie"] == []
     assert notes["bookworm"]
