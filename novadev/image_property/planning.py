@@ -7,13 +7,12 @@ of the API database, or it is refused with the reason.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from novadev.capabilities.asked_hosts import AskedHosts
 from novadev.capabilities.compute_hosts import ComputeHosts
 from novadev.capabilities.host_word import HostWord, word_on
 from novadev.capabilities.server_releases import ServerReleases
-from novadev.config import Config
 from novadev.deployment import Deployment
 from novadev.errors import InvalidValue, NotAsNeeded, NovadevError
 from novadev.image_property.changes import (
@@ -25,6 +24,7 @@ from novadev.image_property.changes import (
 )
 from novadev.image_property.effects import disk_effects, futile, mended_without_moving, notes
 from novadev.image_property.facts import Facts, read_facts, with_spec_or_without
+from novadev.image_property.readable import release_guard
 from novadev.nova.image_properties import get_property
 from novadev.nova.instances import Instance
 from novadev.rules.buses import BUS_PROPERTIES, TooManyDisks, UnsupportedBus, bus_for_device_type
@@ -96,27 +96,16 @@ def plan_unset(
     return _iter_plans(deployment, selection, request, ComputeHosts(deployment.config))
 
 
-def compute_rules(config: Config) -> ComputeRules:
-    """Return the rules of a compute host configured as novadev is."""
-    return ComputeRules(
-        virt_type=config.virt_type,
-        hw_machine_type=config.hw_machine_type,
-        disk_prefix=config.disk_prefix,
-        config_drive_format=config.config_drive_format,
-        max_disk_devices=config.max_disk_devices,
-    )
-
-
 def _iter_plans(
     deployment: Deployment, selection: Selection, request: Request, hosts: ComputeHosts
 ) -> Iterator[Planned]:
-    rules, named = compute_rules(deployment.config), selection.is_named
-    releases = ServerReleases(deployment, ComputeHosts(deployment.config))
+    named, saved = selection.is_named, ComputeHosts(deployment.config)
+    releases = ServerReleases(deployment, saved)
 
     def plans(chunk: Chunk) -> Iterator[Planned]:
         for facts in read_facts(deployment, chunk, releases):
-            own = replace(rules, release=facts.release)
-            yield _plan_or_skip(facts, request, own, hosts, named)
+            rules = facts.rules(saved, deployment.config)
+            yield _plan_or_skip(facts, request, rules, hosts, named)
 
     return of_chunks(iter_selected(deployment, selection), plans, named)
 
@@ -162,17 +151,26 @@ def plan_one(
         host=facts.instance.host,
         effects=effects,
         notes=(*against, *notes(facts, request.values)),
-        guard=kept_disks(facts.guest, moves) if request.touches_disks else {},
+        guard={
+            **(kept_disks(facts.guest, moves) if request.touches_disks else {}),
+            **release_guard(request.values, facts.release),
+        },
+    )
+
+
+def when_down(vm_state: str | None) -> str:
+    """Return in which states image properties can change, and how a server gets there."""
+    return (
+        "its image properties can change when it is stopped, shelved or shelved_offloaded "
+        f"({way_to_stopped(vm_state)})"
     )
 
 
 def check_state(instance: Instance) -> None:
     """Raise NotAsNeeded unless INSTANCE is stopped or shelved and has no task in progress."""
     if instance.vm_state not in VM_STATES:
-        way = way_to_stopped(instance.vm_state)
         raise NotAsNeeded(
-            f"instance {instance.uuid} is {instance.vm_state}: its image properties can change "
-            f"when it is stopped, shelved or shelved_offloaded ({way})"
+            f"instance {instance.uuid} is {instance.vm_state}: {when_down(instance.vm_state)}"
         )
     if instance.task_state is not None:
         raise NotAsNeeded(f"instance {instance.uuid} has a task in progress: {instance.task_state}")
