@@ -8,6 +8,7 @@ from novadev.deployment import Deployment
 from novadev.device.alias.writing import write_guest
 from novadev.device.on_hosts import apply_on_hosts
 from novadev.nova.instances import Instance
+from novadev.rules.server_states import way_to_stopped
 from novadev.runs.lease import Fence
 from novadev.runs.plan import Outcome, Plan
 
@@ -23,6 +24,6 @@ def _refusal(plan: Plan, instance: Instance) -> str | None:
     if plan.guard.get("whole_definition") and instance.vm_state != "stopped":
         return (
             f"it is {instance.vm_state} now: its whole definition can be written when it is "
-            "stopped (openstack server stop)"
+            f"stopped ({way_to_stopped(instance.vm_state)})"
         )
     return None
