@@ -24,6 +24,8 @@ def main() -> None:
     progress = os.fdopen(int(sys.argv[1]), "w", buffering=1)
     subprocess.run(["mount", "-t", "proc", "proc", "/proc"], check=True)
     libvirt.registerErrorHandler(lambda *_: None, None)
+    if not databases.are_made():
+        print("step the databases, which are made once", file=progress)
     with databases.serve() as (urls, password):
         site = Site(free_ports(), password, urls)
         print(
