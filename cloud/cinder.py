@@ -118,6 +118,13 @@ def delete_attachment(request: Request, project: str, key: str) -> Row:
     return {"attachments": []}
 
 
+def list_attachments(request: Request, project: str) -> Row:
+    """Return the attachments of a server or a volume; Nova deletes those that it does not know."""
+    names = {"instance_id": "instance"}
+    query = {names.get(name, name): values for name, values in request.query.items()}
+    return {"attachments": chosen(attachments, query)}
+
+
 def _connect(attachment: Row, connector: Row) -> None:
     """Say how to connect: `local` is Nova's driver for a block device that the host has."""
     attachment["connection_info"] = {
@@ -182,6 +189,7 @@ ROUTES = {
         "encryption_key_id": None
     },
     ("POST", f"{_V3}/attachments"): create_attachment,
+    ("GET", f"{_V3}/attachments(?:/detail)?"): list_attachments,
     ("GET", f"{_V3}/attachments/([^/]+)"): lambda request, project, key: {
         "attachment": get(attachments, key)
     },

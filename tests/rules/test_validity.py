@@ -57,6 +57,9 @@ CASES = {
         )
     ],
     "error fdc": [guest(image(1, disk_bus="fdc", device_name="/dev/sda"))],
+    "error floppy-volume": [
+        guest(ROOT, volume(2, disk_bus="fdc", device_name="/dev/fda", device_type="floppy"))
+    ],
     "error device-name": [guest(image(1, disk_bus="virtio", device_name="/dev/vda1"))],
     "error secure-boot": [guest(ROOT, os_secure_boot="required", hw_firmware_type="uefi")],
     "error too-many-disks": [

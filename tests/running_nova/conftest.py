@@ -1,5 +1,6 @@
 """Fixtures: the cloud, and a server of a test's own."""
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import pytest
 
 from tests.cached import ROOT
 
+pytest.register_assert_rewrite("tests.running_nova.forecast")
 if "NOVADEV_CLOUD" not in os.environ:
     collect_ignore_glob = ["test_*.py"]
 else:
@@ -31,6 +33,16 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         _started = True
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What needs the cloud alone comes last."""
+    items.sort(key=is_alone)
+
+
+def is_alone(item: pytest.Item) -> bool:
+    """Whether no other test may run beside this one."""
+    return item.get_closest_marker("alone") is not None
+
+
 def pytest_sessionfinish() -> None:
     """End the cloud that was started here."""
     if _started:
@@ -41,6 +53,16 @@ def pytest_sessionfinish() -> None:
 def nova() -> "Nova":
     """The cloud."""
     return Nova()
+
+
+@pytest.fixture(autouse=True)
+def _cloud(request: pytest.FixtureRequest) -> Iterator[None]:
+    """The cloud, for a test beside others in other processes, or alone."""
+    from cloud.places import RUN
+
+    with (RUN / "tests.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX if is_alone(request.node) else fcntl.LOCK_SH)
+        yield
 
 
 @pytest.fixture

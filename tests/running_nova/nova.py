@@ -1,20 +1,26 @@
 """A running Nova as its users have it: its API, and nothing else of it."""
 
+import os
+import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import libvirt
+from openstack.exceptions import BadRequestException
 
 from cloud import client
 from cloud.places import RUN
-from cloud.settings import NOVA_CONF
+from cloud.settings import COMPUTE_CONFIGS, NOVA_CONF
 from tests.command import Result, novadev
 from tests.running_nova.guest import Guest
 
 LIMIT = 240.0
 """Seconds that Nova or a guest may take; where nothing else runs it takes a tenth."""
+COMPUTE = "nova-compute"
 BOOTS = ("kernel_id", "ramdisk_id", "os_command_line", "hw_qemu_guest_agent")
 """The properties of the image by which its guest boots."""
 
@@ -81,8 +87,21 @@ class Nova:
         known = {"image_id": image.id, "min_ram": "0", "min_disk": "0"}
         known |= {name: str(image[name]) for name in BOOTS}
         self.api.block_storage.set_volume_bootable_status(volume, True)
-        self.api.block_storage.set_volume_image_metadata(volume, known)
+        self.api.block_storage.set_volume_image_metadata(volume, **known)
         return str(volume.id)
+
+    def revive(self, host: str) -> None:
+        """Let a host that counts as dead come back with a nova-compute that starts."""
+        end_compute(host)
+        until(lambda: self._is_forced_up(host), f"{host} is back")
+
+    def _is_forced_up(self, host: str) -> bool:
+        """Say that it is alive; Nova refuses until it has removed what was evacuated."""
+        try:
+            self.api.compute.update_service_forced_down(None, host, COMPUTE, False)
+        except BadRequestException:
+            return False
+        return True
 
     def libvirt(self, host: str) -> Any:
         """A connection to a compute host's libvirt."""
@@ -90,6 +109,10 @@ class Nova:
             path = f"{RUN}/{host}/run/libvirt/libvirt-sock"
             self._hosts[host] = libvirt.open(f"qemu+unix:///system?socket={path}")
         return self._hosts[host]
+
+
+class NotAttached(Exception):
+    """Nova took a volume back because its host could not attach it."""
 
 
 class Server:
@@ -182,14 +205,11 @@ class Server:
         self.wait_for_guest()
 
     def evacuate(self) -> None:
-        """Make its guest anew on another host, as if its own were dead."""
+        """Make its guest anew on another host; its own counts as dead until Nova.revive."""
         before = self.host
-        self._compute.update_service_forced_down(None, before, "nova-compute")
-        try:
-            self._compute.evacuate_server(self.uuid)
-            self.wait_for("ACTIVE", "SHUTOFF")
-        finally:
-            self._compute.update_service_forced_down(None, before, "nova-compute", False)
+        self._compute.update_service_forced_down(None, before, COMPUTE)
+        self._compute.evacuate_server(self.uuid)
+        self.wait_for("ACTIVE", "SHUTOFF")
         assert self.host != before
 
     def delete(self) -> None:
@@ -200,17 +220,23 @@ class Server:
             self.nova.api.block_storage.delete_volume(volume)
 
     def attach_volume(self) -> str:
-        """Attach a new volume; its id comes back."""
+        """Attach a new volume; its id comes back. Raises NotAttached where Nova could not."""
         volume = self.nova.create_volume()
         self.volumes.append(volume)
         self._compute.create_volume_attachment(self.uuid, volume_id=volume)
-        until(lambda: volume in self.guest.text, f"volume {volume} is attached")
+        until(lambda: self._is_attached(volume), f"volume {volume} is attached")
         return volume
+
+    def _is_attached(self, volume: str) -> bool:
+        if self.nova.api.block_storage.get_volume(volume).status == "available":
+            raise NotAttached(volume)
+        return volume in self.guest.text
 
     def detach_volume(self, volume: str) -> None:
         """Detach a volume."""
         self._compute.delete_volume_attachment(self.uuid, volume)
-        until(lambda: volume not in self.guest.text, f"volume {volume} is detached")
+        storage = self.nova.api.block_storage
+        until(lambda: storage.get_volume(volume).status == "available", f"{volume} is detached")
 
     def detach_ports(self) -> None:
         """Detach its ports."""
@@ -247,6 +273,16 @@ class Server:
 
     def _row(self) -> Any:
         return self._compute.get_server(self.uuid)
+
+
+def end_compute(host: str) -> None:
+    """End the nova-compute of a host as a crash does; the cloud starts it again."""
+    config = str(COMPUTE_CONFIGS / f"{host}.conf")
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            words = path.read_text().split("\0")
+            if words[1].endswith(COMPUTE) and config in words:
+                os.kill(int(path.parent.name), signal.SIGKILL)
 
 
 def until(condition: Callable[[], bool], what: str) -> None:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from itertools import cycle
 from threading import Event
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 
 from tests.command import Result, novadev
 from tests.running_nova.forecast import compare, foretold
-from tests.running_nova.nova import Nova, Server
+from tests.running_nova.nova import NotAttached, Nova, Server
 
 pytestmark = [pytest.mark.slow, pytest.mark.cloud]
 
@@ -22,6 +23,9 @@ VALUES = ("hw_disk_bus=sata", "hw_disk_bus=virtio", "hw_vif_model=e1000", "hw_vi
 COMMANDS: tuple[tuple[str, ...], ...] = (("stash-defaults",), ("device", "alias-migrate"))
 STATES = {"applied", "stale", "failed"}
 """What may become of a plan: no half of one."""
+IN_FLIGHT = {"attach_volume"}
+"""Nova chooses a name by the properties that it has read and the disks that it reads now: between
+the two they can move. The volume is free again, and the next attach finds a name."""
 HALF = {
     *("disk-bus", "request-spec", "duplicate-property", "unreadable", "stored-value"),
     *("ghost", "one-sided", "orphan", "combination"),
@@ -43,7 +47,7 @@ def test_a_minute_against_a_busy_api(nova: Nova, make: Callable[..., Server]) ->
             over.set()
     operations = [user.result() for user in users]
     print(operations, len(documents))
-    assert [server.failures() for server in servers] == [[]] * SERVERS
+    assert {what for server in servers for what in server.failures()} <= IN_FLIGHT
     assert_said(documents)
     found = nova.novadev("audit", *CHOSEN, "-f", "json").json
     assert [item for item in found if item["check"] in HALF] == []
@@ -77,12 +81,16 @@ def assert_said(documents: list[Any]) -> None:
 
 def keep_busy(server: Server, over: Event) -> int:
     """Do what users do, until it is OVER; it is stopped then. How often comes back."""
-    done = 0
+    done, attached = 0, ""
     while not over.is_set():
         server.stop()
-        (volume,) = server.volumes[-1:] or [server.attach_volume()]
+        if attached:
+            server.detach_volume(attached)
+            attached = ""
+        else:
+            with suppress(NotAttached):
+                attached = server.attach_volume()
         server.begin_to_start()
-        server.detach_volume(volume)
         done += 1
     server.stop()
     return done
