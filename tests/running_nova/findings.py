@@ -9,7 +9,6 @@ from tests.running_nova.nova import Server
 def findings(server: Server) -> dict[str, Any]:
     """What an audit finds of a server, by the check."""
     found = server.nova.novadev("audit", server.uuid, "-f", "json").json
-    assert len({item["check"] for item in found}) == len(found)
     return {item["check"]: item for item in found}
 
 

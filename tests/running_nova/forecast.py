@@ -38,9 +38,10 @@ def foretold(server: Server, after: str = "power-on") -> Devices:
 
 
 def _renamed(label: str, has: dict[str, str | None]) -> str:
-    """The label of a disk has its target, that of a video card its model."""
-    part = {"disk": "target", "video": "model"}.get(label.split(" ")[0], "")
-    return f"{label.split(' ')[0]} {has[part]}" if has.get(part) else label
+    """The label of a disk ends with its target, of a video card its model, of an input its bus."""
+    tag, *_, last = label.split(" ")
+    part = {"disk": "target", "video": "model", "input": "bus"}.get(tag, "")
+    return f"{label.removesuffix(last)}{has.get(part) or last}"
 
 
 def compare(server: Server, expected: Devices) -> None:

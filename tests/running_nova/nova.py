@@ -51,7 +51,7 @@ class Nova:
         if not more:
             return str(found.id)
         made = self.api.image.create_image(
-            name="micro-more",
+            name=f"micro-{uuid4().hex[:6]}",
             data=bytes(1 << 20),
             disk_format="raw",
             container_format="bare",

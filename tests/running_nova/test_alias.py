@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.running_nova.forecast import addresses
 from tests.running_nova.nova import Server
 
 pytestmark = [pytest.mark.slow, pytest.mark.cloud]
@@ -23,6 +24,10 @@ def test_aliases_live_as_long_as_the_notes_say(server: Server) -> None:
     assert server.guest.aliases() == volume  # Nova gives those of volumes itself
     server.reboot("SOFT")
     assert server.guest.aliases() == both
+    before = addresses(server)
+    server.rescue()
+    server.unrescue()  # Nova starts the definition again that it has put aside
+    assert (server.guest.aliases(), addresses(server)) == (both, before)
     server.live_migrate()
     assert server.guest.aliases() == volume
     nova.write("device", "alias-migrate", server.uuid)

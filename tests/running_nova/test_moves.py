@@ -65,6 +65,7 @@ def test_a_shelved_server_comes_back_with_its_snapshot(make: Callable[..., Serve
     assert hardware(server) == ({"sata"}, ["rtl8139"])
     server.rebuild()
     assert hardware(server) == ({"sata"}, ["virtio"])  # the image's properties, its disks' buses
+    assert "hw_vif_model" in findings(server)["request-spec"]["details"]
     assert server.failures() == []
 
 
