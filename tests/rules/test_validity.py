@@ -69,6 +69,15 @@ CASES = {
         )
     ],
     "error fdc": [guest(image(1, disk_bus="fdc", device_name="/dev/sda"))],
+    "error scsi-lun": [
+        guest(
+            image(1, disk_bus="scsi", device_name="/dev/sda"),
+            volume(2, disk_bus="scsi", device_name="/dev/sdb"),
+            hw_disk_bus="scsi",
+            hw_scsi_model=model,
+        )
+        for model in ("vmpvscsi", "paravirtual")
+    ],
     "error floppy-volume": [
         guest(ROOT, volume(2, disk_bus="fdc", device_name="/dev/fda", device_type="floppy"))
     ],

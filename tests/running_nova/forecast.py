@@ -5,7 +5,8 @@ from typing import Any
 
 from tests.running_nova.nova import Server
 
-PCI = re.compile(r"[0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-9a-f]")
+PCI = re.compile(r"0000:00:[0-9a-f]{2}\.[0-9a-f]")
+"""On the first bus: a guest numbers those behind bridges in its own way."""
 FIELDS = ("address", "bus", "model", "target")
 Devices = dict[str, dict[str, str | None]]
 """What novadev shows of each device, by its label."""

@@ -160,6 +160,7 @@ class Server:
         before = self.host
         self._compute.live_migrate_server(self.uuid, block_migration="auto")
         self.wait_for_guest()
+        until(lambda: not list(self._compute.server_migrations(self.uuid)), "its migration ends")
         assert self.host != before
 
     def cold_migrate(self) -> None:

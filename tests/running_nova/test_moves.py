@@ -95,14 +95,14 @@ def test_an_evacuation_keeps_it_and_leaves_a_domain_behind(make: Callable[..., S
     server.stop()
     set_properties(server, *WANTED)
     server.evacuate()
-    assert unknown_domains(server.nova, "cmp2") == [server.uuid]
+    assert server.uuid in unknown_domains(server.nova, "cmp2")
     server.nova.revive("cmp2")
-    assert unknown_domains(server.nova, "cmp2") == []
+    assert server.uuid not in unknown_domains(server.nova, "cmp2")
     server.start()
     assert hardware(server) == SET
 
 
-def unknown_domains(nova: Nova, host: str) -> list[str]:
-    """The domains on a host that an audit says Nova does not have there."""
+def unknown_domains(nova: Nova, host: str) -> str:
+    """What an audit says of the domains on a host that Nova does not have there."""
     words = ("audit", "--host", host, "--check", "unknown-domain", "-f", "json")
-    return [item["instance"] for item in nova.novadev(*words).json]
+    return " ".join(item["details"] for item in nova.novadev(*words).json)
