@@ -282,7 +282,7 @@ def end_compute(host: str) -> None:
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with suppress(OSError):
             words = path.read_text().split("\0")
-            if words[1].endswith(COMPUTE) and config in words:
+            if config in words and "python" in words[0] and words[1].endswith(COMPUTE):
                 os.kill(int(path.parent.name), signal.SIGKILL)
 
 
