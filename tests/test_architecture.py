@@ -18,17 +18,20 @@ PACKAGE = ROOT / "novadev"
 
 LAYERS = {
     "cli": {
-        *("audit", "doctor", "pages", "image_property", "records", "device", "machine_type"),
+        *("audit", "rehearsal", "doctor", "pages", "image_property", "records", "device"),
+        "machine_type",
         *("stash_defaults", "capabilities", "residence", "selection", "deployment", "runs"),
         *("value", "config", "state", "strict_json", "nova", "text", "errors"),
     },
+    "rehearsal": {"capabilities", "runs", "virt", "text", "errors"},
     "doctor": {
         *("capabilities", "config", "deployment", "database", "runs", "state", "rules", "nova"),
         *("virt", "text", "errors"),
     },
     "pages": {"device", "private_file", "text", "errors"},
     "audit": {
-        *("records", "device", "pages", "stash_defaults", "image_property", "capabilities"),
+        *("rehearsal", "records", "device", "pages", "stash_defaults", "image_property"),
+        "capabilities",
         *("private_file", "residence", "selection", "deployment", "runs", "rules", "nova"),
         *("virt", "text", "errors"),
     },
@@ -348,6 +351,11 @@ RULE_TERMS = {
     ),
     "libvirt's network card": (r"(or|return|=) \"rtl8139\"", 'model or "rtl8139"', set()),
     "conventional cards": (r"\"e1000\", \"rtl8139\"", '("e1000", "rtl8139")', set()),
+    "how a server is stopped": (
+        r"openstack server (stop|unpause|unrescue|resume|resize)\b",
+        'hint = "openstack server stop"',
+        set(),
+    ),
     "Nova's watchdog": (r"\"i6300esb\"", 'model="i6300esb"', {"capabilities/device_names.py"}),
 }
 """What only novadev/rules may hold: a pattern, what it finds, and who else may.

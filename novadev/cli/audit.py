@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from novadev.cli import help, options
+from novadev.cli import audit_rehearsal, help, options
+from novadev.cli.audit_rehearsal import Wanted
 from novadev.cli.options import Output
 from novadev.cli.output import print_records, print_table
 from novadev.cli.progress import counted
@@ -46,6 +47,14 @@ PROMETHEUS = "prometheus"
     help="Check every guest against the host of this capability file too; may be repeated.",
 )
 @click.option(
+    "--move",
+    type=click.Choice(["power-on", "live-migration"]),
+    default="power-on",
+    show_default=True,
+    help="How guests get to the host of --capabilities: Nova builds them there, or libvirt carries "
+    "running ones. Those that do not run are built in any case.",
+)
+@click.option(
     "--report",
     "report_name",
     type=options.TEXT,
@@ -59,6 +68,7 @@ PROMETHEUS = "prometheus"
     show_default=True,
     help="Exit with 3 when there is such a finding, or a worse one.",
 )
+@audit_rehearsal.rehearsal
 @options.how_much
 @options.fail_on_skip
 @options.output_as(*options.FORMATS, PROMETHEUS)
@@ -69,20 +79,23 @@ def audit(
     selection: Any,
     checks: tuple[str, ...],
     capability_files: tuple[str, ...],
+    move: Any,
     report_name: str | None,
     fail_on: str,
     summary: bool,
     details: bool,
     fail_on_skip: bool,
     output: Output,
+    wanted: Wanted | None,
 ) -> int:
     """Tell what will break at the next power-on of INSTANCEs, or change, and what to run.
 
-    It reads only. A finding is a failure where a guest would not start, or has lost something; a
-    warning where it would change. Each comes with the command that mends it, if one can.
+    It reads only, except for a rehearsal. A finding is a failure where a guest would not start, or
+    has lost something; a warning where it would change. Each comes with the command that mends it,
+    if one can.
 
     Before hosts are upgraded: save the capability file of one that is (novadev capabilities save),
-    and audit against it.
+    and audit against it. For the truth from such a host itself, rehearse there (--rehearse HOST).
 
     Example: novadev audit --all --capabilities new-host.json --report audit.html
     """
@@ -94,18 +107,24 @@ def audit(
     from novadev.audit.collected import Collected
     from novadev.audit.target import read_targets
 
+    if move == "live-migration" and not capability_files:
+        raise click.UsageError("--move is for the host of --capabilities FILE: give that too")
     targets = read_targets(capability_files)
-    run = Audit(session.deployment, selection, choose(checks, bool(targets)), targets)
+    rehearsals = audit_rehearsal.rehearsals_of(session, wanted)
+    chosen = choose(checks, bool(targets), rehearsals is not None)
+    run = Audit(session.deployment, selection, chosen, targets, rehearsals, move)
     skips, totals = Skips(session, fail_on_skip), Totals(fail_on)
     with ExitStack() as stack:
         page = stack.enter_context(report.opened(report_name)) if report_name else None
-        found = totals.counted(skips.sift(counted(session, run.findings())))
+        found = totals.counted(skips.sift(counted(session, run.findings(), run.progress)))
         if page is None and output.format != PROMETHEUS:
             _print(session, output, found, is_grouped)
         else:
             collected = stack.enter_context(Collected())
             _print(session, output, collected.passing(found), is_grouped)
             _print_or_write(run.about(), collected, page, output)
+    if wanted is not None and rehearsals is not None:
+        audit_rehearsal.report(session, wanted, rehearsals)
     return _end(session, run, skips, totals)
 
 
