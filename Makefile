@@ -20,7 +20,7 @@ cloud-down: ## end that cloud, and remove what it wrote
 
 cloud-test: setup ## what novadev says, compared with what that Nova does
 	@tools/setup cloud
-	NOVADEV_CLOUD=1 $(PYTHON) -m pytest --disable-warnings tests/running_nova
+	NOVADEV_CLOUD=1 $(PYTHON) -m pytest --disable-warnings -n 3 --dist worksteal tests/running_nova
 
 test: lint quick ## everything: linters and the whole test suite
 	$(PYTHON) -m pytest -m slow -n 2 --dist loadfile $(REQUIRED)

@@ -1,18 +1,23 @@
 """A stand-in for cinder: cinder.py PORT FOLDER. It says so in its list of versions.
 
-A volume is a sparse file in FOLDER, which every compute host sees at the same path.
+A volume is a sparse file in FOLDER with a block device of it beside it, which every compute host
+sees at the same path.
 """
 
+import os
 import sys
 from datetime import datetime, timezone
 from pathlib import Path
 from uuid import uuid4
 
+from cloud import loop
 from cloud.rest import Refused, Request, Row, chosen, get, serve
 
 GIB = 1 << 30
 volumes: dict[str, Row] = {}
 attachments: dict[str, Row] = {}
+devices: dict[str, int] = {}
+"""The open block device of each volume."""
 
 
 def create_volume(request: Request, project: str) -> Row:
@@ -38,6 +43,7 @@ def create_volume(request: Request, project: str) -> Row:
     }
     with _path(volume["id"]).open("wb") as file:
         file.truncate(volume["size"] * GIB)
+    devices[volume["id"]] = loop.make(_path(volume["id"]), _device(volume["id"]))
     volumes[volume["id"]] = volume
     return {"volume": volume}
 
@@ -46,18 +52,27 @@ def delete_volume(request: Request, project: str, key: str) -> None:
     """Remove a volume that nothing has attached."""
     if get(volumes, key)["attachments"]:
         raise Refused(400, f"volume {key} is attached")
+    os.close(devices.pop(key))
+    _device(key).unlink()
     _path(key).unlink()
     del volumes[key]
 
 
 def act(request: Request, project: str, key: str) -> None:
-    """Change a volume's state, as Nova asks while it attaches and detaches."""
-    (action,) = request.body
+    """Change a volume's state, as Nova asks, or what a server that boots from it is made of."""
+    ((action, wanted),) = request.body.items()
+    volume = get(volumes, key)
+    if action == "os-set_bootable":
+        volume["bootable"] = str(wanted["bootable"]).lower()
+        return
+    if action == "os-set_image_metadata":
+        volume["volume_image_metadata"] = wanted["metadata"]
+        return
     states = {"os-reserve": "reserved", "os-unreserve": "available"}
     states |= {"os-begin_detaching": "detaching", "os-roll_detaching": "in-use"}
     if action not in states:
         raise Refused(400, f"the stand-in has no {action}")
-    get(volumes, key)["status"] = states[action]
+    volume["status"] = states[action]
 
 
 def create_attachment(request: Request, project: str) -> Row:
@@ -103,11 +118,18 @@ def delete_attachment(request: Request, project: str, key: str) -> Row:
     return {"attachments": []}
 
 
+def list_attachments(request: Request, project: str) -> Row:
+    """Return the attachments of a server or a volume; Nova deletes those that it does not know."""
+    names = {"instance_id": "instance"}
+    query = {names.get(name, name): values for name, values in request.query.items()}
+    return {"attachments": chosen(attachments, query)}
+
+
 def _connect(attachment: Row, connector: Row) -> None:
-    """Say how to connect: `gpfs` is Nova's driver for a volume that is a file on every host."""
+    """Say how to connect: `local` is Nova's driver for a block device that the host has."""
     attachment["connection_info"] = {
-        "driver_volume_type": "gpfs",
-        "device_path": str(_path(attachment["volume_id"])),
+        "driver_volume_type": "local",
+        "device_path": str(_device(attachment["volume_id"])),
         "attachment_id": attachment["id"],
         "volume_id": attachment["volume_id"],
     }
@@ -137,6 +159,10 @@ def _path(key: str) -> Path:
     return FOLDER / f"volume-{key}"
 
 
+def _device(key: str) -> Path:
+    return FOLDER / f"device-{key}"
+
+
 def versions(request: Request) -> Row:
     """Return cinder's versions, and whose they are."""
     port = int(sys.argv[1])
@@ -163,6 +189,7 @@ ROUTES = {
         "encryption_key_id": None
     },
     ("POST", f"{_V3}/attachments"): create_attachment,
+    ("GET", f"{_V3}/attachments(?:/detail)?"): list_attachments,
     ("GET", f"{_V3}/attachments/([^/]+)"): lambda request, project, key: {
         "attachment": get(attachments, key)
     },

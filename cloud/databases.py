@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from cloud.places import ENVIRONMENT, RUN, Site
 from tests import mariadb
+from tests.cached import CACHE
 from tests.templates import cached
 
 NAMES = ("keystone", "placement", "glance", "nova_api", "nova_cell0", "nova_cell1")
@@ -23,9 +24,18 @@ LAYOUT = "2"
 
 def template() -> Path:
     """Return a folder with `data`, `fernet-keys` and `password`, made once, in a minute."""
+    return cached(_name(), _make)
+
+
+def are_made() -> bool:
+    """Whether that folder is there already."""
+    return (CACHE / _name()).exists()
+
+
+def _name() -> str:
     texts = (LAYOUT, LOCK_FILE.read_text(), mariadb.version())
     key = hashlib.sha256("\0".join(texts).encode()).hexdigest()[:12]
-    return cached(f"cloud-{key}", _make)
+    return f"cloud-{key}"
 
 
 @contextmanager

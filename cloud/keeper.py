@@ -16,6 +16,7 @@ from cloud import broker, client, compute, databases, servers, services, setting
 from cloud.places import HOSTS, LOGS, RUN, Site, free_ports
 from cloud.relay import relay
 
+COMPUTE = "nova-compute-"
 ENDPOINTS = ("keystone", "placement", "glance", "nova", "neutron", "cinder")
 
 
@@ -24,6 +25,8 @@ def main() -> None:
     progress = os.fdopen(int(sys.argv[1]), "w", buffering=1)
     subprocess.run(["mount", "-t", "proc", "proc", "/proc"], check=True)
     libvirt.registerErrorHandler(lambda *_: None, None)
+    if not databases.are_made():
+        print("step the databases, which are made once", file=progress)
     with databases.serve() as (urls, password):
         site = Site(free_ports(), password, urls)
         print(
@@ -68,12 +71,14 @@ def _begin_hosts(site: Site, running: services.Services) -> list[compute.Compute
     running.wait_for_port("keystone", site.ports["keystone"])
     for host in hosts:
         config = settings.write_compute(site, host.name, compute.ADDRESSES[host.name])
-        running.begin(f"nova-compute-{host.name}", *host.nova(config))
+        running.begin(f"{COMPUTE}{host.name}", *host.nova(config))
     return hosts
 
 
 def _watch(running: services.Services, hosts: list[compute.ComputeHost]) -> None:
-    """Say in a log which service ended; as the first process, free what is left of others.
+    """Say in a log which service ended, and begin a nova-compute again, as systemd would.
+
+    As the first process, free what is left of others.
 
     The files of HOSTS live as long as these objects.
     """
@@ -84,6 +89,8 @@ def _watch(running: services.Services, hosts: list[compute.ComputeHost]) -> None
                 if name := running.name_of(pid):
                     code = os.waitstatus_to_exitcode(status)
                     print(f"{time.ctime()} {name} ended with {code}", file=log)
+                    if name.startswith(COMPUTE):
+                        running.begin_again(name)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from cloud.places import (  # noqa: E402 - the path is set above
+from cloud import loop  # noqa: E402 - the path is set above
+from cloud.places import (  # noqa: E402
     ENVIRONMENT,
     FOLDER,
     LOCK,
@@ -110,6 +111,11 @@ def _check() -> None:
         raise NoCloud(
             f"no namespaces for compute hosts: {reason}. Run it on a machine or virtual machine of "
             "your own, or in a container that may create them (docker run --privileged)"
+        )
+    if not loop.CONTROL.exists():
+        raise NoCloud(
+            f'there is no {loop.CONTROL}, by which volumes become block devices. Run "modprobe '
+            'loop", or use a machine or virtual machine of your own'
         )
     if (free := _free_memory()) < MEMORY:
         raise NoCloud(

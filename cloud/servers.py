@@ -26,6 +26,7 @@ def create(api: Connection) -> None:
     image = _create_image(api)
     flavor = api.compute.create_flavor(name="tiny", ram=256, vcpus=1, disk=1)
     api.compute.create_flavor(name="small", ram=320, vcpus=1, disk=2)
+    api.compute.create_flavor(name="full", ram=256, vcpus=1, disk=1, ephemeral=1, swap=64)
     network = next(iter(api.network.networks()))
     made = [
         api.compute.create_server(

@@ -27,13 +27,19 @@ class Services:
 
     def __init__(self) -> None:
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._commands: dict[str, Command] = {}
 
     def begin(self, name: str, command: list[str], environment: dict[str, str]) -> None:
         """Begin a process, whose output goes to a log of its own."""
-        with (LOGS / f"{name}.log").open("wb") as log:
+        self._commands[name] = command, environment
+        with (LOGS / f"{name}.log").open("ab") as log:
             self._processes[name] = subprocess.Popen(
                 command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/"
             )
+
+    def begin_again(self, name: str) -> None:
+        """Begin a process that has ended."""
+        self.begin(name, *self._commands[name])
 
     def wait_for(self, name: str, is_up: Callable[[], bool]) -> None:
         """Wait until a process is up; raises RuntimeError when it ends or takes too long."""

@@ -143,6 +143,8 @@ compute_driver = libvirt.LibvirtDriver
 state_path = /var/lib/nova
 my_ip = {address}
 running_deleted_instance_action = log
+shelved_offload_time = -1
+default_ephemeral_format = ext4
 reserved_host_memory_mb = 0
 mkisofs_cmd = genisoimage
 [oslo_concurrency]

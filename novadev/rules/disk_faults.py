@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
-from novadev.rules.buses import BUSES, IDE_DISKS, name_index
+from novadev.rules.buses import BUSES, IDE_DISKS, letters, name_index
 from novadev.rules.disks import GuestDisk
 from novadev.rules.fault import Case, Fault, Severity, identity, told
 from novadev.rules.guest_os import drives_lsilogic
@@ -18,7 +18,8 @@ def disk_faults(case: Case) -> Iterator[Fault]:
     """Yield what is wrong with each disk, and with the disks together.
 
     Source: libvirt, src/qemu/qemu_validate.c (qemuValidateDomainDeviceDefDisk) and
-    src/qemu/qemu_domain_address.c; each refusal was seen with libvirt 9.0.0.
+    src/qemu/qemu_domain_address.c; each refusal was seen with libvirt 9.0.0. QEMU's own,
+    of a floppy with a serial number (hw/block/fdc.c has no such property), with 5.2, 7.2 and 10.0.
     """
     for disk in case.disks:
         yield from _bus_faults(disk, case)
@@ -27,6 +28,7 @@ def disk_faults(case: Case) -> Iterator[Fault]:
     yield from _same_name(case)
     yield from _same_address(case)
     yield from _too_many(case)
+    yield from _beyond_luns(case)
     yield from _scsi_controller(case)
 
 
@@ -62,6 +64,9 @@ def _bus_faults(disk: GuestDisk, case: Case) -> Iterator[Fault]:
         bus = "fdc" if disk.type == "floppy" else "virtio" if disk.type == "disk" else "sata"
         why = "only floppies are on bus fdc, and they on no other"
         yield _fault("fdc", disk, f"{why}; {_remedy(disk, bus)}")
+    elif disk.type == "floppy" and disk.name.startswith("/dev/"):
+        why = "Nova gives each volume a serial number, and QEMU refuses one for a floppy"
+        yield _fault("floppy-volume", disk, f"{why}; detach this volume")
 
 
 def _name_faults(disk: GuestDisk) -> Iterator[Fault]:
@@ -137,6 +142,29 @@ def _too_many(case: Case) -> Iterator[Fault]:
             "adds controllers; set hw_scsi_model=virtio-scsi for one"
         )
         yield Fault("lsilogic-too-many", "warning", message, str(scsi))
+
+
+def _beyond_luns(case: Case) -> Iterator[Fault]:
+    """Yield the SCSI disks whose place the controller does not have.
+
+    libvirt puts them all on one target, each at the logical unit that its name says (libvirt,
+    src/conf/domain_conf.c, virDomainDiskDefAssignAddress; src/qemu/qemu_command.c,
+    qemuBuildDiskDeviceProps). Source of the limits: QEMU's ``max_lun``, hw/scsi/mptsas.c and
+    hw/scsi/vmw_pvscsi.c; the refusal was seen with QEMU 5.2, 7.2 and 10.0.
+    """
+    model = case.value("hw_scsi_model")
+    limit = _LUNS.get(model)
+    for disk in case.on("scsi") if limit else ():
+        index = name_index(disk.dev)
+        if limit and index is not None and index % _UNITS >= limit:
+            names = " and ".join(f"sd{letters(number)}" for number in range(limit))
+            why = f"on SCSI model {model} QEMU takes only {names}; set hw_scsi_model=virtio-scsi"
+            yield _fault("scsi-lun", disk, why)
+
+
+_LUNS = {"lsisas1068": 2, "vmpvscsi": 1}
+_UNITS = 15
+"""Disks to a SCSI controller, by their names."""
 
 
 def _scsi_controller(case: Case) -> Iterator[Fault]:

@@ -45,6 +45,10 @@ _FOLDERS = (
 """Where libvirt's QEMU driver looks for what is outside of its root."""
 
 
+ADDED = ("controller", "hub")
+"""What libvirt adds for the devices of a guest: a USB hub where ports are too few."""
+
+
 @dataclass(frozen=True)
 class Place:
     """Where a device is, and of which model: both as texts, None where there is none.
@@ -196,7 +200,7 @@ def _layout(domain: Domain, number: int) -> Layout:
         index = number_of(device)
         if index is not None and index < number:
             places[index] = place
-        elif place.tag == "controller":
+        elif place.tag in ADDED:
             added.append(place)
     return Layout(tuple(places), tuple(added), is_exact=True)
 

@@ -143,7 +143,8 @@ def _new_key(label: str) -> tuple[str, str]:
     kind, _, rest = label.partition(" ")
     if kind in ("volume", "disk"):
         return "disk", rest
-    return kind, {"input": rest.partition(" ")[0], "video": "1", "memballoon": "1"}.get(kind, rest)
+    one_of_its_kind = dict.fromkeys(("video", "memballoon", "hub"), "1")
+    return kind, (one_of_its_kind | {"input": rest.partition(" ")[0]}).get(kind, rest)
 
 
 def machine_names(hypervisor: Hypervisor) -> dict[str, str]:

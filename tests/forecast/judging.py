@@ -7,7 +7,7 @@ from lxml import etree
 
 Key = tuple[str, str]
 Changes = set[tuple[Key, str, str | None, str | None]]
-LIBVIRTS = ("emulator", "console", "audio", "graphics", "serial", "hub", "panic")
+LIBVIRTS = ("emulator", "console", "audio", "graphics", "serial", "panic")
 
 
 def hardware(xml: str) -> dict[Key, dict[str, str | None]]:

@@ -69,6 +69,18 @@ CASES = {
         )
     ],
     "error fdc": [guest(image(1, disk_bus="fdc", device_name="/dev/sda"))],
+    "error scsi-lun": [
+        guest(
+            image(1, disk_bus="scsi", device_name="/dev/sda"),
+            volume(2, disk_bus="scsi", device_name="/dev/sdb"),
+            hw_disk_bus="scsi",
+            hw_scsi_model=model,
+        )
+        for model in ("vmpvscsi", "paravirtual")
+    ],
+    "error floppy-volume": [
+        guest(ROOT, volume(2, disk_bus="fdc", device_name="/dev/fda", device_type="floppy"))
+    ],
     "error device-name": [guest(image(1, disk_bus="virtio", device_name="/dev/vda1"))],
     "error secure-boot": [guest(ROOT, os_secure_boot="required", hw_firmware_type="uefi")],
     "error too-many-disks": [

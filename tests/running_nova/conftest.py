@@ -1,43 +1,88 @@
 """Fixtures: the cloud, and a server of a test's own."""
 
+import fcntl
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
 from tests.cached import ROOT
 
+pytest.register_assert_rewrite("tests.running_nova.forecast")
 if "NOVADEV_CLOUD" not in os.environ:
     collect_ignore_glob = ["test_*.py"]
 else:
     from tests.running_nova.nova import Nova, Server
 
+PROGRAM = [sys.executable, str(ROOT / "cloud" / "run.py")]
+_started = False
 
-@pytest.fixture(scope="session")
-def nova() -> "Iterator[Nova]":
-    """The cloud; one that the tests start ends with them."""
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Start the cloud unless it runs: once, before the processes that share it."""
+    global _started
+    if "NOVADEV_CLOUD" not in os.environ or hasattr(session.config, "workerinput"):
+        return
     from cloud.places import RUN
 
-    if (RUN / "ready").exists():
-        yield Nova()
-        return
-    program = [sys.executable, str(ROOT / "cloud" / "run.py")]
-    try:
-        subprocess.run([*program, "up"], check=True)
-        yield Nova()
-    finally:
-        subprocess.run([*program, "down"], check=True)
+    if not (RUN / "ready").exists():
+        subprocess.run([*PROGRAM, "up"], check=True)
+        _started = True
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What needs the cloud alone comes last."""
+    items.sort(key=is_alone)
+
+
+def is_alone(item: pytest.Item) -> bool:
+    """Whether no other test may run beside this one."""
+    return item.get_closest_marker("alone") is not None
+
+
+def pytest_sessionfinish() -> None:
+    """End the cloud that was started here."""
+    if _started:
+        subprocess.run([*PROGRAM, "down"], check=True)
+
+
+@pytest.fixture(scope="session")
+def nova() -> "Nova":
+    """The cloud."""
+    return Nova()
+
+
+@pytest.fixture(autouse=True)
+def _cloud(request: pytest.FixtureRequest) -> Iterator[None]:
+    """The cloud, for a test beside others in other processes, or alone."""
+    from cloud.places import RUN
+
+    with (RUN / "tests.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX if is_alone(request.node) else fcntl.LOCK_SH)
+        yield
 
 
 @pytest.fixture
-def server(nova: "Nova") -> "Iterator[Server]":
-    """A server with a volume, whose guest has booted."""
-    server = nova.create_server()
-    try:
-        server.wait_for_guest()
-        server.attach_volume()
-        yield server
-    finally:
+def make(nova: "Nova") -> "Iterator[Callable[..., Server]]":
+    """Begins to make a server, by what Nova.create_server takes; each ends with the test."""
+    made: list[Server] = []
+
+    def begin(**options: Any) -> Server:
+        made.append(nova.create_server(**options))
+        return made[-1]
+
+    yield begin
+    for server in made:
         server.delete()
+
+
+@pytest.fixture
+def server(make: "Callable[..., Server]") -> "Server":
+    """A server whose guest has booted, and which then got a volume."""
+    server = make()
+    server.wait_for_guest()
+    server.attach_volume()
+    return server

@@ -1,18 +1,56 @@
-"""`device alias-migrate` on a running guest, and Nova's detach of what now has an alias."""
+"""`device alias-migrate` on running guests: which aliases live on, and what Nova can detach."""
 
 import pytest
 
+from tests.running_nova.forecast import addresses
 from tests.running_nova.nova import Server
 
 pytestmark = [pytest.mark.slow, pytest.mark.cloud]
 
 
-def test_nova_detaches_what_alias_migrate_has_named(server: Server) -> None:
-    nova = server.nova
-    nova.novadev("device", "alias-migrate", server.uuid, "--yes")
-    (volume,) = server.volumes
-    server.detach_volume(volume)
+def expected(server: Server) -> dict[str, str]:
+    """The alias of each device that has an owner, by the owner's type."""
+    shown = server.nova.novadev("device", "show", server.uuid, "-f", "json").json
+    return {item["owner_type"]: item["expected_alias"] for item in shown if item["expected_alias"]}
+
+
+def test_aliases_live_as_long_as_the_notes_say(server: Server) -> None:
+    nova, (first,) = server.nova, server.volumes
+    wanted = expected(server)
+    assert set(wanted) == {"volume", "port"}
+    volume, both = {wanted["volume"]}, set(wanted.values())
+    said = nova.write("device", "alias-migrate", server.uuid)
+    assert "count from its next soft reboot" in said["plans"][0]["note"]
+    assert server.guest.aliases() == volume  # Nova gives those of volumes itself
+    server.reboot("SOFT")
+    assert server.guest.aliases() == both
+    before = addresses(server)
+    server.rescue()
+    server.unrescue()  # Nova starts the definition again that it has put aside
+    assert (server.guest.aliases(), addresses(server)) == (both, before)
+    server.live_migrate()
+    assert server.guest.aliases() == volume
+    nova.write("device", "alias-migrate", server.uuid)
+    server.reboot("SOFT")
+    assert server.guest.aliases() == both
+    second = server.attach_volume()
+    server.detach_volume(first)
     server.detach_ports()
-    assert server.disks() == {"vda": "virtio"}
-    shown = nova.novadev("device", "show", server.uuid, "-f", "json").json
-    assert [item["label"] for item in shown if item["owner_id"]] == []
+    assert server.guest.disks() == {"vda": "virtio", "vdc": "virtio"}
+    server.reboot()
+    assert server.guest.aliases() == {f"ua-{second}"}
+    assert server.failures() == []
+
+
+def test_a_start_and_a_cold_migration_give_volumes_theirs(server: Server) -> None:
+    nova, wanted = server.nova, expected(server)
+    nova.write("device", "alias-migrate", server.uuid)
+    server.stop()
+    server.start()
+    assert server.guest.aliases() == {wanted["volume"]}
+    nova.write("device", "alias-migrate", server.uuid)
+    server.cold_migrate()
+    assert server.guest.aliases() == {wanted["volume"]}
+    server.detach_volume(server.volumes[0])
+    server.detach_ports()
+    assert server.failures() == []

@@ -24,11 +24,11 @@ from novadev.device.orphans import why_no_port
 from novadev.device.writable import is_rescued
 from novadev.errors import NotAsNeeded
 from novadev.rules.machine_types import I440FX, Q35, X86, family_of, may_be
-from novadev.virt.devices import Controller, Device, Disk
+from novadev.virt.devices import Device, Disk
 from novadev.virt.domain import Domain
 from novadev.virt.host import Host, has_same_machine_types
 from novadev.virt.outline import Board
-from novadev.virt.scratch import Place
+from novadev.virt.scratch import ADDED, Place
 
 _LIBVIRTS_OWN = ("console", "audio", "panic", "nvram", "hub", "graphics", "controller")
 """What libvirt makes for a guest, or what the guest does not see as a device of its own."""
@@ -194,9 +194,10 @@ def _features(device: Device) -> Features:
 
 
 def _controllers(now: Domain) -> Iterator[Place]:
-    for device in now.of_class(Controller):
-        features = _features(device)
-        yield Place("controller", device.short_name or "", features.address, features.model)
+    for device in now.devices:
+        if (tag := str(device.element.tag)) in ADDED:
+            features = _features(device)
+            yield Place(tag, device.short_name or "", features.address, features.model)
 
 
 def _notes(inventory: Inventory) -> Iterator[str]:

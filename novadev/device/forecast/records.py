@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from novadev.virt.outline import Board
-from novadev.virt.scratch import Layout, Place
+from novadev.virt.scratch import ADDED, Layout, Place
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,9 @@ class Prediction:
     """A guest's next power-on, before it is laid out.
 
     ``machine`` is the machine type it has, ``machine_after`` the one it will have; ``controllers``
-    are those it has, of which libvirt decides. ``records`` are complete already. ``about_host`` is
-    what is to be said once of its host, and ``libvirt`` the version that it has: ``11.3.0``.
+    are those it has, of which libvirt decides, with its USB hubs. ``records`` are complete already.
+    ``about_host`` is what is to be said once of its host, and ``libvirt`` the version that it has:
+    ``11.3.0``.
     """
 
     instance: str
@@ -128,20 +129,22 @@ def _of_controllers(prediction: Prediction, layout: Layout) -> Iterator[Forecast
     """Yield what becomes of controllers; without libvirt's own answer nothing is known of them."""
     if not layout.is_exact:
         return
-    after = {
-        place.name: place for place in (*layout.places, *layout.added) if place.tag == "controller"
-    }
-    now = {place.name: place for place in prediction.controllers}
-    for name in (*now, *(name for name in after if name not in now)):
-        label = f"controller {name}"
-        if name not in after:
+    places = (*layout.places, *layout.added)
+    after = {_label(place): place for place in places if place.tag in ADDED}
+    now = {_label(place): place for place in prediction.controllers}
+    for label in (*now, *(label for label in after if label not in now)):
+        if label not in after:
             yield ForecastRecord(prediction.instance, label, "device", label, None)
             continue
-        if name not in now:
+        if label not in now:
             yield ForecastRecord(prediction.instance, label, "device", None, label)
-        was, will_be = _features(now.get(name)), _features(after[name])
+        was, will_be = _features(now.get(label)), _features(after[label])
         yield from _left(prediction.instance, label, was, will_be)
         yield from changes(prediction.instance, label, was, will_be)
+
+
+def _label(place: Place) -> str:
+    return f"{place.tag} {place.name}"
 
 
 def _features(place: Place | None) -> Features:
