@@ -47,6 +47,7 @@ LAYERS = {
         *("capabilities", "selection", "deployment", "runs", "value", "config", "rules", "nova"),
         "errors",
     },
+    "keep": {"records", "device", "rules", "virt", "errors"},
     "records": {
         *("device", "filters", "selection", "deployment", "config", "runs", "value"),
         *("private_file", "strict_json", "database", "state", "nova", "virt", "errors"),

@@ -23,6 +23,7 @@ from novadev.virt.devices import (
     Labels,
     device_of,
 )
+from novadev.virt.elements import insert_before
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -196,6 +197,16 @@ class Domain:
     def copy(self) -> Self:
         """Return a copy, whose devices are in the same order."""
         return type(self)(copy.deepcopy(self.root.getroottree()).getroot())
+
+    def with_devices(self, devices: Iterable[tuple[str, Mapping[str, str]]]) -> Self:
+        """Return a copy with more DEVICES, each a tag and its attributes, behind all others."""
+        copied = self.copy()
+        parent = copied.root.find("devices")
+        if parent is None:
+            raise NotAsNeeded(f"domain {self.name} has no devices")
+        for tag, attributes in devices:
+            insert_before(parent, (), etree.Element(tag, dict(attributes)))
+        return type(self)(copied.root)
 
     def check_aliases(self, aliases: Iterable[Alias]) -> None:
         """Raise NotAsNeeded when two devices have one of ALIASES.
