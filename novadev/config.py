@@ -69,6 +69,20 @@ NOVADEV_OPTS = [
         "capability file HOST.json (novadev capabilities save), or its own nova.conf as "
         "HOST.conf. By default no such folder: then nothing is known of the rules of the hosts.",
     ),
+    cfg.StrOpt(
+        "keep_addresses",
+        default="off",
+        choices=["off", "log", "on"],
+        help="What novadev-nova-compute does with the definition of a guest that Nova is about to "
+        "start: nothing (off), write to Nova's log what it would change (log), or put the recorded "
+        "addresses into it (on). It is read when nova-compute starts and at SIGHUP.",
+    ),
+    cfg.BoolOpt(
+        "keep_aliases",
+        default=False,
+        help="Let novadev-nova-compute also give ports, PCI devices, mediated devices and shares "
+        "the alias of their UUID. It needs keep_addresses.",
+    ),
     cfg.BoolOpt(
         "syslog",
         default=False,
@@ -174,7 +188,8 @@ class Config(DriverOptions):
     ``files`` are those that were read. ``host`` is Nova's name of this machine.
     ``compute_config_dir`` is a folder with a file for each compute host,
     ``special_managed_devices`` are kinds of devices (:mod:`novadev.device.managed`); ``syslog``
-    says whether runs are told to the system's log.
+    says whether runs are told to the system's log. ``keep_addresses`` (off, log, on) and
+    ``keep_aliases`` are for nova-compute (:mod:`novadev.compute`).
     """
 
     api_database_connection: str | None = field(repr=False)
@@ -190,6 +205,8 @@ class Config(DriverOptions):
     compute_config_dir: str | None = None
     special_managed_devices: tuple[str, ...] = SPECIAL_MANAGED_DEVICES
     syslog: bool = False
+    keep_addresses: str = "off"
+    keep_aliases: bool = False
     instance_name_template: str = "instance-%08x"
     image_metadata_prefilter: bool = False
 
@@ -359,6 +376,8 @@ def _to_config(options: cfg.ConfigOpts, files: tuple[str, ...]) -> Config:
         compute_config_dir=options.novadev.compute_config_dir,
         special_managed_devices=tuple(options.novadev.special_managed_devices),
         syslog=options.novadev.syslog,
+        keep_addresses=options.novadev.keep_addresses,
+        keep_aliases=options.novadev.keep_aliases,
         instance_name_template=options.instance_name_template,
         image_metadata_prefilter=options.scheduler.image_metadata_prefilter,
         **_driver_values(options),

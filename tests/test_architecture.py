@@ -47,6 +47,7 @@ LAYERS = {
         *("capabilities", "selection", "deployment", "runs", "value", "config", "rules", "nova"),
         "errors",
     },
+    "compute": {"keep", "records", "device", "virt", "state", "config", "errors"},
     "keep": {"records", "device", "rules", "virt", "errors"},
     "records": {
         *("device", "filters", "selection", "deployment", "config", "runs", "value"),
@@ -93,6 +94,8 @@ HOMES = {
     "msgspec": {"strict_json"},
     "gi": {"rules"},
     "jinja2": {"audit"},
+    "nova": {"compute"},
+    "oslo_log": {"compute"},
 }
 NAMES_WITHOUT_A_JOB = {"utils", "util", "helpers", "helper", "common", "manager", "base", "misc"}
 PLAIN_NOVA = {"nova.block_devices", "nova.image_properties"}
