@@ -47,7 +47,7 @@ LAYERS = {
         *("capabilities", "selection", "deployment", "runs", "value", "config", "rules", "nova"),
         "errors",
     },
-    "compute": {"keep", "records", "device", "virt", "state", "config", "errors"},
+    "compute": {"keep", "records", "device", "virt", "state", "config", "text", "errors"},
     "keep": {"records", "device", "rules", "virt", "errors"},
     "records": {
         *("device", "filters", "selection", "deployment", "config", "runs", "value"),

@@ -33,6 +33,10 @@ RECORDING = ("_hard_reboot", "destroy", "migrate_disk_and_power_off")
 (``nova/virt/libvirt/driver.py``)."""
 
 
+DEFINED = 32
+"""Kept definitions that are remembered with Nova's own text, until they are defined."""
+
+
 class Refused(Exception):
     """The keeper has nothing for this definition; the text says why."""
 
@@ -80,11 +84,16 @@ class Keeper:
             raise Refused("another definition is waited for")
         try:
             self._be_ready(until)
-            if self._mode == "off" and message["do"] != "load":
+            if self.is_off and message["do"] != "load":
                 return None
             return self._exchange(message, until, answers)
         finally:
             self._lock.release()
+
+    @property
+    def is_off(self) -> bool:
+        """Whether the process has said that nothing is to be kept."""
+        return self._mode == "off"
 
     def _be_ready(self, until: float) -> None:
         """Have a process that has said that it is ready."""
@@ -151,6 +160,7 @@ class Wrapper:
     def __init__(self, keeper: Keeper, log: Any) -> None:
         self._keeper, self._log = keeper, log
         self._again: set[str] = set()
+        self._own: dict[str, str] = {}
 
     def kept(self, text: Any, uuid: str, rescue: object) -> Any:
         """Return what libvirt is to be given instead of Nova's TEXT: the same where in doubt."""
@@ -166,12 +176,28 @@ class Wrapper:
             return text
         for line in answer["told"]:
             self._tell("%s", uuid, line)
-        return answer["text"] or text
+        kept = answer["text"] or text
+        if kept != text:
+            self._own[kept] = text
+            while len(self._own) > DEFINED:
+                del self._own[next(iter(self._own))]
+        return str(kept)
+
+    def define(self, original: Callable[..., Any], host: Any, xml: Any) -> Any:
+        """Define XML; where libvirt refuses what is kept, Nova's own text in its place."""
+        own = self._own.pop(xml, None)
+        try:
+            return original(host, xml)
+        except Exception as error:
+            if own is None:
+                raise
+            self._log.warning("novadev: libvirt refuses what is kept, so nothing is: %s", error)
+            return original(host, own)
 
     def record(self, driver: Any, instance: Any) -> None:
         """Have what the guest has now recorded, and nothing else: Nova goes on in any case."""
         uuid = getattr(instance, "uuid", None)
-        if uuid is None or uuid in self._again:
+        if uuid is None or uuid in self._again or self._keeper.is_off:
             return
         try:
             xml = driver._host.get_guest(instance).get_xml_desc()
@@ -206,9 +232,12 @@ class Wrapper:
         self._log.info("[instance: %s] novadev: " + text, uuid, *values)
 
 
-def wrap(driver: Any, wrapper: Wrapper) -> None:
-    """Wrap the functions of the class DRIVER; raises Refused where one has another shape."""
+def wrap(driver: Any, host: Any, wrapper: Wrapper) -> None:
+    """Wrap functions of the classes DRIVER and HOST; raises Refused where one has another shape."""
     _check(driver)
+    if list(inspect.signature(host.write_instance_config).parameters) != ["self", "xml"]:
+        raise Refused("this release of Nova has another write_instance_config")
+    host.write_instance_config = _defined(host.write_instance_config, wrapper)
     driver._get_guest_xml = _kept(driver._get_guest_xml, wrapper)
     for name in RECORDING:
         around = _around_reboot if name == "_hard_reboot" else _before
@@ -238,6 +267,14 @@ def _kept(original: Callable[..., Any], wrapper: Wrapper) -> Callable[..., Any]:
         return wrapper.kept(text, instance.uuid, bound.arguments.get("rescue"))
 
     return _get_guest_xml
+
+
+def _defined(original: Callable[..., Any], wrapper: Wrapper) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def write_instance_config(self: Any, xml: Any) -> Any:
+        return wrapper.define(original, self, xml)
+
+    return write_instance_config
 
 
 def _before(original: Callable[..., Any], wrapper: Wrapper) -> Callable[..., Any]:
@@ -290,11 +327,11 @@ def main() -> None:
 
 def _install(command: Sequence[str]) -> None:
     import nova.conf
-    from nova.virt.libvirt import driver
+    from nova.virt.libvirt import driver, host
 
     keeper = Keeper(command, _log())
     wrapper = Wrapper(keeper, _log())
-    wrap(driver.LibvirtDriver, wrapper)
+    wrap(driver.LibvirtDriver, host.Host, wrapper)
     nova.conf.CONF.register_mutate_hook(wrapper.load)
     keeper.start()
 

@@ -11,6 +11,7 @@ import os
 import signal
 import socket
 import sys
+import traceback
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +22,7 @@ from novadev.compute.records import Records
 from novadev.device.redacted import difference
 from novadev.errors import NovadevError
 from novadev.keep.definition import Kept, keep
+from novadev.text import printable
 from novadev.virt.domain import Domain
 
 OWN_FILE = "/etc/novadev/novadev.conf"
@@ -81,18 +83,25 @@ class Keeper:
             record = self._records.get(uuid, self._seen.get(uuid), again)
             kept = keep(text, record, self._config.keep_aliases)
         except Exception as error:
-            why = error if isinstance(error, NovadevError) else f"{type(error).__name__}: {error}"
-            return {"text": None, "told": [f"nothing is kept: {why}"]}
+            return {"text": None, "told": [f"nothing is kept: {_why(error)}"]}
         if self._config.keep_addresses == "log":
             told = difference(Domain.from_xml(text), kept.text) or "nothing would differ"
             return {"text": None, "told": [f"keep_addresses = log: {told}"]}
         return {"text": kept.text, "told": [_told(kept)]}
 
 
+def _why(error: Exception) -> str:
+    """Return what to say of ERROR: of one that is not ours only where it was, and no values."""
+    if isinstance(error, NovadevError):
+        return printable(str(error))
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"an unexpected {type(error).__name__} in {Path(frame.filename).name}:{frame.lineno}"
+
+
 def _told(kept: Kept) -> str:
     text = f"{len(kept.addresses)} addresses and {len(kept.aliases)} aliases are kept"
     left = [*kept.left[:_NAMED], *(["…"] if len(kept.left) > _NAMED else [])]
-    return "; ".join((text, *left))
+    return printable("; ".join((text, *left)))
 
 
 def main(arguments: Sequence[str]) -> None:

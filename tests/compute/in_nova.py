@@ -20,7 +20,7 @@ sys.argv[:] = ["nova-compute"]
 
 import nova.cmd.compute  # noqa: E402 - it patches
 import nova.conf  # noqa: E402
-from nova.virt.libvirt import driver  # noqa: E402
+from nova.virt.libvirt import driver, host  # noqa: E402
 
 spec = importlib.util.spec_from_file_location("inside", f"{ROOT}/novadev/compute/inside.py")
 inside = importlib.util.module_from_spec(spec)
@@ -42,7 +42,7 @@ def main():
     command = [PYTHON, "-m", "novadev.compute.keeper", "{}", "--config-file", CONFIG]
     keeper = inside.Keeper(command, log)
     wrapper = inside.Wrapper(keeper, log)
-    inside.wrap(driver.LibvirtDriver, wrapper)
+    inside.wrap(driver.LibvirtDriver, host.Host, wrapper)
     nova.conf.CONF([], project="nova", default_config_files=[CONFIG])
     nova.conf.CONF.register_mutate_hook(wrapper.load)
     keeper.start()
@@ -51,7 +51,7 @@ def main():
         with contextlib.suppress(inside.Refused):
             keeper._be_ready(time.monotonic() + 0.5)
     made = driver.LibvirtDriver.__new__(driver.LibvirtDriver)
-    found = {"kept": _rebooted(made), "ticks": _ticks(made, keeper)}
+    found = {"kept": _rebooted(made), "given": _defined(), "ticks": _ticks(made, keeper)}
     keeper.stop()
     config = Path(CONFIG)
     config.write_text(config.read_text().replace("keep_addresses = on", "keep_addresses = off"))
@@ -74,7 +74,25 @@ def _rebooted(made):
     )
     with contextlib.suppress(AttributeError):
         made._hard_reboot(None, instance, [], None)
+    _rebooted.text = given[0]
     return given[0]
+
+
+def _defined():
+    """What libvirt is given of the definition that it refuses, one after the other."""
+    given = []
+
+    def refuse_first(text):
+        given.append(text)
+        if len(given) == 1:
+            raise RuntimeError("refused")
+
+    asked = host.Host.__new__(host.Host)
+    asked.get_connection = lambda: types.SimpleNamespace(defineXML=refuse_first)
+    kept = _rebooted.text
+    with contextlib.suppress(AttributeError):  # what Nova makes of the domain afterwards
+        asked.write_instance_config(kept)
+    return given
 
 
 def _ticks(made, keeper):

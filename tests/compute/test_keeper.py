@@ -153,6 +153,23 @@ def test_a_state_database_that_hangs_costs_the_record_alone(start: Start) -> Non
         assert wrapped.kept() != NOVA
 
 
+def test_what_libvirt_refuses_is_defined_as_nova_wrote_it(start: Start) -> None:
+    wrapped = start()
+    wrapped.see()
+    kept, given = wrapped.kept(), []
+
+    def define(_host: object, text: str) -> str:
+        given.append(text)
+        if text == kept:
+            raise RuntimeError("libvirt refuses it")
+        return text
+
+    assert wrapped.wrapper.define(define, None, kept) == NOVA
+    assert given == [kept, NOVA]
+    with pytest.raises(RuntimeError):
+        wrapped.wrapper.define(define, None, kept)
+
+
 def test_an_answer_that_does_not_come_ends_the_wait(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:

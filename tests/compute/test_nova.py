@@ -44,6 +44,7 @@ def test_a_hard_reboot_keeps_what_the_guest_had(tmp_path: Path, release: str, th
     assert result.returncode == 0, result.stderr
     found = json.loads(result.stdout.splitlines()[-1])
     assert found["kept"] == keep(NOVA, record_of(DRIFTED)).text
+    assert found["given"] == [found["kept"], NOVA]
     assert found["off"] == NOVA
     assert found["ticks"] > 3
     assert "no answer within 2000 ms" in " ".join(found["log"])
