@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help demo cloud cloud-down cloud-test test quick lint docs generate clean setup
+.PHONY: help demo cloud cloud-down cloud-test test quick lint docs generate golden clean setup
 
 PYTHON := .venv/bin/python
 REQUIRED := $(if $(filter true,$(CI)),--require-hypervisor)
@@ -23,7 +23,7 @@ cloud-test: setup ## what novadev says, compared with what that Nova does
 	NOVADEV_CLOUD=1 $(PYTHON) -m pytest --disable-warnings tests/running_nova
 
 test: lint quick ## everything: linters and the whole test suite
-	$(PYTHON) -m pytest -m slow $(REQUIRED)
+	$(PYTHON) -m pytest -m slow -n 2 --dist loadfile $(REQUIRED)
 
 quick: setup ## the tests that take no hypervisor and no long time
 	$(PYTHON) -m pytest -m "not slow" -n auto --dist loadfile $(REQUIRED)
@@ -38,6 +38,9 @@ docs: setup ## the HTML pages, in docs/_build
 
 generate: setup ## the man pages, and the parts of docs/ that the program itself writes
 	$(PYTHON) docs/generate.py
+
+golden: setup ## the files of what commands print, after a sentence was changed
+	NOVADEV_GOLDEN=1 $(PYTHON) -m pytest tests/cli/test_golden.py
 
 clean: ## remove everything that was made here
 	rm -rf .venv .nova .cloud .cache build dist docs/_build *.egg-info

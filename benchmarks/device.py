@@ -135,6 +135,8 @@ def one_host(bed: Bed, sizes: Sizes) -> Iterator[Figure]:
     what = f"alias-migrate, {sizes.guests:,} guests / bare loop"
     yield compared(what, ours, theirs, "s", at_most=1.5)
     yield compared(f"{what}, --no-database", alone_walls, theirs, "s", at_most=1.5)
+    cpus = [[one.cpu for one in each] for each in took.values()]
+    yield compared(f"{what}, processor time", cpus[0], cpus[2], "s", at_most=1.5)
     yield _memory("alias-migrate", took["novadev"])
     took = interleaved(sizes.rounds, again=lambda _: bed.novadev("alias-migrate", "--all", "--yes"))
     details = f"{min(one.wall for one in took['again']):.2f} s"

@@ -1,7 +1,7 @@
 """The bare loop: the libvirt calls that aliases take, over every domain of a host.
 
-Run as ``python -m benchmarks.device_by_hand alias URI``, ``read URI`` or
-``show URI UUID CONFIG-FILE``. It
+Run as ``python -m benchmarks.device_by_hand alias URI``, ``read URI``,
+``compare URI HOST CONFIG-FILE`` or ``show URI UUID CONFIG-FILE``. But for the last two it
 looks nothing up, checks nothing and keeps nothing: the limit that the device commands are measured
 against.
 """
@@ -54,6 +54,39 @@ def read_all(connection: Any) -> None:
         etree.fromstring(domain.XMLDesc(0))
 
 
+def compare(uri: str, host: str, config_file: str) -> None:
+    """Read what every domain of HOST has now, and print those that are not as they are recorded.
+
+    By the least that answers this: which servers the cell has there, and the digests of the state
+    database.
+    """
+    import hashlib
+
+    import sqlalchemy as sa
+    from oslo_config import cfg
+
+    options = cfg.ConfigOpts()
+    options.register_opts([cfg.StrOpt("connection")], group="api_database")
+    options.register_opts([cfg.StrOpt("state_connection")], group="novadev")
+    options(args=[], default_config_files=[config_file])
+    with sa.create_engine(options.api_database.connection).connect() as connection:
+        cells = connection.execute(sa.text("SELECT database_connection FROM cell_mappings"))
+        urls = [url for (url,) in cells if not url.startswith("none:")]
+    servers: set[str] = set()
+    query = sa.text("SELECT uuid FROM instances WHERE host=:host AND deleted=0")
+    for url in urls:
+        with sa.create_engine(url).connect() as connection:
+            servers.update(connection.scalars(query, {"host": host}))
+    with sa.create_engine(options.novadev.state_connection).connect() as connection:
+        known = connection.execute(sa.text("SELECT vm_id, fingerprint FROM vm_dynamic"))
+        digests = {row.vm_id: row.fingerprint for row in known}
+    for domain in libvirt.open(uri).listAllDomains():
+        text, uuid = domain.XMLDesc(0), domain.UUIDString()
+        digest = hashlib.sha256(text[text.find("<devices>") :].encode()).hexdigest()
+        if uuid in servers and digests.get(uuid) != digest:
+            print(uuid)
+
+
 def show(uri: str, uuid: str, config_file: str) -> None:
     """Read what Nova has attached and both definitions, and print the devices as JSON."""
     attached = _attached(uuid, config_file)
@@ -96,4 +129,4 @@ def _cell_url(uuid: str, config_file: str) -> str:
 
 
 if __name__ == "__main__":
-    {"alias": alias, "read": read, "show": show}[sys.argv[1]](*sys.argv[2:])
+    {"alias": alias, "read": read, "compare": compare, "show": show}[sys.argv[1]](*sys.argv[2:])

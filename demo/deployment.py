@@ -63,6 +63,7 @@ class Deployment:
             "[novadev]\n"
             f"state_connection = sqlite:///{self._folder / 'state.sqlite'}\n"
             f"compute_config_dir = {self.capability_files}\n"
+            "start_check_delay = 0\n"
         )
 
     def configure(self, text: str) -> None:

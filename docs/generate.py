@@ -60,6 +60,11 @@ def error_classes(base: type[NovadevError] = NovadevError) -> Iterator[type[Nova
             yield from error_classes(child)
 
 
+def meaning(kind: type[NovadevError]) -> str:
+    """Return the whole docstring of an error on one line, without its last full stop."""
+    return " ".join((kind.__doc__ or "").split()).rstrip(".")
+
+
 def summary(text: str | None) -> str:
     """Return the first sentence or paragraph of a docstring on one line, without its full stop."""
     return " ".join((text or "").strip().partition("\n\n")[0].split()).rstrip(".")
@@ -69,7 +74,10 @@ def exit_codes() -> str:
     """Return the table of exit codes as reStructuredText."""
     rows = [("0", "", "Done, or nothing to do")]
     found = sorted(error_classes(), key=lambda kind: kind.exit_code)
-    rows += [(str(kind.exit_code), f"``{kind.__name__}``", summary(kind.__doc__)) for kind in found]
+    rows += [
+        (str(kind.exit_code), f"``{kind.__name__}``", _OPTION.sub(r"``\g<0>``", meaning(kind)))
+        for kind in found
+    ]
     return _table(("Code", "Error", "Means"), rows, (10, 20, 70))
 
 
@@ -148,7 +156,10 @@ def _pages(
     context = click.Context(command, info_name=name, parent=parent)
     page = _with_example(generate_man_page(context, version=__version__, date=DATE))
     ending = EXIT_STATUS if parent else ENVIRONMENT + EXIT_STATUS
-    yield f"{context.command_path.replace(' ', '-')}.1", page + ending + _see_also(parent)
+    yield (
+        f"{context.command_path.replace(' ', '-')}.1",
+        _as_typed(page + ending + _see_also(parent)),
+    )
     if isinstance(command, click.Group):
         for child_name, child in command.commands.items():
             yield from _pages(child, child_name, context)
@@ -164,10 +175,16 @@ def _with_example(page: str) -> str:
     return re.sub(r"^\.PP\nExample: (.*?)(?=\n\.|\Z)", block, page, flags=re.DOTALL | re.MULTILINE)
 
 
+def _as_typed(page: str) -> str:
+    """Return PAGE so that what it shows can be pasted: no word is divided, a minus is a minus."""
+    head, _, rest = page.partition("\n")
+    return f"{head}\n.nh\n.ad l\n" + _HYPHEN.sub(r"\\-", rest)
+
+
 def _exit_status() -> str:
     codes: dict[int, list[str]] = {0: ["Done, or nothing to do"]}
     for kind in error_classes():
-        codes.setdefault(kind.exit_code, []).append(summary(kind.__doc__))
+        codes.setdefault(kind.exit_code, []).append(meaning(kind))
     lines = [".SH EXIT STATUS"]
     for code in sorted(codes):
         lines += [".TP", rf"\fB{code}\fP", f"{'. '.join(codes[code])}."]
@@ -182,6 +199,8 @@ def _see_also(parent: click.Context | None) -> str:
     return f".SH SEE ALSO\n{pages}\n"
 
 
+_OPTION = re.compile(r"--[a-z-]+")
+_HYPHEN = re.compile(r"(?<!\\)-")
 EXIT_STATUS = _exit_status()
 ENVIRONMENT = r""".SH ENVIRONMENT
 .TP

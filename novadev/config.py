@@ -83,11 +83,25 @@ NOVADEV_OPTS = [
         help="Let novadev-nova-compute also give ports, PCI devices, mediated devices and shares "
         "the alias of their UUID. It needs keep_addresses.",
     ),
+    cfg.IntOpt(
+        "start_check_delay",
+        default=2,
+        min=0,
+        max=60,
+        help="Seconds after which novadev looks again at the servers whose properties it has "
+        "written: Nova may have been starting one of them with the old values. A run waits for "
+        "this time once, at its end. Raise it where nova-api is slow to answer.",
+    ),
     cfg.BoolOpt(
         "syslog",
         default=False,
         help="Write a line to the system's log when a run begins and when it ends: who, what, how "
         "many, and the message given with --message.",
+    ),
+    cfg.StrOpt(
+        "log_file",
+        help="File to which novadev appends what it does and says, line by line, for its owner "
+        "alone. The option --log-file overrides it. By default there is no such file.",
     ),
     cfg.ListOpt(
         "special_managed_devices",
@@ -188,8 +202,9 @@ class Config(DriverOptions):
     ``files`` are those that were read. ``host`` is Nova's name of this machine.
     ``compute_config_dir`` is a folder with a file for each compute host,
     ``special_managed_devices`` are kinds of devices (:mod:`novadev.device.managed`); ``syslog``
-    says whether runs are told to the system's log. ``keep_addresses`` (off, log, on) and
-    ``keep_aliases`` are for nova-compute (:mod:`novadev.compute`).
+    says whether runs are told to the system's log; ``log_file`` is where all
+    that novadev does is logged; ``start_check_delay`` is in seconds. ``keep_addresses`` (off, log,
+    on) and ``keep_aliases`` are for nova-compute (:mod:`novadev.compute`).
     """
 
     api_database_connection: str | None = field(repr=False)
@@ -207,6 +222,8 @@ class Config(DriverOptions):
     syslog: bool = False
     keep_addresses: str = "off"
     keep_aliases: bool = False
+    start_check_delay: int = 2
+    log_file: str | None = None
     instance_name_template: str = "instance-%08x"
     image_metadata_prefilter: bool = False
 
@@ -378,6 +395,8 @@ def _to_config(options: cfg.ConfigOpts, files: tuple[str, ...]) -> Config:
         syslog=options.novadev.syslog,
         keep_addresses=options.novadev.keep_addresses,
         keep_aliases=options.novadev.keep_aliases,
+        start_check_delay=options.novadev.start_check_delay,
+        log_file=options.novadev.log_file,
         instance_name_template=options.instance_name_template,
         image_metadata_prefilter=options.scheduler.image_metadata_prefilter,
         **_driver_values(options),

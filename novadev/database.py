@@ -6,6 +6,7 @@ limits and the wording of failures are the same everywhere.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -20,6 +21,8 @@ from novadev.errors import BadInput, Busy, NovadevError, SchemaUnknown, Unreacha
 
 if TYPE_CHECKING:
     from novadev.config import DatabaseOptions
+
+_LOG = logging.getLogger("novadev.databases")
 
 LOCK_WAIT = 10
 """Seconds a statement waits for a row lock before the batch is split."""
@@ -68,6 +71,7 @@ class Database:
         Raises BadInput for an option in it, or beside it, that the driver does not take.
         """
         url = parse_url(self.name, self._url)
+        _LOG.info("%s: opened with %s", self.name, url.drivername)
         if url.get_backend_name() == "sqlite":
             return _sqlite_engine(self.name, url)
         query = _query(self.name, url, self._options)

@@ -29,7 +29,12 @@ class NotFound(NovadevError):
 
 
 class NotAsNeeded(NovadevError):
-    """It is there but not as needed: wrong vm_state, a task in progress, property not stored."""
+    """Something is there, but not as it must be.
+
+    A server is in the wrong state or a task is in progress; a property is not stored; "device
+    drift" found a difference; "audit" found a failure; with --fail-on-skip a server was skipped; a
+    run cannot be resumed or undone; a check of "doctor" failed.
+    """
 
     exit_code = 3
 
@@ -58,6 +63,12 @@ class InvalidValue(NovadevError):
 
 class StalePlan(NovadevError):
     """What was planned is no longer what is there; or the write did not take."""
+
+    exit_code = 7
+
+
+class StartedMeanwhile(NovadevError):
+    """It is written, but Nova was starting the server at that moment: a hard reboot mends it."""
 
     exit_code = 7
 

@@ -9,11 +9,29 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO
 
+from novadev.errors import BadInput
+
 
 def can_be_replaced(name: str | Path) -> bool:
     """Return whether NAME is free or is a plain file: a link, a pipe or a folder is left alone."""
     path = Path(name)
     return not os.path.lexists(path) or (path.is_file() and not path.is_symlink())
+
+
+def write(name: str, text: str, what: str) -> None:
+    """Write TEXT to the file NAME; a regular file is replaced, and anything else left alone.
+
+    Raises BadInput, which calls the file WHAT (``export file``).
+    """
+    try:
+        if not can_be_replaced(name):
+            raise BadInput(f"{what} {name!r}: there is something that is no plain file")
+        with replacing(name) as file:
+            file.write(text)
+    except OSError as error:
+        raise BadInput(f"{what} {name} cannot be written: {error.strerror}") from None
+    except ValueError:
+        raise BadInput(f"{name!r} is not the name of a file") from None
 
 
 @contextmanager

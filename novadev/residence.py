@@ -22,10 +22,16 @@ from novadev.runs.states import State
 class Doubled(Skip):
     """An instance that lives in several cells at once: novadev does not choose one of its rows.
 
-    ``row`` is the one that was read, None where the cells were asked for the UUID alone.
+    ``row`` is the one that was read, None where the cells were asked for the UUID alone. It counts
+    however it was chosen: nothing of the server can be told, and no list of servers is complete.
     """
 
     row: Instance | None = None
+
+    @property
+    def failure(self) -> int:
+        """The exit code it gives."""
+        return self.exit_code
 
 
 def doubled(uuid: str, cells: Iterable[Cell], named: bool) -> Doubled:

@@ -38,13 +38,18 @@ Grouping = Callable[[Any, InstanceFilter], list[Hosts | None]]
 
 @dataclass(frozen=True)
 class Selection:
-    """What the operator asked for; ``names`` are UUIDs, display names or domain names."""
+    """What the operator asked for; ``names`` are UUIDs, display names or domain names.
+
+    Without WITH_METADATA the filters' instances come as if nothing was stored in their system
+    metadata: most of what there is to read of many guests.
+    """
 
     names: Iterable[str] | None = None
     everything: bool = False
     cell: str | None = None
     narrow: InstanceFilter = field(default_factory=InstanceFilter)
     limit: int | None = None
+    with_metadata: bool = True
 
     def __post_init__(self) -> None:
         filtered = self.cell is not None or self.narrow.chooses
@@ -233,7 +238,10 @@ def _iter_cell(
     database = residence.deployment.cell_database(cell)
     while True:
         with database.reading() as connection:
-            page = instances.list_page(connection, cell.uuid, selection.narrow, hosts, last, CHUNK)
+            page = instances.list_page(
+                *(connection, cell.uuid, selection.narrow, hosts, last, CHUNK),
+                with_metadata=selection.with_metadata,
+            )
         if page:
             mappings = _mappings(residence, [instance.uuid for instance in page])
             yield from _chunk(residence, selection, cell, page, mappings)

@@ -9,6 +9,7 @@ import json
 import re
 from collections import Counter
 from dataclasses import fields
+from types import GenericAlias
 from typing import Any, TypeVar, get_type_hints
 
 import msgspec
@@ -37,6 +38,21 @@ def form_of(kind: type[Any], **others: Any) -> type[msgspec.Struct]:
     types = {**get_type_hints(kind), **others}
     members = [(item.name, types[item.name]) for item in fields(kind) if types[item.name]]
     return msgspec.defstruct(kind.__name__, members, bases=(Form,))
+
+
+def form(title: str, /, **types: Any) -> type[msgspec.Struct]:
+    """Return a form called TITLE that has these keys, each with the type of its value."""
+    return msgspec.defstruct(title, [*types.items()], bases=(Form,))
+
+
+def array_of(kind: Any) -> Any:
+    """Return the type of an array of KIND, also for a form that was made."""
+    return GenericAlias(list, (kind,))
+
+
+def schema_of_type(kind: Any) -> dict[str, Any]:
+    """Return the JSON Schema of KIND (a dataclass, a typed dictionary, a form), by annotations."""
+    return msgspec.json.schema(kind)
 
 
 def values_of(found: msgspec.Struct) -> dict[str, Any]:

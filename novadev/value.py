@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
+from typing import Literal, TypedDict
 
 
 class Absent(Enum):
@@ -19,7 +20,16 @@ ABSENT = Absent.ABSENT
 Value = str | int | None | Absent
 
 
-def to_json(value: Value) -> object:
+class AbsentValue(TypedDict):
+    """What stands in a JSON document for a value that is not there at all."""
+
+    absent: Literal[True]
+
+
+JsonValue = str | int | bool | None | AbsentValue
+
+
+def to_json(value: Value) -> JsonValue:
     """Return VALUE for a JSON document: absent is ``{"absent": true}``, null is null."""
     return {"absent": True} if value is ABSENT else value
 

@@ -10,6 +10,7 @@ from typing import Any
 from unittest.mock import patch
 
 from novadev import cli
+from tests import schemas
 from tests.cloud import Cloud
 
 
@@ -28,10 +29,11 @@ class Result:
 
 
 def novadev(cloud: Cloud | None, *arguments: str, stdin: str = "") -> Result:
-    """Run `novadev ARGUMENTS` on the cloud, without a terminal."""
+    """Run `novadev ARGUMENTS` on the cloud, without a terminal; JSON must be as its schema says."""
     config = ["--config-file", str(cloud.config_file)] if cloud else []
     with _captured(stdin) as (out, err):
         code = cli.run([*config, *arguments])
+    schemas.check(arguments, out.getvalue())
     return Result(code, out.getvalue(), err.getvalue())
 
 

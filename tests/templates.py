@@ -60,7 +60,7 @@ def write_config(path: Path, urls: Mapping[str, str], state: str, database: str 
         f"\n[api_database]\nconnection = {urls['api']}\n"
         f"\n[database]\nconnection = {urls[database]}\n"
         f"\n[oslo_concurrency]\nlock_path = {path.parent}\n"
-        f"\n[novadev]\nstate_connection = {state}\n"
+        f"\n[novadev]\nstate_connection = {state}\nstart_check_delay = 0\n"
     )
     return path
 

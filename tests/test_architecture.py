@@ -18,16 +18,17 @@ PACKAGE = ROOT / "novadev"
 
 LAYERS = {
     "cli": {
-        *("audit", "doctor", "image_property", "records", "device", "machine_type"),
+        *("audit", "doctor", "pages", "image_property", "records", "device", "machine_type"),
         *("stash_defaults", "capabilities", "residence", "selection", "deployment", "runs"),
-        *("value", "config", "state", "nova", "text", "errors"),
+        *("value", "config", "state", "strict_json", "nova", "text", "errors"),
     },
     "doctor": {
         *("capabilities", "config", "deployment", "database", "runs", "state", "rules", "nova"),
         *("virt", "text", "errors"),
     },
+    "pages": {"device", "private_file", "text", "errors"},
     "audit": {
-        *("records", "device", "stash_defaults", "image_property", "capabilities"),
+        *("records", "device", "pages", "stash_defaults", "image_property", "capabilities"),
         *("private_file", "residence", "selection", "deployment", "runs", "rules", "nova"),
         *("virt", "text", "errors"),
     },
@@ -73,7 +74,7 @@ LAYERS = {
     "mysql": {"errors"},
     "config": {"errors"},
     "strict_json": {"errors"},
-    "private_file": set(),
+    "private_file": {"errors"},
     "text": set(),
     "value": set(),
     "errors": set(),
@@ -93,7 +94,7 @@ HOMES = {
     "lxml": {"virt"},
     "msgspec": {"strict_json"},
     "gi": {"rules"},
-    "jinja2": {"audit"},
+    "jinja2": {"pages"},
     "nova": {"compute"},
     "oslo_log": {"compute"},
 }

@@ -22,7 +22,7 @@ from novadev.audit.settling import when
 from novadev.audit.stored import Stored, stored_troubles
 from novadev.audit.target import TargetHost, Unchecked, target_troubles
 from novadev.audit.unknown import unknown_domains
-from novadev.capabilities.compute_hosts import ComputeHost, ComputeHosts, driver_rules
+from novadev.capabilities.compute_hosts import ComputeHost, ComputeHosts, assumed_rules
 from novadev.capabilities.server_releases import ServerReleases
 from novadev.deployment import Deployment
 from novadev.device.forecast.layouts import Layouts
@@ -127,7 +127,7 @@ class Audit:
 
     @cached_property
     def _assumed(self) -> DriverRules:
-        return driver_rules(self.deployment.config.driver_options)
+        return assumed_rules(self.deployment.config.driver_options)
 
     @cached_property
     def _records(self) -> Records:

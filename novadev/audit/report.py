@@ -6,22 +6,17 @@ and fetch nothing. Bars are SVG, because such a policy forbids ``style`` attribu
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any, TextIO
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from novadev.audit.about import About
 from novadev.audit.collected import Collected, Group, Tally
 from novadev.errors import BadInput
+from novadev.pages.environment import environment, policy
 from novadev.private_file import can_be_replaced, replacing
-from novadev.text import printable
 
 MAX_ROWS = 5_000
 """Of the table: as many a browser sorts and filters without a pause."""
@@ -48,7 +43,9 @@ class Report:
 
     def write(self, about: About, collected: Collected) -> None:
         """Write the page; raises BadInput where the disk does not take it."""
-        pieces = _environment().get_template("report.html").stream(_content(about, collected))
+        pieces = (
+            environment(_TEMPLATES).get_template("report.html").stream(_content(about, collected))
+        )
         pieces.enable_buffering(_BUFFERED)
         with _told(self._name):
             self._file.writelines(pieces)
@@ -79,26 +76,6 @@ def _told(name: str) -> Iterator[None]:
         raise BadInput(f"report {name} cannot be written: {error.strerror}") from None
 
 
-@cache
-def _environment() -> Environment:
-    """Return what fills the template: all text is made printable, then escaped for HTML."""
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        finalize=_shown,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["number"] = "{:,}".format
-    return environment
-
-
-def _shown(value: Any) -> Any:
-    """Return VALUE printable where it is text; markup of the page itself is of another class."""
-    return printable(value) if type(value) is str else value
-
-
 def _content(about: About, collected: Collected) -> dict[str, Any]:
     """Return all that the template names; rows and commands are read while it is filled."""
     total = collected.total()
@@ -123,30 +100,12 @@ def _content(about: About, collected: Collected) -> dict[str, Any]:
         "without_remedy": collected.without_remedy(),
         "style": style,
         "script": script,
-        "policy": _policy(style, script),
+        "policy": policy(style, script),
     }
 
 
 def _inline(name: str) -> str:
     return (_TEMPLATES / name).read_text(encoding="utf-8")
-
-
-def _policy(style: str, script: str) -> str:
-    """Return a Content-Security-Policy that allows STYLE and SCRIPT by their sums, nothing else."""
-    return "; ".join(
-        (
-            "default-src 'none'",
-            f"style-src '{_sum(style)}'",
-            f"script-src '{_sum(script)}'",
-            "base-uri 'none'",
-            "form-action 'none'",
-            "require-trusted-types-for 'script'",
-        )
-    )
-
-
-def _sum(text: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
 @dataclass(frozen=True)

@@ -147,6 +147,7 @@ class ComputeHosts:
         self._local = LocalOsInfo()
         self._same: dict[frozenset[tuple[str, Recommendation]], SavedOsInfo] = {}
         self._found: dict[str | None, ComputeHost | BadInput | None] = {}
+        self._rules: dict[tuple[str | None, int], DriverRules] = {}
         self._assumed = None if assume is None else self._assume(assume)
 
     def find(self, host: str | None) -> ComputeHost | None:
@@ -160,6 +161,18 @@ class ComputeHosts:
         if isinstance(found, BadInput):
             raise found
         return found
+
+    def rules_of(self, host: str | None, options: DriverOptions, release: int) -> DriverRules:
+        """Return the rules of HOST, which runs this RELEASE; those of OPTIONS if none are known."""
+        key = (host, release)
+        if key not in self._rules:
+            try:
+                found = self.find(host)
+            except BadInput:
+                found = None
+            rules = found.rules if found else assumed_rules(options)
+            self._rules[key] = replace(rules, release=release)
+        return self._rules[key]
 
     def _look_for(self, host: str | None) -> ComputeHost | BadInput | None:
         """Return what `find` keeps: a bad file is read once too, whatever number of guests."""
@@ -245,6 +258,11 @@ def driver_rules(
     """Return the rules of a host whose driver has these OPTIONS, and which runs this RELEASE."""
     arch = ARCHITECTURE_SPELLINGS.get(architecture, architecture)
     return DriverRules(**asdict(options), host_arch=arch, release=release or NEWEST_RELEASE)
+
+
+def assumed_rules(options: DriverOptions) -> DriverRules:
+    """Return the rules of a host of which nothing is known: those of OPTIONS, novadev's own."""
+    return replace(driver_rules(options), is_assumed=True)
 
 
 def _names(found: Capabilities) -> dict[str, str]:

@@ -14,10 +14,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from novadev import private_file
 from novadev.capabilities.content import Capabilities
 from novadev.capabilities.encoding import decode, encode
 from novadev.errors import BadInput
-from novadev.private_file import can_be_replaced, replacing
 from novadev.strict_json import parse
 
 VERSION = 3
@@ -62,13 +62,7 @@ def write(name: str, found: Capabilities) -> None:
 
     A regular file of that name is replaced; anything else there is left alone.
     """
-    if not can_be_replaced(name):
-        raise BadInput(f"capability file {name!r}: there is something that is no plain file")
-    try:
-        with replacing(name) as file:
-            file.write(dumps(found))
-    except OSError as error:
-        raise BadInput(f"capability file {name} cannot be written: {error.strerror}") from None
+    private_file.write(name, dumps(found), "capability file")
 
 
 def read_text(name: str | Path) -> str:

@@ -32,6 +32,7 @@ COMMANDS = {
     "machine-type": "novadev.cli.machine_type:machine_type",
     "plan": "novadev.cli.plan:plan",
     "resume": "novadev.cli.history:resume",
+    "schema": "novadev.cli.schema:schema",
     "stash-defaults": "novadev.cli.stash_defaults:stash_defaults",
     "undo": "novadev.cli.history:undo",
 }
@@ -77,9 +78,19 @@ class LazyGroup(Group):
     show_default=True,
     help="Whether tables and plans are coloured.",
 )
-@click.option("-v", "--verbose", is_flag=True, help="Show tracebacks of unexpected errors.")
+@click.option(
+    "-v",
+    "--verbose",
+    is_flag=True,
+    help="Log to stderr what is done, with tracebacks of unexpected errors.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="No progress and no summary on stderr.")
-@click.option("--log-file", metavar="FILE", help="Where tracebacks of unexpected errors go.")
+@click.option(
+    "--log-file",
+    metavar="FILE",
+    help="Append to FILE what is done, and tracebacks of unexpected errors.  "
+    "[default: [novadev] log_file]",
+)
 @click.version_option(__version__, prog_name="novadev", message="%(prog)s %(version)s")
 @click.pass_context
 def root(
@@ -112,6 +123,12 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line ARGUMENTS (the process's own if None) and return the exit code."""
     session = Session()
     session.arguments = tuple(sys.argv[1:] if arguments is None else arguments)
+    code = _run(arguments, session)
+    session.end_log(code)
+    return code
+
+
+def _run(arguments: Sequence[str] | None, session: Session) -> int:
     try:
         result = root.main(arguments, "novadev", standalone_mode=False, obj=session)
         return result if isinstance(result, int) else 0

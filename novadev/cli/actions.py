@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from novadev.runs.carry_out import Apply
     from novadev.runs.lease import Fence
     from novadev.runs.plan import Outcome, Plan
+    from novadev.runs.second_look import SecondLook, Written
 
 ACTIONS = {
     "device alias-migrate": "novadev.device.alias.applying",
@@ -53,3 +54,14 @@ def applier(deployment: Deployment) -> Apply:
         return [stale.get(plan.instance) or next(written) for plan in plans]
 
     return apply
+
+
+def second_look(deployment: Deployment) -> SecondLook:
+    """Return what looks again at the servers of DEPLOYMENT whose stored properties were written."""
+    from novadev.image_property.started import look_again
+    from novadev.runs.second_look import SecondLook
+
+    def look(written: Sequence[Written]) -> list[Outcome]:
+        return look_again(deployment, written)
+
+    return SecondLook(look, deployment.config.start_check_delay)

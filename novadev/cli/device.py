@@ -49,6 +49,8 @@ for _command in (
 @click.option("--live", "side", flag_value="live", help="Only what the running guest has.")
 @click.option("--persistent", "side", flag_value="persistent", help="Only what its definition has.")
 @click.option("--guest", is_flag=True, help="Ask the guest's agent what the guest calls its disks.")
+@click.option("--tree", is_flag=True, help="Show which device is on which bus, and what is free.")
+@click.option("--svg", metavar="FILE", help="Draw that into a file, for a browser or a report.")
 @options.no_database
 @options.output
 @pass_session
@@ -58,6 +60,8 @@ def show(
     device_name: str | None,
     side: Side | None,
     guest: bool,
+    tree: bool,
+    svg: str | None,
     no_database: bool,
     output: Output,
 ) -> None:
@@ -76,12 +80,18 @@ def show(
 
     Example: novadev device show web-1 vdb
     """
+    is_picture = tree or svg is not None
+    if is_picture and (device_name is not None or output.format != "table" or output.columns):
+        raise click.UsageError("--tree and --svg draw all devices: leave out DEVICE, -f and -c")
     session.deployment.hosts.warm()
-    from novadev.cli.device_table import print_devices
+    from novadev.cli.device_table import print_devices, print_picture
     from novadev.device.show import show_devices
 
     found = show_devices(session.deployment, instance, device_name, side, no_database, guest)
-    print_devices(session, output, found, is_one=device_name is not None)
+    if is_picture:
+        print_picture(session, found, tree, svg)
+    else:
+        print_devices(session, output, found, is_one=device_name is not None)
 
 
 @device.command("alias-migrate", short_help="Give devices their stable aliases.")

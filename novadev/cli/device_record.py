@@ -36,12 +36,18 @@ R = TypeVar("R", "ListedGuest", "RecordedGuest")
 @help.command(short_help="Store every device of guests, and its address.")
 @options.selection
 @options.guest
+@options.no_database
 @options.fail_on_skip
 @options.output
 @pass_session
 @options.host_workers
 def record(
-    session: Session, selection: Any, asks_guest: bool, fail_on_skip: bool, output: Output
+    session: Session,
+    selection: Any,
+    asks_guest: bool,
+    no_database: bool,
+    fail_on_skip: bool,
+    output: Output,
 ) -> int:
     """Store every device of INSTANCEs with its address, as it is now.
 
@@ -55,8 +61,8 @@ def record(
     from novadev.records.record import RecordedGuest, record_devices
 
     skips, tally = Skips(session, fail_on_skip), _Tally()
-    found = counted(session, record_devices(session.deployment, selection, asks_guest))
-    records = tally.told(skips.sift(found))
+    found = record_devices(session.deployment, selection, asks_guest, no_database)
+    records = tally.told(skips.sift(counted(session, found)))
     if output.format == "table":
         records = (item for item in records if item.changed)
     print_records(
@@ -78,6 +84,7 @@ def record(
 @click.option("--ids", is_flag=True, help="Only the UUIDs of the guests, a line each.")
 @click.option("--changed", is_flag=True, help="Only guests that are not as recorded.")
 @options.guest
+@options.no_database
 @options.fail_on_skip
 @options.output
 @pass_session
@@ -89,6 +96,7 @@ def list_(
     ids: bool,
     changed: bool,
     asks_guest: bool,
+    no_database: bool,
     fail_on_skip: bool,
     output: Output,
 ) -> int:
@@ -106,7 +114,7 @@ def list_(
         raise click.UsageError("--long or --ids, not both")
     skips = Skips(session, fail_on_skip)
     ask = list_devices if long_ else list_guests
-    found: Any = ask(session.deployment, selection, changed, asks_guest)
+    found: Any = ask(session.deployment, selection, changed, asks_guest, no_database)
     records = skips.sift(counted(session, found))
     if ids:
         for guest in records:
@@ -124,6 +132,7 @@ def list_(
 @options.selection
 @as_of
 @options.guest
+@options.no_database
 @options.fail_on_skip
 @options.output
 @pass_session
@@ -132,6 +141,7 @@ def drift(
     session: Session,
     selection: Any,
     asks_guest: bool,
+    no_database: bool,
     fail_on_skip: bool,
     output: Output,
     as_of: AsOf | None,
@@ -148,7 +158,7 @@ def drift(
     from novadev.records.drift import Drift, find_drift
 
     skips, tally = Skips(session, fail_on_skip), _Tally()
-    found = find_drift(session.deployment, selection, asks_guest, as_of)
+    found = find_drift(session.deployment, selection, asks_guest, as_of, no_database)
     records = tally.counted(skips.sift(counted(session, found)))
     shown = presence("recorded", "found", ("appeared", "vanished"))
     empty = skips.unless_any("No device of these guests differs from its record.")
@@ -162,23 +172,25 @@ def drift(
     return worst({skips.exit_code, NotAsNeeded.exit_code if tally.changed else 0})
 
 
-@help.command(short_help="Tell when the devices of a guest changed.")
+@help.command(short_help="Show when the devices of a guest changed.")
 @click.argument("instance")
 @options.output
 @pass_session
 def history(session: Session, instance: str, output: Output) -> None:
-    """Tell what each "device record" found changed of INSTANCE, the oldest change first.
+    """Show what each "device record" found changed of INSTANCE, the oldest change first.
 
     SEEN is when it was found: the change came between that record and the one before. RECORD is
-    its number, which --as-of of "device restore", "drift" and "export" takes.
+    its number, which --as-of of "device restore", "drift" and "export" takes. FIELD "pin" shows
+    which address was pinned or unpinned, and USER by whom.
 
     Example: novadev device history web-1
     """
     from novadev.records.history import PastChange, list_changes
 
     shown = presence("before", "after", ("appeared", "vanished"))
-    changes = list_changes(session.deployment, instance)
-    print_records(session, output, PastChange, changes, (), shown, lambda: _NO_CHANGE)
+    changes = list(list_changes(session.deployment, instance))
+    unshown = () if any(item.user for item in changes) else ("user",)
+    print_records(session, output, PastChange, changes, (), shown, lambda: _NO_CHANGE, unshown)
 
 
 def _print_devices(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from novadev.cli.grouping import server_label
 from novadev.cli.options import Output
 from novadev.cli.output import print_records, print_table
 from novadev.cli.session import Session
@@ -27,12 +28,32 @@ _OWNER_OF = {"disk": "volume", "interface": "port", "hostdev": "pci", "filesyste
 
 def print_devices(session: Session, output: Output, found: GuestDevices, is_one: bool) -> None:
     """Print FOUND: every field of its device if it IS_ONE, else tables, else as OUTPUT says."""
+    session.deployment.remember_names({found.instance: found.name})
     if output.format != "table" or output.columns:
         print_records(session, output, ShownDevice, found.records)
     elif is_one:
         _print_one(session, found)
     else:
         _print_all(session, found)
+    _say_notes(session, found)
+
+
+def print_picture(session: Session, found: GuestDevices, tree: bool, svg: str | None) -> None:
+    """Print FOUND as a TREE of its buses, or write that into the file SVG, or both."""
+    from novadev.cli.device_tree import print_tree
+    from novadev.device.topology import topology
+    from novadev.pages.picture import write_picture
+
+    roots = topology(found.records, found.is_running)
+    if tree:
+        print_tree(session, _title(found), roots)
+    if svg is not None:
+        write_picture(svg, _title(found), roots)
+        session.say(f"The picture is in {printable(svg)}.")
+    _say_notes(session, found)
+
+
+def _say_notes(session: Session, found: GuestDevices) -> None:
     if found.is_rescued:
         session.say("It is rescued: these are the devices of the rescue.")
     for note in found.guest_notes or ():
@@ -76,7 +97,7 @@ def _print_all(session: Session, found: GuestDevices) -> None:
 
 def _title(found: GuestDevices) -> str:
     state = "running" if found.is_running else "shut off"
-    return f"{found.instance} ({printable(found.name)}) on {printable(found.host)}, {state}"
+    return f"{server_label(found.instance, found.name)} on {printable(found.host)}, {state}"
 
 
 def _attached_row(record: ShownDevice, is_running: bool) -> dict[str, Any]:

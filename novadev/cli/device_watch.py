@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from novadev.cli import help, options
+from novadev.cli.grouping import labelled
 from novadev.cli.notify import Notifier
 from novadev.cli.session import Session, pass_session
 from novadev.cli.talk import say
@@ -120,12 +121,12 @@ class _Lines:
                 yield from ((False, line) for line in _changed(host, guest))
             case watch.Swept(host, written):
                 yield from ((False, line) for line in _swept(host, written))
-            case watch.Flapping(host, uuid):
-                told = "changes all the time, and is recorded some times a minute only"
-                yield False, f"note: host {host}: instance {uuid} {told}"
-            case watch.Unnamed(host, uuid, disks):
+            case watch.Flapping(host, uuid, name):
+                told = f"instance {uuid} changes all the time, and is recorded some times a minute"
+                yield False, labelled(f"note: host {host}: {told} only", uuid, name)
+            case watch.Unnamed(host, uuid, disks, name):
                 told = f"its agent answers, and has no name for {', '.join(disks[:_CHANGES])}"
-                yield False, f"note: host {host}: instance {uuid}: {told}"
+                yield False, labelled(f"note: host {host}: instance {uuid}: {told}", uuid, name)
 
 
 def _swept(host: str, written: tuple[Recorded, ...]) -> Iterator[str]:
@@ -145,7 +146,8 @@ def _changed(host: str, guest: Recorded) -> Iterator[str]:
     elif len(guest.changes) > _CHANGES:
         told.append(f"and {len(guest.changes) - _CHANGES} more")
     if told:
-        yield f"host {host}: instance {guest.uuid}: {'; '.join(told)} (record {guest.record})"
+        text = f"host {host}: instance {guest.uuid}: {'; '.join(told)} (record {guest.record})"
+        yield labelled(text, guest.uuid, guest.name)
 
 
 def _in_words(change: Drift) -> str:

@@ -30,7 +30,7 @@ _NAMED = 3
 @pass_session
 @options.host_workers
 def doctor(session: Session, hosts: tuple[str, ...], output: Output) -> int:
-    """Check configuration, databases, rights, hosts, state, capability files and timers.
+    """Check configuration, databases, rights, hosts, state, capability files and units.
 
     It changes nothing. For a right that the database account lacks, it prints the GRANT statement.
     It exits with the code of the worst failure; a warning is no failure.

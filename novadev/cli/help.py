@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import Any
 
@@ -20,13 +21,26 @@ RUN = (
 GROUPS = (("Which servers", SELECTION), ("Output", OUTPUT), ("Run", RUN))
 """The groups that follow the command's own options, and the parameters in each."""
 EXAMPLE = "Example: "
-GLOBAL = frozenset(
-    (
-        *("--config-file", "--config-dir", "--color", "--log-file"),
-        *("-q", "--quiet", "-v", "--verbose", "--version"),
+BEFORE = frozenset(("--config-file", "--config-dir", "--version"))
+"""Options of the program that stand before the command; the others may follow it."""
+
+
+def _tell_session(ctx: click.Context, param: click.Parameter, value: Any) -> None:
+    """Give the session VALUE of an option of the program that stands behind the command."""
+    if value and ctx.obj is not None:
+        setattr(ctx.obj, str(param.name), value)
+
+
+ANYWHERE = tuple(
+    click.Option(names, hidden=True, expose_value=False, callback=_tell_session, **more)
+    for names, more in (
+        (["-q", "--quiet"], {"is_flag": True}),
+        (["-v", "--verbose"], {"is_flag": True}),
+        (["--color"], {"type": click.Choice(["auto", "always", "never"])}),
+        (["--log-file"], {}),
     )
 )
-"""Options of the program, which stand before the command."""
+"""Options of the program as they may stand behind a command too, where no help repeats them."""
 
 
 class Command(click.Command):
@@ -55,15 +69,34 @@ class Command(click.Command):
             chosen.sort(key=lambda param: names.index(str(param.name)))
             _write(ctx, formatter, title, chosen)
 
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """Return the command's own parameters and those of the program that may follow it."""
+        return [*super().get_params(ctx), *ANYWHERE]
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Say where the options of the program are."""
+        formatter.write(f"\n{OTHERS}\n")
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse ARGS; say of an option of the program where it goes."""
-        try:
+        with _telling_the_place(ctx):
             return super().parse_args(ctx, args)
-        except click.NoSuchOption as error:
-            if error.option_name in GLOBAL:
-                text = f"{error.option_name} goes before the command: novadev {error.option_name} …"
-                raise click.UsageError(text, ctx) from None
-            raise
+
+
+OTHERS = "-q, -v, --color and --log-file work here too: see novadev --help."
+
+
+@contextmanager
+def _telling_the_place(ctx: click.Context) -> Iterator[None]:
+    """Say of an option of the program that stands behind a command where it goes."""
+    try:
+        yield
+    except click.NoSuchOption as error:
+        name = error.option_name
+        if name in BEFORE:
+            text = f"{name} goes before the command: novadev {name} …"
+            raise click.UsageError(text, ctx) from None
+        raise
 
 
 def _write(
@@ -86,6 +119,15 @@ class Group(click.Group):
     """A group that says which command may have been meant."""
 
     command_class = Command
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """Return its own parameters and, below the program, those that may stand anywhere."""
+        return [*super().get_params(ctx), *(ANYWHERE if ctx.parent else ())]
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse ARGS; say of an option of the program where it goes."""
+        with _telling_the_place(ctx):
+            return super().parse_args(ctx, args)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

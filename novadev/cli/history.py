@@ -19,6 +19,7 @@ from novadev.cli.output import print_records
 from novadev.cli.session import Session, pass_session
 from novadev.errors import BadInput, NotAsNeeded
 from novadev.text import printable
+from novadev.value import JsonValue
 
 if TYPE_CHECKING:
     from novadev.runs.file import Saved
@@ -34,8 +35,8 @@ class ChangeRecord:
     instance: str
     state: str
     what: str
-    before: Any
-    after: Any
+    before: JsonValue
+    after: JsonValue
     error: str | None
 
 
@@ -124,7 +125,7 @@ def _changes(session: Session, run: Run, format_: str) -> Iterator[ChangeRecord]
     from novadev.cli.plan_summary import value_text
     from novadev.value import to_json
 
-    shown = to_json if format_ in ("json", "yaml") else value_text
+    shown = to_json if format_ in options.DOCUMENTS else value_text
     for item in session.deployment.journal.iter_plans(run):
         session.deployment.remember_names({item.plan.instance: item.plan.name})
         for change in item.plan.changes:

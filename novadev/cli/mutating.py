@@ -190,7 +190,7 @@ def carry_on(
 
     Raises NotAsNeeded where nothing is left, and TakenOver where another process has the run.
     """
-    from novadev.cli.actions import applier
+    from novadev.cli.actions import applier, second_look
     from novadev.runs.carry_out import carry_out
 
     logs = session.deployment.config.syslog
@@ -201,7 +201,8 @@ def carry_on(
     if logs:
         syslog.begun(run, left)
     apply = applier(session.deployment)
-    results = carry_out(journal, run, apply, fence, stop, chosen.max_failures)
+    again = second_look(session.deployment)
+    results = carry_out(journal, run, apply, fence, stop, chosen.max_failures, again)
     try:
         codes = report.show_results(run, journal, results, left)
     except NovadevError as error:

@@ -1,180 +1,20 @@
-"""Every shared option and value type, once."""
+"""Every shared option, once. Those that select servers come from :mod:`.selection_options`."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import chain
 from shutil import get_terminal_size
 from typing import IO, Any, TypeVar
 
 import click
 
-from novadev.errors import BadInput
+from novadev.cli.selection_options import NAME_VALUE, stack
+from novadev.cli.selection_options import TEXT as TEXT
+from novadev.cli.selection_options import selection as selection
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-
-class NameValue(click.ParamType[tuple[str, str]]):
-    """``NAME=VALUE``, split at the first ``=``."""
-
-    name = "NAME=VALUE"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[str, str]:
-        """Return (NAME, VALUE)."""
-        if isinstance(value, tuple):
-            return value
-        name, separator, text = str(value).partition("=")
-        if not separator or not name:
-            self.fail(f"{value!r:.60} is not NAME=VALUE", param, ctx)
-        return name, text
-
-
-NAME_VALUE = NameValue()
-
-
-class Text(click.ParamType[str]):
-    """A text that is not empty: an unset variable in a script must not mean "any"."""
-
-    name = "TEXT"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Return the text."""
-        if not str(value).strip():
-            self.fail("it is empty", param, ctx)
-        return str(value)
-
-
-TEXT = Text()
-VM_STATES = (
-    *("active", "building", "paused", "suspended", "stopped", "rescued", "resized"),
-    *("soft-delete", "error", "shelved", "shelved_offloaded"),
-)
-"""``nova/compute/vm_states.py``, but for deleted."""
-
-
-STATUSES = (
-    *("ACTIVE", "BUILD", "ERROR", "HARD_REBOOT", "MIGRATING", "PASSWORD", "PAUSED", "REBOOT"),
-    *("REBUILD", "RESCUE", "RESIZE", "REVERT_RESIZE", "SHELVED", "SHELVED_OFFLOADED", "SHUTOFF"),
-    *("SOFT_DELETED", "SUSPENDED", "VERIFY_RESIZE"),
-)
-"""Those of :mod:`novadev.nova.statuses`, which is not imported for help alone."""
-
-
-def _stack(*decorators: Callable[[F], F]) -> Callable[[F], F]:
-    return lambda function: functools.reduce(lambda f, d: d(f), reversed(decorators), function)
-
-
-_SELECTION = _stack(
-    click.argument("instances", nargs=-1, metavar="[INSTANCE]..."),
-    click.option(
-        "--from-file",
-        type=click.File("r", encoding="utf-8-sig"),
-        metavar="FILE",
-        help="Read INSTANCEs, one a line; - is stdin.",
-    ),
-    click.option("--all", "everything", is_flag=True, help="Every instance of the deployment."),
-    click.option(
-        "--host",
-        "hosts",
-        multiple=True,
-        type=TEXT,
-        metavar="HOST",
-        help="Only instances on this compute host, such as cmp1 or 'cmp*'; may be repeated.",
-    ),
-    click.option(
-        "--name",
-        "server_names",
-        multiple=True,
-        type=TEXT,
-        metavar="NAME",
-        help="Only instances with this name, such as 'web-*'; may be repeated.",
-    ),
-    click.option(
-        "--cell", type=TEXT, metavar="CELL", help="Only instances of this cell (name or UUID)."
-    ),
-    click.option(
-        "--project", type=TEXT, metavar="PROJECT", help="Only instances of this project id."
-    ),
-    click.option(
-        "--status",
-        type=click.Choice(STATUSES, case_sensitive=False),
-        metavar="STATUS",
-        help="Only instances with this status, as openstack server list shows it: SHUTOFF, ACTIVE.",
-    ),
-    click.option(
-        "--vm-state",
-        type=click.Choice(VM_STATES, case_sensitive=False),
-        metavar="STATE",
-        help="Only instances in this vm_state.",
-    ),
-    click.option(
-        "--where",
-        multiple=True,
-        type=NAME_VALUE,
-        help="Only instances that store this image property with this value; may be repeated.",
-    ),
-    click.option(
-        "--without",
-        multiple=True,
-        type=TEXT,
-        metavar="NAME",
-        help="Only instances that do not store this image property; may be repeated.",
-    ),
-    click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most N instances."),
-)
-
-
-def selection(function: F) -> Callable[..., Any]:
-    """Give the command INSTANCEs and the filters; it gets them as one ``selection``."""
-
-    @functools.wraps(function)
-    def command(**values: Any) -> Any:
-        return function(selection=_selection(values), **values)
-
-    return _SELECTION(command)
-
-
-def _selection(values: dict[str, Any]) -> Any:
-    """Return the Selection that the options describe, taking them out of VALUES."""
-    from novadev.nova.instances import InstanceFilter
-    from novadev.selection import Selection
-
-    arguments, file = values.pop("instances"), values.pop("from_file")
-    named = bool(arguments) or file is not None
-    return Selection(
-        names=chain(arguments, _lines(file)) if named else None,
-        everything=values.pop("everything"),
-        cell=values.pop("cell"),
-        limit=values.pop("limit"),
-        narrow=InstanceFilter(
-            hosts=values.pop("hosts"),
-            names=values.pop("server_names"),
-            project=values.pop("project"),
-            status=values.pop("status"),
-            vm_state=values.pop("vm_state"),
-            where=tuple(_without_prefix(name, value) for name, value in values.pop("where")),
-            without=tuple(name.removeprefix("image_") for name in values.pop("without")),
-        ),
-    )
-
-
-def _without_prefix(name: str, value: str) -> tuple[str, str]:
-    return name.removeprefix("image_"), value
-
-
-def _lines(file: Any) -> Iterator[str]:
-    """Yield the names in FILE; blank lines and lines that begin with ``#`` are none."""
-    try:
-        for line in file or ():
-            name = line.strip()
-            if name and not name.startswith("#"):
-                yield name
-    except UnicodeDecodeError:
-        raise BadInput("--from-file: the file is not text") from None
 
 
 @dataclass(frozen=True)
@@ -185,7 +25,9 @@ class Output:
     columns: tuple[str, ...] = ()
 
 
-FORMATS = ("table", "json", "yaml", "csv", "value")
+FORMATS = ("table", "json", "jsonl", "yaml", "csv", "value")
+DOCUMENTS = ("json", "jsonl", "yaml")
+"""The formats for programs: a value keeps its type there."""
 
 
 def output(function: F) -> Callable[..., Any]:
@@ -195,7 +37,7 @@ def output(function: F) -> Callable[..., Any]:
 
 def output_as(*formats: str) -> Callable[[F], Callable[..., Any]]:
     """Give the command ``-f`` with these formats, and ``-c``."""
-    options = _stack(
+    options = stack(
         click.option(
             "-f",
             "--format",
@@ -203,7 +45,7 @@ def output_as(*formats: str) -> Callable[[F], Callable[..., Any]]:
             type=click.Choice(formats),
             default="table",
             show_default=True,
-            help="How records are printed.",
+            help="How records are printed; jsonl is one JSON object a line.",
         ),
         click.option(
             "-c", "--column", "columns", multiple=True, metavar="NAME", help="Only this column."
@@ -368,7 +210,7 @@ def host_workers(function: F) -> Callable[..., Any]:
 
 def how_much(function: F) -> Callable[..., Any]:
     """Give a command ``--summary`` and ``--details``."""
-    return _stack(*HOW_MUCH.values())(function)
+    return stack(*HOW_MUCH.values())(function)
 
 
 def is_grouped(summary: bool, details: bool, file: IO[str]) -> bool | None:

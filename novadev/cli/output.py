@@ -1,4 +1,4 @@
-"""Records as table, JSON, YAML, CSV or bare values, written as they come."""
+"""Records as table, JSON, JSON lines, YAML, CSV or bare values, written as they come."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from novadev.cli.session import Session
 from novadev.text import printable
 
 Row = dict[str, Any]
+NAME = "name"
+"""The column with the name of a server."""
 FAULTS = frozenset(("agrees",))
 """Columns in which "no" is a fault, and so is written large."""
 _WIDTH_SAMPLE = 500
@@ -35,32 +37,64 @@ def print_records(
 ) -> None:
     """Print RECORDS, instances of the dataclass KIND, whose fields are columns and JSON keys.
 
+    A record of a server that has no field for its name gets the name as the last key.
     GROUP_BY names columns that a table shows as a heading instead: an identity, and its name.
     A table leaves out the columns that are UNSHOWN, unless they are asked for.
     FOR_PEOPLE returns a row as a table shows it; what EMPTY returns is said where it has none.
     Raises click.BadParameter for a column that KIND does not have.
     """
-    known = [field.name for field in dataclasses.fields(kind)]
-    columns = _chosen(known, output.columns)
-    rows = ({name: getattr(record, name) for name in known} for record in records)
+    columns = _chosen(columns_of(kind), output.columns)
+    rows = _rows(session, kind, records)
     if output.format != "table":
         WRITERS[output.format](columns, ({name: row[name] for name in columns} for row in rows))
         return
     if not output.columns:
-        columns = [name for name in columns if name not in unshown]
-        rows = (labelled_row(session, for_people(row)) for row in rows)
+        columns = [name for name in columns if name not in unshown and has_field(kind, name)]
+        label = labelled_row if lacks_name(kind) else _as_it_is
+        rows = (label(session, for_people(row)) for row in rows)
     if print_table(session, columns, rows, () if output.columns else group_by) or empty is None:
         return
     if text := empty():
         session.say(text)
 
 
+def columns_of(kind: type[Any]) -> list[str]:
+    """Return the columns of records of KIND, which are their JSON keys too."""
+    names = [field.name for field in dataclasses.fields(kind)]
+    return [*names, NAME] if lacks_name(kind) else names
+
+
+def lacks_name(kind: type[Any]) -> bool:
+    """Whether records of KIND are about a server and have no field for its name.
+
+    The name comes last then: it may have blanks, and columns of "-f value" keep their places.
+    """
+    return has_field(kind, "instance") and not has_field(kind, NAME)
+
+
+def has_field(kind: type[Any], name: str) -> bool:
+    """Whether the dataclass KIND has a field of this NAME."""
+    return any(field.name == name for field in dataclasses.fields(kind))
+
+
+def _rows(session: Session, kind: type[Any], records: Iterable[Any]) -> Iterator[Row]:
+    """Yield RECORDS by their columns."""
+    fields, is_unnamed = [item.name for item in dataclasses.fields(kind)], lacks_name(kind)
+    for record in records:
+        row = {name: getattr(record, name) for name in fields}
+        yield row | {NAME: session.names.get(row["instance"] or "") or None} if is_unnamed else row
+
+
 def labelled_row(session: Session, row: Row) -> Row:
-    """Return ROW with its server as ``name (UUID)``, unless its name has a column of its own."""
-    uuid = row.get("instance")
-    if uuid is None or "name" in row:
+    """Return ROW with its server as ``name (UUID)``."""
+    uuid = row["instance"]
+    if uuid is None:
         return row
     return row | {"instance": server_label(uuid, session.names.get(uuid))}
+
+
+def _as_it_is(_session: Session, row: Row) -> Row:
+    return row
 
 
 def _chosen(known: Sequence[str], wanted: tuple[str, ...]) -> list[str]:
@@ -76,6 +110,11 @@ def _write_json(_columns: Sequence[str], rows: Iterator[Row]) -> None:
         sys.stdout.write(separator + json.dumps(row))  # click would flush each of 100,000
         separator = ",\n  "
     click.echo("[]" if separator.startswith("[") else "\n]")
+
+
+def _write_jsonl(_columns: Sequence[str], rows: Iterator[Row]) -> None:
+    for row in rows:
+        click.echo(json.dumps(row))  # flushed each: who reads them need not wait for the last
 
 
 def _write_yaml(_columns: Sequence[str], rows: Iterator[Row]) -> None:
@@ -103,6 +142,7 @@ def _write_value(columns: Sequence[str], rows: Iterator[Row]) -> None:
 
 WRITERS: dict[str, Callable[[Sequence[str], Iterator[Row]], None]] = {
     "json": _write_json,
+    "jsonl": _write_jsonl,
     "yaml": _write_yaml,
     "csv": _write_csv,
     "value": _write_value,

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import sys
 from shlex import quote
+from typing import TYPE_CHECKING
 
 import click
 
 from novadev.cli import help, options
 from novadev.cli.session import Session, pass_session
 from novadev.text import many, printable
+
+if TYPE_CHECKING:
+    from novadev.cli.document import PlanFileFacts
+    from novadev.runs.file import Saved
 
 
 @help.group()
@@ -29,8 +34,8 @@ def show(session: Session, plan_file: str, format_: str, summary: bool, details:
 
     Example: novadev plan show tonight.plan
     """
+    from novadev.cli.document import Document, Paper
     from novadev.cli.plan_text import listing
-    from novadev.cli.report import Document, Paper
     from novadev.cli.skips import Skips
     from novadev.runs import file
 
@@ -40,9 +45,9 @@ def show(session: Session, plan_file: str, format_: str, summary: bool, details:
         document = Document(format_, paper)
         for draft in saved.iter_drafts():
             document.add(draft.plan, "planned", None)
-        document.close(None, "planned", Skips(session), **file.facts(saved))
+        document.close(None, "planned", Skips(session), **_facts(saved))
         return
-    for name, value in file.facts(saved).items():
+    for name, value in _facts(saved).items():
         if value:
             paper.echo(f"{name}: {printable(str(value))}")
     shown = listing(session, paper.echo, sys.stdout, summary, details)
@@ -51,3 +56,19 @@ def show(session: Session, plan_file: str, format_: str, summary: bool, details:
     shown.end()
     command = f"novadev apply {quote(plan_file)} --sha256 {saved.sha256}"
     session.say(f"{many(saved.plans, 'plan')}: {command}")
+
+
+def _facts(saved: Saved) -> PlanFileFacts:
+    """Return what the plan file SAVED says of itself."""
+    head = saved.head
+    return {
+        "action": head.action,
+        "made": head.made,
+        "user": head.user,
+        "host": head.host,
+        "asked": head.asked,
+        "message": head.message,
+        "undoes": head.undoes,
+        "deployment": ", ".join(f"{name} ({uuid})" for uuid, name in head.cells.items()),
+        "sha256": saved.sha256,
+    }

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any
-
-import click
+from typing import TYPE_CHECKING, cast
 
 from novadev.cli.actions import IRREVERSIBLE
 from novadev.cli.choices import Choices
+from novadev.cli.document import Document, Paper, PlanState
 from novadev.cli.grouping import labelled
 from novadev.cli.plan_text import Listing, listing
 from novadev.cli.progress import counted, progress
@@ -20,11 +16,9 @@ from novadev.cli.session import Session
 from novadev.cli.skips import Skips
 from novadev.cli.talk import say
 from novadev.errors import NovadevError, TakenOver
-from novadev.runs.change import Change, Effect
 from novadev.runs.plan import Draft, Outcome, Plan, Skip
 from novadev.runs.states import BEGUN, PENDING, State
 from novadev.text import printable
-from novadev.value import to_json
 
 if TYPE_CHECKING:
     from novadev.runs.journal import Journal
@@ -124,7 +118,7 @@ class Report:
                     error = labelled(outcome.error, plan.instance, plan.name)
                     say(f"{told(outcome)}: {printable(error)}")
                 if self._document is not None:
-                    self._document.add(plan, told(outcome), outcome.error)
+                    self._document.add(plan, told(outcome), outcome.error, outcome.left)
                 advance()
         if self._document is not None:
             for left in journal.iter_plans(run, (State.PLANNED,)):
@@ -166,35 +160,6 @@ class Report:
         return run.action not in IRREVERSIBLE
 
 
-class Paper:
-    """Standard output, which may be closed or full before the work is done.
-
-    A reader that goes away (``| head``) ends a preview. What writes goes on without it.
-    """
-
-    def __init__(self, goes_on: bool) -> None:
-        self._goes_on = goes_on
-        self._error: OSError | None = None
-
-    def echo(self, text: str, nl: bool = True) -> None:
-        """Print TEXT, unless an earlier one could not be printed."""
-        if self._error is not None:
-            return
-        try:
-            click.echo(text, nl=nl)
-        except OSError as error:
-            if not self._goes_on:
-                raise
-            self._error = error
-            with suppress(OSError, ValueError):
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-    def check(self) -> None:
-        """Raise OSError where something could not be printed, and its reader is still there."""
-        if self._error is not None and not isinstance(self._error, BrokenPipeError):
-            raise self._error
-
-
 def _for_people(counts: Mapping[str, int]) -> dict[str, int]:
     """Return COUNTS with all that may be there in part under one name."""
     half = sum(counts.get(state, 0) for state in BEGUN)
@@ -202,72 +167,8 @@ def _for_people(counts: Mapping[str, int]) -> dict[str, int]:
     return others | {"half": half}
 
 
-def told(outcome: Outcome) -> str:
+def told(outcome: Outcome) -> PlanState:
     """Return the state a script sees: what nothing was written of yet has failed for now."""
     if outcome.state == State.PLANNED:
         return "failed"
-    return "half" if outcome.state in BEGUN else str(outcome.state)
-
-
-def plan_record(plan: Plan, state: str, error: str | None) -> dict[str, Any]:
-    """Return PLAN as the JSON shape scripts rely on."""
-    return {
-        "action": plan.action,
-        "instance": plan.instance,
-        "host": plan.host,
-        "cell": plan.cell,
-        "state": state,
-        "note": "\n".join(plan.notes) or None,
-        "changes": [_change_record(item) for item in plan.changes],
-        "effects": [_change_record(item) for item in plan.effects],
-        "error": error,
-    } | ({"diff": plan.diff} if plan.diff else {})
-
-
-def _change_record(item: Change | Effect) -> dict[str, object]:
-    return {"what": item.what, "before": to_json(item.before), "after": to_json(item.after)}
-
-
-class Document:
-    """One JSON or YAML document, written as its parts come."""
-
-    def __init__(self, format_: str, paper: Paper) -> None:
-        self._format = format_
-        self._paper = paper
-        self._started = False
-        self._plans = 0
-
-    def add(self, plan: Plan, state: str, error: str | None) -> None:
-        """Write one plan."""
-        self._start()
-        record = plan_record(plan, state, error)
-        if self._format == "json":
-            self._paper.echo(
-                (",\n    " if self._plans else "\n    ") + json.dumps(record), nl=False
-            )
-        else:
-            self._paper.echo(("\n" if not self._plans else "") + _yaml([record]), nl=False)
-        self._plans += 1
-
-    def _start(self) -> None:
-        if not self._started:
-            self._paper.echo('{"plans": [' if self._format == "json" else "plans:", nl=False)
-            self._started = True
-
-    def close(self, run: int | None, result: str, skips: Skips, **more: object) -> None:
-        """Write what is known only at the end."""
-        self._start()
-        rest = {"run": run, "result": result, **more}
-        if self._format == "json":
-            skipped = ",\n    ".join(json.dumps(skip) for skip in skips)
-            end = json.dumps(rest)[1:]
-            self._paper.echo(f'],\n "skipped": [{skipped}],\n {end}')
-        else:
-            empty = "" if self._plans else " []\n"
-            self._paper.echo(empty + _yaml({"skipped": list(skips)} | rest), nl=False)
-
-
-def _yaml(data: object) -> str:
-    import yaml
-
-    return str(yaml.safe_dump(data, sort_keys=False))
+    return "half" if outcome.state in BEGUN else cast(PlanState, str(outcome.state))

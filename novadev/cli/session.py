@@ -7,15 +7,19 @@ import os
 import re
 import shlex
 import sys
+import time
 from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import click
 
+from novadev import __version__
 from novadev.cli.talk import say
 
 if TYPE_CHECKING:
+    import logging
+
     from novadev.deployment import Deployment
 
 _CREDENTIALS = re.compile(r"(?<=://).*@", re.DOTALL)
@@ -37,6 +41,8 @@ class Session:
         self.quiet = False
         self.log_file: str | None = None
         self.arguments: tuple[str, ...] = ()
+        self._log: logging.Logger | None = None
+        self._began = time.monotonic()
 
     @property
     def asked(self) -> str:
@@ -49,10 +55,37 @@ class Session:
         from novadev import config
         from novadev.deployment import Deployment
 
+        loaded = config.load(self.config_files, self.config_dirs)
+        self.begin_log(loaded.log_file)
         if not gc.isenabled():  # cli.main switched it off for the imports
             gc.freeze()  # they stay: the collector need not look through them
             gc.enable()
-        return Deployment(config.load(self.config_files, self.config_dirs))
+        return Deployment(loaded)
+
+    def begin_log(self, log_file: str | None) -> None:
+        """Log what is done, if that is wanted: to --log-file, else LOG_FILE; to stderr with -v."""
+        file = self.log_file or log_file
+        if not (file or self.verbose):
+            return
+        from novadev.cli import log
+
+        log.end()
+        if self.verbose:
+            log.to_screen()
+        if file:
+            log.to_file(file)
+        self.log_file, self._log = file, log.LOGGER
+        self._log.info("novadev %s, run by user %s: %s", __version__, os.getuid(), self.asked)
+
+    def end_log(self, code: int) -> None:
+        """Log the exit CODE and close the log."""
+        if self._log is None:
+            return
+        from novadev.cli import log
+
+        seconds = time.monotonic() - self._began
+        self._log.info("novadev ends with exit code %d after %.1f s", code, seconds)
+        log.end()
 
     @property
     def names(self) -> Mapping[str, str]:

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from typing import IO, TypeVar
 
+from novadev.cli.document import SkipEntry
 from novadev.cli.grouping import Groups, common, labelled, wrapped
 from novadev.cli.options import screen_width
 from novadev.cli.session import Session
@@ -55,11 +56,15 @@ class Skips:
         self._codes.add(skip.failure)
         if self._fail_on_skip and not skip.failure:
             self._codes.add(NotAsNeeded.exit_code)
-        line = json.dumps({"instance": skip.instance, "reason": skip.reason})
+        entry: SkipEntry = {
+            "instance": skip.instance,
+            "reason": skip.reason,
+            "name": self._session.names.get(skip.instance or "") or None,
+        }
         try:
             if self._file is None:
                 self._file = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115
-            self._file.write(line + "\n")
+            self._file.write(json.dumps(entry) + "\n")
         except OSError as error:
             reason = error.strerror or str(error)
             text = f"what is skipped cannot be kept in a temporary file (TMPDIR): {reason}"
@@ -117,7 +122,7 @@ class Skips:
             else:
                 yield item
 
-    def __iter__(self) -> Iterator[dict[str, str | None]]:
+    def __iter__(self) -> Iterator[SkipEntry]:
         if self._file is not None:
             self._file.seek(0)
             yield from (json.loads(line) for line in self._file)

@@ -9,6 +9,8 @@ from contextlib import contextmanager, suppress
 
 import click
 
+heard: list[Callable[[str], object]] = []
+"""Who else gets what is said: the log, while there is one."""
 _above: list[Callable[[str], object]] = []
 """What prints above the line that is redrawn on a terminal, while there is such a line."""
 
@@ -25,6 +27,13 @@ def talking_above(print_above: Callable[[str], object]) -> Iterator[None]:
 
 def say(text: str) -> None:
     """Print TEXT on stderr; a reader that went away, or a full disk, ends the talking only."""
+    for listener in heard:
+        listener(text)
+    tell(text)
+
+
+def tell(text: str) -> None:
+    """Print TEXT on stderr, for nobody else to hear."""
     try:
         if _above:
             _above[-1](text)

@@ -13,6 +13,10 @@ _SECRET_ATTRIBUTES = ("passwd", "passwdValidTo", "query")
 _SECRET_TEXTS = ("cookie",)
 """What a disk's ``<source>`` sends to a web server; read only because of SECURE."""
 
+_DIGESTS: dict[bytes, str] = {}
+"""Digests by the SHA-256 of the whole text, for as long as this process speaks to its host."""
+_MOST_DIGESTS = 20_000
+
 
 def redacted(domain: Domain) -> str:
     """Return the XML of DOMAIN with its secrets written as ``hidden``."""
@@ -28,9 +32,17 @@ def difference(before: Domain, after: str) -> str:
 def digest(domain: Domain) -> str:
     """Return the SHA-256 of the canonical XML without aliases and secrets, in hexadecimal.
 
-    Equal for two definitions that differ in aliases, spelling or passwords alone.
+    Equal for two definitions that differ in aliases, spelling or passwords alone. That of a text is
+    kept: the same one is asked for when a guest is planned, and again before it is written.
     """
-    return hashlib.sha256(_without_secrets(domain).canonical_without_aliases).hexdigest()
+    text = domain.text
+    key = hashlib.sha256(text.encode()).digest()
+    if key not in _DIGESTS:
+        if len(_DIGESTS) >= _MOST_DIGESTS:
+            _DIGESTS.clear()
+        canonical = _without_secrets(domain).canonical_without_aliases
+        _DIGESTS[key] = hashlib.sha256(canonical).hexdigest()
+    return _DIGESTS[key]
 
 
 def _without_secrets(domain: Domain) -> Domain:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timezone
 
 from novadev.deployment import Deployment
-from novadev.doctor import databases, hosts, local
+from novadev.doctor import databases, hosts, local, units
 from novadev.doctor.result import Result, failure
 from novadev.errors import BadInput
 from novadev.virt.answers import Answers
@@ -40,4 +40,4 @@ def examine(
     yield from local.examine_state_database(deployment)
     now = datetime.now(timezone.utc)
     yield from local.examine_capability_files(found, wanted or known, answers, now)
-    yield from local.examine_timers()
+    yield from units.examine_units()

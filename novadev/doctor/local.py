@@ -1,11 +1,8 @@
-"""What is on this machine: configuration, state database, capability files, timers."""
+"""What is on this machine: configuration, state database, capability files."""
 
 from __future__ import annotations
 
 import os
-import re
-import shutil
-import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
@@ -15,15 +12,13 @@ from novadev.capabilities import file
 from novadev.config import Config
 from novadev.deployment import Deployment
 from novadev.doctor.result import Result, failure
-from novadev.errors import BadInput, NotAsNeeded, NovadevError
+from novadev.errors import BadInput, NovadevError
 from novadev.runs.history import list_controllers
 from novadev.state.store import SCHEMAS, StateFacts, examine_state
 from novadev.text import many
 from novadev.virt.answers import Answers
 from novadev.virt.host import has_same_machine_types
 
-TIMERS = ("novadev-alias-migrate", "novadev-record", "novadev-stash-defaults")
-"""The units in ``systemd/``."""
 _FEW = 5
 
 
@@ -129,48 +124,3 @@ def age_text(saved_at: str, now: datetime) -> str:
         then = then.replace(tzinfo=timezone.utc)
     days = (now - then).days
     return "today" if days < 1 else f"{many(days, 'day')} ago"
-
-
-def examine_timers(run_folder: Path = Path("/run/systemd/system")) -> Iterator[Result]:
-    """Yield a result for each of novadev's timers, as systemd knows them."""
-    program = shutil.which("systemctl")
-    if program is None or not run_folder.is_dir():
-        yield Result("timer", "systemd timers", "skipped", "systemd does not run here")
-        return
-    for name in TIMERS:
-        timer, service = (_shown(program, f"{name}.{kind}") for kind in ("timer", "service"))
-        yield timer_result(name, timer, service)
-
-
-def _shown(program: str, unit: str) -> dict[str, str]:
-    """Return the properties of a UNIT; none where systemd gives no answer."""
-    try:
-        found = subprocess.run(  # noqa: S603 - systemctl, with a name of ours
-            [program, "show", "--no-pager", unit],
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=False,
-            env={**os.environ, "LC_ALL": "C"},
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return {}
-    return dict(re.findall(r"^(\w+)=(.*)$", found.stdout, re.MULTILINE))
-
-
-def timer_result(name: str, timer: Mapping[str, str], service: Mapping[str, str]) -> Result:
-    """Return what the properties of a timer and its service say."""
-    unit, last = f"{name}.timer", timer.get("LastTriggerUSec", "")
-    if timer.get("LoadState", "not-found") == "not-found":
-        return Result("timer", unit, "skipped", "it is not installed")
-    if timer.get("ActiveState") != "active":
-        text = "it is installed, and not started"
-        return Result("timer", unit, "warning", text, (f"systemctl enable --now {unit}",))
-    if last in ("", "n/a", "0"):
-        return Result("timer", unit, "ok", "it has not run yet")
-    if service.get("Result", "success") != "success":
-        code = service.get("ExecMainStatus", "?")
-        text = f"it last ran {last}, and failed with exit code {code}"
-        look = f"journalctl -u {name}.service"
-        return Result("timer", unit, "failure", text, (look,), NotAsNeeded.exit_code)
-    return Result("timer", unit, "ok", f"it last ran {last}")

@@ -10,12 +10,13 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from novadev.deployment import Deployment
 from novadev.errors import Busy, NovadevError, StalePlan, TakenOver, Unreachable
-from novadev.image_property.planning import VM_STATES
+from novadev.image_property.planning import VM_STATES, WHEN_DOWN
+from novadev.image_property.readable import unread_now
 from novadev.image_property.stored import Stored, Unstorable
 from novadev.image_property.sync.differences import are_stored, sources
 from novadev.nova import image_properties, writes
@@ -167,6 +168,7 @@ class Batch:
     _resumed: bool
     may_be_written: bool = False
     _outcomes: dict[str, Outcome] = field(default_factory=dict)
+    _unread: dict[str, str] = field(default_factory=dict)
 
     def outcomes_after(self, error: NovadevError) -> list[Outcome]:
         """Return the outcomes of a batch that ERROR ended."""
@@ -183,6 +185,7 @@ class Batch:
         deployment = self._writer.deployment
         cell = deployment.cell(self._plans[0].cell)
         uuids = [plan.instance for plan in self._plans]
+        self._unread = unread_now(deployment, self._plans)
         with deployment.api.writing() as api:
             specs = list_request_specs(api, uuids, lock=True)
             with deployment.cell_database(cell).writing() as connection:
@@ -192,7 +195,7 @@ class Batch:
                 self._write_cell(connection, stored, landing)
             self.may_be_written = self.may_be_written or bool(landing)
             _write_specs(api, stored, landing)
-        self._outcomes.update({due.plan.instance: due.outcome for due in landing})
+        self._outcomes.update({due.plan.instance: _landed(due, stored) for due in landing})
         return [self._outcomes[plan.instance] for plan in self._plans]
 
     def _read(
@@ -215,11 +218,15 @@ class Batch:
             if due is None:
                 self._refuse(plan, state, found.reason(self._resumed))
                 continue
-            objection = _objection(plan, stored, self._writer.policy) if due.touches_cell else None
+            objection = self._objection(plan, stored) if due.touches_cell else None
             if objection is None:
                 yield due
             else:
                 self._refuse(plan, found.state_if_refused(self._resumed), objection)
+
+    def _objection(self, plan: Plan, stored: Stored) -> str | None:
+        unread = self._unread.get(plan.instance)
+        return _objection(plan, stored, self._writer.policy) or unread
 
     def _refuse(self, plan: Plan, state: State, reason: str) -> None:
         text = f"instance {plan.instance}: {reason}"
@@ -242,6 +249,13 @@ class Batch:
         if policy.instance_action is not None:
             writes.record_actions(connection, uuids, policy.instance_action)
         self.may_be_written = True
+
+
+def _landed(due: _Due, stored: Stored) -> Outcome:
+    """Return the outcome of DUE, with the state of a server that was written now."""
+    if not due.touches_cell:
+        return due.outcome
+    return replace(due.outcome, vm_state=stored.instances[due.plan.instance].vm_state)
 
 
 class _Comparison:
@@ -331,7 +345,8 @@ def _objection(plan: Plan, stored: Stored, policy: Policy) -> str | None:
     """Return why the instance must not be written now, None where it may."""
     locked = stored.instances[plan.instance]
     if locked.vm_state not in policy.vm_states:
-        return f"it is {locked.vm_state} now"
+        when = f": {WHEN_DOWN}" if policy.vm_states == VM_STATES else ""
+        return f"it is {locked.vm_state} now{when}"
     if locked.task_state is not None:
         return f"it has a task in progress now: {locked.task_state}"
     if "kept_disks" in plan.guard and _disks_differ(plan, stored):

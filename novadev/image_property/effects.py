@@ -95,7 +95,7 @@ def _futile(
         elif name not in device_types:
             yield from _unread(name, after)
         elif not moves and not _is_there(device_types[name], value, effects):
-            yield _unmoved(name, value, device_types[name])
+            yield _unmoved(name, value, device_types[name], effects)
 
 
 def mended_without_moving(
@@ -108,10 +108,16 @@ def mended_without_moving(
     for name in unreadable(facts.guest.image_properties, facts.release):
         value, kind = values.get(name), device_types.get(name)
         if isinstance(value, str) and kind and not _is_there(kind, value, effects):
-            yield _unmoved(name, value, kind)
+            yield _unmoved(name, value, kind, effects)
 
 
-def _unmoved(name: str, value: str, device_type: str) -> str:
+def _unmoved(name: str, value: str, device_type: str, effects: tuple[Effect, ...]) -> str:
+    """Return why no disk of this type moves: there is none, or each has a bus of its own."""
+    there = [effect.what for effect in effects if effect.after is not None]
+    if device_type not in map(_type_in, there):
+        luns = [what for what in there if _type_in(what) == "lun"]
+        more = f" but {', '.join(luns)}, and a LUN never moves" if luns else ""
+        return f"{name}={value} moves nothing: the server has no {device_type}{more}"
     return (
         f"{name}={value} moves no {device_type}: each keeps the bus of its "
         "block_device_mapping row (--update-disks says which rows move)"

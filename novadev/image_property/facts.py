@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from novadev.capabilities.compute_hosts import ComputeHosts
 from novadev.capabilities.server_releases import ServerReleases
+from novadev.config import Config
 from novadev.deployment import Deployment
 from novadev.errors import BadInput, NotFound
 from novadev.nova.block_devices import list_block_devices
 from novadev.nova.flavors import Flavor, list_flavors
 from novadev.nova.instances import Instance
 from novadev.nova.request_specs import RequestSpec, list_request_specs
-from novadev.rules.guest import Guest
+from novadev.rules.guest import DriverRules, Guest
 from novadev.selection import Chunk
 
 
@@ -30,6 +32,11 @@ class Facts:
     release: int
     has_bad_flavor: bool = False
     leaves_spec: bool = False
+
+    def rules(self, hosts: ComputeHosts, config: Config) -> DriverRules:
+        """Return the rules of the host it is on, or was shelved on, else those of CONFIG."""
+        host = self.instance.host or self.instance.shelved_host
+        return hosts.rules_of(host, config.driver_options, self.release)
 
     @property
     def without_spec(self) -> Facts:

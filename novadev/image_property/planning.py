@@ -7,11 +7,10 @@ of the API database, or it is refused with the reason.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from novadev.capabilities.compute_hosts import ComputeHosts
 from novadev.capabilities.server_releases import ServerReleases
-from novadev.config import Config
 from novadev.deployment import Deployment
 from novadev.errors import InvalidValue, NotAsNeeded, NovadevError
 from novadev.image_property.changes import (
@@ -23,6 +22,7 @@ from novadev.image_property.changes import (
 )
 from novadev.image_property.effects import disk_effects, futile, mended_without_moving, notes
 from novadev.image_property.facts import Facts, read_facts, with_spec_or_without
+from novadev.image_property.readable import release_guard
 from novadev.nova.image_properties import get_property
 from novadev.nova.instances import Instance
 from novadev.rules.buses import BUS_PROPERTIES, TooManyDisks, UnsupportedBus, bus_for_device_type
@@ -37,6 +37,10 @@ from novadev.value import ABSENT, Value
 
 SET, UNSET = "image-property set", "image-property unset"
 VM_STATES = frozenset(("stopped", "shelved", "shelved_offloaded"))
+WHEN_DOWN = (
+    "its image properties can change when it is stopped, shelved or shelved_offloaded "
+    "(openstack server stop)"
+)
 
 
 @dataclass(frozen=True)
@@ -88,27 +92,16 @@ def plan_unset(
     return _iter_plans(deployment, selection, Request(UNSET, values, "none", force, request_spec))
 
 
-def compute_rules(config: Config) -> ComputeRules:
-    """Return the rules of a compute host configured as novadev is."""
-    return ComputeRules(
-        virt_type=config.virt_type,
-        hw_machine_type=config.hw_machine_type,
-        disk_prefix=config.disk_prefix,
-        config_drive_format=config.config_drive_format,
-        max_disk_devices=config.max_disk_devices,
-    )
-
-
 def _iter_plans(
     deployment: Deployment, selection: Selection, request: Request
 ) -> Iterator[Planned]:
-    rules, named = compute_rules(deployment.config), selection.is_named
-    releases = ServerReleases(deployment, ComputeHosts(deployment.config))
+    named, hosts = selection.is_named, ComputeHosts(deployment.config)
+    releases = ServerReleases(deployment, hosts)
 
     def plans(chunk: Chunk) -> Iterator[Planned]:
         for facts in read_facts(deployment, chunk, releases):
-            own = replace(rules, release=facts.release)
-            yield _plan_or_skip(facts, request, own, named)
+            rules = facts.rules(hosts, deployment.config)
+            yield _plan_or_skip(facts, request, rules, named)
 
     return of_chunks(iter_selected(deployment, selection), plans, named)
 
@@ -148,17 +141,17 @@ def plan_one(facts: Facts, request: Request, rules: ComputeRules) -> Plan | None
         host=facts.instance.host,
         effects=effects,
         notes=(*against, *notes(facts, request.values)),
-        guard=kept_disks(facts.guest, moves) if request.touches_disks else {},
+        guard={
+            **(kept_disks(facts.guest, moves) if request.touches_disks else {}),
+            **release_guard(request.values, facts.release),
+        },
     )
 
 
 def check_state(instance: Instance) -> None:
     """Raise NotAsNeeded unless INSTANCE is stopped or shelved and has no task in progress."""
     if instance.vm_state not in VM_STATES:
-        raise NotAsNeeded(
-            f"instance {instance.uuid} is {instance.vm_state}: its image properties can change "
-            "when it is stopped, shelved or shelved_offloaded (openstack server stop)"
-        )
+        raise NotAsNeeded(f"instance {instance.uuid} is {instance.vm_state}: {WHEN_DOWN}")
     if instance.task_state is not None:
         raise NotAsNeeded(f"instance {instance.uuid} has a task in progress: {instance.task_state}")
 

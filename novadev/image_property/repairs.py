@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 
 from novadev.capabilities.compute_hosts import ComputeHosts
 from novadev.capabilities.server_releases import ServerReleases
@@ -12,7 +11,7 @@ from novadev.errors import InvalidValue, NovadevError
 from novadev.image_property.changes import check_one_row, guest_after, kept_disks
 from novadev.image_property.effects import disk_effects, notes
 from novadev.image_property.facts import Facts, read_facts
-from novadev.image_property.planning import UNSET, Request, check_state, compute_rules, objections
+from novadev.image_property.planning import UNSET, Request, check_state, objections
 from novadev.nova.image_properties import PROPERTIES
 from novadev.rules.buses import TooManyDisks, UnsupportedBus
 from novadev.rules.guest import ComputeRules
@@ -33,11 +32,11 @@ def plan_unset_unreadable(
     else is taken out. Raises BadInput for a folder of compute hosts that cannot be read; what
     stands against one instance is a Skip.
     """
-    rules = compute_rules(deployment.config)
+    hosts = ComputeHosts(deployment.config)
 
     def plan(facts: Facts) -> Plan | None:
         facts = facts if request_spec else facts.without_spec
-        return _without_unreadable(facts, replace(rules, release=facts.release), force)
+        return _without_unreadable(facts, facts.rules(hosts, deployment.config), force)
 
     return _iter_plans(deployment, selection, plan, "it stores nothing that Nova cannot read")
 

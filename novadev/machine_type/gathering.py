@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 
-from novadev.capabilities.compute_hosts import ComputeHost, ComputeHosts
+from novadev.capabilities.compute_hosts import ComputeHost, ComputeHosts, assumed_rules
 from novadev.capabilities.server_releases import ServerReleases
 from novadev.deployment import Deployment
 from novadev.errors import BadInput
@@ -73,7 +73,7 @@ def gather(deployment: Deployment, chunk: Chunk, hosts: ComputeHosts) -> Iterato
     with deployment.cell_database(chunk.cell).reading() as connection:
         attachments = list_attachments(connection, uuids)
         flavors = list_flavors(connection, uuids)
-    own = DriverRules(**asdict(deployment.config.driver_options))
+    own = assumed_rules(deployment.config.driver_options)
     for facts in read_facts(deployment, chunk, ServerReleases(deployment, hosts)):
         uuid = facts.instance.uuid
         flavor = flavors.get(uuid)

@@ -103,6 +103,16 @@ LIVING = sa.and_(
 """Neither deleted nor the hidden copy of a cross-cell resize."""
 
 
+def list_states(
+    connection: sa.Connection, uuids: Iterable[str]
+) -> dict[str, tuple[str | None, str | None]]:
+    """Return the vm_state and the task_state of the living among UUIDS."""
+    columns = instances.c
+    query = sa.select(columns.uuid, columns.vm_state, columns.task_state)
+    found = connection.execute(query.where(columns.uuid.in_(tuple(uuids)), LIVING))
+    return {row.uuid: (row.vm_state, row.task_state) for row in found}
+
+
 def uuid_of(text: str) -> str | None:
     """Return the UUID that TEXT is, as Nova stores it, None where it is none.
 
@@ -136,17 +146,19 @@ def list_page(
     hosts: Hosts | None,
     after_id: int,
     size: int,
+    with_metadata: bool = True,
 ) -> list[Instance]:
     """Return the next SIZE instances that pass NARROW with an id above AFTER_ID, by id.
 
-    Only those on HOSTS, unless that is None.
+    Only those on HOSTS, unless that is None; without system metadata, unless WITH_METADATA.
     """
     query = _narrowed(narrow).where(instances.c.id > after_id)
     if hosts is not None:
         named = tuple(host for host in hosts if host is not None)
         here = [instances.c.host.in_(named)] if named else []
         query = query.where(sa.or_(*here, *[instances.c.host.is_(None)] * (None in hosts)))
-    return _load(connection, cell, query.order_by(instances.c.id).limit(size))
+    query = query.order_by(instances.c.id).limit(size)
+    return _load(connection, cell, query, with_metadata)
 
 
 def count_by_host(
@@ -219,9 +231,12 @@ def _stores(name: str, *conditions: sa.ColumnElement[bool]) -> sa.ColumnElement[
     )
 
 
-def _load(connection: sa.Connection, cell: str, query: sa.Select[Any]) -> list[Instance]:
+def _load(
+    connection: sa.Connection, cell: str, query: sa.Select[Any], with_metadata: bool = True
+) -> list[Instance]:
     rows = connection.execute(query).all()
-    stored = image_properties.list_stored(connection, [row.uuid for row in rows]) if rows else {}
+    uuids = [row.uuid for row in rows] if with_metadata else []
+    stored = image_properties.list_stored(connection, uuids) if uuids else {}
     return [_from_row(row, cell, stored.get(row.uuid, ())) for row in rows]
 
 

@@ -39,6 +39,7 @@ def find_drift(
     selection: Selection,
     asks_guest: bool = False,
     as_of: AsOf | None = None,
+    no_database: bool = False,
 ) -> Iterator[Drift | Skip]:
     """Yield what the selected guests have otherwise than recorded; nothing for an unchanged one.
 
@@ -46,7 +47,8 @@ def find_drift(
     :func:`novadev.records.look.iter_looks`.
     """
     baseline = Baseline.of(deployment, as_of)
-    for looks in iter_looks(deployment, selection, asks_guest, as_of=as_of):
+    found = iter_looks(deployment, selection, asks_guest, as_of=as_of, no_database=no_database)
+    for looks in found:
         changed = [look for look in looks if isinstance(look, Look) and look.is_changed]
         yield from (look for look in looks if isinstance(look, Skip))
         for look in changed:
@@ -100,5 +102,10 @@ def _value(device: VmDevice, name: str) -> str | None:
 
 def short_address(device: VmDevice) -> str | None:
     """Return the recorded address in the form people read: ``0000:00:05.0``."""
-    address = Address.from_ovirt(device.address)
+    return short_place(device.address)
+
+
+def short_place(text: str) -> str | None:
+    """Return oVirt's TEXT of an address in the form people read; None of an empty one."""
+    address = Address.from_ovirt(text)
     return address.text if address else None

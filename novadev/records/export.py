@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from novadev.deployment import Deployment
 from novadev.errors import BadInput
 from novadev.records import json_file
 from novadev.records.baseline import get_recorded
-from novadev.records.device import AsOf, hash_of
+from novadev.records.device import AsOf, as_pinned, hash_of
 from novadev.records.exported import ExportedInstance
 from novadev.records.ovf import writer
 
@@ -37,5 +38,11 @@ def export_ovf(deployment: Deployment, names: Iterable[str], as_of: AsOf | None 
 
 
 def _export(deployment: Deployment, name: str, as_of: AsOf | None) -> ExportedInstance:
+    """Return what is recorded of an instance; a pinned device that is gone with its address."""
     found = get_recorded(deployment, name, as_of)
-    return ExportedInstance(found.uuid, found.name, hash_of(found.devices), found.devices)
+    pins = {} if as_of else found.pins
+    devices = tuple(
+        item if item.is_plugged else replace(item, address=pins.get(item.device_id, ""))
+        for item in found.devices
+    )
+    return ExportedInstance(found.uuid, found.name, hash_of(as_pinned(devices, pins)), devices)

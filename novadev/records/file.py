@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import stat
 
+from novadev import private_file
 from novadev.errors import BadInput
-from novadev.private_file import can_be_replaced, replacing
 from novadev.records import json_file
 from novadev.records.exported import MAX_BYTES, BrokenInstance, ExportedInstance
 from novadev.records.ovf import reader
@@ -17,15 +17,7 @@ def write(name: str, text: str) -> None:
 
     A regular file of that name is replaced; anything else there is left alone.
     """
-    try:
-        if not can_be_replaced(name):
-            raise BadInput(f"export file {name!r}: there is something that is no plain file")
-        with replacing(name) as file:
-            file.write(text)
-    except OSError as error:
-        raise BadInput(f"export file {name} cannot be written: {error.strerror}") from None
-    except ValueError:
-        raise BadInput(f"{name!r} is not the name of a file") from None
+    private_file.write(name, text, "export file")
 
 
 def read(name: str) -> tuple[ExportedInstance | BrokenInstance, ...]:

@@ -1,7 +1,8 @@
-"""When did this change: the work behind ``device history``."""
+"""When the devices of a guest changed, or were pinned: the work behind ``device history``."""
 
 from __future__ import annotations
 
+import heapq
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,7 +10,8 @@ from dataclasses import dataclass
 from novadev.deployment import Deployment
 from novadev.errors import NotFound
 from novadev.records.device import VmDevice
-from novadev.records.drift import Drift, compare
+from novadev.records.drift import Drift, compare, short_place
+from novadev.records.pin_store import PinChange, PinStore
 from novadev.records.store import Version, VmDevices
 from novadev.selection import get_instance
 
@@ -20,7 +22,9 @@ class PastChange:
 
     The change itself came between this record and the one before it. ``record`` is its number,
     which ``--as-of`` takes. ``field``, ``before`` and ``after`` are as in a drift: field, recorded
-    and found.
+    and found. Or an operator, the ``user``, pinned or unpinned a device: then ``field`` is ``pin``,
+    with the pinned address ``before`` and ``after`` in the short form; that is no record, and
+    ``record`` is None.
     """
 
     seen: str
@@ -29,16 +33,23 @@ class PastChange:
     field: str
     before: str | None
     after: str | None
-    record: int
+    record: int | None
+    user: str | None = None
 
 
 def list_changes(deployment: Deployment, name: str) -> Iterator[PastChange]:
-    """Yield every recorded change of the devices of the instance NAME, oldest first.
+    """Yield every recorded change of the devices of the instance NAME, and pins, oldest first.
 
     By its UUID also of one that is deleted. Raises NotFound where nothing was ever recorded of
     it, and for a name as :func:`novadev.selection.get_instance`.
     """
     vm_id = _vm_id(deployment, name)
+    recorded = _recorded_changes(deployment, vm_id)
+    pins = map(_pin, PinStore(deployment.state).list_changes(vm_id))
+    yield from heapq.merge(recorded, pins, key=lambda change: change.seen)
+
+
+def _recorded_changes(deployment: Deployment, vm_id: str) -> Iterator[PastChange]:
     before: dict[str, VmDevice | None] = {}
     for version in VmDevices(deployment.state).iter_versions(vm_id):
         earlier = before.get(version.device_id)
@@ -64,3 +75,11 @@ def _change(version: Version, device: VmDevice | None, drift: Drift) -> PastChan
     host = device.host if device else ""
     change = (drift.label, drift.field, drift.recorded, drift.found)
     return PastChange(version.seen, host, *change, version.record)
+
+
+def _pin(change: PinChange) -> PastChange:
+    address = short_place(change.address)
+    before, after = (None, address) if change.is_pinned else (address, None)
+    return PastChange(
+        change.made, change.host, change.label, "pin", before, after, None, change.user
+    )

@@ -10,7 +10,7 @@ from novadev.errors import BadInput, NotAsNeeded, NotFound, NovadevError, StaleP
 from novadev.records import file
 from novadev.records.addresses import Buses, place_of, why_unfit
 from novadev.records.baseline import RecordedInstance, get_recorded
-from novadev.records.device import VmDevice, VmDynamic, hash_of
+from novadev.records.device import Pins, VmDevice, VmDynamic, as_pinned, hash_of
 from novadev.records.exported import BrokenInstance, ExportedInstance
 from novadev.records.partners import Matched, item_text, match
 from novadev.records.store import VmDevices
@@ -104,12 +104,14 @@ def plan_recorded(exported: ExportedInstance, target: RecordedInstance) -> Plan:
     Raises BadInput, naming the item, as :func:`plan_import`, and NotAsNeeded where a pinned address
     would change.
     """
-    matched = match(exported.devices, target.devices, exported.instance == target.uuid)
+    wanted = as_pinned(target.devices, target.pins)
+    absent = {row.device_id for row in target.devices if not row.is_plugged}
+    matched = match(exported.devices, wanted, exported.instance == target.uuid, absent)
     pairs = sorted(matched.pairs, key=lambda pair: pair[1].label)
-    brought = [_bring(one, other) for one, other in pairs]
+    brought = [_bring(one, other, other.device_id in absent) for one, other in pairs]
     _check_unpinned(brought, target)
     after = {item.after.device_id: item.after for item in brought}
-    check_places(target.devices, [after.get(item.device_id, item) for item in target.devices])
+    check_places(wanted, [after.get(item.device_id, item) for item in wanted])
     _check_reachable(brought, Buses(target.devices))
     changed = [(item.before.device_id, change) for item in brought for change in item.changes]
     return Plan(
@@ -124,16 +126,18 @@ def plan_recorded(exported: ExportedInstance, target: RecordedInstance) -> Plan:
     )
 
 
-def _bring(one: VmDevice, other: VmDevice) -> _Brought:
+def _bring(one: VmDevice, other: VmDevice, is_absent: bool) -> _Brought:
     """Return the recorded device OTHER with what its partner ONE of the file has.
 
-    It keeps its address where the file has none for it.
+    It keeps its address where the file has none for it, and everything but its address where the
+    guest has it no longer (IS_ABSENT).
     """
     objection = why_unfit(other, one.address)
     if objection:
         raise BadInput(f"{item_text(one)} cannot give {one.address} to {other.label}: {objection}")
     address = one.address or other.address
-    properties = one.custom_properties or other.custom_properties
+    properties = other.custom_properties if is_absent else one.custom_properties
+    properties = properties or other.custom_properties
     return _Brought(other, replace(other, address=address, custom_properties=properties))
 
 
@@ -237,18 +241,18 @@ def _writer(vm_devices: VmDevices, plan: Plan, resumed: bool) -> Write:
         dynamic = vm_devices.list_dynamics([plan.instance]).get(plan.instance)
         if dynamic is None:
             raise StalePlan(f"instance {plan.instance}: nothing is recorded of it any more")
-        changed = _changed(plan, recorded, resumed)
-        _check_pins(vm_devices, plan.instance, recorded, changed)
+        pins = vm_devices.list_pins([plan.instance]).get(plan.instance, {})
+        changed = _changed(plan, recorded, pins, resumed)
+        _check_pins(plan.instance, pins, recorded, changed)
         return replace(dynamic, hash=hash_of(changed), fingerprint=""), changed
 
     return write
 
 
 def _check_pins(
-    vm_devices: VmDevices, vm_id: str, recorded: Sequence[VmDevice], changed: Sequence[VmDevice]
+    vm_id: str, pins: Pins, recorded: Sequence[VmDevice], changed: Sequence[VmDevice]
 ) -> None:
     """Raise StalePlan where a recorded address is to be CHANGED that somebody has pinned since."""
-    pins = vm_devices.list_pins([vm_id]).get(vm_id, {})
     before = {device.device_id: device.address for device in recorded}
     for device in changed:
         if device.device_id in pins and device.address != before[device.device_id]:
@@ -258,8 +262,13 @@ def _check_pins(
             )
 
 
-def _changed(plan: Plan, recorded: Sequence[VmDevice], resumed: bool) -> Sequence[VmDevice]:
-    """Return the RECORDED devices as PLAN wants them, after comparing every before."""
+def _changed(
+    plan: Plan, recorded: Sequence[VmDevice], pins: Pins, resumed: bool
+) -> Sequence[VmDevice]:
+    """Return the RECORDED devices as PLAN wants them, after comparing every before.
+
+    Raises StalePlan, also where one would be at the place of a device in PINS that is gone.
+    """
     before = {device.device_id: device for device in recorded if device.is_plugged}
     edits = [(edit, edit.found(before)) for edit in _edits(plan)]
     if not plan.partly:
@@ -269,7 +278,7 @@ def _changed(plan: Plan, recorded: Sequence[VmDevice], resumed: bool) -> Sequenc
         if found is Found.BEFORE:
             after[edit.device_id] = edit.of(after[edit.device_id])
     try:
-        check_places(recorded, after.values())
+        check_places(as_pinned(recorded, pins), as_pinned([*after.values()], pins))
     except BadInput as error:
         raise StalePlan(f"instance {plan.instance}: {error}") from None
     return list(after.values())

@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Literal
 
 from novadev.errors import BadInput
 from novadev.records.device import VmDevice
@@ -19,7 +19,7 @@ from novadev.records.exported import (
     is_uuid,
     read_uuid,
 )
-from novadev.strict_json import Form, form_of, parse, read, values_of
+from novadev.strict_json import Form, array_of, form, form_of, parse, read, values_of
 from novadev.virt.address_syntax import read_address
 
 KIND = "device export"
@@ -42,6 +42,14 @@ class _Instance(Form):
 
 
 _Device = form_of(VmDevice, vm_id=None, spec_params=dict[str, Any])
+_WholeInstance = form("Instance", instance=str, name=str, hash=str, devices=array_of(_Device))
+Export = form(
+    "Export",
+    novadev=Literal["device export"],
+    version=Literal[1],
+    instances=array_of(_WholeInstance),
+)
+"""The whole file, for its schema; it is read item by item, so that one may be broken."""
 
 
 def dumps(instances: Sequence[ExportedInstance]) -> str:

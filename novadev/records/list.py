@@ -55,13 +55,17 @@ class ListedDevice:
 
 
 def list_guests(
-    deployment: Deployment, selection: Selection, changed: bool = False, asks_guest: bool = False
+    deployment: Deployment,
+    selection: Selection,
+    changed: bool = False,
+    asks_guest: bool = False,
+    no_database: bool = False,
 ) -> Iterator[ListedGuest | Skip]:
     """Yield the selected guests; only the CHANGED ones, if so.
 
     Raises as :func:`novadev.records.look.iter_looks`.
     """
-    for looks in iter_looks(deployment, selection, asks_guest):
+    for looks in iter_looks(deployment, selection, asks_guest, no_database=no_database):
         found = [look for look in looks if isinstance(look, Look)]
         counts = VmDevices(deployment.state).count([item.instance.uuid for item in found])
         yield from (look for look in looks if isinstance(look, Skip))
@@ -71,13 +75,18 @@ def list_guests(
 
 
 def list_devices(
-    deployment: Deployment, selection: Selection, changed: bool = False, asks_guest: bool = False
+    deployment: Deployment,
+    selection: Selection,
+    changed: bool = False,
+    asks_guest: bool = False,
+    no_database: bool = False,
 ) -> Iterator[ListedDevice | Skip]:
     """Yield every device of the selected guests, or of the CHANGED ones among them.
 
     Only a changed guest is read in full when those alone are wanted. Raises as `list_guests`.
     """
-    for looks in iter_looks(deployment, selection, asks_guest, full=not changed):
+    found = iter_looks(deployment, selection, asks_guest, not changed, no_database=no_database)
+    for looks in found:
         for look in looks:
             if isinstance(look, Skip):
                 yield look

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Generic, TypeVar
 
 from novadev.deployment import Deployment
@@ -13,7 +14,16 @@ from novadev.device.selecting import attached, is_without_databases, iter_hosted
 from novadev.errors import NotAsNeeded, NovadevError
 from novadev.nova.instances import Instance
 from novadev.records.baseline import Baseline
-from novadev.records.device import AsOf, Pins, VmDevice, VmDynamic, as_pinned, hash_of, merge
+from novadev.records.device import (
+    AsOf,
+    Merged,
+    Pins,
+    VmDevice,
+    VmDynamic,
+    as_pinned,
+    hash_of,
+    merge,
+)
 from novadev.records.on_host import (
     RESCUED,
     Fingerprint,
@@ -82,13 +92,25 @@ class Look:
 
     @property
     def is_new(self) -> bool:
-        """Whether there is anything to write: a change, or what no guest sees (an alias)."""
+        """Whether there is anything to write: news of a device, or another text of them."""
         if self.seen is None:
             return False
-        merged = merge(self.devices, self.seen.devices, self.pins)
-        fingerprint = "" if merged.is_held else self.seen.dynamic.fingerprint
+        fingerprint = "" if self._merged.is_held else self.seen.dynamic.fingerprint
         dynamic = replace(self.seen.dynamic, host=self.host_recorded, fingerprint=fingerprint)
-        return dynamic != self.recorded or bool(merged.written or merged.dropped)
+        return dynamic != self.recorded or self.has_news
+
+    @property
+    def has_news(self) -> bool:
+        """Whether any device is to be written: changed, or with a new alias, which no guest sees.
+
+        Only that makes a record with a number.
+        """
+        return bool(self._merged.written or self._merged.dropped)
+
+    @cached_property
+    def _merged(self) -> Merged:
+        seen = self.seen.devices if self.seen is not None else self.devices
+        return merge(self.devices, seen, self.pins)
 
     @property
     def is_held(self) -> bool:
@@ -97,6 +119,11 @@ class Look:
             self.pins.get(device.device_id, device.address) != device.address
             for device in self.seen.devices
         )
+
+    @property
+    def name(self) -> str:
+        """What the server is called; empty where only its XML tells, and was not read."""
+        return self.instance.name or (self.seen.name if self.seen else "")
 
     @property
     def host_recorded(self) -> str:
@@ -138,7 +165,8 @@ def iter_looks(
         work = _Guests(deployment, guests, with_attachments, selection.is_named, baseline)
         yield list(work.looks(asks_guest, full))
 
-    for found in of_chunks(iter_by_host(deployment, selection), looks, selection.is_named):
+    chunks = iter_by_host(deployment, replace(selection, with_metadata=False))
+    for found in of_chunks(chunks, looks, selection.is_named):
         yield [found] if isinstance(found, Skip) else found
 
 
@@ -212,7 +240,9 @@ class _Guests(Generic[G]):
                 devices = recorded.get(uuid, ())
                 seen: Seen = answer.result()
                 instance, dynamic = self._instances[uuid], self._recorded.get(uuid)
-                yield Look(instance, dynamic, seen, devices, pins.get(uuid, {}), newest[uuid])
+                look = Look(instance, dynamic, seen, devices, pins.get(uuid, {}), newest[uuid])
+                self._deployment.remember_names({uuid: look.name})
+                yield look
 
     def _skip(self, uuid: str, error: NovadevError) -> Skip:
         return Skip.of(uuid, error, self._named)

@@ -139,6 +139,7 @@ class Question:
 class Seen:
     """What a guest has now; ``notes`` are about the answer of its agent.
 
+    ``name`` is what Nova's metadata in the domain call it, empty without them.
     ``has_answered`` says that its agent was asked, and told what the guest calls its disks.
     """
 
@@ -147,6 +148,7 @@ class Seen:
     notes: tuple[str, ...] = ()
     is_running: bool = False
     has_answered: bool = False
+    name: str = ""
 
 
 def fingerprints(host: Host, uuids: Sequence[str]) -> tuple[Fingerprint, ...]:
@@ -208,7 +210,8 @@ def _see(host: Host | None, instance: HostedInstance, question: Question, text: 
     if question.asks_guest and host is not None:
         devices, notes, has_answered = _with_names(host, inventory, found, devices)
     dynamic = VmDynamic(instance.uuid, hash_of(devices), fingerprint(text), instance.host)
-    return Seen(dynamic, devices, notes, domain.is_live, has_answered)
+    name = (domain.nova.name or "") if domain.nova else ""
+    return Seen(dynamic, devices, notes, domain.is_live, has_answered, name)
 
 
 def _complete_text(host: Host, instance: HostedInstance) -> str:

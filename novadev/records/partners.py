@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Collection, Hashable, Iterable
 from dataclasses import dataclass, field
 
 from novadev.errors import BadInput
@@ -29,8 +29,17 @@ class Matched:
     only_recorded: list[VmDevice] = field(default_factory=list)
 
 
-def match(devices: Iterable[VmDevice], recorded: Iterable[VmDevice], is_same: bool) -> Matched:
+def match(
+    devices: Iterable[VmDevice],
+    recorded: Iterable[VmDevice],
+    is_same: bool,
+    absent: Collection[str] = (),
+) -> Matched:
     """Return which of DEVICES, of a file, is which of those RECORDED; plugged hardware counts.
+
+    So does what is unplugged in the file and has an address there: it was pinned when it was
+    exported. ABSENT are the ids of recorded devices that are pinned, and that the guest has not.
+    Neither needs a partner, and order alone gives it none.
 
     By id first. Then by alias, serial, MAC address, target, LUN and label, and in the end by the
     order of the addresses among devices of a kind; in the instance that the file is of (IS_SAME) a
@@ -41,9 +50,11 @@ def match(devices: Iterable[VmDevice], recorded: Iterable[VmDevice], is_same: bo
     Only what an OVF need not have may be on one side alone: controllers, input devices, channels,
     ports, consoles and other ways into the guest.
     """
+    placed = [item for item in devices if item.is_plugged or item.address]
     work = _Matching(
-        {item.device_id: item for item in devices if item.is_plugged and is_hardware(item)},
+        {item.device_id: item for item in placed if is_hardware(item)},
         {item.device_id: item for item in recorded if item.is_plugged and is_hardware(item)},
+        absent,
     )
     work.by_key(_id)
     if is_same:
@@ -63,8 +74,10 @@ def match(devices: Iterable[VmDevice], recorded: Iterable[VmDevice], is_same: bo
 class _Matching:
     """The devices on both sides that have no partner yet, by their ids, and those that have."""
 
-    def __init__(self, left: dict[str, VmDevice], right: dict[str, VmDevice]) -> None:
-        self.left, self.right = left, right
+    def __init__(
+        self, left: dict[str, VmDevice], right: dict[str, VmDevice], absent: Collection[str]
+    ) -> None:
+        self.left, self.right, self._absent = left, right, absent
         self.found = Matched()
 
     def by_key(self, key: Key) -> None:
@@ -77,8 +90,8 @@ class _Matching:
 
     def by_order(self, kind: Key) -> None:
         """Pair devices of one KIND in the order of their addresses."""
-        there = grouped(self.right.values(), kind)
-        for value, members in grouped(self.left.values(), kind).items():
+        there = grouped(filter(self._is_there, self.right.values()), kind)
+        for value, members in grouped(filter(self._is_there, self.left.values()), kind).items():
             others = there.get(value, ())
             pairs = zip(sorted(members, key=_order), sorted(others, key=_order), strict=False)
             for one, other in pairs:
@@ -95,12 +108,15 @@ class _Matching:
 
     def check(self, is_required: Callable[[VmDevice], bool]) -> None:
         """Raise BadInput for a device without a partner that is required to have one."""
-        for device in self.left.values():
+        for device in filter(self._is_there, self.left.values()):
             if device.address and is_required(device):
                 raise BadInput(f"{item_text(device)} of the file is no device of the instance")
-        for device in self.right.values():
+        for device in filter(self._is_there, self.right.values()):
             if device.address and is_required(device):
                 raise BadInput(f"the file has nothing for {item_text(device)} of the instance")
+
+    def _is_there(self, device: VmDevice) -> bool:
+        return device.is_plugged and device.device_id not in self._absent
 
 
 def item_text(device: VmDevice) -> str:

@@ -10,7 +10,9 @@ from novadev.errors import BadInput, NotAsNeeded, NotFound
 from novadev.records.baseline import RecordedInstance, get_recorded
 from novadev.records.device import VmDevice
 from novadev.records.drift import short_address
-from novadev.records.store import VmDevices
+from novadev.records.pin_store import PinStore
+from novadev.runs.journal_rows import fit
+from novadev.runs.lease import user
 from novadev.virt.alias import PREFIX
 
 Names = Callable[[VmDevice], Iterator[str]]
@@ -64,8 +66,8 @@ def _settle(
     settled = [_pinned(found, row) for row in rows]
     ids = [item.device_id for item in settled if item.pinned is not is_pinned]
     if ids:
-        kept = VmDevices(deployment.state)
-        (kept.pin if is_pinned else kept.unpin)(found.uuid, ids)
+        pins = PinStore(deployment.state)
+        (pins.pin if is_pinned else pins.unpin)(found.uuid, ids, fit(user(), 255))
     return [
         replace(item, pinned=is_pinned, changed=item.device_id in ids)
         for item in sorted(settled, key=lambda item: item.label)

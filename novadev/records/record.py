@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from novadev.deployment import Deployment
 from novadev.errors import Busy
@@ -21,7 +22,7 @@ class RecordedGuest:
     """A guest and its hash, now and before; ``changed`` says whether the guest sees any change.
 
     What it does not see, such as an alias, is written too where it has changed. ``record`` is the
-    number of the record that wrote anything of the guest, None where nothing was written.
+    number of the record that wrote any of its devices, None where none was written.
     ``notes`` are what the guest's agent had to say, or why it said nothing.
     """
 
@@ -45,7 +46,10 @@ _ABSENT = (
 
 
 def record_devices(
-    deployment: Deployment, selection: Selection, asks_guest: bool = False
+    deployment: Deployment,
+    selection: Selection,
+    asks_guest: bool = False,
+    no_database: bool = False,
 ) -> Iterator[RecordedGuest | Skip]:
     """Yield the selected guests as they were recorded; an unchanged one costs no write.
 
@@ -54,10 +58,11 @@ def record_devices(
     :func:`novadev.records.look.iter_looks`, and Unreachable when nothing can be written.
     """
     record: int | None = None
-    for looks in iter_looks(deployment, selection, asks_guest):
+    look_at = partial(iter_looks, deployment, asks_guest=asks_guest, no_database=no_database)
+    for looks in look_at(selection):
         record, left = yield from _record(deployment, looks, record)
         for _ in range(_TRIES if left else 0):
-            again = _look_again(deployment, left, asks_guest, selection.is_named)
+            again = _look_again(look_at, left, selection.is_named)
             record, left = yield from _record(deployment, list(again), record)
         yield from (Skip.of(uuid, Overtaken([uuid]), selection.is_named) for uuid in left)
 
@@ -71,15 +76,15 @@ def _record(
     record, left = write_looks(VmDevices(deployment.state), new, record)
     yield from (look for look in looks if isinstance(look, Skip))
     done = [look for look in found if look.instance.uuid not in left]
-    yield from (_recorded(look, record if look.is_new else None) for look in done)
+    yield from (_recorded(look, record if look.has_news else None) for look in done)
     return record, left
 
 
 def _look_again(
-    deployment: Deployment, uuids: Sequence[str], asks_guest: bool, named: bool
+    look_at: Callable[[Selection], Iterator[list[Look | Skip]]], uuids: Sequence[str], named: bool
 ) -> Iterator[Look | Skip]:
     """Yield a look at each of these guests; NAMED: they were on the command line."""
-    for looks in iter_looks(deployment, Selection(names=uuids), asks_guest) if uuids else ():
+    for looks in look_at(Selection(names=uuids)) if uuids else ():
         for look in looks:
             yield replace(look, named=named) if isinstance(look, Skip) else look
 

@@ -99,6 +99,17 @@ def lay_out_anew(
         left = {device: row for device, row in left.items() if device not in work.faults}
 
 
+def faults_of(domain: Domain, moves: Mapping[Device, Address]) -> list[str]:
+    """Return what libvirt would refuse, or change, of DOMAIN with these MOVES."""
+    work = _Layout(domain, {}, frozenset())
+    work.move(moves)
+    work.set_multifunction()
+    work.check()
+    if not work.faults and work.moves != moves:
+        return ["the slot of another device would have to say that it has several functions"]
+    return [*work.faults.values()]
+
+
 class _Layout:
     """A layout in the making: where every device was and would be; what stands against which."""
 
@@ -130,6 +141,10 @@ class _Layout:
     def moves(self) -> dict[Device, Address]:
         """The devices that would have another address, with it."""
         return {item: place for item, place in self._then.items() if place != self._now.get(item)}
+
+    def move(self, moves: Mapping[Device, Address]) -> None:
+        """Put devices where MOVES says, whoever is there."""
+        self._then |= moves
 
     def take_recorded(self) -> None:
         """Put every device where it is recorded, whoever is there."""

@@ -15,11 +15,12 @@ from novadev.errors import Busy, NotAsNeeded, NotFound, NovadevError, StalePlan,
 from novadev.records.device import Pins, VmDevice, is_hardware
 from novadev.records.identity import recognise
 from novadev.records.on_host import seen_devices
+from novadev.records.restore_back import way_back
 from novadev.records.restore_layout import Layout, check_machine, lay_out, named
 from novadev.runs.change import Change
 from novadev.runs.found import Found, compare
 from novadev.runs.place import Kind, Place
-from novadev.runs.plan import APPLIED, Outcome, Plan, Planned, Skip
+from novadev.runs.plan import APPLIED, Outcome, Plan, Planned, Skip, taken_back
 from novadev.runs.states import State
 from novadev.virt.address import Address
 from novadev.virt.devices import Device
@@ -189,9 +190,11 @@ def write_guest(host: Host, plan: Plan, resumed: bool) -> Outcome:
         definitions = host.definitions_and_jobs(plan.instance)
         kinds = _kinds(definitions.persistent, plan)
         left = _left(kinds, plan) if resumed else None
-        if kinds and ((resumed and kinds == {Found.AFTER}) or (plan.partly and _is_gone(kinds))):
+        if kinds and resumed and kinds == {Found.AFTER}:
             return APPLIED
         domain = _check(host, plan, definitions)
+        if plan.partly:
+            return _take_back(host, domain, plan, left)
         moves = _moves(domain, plan)
     except Busy as error:  # the guest is stuck, its host is not: nothing was written now
         state = State.STARTED if resumed else State.PLANNED
@@ -214,16 +217,35 @@ def _left(kinds: Collection[Found], plan: Plan) -> State | None:
     return State.STARTED if plan.partly else State.HALF
 
 
-def _is_gone(kinds: Collection[Found]) -> bool:
-    """Whether nothing of what is to be taken back is there any more."""
-    return Found.BEFORE not in kinds
+def _take_back(host: Host, domain: Domain, plan: Plan, before: State | None) -> Outcome:
+    """Write what of PLAN can be taken back; what cannot is told device by device.
+
+    BEFORE is the state that an earlier attempt has left. What still has the address that was
+    written is not taken back: then the plan is half, or stale where nothing could be written.
+    """
+    back = way_back(domain, plan)
+    if back.moves:
+        due = replace(plan, changes=tuple(back.changes))
+        written = _write(host, domain, due, back.moves)
+        if written.state != State.APPLIED:
+            return written
+    outcome = taken_back(plan, back.left)
+    if not back.is_barred:
+        return outcome
+    state = State.HALF if back.moves else before or State.STALE
+    return replace(outcome, state=state, exit_code=StalePlan.exit_code)
 
 
 def _check(host: Host, plan: Plan, definitions: Definitions) -> Domain:
-    """Return the persistent definition; raises where the guest is not as it was planned."""
+    """Return the persistent definition; raises where the guest is not as it was planned.
+
+    What is taken back device by device does not need the definition of the day.
+    """
     check_guest(HostedInstance(plan.instance, plan.name, host.name), definitions)
     domain = definitions.persistent
     assert domain is not None
+    if plan.partly:
+        return domain
     if digest(domain.without_addresses(_places(domain, plan))) != plan.guard.get("definition"):
         raise StalePlan(
             f"host {host.name}: the definition of domain {plan.instance} has changed since: plan "

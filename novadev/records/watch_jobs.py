@@ -33,15 +33,19 @@ _NAMED = ("disk", "lun")
 
 @dataclass(frozen=True)
 class Recorded:
-    """What came of a guest: its ``changes``, if it was written, under the number ``record``.
+    """What came of a guest: its ``changes``, under the number ``record`` where they were written.
 
-    ``is_first``: nothing was recorded of it before. ``unnamed`` are the disks for which the guest
-    has told no name. ``is_outdated``: another one wrote the guest while this one looked at it, so
-    nothing was written. ``is_running`` and ``has_answered`` are None of a guest that was not read.
+    ``is_written``: something was written of it, maybe no more than that its XML has another text,
+    which is no record. ``is_first``: nothing was recorded of it before. ``unnamed`` are the disks
+    for which the guest has told no name. ``is_outdated``: another one wrote the guest while this
+    one looked at it, so nothing was written. ``is_running`` and ``has_answered`` are None of a
+    guest that was not read. ``name`` is empty where only the XML would tell it, and was not read.
     """
 
     uuid: str
+    name: str = ""
     record: int | None = None
+    is_written: bool = False
     changes: tuple[Drift, ...] = ()
     devices: int = 0
     is_first: bool = False
@@ -136,12 +140,12 @@ class Recorder:
                 deployment, selection, asks_guest, no_database=self._no_database
             ):
                 looks = [item for item in items if isinstance(item, Look)]
-                record, fresh = self._write(deployment, looks, record)
+                record, written = self._write(deployment, looks, record)
                 named = _recorded_devices(deployment, looks) if asks_names else {}
                 results += map(_not_recorded, (item for item in items if isinstance(item, Skip)))
                 for look in looks:
-                    number = record if look.instance.uuid in fresh else None
-                    results.append(_recorded(look, number, named))
+                    is_written = look.instance.uuid in written
+                    results.append(_recorded(look, is_written, record, named))
         return results
 
     def _write(
@@ -176,18 +180,22 @@ def _recorded_devices(
     return VmDevices(deployment.state).list_devices(unread)
 
 
-def _recorded(look: Look, record: int | None, named: dict[str, tuple[VmDevice, ...]]) -> Recorded:
+def _recorded(
+    look: Look, is_written: bool, record: int | None, named: dict[str, tuple[VmDevice, ...]]
+) -> Recorded:
     uuid, seen = look.instance.uuid, look.seen
     if seen is None:
-        return Recorded(uuid, unnamed=_unnamed(named.get(uuid, ())))
+        return Recorded(uuid, look.name, unnamed=_unnamed(named.get(uuid, ())))
     return Recorded(
         uuid,
-        record,
+        look.name,
+        record=record if is_written and look.has_news else None,
+        is_written=is_written,
         changes=tuple(compare(look.devices, seen.devices)),
         devices=len(seen.devices),
         is_first=look.recorded is None,
         unnamed=_unnamed(seen.devices),
-        is_outdated=look.is_new and record is None,
+        is_outdated=look.is_new and not is_written,
         is_running=seen.is_running,
         has_answered=seen.has_answered,
         notes=seen.notes,

@@ -39,6 +39,7 @@ class Flapping:
 
     host: str
     uuid: str
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ class Unnamed:
     host: str
     uuid: str
     disks: tuple[str, ...]
+    name: str = ""
 
 
 @dataclass
@@ -55,10 +57,12 @@ class _Guest:
     """What is to be done for a guest, and when: to record it (``due``), to ask its agent.
 
     ``look`` is when the job looks at it that was begun last: what happens before is seen by that.
+    ``name`` is what a job said that it is called.
     """
 
     host: str
     uuid: str
+    name: str = ""
     due: float = inf
     look: float = -inf
     ask_due: float = inf
@@ -102,7 +106,7 @@ class Schedule:
         guest.is_flapping = guest.is_flapping and _allowed(guest.recent, now, CALM) > now
         if allowed > now and not guest.is_flapping:
             guest.is_flapping = True
-            yield Flapping(guest.host, guest.uuid)
+            yield Flapping(guest.host, guest.uuid, guest.name)
         guest.due = min(guest.due, max(now + SETTLE, allowed))
 
     def take_records(
@@ -150,7 +154,7 @@ class Schedule:
                 known = self._guest(host, result.uuid)
                 known.due = min(known.due, now + SETTLE)
             if known is not None:
-                known.failures = 0
+                known.failures, known.name = 0, result.name or known.name
             if result.unnamed and result.is_running is not False:
                 self._missed_names(host, result, now)
 
@@ -160,7 +164,7 @@ class Schedule:
             guest = self._guests.get((host, result.uuid or ""))
             if guest is None:
                 continue
-            if isinstance(result, Recorded) and result.record is not None:
+            if isinstance(result, Recorded) and result.is_written:
                 guest.recent.append(now)
             if isinstance(result, NotRecorded):
                 guest.ask_due = min(guest.ask_due, self._again(guest, result, now))
@@ -205,7 +209,7 @@ class Schedule:
         guest = self._guest(host, result.uuid)
         if guest.ask_due < inf:
             return
-        if result.record is not None:
+        if result.is_written:
             self._begin_asking(guest, now)
         elif result.is_running is None and self._asks_guest:
             guest.asked, guest.ask_due = len(NAME_PAUSES), now
@@ -215,7 +219,7 @@ class Schedule:
         if guest.asked < (len(NAME_PAUSES) if result.has_answered else SILENT):
             guest.ask_due = min(guest.ask_due, now + NAME_PAUSES[guest.asked])
         elif result.has_answered and guest.asked == len(NAME_PAUSES):
-            yield Unnamed(guest.host, guest.uuid, result.unnamed)
+            yield Unnamed(guest.host, guest.uuid, result.unnamed, result.name or guest.name)
 
     def _again(self, guest: _Guest, result: NotRecorded, now: float) -> float:
         """Return when to look again at a guest that could not be looked at.

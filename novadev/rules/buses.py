@@ -58,7 +58,7 @@ def is_valid(bus: str | None, rules: ComputeRules) -> bool:
     Source: nova/virt/libvirt/blockinfo.py, SUPPORTED_DEVICE_BUSES.
     """
     if rules.virt_type not in BUSES:
-        raise UnsupportedBus(f"virt_type {rules.virt_type} is not one Nova's libvirt driver has")
+        raise UnsupportedBus(f"{rules.virt_type_text} is not one Nova's libvirt driver has")
     return bus in BUSES[rules.virt_type]
 
 
@@ -78,7 +78,7 @@ def bus_for_device_type(device_type: str, guest: Guest, rules: ComputeRules) -> 
         return _default_bus(device_type, guest, rules)
     if not is_valid(value, rules):
         allowed = ", ".join(BUSES[rules.virt_type])
-        why = f"virt_type {rules.virt_type} has no such bus; use one of {allowed}"
+        why = f"{rules.virt_type_text} has no such bus; use one of {allowed}"
         raise RefusedBus(name, f"{name}={value}: {why}")
     return value
 
@@ -89,7 +89,7 @@ def _default_bus(device_type: str, guest: Guest, rules: ComputeRules) -> str | N
     if rules.virt_type == "parallels":
         return {"cdrom": "ide", "disk": "scsi"}.get(device_type)
     if rules.virt_type not in ("kvm", "qemu"):
-        raise UnsupportedBus(f"Nova no longer supports virt_type {rules.virt_type}")
+        raise UnsupportedBus(f"Nova no longer supports {rules.virt_type_text}")
     if device_type != "cdrom":
         return {"disk": "virtio", "floppy": "fdc"}[device_type]
     if architecture(guest, rules) in SCSI_CDROM_ARCHITECTURES:

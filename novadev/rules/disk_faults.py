@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from novadev.rules.buses import BUSES, IDE_DISKS, name_index
 from novadev.rules.disks import GuestDisk
 from novadev.rules.fault import Case, Fault, Severity, identity, told
+from novadev.rules.guest_os import drives_lsilogic
 
 FLOPPIES = 2
 LSILOGIC_DISKS = 7
@@ -47,7 +48,8 @@ def _bus_faults(disk: GuestDisk, case: Case) -> Iterator[Fault]:
     virt_type = case.rules.virt_type
     if disk.bus not in BUSES.get(virt_type, ()):
         allowed = ", ".join(BUSES.get(virt_type, ()))
-        yield _fault("bus-virt-type", disk, f"virt_type {virt_type} has no such bus; use {allowed}")
+        why = f"{case.rules.virt_type_text} has no such bus; use {allowed}"
+        yield _fault("bus-virt-type", disk, why)
     elif disk.bus == "ide" and case.lacks_ide:
         why = f"machine type {case.machine_type} has no IDE controller"
         bus = "sata" if case.is_q35 else "scsi"
@@ -138,11 +140,20 @@ def _too_many(case: Case) -> Iterator[Fault]:
 
 
 def _scsi_controller(case: Case) -> Iterator[Fault]:
+    """Yield SCSI disks on the controller that nobody chose: an error where the guest boots from it.
+
+    The guest starts all the same; a config drive or a volume that it cannot see is not its end.
+    """
     scsi = case.on("scsi")
-    if scsi and not case.value("hw_scsi_model") and case.is_x86:
-        first = told(scsi[0])
-        message = (
-            f"hw_scsi_model is not set and {first} needs a SCSI controller: libvirt would "
-            "choose lsilogic, which few guests have a driver for; set hw_scsi_model=virtio-scsi"
-        )
-        yield Fault("scsi-model-missing", "error", message, "hw_scsi_model")
+    if not scsi or case.value("hw_scsi_model") or not case.is_x86:
+        return
+    boots = scsi[0] is case.disks[0] and not drives_lsilogic(case.guest)
+    sees = "boots from it only with a driver for that" if boots else "sees it only with a driver"
+    message = (
+        f"hw_scsi_model is not set and {told(scsi[0])} needs a SCSI controller: libvirt chooses "
+        f"lsilogic, and the guest {sees}, which few systems have; set hw_scsi_model=virtio-scsi"
+    )
+    if boots:
+        yield Fault("scsi-model-missing", "error", message, "hw_scsi_model of the root disk")
+    else:
+        yield Fault("scsi-model-missing", "warning", message, "hw_scsi_model")

@@ -60,7 +60,8 @@ class ComputeRules:
     ``[compute]max_disk_devices_to_attach``, negative for no limit; host_arch is the host's own
     architecture, for images that name none; release is the first number of the version of Nova
     that runs there. Without counts_disks a bus takes any number of disks: so it is seen what else
-    is wrong with a guest that has too many.
+    is wrong with a guest that has too many. is_assumed says that nothing is known of the host, and
+    novadev's own configuration stands for it.
     """
 
     virt_type: str = "kvm"
@@ -71,6 +72,13 @@ class ComputeRules:
     max_disk_devices: int = -1
     release: int = NEWEST_RELEASE
     counts_disks: bool = True
+    is_assumed: bool = False
+
+    @property
+    def virt_type_text(self) -> str:
+        """The virt_type in a message, which says where it is only assumed."""
+        text = f"virt_type {self.virt_type}"
+        return f"{text} (assumed: its host's is not known)" if self.is_assumed else text
 
 
 @dataclass(frozen=True)

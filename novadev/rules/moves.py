@@ -63,7 +63,7 @@ def moved(
     if not is_valid(new_bus, rules):
         allowed = ", ".join(BUSES[rules.virt_type])
         raise UnsupportedBus(
-            f"virt_type {rules.virt_type} has no disk bus {new_bus}; use one of {allowed}"
+            f"{rules.virt_type_text} has no disk bus {new_bus}; use one of {allowed}"
         )
     if which == "none" or device_type == "lun":
         return ()

@@ -71,7 +71,7 @@ def _vif_model(case: Case) -> Iterator[Fault]:
         return
     if model not in VIF_MODELS.get(virt_type, ()):
         allowed = ", ".join(VIF_MODELS.get(virt_type, ())) or "none"
-        why = f"virt_type {virt_type} has no such interface model; use one of {allowed}"
+        why = f"{case.rules.virt_type_text} has no such interface model; use one of {allowed}"
         yield _fault("vif-model-virt-type", case, "hw_vif_model", why)
     elif model == "spapr-vlan" and not case.is_pseries:
         why = (

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 
+from novadev.errors import NovadevError
 from novadev.runs.journal import Journal
 from novadev.runs.journal_rows import Journaled, Run
 from novadev.runs.lease import Fence
 from novadev.runs.plan import Outcome, Plan
+from novadev.runs.second_look import SecondLook, Waiting
 from novadev.runs.states import BEGUN, State
 
+_LOG = logging.getLogger("novadev.runs")
 BATCH = 100
 """Instances in one transaction, at most."""
 Apply = Callable[[Sequence[Plan], bool, Fence], list[Outcome]]
@@ -21,6 +26,9 @@ there are any; what it raises ends the batch.
 """
 
 
+_NO_LOOK = SecondLook(lambda written: [outcome for _, outcome in written], 0)
+
+
 def carry_out(
     journal: Journal,
     run: Run,
@@ -28,22 +36,41 @@ def carry_out(
     fence: Fence,
     stop: Callable[[], bool],
     max_failures: int | None = None,
+    second_look: SecondLook = _NO_LOOK,
 ) -> Iterator[tuple[Plan, Outcome]]:
     """Apply what RUN has not finished, batch by batch, and yield each plan with its outcome.
 
     A batch is in the journal before its first write. Ends early, between two batches, when STOP
-    says so or more than MAX_FAILURES plans failed. Raises TakenOver when another process has RUN.
+    says so or more than MAX_FAILURES plans failed. What Nova may have been starting meanwhile gets
+    the outcome of the SECOND LOOK. Raises TakenOver when another process has RUN.
     """
+    waiting = Waiting(journal, run, second_look, stop)
     failures = 0
-    for resumed, states in ((True, BEGUN), (False, (State.PLANNED,))):
-        for batch in batched(journal.iter_plans(run, states), BATCH):
+    try:
+        for resumed, batch in _batches(journal, run):
             if stop() or (max_failures is not None and failures > max_failures):
-                return
+                break
             journal.mark_started(run, batch)
             outcomes = apply([item.plan for item in batch], resumed, fence)
             journal.mark(run, batch, outcomes)
+            for item, outcome in zip(batch, outcomes, strict=True):
+                told = (run.id, item.plan.action, item.plan.instance, str(outcome.state))
+                _LOG.info("run %d: %s of instance %s: %s", *told)
             failures += sum(outcome.state != State.APPLIED for outcome in outcomes)
-            yield from zip((item.plan for item in batch), outcomes, strict=True)
+            waiting.add(batch, outcomes)
+            yield from waiting.ready()
+    except NovadevError:
+        with suppress(NovadevError):  # the first error is the one to tell
+            yield from waiting.rest()
+        raise
+    yield from waiting.rest()
+
+
+def _batches(journal: Journal, run: Run) -> Iterator[tuple[bool, list[Journaled]]]:
+    """Yield what RUN has left: first what an earlier process had begun, which True says."""
+    for resumed, states in ((True, BEGUN), (False, (State.PLANNED,))):
+        for batch in batched(journal.iter_plans(run, states), BATCH):
+            yield resumed, batch
 
 
 def batched(plans: Iterable[Journaled], size: int) -> Iterator[list[Journaled]]:

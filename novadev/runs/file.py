@@ -77,22 +77,6 @@ class Saved:
             raise BadInput(f"plan file {self.name} was changed while it was read")
 
 
-def facts(saved: Saved) -> dict[str, object]:
-    """Return what a plan file says of itself, for people and for JSON."""
-    head = saved.head
-    return {
-        "action": head.action,
-        "made": head.made,
-        "user": head.user,
-        "host": head.host,
-        "asked": head.asked,
-        "message": head.message,
-        "undoes": head.undoes,
-        "deployment": ", ".join(f"{name} ({uuid})" for uuid, name in head.cells.items()),
-        "sha256": saved.sha256,
-    }
-
-
 def write(name: str, head: Head, drafts: Iterable[Draft]) -> Saved:
     """Write DRAFTS to the file NAME (0600) and return what it is; raises BadInput.
 

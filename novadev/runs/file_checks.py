@@ -18,7 +18,7 @@ from novadev.rules.image_meta import FIELDS, coerced, was_unreadable
 from novadev.rules.machine_types import NAME
 from novadev.runs.change import Change
 from novadev.runs.place import Kind
-from novadev.runs.plan import SOURCE, Draft, Plan
+from novadev.runs.plan import RELEASE, SOURCE, Draft, Plan
 from novadev.value import ABSENT, Value
 from novadev.virt.address import Address
 from novadev.virt.address_syntax import read_address
@@ -104,6 +104,8 @@ def _bad(plan: Plan, text: str) -> BadInput:
 def _in_a_cell(plan: Plan) -> None:
     if not plan.cell or not isinstance(plan.host, str | None):
         raise _bad(plan, "it has no cell")
+    if type(plan.guard.get(RELEASE, 0)) is not int:
+        raise _bad(plan, "the release of Nova is no number")
 
 
 def _of_stash(draft: Draft) -> None:

@@ -194,6 +194,14 @@ class Journal:
                 if run.undoes is not None:
                     change_undone(connection, items, event)
 
+    def note(self, run: Run, news: Mapping[int, str]) -> None:
+        """Write what was found out about plans after they were done, by id; raises TakenOver."""
+        with self._database.writing() as connection:
+            lease.hold(connection, run.id, run.lease)
+            for plan, text in news.items():
+                query = sa.update(plans).where(plans.c.id == plan, plans.c.run_id == run.id)
+                connection.execute(query.values(error=fit(text)))
+
     def finish(self, run: Run) -> str:
         """Close RUN, give its lease back and return its state; raises TakenOver."""
         with self._database.writing() as connection:

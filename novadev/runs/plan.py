@@ -22,6 +22,8 @@ from novadev.runs.change import Change, Effect
 
 SOURCE = "source"
 """The part of a guard that says where the values came from; taking them back asks for none."""
+RELEASE = "release"
+"""The part of a guard with the release of Nova that reads the values; taking back asks for none."""
 NO_CELL = ""
 """The cell of a plan that was made without databases: its host alone knows the instance."""
 
@@ -59,7 +61,9 @@ class Plan:
             name=self.name,
             host=self.host,
             effects=tuple(item.inverse for item in self.effects),
-            guard={name: item for name, item in self.guard.items() if name != SOURCE},
+            guard={
+                name: item for name, item in self.guard.items() if name not in (SOURCE, RELEASE)
+            },
         )
 
 
@@ -122,15 +126,34 @@ class Outcome:
 
     ``state`` is the one that the plan gets (:mod:`novadev.runs.states`): ``applied``, ``stale`` or
     ``failed`` (nothing of it is there), ``half``, or what is left for resume: ``planned`` (nothing
-    was written) or ``started`` (anything may be).
+    was written) or ``started`` (anything may be). ``vm_state`` is the state in which the server was
+    when something was written that Nova reads to start it; None where nothing of that kind was.
+    ``left`` says of each device that was not taken back why, by the text of the change's place.
     """
 
     state: str
     error: str | None = None
     exit_code: int = 0
+    vm_state: str | None = None
+    left: Mapping[str, str] = field(default_factory=dict)
 
 
 APPLIED = Outcome("applied")
+
+
+def taken_back(plan: Plan, left: Mapping[str, str]) -> Outcome:
+    """Return the outcome of PLAN, which takes back what it can: of what is LEFT the text says why.
+
+    LEFT has reasons such as "is gone" by the text of the change's place.
+    """
+    if not left:
+        return APPLIED
+    names = {item.what: item.place.name for item in plan.changes}
+    reasons = ", ".join(f"{names[what]} {why}" for what, why in left.items())
+    others = ", ".join(name for what, name in names.items() if what not in left)
+    done = f"taken back: {others}" if others else "nothing was taken back"
+    text = f"domain {plan.instance}: {reasons}; that is left so; {done}"
+    return Outcome("applied", text, left=left)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from novadev.runs.journal_rows import Journaled, Run
 from novadev.runs.plan import Draft, Plan, Skip
 from novadev.runs.states import BEGUN, TO_UNDO
 
-BY_PARTS = frozenset(("device alias-migrate",))
+BY_PARTS = frozenset(("device alias-migrate", "device restore"))
 """Actions whose changes are taken back one by one: as long as each still holds what was written."""
 
 

@@ -101,7 +101,7 @@ vm_record = sa.Table(
     sa.Column("made", sa.DateTime, nullable=False, index=True),
     sqlite_autoincrement=True,
 )
-"""Each record or import that wrote anything; its number is never used again."""
+"""Each record or import that changed a device; its number is never used again."""
 
 vm_device_pin = sa.Table(
     "vm_device_pin",
@@ -112,3 +112,18 @@ vm_device_pin = sa.Table(
     sa.Column("pinned", sa.DateTime, nullable=False),
 )
 """The devices whose recorded address no record changes."""
+
+vm_device_pin_history = sa.Table(
+    "vm_device_pin_history",
+    metadata,
+    sa.Column("id", _BIG_ID, primary_key=True, autoincrement=True),
+    sa.Column("vm_id", sa.String(36), nullable=False, index=True),
+    sa.Column("device_id", sa.String(36), nullable=False),
+    sa.Column("label", sa.String(255), nullable=False),
+    sa.Column("host", sa.String(255), nullable=False),
+    sa.Column("address", sa.String(255), nullable=False),
+    sa.Column("is_pinned", sa.Boolean, nullable=False),
+    sa.Column("made", sa.DateTime, nullable=False),
+    sa.Column("user", sa.String(255), nullable=False),
+)
+"""Each time a device was pinned or unpinned, and by whom."""

@@ -27,6 +27,8 @@ T = TypeVar("T")
 LOG = logging.getLogger(__name__)
 PERSISTENT = libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE
 """How a persistent definition is read: without SECURE a redefinition loses its passwords."""
+_HANDLES = 5_000
+"""Domains of a host whose handles are kept."""
 _UNANSWERED = 2
 """Keepalive messages without answer that end a connection."""
 _CREDENTIALS = [
@@ -113,7 +115,7 @@ class Host:
     def __init__(self, name: str, uri: str, timeout: float = 30) -> None:
         self.name, self.uri, self.timeout = name, uri, timeout
         self._connection: Any = None
-        self._handle: tuple[str, Any] | None = None
+        self._handles: dict[str, Any] = {}
         self._qemu: str | None = None
 
     def __repr__(self) -> str:
@@ -139,7 +141,7 @@ class Host:
 
     def _open(self) -> Any:
         start_events()
-        self._handle = self._qemu = None
+        self._handles, self._qemu = {}, None
         for _ in range(_OPENINGS if "+ssh:" in self.uri else 1):
             try:
                 connection = libvirt.openAuth(self.uri, [_CREDENTIALS, _ask_nobody, None], 0)
@@ -171,6 +173,7 @@ class Host:
     def close(self) -> None:
         """Close the connection, if there is one."""
         if self._connection is not None:
+            self._handles = {}
             try:
                 self._connection.close()
             except libvirt.libvirtError:
@@ -206,13 +209,16 @@ class Host:
     def handle(self, uuid: str) -> Any:
         """Return libvirt's handle of the domain; raises NotFound.
 
-        The last one is kept: a handle is a UUID, and every call with it looks the domain up anew.
+        The last ones are kept, from the planning of many guests to their writing: a handle is a
+        UUID, and every call with it looks the domain up anew.
         """
         connection = self.connection
-        if self._handle is None or self._handle[0] != uuid:
+        if uuid not in self._handles:
+            if len(self._handles) >= _HANDLES:
+                self._handles.clear()
             with self.translated(uuid):
-                self._handle = (uuid, connection.lookupByUUIDString(uuid))
-        return self._handle[1]
+                self._handles[uuid] = connection.lookupByUUIDString(uuid)
+        return self._handles[uuid]
 
     def persistent(self, uuid: str) -> Domain:
         """Return the persistent definition, secrets included.
@@ -321,7 +327,7 @@ class Host:
         try:
             answer = answers.get(timeout=limit)
         except Empty:
-            self._connection = self._handle = None
+            self._connection, self._handles = None, {}
             raise Busy(
                 f"host {self.name}: domain {uuid}: its QEMU gives no answer within {limit:g} s. "
                 "Is it stopped, or hung?"

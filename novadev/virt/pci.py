@@ -16,7 +16,7 @@ Slot = tuple[int, int]
 """A bus, and a slot on it."""
 _ONE = range(1)
 _BUT_THE_FIRST = range(1, 32)
-_SLOTS: Mapping[str, range] = {
+SLOTS: Mapping[str, range] = {
     "pci-root": _BUT_THE_FIRST,
     "pci-bridge": _BUT_THE_FIRST,
     "dmi-to-pci-bridge": _BUT_THE_FIRST,
@@ -67,7 +67,7 @@ class PciBuses:
         bus, slot = slot_of(address)
         if bus not in self._models:
             return f"there is no PCI bus {bus}: the definition has no such controller"
-        slots = _SLOTS.get(self._models[bus], range(0))
+        slots = SLOTS.get(self._models[bus], range(0))
         if slot not in slots or not 0 <= _part(address, "function") < 8:
             return f"PCI bus {bus} ({self._models[bus]}) has no such slot"
         if any(place and self.is_chipset(place) for place in (address, device.address)):

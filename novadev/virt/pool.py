@@ -11,6 +11,7 @@ at most as many as may work at a time.
 
 from __future__ import annotations
 
+import logging
 import re
 import time
 from collections import deque
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 START_LIMIT = 30.0
 """Seconds a child may take to start, beside the host's own time."""
 _HOST = re.compile(r"[A-Za-z0-9._:-]+")
+_LOG = logging.getLogger("novadev.hosts")
 T = TypeVar("T")
 P = ParamSpec("P")
 Arguments = tuple[Any, ...]
@@ -160,11 +162,13 @@ class Pool:
         uri = self._uri(host)
         process, self._spare = self._spare or Process(), None
         process.speak_to(host, uri, self.timeout)
+        _LOG.info("host %s: asked by a process of its own, at most %g s a call", host, self.timeout)
         self._processes[host] = process
         return process, True
 
     def lose(self, host: str, error: NovadevError) -> None:
         """Kill the child of a host lost by ERROR; give the host up if the child never answered."""
+        _LOG.info("host %s: lost: %s", host, error)
         process = self._processes.get(host)
         if process is not None and not process.has_answered:
             self._given_up[host] = error

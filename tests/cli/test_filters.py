@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from novadev.cli import options
+from novadev.cli import selection_options
 from novadev.nova import statuses
 from tests.cli.test_residence import DOWN
 from tests.cli.test_selection import listing
@@ -209,4 +209,4 @@ def test_the_statuses_are_those_of_nova(release: str) -> None:
     del found["deleted"]
     assert {state: tasks.pop("default") for state, tasks in found.items()} == statuses.DEFAULTS
     assert {state: tasks for state, tasks in found.items() if tasks} == statuses.TASKS
-    assert options.STATUSES == statuses.STATUSES
+    assert selection_options.STATUSES == statuses.STATUSES

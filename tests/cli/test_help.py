@@ -8,6 +8,7 @@ import pytest
 
 from novadev.cli import root
 from novadev.cli.help import OUTPUT, RUN, SELECTION
+from novadev.cli.session import Session
 from tests.command import novadev
 from tests.docs.test_commands import COMMANDS
 
@@ -66,10 +67,35 @@ def test_no_parameter_is_in_two_groups() -> None:
         ("device alias-migrat", "Did you mean 'alias-migrate'?"),
         ("undo 3 --dry-rn", "Did you mean '--dry-run'?"),
         ("frobnicate", "There are apply, audit, "),
-        ("undo 3 --quiet", "--quiet goes before the command: novadev --quiet"),
+        ("undo 3 --config-file a", "--config-file goes before the command: novadev --config-file"),
+        ("device --config-dir a list", "--config-dir goes before the command"),
     ],
 )
 def test_what_was_meant(typed: str, said: str) -> None:
     result = novadev(None, *typed.split())
     assert result.code == 4
     assert said in " ".join(result.err.split())
+
+
+@pytest.mark.parametrize("words", LEAVES)
+@pytest.mark.parametrize("typed", ["-q", "--quiet", "-v", "--color always", "--log-file x.log"])
+def test_an_option_of_the_program_may_follow_the_command(words: str, typed: str) -> None:
+    """It is as if it stood before; no command takes one of these for its own."""
+    session, (option, *value) = Session(), typed.split()
+    context = click.Context(root, info_name="novadev", obj=session)
+    arguments = shlex.split(example(words))[len(words.split()) :]
+    LEAVES[words].make_context(words, [*arguments, option, *value], parent=context)
+    given = {
+        "-q": session.quiet,
+        "--quiet": session.quiet,
+        "-v": session.verbose,
+        "--color": session.color == "always",
+        "--log-file": session.log_file == "x.log",
+    }
+    assert given.pop(option)
+
+
+def test_an_option_of_the_program_may_follow_a_group() -> None:
+    told = novadev(None, "image-property", "-q", "list", "--frobnicate")
+    assert "No such option" in told.err
+    assert "-q, -v, --color and --log-file work here too" in novadev(None, "undo", "-h").out

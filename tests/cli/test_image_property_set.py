@@ -282,7 +282,8 @@ def test_a_fault_that_was_there_before_does_not_stand_in_the_way(sqlite_cloud: C
         ((), ("hw_rescue_bus=scsi",), "rescue image"),
         ((), ("hw_rng_model=virtio",), "hw_rng_model"),
         (("--update-disks", "none"), SCSI, "moves no disk"),
-        ((), ("hw_floppy_bus=fdc",), "moves no floppy"),
+        ((), ("hw_floppy_bus=fdc",), "the server has no floppy ("),
+        ((), ("hw_cdrom_bus=sata",), "the server has no cdrom ("),
         ((), ("hw_input_bus=usb", "hw_pointer_model=usbtablet"), "hw_pointer_model"),
     ],
 )

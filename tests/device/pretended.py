@@ -344,7 +344,7 @@ class PretendedHost(Host):
         self._daemon = daemon
 
     def _open(self) -> Any:
-        self._handle = None
+        self._handles = {}
         if self._daemon.is_down:
             raise Unreachable("host cmp1 could not be reached: it is down")
         return Connection(self._daemon)

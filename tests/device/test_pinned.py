@@ -6,6 +6,7 @@ import libvirt
 import pytest
 from lxml import etree
 
+from novadev.runs.lease import user
 from tests.cloud import Cloud
 from tests.device.restoring import (
     OTHER_TAP,
@@ -72,6 +73,10 @@ def test_a_pinned_device_is_put_back_after_every_record(site: Site) -> None:
     pinned = place(site.persistent(uuid), TAP)
     mac = next(row.spec_params["mac"] for row in rows(site, uuid).values() if row.label == TAP)
     assert site.run("device", "pin", uuid, str(mac)).code == 0
+    *_, last = site.run("device", "history", uuid, "-f", "json").json
+    values = last["label"], last["field"], last["before"], last["record"]
+    assert (values, last["user"]) == ((TAP, "pin", None, None), user())
+    assert last["after"]
     for _ in range(2):
         swap(site, uuid, TAP, OTHER_TAP)
         for _ in range(2):

@@ -244,11 +244,15 @@ def test_the_difference_and_no_secret_anywhere(
 
 
 def test_from_a_compute_host_alone(site: Site, tmp_path: Path) -> None:
-    """Without Nova's databases its definition says which device is which."""
+    """Without Nova's databases its definition says which device is which, and what it is called."""
     config = compute_host(tmp_path, site.host)
     uuid = site.add(guest())
     before = site.persistent(uuid)
     record(site, uuid)
+    for command, told in (("drift", []), ("list", [False]), ("record", [False])):
+        asked = ("device", command, uuid, "--no-database", "--host", site.host.name)
+        result = site.run(*asked, "-f", "json")
+        assert (result.code, [item["changed"] for item in result.json]) == (0, told), result.err
     copyfile(site.cloud.folder / "state.sqlite", tmp_path / "cmp1.sqlite")
     swap(site, uuid, "disk vdb", TAP, "memballoon virtio")
     result = site.run("device", "restore", uuid, "--yes", "-f", "json", on=config)

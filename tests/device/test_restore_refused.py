@@ -223,22 +223,54 @@ def test_plans_in_a_file(site: Site, tmp_path: Path) -> None:
 
 
 def test_undo_where_the_definition_has_changed(site: Site) -> None:
-    uuids = [site.add(guest()) for _ in range(3)]
-    record(site, *uuids)
-    for uuid in uuids:
+    """What was written is taken back device by device; what others did since stays."""
+    names = ("plugged", "elsewhere", "gone", "taken", "same")
+    uuids = {name: site.add(guest(), name=name) for name in names}
+    record(site, *uuids.values())
+    there = addresses(site.persistent(uuids["same"]))
+    for uuid in uuids.values():
         swap(site, uuid, "disk vda", "disk vdb")
-    restore(site, *uuids)
-    plugged, elsewhere, same = uuids
-    site.handle(plugged).attachDeviceFlags(domains.disk("vdx", serial=str(uuid4())), CONFIG)
-    move(site, elsewhere, {"disk vdb": pci("0:1e.0")})
-    before = {uuid: addresses(site.persistent(uuid)) for uuid in uuids}
+    swapped = addresses(site.persistent(uuids["same"]))
+    restore(site, *uuids.values())
+    site.handle(uuids["plugged"]).attachDeviceFlags(
+        domains.disk("vdx", serial=str(uuid4())), CONFIG
+    )
+    move(site, uuids["elsewhere"], {"disk vdb": pci("0:1e.0")})
+    first = site.persistent(uuids["gone"]).device("disk vda")
+    site.handle(uuids["gone"]).detachDeviceFlags(domains.text(first.element), CONFIG)
+    move(site, uuids["taken"], {"disk vdb": pci("0:1e.0")})
+    move(site, uuids["taken"], {TAP: _address(there, "disk vdb")})
     undone = site.run("undo", "1", "--yes", "-f", "json")
-    assert undone.code == 7
-    states = {item["instance"]: item["state"] for item in undone.json["plans"]}
-    assert states == {plugged: "stale", elsewhere: "stale", same: "applied"}
-    for uuid in (plugged, elsewhere):
-        assert addresses(site.persistent(uuid)) == before[uuid]
-    assert addresses(site.persistent(same)) != before[same]
+    assert undone.code == 7, undone.err
+    plans = {item["instance"]: item for item in undone.json["plans"]}
+    left = {
+        name: {item["what"].removesuffix(" address"): item.get("left") for item in plan["changes"]}
+        for name, plan in ((name, plans[uuid]) for name, uuid in uuids.items())
+    }
+    assert left["plugged"] == left["same"] == {"disk vda": None, "disk vdb": None}
+    assert left["elsewhere"] == {"disk vda": None, "disk vdb": "has address 0000:00:1e.0"}
+    assert left["gone"] == {"disk vda": "is gone", "disk vdb": None}
+    assert left["taken"]["disk vdb"] == "has address 0000:00:1e.0"
+    assert left["taken"]["disk vda"].endswith(f"which {TAP} has now")
+    for name in ("plugged", "elsewhere", "same"):
+        found = addresses(site.persistent(uuids[name]))
+        assert _address(found, "disk vda") == _address(swapped, "disk vda")
+    found = addresses(site.persistent(uuids["gone"]))
+    assert _address(found, "disk vdb") == _address(swapped, "disk vdb")
+    assert "disk vda is gone; that is left so; taken back: disk vdb" in undone.err
+    states = {name: plans[uuid]["state"] for name, uuid in uuids.items()}
+    assert states == dict.fromkeys(names, "applied") | {"taken": "stale"}
+    move(site, uuids["taken"], {TAP: pci("0:1d.0")})
+    assert site.run("undo", "1", "--yes").code == 0
+    found = addresses(site.persistent(uuids["taken"]))
+    assert _address(found, "disk vda") == _address(swapped, "disk vda")
+
+
+def _address(found: dict[str, str], label: str) -> Address:
+    (text,) = (place for name, place in found.items() if name.startswith(f"{label} "))
+    address = Address.from_ovirt(text)
+    assert address is not None
+    return address
 
 
 @pytest.mark.parametrize(

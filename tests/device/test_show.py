@@ -175,7 +175,7 @@ def test_a_guest_that_is_shut_off(rig: Rig) -> None:
     shut_off = rig.novadev("device", "show", "odd", "--live")
     assert (shut_off.code, "it is shut off" in shut_off.err) == (3, True)
     text = rig.novadev("device", "show", "odd").out
-    assert f"{uuid} (odd) on cmp1, shut off" in text
+    assert f"odd ({uuid}) on cmp1, shut off" in text
     assert "! disk vdc: target is vdc, Nova says vdq" in text
     names = {
         **{f"ua-{port_id(3)}": port_id(3), port_id(3): port_id(3), port_id(1): port_id(1)},

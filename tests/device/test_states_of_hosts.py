@@ -56,7 +56,7 @@ def guest() -> str:
                 domains.disk("vdc", serial=B),
             ],
             interfaces=[domains.interface("fa:16:3e:00:00:01", port=PORT)],
-            devices=[domains.mdev(MDEV)],
+            devices=[domains.mdev(MDEV), '<controller type="pci" index="0" model="pci-root"/>'],
         )
     )
     for number, name in enumerate(NAMES):

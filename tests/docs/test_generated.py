@@ -1,6 +1,7 @@
 """What is made from the program is current: tables, the sample, manual pages, examples, HTML."""
 
 import importlib.util
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -62,6 +63,14 @@ def test_pages_build_without_a_warning(tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", sorted((ROOT / "man").glob("*.1")), ids=lambda path: path.name)
 def test_man_page_has_no_stray_roff(path: Path) -> None:
     """A line of help that begins with a dot or a quote would vanish from the page."""
-    known = (".TH ", ".SH ", ".TP", ".PP", ".B ", ".RS", ".nf", ".fi", ".RE")
+    known = (".TH ", ".SH ", ".TP", ".PP", ".B ", ".RS", ".nf", ".fi", ".RE", ".nh", ".ad ")
     lines = path.read_text().splitlines()
     assert [line for line in lines if line[:1] in (".", "'") and not line.startswith(known)] == []
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "man").glob("*.1")), ids=lambda path: path.name)
+def test_man_page_divides_no_word_and_shows_plain_minus_signs(path: Path) -> None:
+    """What a reader marks with the mouse is what novadev understands."""
+    heading, undivided, *lines = path.read_text().splitlines()
+    assert (heading[:4], undivided) == (".TH ", ".nh")
+    assert [line for line in lines if re.search(r"(?<!\\)-", line)] == []

@@ -9,8 +9,9 @@ import pytest
 
 from novadev.audit.finding import Finding
 from novadev.cli.choices import Choices
+from novadev.cli.document import Document, Paper, plan_entry
 from novadev.cli.history import ChangeRecord
-from novadev.cli.report import Document, Paper, plan_record
+from novadev.cli.output import columns_of
 from novadev.cli.session import Session
 from novadev.cli.skips import Skips
 from novadev.device.owners import KEYS
@@ -81,7 +82,7 @@ def printed(capsys: pytest.CaptureFixture[str], format_: str = "json") -> dict[s
     ids=["list", "device show", "device record", "device drift", "history", "history RUN"],
 )
 def test_example_has_the_keys_of_the_record(example: list[dict[str, Any]], kind: Any) -> None:
-    assert list(example[0]) == fields(kind)
+    assert list(example[0]) == columns_of(kind)
 
 
 def test_example_has_the_keys_of_the_document(capsys: pytest.CaptureFixture[str]) -> None:
@@ -99,7 +100,7 @@ def test_absent_and_null_are_as_the_page_says(capsys: pytest.CaptureFixture[str]
 
 
 def test_the_contract_is_kept() -> None:
-    plan = plan_record(
+    plan = plan_entry(
         Plan("set", "uuid", "cell", (Change(in_cell("a"), None, "b"),)), "planned", None
     )
     assert CONTRACT["list"] <= set(fields(PropertyRecord)) & set(LISTED[0])
@@ -117,7 +118,7 @@ def test_the_contract_is_kept() -> None:
 
 def test_a_plan_has_a_diff_where_it_was_asked_for() -> None:
     plan = Plan("device alias-migrate", "uuid", "cell", (), diff="--- persistent")
-    assert set(plan_record(plan, "planned", None)) - set(MUTATING["plans"][0]) == {"diff"}
+    assert set(plan_entry(plan, "planned", None)) - set(MUTATING["plans"][0]) == {"diff"}
     assert "``diff``\n" in PAGE
 
 

@@ -14,7 +14,8 @@ import sqlalchemy as sa
 
 from novadev.doctor.databases import release_text
 from novadev.doctor.hosts import login
-from novadev.doctor.local import TIMERS, age_text, timer_result
+from novadev.doctor.local import age_text
+from novadev.doctor.units import TIMERS, WATCH, service_result, timer_result
 from novadev.nova import rights
 from novadev.nova.tables import api_metadata, cell_metadata
 from novadev.rules.releases import NEWEST_RELEASE, OLDEST_RELEASE, SCHEMA_REVISIONS
@@ -263,10 +264,42 @@ def test_how_old_a_file_is() -> None:
     assert age_text("long ago", now) == "at long ago"
 
 
-def test_the_timers_are_those_that_are_installed() -> None:
-    assert {f"{name}.timer" for name in TIMERS} == {
-        path.name for path in (ROOT / "systemd").glob("*.timer")
-    }
+def test_the_units_are_those_that_are_installed() -> None:
+    """Each timer has its service; the watch is the one service without a timer."""
+    known = {f"{name}.{kind}" for name in TIMERS for kind in ("timer", "service")} | {WATCH}
+    assert known == {path.name for path in (ROOT / "systemd").iterdir()}
+
+
+RUNNING = {
+    "LoadState": "loaded",
+    "ActiveState": "active",
+    "ActiveEnterTimestamp": "Mon 2026-11-23 08:00:00 UTC",
+    "StatusText": "Watching 3 of 3 hosts",
+    "NRestarts": "0",
+    "Result": "success",
+}
+AGAIN = {"ActiveState": "activating", "Result": "exit-code", "ExecMainStatus": "8"}
+
+
+@pytest.mark.parametrize(
+    ("service", "status", "text"),
+    [
+        ({}, "skipped", "not installed"),
+        ({"LoadState": "loaded", "ActiveState": "inactive"}, "skipped", "not started"),
+        (RUNNING, "ok", "since Mon 2026-11-23 08:00:00 UTC: Watching 3 of 3 hosts; its last lines"),
+        (RUNNING | {"NRestarts": "2"}, "warning", "restarted 2 times"),
+        (RUNNING | AGAIN, "failure", "exit code 8, and systemd starts it again; its last lines"),
+        (RUNNING | AGAIN | {"ActiveState": "failed"}, "failure", "with exit code 8; its last"),
+        (RUNNING | {"ActiveState": "activating"}, "warning", "being started"),
+    ],
+)
+def test_what_systemd_says_of_the_watch(service: dict[str, str], status: str, text: str) -> None:
+    found = service_result(service, ("host cmp1: one", "host cmp1: two"))
+    assert found.status == status
+    assert text in found.details
+    is_shown = "host cmp1: one | host cmp1: two" in found.details
+    assert is_shown == (service.get("ActiveState") in ("active", "activating", "failed"))
+    assert found.exit_code == (3 if status == "failure" else 0)
 
 
 @pytest.mark.parametrize(

@@ -123,3 +123,26 @@ def test_pins_are_set_and_taken_back(sqlite_cloud: Cloud) -> None:
     assert [(item["pinned"], item["changed"]) for item in result.json] == [(False, True)]
     result = novadev(sqlite_cloud, "device", "unpin", vm)
     assert f"{len(placed) - 1} devices unpinned" in result.err
+
+
+@pytest.mark.parametrize("form", ["--json", "--ovf"])
+def test_a_pinned_device_that_is_gone_keeps_its_place(
+    sqlite_cloud: Cloud, tmp_path: Path, form: str
+) -> None:
+    """It is exported where it is pinned, and no import puts another device there."""
+    two_guests(sqlite_cloud)
+    file = tmp_path / "file"
+    left = [item for item in guest(VM) if item.label != "disk vda"]
+    assert novadev(sqlite_cloud, "device", "pin", "web-1", "vda").code == 0
+    record(sqlite_cloud, left)
+    export(sqlite_cloud, form, "web-1", "-o", str(file))
+    assert pci(5) in file.read_text()
+    assert "Nothing to do" in import_(sqlite_cloud, str(file)).err
+    text = file.read_text().replace(pci(5), "").replace(pci(6), pci(5))
+    (tmp_path / "other").write_text(text)
+    told = import_(sqlite_cloud, str(tmp_path / "other"), code=4).err
+    assert "are both at 0000:00:05.0" in told
+    assert novadev(sqlite_cloud, "device", "unpin", "web-1").code == 0
+    record(sqlite_cloud, guest(VM, shift=9))
+    import_(sqlite_cloud, str(file))
+    assert recorded(sqlite_cloud, VM)["disk vda"].address == pci(5)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -73,3 +74,31 @@ def test_an_older_release_than_any_known_is_the_oldest(sqlite_cloud: Cloud) -> N
     uuid = sqlite_cloud.add_instance(hw_vif_model="igb", host="cmp1")
     found = novadev(sqlite_cloud, "audit", uuid, "--check", "unreadable")
     assert "release 26" in found.out
+
+
+@pytest.mark.parametrize("command", ["set --property hw_vif_model=igb", "sync"])
+def test_a_server_that_has_moved_to_an_older_release_since_its_plan(
+    sqlite_cloud: Cloud, tmp_path: Path, command: str
+) -> None:
+    """The release is asked again as the plan is written; what --force overruled stays so."""
+    for host, version in (("cmp1", NEW), ("cmp2", OLD), ("cmp3", NEW)):
+        register(sqlite_cloud, host, version)
+    stored = {"hw_vif_model": "igb"} if command == "sync" else {}
+    uuid = sqlite_cloud.add_instance(host="cmp1", spec_properties={}, **stored)
+    words = ("image-property", *command.split(), uuid)
+    file = str(tmp_path / "saved.plan")
+    assert novadev(sqlite_cloud, *words, "--plan-out", file).code == 0
+    before = sqlite_cloud.spec_properties(uuid)
+    sqlite_cloud.update("instances", "cell1", {"uuid": uuid}, host="cmp2")
+    stale = novadev(sqlite_cloud, "apply", file, "--yes")
+    assert stale.code == 7, stale.err
+    assert "it is on host cmp2 now: hw_vif_model=igb: release 28 of Nova has no" in stale.err
+    assert sqlite_cloud.spec_properties(uuid) == before
+    sqlite_cloud.update("instances", "cell1", {"uuid": uuid}, host="cmp3")
+    assert novadev(sqlite_cloud, "apply", file, "--yes").code == 0
+    assert novadev(sqlite_cloud, "undo", "2", "--yes").code == 0
+    if command != "sync":
+        sqlite_cloud.update("instances", "cell1", {"uuid": uuid}, host="cmp2")
+        forced = str(tmp_path / "forced.plan")
+        assert novadev(sqlite_cloud, *words, "--force", "--plan-out", forced).code == 0
+        assert novadev(sqlite_cloud, "apply", forced, "--yes").code == 0

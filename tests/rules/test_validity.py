@@ -1,5 +1,7 @@
 """Each rule of validity by example: what it says and what it does not."""
 
+from dataclasses import replace
+
 import pytest
 
 from novadev.rules.guest import ComputeRules, Guest
@@ -24,7 +26,17 @@ CASES = {
     ],
     "error cdrom-on-virtio": [guest(ROOT, config_drive=True, hw_cdrom_bus="virtio")],
     "error bus-virt-type": [guest(ROOT, hw_disk_bus="xen"), guest(ROOT, hw_cdrom_bus="lxc")],
-    "error scsi-model-missing": [guest(SCSI_ROOT)],
+    "error scsi-model-missing": [
+        guest(SCSI_ROOT),
+        guest(SCSI_ROOT, os_distro="debian12"),
+        guest(image(1, disk_bus="scsi", device_name="/dev/sda"), config_drive=True),
+    ],
+    "warning scsi-model-missing": [
+        guest(ROOT, config_drive=True, hw_cdrom_bus="scsi"),
+        guest(ROOT, volume(2, disk_bus="scsi", device_name="/dev/sda")),
+        guest(SCSI_ROOT, os_distro="openbsd7.6"),
+        guest(SCSI_ROOT, os_distro="http://netbsd.org/netbsd/9.0"),
+    ],
     "error scsi-model": [
         guest(ROOT, hw_scsi_model="buslogic"),
         guest(ROOT, hw_scsi_model="ibmvscsi", hw_machine_type="q35"),
@@ -96,6 +108,25 @@ def test_broken(expected: str, made: Guest) -> None:
 )
 def test_sound(made: Guest) -> None:
     assert faults(made, KVM) == ()
+
+
+def test_a_root_that_moves_to_a_controller_nobody_chose_is_an_error_though_a_volume_is_there() -> (
+    None
+):
+    there = volume(2, disk_bus="scsi", device_name="/dev/sdb")
+    before = guest(ROOT, there)
+    found = new_faults(before, guest(SCSI_ROOT, there), KVM)
+    assert [(fault.severity, fault.rule) for fault in found] == [("error", "scsi-model-missing")]
+
+
+@pytest.mark.parametrize("made", [guest(ROOT, hw_disk_bus="xen"), guest(ROOT, hw_vif_model="xen")])
+def test_a_virt_type_that_is_assumed_is_said_to_be(made: Guest) -> None:
+    for rules, text in (
+        (replace(KVM, virt_type="qemu"), "virt_type qemu has"),
+        (replace(KVM, is_assumed=True), "virt_type kvm (assumed: its host's is not known) has"),
+    ):
+        [fault] = faults(made, rules)
+        assert text in fault.message
 
 
 def test_the_table_is_of_the_virt_type() -> None:

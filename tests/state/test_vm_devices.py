@@ -15,6 +15,7 @@ import novadev.state
 from novadev.database import Database
 from novadev.errors import BadInput, Busy, NotAsNeeded, NotFound
 from novadev.records.device import AsOf, VmDevice, VmDynamic
+from novadev.records.pin_store import PinStore
 from novadev.records.store import Overtaken, VmDevices
 from novadev.state.store import SCHEMAS, open_state
 from novadev.state.tables import vm_device_history
@@ -181,37 +182,53 @@ def test_every_moment_of_the_past_can_be_read(database: Database) -> None:
 
 def test_a_pinned_address_outlives_every_record(database: Database) -> None:
     """Moved, gone and back, unmanaged or not: the address stays, until it is unpinned."""
-    kept = VmDevices(database)
+    kept, pins = VmDevices(database), PinStore(database)
     usb = replace(DISK, device_id=OTHER, is_managed=False, address="{type=usb, bus=0, port=1}")
     moved = [replace(item, address=f"{item.address[:-1]}, moved=1}}") for item in (DISK, usb)]
     kept.write({dynamic("1"): [DISK, usb]})
-    kept.pin(GUEST, [DISK.device_id, OTHER])
+    pins.pin(GUEST, [DISK.device_id, OTHER], "ops")
     for devices in (moved, [], moved):
         kept.write({dynamic("2"): devices})
         assert kept.list_dynamics([GUEST])[GUEST].fingerprint == ""
     assert kept.list_devices([GUEST])[GUEST] == (DISK, usb)
-    kept.unpin(GUEST, [OTHER])
+    pins.unpin(GUEST, [OTHER, GUEST], "night")
+    changes = list(pins.list_changes(GUEST))
+    told = [(item.device_id, item.address, item.is_pinned, item.user) for item in changes]
+    assert set(told[:2]) == {(one.device_id, one.address, True, "ops") for one in (DISK, usb)}
+    assert told[2:] == [(OTHER, usb.address, False, "night")]
     kept.write({dynamic("2"): moved})
     assert kept.list_devices([GUEST])[GUEST] == (DISK, moved[1])
     assert kept.list_pins([GUEST, OTHER]) == {GUEST: {DISK.device_id: DISK.address}}
     kept.write({dynamic("3"): [moved[0]]})
     with pytest.raises(NotAsNeeded, match="pin again"):
-        kept.pin(GUEST, [OTHER])
+        pins.pin(GUEST, [OTHER], "ops")
+
+
+def test_a_record_that_changes_no_device_has_no_number(database: Database) -> None:
+    """Another text of the definition is written, and the history has no record for it."""
+    kept = VmDevices(database)
+    first = kept.write({dynamic("1"): [DISK]})
+    assert kept.write({dynamic("2"): [replace(DISK, host="cmp9")]}) is None
+    kept.replace(GUEST, lambda recorded: (dynamic("3"), recorded))
+    assert kept.list_dynamics([GUEST]) == {GUEST: dynamic("3")}
+    with pytest.raises(NotFound, match=f"the newest is {first}"):
+        kept.check(AsOf(99))
+    assert kept.write({dynamic("4"): [replace(DISK, boot_order=7)]}) == (first or 0) + 1
 
 
 def test_no_two_devices_are_pinned_at_one_place(database: Database) -> None:
     """Nor at that of a device that is gone; its pin has to be given up before."""
-    kept = VmDevices(database)
+    kept, pins = VmDevices(database), PinStore(database)
     other = replace(DISK, device_id=OTHER, label="disk vdb")
     kept.write({dynamic("1"): [DISK]})
-    kept.pin(GUEST, [DISK.device_id])
+    pins.pin(GUEST, [DISK.device_id], "ops")
     kept.write({dynamic("2"): [other]})
     with pytest.raises(
         NotAsNeeded, match=r"disk vda and disk vdb would both .* 0000:00:05\.0.*unpin"
     ):
-        kept.pin(GUEST, [OTHER])
-    kept.unpin(GUEST, [DISK.device_id])
-    kept.pin(GUEST, [OTHER])
+        pins.pin(GUEST, [OTHER], "ops")
+    pins.unpin(GUEST, [DISK.device_id], "ops")
+    pins.pin(GUEST, [OTHER], "ops")
     assert kept.list_pins([GUEST]) == {GUEST: {OTHER: DISK.address}}
 
 

@@ -91,5 +91,5 @@ def test_the_service_from_its_begin_to_its_end(hypervisor: Hypervisor, tmp_path:
             told.append(server.recv(1000))
     assert process.returncode == 0
     assert lines[0] == "Watching 1 host.\n"
-    assert f"instance {guest}: recorded for the first time" in lines[1]
+    assert f" ({guest}): recorded for the first time" in lines[1]
     assert (rest, foreign in "".join(lines)) == ("Stopped.\n", False)

@@ -125,7 +125,7 @@ def test_an_agent_that_comes_and_goes_and_lies_costs_no_more_than_a_guest_that_f
         if clock.asks():
             asks.append(clock.now)
             records.append(clock.now)
-            clock.asked(seen(has_answered=True, record=7))
+            clock.asked(seen(has_answered=True, is_written=True, record=7))
         clock.now += 0.5
     for times in (asks, records):
         latest = zip(times, times[PER_WINDOW:], strict=False)

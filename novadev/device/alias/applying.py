@@ -21,5 +21,8 @@ def apply(
 
 def _refusal(plan: Plan, instance: Instance) -> str | None:
     if plan.guard.get("whole_definition") and instance.vm_state != "stopped":
-        return f"it is {instance.vm_state} now: its whole definition cannot be written"
+        return (
+            f"it is {instance.vm_state} now: its whole definition can be written when it is "
+            "stopped (openstack server stop)"
+        )
     return None

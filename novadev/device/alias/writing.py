@@ -11,7 +11,7 @@ from novadev.device.writable import check_guest
 from novadev.errors import Busy, NotAsNeeded, NotFound, NovadevError, StalePlan, Unreachable
 from novadev.runs.change import Change
 from novadev.runs.found import Found, Verdict, compare, judge
-from novadev.runs.plan import APPLIED, Outcome, Plan
+from novadev.runs.plan import APPLIED, Outcome, Plan, taken_back
 from novadev.runs.states import State
 from novadev.value import ABSENT, Value
 from novadev.virt.alias import Alias
@@ -129,18 +129,18 @@ class Aliases:
     @property
     def landed(self) -> Outcome:
         """The outcome when all that was due is written: what others have changed is told."""
-        left = [self._told(item) for item, found in self._found if found is Found.OTHER]
-        if not left:
-            return APPLIED
-        text = f"domain {self._plan.instance}: {', '.join(left)}; that is left so"
-        return Outcome(State.APPLIED, text)
+        others = (item for item, found in self._found if found is Found.OTHER)
+        return taken_back(self._plan, {item.what: self._why(item) for item in others})
 
     def _told(self, item: Change) -> str:
+        return f"{item.place.name} {self._why(item)}"
+
+    def _why(self, item: Change) -> str:
         try:
             found = _value(self._device(item))
         except NotFound:
-            return f"{item.place.name} is gone"
-        return f"{item.place.name} has {'no alias' if found is ABSENT else f'alias {found}'}"
+            return "is gone"
+        return "has no alias" if found is ABSENT else f"has alias {found}"
 
 
 def _value(device: Device) -> Value:

@@ -38,7 +38,7 @@ def decide(facts: Facts, compute: ComputeHost | None) -> Decided:
     COMPUTE None: nothing is known of the host's rules, and only what is stored counts. Raises one
     of ``rules.defaults.REFUSALS`` where Nova fails, and NotAsNeeded for a broken libosinfo.
     """
-    guest, rules = facts.guest, compute.rules if compute else DriverRules()
+    guest, rules = facts.guest, compute.rules if compute else DriverRules(is_assumed=True)
     check_readable(guest, rules.release)
     models = _models(facts, compute) if compute else dict(_stored(guest, _BY_RULE))
     disks_of = guest

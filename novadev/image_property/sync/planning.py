@@ -8,6 +8,7 @@ from novadev.capabilities.compute_hosts import ComputeHosts
 from novadev.capabilities.server_releases import ServerReleases
 from novadev.deployment import Deployment
 from novadev.errors import BadInput, NotFound, NovadevError
+from novadev.image_property.readable import release_guard
 from novadev.image_property.states import check_at_rest
 from novadev.image_property.sync import ACTION
 from novadev.image_property.sync.differences import check_stored, differences
@@ -73,6 +74,7 @@ def _plan(
     if not changes:
         return None
     about_traits = traits_note(changes)
+    stored = {item.place.name: item.after for item in changes}
     return Plan(
         action=ACTION,
         instance=instance.uuid,
@@ -81,5 +83,5 @@ def _plan(
         name=instance.name,
         host=instance.host,
         notes=(about_traits,) if is_prefiltered and about_traits else (),
-        guard={SOURCE: CELL},
+        guard={SOURCE: CELL, **release_guard(stored, release)},
     )

@@ -1,0 +1,121 @@
+"""``novadev schema``: the JSON Schema of what a command prints."""
+
+from __future__ import annotations
+
+import json
+from difflib import get_close_matches
+from importlib import import_module
+from typing import Any
+
+import click
+
+from novadev.cli import help, options
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+RECORDS = {
+    "audit": "novadev.audit.finding:Finding",
+    "device drift": "novadev.records.drift:Drift",
+    "device forecast": "novadev.device.forecast.records:ForecastRecord",
+    "device history": "novadev.records.history:PastChange",
+    "device list": "novadev.records.list:ListedGuest",
+    "device list --long": "novadev.records.list:ListedDevice",
+    "device pin": "novadev.records.pin:PinnedDevice",
+    "device record": "novadev.records.record:RecordedGuest",
+    "device show": "novadev.device.show_on_host:ShownDevice",
+    "device unpin": "novadev.records.pin:PinnedDevice",
+    "doctor": "novadev.doctor.result:Result",
+    "history": "novadev.runs.history:RunSummary",
+    "history RUN": "novadev.cli.history:ChangeRecord",
+    "image-property list": "novadev.image_property.listing:PropertyRecord",
+    "image-property list --wide": "novadev.image_property.listing:ServerProperties",
+    "image-property show": "novadev.image_property.listing:PropertyRecord",
+}
+"""What is printed as an array, and the dataclass that describes one record of it."""
+_RUN = "novadev.cli.document:RunDocument"
+DOCUMENTS = {
+    **dict.fromkeys(
+        (
+            *("apply", "device alias-migrate", "device detach", "device import", "device restore"),
+            *("image-property set", "image-property sync", "image-property unset"),
+            *("machine-type set", "resume", "stash-defaults", "undo"),
+        ),
+        _RUN,
+    ),
+    "device export": "novadev.records.json_file:Export",
+    "plan show": "novadev.cli.document:PlanFileDocument",
+}
+"""What is printed as one object, and the type that describes it."""
+
+
+@help.command(
+    short_help="Print the JSON Schema of a command's output.",
+    context_settings={"ignore_unknown_options": True},
+)
+@click.argument("command", nargs=-1, type=options.TEXT)
+def schema(command: tuple[str, ...]) -> None:
+    """Print the JSON Schema of what COMMAND prints with "-f json"; without COMMAND, the names.
+
+    With "-f jsonl" each line is one item of the array. The schema is that of all columns, as
+    without "-c". It allows keys that it does not name, because later versions may add some.
+
+    Example: novadev schema image-property list --wide
+    """
+    if not command:
+        click.echo("\n".join(sorted({*RECORDS, *DOCUMENTS})))
+        return
+    click.echo(json.dumps(schema_of(" ".join(command)), indent=2))
+
+
+def schema_of(command: str) -> dict[str, Any]:
+    """Return the JSON Schema of what COMMAND prints; raises click.UsageError where there is none.
+
+    It is made of the annotations of the type that the command prints.
+    """
+    command = command.removeprefix("novadev ")
+    if command in RECORDS:
+        kind = _kind(RECORDS[command])
+        found = _of_records(kind)
+        shape = {"type": "array", "items": {"$ref": found.pop("$ref")}}
+    elif command in DOCUMENTS:
+        found = _schema(_kind(DOCUMENTS[command]))
+        shape = {"$ref": found.pop("$ref")}
+    else:
+        raise click.UsageError(_unknown(command))
+    return {"$schema": DIALECT, "title": f"novadev {command}", **shape, **found}
+
+
+def _kind(place: str) -> Any:
+    module, _, name = place.partition(":")
+    return getattr(import_module(module), name)
+
+
+def _unknown(command: str) -> str:
+    known = sorted({*RECORDS, *DOCUMENTS})
+    near = get_close_matches(command, known, 1, 0.6)
+    meant = f"Did you mean {near[0]!r}?" if near else "novadev schema lists those that have one."
+    return f"No command {command!r} with a JSON output. {meant}"
+
+
+def _of_records(kind: type[Any]) -> dict[str, Any]:
+    """Return the schema of records of KIND as ``print_records`` prints them: with every key."""
+    from novadev.cli.output import NAME, lacks_name
+
+    found = _schema(kind)
+    record = found["$defs"][kind.__name__]
+    if lacks_name(kind):
+        record["properties"][NAME] = {"type": ["string", "null"]}
+    for value in record["properties"].values():
+        value.pop("default", None)
+    record["required"] = list(record["properties"])
+    return found
+
+
+def _schema(kind: Any) -> dict[str, Any]:
+    """Return the schema of KIND; the description of each object is the first line of its own."""
+    from novadev.strict_json import schema_of_type
+
+    found = schema_of_type(kind)
+    for item in found["$defs"].values():
+        if "description" in item:
+            item["description"] = item["description"].partition("\n")[0]
+    return found

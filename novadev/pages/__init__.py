@@ -1,0 +1,1 @@
+"""Pages and pictures for a browser, which fetch nothing and show no markup of others."""

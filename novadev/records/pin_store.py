@@ -1,0 +1,135 @@
+"""The pins of recorded addresses in the state database, and who pinned what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import sqlalchemy as sa
+
+from novadev.database import Database
+from novadev.errors import NotAsNeeded
+from novadev.records import rows
+from novadev.records.addresses import place_of
+from novadev.records.device import Pins, VmDevice
+from novadev.state.tables import vm_device_pin, vm_device_pin_history
+
+
+@dataclass(frozen=True)
+class PinChange:
+    """A device was pinned at an address, or unpinned; ``made`` is when, UTC, and USER by whom.
+
+    ``address`` is the one that is pinned from then on, or no longer. ``host`` is the compute host
+    on which the device was recorded.
+    """
+
+    device_id: str
+    label: str
+    host: str
+    address: str
+    is_pinned: bool
+    made: str
+    user: str
+
+
+class PinStore:
+    """The pins that the state database has."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def pin(self, vm_id: str, device_ids: Iterable[str], user: str) -> None:
+        """Pin these devices of a guest where they are recorded, for USER.
+
+        Raises NotAsNeeded, and pins none, where one is not recorded with an address any more, or
+        where another is pinned at it; and Busy where another process is at the same guest.
+        """
+        with self._database.writing() as connection:
+            rows.lock(connection, vm_id)
+            recorded = rows.list_devices(connection, [vm_id]).get(vm_id, ())
+            known = rows.list_pins(connection, [vm_id]).get(vm_id, {})
+            places = {item.device_id: item.address for item in recorded if item.is_plugged}
+            new = {item: places.get(item, "") for item in device_ids if item not in known}
+            if not all(new.values()):
+                raise NotAsNeeded(f"instance {vm_id}: its devices were recorded anew: pin again")
+            _check_apart(recorded, known, new)
+            _insert(connection, vm_id, new)
+            _remember(connection, recorded, new, user, is_pinned=True)
+
+    def unpin(self, vm_id: str, device_ids: Sequence[str], user: str) -> None:
+        """Let the next record store where these devices are, for USER; raises Busy as `pin`."""
+        table = vm_device_pin
+        with self._database.writing() as connection:
+            rows.lock(connection, vm_id)
+            recorded = rows.list_devices(connection, [vm_id]).get(vm_id, ())
+            known = rows.list_pins(connection, [vm_id]).get(vm_id, {})
+            chosen = (table.c.vm_id == vm_id, table.c.device_id.in_(device_ids))
+            connection.execute(sa.delete(table).where(*chosen))
+            old = {key: address for key, address in known.items() if key in device_ids}
+            _remember(connection, recorded, old, user, is_pinned=False)
+
+    def list_changes(self, vm_id: str) -> Iterator[PinChange]:
+        """Yield what was pinned and unpinned of a guest, oldest first."""
+        table = vm_device_pin_history
+        query = sa.select(table).where(table.c.vm_id == vm_id).order_by(table.c.id)
+        with self._database.reading() as connection:
+            for row in connection.execute(query):
+                yield PinChange(
+                    device_id=row.device_id,
+                    label=row.label,
+                    host=row.host,
+                    address=row.address,
+                    is_pinned=row.is_pinned,
+                    made=rows.utc_text(row.made),
+                    user=row.user,
+                )
+
+
+def _check_apart(recorded: Sequence[VmDevice], known: Pins, new: Pins) -> None:
+    """Raise NotAsNeeded where one of the RECORDED devices has a NEW pin where another has one."""
+    pins = {**known, **new}
+    taken: dict[tuple[str, str, str], VmDevice] = {}
+    for device in (item for item in recorded if item.device_id in pins):
+        place = place_of(replace(device, address=pins[device.device_id]))
+        other = taken.setdefault(place, device) if place else device
+        if (
+            place
+            and other is not device
+            and not {device.device_id, other.device_id}.isdisjoint(new)
+        ):
+            raise NotAsNeeded(
+                f"instance {device.vm_id}: {other.label} and {device.label} would both be pinned "
+                f"at {place[2]}: novadev device unpin gives one of them up"
+            )
+
+
+def _insert(connection: sa.Connection, vm_id: str, pins: Pins) -> None:
+    values = {"vm_id": vm_id, "pinned": rows.utc_now()}
+    added = [{**values, "device_id": key, "address": place} for key, place in pins.items()]
+    if added:
+        connection.execute(sa.insert(vm_device_pin), added)
+
+
+def _remember(
+    connection: sa.Connection,
+    recorded: Sequence[VmDevice],
+    pins: Pins,
+    user: str,
+    is_pinned: bool,
+) -> None:
+    """Write down that USER has pinned, or unpinned, those of the RECORDED devices in PINS."""
+    common = {"made": rows.utc_now(), "user": user, "is_pinned": is_pinned}
+    changes = [
+        {
+            **common,
+            "vm_id": device.vm_id,
+            "device_id": device.device_id,
+            "label": device.label,
+            "host": device.host,
+            "address": pins[device.device_id],
+        }
+        for device in recorded
+        if device.device_id in pins
+    ]
+    if changes:
+        connection.execute(sa.insert(vm_device_pin_history), changes)

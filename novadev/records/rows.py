@@ -1,0 +1,188 @@
+"""The statements on the tables of recorded devices; each takes the connection it runs on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime, timezone
+from typing import Any
+
+import sqlalchemy as sa
+
+from novadev.records.device import AsOf, Merged, Pins, VmDevice, VmDynamic
+from novadev.state.tables import (
+    vm_device,
+    vm_device_history,
+    vm_device_pin,
+    vm_dynamic,
+    vm_record,
+)
+
+_FIELDS = tuple(item.name for item in fields(VmDevice))
+
+
+@dataclass(frozen=True)
+class Version:
+    """A state in which a device was recorded; ``device`` is None where it was forgotten.
+
+    ``seen`` is when it was first found so, UTC: ``2026-11-21T03:00:12Z``; ``record`` is the number
+    of the record that found it.
+    """
+
+    vm_id: str
+    device_id: str
+    seen: str
+    device: VmDevice | None
+    record: int
+
+
+@dataclass(frozen=True)
+class Newest:
+    """What is recorded of a guest last: its row, and the number of the newest state of a device.
+
+    The number grows with every state that is recorded, so one that comes back has another.
+    """
+
+    dynamic: VmDynamic | None = None
+    state: int = 0
+
+
+def list_devices(
+    connection: sa.Connection, vm_ids: Sequence[str]
+) -> dict[str, tuple[VmDevice, ...]]:
+    """Return the recorded devices of each of these guests, plugged or not."""
+    columns = [vm_device.c[name] for name in _FIELDS]
+    query = sa.select(*columns).where(vm_device.c.vm_id.in_(vm_ids))
+    found: dict[str, list[VmDevice]] = {}
+    for row in connection.execute(query.order_by(vm_device.c.vm_id, vm_device.c.device_id)):
+        values = {**row._mapping, "spec_params": json.loads(row.spec_params)}
+        found.setdefault(row.vm_id, []).append(VmDevice(**values))
+    return {vm_id: tuple(devices) for vm_id, devices in found.items()}
+
+
+def list_dynamics(connection: sa.Connection, vm_ids: Sequence[str]) -> dict[str, VmDynamic]:
+    """Return what is recorded of these guests as a whole, by their UUIDs."""
+    columns = [vm_dynamic.c[item.name] for item in fields(VmDynamic)]
+    rows = connection.execute(sa.select(*columns).where(vm_dynamic.c.vm_id.in_(vm_ids)))
+    return {row.vm_id: VmDynamic(*row) for row in rows}
+
+
+def list_newest(connection: sa.Connection, vm_ids: Sequence[str]) -> dict[str, Newest]:
+    """Return what is recorded last of each of these guests, recorded or not."""
+    table = vm_device_history
+    query = sa.select(table.c.vm_id, sa.func.max(table.c.id)).where(table.c.vm_id.in_(vm_ids))
+    states = {row[0]: row[1] for row in connection.execute(query.group_by(table.c.vm_id))}
+    dynamics = list_dynamics(connection, vm_ids)
+    return {vm_id: Newest(dynamics.get(vm_id), states.get(vm_id, 0)) for vm_id in vm_ids}
+
+
+def write_dynamic(connection: sa.Connection, dynamic: VmDynamic, is_known: bool) -> None:
+    """Write the row of a guest, behind its lock, which lasts until the transaction ends."""
+    values: dict[str, Any] = {**asdict(dynamic), "seen": utc_now()}
+    if is_known:
+        chosen = vm_dynamic.c.vm_id == dynamic.vm_id
+        connection.execute(sa.update(vm_dynamic).where(chosen).values(values))
+    else:
+        connection.execute(sa.insert(vm_dynamic).values(values))
+
+
+def lock(connection: sa.Connection, vm_id: str) -> bool:
+    """Lock the row of a guest; return whether there is one."""
+    query = sa.select(vm_dynamic.c.vm_id).where(vm_dynamic.c.vm_id == vm_id)
+    return connection.execute(query.with_for_update()).first() is not None
+
+
+def forget_fingerprints(connection: sa.Connection, vm_ids: Sequence[str]) -> None:
+    """Have these guests read in full again by the next record."""
+    if vm_ids:
+        chosen = vm_dynamic.c.vm_id.in_(vm_ids)
+        connection.execute(sa.update(vm_dynamic).where(chosen).values(fingerprint=""))
+
+
+def _new_record(connection: sa.Connection, now: datetime) -> int:
+    """Return the number of a new record."""
+    made = connection.execute(sa.insert(vm_record).values(made=now))
+    assert made.inserted_primary_key is not None
+    return int(made.inserted_primary_key[0])
+
+
+def until(as_of: AsOf) -> sa.ColumnElement[bool]:
+    """Return the condition on a state that it was recorded by then."""
+    if as_of.time is not None:
+        return vm_device_history.c.seen <= as_of.time
+    return vm_device_history.c.record_id <= as_of.record
+
+
+def version_of(row: sa.Row[Any]) -> Version:
+    """Return a row of the history."""
+    device = None if row.body is None else VmDevice(**json.loads(row.body))
+    return Version(row.vm_id, row.device_id, utc_text(row.seen), device, row.record_id)
+
+
+def list_pins(connection: sa.Connection, vm_ids: Sequence[str]) -> dict[str, Pins]:
+    """Return the pinned addresses of these guests, by guest and device_id."""
+    query = sa.select(vm_device_pin).where(vm_device_pin.c.vm_id.in_(vm_ids))
+    found: dict[str, dict[str, str]] = {}
+    for row in connection.execute(query):
+        found.setdefault(row.vm_id, {})[row.device_id] = row.address
+    return dict(found)
+
+
+def write_merged(
+    connection: sa.Connection, merged: Iterable[Merged], record: int | None = None
+) -> int | None:
+    """Write what the MERGED guests changed, as a part of RECORD or of a new one.
+
+    Return the record's number; that of RECORD, or None, where nothing of any device changed.
+    """
+    parts = list(merged)
+    written = [device for part in parts for device in part.written]
+    dropped = [device for part in parts for device in part.dropped]
+    if not written and not dropped:
+        return record
+    now = utc_now()
+    number = record or _new_record(connection, now)
+    _delete(connection, [*written, *dropped])
+    if written:
+        connection.execute(sa.insert(vm_device), [_row(device, now) for device in written])
+    history = [_version(device, now, _body(device)) for device in written]
+    history += [_version(device, now, None) for device in dropped]
+    numbered = [{**row, "record_id": number} for row in history]
+    connection.execute(sa.insert(vm_device_history), numbered)
+    return number
+
+
+def _delete(connection: sa.Connection, devices: Sequence[VmDevice]) -> None:
+    by_guest: dict[str, list[str]] = {}
+    for device in devices:
+        by_guest.setdefault(device.vm_id, []).append(device.device_id)
+    for vm_id, ids in by_guest.items():
+        chosen = (vm_device.c.vm_id == vm_id, vm_device.c.device_id.in_(ids))
+        connection.execute(sa.delete(vm_device).where(*chosen))
+
+
+def _row(device: VmDevice, now: datetime) -> dict[str, Any]:
+    return {**asdict(device), "spec_params": _json(dict(device.spec_params)), "seen": now}
+
+
+def _version(device: VmDevice, now: datetime, body: str | None) -> dict[str, Any]:
+    return {"vm_id": device.vm_id, "device_id": device.device_id, "seen": now, "body": body}
+
+
+def _body(device: VmDevice) -> str:
+    return _json(asdict(device))
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"), sort_keys=True)
+
+
+def utc_now() -> datetime:
+    """Return the time as every table has it: UTC, to the second."""
+    return datetime.now(timezone.utc).replace(tzinfo=None, microsecond=0)
+
+
+def utc_text(moment: datetime) -> str:
+    """Return a time of a table as people read it: ``2026-11-21T03:00:12Z``."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,96 @@
+"""What commands print, word by word, in files that one command makes again: `make golden`.
+
+A sentence is changed in the code alone; the files then show, in one place, where it is said.
+"""
+
+import os
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from tests.cloud import Cloud
+from tests.command import novadev
+
+FOLDER = Path(__file__).parent / "golden"
+IS_MADE_AGAIN = bool(os.environ.get("NOVADEV_GOLDEN"))
+SESSIONS = {
+    "first_day": [
+        "history",
+        "image-property list web-1",
+        "image-property list --all --wide --differing",
+        "image-property set --property hw_vif_model=virtio web-1 web-2 --dry-run",
+        "image-property set --property hw_vif_model=virtio web-1 --yes",
+        "image-property set --property hw_vif_model=virtio web-1 --yes",
+        "undo 1 --yes",
+        "undo 1 --yes",
+        "resume --yes",
+    ],
+    "refusals": [
+        "image-property set --property hw_disk_bus=floppy web-1",
+        "image-property set --property os_distro=debian web-1",
+        "image-property set --property hw_vif_model=virtio web-1",
+        "image-property set --property hw_vif_model=virtio",
+        "image-property set --property hw_vif_model=virtio busy-1 --yes",
+        "image-property show web-1 hw_disk_bus",
+        "image-property list nobody-1",
+        "image-property list --host cmp99",
+        "image-property lst web-1",
+        "device show web-1 --config-file nova.conf",
+        "history 7",
+        "undo 7 --yes",
+        "schema device lst",
+    ],
+    "formats": [
+        *(f"image-property list web-1 --stored -f {name}" for name in ("json", "jsonl", "yaml")),
+        *(f"image-property list web-1 --stored -f {name}" for name in ("csv", "value", "table")),
+        "image-property list web-1 -c property -c value -f csv --stored",
+        "image-property list web-1 -c nothing",
+    ],
+}
+"""What is typed, one after the other, on a deployment of three servers."""
+CHANGING = (
+    (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "TIME"),
+    (r"\b(root|[a-z_][a-z0-9_-]*) on [\w.-]+$", "USER on HOST"),
+)
+
+
+@pytest.fixture
+def deployment(sqlite_cloud: Cloud) -> Cloud:
+    """Two servers that are stopped and one that runs, each with its own uuid."""
+    for number, name in enumerate(("web-1", "web-2", "busy-1"), 1):
+        uuid = f"{number}" * 8 + "-1111-4111-8111-" + f"{number}" * 12
+        state = "active" if name == "busy-1" else "stopped"
+        sqlite_cloud.add_instance(
+            uuid=uuid, name=name, vm_state=state, host="cmp1", hw_vif_model="e1000"
+        )
+        sqlite_cloud.add_disk(uuid)
+    return sqlite_cloud
+
+
+def transcript(cloud: Cloud, lines: list[str]) -> str:
+    """What a terminal would show of LINES, with each exit code that is not 0."""
+    parts = []
+    for line in lines:
+        result = novadev(cloud, *shlex.split(line))
+        code = f"[exit code {result.code}]\n" if result.code else ""
+        errors = "".join(f"! {text}".rstrip() + "\n" for text in result.err.splitlines())
+        parts.append(f"$ novadev {line}\n{result.out}{errors}{code}")
+    text = "\n".join(parts)
+    for changing, word in CHANGING:
+        text = re.sub(changing, word, text, flags=re.MULTILINE)
+    return text
+
+
+@pytest.mark.parametrize("name", SESSIONS)
+def test_commands_say_what_the_files_have(deployment: Cloud, name: str) -> None:
+    found, file = transcript(deployment, SESSIONS[name]), FOLDER / f"{name}.txt"
+    if IS_MADE_AGAIN:
+        FOLDER.mkdir(exist_ok=True)
+        file.write_text(found)
+    assert found == file.read_text(), "if that is meant, run: make golden"
+
+
+def test_there_is_no_other_file() -> None:
+    assert {path.stem for path in FOLDER.iterdir()} == set(SESSIONS)
