@@ -63,8 +63,9 @@ class Keeper:
         except NovadevError as error:
             self._config = None
             return {"mode": "off", "told": f"keep_addresses is not read: {error}"}
-        special = self._config.special_managed_devices
-        self._records = Records(self._config.state_connection, special)
+        if self._records is None or self._records.url != self._config.state_connection:
+            self._records = Records(self._config.state_connection)
+        self._records.special = tuple(self._config.special_managed_devices)
         if self._config.keep_addresses != "off":
             self._records.open(_OPENING)
         return {"mode": self._config.keep_addresses}

@@ -5,9 +5,10 @@ A state database that hangs holds a thread and not the caller.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, TimeoutError, wait
 from dataclasses import replace
+from threading import Lock
 from typing import TypeVar
 
 from novadev.device.hosted import HostedInstance
@@ -27,22 +28,24 @@ _TRIES = 3
 
 
 class Records:
-    """What is recorded in the state database at URL; SPECIAL kinds of devices count as managed."""
+    """What is recorded in the state database at URL; ``special`` kinds of devices are managed."""
 
-    def __init__(self, url: str, special: Collection[str] = ()) -> None:
-        self._url, self._special = url, tuple(special)
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.special: tuple[str, ...] = ()
         self._is_own = url.startswith("sqlite")
         self._reader, self._writer = ThreadPoolExecutor(1), ThreadPoolExecutor(1)
         self._reading: Future[object] | None = None
         self._writes: list[Future[None]] = []
-        self._stores: dict[str, VmDevices] = {}
+        self._lock = Lock()
+        self._opened: VmDevices | None = None
 
     def open(self, seconds: float) -> None:
         """Open the state database, as far as that takes no more than SECONDS.
 
         What making or upgrading its schema costs is then done before a guest waits for it.
         """
-        wait([self._reader.submit(self._store, "reader")], seconds)
+        wait([self._reader.submit(self._store)], seconds)
 
     def get(self, uuid: str, seen: str | None, again: bool) -> Record:
         """Return what counts as the record of the guest UUID.
@@ -76,7 +79,7 @@ class Records:
             self._writes.append(self._writer.submit(self._write, uuid, text, host))
 
     def _question(self, recorded: tuple[VmDevice, ...]) -> Question:
-        return Question(self._special, recorded)
+        return Question(self.special, recorded)
 
     def _read(self, uuid: str) -> tuple[tuple[VmDevice, ...], Pins]:
         if self._reading is not None and not self._reading.done():
@@ -93,12 +96,12 @@ class Records:
             raise Unreachable(f"the state database does not answer within {limit}") from None
 
     def _read_now(self, uuid: str) -> tuple[tuple[VmDevice, ...], Pins]:
-        store = self._store("reader")
+        store = self._store()
         pins = store.list_pins([uuid]).get(uuid, {})
         return store.list_devices([uuid]).get(uuid, ()), pins
 
     def _write(self, uuid: str, text: str, host: str) -> None:
-        store = self._store("writer")
+        store = self._store()
         for _ in range(_TRIES):
             newest = store.list_newest([uuid])
             recorded = store.list_devices([uuid]).get(uuid, ())
@@ -109,11 +112,16 @@ class Records:
                 continue
             return
 
-    def _store(self, name: str) -> VmDevices:
-        """Return the recorded devices, for the thread NAME alone."""
-        if name not in self._stores:
-            self._stores[name] = VmDevices(open_state(self._url))
-        return self._stores[name]
+    def _store(self) -> VmDevices:
+        """Return the recorded devices, for either thread.
+
+        The database is opened once: to close another handle of a SQLite file, as opening it does,
+        would take away the locks that this process has on it.
+        """
+        with self._lock:
+            if self._opened is None:
+                self._opened = VmDevices(open_state(self.url))
+            return self._opened
 
 
 def _with_pins(

@@ -90,7 +90,7 @@ def _defined():
     asked = host.Host.__new__(host.Host)
     asked.get_connection = lambda: types.SimpleNamespace(defineXML=refuse_first)
     kept = _rebooted.text
-    with contextlib.suppress(AttributeError):  # what Nova makes of the domain afterwards
+    with contextlib.suppress(AttributeError, ImportError):  # what Nova makes of the domain
         asked.write_instance_config(kept)
     return given
 

@@ -108,9 +108,10 @@ def test_a_record_of_this_host_alone_counts_where_the_guest_is_made_again(
 
 def test_what_is_seen_is_recorded(start: Start, tmp_path: Path) -> None:
     text = DRIFTED
+    store = VmDevices(open_state(_state(tmp_path)))
     wrapped = start()
     wrapped.keeper.ask({"do": "seen", "uuid": UUID, "xml": text, "host": "cmp7"}, answers=False)
-    store, until = VmDevices(open_state(_state(tmp_path))), time.monotonic() + GENEROUS
+    until = time.monotonic() + GENEROUS
     while not (found := store.list_devices([UUID]).get(UUID)) and time.monotonic() < until:
         time.sleep(0.1)
     assert found
