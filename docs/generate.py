@@ -85,6 +85,7 @@ _ASKED = {
     "databases": "Nova's databases",
     "hosts": "the databases and the hosts",
     "target": "the databases, the hosts, a capability file",
+    "rehearsal": "the databases, the hosts, a host to rehearse on",
 }
 
 

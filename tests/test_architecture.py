@@ -18,17 +18,20 @@ PACKAGE = ROOT / "novadev"
 
 LAYERS = {
     "cli": {
-        *("audit", "doctor", "pages", "image_property", "records", "device", "machine_type"),
+        *("audit", "rehearsal", "doctor", "pages", "image_property", "records", "device"),
+        "machine_type",
         *("stash_defaults", "capabilities", "residence", "selection", "deployment", "runs"),
         *("value", "config", "state", "strict_json", "nova", "text", "errors"),
     },
+    "rehearsal": {"capabilities", "runs", "virt", "text", "errors"},
     "doctor": {
         *("capabilities", "config", "deployment", "database", "runs", "state", "rules", "nova"),
         *("virt", "text", "errors"),
     },
     "pages": {"device", "private_file", "text", "errors"},
     "audit": {
-        *("records", "device", "pages", "stash_defaults", "image_property", "capabilities"),
+        *("rehearsal", "records", "device", "pages", "stash_defaults", "image_property"),
+        "capabilities",
         *("private_file", "residence", "selection", "deployment", "runs", "rules", "nova"),
         *("virt", "text", "errors"),
     },

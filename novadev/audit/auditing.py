@@ -18,6 +18,7 @@ from novadev.audit.foreseen import Foresight
 from novadev.audit.guest import GUEST_CHECKS, Examined, Inspection, inspect
 from novadev.audit.mapping import mapping_troubles, residence_finding
 from novadev.audit.recorded import Records
+from novadev.audit.rehearsed import CHECK, Rehearsals
 from novadev.audit.settling import when
 from novadev.audit.stored import Stored, stored_troubles
 from novadev.audit.target import TargetHost, Unchecked, target_troubles
@@ -63,6 +64,7 @@ class Audit:
     selection: Selection
     checks: Sequence[Check]
     targets: Sequence[TargetHost] = ()
+    rehearsals: Rehearsals | None = None
     guests: int = 0
     unreachable: list[str] = field(default_factory=list)
     codes: set[int] = field(default_factory=set)
@@ -70,8 +72,11 @@ class Audit:
     def findings(self) -> Iterator[Finding | Skip]:
         """Yield what the checks find, guest by guest, and skips for names that are nobody's.
 
-        Reads only. Raises as :func:`novadev.selection.iter_by_host`.
+        Reads only, but for a rehearsal on its host, which comes last. Raises as
+        :func:`novadev.selection.iter_by_host` and :meth:`Rehearsals.check`.
         """
+        if self.rehearsals is not None:
+            self.rehearsals.check()
         yield from self._without_records()
         with self._foresight() as foresight:
             residence = Residence(self.deployment)
@@ -87,6 +92,12 @@ class Audit:
             yield from self._lost_database(Skip.of(None, error, named=False))
         if "unknown-domain" in self._wanted and not self.selection.is_named:
             yield from self._unknown()
+        if self.rehearsals is not None:
+            yield from self._rehearsed(self.rehearsals)
+
+    def progress(self) -> str:
+        """Return how far the rehearsal is, in a few words; empty where none is going on."""
+        return "" if self.rehearsals is None else self.rehearsals.progress()
 
     def about(self) -> About:
         """Return what the audit was of; complete when its findings were taken."""
@@ -98,6 +109,7 @@ class Audit:
             checks=self.checks,
             unreachable=self.unreachable,
             versions={"novadev": __version__} | dict(map(_versions, self.targets)),
+            rehearsals=self.rehearsals,
         )
 
     @cached_property
@@ -111,7 +123,9 @@ class Audit:
 
     @cached_property
     def _of_hosts(self) -> frozenset[str]:
-        return names_of(self.checks, "hosts") | names_of(self.checks, "target")
+        return frozenset().union(
+            *(names_of(self.checks, need) for need in ("hosts", "target", "rehearsal"))
+        )
 
     @cached_property
     def _unchecked(self) -> Unchecked:
@@ -180,6 +194,10 @@ class Audit:
             if "mapping" in self._wanted:
                 troubles += mapping_troubles(chunk, facts.instance)
             troubles += [told[uuid] for told in (drifted, foreseen) if uuid in told]
+            if self.rehearsals is not None:
+                shape = found.shape if isinstance(found, Inspection) else None
+                blank = Trouble(CHECK, "failure", "")
+                self.rehearsals.add(shape, self._finding(facts, found, blank))
             for trouble in troubles:
                 finding = self._finding(facts, found, trouble)
                 yield from self._unasked(finding) if trouble.is_unasked else [finding]
@@ -223,7 +241,13 @@ class Audit:
         for hosted in instances:
             wanted = self._wanted & GUEST_CHECKS
             root, record = roots[hosted.uuid], recorded.get(hosted.uuid)
-            asked = Examined(wanted, root, record, for_target=bool(self.targets))
+            asked = Examined(
+                wanted,
+                root,
+                record,
+                for_target=bool(self.targets),
+                for_rehearsal=self.rehearsals is not None,
+            )
             work[hosted.host].append((hosted, asked))
         self._seen_hosts.update(work)
         answers = self.deployment.hosts.run(inspect, work)
@@ -282,6 +306,21 @@ class Audit:
                 details = f"its domains were not compared with Nova's: {found}"
                 lost = Finding("unknown-domain", "failure", None, host, details, None)
                 yield from self._unasked(lost)
+
+    def _rehearsed(self, rehearsals: Rehearsals) -> Iterator[Finding]:
+        """Yield what the rehearsal finds; of a host that was lost, once, that it was."""
+        yield from rehearsals.findings()
+        host, error, left = rehearsals.host, rehearsals.failure, rehearsals.rehearsal.left
+        if error is not None:
+            details = f"the rehearsal ended before its end: {error}"
+            lost = Finding("unreachable", "failure", None, host, details, None)
+            yield from self._unasked(lost, error.exit_code)
+        if left is not None:
+            details = (
+                "whether the rehearsal has left a guest there cannot be told; the next one removes "
+                f"it: {left}"
+            )
+            yield from self._unasked(Finding("unreachable", "failure", None, host, details, None))
 
     def _finding(self, facts: Facts, found: object, trouble: Trouble) -> Finding:
         instance = facts.instance

@@ -8,7 +8,7 @@ from typing import Literal
 
 from novadev.errors import BadInput
 
-Needs = Literal["databases", "hosts", "target"]
+Needs = Literal["databases", "hosts", "target", "rehearsal"]
 
 
 @dataclass(frozen=True)
@@ -65,16 +65,22 @@ CHECKS = (
     Check("missing-domain", "Instances that their host has no domain of", "hosts"),
     Check("unknown-domain", "Domains that Nova has no instance of there", "hosts"),
     Check("target", "What the host of a capability file would refuse or give otherwise", "target"),
+    Check(
+        "rehearsal",
+        "Shapes of guests that do not start on another host, and what of them was not tried there",
+        "rehearsal",
+    ),
     Check("unreachable", "Cells and hosts that could not be asked", "databases"),
 )
 ALWAYS = "unreachable"
 """What could not be looked at is said whatever was asked for."""
 
 
-def choose(names: Iterable[str], has_target: bool) -> tuple[Check, ...]:
-    """Return the checks called NAMES, all for none; those against a target only if there is one.
+def choose(names: Iterable[str], has_target: bool, has_stage: bool = False) -> tuple[Check, ...]:
+    """Return the checks called NAMES, all for none; those that need another host if there is one.
 
-    Raises BadInput for a name that is none, and for "target" without a capability file.
+    HAS_TARGET says that there is a capability file, HAS_STAGE that there is a host to rehearse on.
+    Raises BadInput for a name that is none, and for a check whose host there is not.
     """
     wanted = set(names)
     known = {check.name for check in CHECKS}
@@ -82,12 +88,11 @@ def choose(names: Iterable[str], has_target: bool) -> tuple[Check, ...]:
         raise BadInput(f"there is no check {name!r:.40}: there are {', '.join(sorted(known))}")
     if "target" in wanted and not has_target:
         raise BadInput("--check target needs the target's file: --capabilities FILE")
+    if "rehearsal" in wanted and not has_stage:
+        raise BadInput("--check rehearsal needs the host to rehearse on: --rehearse HOST")
+    absent = {"target": not has_target, "rehearsal": not has_stage}
     wanted = wanted | {ALWAYS} if wanted else known
-    return tuple(
-        check
-        for check in CHECKS
-        if check.name in wanted and (has_target or check.needs != "target")
-    )
+    return tuple(check for check in CHECKS if check.name in wanted and not absent.get(check.needs))
 
 
 def names_of(checks: Collection[Check], needs: Needs) -> frozenset[str]:

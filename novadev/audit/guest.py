@@ -22,6 +22,7 @@ from novadev.device.orphans import why_no_orphan, why_no_port
 from novadev.device.writable import is_rescued
 from novadev.errors import NotAsNeeded, NotFound
 from novadev.records.on_host import fingerprint
+from novadev.rehearsal.shape import Shape, shape_of
 from novadev.stash_defaults.hardware import Hardware, hardware_of
 from novadev.virt.devices import Controller, Disk, Interface
 from novadev.virt.host import Host
@@ -39,26 +40,29 @@ _ROOT_PORT = "pcie-root-port"
 class Examined:
     """What is asked of a guest: the checks, Nova's name of its root disk, the recorded digest.
 
-    ``for_target``: also what it needs of another host.
+    ``for_target``: also what it needs of another host; ``for_rehearsal``: also its shape.
     """
 
     wanted: frozenset[str]
     root_device_name: str | None
     fingerprint: str | None
     for_target: bool = False
+    for_rehearsal: bool = False
 
 
 @dataclass(frozen=True)
 class Inspection:
     """What one look at a guest gave; ``is_new`` says that its text is not the recorded one.
 
-    ``needs`` is what it needs of a host, of whatever host, if that was asked for.
+    ``needs`` is what it needs of a host, of whatever host, and ``shape`` what of it can be
+    rehearsed there, if that was asked for.
     """
 
     hardware: Hardware
     needs: GuestFacts | None
     troubles: tuple[Trouble, ...]
     is_new: bool
+    shape: Shape | None = None
 
 
 def inspect(host: Host, instance: HostedInstance, asked: Examined) -> Inspection:
@@ -87,6 +91,7 @@ def inspect(host: Host, instance: HostedInstance, asked: Examined) -> Inspection
         needs=facts_of_domain(chosen) if asked.for_target else None,
         troubles=tuple(found),
         is_new=_is_new(host, instance, asked.fingerprint),
+        shape=shape_of(chosen) if asked.for_rehearsal else None,
     )
 
 

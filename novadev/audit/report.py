@@ -14,6 +14,7 @@ from typing import Any, TextIO
 
 from novadev.audit.about import About
 from novadev.audit.collected import Collected, Group, Tally
+from novadev.audit.rehearsed import RehearsedShape
 from novadev.errors import BadInput
 from novadev.pages.environment import environment, policy
 from novadev.private_file import can_be_replaced, replacing
@@ -22,6 +23,7 @@ MAX_ROWS = 5_000
 """Of the table: as many a browser sorts and filters without a pause."""
 MAX_COMMANDS = 2_000
 """Of one kind in the runbook."""
+MAX_SHAPES = 1_000
 MAX_BARS = 12
 MAX_UNREACHABLE = 100
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -93,6 +95,8 @@ def _content(about: About, collected: Collected) -> dict[str, Any]:
         "quiet": [name for name in finds if name not in found],
         "rows": collected.worst(MAX_ROWS),
         "rows_shown": min(total.findings, MAX_ROWS),
+        "shapes": _shapes(about),
+        "severities": _SEVERITIES,
         "kinds": collected.kinds(),
         "commands": lambda kind: collected.remedies(kind, MAX_COMMANDS),
         "max_commands": MAX_COMMANDS,
@@ -102,6 +106,22 @@ def _content(about: About, collected: Collected) -> dict[str, Any]:
         "script": script,
         "policy": policy(style, script),
     }
+
+
+_SEVERITIES = {
+    "cannot be defined": "failure",
+    "would not start": "failure",
+    "not rehearsed": "warning",
+    "started": "fine",
+}
+"""How an outcome of a rehearsal is shown."""
+
+
+def _shapes(about: About) -> Sequence[RehearsedShape]:
+    """Return at most `MAX_SHAPES` shapes: those that failed, then those of most guests."""
+    found = () if about.rehearsals is None else about.rehearsals.shapes
+    order = list(_SEVERITIES)
+    return sorted(found, key=lambda one: (order.index(one.outcome), -one.guests))[:MAX_SHAPES]
 
 
 def _inline(name: str) -> str:

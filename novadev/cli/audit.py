@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from novadev.cli import help, options
+from novadev.cli import audit_rehearsal, help, options
+from novadev.cli.audit_rehearsal import Wanted
 from novadev.cli.options import Output
 from novadev.cli.output import print_records, print_table
 from novadev.cli.progress import counted
@@ -59,6 +60,7 @@ PROMETHEUS = "prometheus"
     show_default=True,
     help="Exit with 3 when there is such a finding, or a worse one.",
 )
+@audit_rehearsal.rehearsal
 @options.how_much
 @options.fail_on_skip
 @options.output_as(*options.FORMATS, PROMETHEUS)
@@ -75,14 +77,16 @@ def audit(
     details: bool,
     fail_on_skip: bool,
     output: Output,
+    wanted: Wanted | None,
 ) -> int:
     """Tell what will break at the next power-on of INSTANCEs, or change, and what to run.
 
-    It reads only. A finding is a failure where a guest would not start, or has lost something; a
-    warning where it would change. Each comes with the command that mends it, if one can.
+    It reads only, except for a rehearsal. A finding is a failure where a guest would not start, or
+    has lost something; a warning where it would change. Each comes with the command that mends it,
+    if one can.
 
     Before hosts are upgraded: save the capability file of one that is (novadev capabilities save),
-    and audit against it.
+    and audit against it. For the truth from such a host itself, rehearse there (--rehearse HOST).
 
     Example: novadev audit --all --capabilities new-host.json --report audit.html
     """
@@ -95,17 +99,21 @@ def audit(
     from novadev.audit.target import read_targets
 
     targets = read_targets(capability_files)
-    run = Audit(session.deployment, selection, choose(checks, bool(targets)), targets)
+    rehearsals = audit_rehearsal.rehearsals_of(session, wanted)
+    chosen = choose(checks, bool(targets), rehearsals is not None)
+    run = Audit(session.deployment, selection, chosen, targets, rehearsals)
     skips, totals = Skips(session, fail_on_skip), Totals(fail_on)
     with ExitStack() as stack:
         page = stack.enter_context(report.opened(report_name)) if report_name else None
-        found = totals.counted(skips.sift(counted(session, run.findings())))
+        found = totals.counted(skips.sift(counted(session, run.findings(), run.progress)))
         if page is None and output.format != PROMETHEUS:
             _print(session, output, found, is_grouped)
         else:
             collected = stack.enter_context(Collected())
             _print(session, output, collected.passing(found), is_grouped)
             _print_or_write(run.about(), collected, page, output)
+    if wanted is not None and rehearsals is not None:
+        audit_rehearsal.report(session, wanted, rehearsals)
     return _end(session, run, skips, totals)
 
 

@@ -40,15 +40,33 @@ def _printer(console: Console) -> Callable[[str], None]:
     return print_above
 
 
-def counted(session: Session, items: Iterable[T]) -> Iterator[T]:
-    """Yield ITEMS, of which nobody knows how many there are, showing how many have come."""
+def counted(
+    session: Session, items: Iterable[T], more: Callable[[], str] = lambda: ""
+) -> Iterator[T]:
+    """Yield ITEMS, of which nobody knows how many there are, showing how many have come.
+
+    What MORE returns is shown beside it, and asked for again and again.
+    """
     if not _is_watched(session):
         yield from items
         return
     from rich.console import Console
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import (
+        Progress,
+        ProgressColumn,
+        SpinnerColumn,
+        Task,
+        TextColumn,
+        TimeElapsedColumn,
+    )
+    from rich.text import Text
 
-    columns = (SpinnerColumn(), TextColumn("{task.completed} done"), TimeElapsedColumn())
+    class MoreColumn(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            return Text(more())
+
+    done = TextColumn("{task.completed} done")
+    columns = (SpinnerColumn(), done, TimeElapsedColumn(), MoreColumn())
     console, prints = Console(stderr=True), sys.stdout.isatty()
     bar = Progress(*columns, console=console, transient=True, redirect_stdout=prints)
     with bar, talking_above(_printer(console)):

@@ -97,6 +97,32 @@ def children(parent: etree._Element) -> Iterator[etree._Element]:
     return parent.iterchildren(tag=etree.Element)
 
 
+def child(parent: etree._Element, tag: str) -> etree._Element:
+    """Return the first child TAG of PARENT, made at its end where there is none."""
+    found = parent.find(tag)
+    return etree.SubElement(parent, tag) if found is None else found
+
+
+def drop(parent: etree._Element, *tags: str) -> None:
+    """Take every child called one of TAGS out of PARENT."""
+    for element in [item for item in children(parent) if item.tag in tags]:
+        parent.remove(element)
+
+
+def keep_attributes(element: etree._Element, *names: str) -> None:
+    """Leave ELEMENT no attribute but those called NAMES."""
+    for name in set(element.attrib) - set(names):
+        del element.attrib[name]
+
+
+def drop_attributes(element: etree._Element, *names: str) -> bool:
+    """Take the attributes NAMES out of ELEMENT; return whether it had one."""
+    found = set(element.attrib) & set(names)
+    for name in found:
+        del element.attrib[name]
+    return bool(found)
+
+
 def local_name(element: etree._Element) -> str:
     """Return the tag without its namespace."""
     return etree.QName(element).localname

@@ -1,0 +1,126 @@
+"""What ``audit --rehearse`` is given, and what it says."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from novadev.cli import options
+from novadev.cli.session import Session
+
+if TYPE_CHECKING:
+    from novadev.audit.rehearsed import Rehearsals
+
+F = TypeVar("F", bound=Callable[..., Any])
+MAX_PARALLEL = 5
+"""Of :mod:`novadev.rehearsal.rehearsing`, which is not imported for help alone."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The rehearsal that was asked for: its host, whose guests may run on, its budget, its file."""
+
+    host: str
+    allow_busy: bool
+    max_shapes: int
+    timeout: int
+    parallel: int
+    file_name: str | None
+
+
+def rehearsal(function: F) -> Callable[..., Any]:
+    """Give the command the options of a rehearsal; it gets them as one ``wanted``, or None."""
+
+    @functools.wraps(function)
+    def command(
+        rehearse: str | None,
+        allow_busy: bool,
+        max_shapes: int,
+        timeout: int,
+        parallel: int,
+        shapes_name: str | None,
+        **values: Any,
+    ) -> Any:
+        if rehearse is None and (allow_busy or shapes_name):
+            raise click.UsageError("--allow-busy and --shapes need --rehearse HOST")
+        wanted = rehearse and Wanted(
+            rehearse, allow_busy, max_shapes, timeout, parallel, shapes_name
+        )
+        return function(wanted=wanted or None, **values)
+
+    for decorate in reversed(_OPTIONS):
+        command = decorate(command)
+    return command
+
+
+_OPTIONS: tuple[Callable[[Any], Any], ...] = (
+    click.option(
+        "--rehearse",
+        type=options.TEXT,
+        metavar="HOST",
+        help="Define and start each shape of guest on this host, paused, and remove it again.",
+    ),
+    click.option(
+        "--allow-busy",
+        is_flag=True,
+        help="Rehearse on a host that has guests, beside them. None of them is touched.",
+    ),
+    click.option(
+        "--max-shapes",
+        type=click.IntRange(min=1),
+        default=500,
+        show_default=True,
+        metavar="N",
+        help="Rehearse at most N shapes, those of most guests.",
+    ),
+    click.option(
+        "--timeout",
+        type=click.IntRange(min=1),
+        default=1800,
+        show_default=True,
+        metavar="SECONDS",
+        help="Begin no shape after this time.",
+    ),
+    click.option(
+        "--parallel",
+        type=click.IntRange(1, MAX_PARALLEL),
+        default=2,
+        show_default=True,
+        metavar="N",
+        help="Shapes that are rehearsed at a time.",
+    ),
+    click.option(
+        "--shapes",
+        "shapes_name",
+        type=options.TEXT,
+        metavar="FILE.json",
+        help="Write every shape, its guests and what became of it.",
+    ),
+)
+
+
+def rehearsals_of(session: Session, wanted: Wanted | None) -> Rehearsals | None:
+    """Return the rehearsal that was WANTED; raises BadInput where its file cannot be."""
+    if wanted is None:
+        return None
+    from novadev.audit.rehearsed import Rehearsals, check_file
+    from novadev.rehearsal.rehearsing import Budget, Rehearsal
+
+    if wanted.file_name is not None:
+        check_file(wanted.file_name)
+    budget = Budget(wanted.max_shapes, wanted.timeout, wanted.parallel)
+    hosts = session.deployment.hosts
+    return Rehearsals(Rehearsal(hosts, wanted.host, budget, wanted.allow_busy))
+
+
+def report(session: Session, wanted: Wanted, rehearsals: Rehearsals) -> None:
+    """Say in a line what the rehearsal gave, and write its file; raises BadInput if it cannot."""
+    session.say(rehearsals.summary())
+    if wanted.file_name is not None:
+        from novadev.audit.rehearsed import write_shapes
+
+        write_shapes(wanted.file_name, rehearsals.shapes)

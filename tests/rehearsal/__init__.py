@@ -1,0 +1,1 @@
+"""The rehearsal of guests on another host."""
