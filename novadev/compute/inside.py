@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 LIMIT = 0.2
 """Seconds that one definition may wait."""
-PATIENCE = 30.0
+PATIENCE = 120.0
 """Seconds that the process may take to start; then it is started again."""
 XML_PARAMETERS = ("self", "context", "instance", "network_info", "disk_info", "image_meta")
 RECORDING = ("_hard_reboot", "destroy", "migrate_disk_and_power_off")

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow  # a process of novadev's for each test
 DRIFTED = (Path(__file__).parent.parent / "forecast" / "drifted.xml").read_text()
 NOVA = bare(DRIFTED)
 UUID = Domain.from_xml(DRIFTED).uuid
-GENEROUS = 20.0
+GENEROUS = 120.0
 """Seconds for an answer that is to come: the machine of a test may be busy."""
 Start = Callable[..., "Wrapped"]
 
@@ -45,7 +45,7 @@ class Wrapped:
         self.keeper = inside.Keeper([*command, str(config)], self.log)
         self.wrapper = inside.Wrapper(self.keeper, self.log)
         self.keeper.start()
-        self.keeper._be_ready(time.monotonic() + 60)
+        self.keeper._be_ready(time.monotonic() + GENEROUS)
 
     def kept(self) -> Any:
         return self.wrapper.kept(NOVA, UUID, None)
