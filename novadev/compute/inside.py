@@ -316,7 +316,13 @@ def main() -> None:
     python, program = sys.argv[1:3]
     sys.argv[:] = [program, *sys.argv[3:]]  # its name says which configuration Nova reads
     del sys.path[0]  # the folder of this file
-    import nova.cmd.compute  # before all else: it patches what is imported after it
+    try:
+        import nova.cmd.compute  # before all else: it patches what is imported after it
+    except ModuleNotFoundError as error:
+        if error.name != "nova":
+            raise
+        sys.stderr.write(f"Error: Nova is not in the environment of {program}\n")
+        sys.exit(2)
 
     try:
         _install([python, "-m", "novadev.compute.keeper", "{}", *config_arguments(sys.argv[1:])])
