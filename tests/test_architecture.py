@@ -355,6 +355,11 @@ RULE_TERMS = {
     ),
     "libvirt's network card": (r"(or|return|=) \"rtl8139\"", 'model or "rtl8139"', set()),
     "conventional cards": (r"\"e1000\", \"rtl8139\"", '("e1000", "rtl8139")', set()),
+    "how a server is stopped": (
+        r"openstack server (stop|unpause|unrescue|resume|resize)\b",
+        'hint = "openstack server stop"',
+        set(),
+    ),
     "Nova's watchdog": (r"\"i6300esb\"", 'model="i6300esb"', {"capabilities/device_names.py"}),
 }
 """What only novadev/rules may hold: a pattern, what it finds, and who else may.

@@ -100,7 +100,7 @@ def _lines(value: Any) -> str:
 def run(*command: str | Path) -> str:
     """Run a command and return its output; raises RuntimeError with its errors."""
     environment = nova_environment()
-    done = subprocess.run(command, capture_output=True, text=True, env=environment)  # noqa: S603
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
     if done.returncode:
         raise RuntimeError(f"{' '.join(map(str, command))}: {done.stdout}{done.stderr}")
     return done.stdout

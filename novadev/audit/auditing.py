@@ -15,13 +15,13 @@ from novadev.audit.checks import Check, names_of
 from novadev.audit.compared import compared
 from novadev.audit.finding import Finding, Trouble
 from novadev.audit.foreseen import Foresight
-from novadev.audit.guest import GUEST_CHECKS, Examined, Inspection, inspect
+from novadev.audit.guest import GUEST_CHECKS, Examined, Inspection, Move, inspect
 from novadev.audit.mapping import mapping_troubles, residence_finding
 from novadev.audit.recorded import Records
 from novadev.audit.rehearsed import CHECK, Rehearsals
 from novadev.audit.settling import when
 from novadev.audit.stored import Stored, stored_troubles
-from novadev.audit.target import TargetHost, Unchecked, target_troubles
+from novadev.audit.target import Needs, TargetHost, Unchecked, target_troubles
 from novadev.audit.unknown import unknown_domains
 from novadev.capabilities.compute_hosts import ComputeHost, ComputeHosts, assumed_rules
 from novadev.capabilities.server_releases import ServerReleases
@@ -65,6 +65,7 @@ class Audit:
     checks: Sequence[Check]
     targets: Sequence[TargetHost] = ()
     rehearsals: Rehearsals | None = None
+    move: Move = "power-on"
     guests: int = 0
     unreachable: list[str] = field(default_factory=list)
     codes: set[int] = field(default_factory=set)
@@ -214,8 +215,7 @@ class Audit:
         stored = Stored(facts, rules, machine_type, release, compute is None)
         yield from stored_troubles(stored, self._wanted)
         if "target" in self._wanted:
-            needs = inspection.needs if inspection else None
-            yield from target_troubles(facts, needs, self.targets, self._unchecked)
+            yield from target_troubles(facts, _needs(inspection), self.targets, self._unchecked)
         if inspection is not None:
             yield from inspection.troubles
             compute = compute and compute.beside(inspection.hardware.qemu)
@@ -245,7 +245,7 @@ class Audit:
                 wanted,
                 root,
                 record,
-                for_target=bool(self.targets),
+                move=self.move if self.targets else None,
                 for_rehearsal=self.rehearsals is not None,
             )
             work[hosted.host].append((hosted, asked))
@@ -353,6 +353,12 @@ def _is_of_host(found: object) -> bool:
 
 def _is_new(found: Inspection | NovadevError) -> bool:
     return isinstance(found, Inspection) and found.is_new
+
+
+def _needs(inspection: Inspection | None) -> Needs:
+    if inspection is None:
+        return Needs(None)
+    return Needs(inspection.needs, is_built=not inspection.is_carried)
 
 
 def _foreseen(

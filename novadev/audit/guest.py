@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from novadev.audit.finding import Trouble
 from novadev.audit.remedies import alias_migrate
@@ -32,6 +33,8 @@ GUEST_CHECKS = frozenset(
     {"alias", "ghost", "one-sided", "orphan", "duplicate-mac", "pcie-ports", "definition"}
 )
 """The checks that are made here."""
+Move = Literal["power-on", "live-migration"]
+"""How a guest gets to another host: Nova builds it there, or libvirt carries what runs."""
 RESCUED = "it is rescued: its own devices are checked when it is unrescued"
 _ROOT_PORT = "pcie-root-port"
 
@@ -40,13 +43,14 @@ _ROOT_PORT = "pcie-root-port"
 class Examined:
     """What is asked of a guest: the checks, Nova's name of its root disk, the recorded digest.
 
-    ``for_target``: also what it needs of another host; ``for_rehearsal``: also its shape.
+    ``move`` is how it is to get to another host, None where what it needs there is not asked;
+    ``for_rehearsal``: also its shape.
     """
 
     wanted: frozenset[str]
     root_device_name: str | None
     fingerprint: str | None
-    for_target: bool = False
+    move: Move | None = None
     for_rehearsal: bool = False
 
 
@@ -55,11 +59,13 @@ class Inspection:
     """What one look at a guest gave; ``is_new`` says that its text is not the recorded one.
 
     ``needs`` is what it needs of a host, of whatever host, and ``shape`` what of it can be
-    rehearsed there, if that was asked for.
+    rehearsed there, if that was asked for. ``is_carried`` says that a live migration takes just
+    those needs along, and that Nova builds nothing.
     """
 
     hardware: Hardware
     needs: GuestFacts | None
+    is_carried: bool
     troubles: tuple[Trouble, ...]
     is_new: bool
     shape: Shape | None = None
@@ -84,11 +90,14 @@ def inspect(host: Host, instance: HostedInstance, asked: Examined) -> Inspection
     chosen = definitions.persistent or definitions.live
     if chosen is None:
         raise NotFound(f"domain {definitions.uuid} ended while it was read")
+    is_migrated = asked.move == "live-migration" and definitions.is_active
+    carried = host.migratable(definitions.uuid) if is_migrated else None
     return Inspection(
         hardware=replace(
             hardware_of(definitions, asked.root_device_name), qemu=host.qemu_version()
         ),
-        needs=facts_of_domain(chosen) if asked.for_target else None,
+        needs=facts_of_domain(carried or chosen) if asked.move else None,
+        is_carried=carried is not None,
         troubles=tuple(found),
         is_new=_is_new(host, instance, asked.fingerprint),
         shape=shape_of(chosen) if asked.for_rehearsal else None,

@@ -10,6 +10,7 @@ from novadev.nova.image_properties import MACHINE_TYPE
 from novadev.rules.fault import Fault
 from novadev.rules.image_meta import spelling
 from novadev.rules.property_faults import NO_EFFECT
+from novadev.rules.server_states import way_to_stopped
 
 _OF_STOPPED = (
     *("novadev image-property set", "novadev image-property unset", "novadev machine-type"),
@@ -46,7 +47,8 @@ def for_value(uuid: str, name: str, value: str) -> str:
 def when(remedy: str | None, vm_state: str | None) -> str:
     """Return what is to be added to the details where the REMEDY has to wait; else nothing."""
     waits = remedy is not None and remedy.startswith(_OF_STOPPED) and vm_state not in VM_STATES
-    return "; the server has to be stopped for the remedy" if waits else ""
+    way = way_to_stopped(vm_state)
+    return f"; the server has to be stopped for the remedy ({way})" if waits else ""
 
 
 def for_fault(fault: Fault, uuid: str, host: str | None) -> str | None:

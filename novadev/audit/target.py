@@ -58,17 +58,30 @@ Unchecked = set[tuple[str, tuple[str, ...]]]
 """The kinds of guest that were reported as not checked: a target, and what of them is not."""
 
 
+@dataclass(frozen=True)
+class Needs:
+    """What a guest needs by its definition, None if that was not read.
+
+    ``is_built`` says that Nova builds it on the other host, by what is stored: a live migration
+    carries what runs.
+    """
+
+    defined: GuestFacts | None
+    is_built: bool = True
+
+
 def target_troubles(
-    facts: Facts, defined: GuestFacts | None, targets: Sequence[TargetHost], told: Unchecked
+    facts: Facts, needs: Needs, targets: Sequence[TargetHost], told: Unchecked
 ) -> Iterator[Trouble]:
     """Yield what each of TARGETS would refuse of a guest, or could not be told about.
 
-    Both of what its definition has (DEFINED, which a live migration takes along) and of what
-    Nova's next power-on there would make of what is stored. What nothing tells is "not checked",
-    reported for the first guest of its kind only: TOLD has the kinds so far.
+    Both of what its definition has and, if Nova builds it there, of what Nova would make of what
+    is stored. What nothing tells is "not checked", reported for the first guest of its kind only:
+    TOLD has the kinds so far.
     """
     for target in targets:
-        wanted = [item for item in (defined, _stored(facts, target)) if item is not None]
+        built = _stored(facts, target) if needs.is_built else None
+        wanted = [item for item in (needs.defined, built) if item is not None]
         verdicts = dict.fromkeys(one for item in wanted for one in check(item, target.capabilities))
         yield from _refused(facts, target, verdicts)
         yield from _unchecked(target, verdicts, told)

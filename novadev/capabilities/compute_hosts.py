@@ -78,7 +78,7 @@ class ComputeHost:
     not known. deprecated are those that its QEMU is going to drop. release is that of its Nova,
     None where it is not known and rules have the newest. qemu is the version of QEMU that the
     host's own capability file was saved with, None for any other file. outdated says that the
-    host has another one by now.
+    host has another one by now. capabilities are all that its file has, None for a nova.conf.
     """
 
     host: str
@@ -90,6 +90,7 @@ class ComputeHost:
     deprecated: frozenset[str] = frozenset()
     qemu: str | None = None
     outdated: str | None = None
+    capabilities: Capabilities | None = field(default=None, repr=False, compare=False)
 
     @property
     def osinfo_available(self) -> bool:
@@ -146,6 +147,7 @@ class ComputeHosts:
         self._folder = _readable(config.compute_config_dir)
         self._local = LocalOsInfo()
         self._same: dict[frozenset[tuple[str, Recommendation]], SavedOsInfo] = {}
+        self._kinds: list[Capabilities] = []
         self._found: dict[str | None, ComputeHost | BadInput | None] = {}
         self._rules: dict[tuple[str | None, int], DriverRules] = {}
         self._assumed = None if assume is None else self._assume(assume)
@@ -205,17 +207,34 @@ class ComputeHosts:
         found = file.loads(text, path)
         _check_host(path, found.host, host)
         elsewhere = f" (options of the driver: {found.saved_on}'s)"
+        origin = (
+            f"{kind} {path}{elsewhere if found.is_from_elsewhere else ''}"
+            f"{' (an example, and no host)' if found.example else ''}"
+        )
+        return self.of(found, origin, None if host is None else found.versions.qemu)
+
+    def of(self, found: Capabilities, origin: str, qemu: str | None) -> ComputeHost:
+        """Return the host that has been FOUND, as its ORIGIN says; QEMU as in `ComputeHost`."""
         return ComputeHost(
             host=found.host,
             rules=driver_rules(found.driver, found.architecture, found.versions.nova),
-            origin=f"{kind} {path}{elsewhere if found.is_from_elsewhere else ''}"
-            f"{' (an example, and no host)' if found.example else ''}",
+            origin=origin,
             machine_types=_names(found),
             release=found.versions.nova,
             osinfo=self._shared(found.recommendations),
             deprecated=_deprecated(found),
-            qemu=None if host is None else found.versions.qemu,
+            qemu=qemu,
+            capabilities=self._of_its_kind(found),
         )
+
+    def _of_its_kind(self, found: Capabilities) -> Capabilities:
+        """Return one value for all hosts that are alike: a thousand of them are of few kinds."""
+        nameless = replace(found, host="", saved_on="", saved_at="")
+        for known in self._kinds:
+            if known == nameless:
+                return known
+        self._kinds.append(nameless)
+        return nameless
 
     def _shared(self, recommendations: Mapping[str, Recommendation] | None) -> OsInfoSource:
         """Return one source for all hosts with the same recommendations: there are a thousand."""

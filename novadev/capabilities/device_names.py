@@ -86,6 +86,7 @@ _MODELS: Mapping[str, Mapping[str, Names]] = {
         "ich9": ("ich9-intel-hda",),
         "sb16": ("sb16",),
         "usb": ("usb-audio",),
+        "virtio": ("virtio-sound-pci",),
     },
     "iommu": {
         "intel": ("intel-iommu",),

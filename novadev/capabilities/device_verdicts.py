@@ -279,6 +279,9 @@ def _filesystem(fact: GuestDevice, host: Target) -> Told:
 
 
 def _sound(fact: GuestDevice, host: Target) -> Told:
+    """Judge a sound device; libvirt has that of virtio since 10.4."""
+    if fact.model == "virtio" and host.libvirt < (10, 4):
+        return "cannot be defined", "virtio sound takes libvirt 10.4"
     return in_qemu(fact, host, _if_missing(fact))
 
 

@@ -94,7 +94,7 @@ OF_DEVICES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "redirdev": {**_CHARACTER, "@bus": ANY},
     "rng": {"@model": ANY, "backend@model": ("random",), **_VIRTIO},
     "serial": _CHARACTER,
-    "sound": dict.fromkeys(("@model", "codec@type", "audio@id"), ANY),
+    "sound": dict.fromkeys(("@model", "@streams", "codec@type", "audio@id"), ANY),
     "tpm": dict.fromkeys(
         (
             *("@model", "backend@type", "backend@version", "backend@persistent_state"),

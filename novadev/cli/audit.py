@@ -47,6 +47,14 @@ PROMETHEUS = "prometheus"
     help="Check every guest against the host of this capability file too; may be repeated.",
 )
 @click.option(
+    "--move",
+    type=click.Choice(["power-on", "live-migration"]),
+    default="power-on",
+    show_default=True,
+    help="How guests get to the host of --capabilities: Nova builds them there, or libvirt carries "
+    "running ones. Those that do not run are built in any case.",
+)
+@click.option(
     "--report",
     "report_name",
     type=options.TEXT,
@@ -71,6 +79,7 @@ def audit(
     selection: Any,
     checks: tuple[str, ...],
     capability_files: tuple[str, ...],
+    move: Any,
     report_name: str | None,
     fail_on: str,
     summary: bool,
@@ -98,10 +107,12 @@ def audit(
     from novadev.audit.collected import Collected
     from novadev.audit.target import read_targets
 
+    if move == "live-migration" and not capability_files:
+        raise click.UsageError("--move is for the host of --capabilities FILE: give that too")
     targets = read_targets(capability_files)
     rehearsals = audit_rehearsal.rehearsals_of(session, wanted)
     chosen = choose(checks, bool(targets), rehearsals is not None)
-    run = Audit(session.deployment, selection, chosen, targets, rehearsals)
+    run = Audit(session.deployment, selection, chosen, targets, rehearsals, move)
     skips, totals = Skips(session, fail_on_skip), Totals(fail_on)
     with ExitStack() as stack:
         page = stack.enter_context(report.opened(report_name)) if report_name else None

@@ -129,6 +129,7 @@ def show(session: Session, instance: str, property_name: str, output: Output) ->
 @options.properties
 @options.update_disks
 @options.request_spec
+@options.ask_hosts
 @options.force
 @mutating("image-property set")
 def set_(deployment: Deployment, selection: Any, **request: Any) -> Iterator[Planned]:

@@ -24,6 +24,7 @@ def machine_type() -> None:
 @click.argument("machine_type", metavar="MACHINE-TYPE", type=options.TEXT)
 @options.selection
 @options.request_spec
+@options.ask_hosts
 @options.force
 @mutating("machine-type set")
 def set_(

@@ -126,6 +126,12 @@ request_spec = click.option(
     help="Leave the request spec: a resize or migration may then bring other hardware.",
 )
 
+ask_hosts = click.option(
+    "--ask-hosts",
+    is_flag=True,
+    help="Ask each server's host what it can give, rather than its capability file alone.",
+)
+
 update_disks = click.option(
     "--update-disks",
     type=click.Choice(["matching", "all", "none"]),

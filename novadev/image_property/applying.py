@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from novadev.deployment import Deployment
 from novadev.errors import Busy, NovadevError, StalePlan, TakenOver, Unreachable
-from novadev.image_property.planning import VM_STATES, WHEN_DOWN
+from novadev.image_property.planning import VM_STATES, when_down
 from novadev.image_property.readable import unread_now
 from novadev.image_property.stored import Stored, Unstorable
 from novadev.image_property.sync.differences import are_stored, sources
@@ -345,7 +345,7 @@ def _objection(plan: Plan, stored: Stored, policy: Policy) -> str | None:
     """Return why the instance must not be written now, None where it may."""
     locked = stored.instances[plan.instance]
     if locked.vm_state not in policy.vm_states:
-        when = f": {WHEN_DOWN}" if policy.vm_states == VM_STATES else ""
+        when = f": {when_down(locked.vm_state)}" if policy.vm_states == VM_STATES else ""
         return f"it is {locked.vm_state} now{when}"
     if locked.task_state is not None:
         return f"it has a task in progress now: {locked.task_state}"

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from novadev.capabilities.asked_hosts import AskedHosts
 from novadev.capabilities.compute_hosts import ComputeHosts
+from novadev.capabilities.host_word import HostWord, word_on
 from novadev.capabilities.server_releases import ServerReleases
 from novadev.deployment import Deployment
 from novadev.errors import InvalidValue, NotAsNeeded, NovadevError
@@ -29,6 +31,7 @@ from novadev.rules.buses import BUS_PROPERTIES, TooManyDisks, UnsupportedBus, bu
 from novadev.rules.guest import ComputeRules, Guest
 from novadev.rules.image_meta import unreadable
 from novadev.rules.moves import Move, Which, moved
+from novadev.rules.server_states import way_to_stopped
 from novadev.rules.validity import new_faults
 from novadev.runs.change import Effect
 from novadev.runs.plan import Plan, Planned, Skip
@@ -36,11 +39,8 @@ from novadev.selection import Chunk, Selection, iter_selected, of_chunks
 from novadev.value import ABSENT, Value
 
 SET, UNSET = "image-property set", "image-property unset"
+_NO_WORD = HostWord()
 VM_STATES = frozenset(("stopped", "shelved", "shelved_offloaded"))
-WHEN_DOWN = (
-    "its image properties can change when it is stopped, shelved or shelved_offloaded "
-    "(openstack server stop)"
-)
 
 
 @dataclass(frozen=True)
@@ -66,15 +66,18 @@ def plan_set(
     update_disks: Which = "matching",
     force: bool = False,
     request_spec: bool = True,
+    ask_hosts: bool = False,
 ) -> Iterator[Planned]:
     """Return plans that store PROPERTIES, in the spelling Nova coerces them to.
 
-    Raises InvalidProperty or InvalidValue at once; what stands against one instance is a Skip.
+    The capability file of a server's host says what the host cannot give; with ASK_HOSTS its
+    libvirt does. Raises InvalidProperty or InvalidValue at once; what stands against one instance
+    is a Skip.
     """
     values = {name: get_property(name).canonical(value) for name, value in properties.items()}
-    return _iter_plans(
-        deployment, selection, Request(SET, values, update_disks, force, request_spec)
-    )
+    hosts = AskedHosts(deployment) if ask_hosts else ComputeHosts(deployment.config)
+    request = Request(SET, values, update_disks, force, request_spec)
+    return _iter_plans(deployment, selection, request, hosts)
 
 
 def plan_unset(
@@ -89,27 +92,30 @@ def plan_unset(
     Raises InvalidProperty at once; what stands against one instance is a Skip.
     """
     values = {get_property(name).name: ABSENT for name in names}
-    return _iter_plans(deployment, selection, Request(UNSET, values, "none", force, request_spec))
+    request = Request(UNSET, values, "none", force, request_spec)
+    return _iter_plans(deployment, selection, request, ComputeHosts(deployment.config))
 
 
 def _iter_plans(
-    deployment: Deployment, selection: Selection, request: Request
+    deployment: Deployment, selection: Selection, request: Request, hosts: ComputeHosts
 ) -> Iterator[Planned]:
-    named, hosts = selection.is_named, ComputeHosts(deployment.config)
-    releases = ServerReleases(deployment, hosts)
+    named, saved = selection.is_named, ComputeHosts(deployment.config)
+    releases = ServerReleases(deployment, saved)
 
     def plans(chunk: Chunk) -> Iterator[Planned]:
         for facts in read_facts(deployment, chunk, releases):
-            rules = facts.rules(hosts, deployment.config)
-            yield _plan_or_skip(facts, request, rules, named)
+            rules = facts.rules(saved, deployment.config)
+            yield _plan_or_skip(facts, request, rules, hosts, named)
 
     return of_chunks(iter_selected(deployment, selection), plans, named)
 
 
-def _plan_or_skip(facts: Facts, request: Request, rules: ComputeRules, named: bool) -> Planned:
+def _plan_or_skip(
+    facts: Facts, request: Request, rules: ComputeRules, hosts: ComputeHosts, named: bool
+) -> Planned:
     uuid = facts.instance.uuid
     try:
-        plan = plan_one(facts, request, rules)
+        plan = plan_one(facts, request, rules, hosts)
     except NovadevError as error:
         return Skip.of(uuid, error, named)
     except (UnsupportedBus, TooManyDisks) as error:
@@ -117,11 +123,14 @@ def _plan_or_skip(facts: Facts, request: Request, rules: ComputeRules, named: bo
     return plan or Skip(uuid, f"nothing to do for instance {uuid}: it is so already", 0, named)
 
 
-def plan_one(facts: Facts, request: Request, rules: ComputeRules) -> Plan | None:
+def plan_one(
+    facts: Facts, request: Request, rules: ComputeRules, hosts: ComputeHosts
+) -> Plan | None:
     """Return the plan for one instance, None where everything is as asked for.
 
     Raises NotAsNeeded (state, no effect), NotFound (no request spec), InvalidValue (a
-    combination the guest cannot have) and the rules' UnsupportedBus and TooManyDisks.
+    combination that the guest cannot have, or its host cannot give), BadInput (its host's file)
+    and the rules' UnsupportedBus and TooManyDisks.
     """
     check_state(facts.instance)
     facts = with_spec_or_without(facts, request.with_request_spec)
@@ -131,7 +140,8 @@ def plan_one(facts: Facts, request: Request, rules: ComputeRules) -> Plan | None
     if not changes:
         return None
     effects = disk_effects(facts.guest, after, rules) if request.touches_disks else ()
-    against = objections(facts, after, request, rules, effects)
+    word = host_word(facts, after, hosts) if request.action == SET else HostWord()
+    against = objections(facts, after, request, rules, effects, word)
     return Plan(
         action=request.action,
         instance=facts.instance.uuid,
@@ -148,10 +158,20 @@ def plan_one(facts: Facts, request: Request, rules: ComputeRules) -> Plan | None
     )
 
 
+def when_down(vm_state: str | None) -> str:
+    """Return in which states image properties can change, and how a server gets there."""
+    return (
+        "its image properties can change when it is stopped, shelved or shelved_offloaded "
+        f"({way_to_stopped(vm_state)})"
+    )
+
+
 def check_state(instance: Instance) -> None:
     """Raise NotAsNeeded unless INSTANCE is stopped or shelved and has no task in progress."""
     if instance.vm_state not in VM_STATES:
-        raise NotAsNeeded(f"instance {instance.uuid} is {instance.vm_state}: {WHEN_DOWN}")
+        raise NotAsNeeded(
+            f"instance {instance.uuid} is {instance.vm_state}: {when_down(instance.vm_state)}"
+        )
     if instance.task_state is not None:
         raise NotAsNeeded(f"instance {instance.uuid} has a task in progress: {instance.task_state}")
 
@@ -183,12 +203,13 @@ def objections(
     request: Request,
     rules: ComputeRules,
     effects: tuple[Effect, ...],
+    word: HostWord = _NO_WORD,
 ) -> tuple[str, ...]:
     """Return what speaks against the change and was overruled; raises where it was not."""
     uuid = facts.instance.uuid
     faults = new_faults(facts.guest, after, rules)
     wrong = [fault.message for fault in faults if fault.severity == "error"]
-    wrong += unreadable_only_now(facts.guest, after, rules.release)
+    wrong += [*unreadable_only_now(facts.guest, after, rules.release), *word.refused]
     if wrong and not request.force:
         raise InvalidValue(f"instance {uuid}: {'; '.join(wrong)} (--force overrules)")
     vain = futile(facts, after, request.values, effects, BUS_PROPERTIES)
@@ -196,7 +217,13 @@ def objections(
         raise NotAsNeeded(f"instance {uuid}: no effect: {'; '.join(vain)} (--force stores it)")
     warnings = [fault.message for fault in faults if fault.severity == "warning"]
     warnings += mended_without_moving(facts, request.values, effects, BUS_PROPERTIES)
-    return (*(f"forced: {text}" for text in (*wrong, *vain)), *warnings)
+    return (*(f"forced: {text}" for text in (*wrong, *vain)), *warnings, *word.notes)
+
+
+def host_word(facts: Facts, after: Guest, hosts: ComputeHosts) -> HostWord:
+    """Return what the host of a server says to the guest that it will be; raises as `plan_one`."""
+    host = facts.instance.host or facts.instance.shelved_host
+    return word_on(hosts.find(host), host, facts.guest, after)
 
 
 def unreadable_only_now(before: Guest, after: Guest, release: int) -> Iterator[str]:

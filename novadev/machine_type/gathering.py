@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from novadev.capabilities.compute_hosts import ComputeHost, ComputeHosts, assumed_rules
 from novadev.capabilities.server_releases import ServerReleases
 from novadev.deployment import Deployment
-from novadev.errors import BadInput
+from novadev.errors import NovadevError
 from novadev.image_property.facts import Facts, read_facts
 from novadev.nova.attached import list_attachments
 from novadev.nova.attachments import Attachments
@@ -33,7 +33,7 @@ class Evidence:
     """All that is known of one instance.
 
     ``rules`` are its host's, or novadev's own configuration where ``compute``, what is known of the
-    host, is None; ``bad_compute`` is what is wrong with the host's file.
+    host, is None; ``bad_compute`` is what is wrong with the host's file, or that it is silent.
     """
 
     facts: Facts
@@ -41,7 +41,7 @@ class Evidence:
     extra_specs: Mapping[str, str]
     rules: DriverRules
     compute: ComputeHost | None
-    bad_compute: BadInput | None = None
+    bad_compute: NovadevError | None = None
 
     @property
     def host(self) -> str | None:
@@ -74,7 +74,8 @@ def gather(deployment: Deployment, chunk: Chunk, hosts: ComputeHosts) -> Iterato
         attachments = list_attachments(connection, uuids)
         flavors = list_flavors(connection, uuids)
     own = assumed_rules(deployment.config.driver_options)
-    for facts in read_facts(deployment, chunk, ServerReleases(deployment, hosts)):
+    releases = ServerReleases(deployment, ComputeHosts(deployment.config))
+    for facts in read_facts(deployment, chunk, releases):
         uuid = facts.instance.uuid
         flavor = flavors.get(uuid)
         found = _find(hosts, facts)
@@ -85,13 +86,13 @@ def gather(deployment: Deployment, chunk: Chunk, hosts: ComputeHosts) -> Iterato
             extra_specs=flavor.extra_specs if flavor else {},
             rules=compute.rules if compute else replace(own, release=facts.release),
             compute=compute,
-            bad_compute=found if isinstance(found, BadInput) else None,
+            bad_compute=found if isinstance(found, NovadevError) else None,
         )
 
 
-def _find(hosts: ComputeHosts, facts: Facts) -> ComputeHost | BadInput | None:
-    """Return what is known of the instance's host, or what is wrong with the host's file."""
+def _find(hosts: ComputeHosts, facts: Facts) -> ComputeHost | NovadevError | None:
+    """Return what is known of the instance's host, or why it cannot be known."""
     try:
         return hosts.find(facts.instance.host or facts.instance.shelved_host)
-    except BadInput as error:
+    except NovadevError as error:
         return error

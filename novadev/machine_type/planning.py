@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from novadev.capabilities.asked_hosts import AskedHosts
 from novadev.capabilities.compute_hosts import ComputeHosts
+from novadev.capabilities.host_word import HostWord, word_on
 from novadev.deployment import Deployment
 from novadev.errors import InvalidValue, NotAsNeeded, NovadevError
 from novadev.image_property import effects as property_effects
@@ -64,15 +66,18 @@ def plan_set(
     machine_type: str,
     force: bool = False,
     request_spec: bool = True,
+    ask_hosts: bool = False,
 ) -> Iterator[Planned]:
     """Return plans that give the selected instances this MACHINE_TYPE.
 
+    The capability file of a server's host says what the host cannot give; with ASK_HOSTS its
+    libvirt does.
     Raises InvalidValue at once for what can be no machine type, and BadInput for a folder of
     compute hosts that cannot be read; what stands against one instance is a Skip.
     """
     if not NAME.fullmatch(machine_type):
         raise InvalidValue(f"{machine_type[:64]!r} is no machine type: an example is q35")
-    hosts = ComputeHosts(deployment.config)
+    hosts = AskedHosts(deployment) if ask_hosts else ComputeHosts(deployment.config)
     request = Request(machine_type, force, request_spec)
     return _iter_plans(deployment, selection, request, hosts)
 
@@ -182,12 +187,21 @@ def _objections(
         *name_faults(before, request.machine_type, result.before, evidence),
         *new_faults(result.before, result.after, evidence.rules),
     ]
+    word = _host_word(evidence, result)
     wrong = [fault.message for fault in faults if fault.severity == "error"]
+    wrong += word.refused
     if wrong and not request.force:
         raise InvalidValue(f"instance {uuid}: {'; '.join(wrong)} (--force overrules)")
     warnings = [fault.message for fault in faults if fault.severity == "warning"]
     warnings += _about_windows(faults, evidence, request, result)
-    return (*(f"forced: {text}" for text in wrong), *warnings)
+    return (*(f"forced: {text}" for text in wrong), *warnings, *word.notes)
+
+
+def _host_word(evidence: Evidence, result: _Result) -> HostWord:
+    """Return what the host says to the devices on the new board; nothing if it is not known."""
+    if evidence.compute is None or evidence.compute.capabilities is None:
+        return HostWord()
+    return word_on(evidence.compute, evidence.host, result.before, result.after)
 
 
 def _about_windows(

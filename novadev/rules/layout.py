@@ -10,7 +10,8 @@ qemuDomainAssignDriveAddress (src/conf/domain_conf.c) for drives.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from novadev.rules.buses import name_index
@@ -60,6 +61,32 @@ def model(outline: Outline) -> str | None:
     if outline.tag == "interface" and outline.get("@type") == "hostdev":
         return None
     return _model(outline) or None
+
+
+def stand_in(board: Board, outline: Outline) -> tuple[Outline, ...] | None:
+    """Return a device that every libvirt knows and puts where it would put OUTLINE.
+
+    () where OUTLINE takes nobody's place, None where the rules know no such device. A guest has
+    one sound device at most: one of PCI Express comes right behind the last interface.
+    """
+    if board.machine not in ("pc", "q35"):
+        return None
+    slot = slot_of(_device(outline), board.machine == "q35")
+    kind = "any" if outline.tag == "video" or board.machine == "pc" else slot
+    if outline.tag != "video" and slot == "none":
+        return ()
+    found = _STAND_INS.get((outline.tag, kind))
+    return None if found is None else (replace(outline, tag=found[0], values=found[1]),)
+
+
+_VIRTIO_NIC = ("interface", (("@type", "user"), ("model/@type", "virtio")))
+_STAND_INS: Mapping[tuple[str, str], tuple[str, tuple[tuple[str, str], ...]]] = {
+    ("sound", "any"): ("sound", (("@model", "ac97"),)),
+    ("sound", "conventional"): ("sound", (("@model", "ac97"),)),
+    ("sound", "express"): _VIRTIO_NIC,
+    ("video", "any"): ("video", (("model/@type", "vga"),)),
+}
+"""A known device by the tag of one that is too new, and by the slot that it takes."""
 
 
 Slot = tuple[int | None, str]

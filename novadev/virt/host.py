@@ -200,6 +200,11 @@ class Host:
                 LOG.info("host %s: it does not say which QEMU it has", self.name)
         return self._qemu
 
+    def libvirt_version(self) -> str:
+        """Return the version of the host's libvirt, such as ``9.0.0``."""
+        with self.translated():
+            return version_text(self.connection.getLibVersion())
+
     def list_domains(self) -> tuple[DomainName, ...]:
         """Return the name of every domain, running or not; one call however many there are."""
         with self.translated():
@@ -285,6 +290,17 @@ class Host:
         Raises NotFound, and BadInput for an XML that cannot be parsed.
         """
         return self._live(self.handle(uuid), uuid)
+
+    def migratable(self, uuid: str) -> Domain:
+        """Return the definition that a live migration of the running guest sends, without secrets.
+
+        libvirt leaves out of it what an older one would not know. Source: libvirt,
+        src/qemu/qemu_migration.c, qemuMigrationSrcBeginXML. Raises as `live`.
+        """
+        handle = self.handle(uuid)
+        with self.translated(uuid):
+            text = handle.XMLDesc(libvirt.VIR_DOMAIN_XML_MIGRATABLE)
+        return self._domain(text, uuid)
 
     def definitions(self, uuid: str) -> Definitions:
         """Return both definitions, and what they and the host's files tell of work on the guest.

@@ -15,7 +15,7 @@ import stat
 import tempfile
 from collections import OrderedDict
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -62,12 +62,18 @@ class Place:
 class Layout:
     """The places of the outlines, one each, and of what libvirt adds for them.
 
-    ``is_exact`` says that they are libvirt's own: what has no address then has none.
+    ``is_exact`` says that they are libvirt's own: what has no address then has none. ``untold``
+    are the outlines, by their number, that libvirt was not asked about.
     """
 
     places: tuple[Place, ...]
     added: tuple[Place, ...] = ()
     is_exact: bool = False
+    untold: frozenset[int] = frozenset()
+
+    def is_exact_of(self, number: int) -> bool:
+        """Return whether the place of the outline with this NUMBER is libvirt's own."""
+        return self.is_exact and number not in self.untold
 
 
 class Scratch:
@@ -121,6 +127,11 @@ class Scratch:
         except NovadevError as error:
             return error
 
+    @cached_property
+    def libvirt(self) -> str:
+        """The version of this libvirt, such as ``9.0.0``; raises Unreachable if there is none."""
+        return self._pool.call(_NAME, libvirt_version, self._folder.name)
+
 
 def _place() -> str:
     """Return where the folder is to be: in memory if that can be, for a definition is synced.
@@ -152,6 +163,12 @@ def lay_out(host: Host, folder: str, board: Board) -> Layout:
         finally:
             domain.undefine()
     return _layout(Domain.from_xml(text), len(board.outlines))
+
+
+def libvirt_version(host: Host, folder: str) -> str:
+    """Return the version of the libvirt of HOST, whose root is FOLDER."""
+    _become_ordinary(folder)
+    return host.libvirt_version()
 
 
 @cache

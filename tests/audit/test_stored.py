@@ -250,7 +250,9 @@ def test_a_value_of_an_image_is_never_a_command(sqlite_cloud: Cloud, value: str)
 def test_a_remedy_that_has_to_wait_says_so(sqlite_cloud: Cloud) -> None:
     healthy(sqlite_cloud, vm_state="active", hw_rng_model="virtio")
     (item,) = found(sqlite_cloud)
-    assert item["details"].endswith("; the server has to be stopped for the remedy")
+    assert item["details"].endswith(
+        "; the server has to be stopped for the remedy (openstack server stop)"
+    )
 
 
 def test_a_thousand_guests_alike_are_told_apart(sqlite_cloud: Cloud) -> None:

@@ -2,10 +2,13 @@
 
 from pathlib import Path
 
+import libvirt
 import pytest
 
+from novadev.capabilities import file
 from tests import domains
 from tests.audit.auditing import STASHED, audit
+from tests.capabilities.kinds import capabilities_of, tried
 from tests.cloud import Cloud
 from tests.command import novadev
 from tests.device.rig import mac, port_id
@@ -16,9 +19,13 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "docs" / "examples" / "capabili
 EL9, DEBIAN = (str(EXAMPLES / name) for name in ("el9.json", "debian-12.json"))
 
 
-def against(cloud: Cloud, *files: str, code: int = 0) -> list[dict[str, str]]:
-    """What is found against these files alone."""
-    words = [word for name in files for word in ("--capabilities", name)]
+def against(cloud: Cloud, *words: str, code: int = 0) -> list[dict[str, str]]:
+    """What is found against the capability files among WORDS; the others are options."""
+    words = tuple(
+        part
+        for word in words
+        for part in (("--capabilities", word) if word.endswith(".json") else (word,))
+    )
     return audit(cloud, "--all", "--check", "target", *words, code=code)
 
 
@@ -50,6 +57,53 @@ def test_a_guest_that_the_new_host_can_have(site: Site) -> None:
     assert failures == []
 
 
+GUEST = {**STASHED, "hw_machine_type": "pc-q35-7.2", "hw_cdrom_bus": "sata"}
+MIGRATABLE = libvirt.VIR_DOMAIN_XML_MIGRATABLE
+
+
+@pytest.mark.slow
+def test_going_back_to_an_older_host(
+    sqlite_cloud: Cloud, generations: dict[str, Hypervisor], tmp_path: Path
+) -> None:
+    """What a live migration carries from 11.3 is judged, and 9.0 really takes it or not."""
+    new, old = generations["trixie"], generations["bookworm"]
+    site, saved = Site.of(sqlite_cloud, new), tmp_path / "old.json"
+    file.write(str(saved), capabilities_of(old))
+    parts = {"disks": [domains.disk("vda")], "machine": "pc-q35-7.2"}
+    spice = "<graphics type='spice'/>"
+    fine = site.add(domains.domain(**parts, devices=[spice]), start=True, host=new.name, **GUEST)
+    sound = domains.domain(**parts, devices=["<sound model='virtio'/>"])
+    newer = site.add(sound, start=True, host=new.name, **GUEST)
+    outcomes = {uuid: tried(old, site.handle(uuid).XMLDesc(MIGRATABLE)) for uuid in (fine, newer)}
+    by_migration = against(site.cloud, str(saved), "--move", "live-migration", code=3)
+    new.empty()
+    assert "itco" not in outcomes[fine].moved
+    assert {uuid: one.outcome for uuid, one in outcomes.items()} == {
+        fine: "fine",
+        newer: "cannot be defined",
+    }
+    failing = [item for item in by_migration if item["severity"] == "failure"]
+    assert {item["instance"] for item in failing} == {newer}
+    assert {item["details"] for item in failing} == {
+        f"on {old.name} it cannot be defined: sound virtio: virtio sound takes libvirt 10.4"
+    }
+
+
+@pytest.mark.slow
+def test_nova_builds_nothing_at_a_live_migration(site: Site) -> None:
+    """What is stored counts for a guest that does not run."""
+    stored = {**STASHED, "hw_vif_model": "igb"}
+    running, stopped = (
+        site.add(domains.domain(disks=[domains.disk("vda")]), start=start, **stored)
+        for start in (True, False)
+    )
+    failing = {}
+    for move in ("power-on", "live-migration"):
+        found = against(site.cloud, DEBIAN, "--move", move, code=3)
+        failing[move] = {item["instance"] for item in found if "igb" in item["details"]}
+    assert failing == {"power-on": {running, stopped}, "live-migration": {stopped}}
+
+
 def test_what_is_stored_alone_is_held_against_it_too(sqlite_cloud: Cloud) -> None:
     """A guest on no host: there is no definition."""
     stored = {**STASHED, "hw_video_model": "cirrus"}
@@ -68,15 +122,16 @@ def test_two_files_are_told_apart(sqlite_cloud: Cloud) -> None:
 
 @pytest.mark.parametrize("text", ["", "{", '{"format": 99}', "[1]", "x" * 100])
 def test_a_file_that_is_none(sqlite_cloud: Cloud, tmp_path: Path, text: str) -> None:
-    file = tmp_path / "target.json"
-    file.write_text(text)
-    result = novadev(sqlite_cloud, "audit", "--all", "--capabilities", str(file))
+    path = tmp_path / "target.json"
+    path.write_text(text)
+    result = novadev(sqlite_cloud, "audit", "--all", "--capabilities", str(path))
     assert result.code == 4
-    assert str(file) in result.err
+    assert str(path) in result.err
     assert result.out == ""
 
 
-def test_a_target_is_needed_for_its_check(sqlite_cloud: Cloud) -> None:
-    result = novadev(sqlite_cloud, "audit", "--all", "--check", "target")
+@pytest.mark.parametrize("words", [("--check", "target"), ("--move", "live-migration")])
+def test_a_target_is_needed(sqlite_cloud: Cloud, words: tuple[str, str]) -> None:
+    result = novadev(sqlite_cloud, "audit", "--all", *words)
     assert result.code == 4
     assert "--capabilities FILE" in result.err

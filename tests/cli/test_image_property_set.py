@@ -184,17 +184,32 @@ def test_states_in_which_it_can_change(sqlite_cloud: Cloud, state: str) -> None:
     assert set_(sqlite_cloud, uuid, properties=("hw_vif_model=e1000",)).code == 0
 
 
+STOP = "openstack server stop"
+
+
 @pytest.mark.parametrize(
-    "state", ["active", "paused", "error", "building", "resized", "soft-delete", "rescued", None]
+    ("state", "way"),
+    [
+        ("active", STOP),
+        ("error", STOP),
+        (None, STOP),
+        ("building", "wait until Nova has built it"),
+        ("paused", f"openstack server unpause; then {STOP}"),
+        ("rescued", f"openstack server unrescue; then {STOP}"),
+        ("resized", f"openstack server resize confirm, or resize revert; then {STOP}"),
+        ("soft-delete", f"openstack server restore; then {STOP}"),
+        ("suspended", f"openstack server resume; then {STOP}"),
+    ],
 )
 @pytest.mark.parametrize("force", [(), ("--force",)])
 def test_states_in_which_it_cannot(
-    sqlite_cloud: Cloud, state: str | None, force: tuple[str, ...]
+    sqlite_cloud: Cloud, state: str | None, way: str, force: tuple[str, ...]
 ) -> None:
     uuid = sqlite_cloud.add_instance(vm_state=state)
     result = set_(sqlite_cloud, uuid, *force, properties=("hw_vif_model=e1000",))
     assert result.code == 3
     assert f"is {state}" in result.err
+    assert f"stopped, shelved or shelved_offloaded ({way})" in result.err
     assert "image_hw_vif_model" not in sqlite_cloud.system_metadata(uuid)
 
 

@@ -6,7 +6,7 @@ one, and properties change. Then Nova builds it again: that is what a forecast m
 
 import json
 import string
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from random import Random
@@ -89,10 +89,15 @@ def as_text(settings: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def guest(random: Random, number: int, settings: dict[str, Any]) -> Guest:
+def guest(
+    random: Random,
+    number: int,
+    settings: dict[str, Any],
+    properties: Mapping[str, Sequence[str]] = PROPERTIES,
+) -> Guest:
     """A guest at its first start: no row has a name yet."""
     uuid = f"c1a5{number:04x}-1111-4a01-8b01-{number:012x}"
-    names = [name for name in PROPERTIES if random.random() < 0.35]
+    names = [name for name in properties if random.random() < 0.35]
     made = Guest(uuid, {}, random)
     root = {"boot_index": 0, "device_type": "disk", "volume_size": 1}
     if random.random() < 0.5:
@@ -114,7 +119,7 @@ def guest(random: Random, number: int, settings: dict[str, Any]) -> Guest:
             "flavor": {"swap": random.choice((0, 512)), "ephemeral_gb": random.choice((0, 1))},
         },
         "bdms": rows,
-        "image_properties": {name: random.choice(PROPERTIES[name]) for name in names},
+        "image_properties": {name: random.choice(properties[name]) for name in names},
         "vifs": [_vif(made) for _ in range(random.choice((0, 1, 1, 2, 3)))],
         "config": settings,
         "whole": True,
@@ -235,6 +240,14 @@ def _unplug_port(guest: Guest, domain: Any) -> None:
 def _change(guest: Guest, _domain: Any) -> None:
     name = guest.random.choice(("hw_vif_model", "hw_video_model", "hw_machine_type"))
     guest.case["image_properties"][name] = guest.random.choice(PROPERTIES[name])
+
+
+def change_board(guest: Guest, _domain: Any) -> None:
+    """Give every other guest the other machine type; nothing else happens to any."""
+    if guest.random.random() < 0.5:
+        now = guest.case["image_properties"].get("hw_machine_type")
+        guest.case["image_properties"]["hw_machine_type"] = "pc" if now == "q35" else "q35"
+        guest.drifts.append("change_board")
 
 
 # Where a guest is kept

@@ -30,7 +30,8 @@ def hardware(xml: str) -> dict[Key, dict[str, str | None]]:
 
 def is_seen(element: Any) -> bool:
     """Whether the guest sees a device of its own in it, or libvirt makes it whatever Nova does."""
-    return element.tag not in LIBVIRTS and element.get("bus") != "ps2"
+    is_libvirts = element.tag in LIBVIRTS or element.get("bus") == "ps2"
+    return not is_libvirts and (element.tag, element.get("model")) != ("watchdog", "itco")
 
 
 def _first(element: Any, *paths: str) -> str | None:

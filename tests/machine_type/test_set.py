@@ -411,12 +411,14 @@ def test_scsi_without_a_model_is_told(sqlite_cloud: Cloud) -> None:
 
 
 @pytest.mark.parametrize("force", [(), ("--force",)])
-@pytest.mark.parametrize("state", [("active", None), ("stopped", "powering-on"), ("error", None)])
+@pytest.mark.parametrize("state", [("active", None), ("stopped", "powering-on"), ("resized", None)])
 def test_only_what_is_stopped_and_at_rest(
     sqlite_cloud: Cloud, state: tuple[str, str | None], force: tuple[str, ...]
 ) -> None:
     uuid = on_virtio(sqlite_cloud, vm_state=state[0], task_state=state[1])
-    assert (state[1] or state[0]) in reason(sqlite_cloud, uuid, *force, code=3)
+    told = reason(sqlite_cloud, uuid, *force, code=3)
+    assert (state[1] or state[0]) in told
+    assert ("resize confirm, or resize revert; then" in told) is (state[0] == "resized")
 
 
 def test_without_a_request_spec(sqlite_cloud: Cloud) -> None:

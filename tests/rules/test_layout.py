@@ -1,12 +1,13 @@
 """The rules of layout beside libvirt itself, and what they say where libvirt is not needed."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from random import Random
 
 import pytest
 
 from novadev.errors import NovadevError
-from novadev.rules.layout import lay_out
+from novadev.rules.layout import lay_out, stand_in
 from novadev.virt.outline import Board, Outline
 from novadev.virt.scratch import Scratch
 
@@ -63,6 +64,30 @@ def test_q35_gives_each_device_a_port_and_a_bridge_the_first() -> None:
     assert found[:6] == (
         *("0000:03:00.0", "0000:02:00.0", "0000:0e:01.0", "0000:00:01.0", "0000:04:00.0", None),
     )
+
+
+@pytest.mark.parametrize("machine", ["pc", "q35"])
+@pytest.mark.parametrize("model", ["virtio", "ac97", "ich6", "sb16"])
+def test_a_stand_in_gets_the_place_and_moves_nothing(machine: str, model: str) -> None:
+    """Sound is the one device that older libvirts do not know and that takes a slot."""
+    sound = Outline.of("sound", {"@model": model})
+    made = board(machine, disk("vda"), nic(), nic("e1000"), sound, CHANNEL, BALLOON, RNG, NO_USB)
+    other = stand_in(made, sound)
+    assert other is not None
+    places = lay_out(made)
+    assert places is not None
+    at = made.outlines.index(sound)
+    outlines = (*made.outlines[:at], *other, *made.outlines[at + 1 :])
+    kept = places if other else (*places[:at], *places[at + 1 :])
+    assert lay_out(replace(made, outlines=outlines)) == kept
+
+
+def test_what_has_no_stand_in_and_what_needs_none() -> None:
+    unknown = Outline.of("rng", {"@model": "virtio"})
+    assert stand_in(board("q35", unknown), unknown) is None
+    iommu = Outline.of("iommu", {"@model": "virtio"})
+    assert stand_in(board("q35", iommu), iommu) == ()
+    assert stand_in(Board("aarch64", "virt", (iommu,)), iommu) is None
 
 
 def test_of_another_machine_the_rules_know_nothing() -> None:

@@ -12,6 +12,7 @@ from novadev.device.orphans import why_no_port
 from novadev.device.redacted import difference, digest
 from novadev.device.writable import check_guest
 from novadev.errors import NotAsNeeded
+from novadev.rules.server_states import way_to_stopped
 from novadev.runs.change import Change
 from novadev.runs.place import Kind, Place
 from novadev.runs.plan import Plan, Planned, Skip
@@ -138,13 +139,18 @@ def _check_way(device: Device, inventory: Inventory, wish: Wish) -> None:
         return
     state = inventory.instance.vm_state
     if not wish.whole_definition:
-        stop = "" if state == "stopped" else "stop the server and "
+        stop = "" if state == "stopped" else f"stop the server{_way(state)} and "
         raise Unsafe(
             f"libvirt changes it only with the whole definition: {stop}add --whole-definition"
         )
     if inventory.definitions.is_active or state != "stopped":
-        state = state or "in a state that only Nova's databases tell"
-        raise Unsafe(f"--whole-definition is for a stopped server; this one is {state}")
+        told = f"{state}{_way(state)}" if state else "in a state that only Nova's databases tell"
+        raise Unsafe(f"--whole-definition is for a stopped server; this one is {told}")
+
+
+def _way(state: str | None) -> str:
+    """Return how a server in this STATE is stopped, in brackets; nothing if that is not known."""
+    return f" ({way_to_stopped(state)})" if state not in (None, "stopped") else ""
 
 
 def _make_plan(inventory: Inventory, wanted: Mapping[Device, Alias], wish: Wish) -> Plan:

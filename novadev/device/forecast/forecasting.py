@@ -29,7 +29,6 @@ from novadev.virt.scratch import Layout
 
 After = Literal["power-on", "soft-reboot"]
 Forecast = ForecastRecord | Note | Skip
-_BY_RULES = "addresses are told by rules, not by libvirt, and those of controllers are not told"
 
 
 def forecast(
@@ -145,11 +144,11 @@ class Forecasts:
         notes = [*prediction.notes]
         layout = Layout(())
         if prediction.board is not None:
-            layout, told = self._layouts.lay_out(prediction.board)
+            layout, told = self._layouts.lay_out(prediction.board, prediction.libvirt)
             if told is not None and told.of_all:
-                yield from self._once(f"{_BY_RULES} ({told.why})")
+                yield from self._once(told.text)
             elif told is not None:
-                notes.append(f"libvirt refuses what Nova would define, so by rules: {told.why}")
+                notes.append(told.text)
         records = list(records_of(prediction, layout))
         yield from records
         notes += warnings(records, facts.guest if facts else None)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
+from novadev.capabilities.settings import follows
 from novadev.device.forecast.attached import is_pci_device
 from novadev.device.forecast.decided import Decided
 from novadev.device.forecast.devices import wanted_devices
@@ -61,6 +63,7 @@ def predict_power_on(host: Host, instance: HostedInstance, decided: Decided) -> 
         controllers=tuple(_controllers(now)),
         notes=tuple(_notes(inventory)),
         about_host=outdated,
+        libvirt=host.libvirt_version(),
     )
 
 
@@ -104,7 +107,15 @@ def _get_inventory(host: Host, instance: HostedInstance) -> Inventory:
     definitions = inventory.definitions
     if is_rescued(instance, definitions.persistent, definitions.live):
         raise NotAsNeeded(f"instance {instance.uuid} {RESCUED}")
-    return inventory
+    return replace(inventory, entries=tuple(_not_added(inventory)))
+
+
+def _not_added(inventory: Inventory) -> Iterator[Entry]:
+    """Yield the entries but for what the host's libvirt adds to every such guest by itself."""
+    now = _now(inventory)
+    for entry in inventory.entries:
+        if entry.device is None or not follows(entry.device.element, now):
+            yield entry
 
 
 def _now(inventory: Inventory) -> Domain:

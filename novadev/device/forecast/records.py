@@ -62,7 +62,7 @@ class Prediction:
 
     ``machine`` is the machine type it has, ``machine_after`` the one it will have; ``controllers``
     are those it has, of which libvirt decides. ``records`` are complete already. ``about_host`` is
-    what is to be said once of its host.
+    what is to be said once of its host, and ``libvirt`` the version that it has: ``11.3.0``.
     """
 
     instance: str
@@ -75,6 +75,7 @@ class Prediction:
     records: tuple[ForecastRecord, ...] = field(default=())
     notes: tuple[str, ...] = ()
     about_host: str | None = None
+    libvirt: str | None = None
 
 
 def records_of(prediction: Prediction, layout: Layout) -> Iterator[ForecastRecord]:
@@ -104,7 +105,7 @@ def _of_device(instance: str, fate: Fate, layout: Layout) -> Iterator[ForecastRe
     if fate.now is None:
         yield ForecastRecord(instance, fate.label, "device", None, fate.label)
     now = fate.now or Features()
-    if layout.is_exact or after.model == "none":
+    if layout.is_exact_of(fate.number) or after.model == "none":
         yield from _left(instance, fate.label, now, after)
     yield from changes(instance, fate.label, now, after)
 

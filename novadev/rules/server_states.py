@@ -1,0 +1,36 @@
+"""How a server is stopped, from each state that Nova may have it in: the one home of these hints.
+
+Source: nova/compute/api.py, the ``check_instance_state`` of ``stop``, ``confirm_resize``,
+``revert_resize``, ``unrescue``, ``unpause``, ``resume`` and ``restore``. Stop takes a server that
+is active or in error, and no other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+_STOP = "openstack server stop"
+_FIRST: Mapping[str, str] = {
+    "paused": "openstack server unpause",
+    "rescued": "openstack server unrescue",
+    "resized": "openstack server resize confirm, or resize revert",
+    "soft-delete": "openstack server restore",
+    "suspended": "openstack server resume",
+}
+"""What brings a server out of a state that Nova stops none from."""
+_NOTHING_TO_RUN: Mapping[str, str] = {
+    "building": "wait until Nova has built it",
+    "deleted": "it is deleted",
+}
+
+
+def way_to_stopped(vm_state: str | None) -> str:
+    """Return the commands that stop a server in this VM_STATE, in order and without its name.
+
+    A server that was resized or is restored may be stopped by the first of them already.
+    """
+    state = vm_state or ""
+    if state in _NOTHING_TO_RUN:
+        return _NOTHING_TO_RUN[state]
+    first = _FIRST.get(state)
+    return _STOP if first is None else f"{first}; then {_STOP}"
