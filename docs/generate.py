@@ -132,6 +132,9 @@ def man_pages() -> Iterator[tuple[str, str]]:
     """Yield the name and text of every manual page."""
     context = click.Context(root, info_name="novadev")
     yield from _pages(_described(root, context), "novadev", None)
+    name = "novadev-nova-compute.1"  # it takes Nova's options, so Click does not know it
+    text = (FOLDER / f"{name}.in").read_text(encoding="utf-8")
+    yield name, text.format(date=DATE, version=__version__)
 
 
 def _described(command: click.Command, context: click.Context) -> click.Command:

@@ -69,6 +69,20 @@ NOVADEV_OPTS = [
         "capability file HOST.json (novadev capabilities save), or its own nova.conf as "
         "HOST.conf. By default no such folder: then nothing is known of the rules of the hosts.",
     ),
+    cfg.StrOpt(
+        "keep_addresses",
+        default="off",
+        choices=["off", "log", "on"],
+        help="What novadev-nova-compute does with the definition of a guest that Nova is about to "
+        "start: nothing (off), write to Nova's log what it would change (log), or put the recorded "
+        "addresses into it (on). It is read when nova-compute starts and at SIGHUP.",
+    ),
+    cfg.BoolOpt(
+        "keep_aliases",
+        default=False,
+        help="Let novadev-nova-compute also give ports, PCI devices, mediated devices and shares "
+        "the alias of their UUID. It needs keep_addresses.",
+    ),
     cfg.IntOpt(
         "start_check_delay",
         default=2,
@@ -189,7 +203,8 @@ class Config(DriverOptions):
     ``compute_config_dir`` is a folder with a file for each compute host,
     ``special_managed_devices`` are kinds of devices (:mod:`novadev.device.managed`); ``syslog``
     says whether runs are told to the system's log; ``log_file`` is where all
-    that novadev does is logged; ``start_check_delay`` is in seconds.
+    that novadev does is logged; ``start_check_delay`` is in seconds. ``keep_addresses`` (off, log,
+    on) and ``keep_aliases`` are for nova-compute (:mod:`novadev.compute`).
     """
 
     api_database_connection: str | None = field(repr=False)
@@ -205,6 +220,8 @@ class Config(DriverOptions):
     compute_config_dir: str | None = None
     special_managed_devices: tuple[str, ...] = SPECIAL_MANAGED_DEVICES
     syslog: bool = False
+    keep_addresses: str = "off"
+    keep_aliases: bool = False
     start_check_delay: int = 2
     log_file: str | None = None
     instance_name_template: str = "instance-%08x"
@@ -376,6 +393,8 @@ def _to_config(options: cfg.ConfigOpts, files: tuple[str, ...]) -> Config:
         compute_config_dir=options.novadev.compute_config_dir,
         special_managed_devices=tuple(options.novadev.special_managed_devices),
         syslog=options.novadev.syslog,
+        keep_addresses=options.novadev.keep_addresses,
+        keep_aliases=options.novadev.keep_aliases,
         start_check_delay=options.novadev.start_check_delay,
         log_file=options.novadev.log_file,
         instance_name_template=options.instance_name_template,

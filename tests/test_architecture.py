@@ -51,6 +51,8 @@ LAYERS = {
         *("capabilities", "selection", "deployment", "runs", "value", "config", "rules", "nova"),
         "errors",
     },
+    "compute": {"keep", "records", "device", "virt", "state", "config", "text", "errors"},
+    "keep": {"records", "device", "rules", "virt", "errors"},
     "records": {
         *("device", "filters", "selection", "deployment", "config", "runs", "value"),
         *("private_file", "strict_json", "database", "state", "nova", "virt", "errors"),
@@ -96,6 +98,8 @@ HOMES = {
     "msgspec": {"strict_json"},
     "gi": {"rules"},
     "jinja2": {"pages"},
+    "nova": {"compute"},
+    "oslo_log": {"compute"},
 }
 NAMES_WITHOUT_A_JOB = {"utils", "util", "helpers", "helper", "common", "manager", "base", "misc"}
 PLAIN_NOVA = {"nova.block_devices", "nova.image_properties"}

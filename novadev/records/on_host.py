@@ -183,11 +183,23 @@ def see(host: Host, instance: HostedInstance, question: Question) -> Seen:
     not its own.
     """
     text = _complete_text(host, instance)
-    domain = Domain.from_xml(text, f"host {host.name}: the XML of domain {instance.uuid}")
+    return _see(host, instance, question, text)
+
+
+def see_text(instance: HostedInstance, question: Question, text: str) -> Seen:
+    """Return what INSTANCE has by TEXT, its XML as its host gives it; nobody is asked.
+
+    Raises as :func:`see`.
+    """
+    return _see(None, instance, question, text)
+
+
+def _see(host: Host | None, instance: HostedInstance, question: Question, text: str) -> Seen:
+    domain = Domain.from_xml(text, f"host {instance.host}: the XML of domain {instance.uuid}")
     if is_rescued(instance, domain):
         raise NotAsNeeded(f"instance {instance.uuid} {RESCUED}")
     if instance.attachments is None and domain.nova is None:
-        raise NotFound(f"domain {domain.name} on host {host.name} is none of Nova's")
+        raise NotFound(f"domain {domain.name} on host {instance.host} is none of Nova's")
     inventory = take_inventory(instance, _definitions(domain))
     found = seen_devices(inventory, question.special)
     devices = identified([*found.devices.values()], question.recorded, found.owners)
@@ -195,9 +207,9 @@ def see(host: Host, instance: HostedInstance, question: Question) -> Seen:
         devices = _with_boot_orders(devices, question.recorded)
     notes: tuple[str, ...] = ()
     has_answered = False
-    if question.asks_guest:
+    if question.asks_guest and host is not None:
         devices, notes, has_answered = _with_names(host, inventory, found, devices)
-    dynamic = VmDynamic(instance.uuid, hash_of(devices), fingerprint(text), host.name)
+    dynamic = VmDynamic(instance.uuid, hash_of(devices), fingerprint(text), instance.host)
     name = (domain.nova.name or "") if domain.nova else ""
     return Seen(dynamic, devices, notes, domain.is_live, has_answered, name)
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Iterator, Mapping, Set
-from dataclasses import dataclass
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Set
+from dataclasses import dataclass, field
 
 from novadev.errors import BadInput, NotAsNeeded
 from novadev.records.device import VmDevice
 from novadev.virt.address import Address
 from novadev.virt.devices import Device
 from novadev.virt.domain import Domain
-from novadev.virt.pci import Slot, function_of, slot_of
+from novadev.virt.pci import PciBuses, Slot, function_of, slot_of
 from novadev.virt.places import Places
 
 _MULTIFUNCTION = "multifunction"
@@ -35,10 +35,29 @@ def named(domain: Domain) -> dict[str, Device]:
 
 @dataclass(frozen=True)
 class Layout:
-    """Which devices move, and where to; why the recorded address of others no longer counts."""
+    """Which devices move, and where to; why the recorded address of others no longer counts.
+
+    ``refused`` says why others cannot be where they are recorded, though they are the same.
+    """
 
     moves: Mapping[Device, Address]
     outdated: Mapping[Device, str]
+    refused: Mapping[Device, str] = field(default_factory=dict)
+
+
+def check_machine(domain: Domain, recorded: Iterable[VmDevice]) -> None:
+    """Raise NotAsNeeded where the machine has another kind of bus 0 than when it was RECORDED.
+
+    oVirt forgets every address of a guest then (``VmHandler.convertVmToNewChipset``).
+    """
+    kinds = {row.model for row in recorded if (row.type, row.device) == ("controller", "pci")}
+    then = {kind for kind in kinds if kind and kind.endswith("-root")}
+    now = PciBuses(domain).root_model
+    if then and now not in then:
+        raise NotAsNeeded(
+            f"its machine type is another than when it was recorded ({', '.join(sorted(then))}, "
+            f"now {now}): no recorded address counts any more"
+        )
 
 
 def lay_out(
@@ -53,13 +72,31 @@ def lay_out(
     recorded stays. Raises NotAsNeeded with everything that stands against it.
     """
     work = _Layout(domain, recorded, pinned)
-    work.take_recorded()
-    work.make_room()
-    work.set_multifunction()
-    work.check()
+    work.run()
     if work.faults:
-        raise NotAsNeeded("; ".join(dict.fromkeys(work.faults)))
+        raise NotAsNeeded("; ".join(dict.fromkeys(work.faults.values())))
     return Layout(work.moves, work.outdated)
+
+
+def lay_out_anew(
+    domain: Domain, recorded: Mapping[Device, VmDevice], pinned: Set[str] = frozenset()
+) -> Layout:
+    """Return the layout of DOMAIN as :func:`lay_out`, of a definition that nobody has started yet.
+
+    A device without an address gets the recorded one; one that is not recorded makes room for
+    another. What stands against the recorded address of a device takes that address alone out of
+    the layout. Raises NotAsNeeded where something else stands against the layout.
+    """
+    left, refused = dict(recorded), dict[Device, str]()
+    while True:
+        work = _Layout(domain, left, pinned, is_new=True)
+        work.run()
+        if not work.faults:
+            return Layout(work.moves, work.outdated, refused)
+        refused |= work.faults
+        if not left.keys() & work.faults.keys():
+            raise NotAsNeeded("; ".join(dict.fromkeys(work.faults.values())))
+        left = {device: row for device, row in left.items() if device not in work.faults}
 
 
 def faults_of(domain: Domain, moves: Mapping[Device, Address]) -> list[str]:
@@ -70,26 +107,40 @@ def faults_of(domain: Domain, moves: Mapping[Device, Address]) -> list[str]:
     work.check()
     if not work.faults and work.moves != moves:
         return ["the slot of another device would have to say that it has several functions"]
-    return work.faults
+    return [*work.faults.values()]
 
 
 class _Layout:
-    """A layout in the making: where every device was and would be."""
+    """A layout in the making: where every device was and would be; what stands against which."""
 
     def __init__(
-        self, domain: Domain, recorded: Mapping[Device, VmDevice], pinned: Set[str]
+        self,
+        domain: Domain,
+        recorded: Mapping[Device, VmDevice],
+        pinned: Set[str],
+        is_new: bool = False,
     ) -> None:
-        self._recorded, self._pinned = recorded, pinned
+        self._recorded, self._pinned, self._is_new = recorded, pinned, is_new
         self._places = Places(domain)
         self._now = {item: item.address for item in domain.devices if item.address}
         self._then = dict(self._now)
         self.outdated: dict[Device, str] = {}
-        self.faults: list[str] = []
+        self.faults: dict[Device, str] = {}
+
+    def run(self) -> None:
+        """Make the layout, one step after the other."""
+        self.take_recorded()
+        self.make_room()
+        self.set_multifunction()
+        self.check()
+
+    def _fault(self, device: Device, text: str) -> None:
+        self.faults.setdefault(device, text)
 
     @property
     def moves(self) -> dict[Device, Address]:
         """The devices that would have another address, with it."""
-        return {item: place for item, place in self._then.items() if place != self._now[item]}
+        return {item: place for item, place in self._then.items() if place != self._now.get(item)}
 
     def move(self, moves: Mapping[Device, Address]) -> None:
         """Put devices where MOVES says, whoever is there."""
@@ -98,18 +149,18 @@ class _Layout:
     def take_recorded(self) -> None:
         """Put every device where it is recorded, whoever is there."""
         for device, row in self._recorded.items():
-            if device not in self._now:
+            if device not in self._now and not self._is_new:
                 continue
             try:
                 self._take(device, row)
             except (BadInput, NotAsNeeded):
-                self.faults.append(f"{device.label}: its recorded address cannot be read")
+                self._fault(device, f"{device.label}: its recorded address cannot be read")
 
     def _take(self, device: Device, row: VmDevice) -> None:
         address = Address.from_ovirt(row.address)
         if address is None or not address.is_place:
             return
-        why = _why_outdated(device, row, address, self._now[device]) or self._why_given(row)
+        why = _why_outdated(device, row, address, self._now.get(device)) or self._why_given(row)
         if why is None:
             self._then[device] = self._places.spelled(address)
         else:
@@ -130,12 +181,17 @@ class _Layout:
             movers = [device for device in sharing if device in moves]
             if len(sharing) < 2 or not movers:
                 continue
-            staying = [device for device in sharing if device not in self.outdated]
+            leaving = [device for device in sharing if self._makes_room(device)]
+            staying = [device for device in sharing if device not in leaving]
             if len(staying) > 1:
-                self.faults.append(self._told_taken(movers[0], staying))
-            for device in sharing:
-                if device in self.outdated:
-                    self._evict(device, movers[0])
+                wrong = [device for device in staying if device in moves] or movers
+                for mover in wrong if self._is_new else movers[:1]:
+                    self._fault(mover, self._told_taken(mover, staying))
+            for device in leaving:
+                self._evict(device, movers[0])
+
+    def _makes_room(self, device: Device) -> bool:
+        return device in self.outdated or (self._is_new and device not in self._recorded)
 
     def _holders(self) -> dict[Hashable, list[Device]]:
         """Return who would be at each place."""
@@ -156,26 +212,34 @@ class _Layout:
 
     def _evict(self, device: Device, mover: Device) -> None:
         """Move DEVICE to a place that another leaves; there is one for each that moves to it."""
-        for address in self._left():
-            if self._suits(device, address):
+        holders = self._holders()
+        for address in self._left(device, holders):
+            if self._suits(device, address, holders):
                 self._then[device] = address
                 return
-        self.faults.append(
+        self._fault(
+            mover,
             f"{mover.label}: {self._then[mover]} is taken by {device.label}, for which there is no "
-            "other place"
+            "other place",
         )
 
-    def _left(self) -> Iterator[Address]:
-        """Yield the addresses that are left and that nobody would have."""
-        holders = self._holders()
-        for device in self.moves:
-            if self._places.place(device, self._now[device]) not in holders:
-                yield self._now[device]
+    def _left(self, device: Device, holders: Collection[Hashable]) -> Iterator[Address]:
+        """Yield the addresses that are left and that nobody would have.
 
-    def _suits(self, device: Device, address: Address) -> bool:
+        In a new definition a drive can have any other on its controller too.
+        """
+        for mover in self.moves:
+            left = self._now.get(mover)
+            if left is not None and self._places.place(mover, left) not in holders:
+                yield left
+        now = self._now.get(device)
+        if self._is_new and now is not None and now.type == "drive":
+            yield from self._places.units(device, now)
+
+    def _suits(self, device: Device, address: Address, holders: Collection[Hashable]) -> bool:
         if address.type != self._now[device].type:
             return False
-        is_free = self._places.place(device, address) not in self._holders()
+        is_free = self._places.place(device, address) not in holders
         return is_free and self._places.why_not(device, address, self._then) is None
 
     def set_multifunction(self) -> None:
@@ -186,8 +250,9 @@ class _Layout:
         for members in self._touched_slots().values():
             first = members.get(0)
             if first is None:
-                one = next(iter(members.values()))
-                self.faults.append(f"{one.label}: there would be nothing at function 0 of its slot")
+                for one in [*members.values()][: None if self._is_new else 1]:
+                    told = f"{one.label}: there would be nothing at function 0 of its slot"
+                    self._fault(one, told)
             elif len(members) > 1:
                 address = self._then[first]
                 values = {**address.values, _MULTIFUNCTION: "on"}
@@ -196,7 +261,7 @@ class _Layout:
     def _touched_slots(self) -> dict[Slot, dict[int, Device]]:
         """Return, by function, who would be in each PCI slot that a device comes to or leaves."""
         moves = self.moves
-        places = [*moves.values(), *(self._now[device] for device in moves)]
+        places = [*moves.values(), *(self._now[device] for device in moves if device in self._now)]
         touched = {slot_of(place) for place in places if self._is_plain(place)}
         found: dict[Slot, dict[int, Device]] = {}
         for device, address in self._then.items():
@@ -216,7 +281,7 @@ class _Layout:
                 continue
             why = self._places.why_not(device, address, self._then)
             if why is not None:
-                self.faults.append(f"{device.label}: it cannot be at {address}: {why}")
+                self._fault(device, f"{device.label}: it cannot be at {address}: {why}")
 
 
 def _share(one: VmDevice, other: VmDevice) -> bool:
@@ -225,11 +290,11 @@ def _share(one: VmDevice, other: VmDevice) -> bool:
     return one.address == other.address and (not is_drive or one.bus == other.bus)
 
 
-def _why_outdated(device: Device, row: VmDevice, then: Address, now: Address) -> str | None:
+def _why_outdated(device: Device, row: VmDevice, then: Address, now: Address | None) -> str | None:
     """Return why the address in ROW is none for DEVICE any more, None while it is."""
     for name, before, after in (("bus", row.bus, device.bus), ("model", row.model, device.model)):
         if before and after and before != after:
             return f"its {name} was {before} and is {after}"
-    if then.type != now.type:
+    if now is not None and then.type != now.type:
         return f"its address was of type {then.type} and is of type {now.type}"
     return None

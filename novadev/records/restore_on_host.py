@@ -16,7 +16,7 @@ from novadev.records.device import Pins, VmDevice, is_hardware
 from novadev.records.identity import recognise
 from novadev.records.on_host import seen_devices
 from novadev.records.restore_back import way_back
-from novadev.records.restore_layout import Layout, lay_out, named
+from novadev.records.restore_layout import Layout, check_machine, lay_out, named
 from novadev.runs.change import Change
 from novadev.runs.found import Found, compare
 from novadev.runs.place import Kind, Place
@@ -26,7 +26,6 @@ from novadev.virt.address import Address
 from novadev.virt.devices import Device
 from novadev.virt.domain import Domain
 from novadev.virt.host import Definitions, Host
-from novadev.virt.pci import PciBuses
 from novadev.virt.writes import redefine
 
 ACTION = "device restore"
@@ -76,7 +75,7 @@ def plan_guest(host: Host, instance: HostedInstance, question: Question) -> tupl
     assert definitions.persistent is not None
     pinned = frozenset(() if question.as_of else question.pins)
     try:
-        _check_machine(definitions.persistent, question.recorded)
+        check_machine(definitions.persistent, question.recorded)
         matched = _match(inventory, question.recorded)
         layout = lay_out(definitions.persistent, matched.rows, pinned)
     except NotAsNeeded as error:
@@ -88,21 +87,6 @@ def plan_guest(host: Host, instance: HostedInstance, question: Question) -> tupl
     past = (*_told_as_of(question), *_told_pinned(question, matched, layout))
     notes = (*past, *when, *(f"{text}." for text in told))
     return (_make_plan(inventory, definitions.persistent, layout, notes, question.diff),)
-
-
-def _check_machine(domain: Domain, recorded: tuple[VmDevice, ...]) -> None:
-    """Raise NotAsNeeded where the machine has another kind of bus 0 now.
-
-    oVirt forgets every address of a guest then (``VmHandler.convertVmToNewChipset``).
-    """
-    kinds = {row.model for row in recorded if (row.type, row.device) == ("controller", "pci")}
-    then = {kind for kind in kinds if kind and kind.endswith("-root")}
-    now = PciBuses(domain).root_model
-    if then and now not in then:
-        raise NotAsNeeded(
-            f"its machine type is another than when it was recorded ({', '.join(sorted(then))}, "
-            f"now {now}): no recorded address counts any more"
-        )
 
 
 @dataclass(frozen=True)

@@ -239,15 +239,23 @@ def _drives(board: Board) -> Iterator[tuple[int, str]]:
     for number, outline in enumerate(board.outlines):
         if outline.tag != "disk":
             continue
-        index, bus = _index(board, number), outline.get("target/@bus")
+        place = drive_place(outline.get("target/@bus"), _index(board, number))
         if outline.unit is not None:
             yield number, f"0:0:0:{outline.unit}"
-        elif bus == "sata":
-            yield number, f"{index // SATA_UNITS}:0:0:{index % SATA_UNITS}"
-        elif bus == "scsi":
-            yield number, f"{index // LSI_UNITS}:0:0:{index % LSI_UNITS}"
-        elif bus in ("ide", "fdc"):
-            yield number, f"0:{index // _IDE_UNITS}:0:{index % _IDE_UNITS}"
+        elif place is not None:
+            yield number, "{}:{}:0:{}".format(*place)
+
+
+def drive_place(bus: str | None, index: int) -> tuple[int, int, int] | None:
+    """Return the controller, bus and unit of the disk whose name on BUS has this INDEX.
+
+    None of a bus whose disks have no such place. Source: as :func:`_drives`.
+    """
+    if bus == "sata":
+        return index // SATA_UNITS, 0, index % SATA_UNITS
+    if bus == "scsi":
+        return index // LSI_UNITS, 0, index % LSI_UNITS
+    return (0, index // _IDE_UNITS, index % _IDE_UNITS) if bus in ("ide", "fdc") else None
 
 
 def _usb(board: Board) -> Iterator[tuple[int, str]]:

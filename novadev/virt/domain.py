@@ -23,6 +23,7 @@ from novadev.virt.devices import (
     Labels,
     device_of,
 )
+from novadev.virt.elements import insert_before
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -161,8 +162,13 @@ class Domain:
         return self._moved(dict.fromkeys(devices))
 
     def _moved(self, addresses: Mapping[Device, Address | None]) -> Self:
-        places = {self.devices.index(device): address for device, address in addresses.items()}
-        changed = self._copy()
+        numbers = {device: number for number, device in enumerate(self.devices)}
+        if not addresses.keys() <= numbers.keys():
+            raise ValueError(
+                f"{next(iter(addresses.keys() - numbers.keys()))!r} is not of {self!r}"
+            )
+        places = {numbers[device]: address for device, address in addresses.items()}
+        changed = self.copy()
         for place, address in places.items():
             changed.devices[place].address = address
         return changed
@@ -182,14 +188,25 @@ class Domain:
 
     def _changed(self, aliases: Mapping[Device, Alias | None]) -> Self:
         places = {self.devices.index(device): alias for device, alias in aliases.items()}
-        changed = self._copy()
+        changed = self.copy()
         for place, alias in places.items():
             changed.devices[place].alias = alias
         changed.check_aliases(alias for alias in aliases.values() if alias)
         return changed
 
-    def _copy(self) -> Self:
+    def copy(self) -> Self:
+        """Return a copy, whose devices are in the same order."""
         return type(self)(copy.deepcopy(self.root.getroottree()).getroot())
+
+    def with_devices(self, devices: Iterable[tuple[str, Mapping[str, str]]]) -> Self:
+        """Return a copy with more DEVICES, each a tag and its attributes, behind all others."""
+        copied = self.copy()
+        parent = copied.root.find("devices")
+        if parent is None:
+            raise NotAsNeeded(f"domain {self.name} has no devices")
+        for tag, attributes in devices:
+            insert_before(parent, (), etree.Element(tag, dict(attributes)))
+        return type(self)(copied.root)
 
     def check_aliases(self, aliases: Iterable[Alias]) -> None:
         """Raise NotAsNeeded when two devices have one of ALIASES.
@@ -209,12 +226,12 @@ class Domain:
 
         libvirt puts controllers that it has added elsewhere when it reads its own XML again.
         """
-        return _canonical(self._copy())
+        return _canonical(self.copy())
 
     @property
     def canonical_without_aliases(self) -> bytes:
         """The canonical form of everything but the devices' aliases."""
-        stripped = self._copy()
+        stripped = self.copy()
         for device in stripped.devices:
             device.alias = None
         return _canonical(stripped)

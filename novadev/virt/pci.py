@@ -26,6 +26,15 @@ SLOTS: Mapping[str, range] = {
     "pcie-switch-downstream-port": _ONE,
 }
 """The slots for devices that each model of bus has."""
+_CONVENTIONAL = ("pci-root", "pci-bridge", "dmi-to-pci-bridge", "pcie-to-pci-bridge")
+_UPSTREAM: Mapping[str, tuple[str, ...]] = {
+    "pcie-root-port": ("pcie-root",),
+    "dmi-to-pci-bridge": ("pcie-root",),
+    "pcie-to-pci-bridge": ("pcie-root", "pcie-root-port", "pcie-switch-downstream-port"),
+    "pci-bridge": _CONVENTIONAL,
+}
+"""The models of bus that each model of bridge or port can be on
+(``virDomainPCIControllerModelToConnectType``)."""
 _X86 = ("x86_64", "i686")
 _PIIX3, _ICH9 = (0, 0x01), (0, 0x1F)
 """Where the chipset of i440fx has its IDE and USB, and that of q35 its SATA controller."""
@@ -52,7 +61,7 @@ class PciBuses:
         return slot_of(address) == self._chipset
 
     def why_not(self, device: Device, address: Address) -> str | None:
-        """Return why DEVICE, which has an address, cannot be at another one; None if it can."""
+        """Return why DEVICE, wherever it is now, cannot be at ADDRESS; None if it can."""
         if _part(address, "domain") != 0:
             return "there is only PCI domain 0"
         bus, slot = slot_of(address)
@@ -68,10 +77,15 @@ class PciBuses:
         return None
 
     def _why_not_bridge(self, controller: Controller, bus: int) -> str | None:
-        """Return why a bridge or port cannot be on BUS: only on one like that it is on now."""
-        assert controller.address is not None
-        now = self._models.get(slot_of(controller.address)[0])
-        if self._models[bus] != now or not bus < int(controller.index or 0):
+        """Return why a bridge or port cannot be on BUS: only on one like that it is on now.
+
+        One that is nowhere yet can be on any that its model can be on.
+        """
+        if controller.address is None:
+            likely: tuple[str | None, ...] = _UPSTREAM.get(controller.model or "", ())
+        else:
+            likely = (self._models.get(slot_of(controller.address)[0]),)
+        if self._models[bus] not in likely or not bus < int(controller.index or 0):
             return f"a {controller.model} cannot be on PCI bus {bus} ({self._models[bus]})"
         return None
 

@@ -7,7 +7,8 @@ then dies of. Here only what its controllers already give is a place.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from itertools import product
 from typing import NamedTuple
 
 from novadev.errors import NotAsNeeded
@@ -89,7 +90,7 @@ class Places:
     def why_not(
         self, device: Device, address: Address, layout: Mapping[Device, Address]
     ) -> str | None:
-        """Return why DEVICE, which has an address, cannot be moved to ADDRESS; None if it can.
+        """Return why DEVICE, wherever it is now, cannot be at ADDRESS; None if it can.
 
         LAYOUT is where all devices would be. Whether another one is at ADDRESS is not looked at.
         """
@@ -100,6 +101,15 @@ class Places:
         check = self._CHECKS.get(address.type)
         return check(self, device, address.values, layout) if check else None
 
+    def units(self, device: Device, address: Address) -> Iterator[Address]:
+        """Yield the places of a drive on the controller of ADDRESS, those of its first target."""
+        kind, index = _drive_kind(device), address.values.get("controller", "0")
+        for controller in self._controllers.get((kind, index), ())[:1]:
+            buses, _targets, units = _units_of(kind, controller)
+            for bus, unit in product(range(buses), range(units)):
+                values = {"controller": index, "bus": str(bus), "target": "0", "unit": str(unit)}
+                yield Address.of(values, "drive")
+
     def _why_not_drive(
         self, device: Device, values: Mapping[str, str], _: Mapping[Device, Address]
     ) -> str | None:
@@ -107,9 +117,9 @@ class Places:
         found = self._controllers.get((kind, index))
         if found is None:
             return _missing(kind, index)
-        units = _UNITS.get(kind) or _UNITS.get(found[0].model or "", _OTHER_SCSI)
         numbers = (int(values[name]) for name in ("bus", "target", "unit"))
-        if all(number < most for number, most in zip(numbers, units, strict=True)):
+        most = _units_of(kind, found[0])
+        if all(number < limit for number, limit in zip(numbers, most, strict=True)):
             return None
         return f"{kind} controller {index} has no such unit"
 
@@ -152,13 +162,22 @@ def _drive_kind(device: Device) -> str:
     return "scsi" if device.element.tag == "hostdev" else device.bus or ""
 
 
+def _units_of(kind: str, controller: Controller) -> _Units:
+    return _UNITS.get(kind) or _UNITS.get(controller.model or "", _OTHER_SCSI)
+
+
 def _missing(kind: str, index: str) -> str:
     return f"there is no {kind} controller {index} in the definition"
 
 
 def _usb_ports(controller: Controller) -> int:
     own = controller.element.get("ports", "")
-    return int(own) if own.isdecimal() else _USB_PORTS.get(controller.model or "", 0)
+    return int(own) if own.isdecimal() else usb_ports(controller.model)
+
+
+def usb_ports(model: str | None) -> int:
+    """Return how many ports a USB controller of MODEL has; none where that is not known."""
+    return _USB_PORTS.get(model or "", 0)
 
 
 def _is_hub(layout: Mapping[Device, Address], bus: str, port: str) -> bool:

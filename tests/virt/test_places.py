@@ -100,7 +100,7 @@ def test_an_address_set_and_taken_out() -> None:
         Address.from_text("0000:00:05.0")
     ]
     assert domain.text == Domain.from_xml(text).text
-    with pytest.raises(ValueError, match="not in tuple"):
+    with pytest.raises(ValueError, match="is not of Domain"):
         domain.with_addresses({without: Address.from_text("0000:00:05.0")})
 
 

@@ -1,0 +1,137 @@
+"""The records of the guests of one nova-compute, read and written by threads.
+
+A state database that hangs holds a thread and not the caller.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, TimeoutError, wait
+from dataclasses import replace
+from threading import Lock
+from typing import TypeVar
+
+from novadev.device.hosted import HostedInstance
+from novadev.errors import Busy, NotAsNeeded, NovadevError, Unreachable
+from novadev.keep.definition import Record
+from novadev.records.device import Pins, VmDevice
+from novadev.records.on_host import Question, see_text
+from novadev.records.store import VmDevices
+from novadev.state.store import open_state
+
+T = TypeVar("T")
+LIMIT = 0.12
+"""Seconds that the state database may take of the limit that nova-compute sets."""
+_WAITING = 256
+"""Guests that wait to be recorded."""
+_TRIES = 3
+
+
+class Records:
+    """What is recorded in the state database at URL; ``special`` kinds of devices are managed."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.special: tuple[str, ...] = ()
+        self._is_own = url.startswith("sqlite")
+        self._reader, self._writer = ThreadPoolExecutor(1), ThreadPoolExecutor(1)
+        self._reading: Future[object] | None = None
+        self._writes: list[Future[None]] = []
+        self._lock = Lock()
+        self._opened: VmDevices | None = None
+
+    def open(self, seconds: float) -> None:
+        """Open the state database, as far as that takes no more than SECONDS.
+
+        What making or upgrading its schema costs is then done before a guest waits for it.
+        """
+        wait([self._reader.submit(self._store)], seconds)
+
+    def get(self, uuid: str, seen: str | None, again: bool) -> Record:
+        """Return what counts as the record of the guest UUID.
+
+        What it was SEEN with on this host just now, as XML, is newer than any record; then the
+        state database is only asked for pins, and for who is who. AGAIN: it is made anew on the
+        host it was on. Raises NotAsNeeded where nothing counts, and Unreachable.
+        """
+        try:
+            recorded, pins = self._read(uuid)
+        except NovadevError:
+            if seen is None:
+                raise
+            recorded, pins = (), {}
+        if seen is not None:
+            found = see_text(HostedInstance(uuid, "", ""), self._question(recorded), seen)
+            return Record(_with_pins(found.devices, recorded, pins), pins)
+        if self._is_own and not again:
+            raise NotAsNeeded(
+                "what is recorded on this host alone does not count for a guest that may come from "
+                "elsewhere: set [novadev] state_connection to a database that all hosts share"
+            )
+        if not recorded:
+            raise NotAsNeeded("nothing is recorded of it")
+        return Record(recorded, pins)
+
+    def write(self, uuid: str, text: str, host: str) -> None:
+        """Record, some time soon, what the guest UUID has by TEXT on HOST."""
+        self._writes = [item for item in self._writes if not item.done()]
+        if len(self._writes) < _WAITING:
+            self._writes.append(self._writer.submit(self._write, uuid, text, host))
+
+    def _question(self, recorded: tuple[VmDevice, ...]) -> Question:
+        return Question(self.special, recorded)
+
+    def _read(self, uuid: str) -> tuple[tuple[VmDevice, ...], Pins]:
+        if self._reading is not None and not self._reading.done():
+            raise Unreachable("the state database has not answered the last question yet")
+        return self._within(lambda: self._read_now(uuid))
+
+    def _within(self, call: Callable[[], T]) -> T:
+        future = self._reader.submit(call)
+        self._reading = future  # type: ignore[assignment]
+        try:
+            return future.result(LIMIT)
+        except TimeoutError:
+            limit = f"{LIMIT * 1000:.0f} ms"
+            raise Unreachable(f"the state database does not answer within {limit}") from None
+
+    def _read_now(self, uuid: str) -> tuple[tuple[VmDevice, ...], Pins]:
+        store = self._store()
+        pins = store.list_pins([uuid]).get(uuid, {})
+        return store.list_devices([uuid]).get(uuid, ()), pins
+
+    def _write(self, uuid: str, text: str, host: str) -> None:
+        store = self._store()
+        for _ in range(_TRIES):
+            newest = store.list_newest([uuid])
+            recorded = store.list_devices([uuid]).get(uuid, ())
+            seen = see_text(HostedInstance(uuid, "", host), self._question(recorded), text)
+            try:
+                store.write({seen.dynamic: seen.devices}, newest=newest)
+            except Busy:
+                continue
+            return
+
+    def _store(self) -> VmDevices:
+        """Return the recorded devices, for either thread.
+
+        The database is opened once: to close another handle of a SQLite file, as opening it does,
+        would take away the locks that this process has on it.
+        """
+        with self._lock:
+            if self._opened is None:
+                self._opened = VmDevices(open_state(self.url))
+            return self._opened
+
+
+def _with_pins(
+    devices: tuple[VmDevice, ...], recorded: tuple[VmDevice, ...], pins: Pins
+) -> tuple[VmDevice, ...]:
+    """Return DEVICES with the pinned ones where they are pinned, there or not."""
+    known = {row.device_id: row for row in (*recorded, *devices)}
+    pinned = [
+        replace(known[key], is_plugged=True, address=address)
+        for key, address in pins.items()
+        if key in known
+    ]
+    return (*(row for row in devices if row.device_id not in pins), *pinned)

@@ -1,0 +1,1 @@
+"""Recorded addresses in the definition that Nova is about to give libvirt."""

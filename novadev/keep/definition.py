@@ -1,0 +1,255 @@
+"""A definition that Nova has written, with the addresses that are recorded of its guest.
+
+Pure: from a text and a record to a text. Which device is which, where it may be and what stands
+against it are those of :mod:`novadev.records`; whose a device is, the definition itself says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from novadev.device.hosted import HostedInstance
+from novadev.device.inventory import Inventory, take_inventory
+from novadev.errors import BadInput, NotAsNeeded
+from novadev.keep.controllers import (
+    PCI,
+    Key,
+    complete,
+    number_ports,
+    recorded_controllers,
+    with_balloon,
+    with_controllers,
+)
+from novadev.records.device import Pins, VmDevice, as_pinned, is_hardware
+from novadev.records.identity import recognise
+from novadev.records.on_host import seen_devices
+from novadev.records.restore_layout import Layout, check_machine, lay_out_anew
+from novadev.rules.machine_types import I440FX, Q35, X86, family_of
+from novadev.virt.address import Address
+from novadev.virt.alias import Alias
+from novadev.virt.devices import Controller, Device
+from novadev.virt.domain import Domain
+from novadev.virt.host import Definitions
+from novadev.virt.pci import PciBuses, slot_of
+from novadev.virt.places import usb_ports
+
+_ROOTS = {I440FX: "pci-root", Q35: "pcie-root"}
+_TYPES = (PCI, "drive", "virtio-serial", "usb")
+"""The types of addresses that are kept; libvirt gives the others from what a device is."""
+_ALIASED = ("interface", "hostdev", "filesystem")
+"""What Nova itself gives no alias; a volume has one (``volume/volume.py`` get_config)."""
+_ON_PCI = (
+    *("filesystem", "interface", "sound", "controller", "hostdev", "memballoon"),
+    *("rng", "watchdog", "video", "shmem", "vsock", "iommu"),
+)
+_SPARE = 3
+"""Slots of bus 0 that stay free where libvirt has devices to place: for bridges and ports."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is recorded of a guest, plugged or not, and its pinned addresses."""
+
+    devices: tuple[VmDevice, ...]
+    pins: Pins = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The definition to give libvirt.
+
+    ``addresses`` are the devices that have their recorded address in it, by label, and ``aliases``
+    those that have an alias; ``left`` says why others have no recorded address.
+    """
+
+    text: str
+    addresses: Mapping[str, str] = field(default_factory=dict)
+    aliases: Mapping[str, str] = field(default_factory=dict)
+    left: tuple[str, ...] = ()
+
+
+def keep(text: str, record: Record, aliases: bool = False) -> Kept:
+    """Return TEXT, Nova's definition of a guest, with what is in its RECORD.
+
+    That is addresses, the controllers that they need, and with ALIASES those of ports, devices of
+    the host and shares; nothing else differs. Where nothing is to be kept the text is the same,
+    byte for byte. Raises NotAsNeeded for a guest whose record does not count, and BadInput for a
+    text that cannot be parsed.
+    """
+    domain = Domain.from_xml(text, "Nova's definition")
+    root = _root_of(domain)
+    plugged = (row for row in as_pinned(record.devices, record.pins) if row.is_plugged)
+    recorded = sorted(filter(is_hardware, plugged), key=lambda row: row.address)
+    check_machine(complete(domain, (), root), recorded)
+    controllers = recorded_controllers(recorded)
+    number_ports(domain, controllers)
+    inventory = _inventory(domain)
+    known = _recognised(inventory, recorded)
+    names = dict(_aliases(inventory, known)) if aliases else {}
+    for device, alias in names.items():
+        device.alias = alias
+    domain, more = with_balloon(domain, recorded)
+    placed = _place(domain, (*known, *more), controllers, root, frozenset(record.pins))
+    if not placed.moves and not names:
+        return Kept(text, left=placed.left)
+    return Kept(
+        placed.domain.with_addresses(placed.moves),
+        {device.plain_label: str(address) for device, address in placed.moves.items()},
+        {device.plain_label: str(alias) for device, alias in names.items()},
+        placed.left,
+    )
+
+
+def _root_of(domain: Domain) -> str:
+    """Return the model of bus 0; raises NotAsNeeded for a machine whose layout is not known."""
+    machine, architecture = domain.os_type("machine") or "", domain.os_type("arch")
+    root = _ROOTS.get(family_of(machine)) if architecture in (None, *X86) else None
+    if root is None:
+        raise NotAsNeeded(f"nothing is kept on the machine type {machine[:60]!r}")
+    return root
+
+
+def _inventory(domain: Domain) -> Inventory:
+    definitions = Definitions(domain.uuid, domain.name, domain, None, False, ())
+    return take_inventory(HostedInstance(domain.uuid, "", ""), definitions)
+
+
+def _recognised(inventory: Inventory, recorded: Sequence[VmDevice]) -> list[VmDevice | None]:
+    """Return what is RECORDED of each device, in the order of the definition."""
+    assert inventory.definitions.persistent is not None
+    rows = {row.device_id: row for row in recorded}
+    found = seen_devices(inventory, ())
+    ids = recognise([*found.devices.values()], [*rows.values()], found.owners)
+    known = {device: rows.get(ids[row.device_id]) for device, row in found.devices.items()}
+    return [known.get(device) for device in inventory.definitions.persistent.devices]
+
+
+def _aliases(
+    inventory: Inventory, rows: Sequence[VmDevice | None]
+) -> Iterator[tuple[Device, Alias]]:
+    """Yield the aliases of devices that have none: the recorded one, else that of the owner.
+
+    None where another part of the definition names devices by alias, nor one that another has.
+    """
+    domain = inventory.definitions.persistent
+    assert domain is not None
+    if domain.alias_references:
+        return
+    expected = {
+        entry.device: entry.expected_alias for entry in inventory.entries if not entry.doubts
+    }
+    taken = {device.alias.name for device in domain.devices if device.alias}
+    for device, row in zip(domain.devices, rows, strict=True):
+        if device.element.tag not in _ALIASED or device.alias is not None:
+            continue
+        alias = Alias(row.alias) if row and row.alias else None
+        if alias is None or alias.uuid is None:
+            alias = expected.get(device)
+        if alias is not None and alias.name not in taken:
+            taken.add(alias.name)
+            yield device, alias
+
+
+@dataclass(frozen=True)
+class _Placed:
+    """The definition with the controllers that are needed, and where its devices are to be."""
+
+    domain: Domain
+    moves: Mapping[Device, Address]
+    left: tuple[str, ...]
+
+
+def _place(
+    domain: Domain,
+    rows: Sequence[VmDevice | None],
+    recorded: Mapping[Key, VmDevice],
+    root: str,
+    pinned: frozenset[str],
+) -> _Placed:
+    """Return DOMAIN with recorded places, as many as fit.
+
+    A controller is there for the places that are kept: where one is given up, all is laid out anew.
+    """
+    left = dict[str, None]()
+    buses = PciBuses(complete(domain, (), root))
+    recorded = {key: row for key, row in recorded.items() if not _is_chipset(row, buses)}
+    kept = [row if row and _counts(row, buses, left) else None for row in rows]
+    if not _usb_fits(domain, rows):
+        kept = [None if row and "type=usb" in row.address else row for row in kept]
+    while True:
+        made, added = with_controllers(domain, kept, recorded)
+        whole = complete(made, (*rows, *added), root)
+        asked = dict(zip(whole.devices, (*kept, *added), strict=False))
+        layout = lay_out_anew(whole, {item: row for item, row in asked.items() if row}, pinned)
+        left |= dict.fromkeys((*layout.refused.values(), *_told(layout)))
+        if not layout.refused:
+            break
+        numbers = {device: number for number, device in enumerate(whole.devices)}
+        refused = {numbers[device] for device in layout.refused}
+        if not refused & {number for number, row in enumerate(kept) if row}:
+            raise NotAsNeeded("; ".join(layout.refused.values()))
+        kept = [None if number in refused else row for number, row in enumerate(kept)]
+    _check_room(whole, layout)
+    moves = {
+        ours: layout.moves[device]
+        for ours, device in zip(made.devices, whole.devices, strict=False)
+        if device in layout.moves
+    }
+    return _Placed(made, moves, tuple(left))
+
+
+def _is_chipset(row: VmDevice, buses: PciBuses) -> bool:
+    """Whether ROW is in the slot of the chipset: libvirt itself puts it there."""
+    address = Address.from_ovirt(row.address)
+    return address is not None and address.type == PCI and buses.is_chipset(address)
+
+
+def _counts(row: VmDevice, buses: PciBuses, left: dict[str, None]) -> bool:
+    """Whether the address of ROW is of a type that is kept; notes one that cannot be read."""
+    try:
+        address = Address.from_ovirt(row.address)
+        return address is not None and address.type in _TYPES and not _is_chipset(row, buses)
+    except (BadInput, ValueError):
+        left[f"{row.label}: its recorded address cannot be read"] = None
+        return False
+
+
+def _usb_fits(domain: Domain, rows: Sequence[VmDevice | None]) -> bool:
+    """Whether the one USB controller has a port for every device: libvirt adds no hub then."""
+    controllers = [
+        (device, row)
+        for device, row in zip(domain.devices, rows, strict=True)
+        if isinstance(device, Controller) and device.kind == "usb"
+    ]
+    if len(controllers) != 1:
+        return False
+    ((controller, row),) = controllers
+    model = controller.model or (row.model if row else None)
+    number = sum("usb" in (item.bus, item.device) for item in domain.devices) - 1
+    return number <= usb_ports(model)
+
+
+def _told(layout: Layout) -> Iterator[str]:
+    for device, why in layout.outdated.items():
+        yield f"{device.label}: {why}, so its recorded address no longer counts"
+
+
+def _check_room(whole: Domain, layout: Layout) -> None:
+    """Raise NotAsNeeded where libvirt may find no slot for a device that has no recorded one."""
+    used = {
+        slot_of(place)
+        for device in whole.devices
+        if (place := layout.moves.get(device, device.address)) and place.type == PCI
+    }
+    is_left = any(
+        device not in layout.moves and device.address is None and _is_on_pci(device)
+        for device in whole.devices
+    )
+    if is_left and len([slot for bus, slot in used if bus == 0]) > 31 - _SPARE:
+        raise NotAsNeeded("with the recorded addresses no slot is left for its other devices")
+
+
+def _is_on_pci(device: Device) -> bool:
+    tag = device.element.tag
+    return tag in _ON_PCI or (tag in ("disk", "input") and device.bus == "virtio")

@@ -1,0 +1,198 @@
+"""The process with the records, and what nova-compute does with its answers; without Nova."""
+
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from novadev.compute import inside
+from novadev.keep.definition import Record, keep
+from novadev.records.device import VmDynamic
+from novadev.records.store import VmDevices
+from novadev.state.store import open_state
+from novadev.virt.domain import Domain
+from tests.keep.guests import bare, record_of
+
+pytestmark = pytest.mark.slow  # a process of novadev's for each test
+
+DRIFTED = (Path(__file__).parent.parent / "forecast" / "drifted.xml").read_text()
+NOVA = bare(DRIFTED)
+UUID = Domain.from_xml(DRIFTED).uuid
+GENEROUS = 120.0
+"""Seconds for an answer that is to come: the machine of a test may be busy."""
+Start = Callable[..., "Wrapped"]
+
+
+class Log(list[str]):
+    """Nova's log."""
+
+    def info(self, text: str, *values: object) -> None:
+        self.append(text % values)
+
+    warning = debug = info
+
+
+class Wrapped:
+    """What the driver's functions are wrapped in, with a real process behind it."""
+
+    def __init__(self, config: Path) -> None:
+        self.log = Log()
+        command = [sys.executable, "-m", "novadev.compute.keeper", "{}", "--config-file"]
+        self.keeper = inside.Keeper([*command, str(config)], self.log)
+        self.wrapper = inside.Wrapper(self.keeper, self.log)
+        self.keeper.start()
+        self.keeper._be_ready(time.monotonic() + GENEROUS)
+
+    def kept(self) -> Any:
+        return self.wrapper.kept(NOVA, UUID, None)
+
+    def see(self) -> None:
+        message = {"do": "seen", "uuid": UUID, "xml": DRIFTED, "host": "cmp1"}
+        self.keeper.ask(message, answers=False)
+
+
+@pytest.fixture
+def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
+    """`start(option=value)`: a process with these options of novadev's own."""
+    monkeypatch.setattr(inside, "LIMIT", GENEROUS)
+    started: list[Wrapped] = []
+
+    def run(**options: str) -> Wrapped:
+        values = {"keep_addresses": "on", "state_connection": _state(tmp_path), **options}
+        lines = [f"{name} = {value}" for name, value in values.items()]
+        config = tmp_path / "nova.conf"
+        config.write_text("\n".join(("[novadev]", *lines, "")))
+        started.append(Wrapped(config))
+        return started[-1]
+
+    yield run
+    for wrapped in started:
+        wrapped.keeper.stop()
+
+
+def _state(folder: Path) -> str:
+    return f"sqlite:///{folder / 'state.sqlite'}"
+
+
+def recorded(folder: Path) -> Record:
+    """What is recorded of the guest, as `device record` would have done it."""
+    record = record_of(DRIFTED)
+    store = VmDevices(open_state(_state(folder)))
+    store.write({VmDynamic(UUID, "hash", "fingerprint", "cmp1"): record.devices})
+    return record
+
+
+def test_what_was_seen_before_the_definition_was_gone_is_kept(start: Start) -> None:
+    wrapped = start()
+    wrapped.see()
+    assert wrapped.kept() == keep(NOVA, record_of(DRIFTED)).text
+    assert any("addresses and 0 aliases are kept" in line for line in wrapped.log)
+    wrapped.wrapper.end(UUID)
+
+
+def test_a_record_of_this_host_alone_counts_where_the_guest_is_made_again(
+    start: Start, tmp_path: Path
+) -> None:
+    """As after nova-compute was killed between undefine and define; one that moves in is not."""
+    record = recorded(tmp_path)
+    wrapped = start()
+    assert wrapped.kept() == NOVA
+    assert "on this host alone" in wrapped.log[-1]
+    wrapped.wrapper.begin(UUID)
+    assert wrapped.kept() == keep(NOVA, record).text
+
+
+def test_what_is_seen_is_recorded(start: Start, tmp_path: Path) -> None:
+    text = DRIFTED
+    store = VmDevices(open_state(_state(tmp_path)))
+    wrapped = start()
+    wrapped.keeper.ask({"do": "seen", "uuid": UUID, "xml": text, "host": "cmp7"}, answers=False)
+    until = time.monotonic() + GENEROUS
+    while not (found := store.list_devices([UUID]).get(UUID)) and time.monotonic() < until:
+        time.sleep(0.1)
+    assert found
+    assert {row.address for row in found} == {row.address for row in record_of(text).devices}
+    assert store.list_dynamics([UUID])[UUID].host == "cmp7"
+
+
+@pytest.mark.parametrize("mode", ["off", "log"])
+def test_off_and_log_change_nothing(start: Start, mode: str) -> None:
+    wrapped = start(keep_addresses=mode)
+    wrapped.see()
+    assert wrapped.kept() == NOVA
+    assert any("+" in line and "slot=" in line for line in wrapped.log) is (mode == "log")
+
+
+def test_the_configuration_is_read_again_when_nova_reads_its_own(
+    start: Start, tmp_path: Path
+) -> None:
+    wrapped = start(keep_addresses="off")
+    config = tmp_path / "nova.conf"
+    config.write_text(config.read_text().replace("= off", "= on"))
+    wrapped.wrapper.load()
+    wrapped.see()
+    assert wrapped.kept() != NOVA
+
+
+def test_a_rescued_guest_is_novas_own(start: Start) -> None:
+    wrapped = start()
+    wrapped.see()
+    assert wrapped.wrapper.kept(NOVA, UUID, {"image_id": "x"}) == NOVA
+
+
+def test_a_state_database_that_hangs_costs_the_record_alone(start: Start) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        wrapped = start(state_connection=f"mysql+pymysql://novadev:x@127.0.0.1:{port}/novadev")
+        assert wrapped.kept() == NOVA
+        assert "state database" in wrapped.log[-1]
+        wrapped.see()
+        assert wrapped.kept() != NOVA
+
+
+def test_what_libvirt_refuses_is_defined_as_nova_wrote_it(start: Start) -> None:
+    wrapped = start()
+    wrapped.see()
+    kept, given = wrapped.kept(), []
+
+    def define(_host: object, text: str) -> str:
+        given.append(text)
+        if text == kept:
+            raise RuntimeError("libvirt refuses it")
+        return text
+
+    assert wrapped.wrapper.define(define, None, kept) == NOVA
+    assert given == [kept, NOVA]
+    with pytest.raises(RuntimeError):
+        wrapped.wrapper.define(define, None, kept)
+
+
+def test_an_answer_that_does_not_come_ends_the_wait(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrapped = start()
+    monkeypatch.setattr(inside, "LIMIT", 0.05)
+    message = {"do": "keep", "uuid": UUID, "xml": bare(DRIFTED) + " " * 3_000_000, "again": False}
+    wrapped.keeper._process.send_signal(19)  # type: ignore[union-attr] - SIGSTOP: it hangs
+    with pytest.raises(inside.Refused, match="no answer within 50 ms"):
+        wrapped.keeper.ask(message)
+    assert wrapped.kept() == NOVA
+    monkeypatch.setattr(inside, "LIMIT", GENEROUS)
+    wrapped.see()
+    assert wrapped.kept() != NOVA
+
+
+@pytest.mark.parametrize("config", ["[novadev]\nkeep_addresses = maybe\n", "[novadev\n"])
+def test_a_configuration_that_cannot_be_read_keeps_nothing(tmp_path: Path, config: str) -> None:
+    path = tmp_path / "nova.conf"
+    path.write_text(config)
+    wrapped = Wrapped(path)
+    try:
+        assert wrapped.kept() == NOVA
+        assert any("keep_addresses is not read" in line for line in wrapped.log)
+    finally:
+        wrapped.keeper.stop()
