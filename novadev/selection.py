@@ -63,6 +63,12 @@ class Selection:
         """Whether instances were named, so that what happens to each gives the exit code."""
         return self.names is not None
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is every instance of the deployment."""
+        is_narrow = self.cell is not None or self.limit is not None
+        return self.everything and not is_narrow and self.narrow == InstanceFilter()
+
 
 @dataclass(frozen=True)
 class Chunk:

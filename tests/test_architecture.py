@@ -33,7 +33,7 @@ LAYERS = {
         *("rehearsal", "records", "device", "pages", "stash_defaults", "image_property"),
         "capabilities",
         *("private_file", "residence", "selection", "deployment", "runs", "rules", "nova"),
-        *("virt", "text", "errors"),
+        *("virt", "text", "value", "strict_json", "machine_type", "config", "errors"),
     },
     "machine_type": {
         *("capabilities", "image_property", "selection", "deployment", "runs", "value"),
@@ -87,7 +87,7 @@ LAYERS = {
 HOMES = {
     "click": {"cli"},
     "rich": {"cli"},
-    "yaml": {"cli"},
+    "yaml": {"cli", "audit"},
     "sqlalchemy": {"nova", "records", "runs", "state", "database"},
     "pymysql": {"mysql"},
     "alembic": {"state"},
@@ -95,7 +95,7 @@ HOMES = {
     "libvirt": {"virt"},
     "libvirt_qemu": {"virt"},
     "lxml": {"virt"},
-    "msgspec": {"strict_json"},
+    "msgspec": {"strict_json", "nova"},
     "gi": {"rules"},
     "jinja2": {"pages"},
     "nova": {"compute"},

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from novadev.audit.checks import Check
 from novadev.audit.rehearsed import Rehearsals
+from novadev.selection import Selection
 
 
 @dataclass(frozen=True)
@@ -29,3 +30,19 @@ class About:
     unreachable: Sequence[str] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
     rehearsals: Rehearsals | None = None
+
+
+def in_words(selection: Selection) -> str:
+    """Return in words which instances were chosen."""
+    if selection.is_named:
+        return "the named instances"
+    narrow = selection.narrow
+    chosen = {"cell": selection.cell, "host": " or ".join(narrow.hosts)}
+    chosen |= {"name": " or ".join(narrow.names), "project": narrow.project}
+    chosen |= {"status": narrow.status, "vm_state": narrow.vm_state}
+    parts = [f"{name} {value}" for name, value in chosen.items() if value]
+    parts += [f"{name}={value}" for name, value in narrow.where]
+    parts += [f"without {name}" for name in narrow.without]
+    if selection.limit is not None:
+        parts.append(f"at most {selection.limit}")
+    return ", ".join(parts) or "all instances"

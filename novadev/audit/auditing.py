@@ -10,20 +10,20 @@ from datetime import datetime, timezone
 from functools import cached_property, partial
 
 from novadev import __version__
-from novadev.audit.about import About
+from novadev.audit.about import About, in_words
 from novadev.audit.checks import Check, names_of
-from novadev.audit.compared import compared
+from novadev.audit.coverage import Coverage
+from novadev.audit.examination import Examination, is_of_host
 from novadev.audit.finding import Finding, Trouble
 from novadev.audit.foreseen import Foresight
 from novadev.audit.guest import GUEST_CHECKS, Examined, Inspection, Move, inspect
 from novadev.audit.mapping import mapping_troubles, residence_finding
 from novadev.audit.recorded import Records
 from novadev.audit.rehearsed import CHECK, Rehearsals
-from novadev.audit.settling import when
-from novadev.audit.stored import Stored, stored_troubles
-from novadev.audit.target import Needs, TargetHost, Unchecked, target_troubles
+from novadev.audit.settling import needs, when
+from novadev.audit.target import TargetHost
 from novadev.audit.unknown import unknown_domains
-from novadev.capabilities.compute_hosts import ComputeHost, ComputeHosts, assumed_rules
+from novadev.capabilities.compute_hosts import ComputeHosts
 from novadev.capabilities.server_releases import ServerReleases
 from novadev.deployment import Deployment
 from novadev.device.forecast.layouts import Layouts
@@ -31,9 +31,6 @@ from novadev.device.hosted import HostedInstance
 from novadev.device.selecting import attached
 from novadev.errors import (
     BadInput,
-    Busy,
-    NotAsNeeded,
-    NotFound,
     NovadevError,
     SchemaUnknown,
     Unreachable,
@@ -42,14 +39,9 @@ from novadev.image_property.facts import Facts, read_facts
 from novadev.nova.image_properties import MACHINE_TYPE
 from novadev.nova.instances import Instance
 from novadev.residence import Doubled, Residence, SharedDatabase
-from novadev.rules.guest import DriverRules
 from novadev.runs.plan import Skip
 from novadev.selection import Chunk, Selection, iter_by_host, of_chunks
-from novadev.stash_defaults.sources import Evidence
 from novadev.virt.pool import Answer
-
-_UNBUILT = ("building", "error", "shelved_offloaded", "soft-delete")
-"""States in which an instance may be without a domain, and nothing is wrong."""
 
 
 @dataclass
@@ -57,7 +49,8 @@ class Audit:
     """One audit; what it counts is complete when its findings were taken.
 
     ``guests`` is how many instances were looked at, ``unreachable`` what could not be asked, and
-    ``codes`` the exit codes that this gives: 3 for a schema that is unknown, else 8.
+    ``codes`` the exit codes that this gives: 3 for a schema that is unknown, else 8. ``coverage``
+    is filled where there is one.
     """
 
     deployment: Deployment
@@ -69,6 +62,7 @@ class Audit:
     guests: int = 0
     unreachable: list[str] = field(default_factory=list)
     codes: set[int] = field(default_factory=set)
+    coverage: Coverage | None = None
 
     def findings(self) -> Iterator[Finding | Skip]:
         """Yield what the checks find, guest by guest, and skips for names that are nobody's.
@@ -95,6 +89,15 @@ class Audit:
             yield from self._unknown()
         if self.rehearsals is not None:
             yield from self._rehearsed(self.rehearsals)
+        if self.coverage is not None:
+            self._complete(self.coverage)
+
+    def _complete(self, coverage: Coverage) -> None:
+        """Note what was made of all guests and hosts; a rehearsal that broke off was not."""
+        is_broken = self.rehearsals is not None and self.rehearsals.failure is not None
+        coverage.checks = self._wanted - ({CHECK} if is_broken else set())
+        coverage.hosts = self._seen_hosts - self._lost_hosts
+        coverage.is_whole = self.selection.is_whole and not self.codes
 
     def progress(self) -> str:
         """Return how far the rehearsal is, in a few words; empty where none is going on."""
@@ -105,7 +108,7 @@ class Audit:
         return About(
             finished=datetime.now(timezone.utc),
             deployment=self.deployment.config.host,
-            selection=_told(self.selection),
+            selection=in_words(self.selection),
             guests=self.guests,
             checks=self.checks,
             unreachable=self.unreachable,
@@ -129,10 +132,6 @@ class Audit:
         )
 
     @cached_property
-    def _unchecked(self) -> Unchecked:
-        return set()
-
-    @cached_property
     def _hosts(self) -> ComputeHosts:
         return ComputeHosts(self.deployment.config)
 
@@ -141,8 +140,9 @@ class Audit:
         return ServerReleases(self.deployment, self._hosts)
 
     @cached_property
-    def _assumed(self) -> DriverRules:
-        return assumed_rules(self.deployment.config.driver_options)
+    def _examination(self) -> Examination:
+        config = self.deployment.config
+        return Examination(config, self._hosts, self._releases, self._wanted, self.targets)
 
     @cached_property
     def _records(self) -> Records:
@@ -188,10 +188,11 @@ class Audit:
         for facts in everything:
             uuid = facts.instance.uuid
             found = inspected.get(uuid)
-            if _is_of_host(found):
+            self._cover(uuid, found)
+            if is_of_host(found):
                 yield from self._lost_host(str(facts.instance.host), str(found))
             yield from self._without_rules(facts.instance)
-            troubles = [*self._of_guest(facts, found)]
+            troubles = [*self._examination.troubles(facts, found)]
             if "mapping" in self._wanted:
                 troubles += mapping_troubles(chunk, facts.instance)
             troubles += [told[uuid] for told in (drifted, foreseen) if uuid in told]
@@ -203,33 +204,15 @@ class Audit:
                 finding = self._finding(facts, found, trouble)
                 yield from self._unasked(finding) if trouble.is_unasked else [finding]
 
+    def _cover(self, uuid: str, found: Inspection | NovadevError | None) -> None:
+        """Note that a guest is looked at, and whether its host told of it."""
+        if self.coverage is not None:
+            self.coverage.guests.add(uuid)
+            if isinstance(found, NovadevError) or (found is None and self._of_hosts):
+                self.coverage.unseen.add(uuid)
+
     def _hosted(self, chunk: Chunk) -> Iterator[HostedInstance]:
         return attached(self.deployment, chunk.cell, chunk.instances, self.selection.is_named)
-
-    def _of_guest(self, facts: Facts, found: Inspection | NovadevError | None) -> Iterator[Trouble]:
-        compute = self._compute(facts.instance)
-        rules = self._assumed if compute is None else compute.rules
-        inspection = found if isinstance(found, Inspection) else None
-        machine_type = inspection.hardware.machine_type if inspection else None
-        release = self._releases.of(facts.instance)
-        stored = Stored(facts, rules, machine_type, release, compute is None)
-        yield from stored_troubles(stored, self._wanted)
-        if "target" in self._wanted:
-            yield from target_troubles(facts, _needs(inspection), self.targets, self._unchecked)
-        if inspection is not None:
-            yield from inspection.troubles
-            compute = compute and compute.beside(inspection.hardware.qemu)
-            evidence = Evidence(facts, inspection.hardware, None, compute)
-            yield from (item for item in compared(evidence, stored) if item.check in self._wanted)
-        elif isinstance(found, NovadevError):
-            yield from self._without_domain(facts.instance, found)
-
-    def _compute(self, instance: Instance) -> ComputeHost | None:
-        """Return what is known of the instance's host; nothing where its file is bad."""
-        try:
-            return self._hosts.find(instance.host or instance.shelved_host)
-        except BadInput:
-            return None
 
     def _inspected(
         self, everything: Sequence[Facts], instances: Sequence[HostedInstance]
@@ -252,16 +235,6 @@ class Audit:
         self._seen_hosts.update(work)
         answers = self.deployment.hosts.run(inspect, work)
         return {item.arguments[0].uuid: _found(item) for item in answers}
-
-    def _without_domain(self, instance: Instance, error: NovadevError) -> Iterator[Trouble]:
-        """Yield why a guest could not be looked at, unless its whole host could not."""
-        if isinstance(error, NotFound) and "missing-domain" in self._wanted:
-            if instance.vm_state not in _UNBUILT:
-                yield Trouble("missing-domain", "failure", str(error))
-        elif isinstance(error, NotAsNeeded):
-            yield Trouble("unreachable", "warning", str(error))
-        elif not isinstance(error, NotFound) and not _is_of_host(error):
-            yield Trouble("unreachable", "failure", str(error), is_unasked=True)
 
     def _without_rules(self, instance: Instance) -> Iterator[Finding]:
         """Yield once that the file of the instance's host is bad: other rules stand in for it."""
@@ -287,6 +260,8 @@ class Audit:
 
     def _unasked(self, finding: Finding, code: int = Unreachable.exit_code) -> Iterator[Finding]:
         """Yield FINDING once, and count it as something that could not be asked."""
+        if self.coverage is not None:
+            self.coverage.unmade.add((finding.check, finding.instance or finding.host))
         key = (finding.instance, finding.host, finding.details)
         if key not in self._told:
             self._told.add(key)
@@ -323,19 +298,20 @@ class Audit:
             yield from self._unasked(Finding("unreachable", "failure", None, host, details, None))
 
     def _finding(self, facts: Facts, found: object, trouble: Trouble) -> Finding:
-        instance = facts.instance
+        instance, needed = facts.instance, needs(trouble.remedy, facts.instance)
         machine_type = found.hardware.machine_type if isinstance(found, Inspection) else None
         return Finding(
             check=trouble.check,
             severity=trouble.severity,
             instance=instance.uuid,
             host=instance.host,
-            details=trouble.details + when(trouble.remedy, instance.vm_state),
+            details=trouble.details + when(needed, instance),
             remedy=trouble.remedy,
             name=instance.name,
             cell=instance.cell,
             project=instance.project_id or "",
             machine_type=machine_type or instance.image_properties.get(MACHINE_TYPE) or "",
+            needs=needed,
         )
 
 
@@ -346,19 +322,8 @@ def _found(answer: Answer[Inspection]) -> Inspection | NovadevError:
     return answer.error if answer.was_asked else Unreachable(str(answer.error))
 
 
-def _is_of_host(found: object) -> bool:
-    """Whether the whole host gave no answer, and not one guest alone."""
-    return isinstance(found, Unreachable) and not isinstance(found, Busy)
-
-
 def _is_new(found: Inspection | NovadevError) -> bool:
     return isinstance(found, Inspection) and found.is_new
-
-
-def _needs(inspection: Inspection | None) -> Needs:
-    if inspection is None:
-        return Needs(None)
-    return Needs(inspection.needs, is_built=not inspection.is_carried)
 
 
 def _foreseen(
@@ -373,19 +338,3 @@ def _foreseen(
 def _versions(target: TargetHost) -> tuple[str, str]:
     found = target.capabilities.versions
     return target.name, f"QEMU {found.qemu or 'unknown'}, libvirt {found.libvirt}"
-
-
-def _told(selection: Selection) -> str:
-    """Return in words which instances were chosen."""
-    if selection.is_named:
-        return "the named instances"
-    narrow = selection.narrow
-    chosen = {"cell": selection.cell, "host": " or ".join(narrow.hosts)}
-    chosen |= {"name": " or ".join(narrow.names), "project": narrow.project}
-    chosen |= {"status": narrow.status, "vm_state": narrow.vm_state}
-    parts = [f"{name} {value}" for name, value in chosen.items() if value]
-    parts += [f"{name}={value}" for name, value in narrow.where]
-    parts += [f"without {name}" for name in narrow.without]
-    if selection.limit is not None:
-        parts.append(f"at most {selection.limit}")
-    return ", ".join(parts) or "all instances"

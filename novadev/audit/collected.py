@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from itertools import takewhile
 from operator import attrgetter
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal
 
-from novadev.audit.finding import Finding
+from novadev.audit.commands import Command, rank
+from novadev.audit.finding import Comparison, Finding
+from novadev.audit.remedies import for_many
 from novadev.errors import NovadevError
 from novadev.text import printable
 
@@ -23,8 +25,10 @@ Group = Literal["check", "host", "project", "machine_type"]
 _NAMES = tuple(field.name for field in fields(Finding))
 _VALUES = attrgetter(*_NAMES)
 _COLUMNS = ", ".join(f'"{name}"' for name in _NAMES)
-_INSERT = f"INSERT INTO finding ({_COLUMNS}, kind) VALUES (?{', ?' * len(_NAMES)})"  # noqa: S608 - names of our own
-_TABLE = f"CREATE TABLE finding ({_COLUMNS}, kind)"
+_OWN = ("command", "place")
+"""Of a remedy: the command without the server if it takes many, and where it has to stand."""
+_INSERT = "INSERT INTO {table} VALUES (?" + ", ?" * (len(_NAMES) + len(_OWN) - 1) + ")"
+_TABLE = f"({_COLUMNS}, {', '.join(_OWN)})"
 _CACHE_KIB = 8192
 _WORD = re.compile(r"[a-z][a-z_-]*")
 
@@ -46,11 +50,21 @@ class Tally:
 
 @dataclass(frozen=True)
 class Kind:
-    """The remedies that are one command with other arguments, and the checks that ask for them."""
+    """The commands that are one with other arguments."""
 
     command: str
-    remedies: int
-    checks: str
+    commands: tuple[Command, ...]
+
+    @property
+    def servers(self) -> int:
+        """How many servers they are for, each counted with every command."""
+        return sum(command.servers for command in self.commands)
+
+    @property
+    def checks(self) -> str:
+        """The checks that ask for them."""
+        names = ", ".join(command.checks for command in self.commands).split(", ")
+        return ", ".join(dict.fromkeys(names))
 
 
 class Collected:
@@ -64,7 +78,8 @@ class Collected:
         self._database = sqlite3.connect("")
         self._database.execute("PRAGMA journal_mode = OFF")
         self._database.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
-        self._database.execute(_TABLE)
+        for table in ("finding", "apart"):
+            self._database.execute(f"CREATE TABLE {table} {_TABLE}")
 
     def __enter__(self) -> Self:
         return self
@@ -75,11 +90,18 @@ class Collected:
         self._database.close()
 
     def add(self, finding: Finding) -> None:
-        """Keep FINDING; raises NovadevError where there is no room for it."""
+        """Keep FINDING; raises NovadevError where there is no room for it.
+
+        What somebody lives with, or is mended, is kept apart, and in no number.
+        """
         values = [None if value is None else printable(value) for value in _VALUES(finding)]
-        kind = None if finding.remedy is None else kind_of(finding.remedy)
+        remedy = finding.remedy
+        own: tuple[str | int | None, ...] = (None, None)
+        if remedy is not None:
+            own = for_many(remedy, finding.instance), rank(remedy)
+        insert = _INSERT.format(table="finding" if finding.counts else "apart")
         try:
-            self._database.execute(_INSERT, (*values, kind))
+            self._database.execute(insert, (*values, *own))
         except sqlite3.OperationalError as error:
             raise NovadevError(f"no temporary file takes the findings: {error}") from None
 
@@ -135,21 +157,61 @@ class Collected:
         return (Finding(*row) for row in rows)
 
     def kinds(self) -> list[Kind]:
-        """Return the kinds of remedies, those of failures first."""
-        rows = self._database.execute(
-            """SELECT kind, count(DISTINCT remedy), group_concat(DISTINCT "check") FROM finding
-               WHERE kind IS NOT NULL GROUP BY kind ORDER BY min(severity), 2 DESC, kind"""
-        )
-        return [Kind(kind, count, checks.replace(",", ", ")) for kind, count, checks in rows]
+        """Return the kinds of commands, in the order in which they work."""
+        found: dict[str, list[Command]] = {}
+        for command in self.commands():
+            found.setdefault(kind_of(command.text), []).append(command)
+        return [Kind(kind, tuple(commands)) for kind, commands in found.items()]
 
-    def remedies(self, kind: Kind, limit: int) -> Iterator[str]:
-        """Yield at most LIMIT remedies of KIND, each once, those of failures first."""
+    def commands(self) -> list[Command]:
+        """Return the commands in the order in which they work: those that have to wait last."""
         rows = self._database.execute(
-            """SELECT remedy FROM finding WHERE kind = ?
-               GROUP BY remedy ORDER BY min(severity), min(rowid) LIMIT ?""",
-            (kind.command, limit),
+            """SELECT coalesce(command, remedy), group_concat(DISTINCT "check"),
+                      replace(needs, 'decision', 'command') AS due, command IS NOT NULL,
+                      count(DISTINCT instance)
+               FROM finding WHERE remedy IS NOT NULL
+               GROUP BY due, coalesce(command, remedy)
+               ORDER BY due, min(place), min(severity), min(rowid)"""
+        )
+        return [
+            Command(text, checks.replace(",", ", "), needs, bool(takes_many), servers)
+            for text, checks, needs, takes_many, servers in rows
+        ]
+
+    def servers(self, command: Command, limit: int | None = None) -> Iterator[str]:
+        """Yield the UUIDs of the servers that COMMAND is for, at most LIMIT, as they were found."""
+        rows = self._database.execute(
+            """SELECT instance FROM finding
+               WHERE coalesce(command, remedy) = ? AND replace(needs, 'decision', 'command') = ?
+               GROUP BY instance ORDER BY min(severity), min(rowid) LIMIT ?""",
+            (command.text, command.needs, -1 if limit is None else limit),
         )
         return (row[0] for row in rows)
+
+    def apart(self, comparison: Comparison | None, limit: int) -> Iterator[Finding]:
+        """Yield at most LIMIT findings that are mended, or that somebody lives with for None."""
+        rows = self._database.execute(
+            f"""SELECT {_COLUMNS} FROM apart WHERE (comparison IS 'mended') = ?
+                ORDER BY severity, "check", rowid LIMIT ?""",  # noqa: S608 - names of our own
+            (comparison == "mended", limit),
+        )
+        return (Finding(*row) for row in rows)
+
+    def count_apart(self, comparison: Comparison | None) -> Mapping[str, int]:
+        """Return how many findings of each check `apart` has."""
+        rows = self._database.execute(
+            """SELECT "check", count(*) FROM apart WHERE (comparison IS 'mended') = ?
+               GROUP BY 1 ORDER BY 1""",
+            (comparison == "mended",),
+        )
+        return dict(rows.fetchall())
+
+    def count_compared(self) -> Mapping[str, int]:
+        """Return how many findings are new and how many are still there, by these words."""
+        rows = self._database.execute(
+            "SELECT comparison, count(*) FROM finding WHERE comparison IS NOT NULL GROUP BY 1"
+        )
+        return dict(rows.fetchall())
 
     def without_remedy(self) -> int:
         """Return how many findings have no command that mends them."""

@@ -23,10 +23,10 @@ def compared(evidence: Evidence, stored: Stored) -> Iterator[Trouble]:
         if value is None:
             continue
         if kept is None:
+            if name == "hw_input_bus" and hardware.keyboard_would_appear:
+                continue  # stored, that would add a keyboard: nothing is to be done
             details = f"{name} is stored as null, and the guest has {value}"
-            adds = name == "hw_input_bus" and hardware.keyboard_would_appear
-            told = f"{details}; stored, that would add a keyboard" if adds else details
-            yield Trouble("stash-null", "warning", told, None if adds else stash(instance.uuid))
+            yield Trouble("stash-null", "warning", details, stash(instance.uuid))
         elif not agrees(name, kept, value, evidence.compute) and not other_buses(stored, name):
             details = f"{name} is stored as {kept}, and the guest has {value}"
             told = f"{details}: the next power-on changes the guest"

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 Severity = Literal["warning", "failure"]
+Needs = Literal["command", "stop", "wait", "decision"]
+Comparison = Literal["new", "still there", "mended"]
 
 
 @dataclass(frozen=True)
@@ -14,8 +16,12 @@ class Finding:
 
     ``check`` is the name of the check that found it. ``instance`` is None of a whole host or
     cell. ``details`` is one line for people. ``remedy`` is the command that mends it, None where
-    none is needed or none can be given: then the details say so. ``name``, ``cell``, ``project``
-    and ``machine_type`` are the instance's, empty where they are not known.
+    none can be given: then the details say what there is to decide. ``name``, ``cell``,
+    ``project`` and ``machine_type`` are the instance's, empty where they are not known.
+
+    ``needs`` is what ends it: the command; the command once the server is stopped, or its task has
+    ended; or the decision of a person. ``acknowledged`` is the reason why somebody lives with it.
+    ``comparison`` is with an earlier audit, None without one; what is mended is there no more.
     """
 
     check: str
@@ -28,6 +34,14 @@ class Finding:
     cell: str = ""
     project: str = ""
     machine_type: str = ""
+    needs: Needs = "decision"
+    acknowledged: str | None = None
+    comparison: Comparison | None = None
+
+    @property
+    def counts(self) -> bool:
+        """Whether it is there, and nobody has decided to live with it."""
+        return self.acknowledged is None and self.comparison != "mended"
 
 
 @dataclass(frozen=True)

@@ -16,12 +16,18 @@ Sample = tuple[Mapping[str, str], float]
 def metrics(about: About, collected: Collected) -> str:
     """Return the counts as text, to be written at once: every check that ran, found or not."""
     at_risk = dict(zip(("failure", "warning"), collected.guests_at_risk(), strict=True))
+    accepted = collected.count_apart(None)
     families: tuple[tuple[str, str, Iterable[Sample]], ...] = (
         ("findings", "Findings, by check and severity.", _findings(about, collected)),
         (
             "guests_at_risk",
             "Guests with findings, by the worst severity of each.",
             [({"severity": severity}, count) for severity, count in at_risk.items()],
+        ),
+        (
+            "acknowledged",
+            "Findings that somebody lives with, by check.",
+            [({"check": one.name}, accepted.get(one.name, 0)) for one in about.checks],
         ),
         ("guests", "Guests that were looked at.", [({}, about.guests)]),
         (

@@ -1,7 +1,9 @@
 """The command that mends a finding; None where there is none to be given.
 
 A device is never taken out of a guest as a remedy: that is for its owner to decide. An operator
-pastes these commands into a shell, so nothing of a guest's stands in them unquoted.
+pastes these commands into a shell, so nothing of a guest's stands in them unquoted, and they ask no
+question, which would take the next line for its answer. The server is the last word of each
+command, so that one command serves many servers.
 """
 
 from __future__ import annotations
@@ -9,18 +11,31 @@ from __future__ import annotations
 import re
 from shlex import quote
 
+_UNPIN = "novadev device unpin"
 _MACHINE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
+def for_many(remedy: str, uuid: str | None) -> str | None:
+    """Return REMEDY of the server UUID without the server: the command takes any number of them.
+
+    None for a command that does not.
+    """
+    command = remedy.removesuffix(f" {uuid}")
+    return None if command == remedy or remedy.startswith(_UNPIN) else command
+
+
 def stash(uuid: str, *names: str) -> str:
-    """Return the command that records what the guest has: all, or these properties."""
-    chosen = "".join(f" --property {name}" for name in names)
-    return f"novadev stash-defaults{chosen} {uuid}"
+    """Return the command that records what the guest has: all, or these properties.
+
+    An alias of a machine type would be the next finding, so it records the versioned name.
+    """
+    chosen = "".join(f" --property {name}" for name in names) or " --versioned"
+    return f"novadev stash-defaults --yes{chosen} {uuid}"
 
 
 def set_property(uuid: str, name: str, value: str) -> str:
     """Return the command that stores VALUE, quoted: an image's owner chose it."""
-    return f"novadev image-property set --property {quote(f'{name}={value}')} {uuid}"
+    return f"novadev image-property set --yes --property {quote(f'{name}={value}')} {uuid}"
 
 
 def set_machine_type(uuid: str, value: str) -> str | None:
@@ -28,27 +43,27 @@ def set_machine_type(uuid: str, value: str) -> str | None:
 
     None for a value that is no name of one: an image's owner chose it.
     """
-    return f"novadev machine-type set {value} {uuid}" if _MACHINE.fullmatch(value) else None
+    return f"novadev machine-type set --yes {value} {uuid}" if _MACHINE.fullmatch(value) else None
 
 
 def unset(uuid: str, name: str) -> str:
     """Return the command that takes the stored value of NAME out."""
-    return f"novadev image-property unset --property {name} {uuid}"
+    return f"novadev image-property unset --yes --property {name} {uuid}"
 
 
 def sync(uuid: str) -> str:
     """Return the command that makes the request spec say what the cell stores."""
-    return f"novadev image-property sync {uuid}"
+    return f"novadev image-property sync --yes {uuid}"
 
 
 def unset_unreadable(uuid: str) -> str:
     """Return the command that takes out every stored value that Nova cannot read."""
-    return f"novadev image-property unset --unreadable {uuid}"
+    return f"novadev image-property unset --yes --unreadable {uuid}"
 
 
 def unset_duplicates(uuid: str) -> str:
     """Return the command that takes out the rows of properties that Nova never reads."""
-    return f"novadev image-property unset --duplicates {uuid}"
+    return f"novadev image-property unset --yes --duplicates {uuid}"
 
 
 def alias_migrate(uuid: str, whole: bool) -> str:
@@ -56,17 +71,17 @@ def alias_migrate(uuid: str, whole: bool) -> str:
 
     libvirt changes only disks and interfaces alone.
     """
-    return f"novadev device alias-migrate{' --whole-definition' if whole else ''} {uuid}"
+    return f"novadev device alias-migrate --yes{' --whole-definition' if whole else ''} {uuid}"
 
 
 def restore(uuid: str) -> str:
     """Return the command that puts the recorded addresses back."""
-    return f"novadev device restore {uuid}"
+    return f"novadev device restore --yes {uuid}"
 
 
 def unpin(uuid: str) -> str:
-    """Return the command that gives the pinned addresses up."""
-    return f"novadev device unpin {uuid}"
+    """Return the commands that give the pinned addresses up, and record what there is instead."""
+    return f"{_UNPIN} {uuid} && {record(uuid)}"
 
 
 def record(uuid: str) -> str:

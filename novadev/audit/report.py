@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from novadev.audit.about import About
-from novadev.audit.collected import Collected, Group, Tally
+from novadev.audit.collected import Collected, Group, Kind, Tally
+from novadev.audit.commands import lines_of
+from novadev.audit.finding import Comparison
 from novadev.audit.rehearsed import RehearsedShape
 from novadev.errors import BadInput
 from novadev.pages.environment import environment, policy
@@ -23,6 +25,8 @@ MAX_ROWS = 5_000
 """Of the table: as many a browser sorts and filters without a pause."""
 MAX_COMMANDS = 2_000
 """Of one kind in the runbook."""
+MAX_APART = 500
+"""Of what is mended, and of what somebody lives with."""
 MAX_SHAPES = 1_000
 MAX_BARS = 12
 MAX_UNREACHABLE = 100
@@ -98,14 +102,33 @@ def _content(about: About, collected: Collected) -> dict[str, Any]:
         "shapes": _shapes(about),
         "severities": _SEVERITIES,
         "kinds": collected.kinds(),
-        "commands": lambda kind: collected.remedies(kind, MAX_COMMANDS),
+        "commands": lambda kind: _runbook(collected, kind),
         "max_commands": MAX_COMMANDS,
         "max_unreachable": MAX_UNREACHABLE,
+        "apart": [*_apart(collected, "mended", "Mended"), *_apart(collected, None, "Acknowledged")],
+        "compared": collected.count_compared(),
         "without_remedy": collected.without_remedy(),
         "style": style,
         "script": script,
         "policy": policy(style, script),
     }
+
+
+def _apart(
+    collected: Collected, comparison: Comparison | None, title: str
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield what is no finding any more, or one that somebody lives with, under its TITLE."""
+    if counts := collected.count_apart(comparison):
+        yield title, {"counts": counts, "rows": collected.apart(comparison, MAX_APART)}
+
+
+def _runbook(collected: Collected, kind: Kind) -> Iterator[str]:
+    """Yield the commands of KIND, line by line, for at most MAX_COMMANDS servers."""
+    left = MAX_COMMANDS
+    for command in kind.commands:
+        if left > 0:
+            yield from lines_of(command, collected.servers(command, left), max_words=1)
+        left -= command.servers
 
 
 _SEVERITIES = {

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from novadev.audit.finding import Needs
 from novadev.audit.remedies import set_machine_type, set_property, stash, unset
 from novadev.image_property.planning import VM_STATES
 from novadev.nova.image_properties import MACHINE_TYPE
+from novadev.nova.instances import Instance
 from novadev.rules.fault import Fault
 from novadev.rules.image_meta import spelling
 from novadev.rules.property_faults import NO_EFFECT
@@ -14,8 +16,9 @@ from novadev.rules.server_states import way_to_stopped
 
 _OF_STOPPED = (
     *("novadev image-property set", "novadev image-property unset", "novadev machine-type"),
-    "novadev device alias-migrate --whole-definition",
+    "novadev device alias-migrate --yes --whole-definition",
 )
+_ANY_TIME = ("novadev device record", "novadev device unpin", "nova-manage")
 
 
 def settled(uuid: str, name: str, value: str | None) -> str | None:
@@ -44,11 +47,27 @@ def for_value(uuid: str, name: str, value: str) -> str:
     )
 
 
-def when(remedy: str | None, vm_state: str | None) -> str:
-    """Return what is to be added to the details where the REMEDY has to wait; else nothing."""
-    waits = remedy is not None and remedy.startswith(_OF_STOPPED) and vm_state not in VM_STATES
-    way = way_to_stopped(vm_state)
-    return f"; the server has to be stopped for the remedy ({way})" if waits else ""
+def needs(remedy: str | None, instance: Instance) -> Needs:
+    """Return what ends a finding with this REMEDY: its command refuses a server in other states."""
+    if remedy is None:
+        return "decision"
+    if remedy.startswith(_ANY_TIME):
+        return "command"
+    if instance.task_state is not None or instance.vm_state == "building":
+        return "wait"
+    waits = remedy.startswith(_OF_STOPPED) and instance.vm_state not in VM_STATES
+    return "stop" if waits else "command"
+
+
+def when(needed: Needs, instance: Instance) -> str:
+    """Return what is to be added to the details where the remedy has to wait; else nothing."""
+    if needed == "stop":
+        way = way_to_stopped(instance.vm_state)
+        return f"; the server has to be stopped for the remedy ({way})"
+    if needed == "wait":
+        task = instance.task_state or instance.vm_state
+        return f"; the remedy has to wait until its task has ended: {task}"
+    return ""
 
 
 def for_fault(fault: Fault, uuid: str, host: str | None) -> str | None:

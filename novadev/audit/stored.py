@@ -10,12 +10,12 @@ from novadev.audit.finding import Severity, Trouble
 from novadev.audit.remedies import (
     set_machine_type,
     set_property,
-    stash,
     sync,
     unset_duplicates,
     unset_unreadable,
 )
 from novadev.audit.settling import for_fault, for_value
+from novadev.audit.stashing import Outlook, not_stashed
 from novadev.errors import BadInput, InvalidValue, NovadevError
 from novadev.image_property.facts import Facts
 from novadev.image_property.sync.differences import differences, in_words, lacked
@@ -32,8 +32,6 @@ from novadev.rules.validity import faults
 from novadev.runs.change import Change
 from novadev.stash_defaults.sources import REMEMBERED, Alike
 
-INPUT = frozenset({"hw_input_bus", "hw_pointer_model"})
-"""What stash-defaults may have left out because storing it would change the guest."""
 KINDS = {"hw_disk_bus": "disk", "hw_cdrom_bus": "cdrom", "hw_floppy_bus": "floppy"}
 """The kinds of disks that a property gives its bus to."""
 
@@ -45,7 +43,7 @@ class Stored:
     ``machine_type`` is the canonical one that the guest has; None where no definition was read.
     ``release`` is the release of Nova that reads the values, None for that of the rules.
     ``are_assumed``: nothing is known of the host, and the rules are those of novadev's own
-    configuration.
+    configuration. ``outlook`` is what stash-defaults would record; None where no host was asked.
     """
 
     facts: Facts
@@ -53,6 +51,7 @@ class Stored:
     machine_type: str | None = None
     release: int | None = None
     are_assumed: bool = True
+    outlook: Outlook | None = None
 
     @property
     def uuid(self) -> str:
@@ -76,21 +75,6 @@ def _disks(guest: Guest, rules: ComputeRules) -> tuple[GuestDisk, ...]:
         return guest_disks(guest, rules)
     except (UnsupportedBus, TooManyDisks):
         return ()
-
-
-def not_stashed(stored: Stored) -> Iterator[Trouble]:
-    """Yield the properties of Nova's own list that are not stored."""
-    values = stored.values
-    missing = [name for name in REGISTERED if name not in values]
-    if missing:
-        verb = "is" if len(missing) == 1 else "are"
-        details = f"{', '.join(missing)} {verb} not stored: a new default would change the guest"
-        if INPUT.issuperset(missing):
-            details = (
-                f"{details}; stored, it may do so as well (stash-defaults --property says how)"
-            )
-        remedy = None if INPUT.issuperset(missing) else stash(stored.uuid)
-        yield Trouble("not-stashed", "warning", details, remedy)
 
 
 def stored_values(stored: Stored) -> Iterator[Trouble]:
@@ -177,7 +161,13 @@ def combinations(stored: Stored) -> Iterator[Trouble]:
             continue  # which says what there is to say, and records what the guest has
         severity: Severity = "failure" if fault.severity == "error" else "warning"
         remedy = for_fault(fault, stored.uuid, stored.facts.instance.host)
+        if fault.rule == "scsi-model-missing" and not _shows_scsi_model(stored):
+            remedy = None
         yield Trouble(_check_of(fault), severity, fault.message, remedy)
+
+
+def _shows_scsi_model(stored: Stored) -> bool:
+    return stored.outlook is None or "hw_scsi_model" in stored.outlook.recorded
 
 
 @lru_cache(REMEMBERED)
@@ -268,7 +258,8 @@ def floating_machine_type(stored: Stored) -> Iterator[Trouble]:
         )
         pinned = stored.machine_type
         remedy = None if pinned is None else set_machine_type(stored.uuid, pinned)
-        yield Trouble("machine-type", "warning", details, remedy)
+        choose = "" if remedy else "; choose one with a version (novadev machine-type set)"
+        yield Trouble("machine-type", "warning", details + choose, remedy)
 
 
 def flavor(stored: Stored) -> Iterator[Trouble]:
@@ -286,7 +277,6 @@ def _unread(stored: Stored, error: BadInput) -> Trouble:
 
 STORED_CHECKS: tuple[tuple[frozenset[str], Callable[[Stored], Iterator[Trouble]]], ...] = (
     (frozenset({"combination", "lun", "disk-bus", "forecast", "target"}), flavor),
-    (frozenset({"not-stashed"}), not_stashed),
     (frozenset({"stored-value"}), stored_values),
     (frozenset({"unreadable"}), unreadable_values),
     (frozenset({"duplicate-property"}), duplicates),
@@ -300,6 +290,8 @@ STORED_CHECKS: tuple[tuple[frozenset[str], Callable[[Stored], Iterator[Trouble]]
 
 def stored_troubles(stored: Stored, wanted: frozenset[str]) -> Iterator[Trouble]:
     """Yield what the WANTED checks find in what is stored of one instance."""
+    if "not-stashed" in wanted:
+        yield from not_stashed(stored.uuid, stored.values, stored.outlook)
     for names, check in STORED_CHECKS:
         if names & wanted:
             yield from (

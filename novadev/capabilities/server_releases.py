@@ -33,8 +33,7 @@ class ServerReleases:
 
     def of(self, instance: Instance) -> int:
         """Return the release for INSTANCE; raises the error of a cell that cannot be read."""
-        host = instance.host or instance.shelved_host
-        version = None if host is None else self._versions_in(instance.cell).get(host)
+        host, version = instance.host or instance.shelved_host, self.version_of(instance)
         try:
             compute = self._hosts.find(host)
         except BadInput:
@@ -44,6 +43,11 @@ class ServerReleases:
         if version and version < SERVICE_VERSIONS[OLDEST_RELEASE]:
             return OLDEST_RELEASE
         return (version and release_of(version)) or NEWEST_RELEASE
+
+    def version_of(self, instance: Instance) -> int | None:
+        """Return the version of the nova-compute that has registered on the instance's host."""
+        host = instance.host or instance.shelved_host
+        return None if host is None else self._versions_in(instance.cell).get(host)
 
     def _versions_in(self, uuid: str) -> Mapping[str, int]:
         """Return the service versions in a cell, read once: a fleet has thousands of servers."""

@@ -3,29 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
-from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from novadev.cli import audit_rehearsal, help, options
 from novadev.cli.audit_rehearsal import Wanted
 from novadev.cli.options import Output
-from novadev.cli.output import print_records, print_table
 from novadev.cli.progress import counted
 from novadev.cli.session import Session, pass_session
 from novadev.cli.skips import Skips
 from novadev.text import many
-
-if TYPE_CHECKING:
-    from novadev.audit.collected import Collected
-    from novadev.audit.finding import Finding
-
-COLUMNS = ("severity", "check", "details")
-"""What a table has of a finding, below its instance and host."""
-PROMETHEUS = "prometheus"
 
 
 @help.command(short_help="Tell before an upgrade which guests will break.")
@@ -62,6 +51,19 @@ PROMETHEUS = "prometheus"
     help="Write a page with charts, a table and the remedies as a runbook.",
 )
 @click.option(
+    "--acknowledge",
+    "acknowledgements",
+    type=options.TEXT,
+    metavar="FILE",
+    help="Count apart the findings that this file says somebody lives with, and until when.",
+)
+@click.option(
+    "--compare-with",
+    type=options.TEXT,
+    metavar="LAST.json",
+    help="Tell what is new, mended or still there since the audit that wrote this file (-f json).",
+)
+@click.option(
     "--fail-on",
     type=click.Choice(["warning", "failure"]),
     default="failure",
@@ -71,7 +73,7 @@ PROMETHEUS = "prometheus"
 @audit_rehearsal.rehearsal
 @options.how_much
 @options.fail_on_skip
-@options.output_as(*options.FORMATS, PROMETHEUS)
+@options.output_as(*options.FORMATS, options.COMMANDS, options.PROMETHEUS)
 @pass_session
 @options.host_workers
 def audit(
@@ -81,6 +83,8 @@ def audit(
     capability_files: tuple[str, ...],
     move: Any,
     report_name: str | None,
+    acknowledgements: str | None,
+    compare_with: str | None,
     fail_on: str,
     summary: bool,
     details: bool,
@@ -91,8 +95,8 @@ def audit(
     """Tell what will break at the next power-on of INSTANCEs, or change, and what to run.
 
     It reads only, except for a rehearsal. A finding is a failure where a guest would not start, or
-    has lost something; a warning where it would change. Each comes with the command that mends it,
-    if one can.
+    has lost something; a warning where it would change. The commands that mend what was found come
+    last, each for all the servers that need it, ready for a shell; -f commands prints them alone.
 
     Before hosts are upgraded: save the capability file of one that is (novadev capabilities save),
     and audit against it. For the truth from such a host itself, rehearse there (--rehearse HOST).
@@ -105,7 +109,9 @@ def audit(
     from novadev.audit.auditing import Audit
     from novadev.audit.checks import choose
     from novadev.audit.collected import Collected
+    from novadev.audit.prometheus import metrics
     from novadev.audit.target import read_targets
+    from novadev.cli.finding_output import Beside, Totals, print_findings
 
     if move == "live-migration" and not capability_files:
         raise click.UsageError("--move is for the host of --capabilities FILE: give that too")
@@ -113,100 +119,35 @@ def audit(
     rehearsals = audit_rehearsal.rehearsals_of(session, wanted)
     chosen = choose(checks, bool(targets), rehearsals is not None)
     run = Audit(session.deployment, selection, chosen, targets, rehearsals, move)
+    beside = Beside(acknowledgements, compare_with, run)
     skips, totals = Skips(session, fail_on_skip), Totals(fail_on)
     with ExitStack() as stack:
         page = stack.enter_context(report.opened(report_name)) if report_name else None
-        found = totals.counted(skips.sift(counted(session, run.findings(), run.progress)))
-        if page is None and output.format != PROMETHEUS:
-            _print(session, output, found, is_grouped)
-        else:
-            collected = stack.enter_context(Collected())
-            _print(session, output, collected.passing(found), is_grouped)
-            _print_or_write(run.about(), collected, page, output)
+        collected = stack.enter_context(Collected())
+        marked = counted(session, beside.marked(run.findings()), run.progress)
+        found = totals.counted(skips.sift(marked))
+        print_findings(session, output, found, is_grouped, collected, keeps=page is not None)
+        if page is not None:
+            page.write(run.about(), collected)
+        if output.format == options.PROMETHEUS:
+            click.echo(metrics(run.about(), collected), nl=False)
     if wanted is not None and rehearsals is not None:
         audit_rehearsal.report(session, wanted, rehearsals)
-    return _end(session, run, skips, totals)
+    return _end(session, run, skips, totals, beside)
 
 
-class Totals:
-    """Counts findings by their severity."""
-
-    def __init__(self, fail_on: str) -> None:
-        self._fail_on = fail_on
-        self.failures, self.warnings = 0, 0
-
-    @property
-    def fails(self) -> bool:
-        """Whether what was found fails the audit."""
-        return bool(self.failures or (self.warnings and self._fail_on == "warning"))
-
-    def counted(self, findings: Iterable[Finding]) -> Iterator[Finding]:
-        """Yield FINDINGS."""
-        for item in findings:
-            self.failures += item.severity == "failure"
-            self.warnings += item.severity == "warning"
-            yield item
-
-
-def _print(
-    session: Session, output: Output, findings: Iterator[Finding], is_grouped: bool | None
-) -> None:
-    """Print FINDINGS; as a table below each guest, the remedy in a line of its own."""
-    from novadev.audit.finding import Finding
-
-    if output.format == PROMETHEUS:
-        for _ in findings:
-            pass  # they are counted on their way
-    elif output.format != "table" or output.columns:
-        print_records(session, output, Finding, findings)
-    else:
-        _print_for_people(session, findings, is_grouped)
-
-
-def _print_for_people(
-    session: Session, findings: Iterator[Finding], is_grouped: bool | None
-) -> None:
-    """Print FINDINGS: those of few servers below each, those of many in groups."""
-    from novadev.cli.finding_list import FindingGroups, is_many
-
-    held: list[Finding] = []
-    while is_grouped is None and (item := next(findings, None)) is not None:
-        held.append(item)
-        is_grouped = True if is_many(held) else None
-    if not is_grouped:
-        rows = (row for item in chain(held, findings) for row in _rows(item))
-        print_table(session, ("guest", *COLUMNS), rows, ("guest",))
-        return
-    groups = FindingGroups()
-    for item in chain(held, findings):
-        groups.add(item)
-    for line in groups.lines(options.screen_width(sys.stdout)):
-        click.echo(line)
-
-
-def _rows(item: Finding) -> Iterator[dict[str, str]]:
-    from novadev.cli.finding_list import place_of
-
-    guest = place_of(item)
-    yield {"guest": guest, "severity": item.severity, "check": item.check, "details": item.details}
-    if item.remedy:
-        yield {"guest": guest, "severity": "", "check": "", "details": f"> {item.remedy}"}
-
-
-def _print_or_write(about: Any, collected: Collected, page: Any, output: Output) -> None:
-    from novadev.audit.prometheus import metrics
-
-    if page is not None:
-        page.write(about, collected)
-    if output.format == PROMETHEUS:
-        click.echo(metrics(about, collected), nl=False)
-
-
-def _end(session: Session, run: Any, skips: Skips, totals: Totals) -> int:
+def _end(session: Session, run: Any, skips: Skips, totals: Any, beside: Any) -> int:
     """Say what was found, and return the exit code."""
     from novadev.errors import NotAsNeeded, worst
 
     skips.tell_groups()
+    for text in beside.remarks():
+        session.say(text)
     found = f"{many(totals.failures, 'failure')}, {many(totals.warnings, 'warning')}"
-    session.say(f"{many(run.guests, 'guest')}: {found}.")
-    return worst({skips.exit_code, NotAsNeeded.exit_code * totals.fails, *run.codes})
+    session.say(f"{many(run.guests, 'guest')}: {found}{totals.apart}.")
+    if totals.decisions:
+        session.say(
+            f"{many(totals.decisions, 'finding')} without a command: a person has to decide."
+        )
+    fails = totals.fails or beside.has_ended
+    return worst({skips.exit_code, NotAsNeeded.exit_code * fails, *run.codes})

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from novadev.audit.remedies import for_many
 from novadev.cli.grouping import MANY, Group, Groups, server_label, wrapped
 from novadev.text import many, printable
 
@@ -34,7 +35,13 @@ def place_of(item: Finding) -> str:
 
 def key_of(item: Finding) -> Key:
     """Return what ITEM has in common with those of other servers."""
-    return item.severity, item.check, _common(item, item.details), _common(item, item.remedy or "")
+    return item.severity, item.check, _common(item, item.details), _mending(item)
+
+
+def _mending(item: Finding) -> str:
+    """Return the remedy without the server, and without what only a shell needs."""
+    command = for_many(item.remedy, item.instance) if item.remedy else None
+    return _common(item, command or item.remedy or "").replace(" --yes", "", 1)
 
 
 def _common(item: Finding, text: str) -> str:
@@ -87,10 +94,10 @@ def _group_lines(group: Group[Key, Finding], width: int | None) -> Iterator[str]
     of = f"{many(group.count, 'server')} ({group.named})"
     if group.count == 1:
         of = place_of(group.members[0])
-        details, remedy = group.members[0].details, group.members[0].remedy or ""
+        details = group.members[0].details
     yield from wrapped(f"{severity}  {check}  {of}", width)
     inner = width and width - 2
     for line in wrapped(printable(details), inner):
         yield f"  {line}"
     if remedy:
-        yield f"  > {printable(remedy)}"
+        yield from wrapped(f"  mended by: {printable(remedy)}", width, "    ")

@@ -28,6 +28,8 @@ class Output:
 FORMATS = ("table", "json", "jsonl", "yaml", "csv", "value")
 DOCUMENTS = ("json", "jsonl", "yaml")
 """The formats for programs: a value keeps its type there."""
+COMMANDS, PROMETHEUS = "commands", "prometheus"
+"""Formats of an audit alone: the remedies for a shell, and the counts."""
 
 
 def output(function: F) -> Callable[..., Any]:

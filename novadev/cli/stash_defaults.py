@@ -34,6 +34,11 @@ if TYPE_CHECKING:
     help="Only this property, and even if it changes something; may be repeated. hw_floppy_bus "
     "and hw_rng_model are recorded only so.",
 )
+@click.option(
+    "--versioned",
+    is_flag=True,
+    help="Record the machine type with its version, as pc-i440fx-7.2, where Nova would store pc.",
+)
 @options.request_spec
 @click.option(
     "--assume-config",

@@ -23,8 +23,12 @@ TABLET = (
     "left out: the guest has no tablet, and stored, it would get one at the next power-on "
     "(--property hw_pointer_model stores it all the same)"
 )
-ADDED_DEVICES = (KEYBOARD, TABLET)
-"""The reasons not to record what adds a device: nothing is wrong with such a guest."""
+IGNORED = (
+    "left out: Nova does not read it beside the hw_input_bus that is stored (--property "
+    "hw_pointer_model stores it all the same)"
+)
+HARMLESS = (KEYBOARD, TABLET, IGNORED)
+"""The reasons not to record a property without which nothing is wrong with the guest."""
 
 
 def objection(name: str, value: str | None, evidence: Evidence) -> str | None:
@@ -35,6 +39,8 @@ def objection(name: str, value: str | None, evidence: Evidence) -> str | None:
         return KEYBOARD
     if name == "hw_pointer_model" and _has_no_tablet(evidence):
         return TABLET
+    if name == "hw_pointer_model" and _is_ignored(evidence):
+        return IGNORED
     if name in ("hw_disk_bus", "hw_cdrom_bus", "hw_floppy_bus"):
         return _moved_disks(name, value, evidence)
     return None
@@ -55,6 +61,11 @@ def _has_no_tablet(evidence: Evidence) -> bool:
     """Whether the guest's definition was read and has none: the value is the rules' then."""
     hardware = evidence.hardware
     return hardware is not None and "hw_pointer_model" not in hardware.values
+
+
+def _is_ignored(evidence: Evidence) -> bool:
+    """Whether a stored bus decides on the tablet alone: see rules.property_faults, _input."""
+    return evidence.facts.instance.image_properties.get("hw_input_bus") not in (None, "", "usb")
 
 
 def _moved_disks(name: str, value: str, evidence: Evidence) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from novadev.capabilities.compute_hosts import ComputeHost, ComputeHosts
 from novadev.capabilities.server_releases import ServerReleases
@@ -30,11 +30,11 @@ def gather(
     for facts in everything:
         instance = facts.instance
         seen = found.get(instance.uuid)
-        known = _find_compute(hosts, facts, versions)
+        known = find_compute(hosts, facts, versions.get(_host_of(facts) or ""))
         yield Evidence(
             facts=facts,
             hardware=seen if isinstance(seen, Hardware) else None,
-            no_domain=seen if isinstance(seen, NovadevError) else _no_domain(facts),
+            no_domain=seen if isinstance(seen, NovadevError) else no_domain(facts),
             compute=_beside(known, seen) if isinstance(known, ComputeHost) else None,
             bad_compute=known if isinstance(known, NovadevError) else None,
         )
@@ -44,16 +44,18 @@ def _beside(compute: ComputeHost, seen: Hardware | NovadevError | None) -> Compu
     return compute.beside(seen.qemu) if isinstance(seen, Hardware) else compute
 
 
-def _find_compute(
-    hosts: ComputeHosts, facts: Facts, versions: Mapping[str, int]
+def find_compute(
+    hosts: ComputeHosts, facts: Facts, version: int | None
 ) -> ComputeHost | NovadevError | None:
-    """Return what is known of the instance's host, or what is wrong with the host's file."""
-    host = facts.instance.host or facts.instance.shelved_host
+    """Return what is known of the instance's host, or what is wrong with the host's file.
+
+    VERSION is that of the nova-compute that has registered there, None for none.
+    """
+    host = _host_of(facts)
     try:
         found = hosts.find(host)
     except BadInput as error:
         return error
-    version = versions.get(host or "")
     if found is None or version is None or found.is_of(version):
         return found
     return NotAsNeeded(
@@ -62,20 +64,24 @@ def _find_compute(
     )
 
 
+def _host_of(facts: Facts) -> str | None:
+    return facts.instance.host or facts.instance.shelved_host
+
+
 def _read_domains(
     deployment: Deployment, everything: Sequence[Facts]
 ) -> Iterator[tuple[str, Hardware | NovadevError]]:
     work: dict[str, list[tuple[str, str | None]]] = {}
     for facts in everything:
         instance = facts.instance
-        if instance.host is not None and _no_domain(facts) is None:
+        if instance.host is not None and no_domain(facts) is None:
             question = (instance.uuid, instance.root_device_name)
             work.setdefault(instance.host, []).append(question)
     for answer in deployment.hosts.run(read_hardware, work):
         yield answer.arguments[0], answer.error or answer.result()
 
 
-def _no_domain(facts: Facts) -> NotAsNeeded | None:
+def no_domain(facts: Facts) -> NotAsNeeded | None:
     """Return why the instance has no definition that tells its hardware."""
     instance = facts.instance
     if instance.host is None:

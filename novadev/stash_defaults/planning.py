@@ -22,7 +22,7 @@ from novadev.runs.place import in_cell, in_spec
 from novadev.runs.plan import Plan, Planned, Skip
 from novadev.selection import Chunk, Selection, iter_selected, of_chunks
 from novadev.stash_defaults import ACTION
-from novadev.stash_defaults.effects import ADDED_DEVICES, objection
+from novadev.stash_defaults.effects import HARMLESS, objection
 from novadev.stash_defaults.gathering import gather
 from novadev.stash_defaults.sources import (
     Evidence,
@@ -32,6 +32,7 @@ from novadev.stash_defaults.sources import (
     by_rules,
     decide,
     disagreements,
+    versioned,
 )
 from novadev.value import ABSENT, Value
 
@@ -49,12 +50,16 @@ GUESS = (
 
 @dataclass(frozen=True)
 class Request:
-    """What was asked for; ``names`` is empty where no properties were named."""
+    """What was asked for; ``names`` is empty where no properties were named.
+
+    ``is_versioned``: of a machine type, the one that an alias stands for.
+    """
 
     source: Source
     names: tuple[str, ...]
     with_request_spec: bool
     is_prefiltered: bool
+    is_versioned: bool = False
 
     @property
     def wanted(self) -> tuple[str, ...]:
@@ -69,6 +74,7 @@ def plan_stash(
     names: Sequence[str] = (),
     request_spec: bool = True,
     assume_config: str | None = None,
+    versioned: bool = False,
 ) -> Iterator[Planned]:
     """Return plans that record what the selected instances do not store of their hardware.
 
@@ -80,6 +86,7 @@ def plan_stash(
         tuple(dict.fromkeys(map(_checked, names))),
         request_spec,
         deployment.config.image_metadata_prefilter,
+        versioned,
     )
     hosts = ComputeHosts(deployment.config, assume_config)
     return _told_once(_iter_plans(deployment, selection, request, hosts), NO_OSINFO)
@@ -140,10 +147,22 @@ def _plan_or_skip(evidence: Evidence, request: Request, named: bool) -> Iterator
         yield Skip(uuid, f"nothing to do for instance {uuid}: nothing is missing", 0, named)
     for reason, names in undecided.items():
         text = f"instance {uuid}: {', '.join(names)}: {reason}"
-        code = 0 if reason in ADDED_DEVICES else NotAsNeeded.exit_code
+        code = 0 if reason in HARMLESS else NotAsNeeded.exit_code
         yield Skip(uuid, text, code, named)
     for text in disagreements(evidence):
         yield Skip(uuid, f"instance {uuid}: {text}")
+
+
+def outlook(evidence: Evidence) -> tuple[dict[str, Recorded], dict[str, list[str]]]:
+    """Return what would be recorded of a guest, and by reason the properties that would not be.
+
+    Raises the NovadevError, or one of ``rules.defaults.REFUSALS``, for which it would be skipped.
+    """
+    request = Request("auto", (), with_request_spec=True, is_prefiltered=False, is_versioned=True)
+    _check_definition(evidence, request.source)
+    if evidence.bad_compute is not None:
+        raise evidence.bad_compute
+    return _decide_all(evidence, request)
 
 
 def _check_definition(evidence: Evidence, source: Source) -> None:
@@ -183,6 +202,8 @@ def _decide(
 ) -> Recorded | None:
     """Return what to record for one property; raises Undecided, also for what changes something."""
     recorded = decide(name, evidence, rules, request.source)
+    if name == MACHINE_TYPE and request.is_versioned and recorded is not None:
+        recorded = versioned(recorded, evidence)
     against = recorded and objection(name, recorded.value, evidence)
     if against and name not in request.names:
         raise Undecided(against)

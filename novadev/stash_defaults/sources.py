@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property, lru_cache
 from operator import attrgetter
 from typing import Literal
@@ -221,6 +221,16 @@ def _machine_type(canonical: str, rule: Recorded | None, compute: ComputeHost | 
         stands_for = f" ({known[alias]})" if alias in known else ""
         remark = f"hw_machine_type: the guest has {canonical}, the rule gives {alias}{stands_for}"
     return Recorded(canonical, "domain", remark)
+
+
+def versioned(recorded: Recorded, evidence: Evidence) -> Recorded:
+    """Return what is RECORDED of a machine type with its version, where that is known."""
+    found = evidence.hardware.machine_type if evidence.hardware else None
+    if found is None and evidence.compute is not None:
+        found = evidence.compute.machine_types.get(recorded.value or "")
+    return (
+        recorded if found in (None, recorded.value) else replace(recorded, value=found, remark=None)
+    )
 
 
 def disagreements(evidence: Evidence) -> Iterator[str]:

@@ -72,7 +72,7 @@ def test_aliases(site: Site) -> None:
     first, second = sorted(of(site, "alias"), key=lambda item: item["remedy"] is None)
     assert first["instance"] == wrong
     assert "disk vdb, interface" in first["details"]
-    assert first["remedy"] == f"novadev device alias-migrate {wrong}"
+    assert first["remedy"] == f"novadev device alias-migrate --yes {wrong}"
     assert second["instance"] == uuid
     assert "disk vdx has the alias ua-stray" in second["details"]
     assert novadev(site.cloud, *shlex.split(first["remedy"])[1:], "--yes").code == 0

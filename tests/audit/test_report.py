@@ -71,7 +71,8 @@ def chart(page: lxml.html.HtmlElement, group: str) -> dict[str, list[str]]:
 
 def everything(value: str) -> Finding:
     """A finding that has VALUE wherever there is text."""
-    texts = {field.name: value for field in fields(Finding) if field.name != "severity"}
+    fixed = ("severity", "needs", "acknowledged", "comparison")
+    texts = {field.name: value for field in fields(Finding) if field.name not in fixed}
     return Finding(severity="failure", **texts)  # type: ignore[arg-type]
 
 
@@ -168,21 +169,25 @@ def commands(page: lxml.html.HtmlElement) -> dict[str, list[str]]:
 
 
 def test_the_runbook_has_each_command_once() -> None:
-    stash = [f"novadev stash-defaults {number}111-aaaa" for number in (1, 2)]
-    move = "novadev image-property set --property hw_cdrom_bus=sata 2111-aaaa"
+    stash = [f"novadev stash-defaults {number}" for number in "12"]
+    move = "novadev image-property set --property hw_cdrom_bus=sata 2"
     found = [
-        replace(FINDING, remedy=stash[0]),
-        replace(FINDING, remedy=stash[0], check="not-stashed"),
-        replace(FINDING, remedy=move, severity="failure"),
-        replace(FINDING, remedy=stash[1]),
+        replace(FINDING, remedy=stash[0], instance="1"),
+        replace(FINDING, remedy=stash[0], instance="1", check="not-stashed"),
+        replace(FINDING, remedy=move, instance="2", severity="failure"),
+        replace(FINDING, remedy=stash[1], instance="2"),
+        replace(FINDING, remedy=stash[1], instance="2", acknowledged="for now"),
         replace(FINDING, remedy=None),
     ]
     page = parsed(page_of(found))
     assert commands(page) == {
-        "novadev image-property set": [move],
-        "novadev stash-defaults": stash,
+        "novadev image-property set": ["# machine-type: 1 server", move],
+        "novadev stash-defaults": [
+            "# machine-type, not-stashed: 2 servers",
+            *("novadev stash-defaults --from-file - <<'END'", "1", "2", "END"),
+        ],
     }
-    assert next(iter(commands(page))) == "novadev image-property set", "which mends a failure"
+    assert next(iter(commands(page))) == "novadev image-property set", "which has to be first"
     told = text_of(page.get_element_by_id("runbook"))
     assert "For machine-type, not-stashed." in told
     assert "1 finding has no command" in told
@@ -190,9 +195,11 @@ def test_the_runbook_has_each_command_once() -> None:
 
 def test_a_runbook_that_is_too_long_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(report, "MAX_COMMANDS", 5)
-    found = [replace(FINDING, remedy=f"novadev stash-defaults {n}-a") for n in range(9)]
+    found = [
+        replace(FINDING, remedy=f"novadev stash-defaults {n}", instance=f"{n}") for n in range(9)
+    ]
     page = parsed(page_of(found))
-    assert len(commands(page)["novadev stash-defaults"]) == 5
+    assert commands(page)["novadev stash-defaults"][2:] == [*"01234", "END"]
     assert "The first 5 of 9; all of them:" in text_of(page.get_element_by_id("runbook"))
 
 

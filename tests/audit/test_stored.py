@@ -57,35 +57,35 @@ def test_rules_that_are_assumed_because_a_file_is_bad_are_told_once(sqlite_cloud
             "no-effect",
             "warning",
             "Nova always makes the random number generator virtio",
-            "novadev image-property unset --property hw_rng_model",
+            "novadev image-property unset --yes --property hw_rng_model",
         ),
         (
             {"hw_pointer_model": "usbtablet", "hw_input_bus": "virtio"},
             "no-effect",
             "warning",
             "ignored, as hw_input_bus=virtio is set",
-            "novadev image-property unset --property hw_pointer_model",
+            "novadev image-property unset --yes --property hw_pointer_model",
         ),
         (
             {"hw_video_model": "gop"},
             "combination",
             "failure",
             "libvirt's QEMU driver has no such video model",
-            "novadev image-property set --property hw_video_model=virtio",
+            "novadev image-property set --yes --property hw_video_model=virtio",
         ),
         (
             {"hw_scsi_model": "buslogic"},
             "combination",
             "failure",
             "QEMU has no such controller",
-            "novadev image-property set --property hw_scsi_model=virtio-scsi",
+            "novadev image-property set --yes --property hw_scsi_model=virtio-scsi",
         ),
         (
             {"hw_disk_bus": "scsi"},
             "disk-bus",
             "warning",
             "hw_disk_bus is scsi, and every disk is on virtio",
-            "novadev image-property set --property hw_disk_bus=virtio",
+            "novadev image-property set --yes --property hw_disk_bus=virtio",
         ),
         (
             {"hw_machine_type": "q35", "hw_cdrom_bus": "sata"},
@@ -122,7 +122,7 @@ def test_properties_that_are_not_stored(sqlite_cloud: Cloud) -> None:
     (item,) = found(sqlite_cloud)
     assert item["instance"] == del_uuid != uuid
     assert item["details"] == "hw_vif_model is not stored: a new default would change the guest"
-    assert item["remedy"] == f"novadev stash-defaults {del_uuid}"
+    assert item["remedy"] == f"novadev stash-defaults --yes --versioned {del_uuid}"
 
 
 def test_a_value_that_nova_does_not_have(sqlite_cloud: Cloud) -> None:
@@ -131,7 +131,7 @@ def test_a_value_that_nova_does_not_have(sqlite_cloud: Cloud) -> None:
     assert checks(items) == ["request-spec", "stored-value"]
     (item,) = (item for item in items if item["check"] == "stored-value")
     assert "did you mean e1000" in item["details"]
-    assert item["remedy"] == f"novadev image-property unset --property hw_vif_model {uuid}"
+    assert item["remedy"] == f"novadev image-property unset --yes --property hw_vif_model {uuid}"
 
 
 def test_a_property_of_another_kind_that_nova_cannot_read(sqlite_cloud: Cloud) -> None:
@@ -142,7 +142,7 @@ def test_a_property_of_another_kind_that_nova_cannot_read(sqlite_cloud: Cloud) -
     (item,) = (item for item in items if item["check"] == "unreadable")
     assert good != bad == item["instance"]
     assert (item["check"], item["severity"]) == ("unreadable", "failure")
-    assert item["remedy"] == f"novadev image-property unset --unreadable {bad}"
+    assert item["remedy"] == f"novadev image-property unset --yes --unreadable {bad}"
     assert "hw_cpu_policy=dedicate" in item["details"]
 
 
@@ -154,7 +154,7 @@ def test_a_request_spec_that_says_otherwise(sqlite_cloud: Cloud) -> None:
     sqlite_cloud.update("request_specs", "api", {"instance_uuid": uuid}, spec=text)
     (item,) = found(sqlite_cloud)
     assert item["details"] == "hw_vif_model is virtio, and e1000 in the request spec"
-    assert item["remedy"] == f"novadev image-property sync {uuid}"
+    assert item["remedy"] == f"novadev image-property sync --yes {uuid}"
     sqlite_cloud.delete("request_specs", "api", instance_uuid=uuid)
     (item,) = found(sqlite_cloud)
     assert (item["check"], item["remedy"]) == ("request-spec", None)
@@ -202,8 +202,8 @@ def test_one_remedy_mends_a_running_server_s_request_spec(sqlite_cloud: Cloud, i
     assert told[image] in item["details"]
     assert "stopped" not in item["details"]
     program, *words = shlex.split(item["remedy"])
-    assert (program, words) == ("novadev", ["image-property", "sync", uuid])
-    assert novadev(sqlite_cloud, *words, "--yes").code == 0
+    assert (program, words) == ("novadev", ["image-property", "sync", "--yes", uuid])
+    assert novadev(sqlite_cloud, *words).code == 0
     assert found(sqlite_cloud) == []
 
 
@@ -223,7 +223,7 @@ def test_luns(sqlite_cloud: Cloud) -> None:
     (item,) = found(sqlite_cloud)
     assert (item["check"], item["severity"]) == ("lun", "warning")
     assert item["remedy"].startswith(
-        "novadev image-property set --property hw_scsi_model=virtio-scsi"
+        "novadev image-property set --yes --property hw_scsi_model=virtio-scsi"
     )
 
 
@@ -238,7 +238,18 @@ def test_a_value_of_an_image_is_never_a_command(sqlite_cloud: Cloud, value: str)
     sqlite_cloud.update("request_specs", "api", {"instance_uuid": uuid}, spec=empty)
     items = audit(sqlite_cloud, "--all", *ONLY, code=3)
     assert "request-spec" in checks(items)
-    known = {*("novadev", "image-property", "set", "unset", "--property", uuid, "hw_video_model")}
+    known = {
+        *(
+            "novadev",
+            "image-property",
+            "set",
+            "unset",
+            "--yes",
+            "--property",
+            uuid,
+            "hw_video_model",
+        )
+    }
     known |= {"hw_video_model=virtio", f"hw_video_model={value}"}
     for item in items:
         remedy = item["remedy"] or ""
@@ -314,7 +325,7 @@ def test_people_see_the_guest_its_findings_and_their_remedies(sqlite_cloud: Clou
     uuid = healthy(sqlite_cloud, hw_rng_model="virtio")
     result = novadev(sqlite_cloud, "audit", "--all", *ONLY)
     assert f"web-1 ({uuid}) on cmp1" in result.out
-    assert f"> novadev image-property unset --property hw_rng_model {uuid}" in result.out
+    assert f"\nnovadev image-property unset --yes --property hw_rng_model {uuid}" in result.out
     assert "1 guest: 0 failures, 1 warning." in result.err
 
 

@@ -28,7 +28,7 @@ from novadev.value import ABSENT
 from tests.docs.test_generated import DOCS
 
 PAGE = (DOCS / "json.rst").read_text()
-LISTED, DEVICES, RECORDED, DRIFTED, MUTATING, RUNS, CHANGES = (
+LISTED, DEVICES, RECORDED, DRIFTED, MUTATING, FINDINGS, RUNS, CHANGES = (
     json.loads(block) for block in re.findall(r"code-block:: json\n\n((?:   .*\n|\n)+)", PAGE)
 )
 CONTRACT = {
@@ -76,10 +76,11 @@ def printed(capsys: pytest.CaptureFixture[str], format_: str = "json") -> dict[s
         (DEVICES, ShownDevice),
         (RECORDED, RecordedGuest),
         (DRIFTED, Drift),
+        (FINDINGS, Finding),
         (RUNS, RunSummary),
         (CHANGES, ChangeRecord),
     ],
-    ids=["list", "device show", "device record", "device drift", "history", "history RUN"],
+    ids=["list", "device show", "device record", "device drift", "audit", "history", "history RUN"],
 )
 def test_example_has_the_keys_of_the_record(example: list[dict[str, Any]], kind: Any) -> None:
     assert list(example[0]) == columns_of(kind)

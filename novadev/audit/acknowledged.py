@@ -1,0 +1,162 @@
+"""What an operator has decided to live with: a file of acknowledgements, each with an end."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+from typing import Any, TypeVar
+
+import yaml
+
+from novadev.audit.checks import ALWAYS, CHECKS
+from novadev.audit.finding import Finding
+from novadev.capabilities.file import read_text
+from novadev.errors import BadInput
+from novadev.strict_json import Form, read
+from novadev.text import printable
+
+T = TypeVar("T")
+_NAMES = frozenset(check.name for check in CHECKS) - {ALWAYS}
+
+
+class _Entry(Form):
+    check: str
+    reason: str
+    until: date
+    instance: str | None = None
+    host: str | None = None
+    details: str | None = None
+
+
+@dataclass(frozen=True)
+class Acknowledgement:
+    """One decision: findings of CHECK that somebody lives with, UNTIL the end of a day.
+
+    ``instance`` is a UUID or a name, ``host`` a host, ``details`` the text of the finding; each may
+    have ``*``, ``?`` and ``[...]``, and None is any. ``place`` is its number in the file, from 1.
+    """
+
+    place: int
+    check: str
+    reason: str
+    until: date
+    instance: str | None
+    host: str | None
+    details: str | None
+
+    def covers(self, finding: Finding) -> bool:
+        """Whether FINDING is one that it is about, on whatever day."""
+        return (
+            finding.check == self.check
+            and _fits(self.instance, finding.instance, finding.name)
+            and _fits(self.host, finding.host)
+            and _fits(self.details, finding.details)
+        )
+
+
+def _fits(pattern: str | None, *texts: str | None) -> bool:
+    return pattern is None or any(fnmatchcase(text, pattern) for text in texts if text)
+
+
+class Acknowledgements:
+    """The acknowledgements of a file, and which of them were used."""
+
+    def __init__(self, name: str, found: Sequence[Acknowledgement], today: date) -> None:
+        self._name = name
+        self._valid = [item for item in found if item.until >= today]
+        self.ended = [item for item in found if item.until < today]
+        self._used: set[int] = set()
+
+    def marked(self, findings: Iterable[Finding | T]) -> Iterator[Finding | T]:
+        """Yield FINDINGS, those that somebody lives with marked; anything else as it is."""
+        by_check: dict[str, list[Acknowledgement]] = {}
+        for item in self._valid:
+            by_check.setdefault(item.check, []).append(item)
+        for finding in findings:
+            if isinstance(finding, Finding) and finding.check in by_check:
+                yield self._mark(finding, by_check[finding.check])
+            else:
+                yield finding
+
+    def _mark(self, finding: Finding, candidates: Iterable[Acknowledgement]) -> Finding:
+        found = next((item for item in candidates if item.covers(finding)), None)
+        if found is None:
+            return finding
+        self._used.add(found.place)
+        return replace(finding, acknowledged=f"{found.reason} (until {found.until})")
+
+    def remarks(self, made: Collection[str]) -> Iterator[str]:
+        """Yield what is to be said of the file: what has ended, and what is unused.
+
+        MADE are the checks that were made of every server.
+        """
+        for item in self.ended:
+            yield (
+                f"{self._name}: entry {item.place} ({item.check}) was valid until {item.until}: "
+                "its findings count again. Give it a later date, or take it out."
+            )
+        unused = [
+            str(item.place)
+            for item in self._valid
+            if item.check in made and item.place not in self._used
+        ]
+        if unused:
+            entries = (
+                f"entries {', '.join(unused)} cover" if unused[1:] else f"entry {unused[0]} covers"
+            )
+            yield f"{self._name}: {entries} nothing that was found. Take out what is mended."
+
+
+def read_acknowledgements(name: str, today: date | None = None) -> Acknowledgements:
+    """Return what the file NAME (YAML or JSON, a list of entries) acknowledges.
+
+    Raises BadInput for a file that is none, and for an entry with an unknown check or key, without
+    a reason, a date, or a server or host, naming the entry.
+    """
+    data = _parsed(read_text(name), name)
+    if not isinstance(data, list):
+        raise BadInput(f"{name}: a list of acknowledgements is needed: - check: NAME …")
+    found = [_entry(item, place, name) for place, item in enumerate(data, 1)]
+    return Acknowledgements(printable(name), found, today or date.today())
+
+
+def _parsed(text: str, name: str) -> Any:
+    try:
+        return yaml.safe_load(text) or []
+    except yaml.MarkedYAMLError as error:
+        line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
+        raise BadInput(f"{name}: {line}{error.problem or error.context}") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise BadInput(f"{name} is no YAML: {str(error).partition(chr(10))[0]}") from None
+
+
+def _entry(item: Any, place: int, name: str) -> Acknowledgement:
+    what = f"{name}: entry {place}"
+    try:
+        found = read(_Entry, item, what)
+    except BadInput as error:
+        if str(error).startswith((f"{what}: until:", f"{what}: until is")):
+            raise BadInput(f"{what}: until is not a date: write it as 2027-03-31") from None
+        raise
+    if found.check not in _NAMES:
+        near = get_close_matches(found.check[:40], _NAMES, 1)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(_NAMES))}"
+        raise BadInput(
+            f"{what}: no check is called {found.check!r:.40} that could be acknowledged: {hint}"
+        )
+    if not found.reason.strip():
+        raise BadInput(f"{what} has an empty reason")
+    if not (found.instance or found.host):
+        raise BadInput(f"{what} has no instance and no host: instance: '*' is every server")
+    return Acknowledgement(
+        place,
+        found.check,
+        found.reason.strip(),
+        found.until,
+        found.instance,
+        found.host,
+        found.details,
+    )

@@ -1,0 +1,39 @@
+"""What an audit looked at: without that, nobody can tell what is mended from what was not asked."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+from novadev.audit.checks import CHECKS
+
+_NEEDS = {check.name: check.needs for check in CHECKS}
+
+
+@dataclass
+class Coverage:
+    """The guests that were looked at, those whose host did not tell of them, and the hosts.
+
+    ``unmade`` are checks of single guests, or of hosts, that were not made.
+    """
+
+    guests: set[str] = field(default_factory=set)
+    unseen: set[str] = field(default_factory=set)
+    hosts: set[str] = field(default_factory=set)
+    unmade: set[tuple[str, str | None]] = field(default_factory=set)
+    checks: Collection[str] = ()
+    is_whole: bool = False
+
+    def has(self, check: str, instance: str | None, host: str | None) -> bool:
+        """Whether CHECK was made of the server INSTANCE, or of HOST where that is None.
+
+        A server that a whole audit did not come by is no longer there.
+        """
+        about = instance or host
+        if check not in self.checks or {(check, about), ("unreachable", about)} & self.unmade:
+            return False
+        if instance is None:
+            return self.is_whole or host in self.hosts
+        if instance not in self.guests:
+            return self.is_whole
+        return _NEEDS.get(check) == "databases" or instance not in self.unseen

@@ -1,0 +1,137 @@
+"""What the checks find in one guest: by what is stored, by what its host has, for a target."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from novadev.audit.compared import compared
+from novadev.audit.finding import Trouble
+from novadev.audit.guest import Inspection
+from novadev.audit.refusals import accepted, agreed
+from novadev.audit.stashing import Outlook
+from novadev.audit.stored import Stored, stored_troubles
+from novadev.audit.target import Needs, TargetHost, Unchecked, target_troubles
+from novadev.capabilities.compute_hosts import ComputeHost, ComputeHosts, assumed_rules
+from novadev.capabilities.server_releases import ServerReleases
+from novadev.config import Config
+from novadev.errors import BadInput, Busy, NotAsNeeded, NotFound, NovadevError, Unreachable
+from novadev.image_property.facts import Facts
+from novadev.nova.image_properties import MACHINE_TYPE
+from novadev.nova.instances import Instance
+from novadev.rules.defaults import BY_DEFAULT
+from novadev.stash_defaults.gathering import find_compute, no_domain
+from novadev.stash_defaults.sources import Evidence
+
+_UNBUILT = ("building", "error", "shelved_offloaded", "soft-delete")
+"""States in which an instance may be without a domain, and nothing is wrong."""
+
+
+class Examination:
+    """The checks of single guests: those WANTED, against TARGETS too."""
+
+    def __init__(
+        self,
+        config: Config,
+        hosts: ComputeHosts,
+        releases: ServerReleases,
+        wanted: frozenset[str],
+        targets: Sequence[TargetHost],
+    ) -> None:
+        self._config, self._hosts, self._releases = config, hosts, releases
+        self._wanted, self._targets = wanted, targets
+        self._assumed = assumed_rules(config.driver_options)
+        self._unchecked: Unchecked = set()
+
+    def troubles(self, facts: Facts, found: Inspection | NovadevError | None) -> Iterator[Trouble]:
+        """Yield what the checks find in the guest that FACTS are of.
+
+        FOUND is what its host has of it, or why the host does not say; None where none was asked.
+        """
+        compute = self._compute(facts.instance)
+        rules = self._assumed if compute is None else compute.rules
+        inspection = found if isinstance(found, Inspection) else None
+        known = self._evidence(facts, found)
+        stored = Stored(
+            facts,
+            rules,
+            _machine_type(facts, inspection, compute),
+            self._releases.of(facts.instance),
+            compute is None,
+            None if known is None else self._outlook(known),
+        )
+        troubles = list(self._troubles(stored, found, known))
+        if any(item.remedy for item in troubles):
+            hosts, config = self._hosts, self._config
+            troubles = [accepted(item, stored, hosts, config) for item in agreed(troubles)]
+        yield from troubles
+
+    def _troubles(
+        self, stored: Stored, found: Inspection | NovadevError | None, known: Evidence | None
+    ) -> Iterator[Trouble]:
+        facts, inspection = stored.facts, found if isinstance(found, Inspection) else None
+        yield from stored_troubles(stored, self._wanted)
+        if "target" in self._wanted:
+            yield from target_troubles(facts, _needs(inspection), self._targets, self._unchecked)
+        if inspection is not None and known is not None:
+            yield from inspection.troubles
+            yield from (item for item in compared(known, stored) if item.check in self._wanted)
+        elif isinstance(found, NovadevError):
+            yield from self._without_domain(facts.instance, found)
+
+    def _evidence(self, facts: Facts, found: Inspection | NovadevError | None) -> Evidence | None:
+        """Return all that is known of a guest; None where its host was not asked, or is silent."""
+        if (found is None and facts.instance.host is not None) or is_of_host(found):
+            return None
+        hardware = found.hardware if isinstance(found, Inspection) else None
+        error = found if isinstance(found, NovadevError) else no_domain(facts)
+        compute = find_compute(self._hosts, facts, self._releases.version_of(facts.instance))
+        if isinstance(compute, NovadevError):
+            known, bad = self._compute(facts.instance), compute
+            return Evidence(facts, hardware, error, known, bad)
+        if compute is not None and hardware is not None:
+            compute = compute.beside(hardware.qemu)
+        return Evidence(facts, hardware, error, compute)
+
+    def _outlook(self, known: Evidence) -> Outlook | None:
+        values = known.facts.instance.image_properties
+        is_missing = any(values.get(name) is None for name in BY_DEFAULT)
+        return Outlook.of(known) if is_missing and "not-stashed" in self._wanted else None
+
+    def _compute(self, instance: Instance) -> ComputeHost | None:
+        """Return what is known of the instance's host; nothing where its file is bad."""
+        try:
+            return self._hosts.find(instance.host or instance.shelved_host)
+        except BadInput:
+            return None
+
+    def _without_domain(self, instance: Instance, error: NovadevError) -> Iterator[Trouble]:
+        """Yield why a guest could not be looked at, unless its whole host could not."""
+        if isinstance(error, NotFound) and "missing-domain" in self._wanted:
+            if instance.vm_state not in _UNBUILT:
+                yield Trouble("missing-domain", "failure", str(error))
+        elif isinstance(error, NotAsNeeded):
+            yield Trouble("unreachable", "warning", str(error))
+        elif not isinstance(error, NotFound) and not is_of_host(error):
+            yield Trouble("unreachable", "failure", str(error), is_unasked=True)
+
+
+def _machine_type(
+    facts: Facts, inspection: Inspection | None, compute: ComputeHost | None
+) -> str | None:
+    """Return the versioned machine type of a guest, or of its next one where it is on no host."""
+    if inspection is not None:
+        return inspection.hardware.machine_type
+    if facts.instance.host is not None or compute is None:
+        return None
+    return compute.machine_types.get(facts.instance.image_properties.get(MACHINE_TYPE) or "")
+
+
+def _needs(inspection: Inspection | None) -> Needs:
+    if inspection is None:
+        return Needs(None)
+    return Needs(inspection.needs, is_built=not inspection.is_carried)
+
+
+def is_of_host(found: object) -> bool:
+    """Whether the whole host gave no answer, and not one guest alone."""
+    return isinstance(found, Unreachable) and not isinstance(found, Busy)

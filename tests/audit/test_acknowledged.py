@@ -1,0 +1,123 @@
+"""What somebody lives with: counted apart until its date, and told in clear words where wrong."""
+
+import json
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from novadev.audit.acknowledged import read_acknowledgements
+from novadev.errors import BadInput
+from tests.audit.auditing import healthy
+from tests.audit.collecting import FINDING
+from tests.cloud import Cloud
+from tests.command import novadev
+
+TODAY = date(2026, 11, 29)
+SAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "acknowledgements.yaml"
+
+
+def write(folder: Path, text: str) -> str:
+    path = folder / "known.yaml"
+    path.write_text(text)
+    return str(path)
+
+
+def entry(**changes: str | None) -> str:
+    values = {
+        "check": "no-effect",
+        "instance": "web-*",
+        "reason": "as agreed",
+        "until": "2099-12-31",
+    }
+    return json.dumps([{k: v for k, v in {**values, **changes}.items() if v is not None}])
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_covered"),
+    [
+        ({}, True),
+        ({"instance": FINDING.instance}, True),
+        ({"instance": "web-2"}, False),
+        ({"instance": "*", "host": "cmp2"}, False),
+        ({"instance": None, "host": "cmp?"}, True),
+        ({"details": "*stands for*"}, True),
+        ({"details": "other"}, False),
+        ({"check": "orphan"}, False),
+        ({"until": str(TODAY)}, True),
+        ({"until": "2026-11-28"}, False),
+    ],
+)
+def test_what_an_entry_covers(changes: dict[str, str], is_covered: bool, tmp_path: Path) -> None:
+    name = write(tmp_path, entry(**{"check": "machine-type", **changes}))
+    (marked,) = read_acknowledgements(name, TODAY).marked([FINDING])
+    assert marked.counts is not is_covered
+    assert ("as agreed" in (marked.acknowledged or "")) is is_covered
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (entry(check="orphans"), "did you mean orphan?"),
+        (entry(check="unreachable"), "no check is called 'unreachable'"),
+        (entry(reason=None), "entry 1 has no reason"),
+        (entry(reason=" "), "entry 1 has an empty reason"),
+        (entry(until=None), "entry 1 has no until"),
+        (entry(until="in spring"), "until is not a date: write it as 2027-03-31"),
+        ("- {check: orphan, host: a, reason: b, until: 2026-13-01}", "is no YAML: month must be"),
+        (entry(instance=None), "has no instance and no host"),
+        (entry(server="x"), "a key that does not belong there: 'server'"),
+        ("- [", "line 1: "),
+        ("checks: {}", "a list of acknowledgements is needed"),
+        ("- orphan", "entry 1 is not an object"),
+        ("- !!python/object:os.system {}", "could not determine a constructor"),
+    ],
+)
+def test_a_file_that_is_none_is_told(text: str, told: str, tmp_path: Path) -> None:
+    name = write(tmp_path, text)
+    with pytest.raises(BadInput) as raised:
+        read_acknowledgements(name)
+    assert str(raised.value).startswith(name)
+    assert told in str(raised.value)
+
+
+def test_the_sample_is_one() -> None:
+    assert not read_acknowledgements(str(SAMPLE), TODAY).ended
+
+
+def test_they_are_counted_apart(sqlite_cloud: Cloud, tmp_path: Path) -> None:
+    healthy(sqlite_cloud, hw_rng_model="virtio")
+    words = ("audit", "--all", "--check", "no-effect", "--check", "lun", "--fail-on", "warning")
+    assert novadev(sqlite_cloud, *words).code == 3
+    accepted = ("--acknowledge", write(tmp_path, entry()))
+    result = novadev(sqlite_cloud, *words, *accepted)
+    assert result.code == 0
+    assert "Acknowledged: 1 (no-effect 1)" in result.out
+    assert "novadev image-property unset" not in result.out
+    assert "1 guest: 0 failures, 0 warnings; 1 acknowledged." in result.err
+    (item,) = novadev(sqlite_cloud, *words, *accepted, "-f", "json").json
+    assert item["acknowledged"] == "as agreed (until 2099-12-31)"
+    counted = novadev(sqlite_cloud, *words, *accepted, "-f", "prometheus").out
+    assert 'novadev_audit_findings{check="no-effect",severity="warning"} 0' in counted
+    assert 'novadev_audit_acknowledged{check="no-effect"} 1' in counted
+    page = tmp_path / "page.html"
+    assert novadev(sqlite_cloud, *words, *accepted, "--report", str(page)).code == 0
+    assert "as agreed (until 2099-12-31)" in page.read_text()
+
+
+def test_a_date_that_is_past_is_told_and_hides_nothing(sqlite_cloud: Cloud, tmp_path: Path) -> None:
+    healthy(sqlite_cloud, hw_rng_model="virtio")
+    words = ("audit", "--all", "--check", "no-effect", "--acknowledge")
+    result = novadev(sqlite_cloud, *words, write(tmp_path, entry(until="2020-01-31")))
+    assert result.code == 3
+    assert "entry 1 (no-effect) was valid until 2020-01-31: its findings count again" in result.err
+    assert "1 guest: 0 failures, 1 warning." in result.err
+
+
+def test_an_unknown_check_ends_it_before_anything_is_asked(tmp_path: Path) -> None:
+    config = tmp_path / "nova.conf"
+    config.write_text("")
+    name = write(tmp_path, entry(check="orphans"))
+    result = novadev(None, "--config-file", str(config), "audit", "--all", "--acknowledge", name)
+    assert result.code == 4
+    assert "did you mean orphan?" in result.err
