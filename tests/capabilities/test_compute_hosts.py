@@ -16,7 +16,7 @@ from novadev.rules.osinfo import NO_RECOMMENDATION, Recommendation
 from novadev.rules.releases import NEWEST_RELEASE
 from tests.capabilities.samples import WINDOWS, configured, saved
 
-NO_OPTIONS = {"host_arch", "release", "counts_disks"}
+NO_OPTIONS = {"host_arch", "release", "counts_disks", "is_assumed"}
 
 
 def test_the_rules_have_every_option() -> None:

@@ -114,6 +114,7 @@ def test_pins_are_set_and_taken_back(sqlite_cloud: Cloud) -> None:
                 "address": "0000:00:06.0",
                 "pinned": True,
                 "changed": number == 0,
+                "name": "web-1",
             }
         ], name
     everything = novadev(sqlite_cloud, "device", "pin", vm, "-f", "json").json
