@@ -99,6 +99,11 @@ NOVADEV_OPTS = [
         "many, and the message given with --message.",
     ),
     cfg.StrOpt(
+        "cloud_name",
+        help="What reports call the deployment, in their title. By default the name of the host on "
+        "which novadev runs.",
+    ),
+    cfg.StrOpt(
         "log_file",
         help="File to which novadev appends what it does and says, line by line, for its owner "
         "alone. The option --log-file overrides it. By default there is no such file.",
@@ -203,7 +208,8 @@ class Config(DriverOptions):
     ``compute_config_dir`` is a folder with a file for each compute host,
     ``special_managed_devices`` are kinds of devices (:mod:`novadev.device.managed`); ``syslog``
     says whether runs are told to the system's log; ``log_file`` is where all
-    that novadev does is logged; ``start_check_delay`` is in seconds. ``keep_addresses`` (off, log,
+    that novadev does is logged; ``cloud_name`` is the title of reports; ``start_check_delay`` is in
+    seconds. ``keep_addresses`` (off, log,
     on) and ``keep_aliases`` are for nova-compute (:mod:`novadev.compute`).
     """
 
@@ -224,6 +230,7 @@ class Config(DriverOptions):
     keep_aliases: bool = False
     start_check_delay: int = 2
     log_file: str | None = None
+    cloud_name: str | None = None
     instance_name_template: str = "instance-%08x"
     image_metadata_prefilter: bool = False
 
@@ -397,6 +404,7 @@ def _to_config(options: cfg.ConfigOpts, files: tuple[str, ...]) -> Config:
         keep_aliases=options.novadev.keep_aliases,
         start_check_delay=options.novadev.start_check_delay,
         log_file=options.novadev.log_file,
+        cloud_name=options.novadev.cloud_name,
         instance_name_template=options.instance_name_template,
         image_metadata_prefilter=options.scheduler.image_metadata_prefilter,
         **_driver_values(options),

@@ -28,7 +28,9 @@ LAYERS = {
         *("capabilities", "config", "deployment", "database", "runs", "state", "rules", "nova"),
         *("virt", "text", "errors"),
     },
-    "pages": {"device", "private_file", "text", "errors"},
+    "pages": {
+        *("records", "device", "selection", "deployment", "runs", "private_file", "text", "errors"),
+    },
     "audit": {
         *("rehearsal", "records", "device", "pages", "stash_defaults", "image_property"),
         "capabilities",

@@ -107,7 +107,7 @@ class Audit:
         """Return what the audit was of; complete when its findings were taken."""
         return About(
             finished=datetime.now(timezone.utc),
-            deployment=self.deployment.config.host,
+            deployment=self.deployment.config.cloud_name or self.deployment.config.host,
             selection=in_words(self.selection),
             guests=self.guests,
             checks=self.checks,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -51,6 +52,12 @@ from novadev.text import many
     help="Write a page with charts, a table and the remedies as a runbook.",
 )
 @click.option(
+    "--title",
+    type=options.TEXT,
+    metavar="TEXT",
+    help="What the page of --report calls the deployment; by default [novadev] cloud_name.",
+)
+@click.option(
     "--acknowledge",
     "acknowledgements",
     type=options.TEXT,
@@ -83,6 +90,7 @@ def audit(
     capability_files: tuple[str, ...],
     move: Any,
     report_name: str | None,
+    title: str | None,
     acknowledgements: str | None,
     compare_with: str | None,
     fail_on: str,
@@ -115,6 +123,8 @@ def audit(
 
     if move == "live-migration" and not capability_files:
         raise click.UsageError("--move is for the host of --capabilities FILE: give that too")
+    if title is not None and report_name is None:
+        raise click.UsageError("--title is for the page of --report FILE: give that too")
     targets = read_targets(capability_files)
     rehearsals = audit_rehearsal.rehearsals_of(session, wanted)
     chosen = choose(checks, bool(targets), rehearsals is not None)
@@ -128,7 +138,8 @@ def audit(
         found = totals.counted(skips.sift(marked))
         print_findings(session, output, found, is_grouped, collected, keeps=page is not None)
         if page is not None:
-            page.write(run.about(), collected)
+            about = run.about()
+            page.write(replace(about, deployment=title or about.deployment), collected)
         if output.format == options.PROMETHEUS:
             click.echo(metrics(run.about(), collected), nl=False)
     if wanted is not None and rehearsals is not None:

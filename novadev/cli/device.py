@@ -12,6 +12,7 @@ from novadev.cli import (
     device_forecast,
     device_pin,
     device_record,
+    device_report,
     device_restore,
     device_watch,
     help,
@@ -38,6 +39,7 @@ for _command in (
     *(device_pin.pin, device_pin.unpin),
     device_forecast.forecast,
     device_restore.restore,
+    device_report.report,
     device_watch.watch,
 ):
     device.add_command(_command)

@@ -41,10 +41,10 @@ def print_devices(session: Session, output: Output, found: GuestDevices, is_one:
 def print_picture(session: Session, found: GuestDevices, tree: bool, svg: str | None) -> None:
     """Print FOUND as a TREE of its buses, or write that into the file SVG, or both."""
     from novadev.cli.device_tree import print_tree
-    from novadev.device.topology import topology
+    from novadev.device.topology import placed, topology
     from novadev.pages.picture import write_picture
 
-    roots = topology(found.records, found.is_running)
+    roots = topology([placed(record, found.is_running) for record in found.records])
     if tree:
         print_tree(session, _title(found), roots)
     if svg is not None:

@@ -1,7 +1,4 @@
-"""How the devices of one guest hang together: its buses, what is on them, and what is free.
-
-From the records that ``device show`` prints, so that the picture and the tables never differ.
-"""
+"""How the devices of one guest hang together: its buses, what is on them, and what is free."""
 
 from __future__ import annotations
 
@@ -41,35 +38,64 @@ class Node:
     children: tuple[Node, ...] = ()
 
 
-def topology(records: Sequence[ShownDevice], is_running: bool) -> tuple[Node, ...]:
-    """Return the roots of a guest's devices: PCI bus 0 first, then what is on no bus.
+@dataclass(frozen=True)
+class PlacedDevice:
+    """A device with its address in the short form; where it is from does not matter.
 
-    With the addresses of the running guest where it IS_RUNNING. Ghosts are on no bus.
+    ``owner`` and ``alias`` are those of its node. A ghost has no address.
     """
-    return tuple(_Tree(records, is_running).roots())
+
+    label: str
+    type: str = ""
+    bus: str | None = None
+    model: str | None = None
+    address: str | None = None
+    owner: str = ""
+    alias: str = ""
+    has_fault: bool = False
+
+
+def placed(record: ShownDevice, is_running: bool) -> PlacedDevice:
+    """Return RECORD of ``device show``, with what the guest has where it IS_RUNNING."""
+    alias = record.live_alias if is_running else record.alias
+    is_ghost = record.definition == "none"
+    return PlacedDevice(
+        label=f"{record.owner_type}: no device" if is_ghost else record.label,
+        type=record.type or "",
+        bus=record.bus,
+        model=record.model,
+        address=(record.live_address if is_running else None) or record.address,
+        owner=" ".join(filter(None, (record.owner_type, record.owner_id))),
+        alias=alias if alias and alias.startswith("ua-") else "",
+        has_fault=bool(record.disagreements),
+    )
+
+
+def topology(devices: Sequence[PlacedDevice]) -> tuple[Node, ...]:
+    """Return the roots of a guest's DEVICES: PCI bus 0 first, then what is on no bus."""
+    return tuple(_Tree(devices).roots())
 
 
 class _Tree:
     """Which device is on which bus."""
 
-    def __init__(self, records: Sequence[ShownDevice], is_running: bool) -> None:
-        self._is_running = is_running
+    def __init__(self, records: Sequence[PlacedDevice]) -> None:
         self._drawn: set[int] = set()
         self._controllers = dict(reversed([*_controllers(records)]))
-        self._on: dict[Bus | None, list[tuple[str, ShownDevice]]] = {}
+        self._on: dict[Bus | None, list[tuple[str, PlacedDevice]]] = {}
         for record in records:
             bus, place = self._place(record)
             if bus not in self._controllers or self._controllers[bus] is record:
                 bus = None
             self._on.setdefault(bus, []).append((place, record))
 
-    def _place(self, record: ShownDevice) -> tuple[Bus | None, str]:
+    def _place(self, record: PlacedDevice) -> tuple[Bus | None, str]:
         """Return the bus that RECORD is on and where on it; None where it is on none."""
-        own = (record.live_address if self._is_running else None) or record.address or ""
+        own = record.address or ""
         if found := _PCI.fullmatch(own):
             return ("pci", int(found["bus"], 16)), found["place"]
         first, _, rest = own.partition(":")
-        kind = _BEHIND.get(record.type or "") or _DRIVES.get(record.bus or "")
+        kind = _BEHIND.get(record.type) or _DRIVES.get(record.bus or "")
         kind = "usb" if record.bus == "usb" or record.type in ("hub", "redir") else kind
         if kind is None or not first.isdecimal():
             return None, own
@@ -88,35 +114,31 @@ class _Tree:
             if id(record) not in self._drawn:
                 yield self._node(place, record)
 
-    def _node(self, place: str, record: ShownDevice) -> Node:
+    def _node(self, place: str, record: PlacedDevice) -> Node:
         self._drawn.add(id(record))
         bus = self._bus_of(record)
         return Node(
             name=_name(record, bus),
             place=place,
-            owner=_owner(record),
-            alias=self._alias(record),
-            has_fault=bool(record.disagreements),
+            owner=record.owner,
+            alias=record.alias,
+            has_fault=record.has_fault,
             children=() if bus is None else tuple(self._children(bus, record)),
         )
 
-    def _bus_of(self, record: ShownDevice) -> Bus | None:
+    def _bus_of(self, record: PlacedDevice) -> Bus | None:
         bus = _bus(record)
         return bus if bus is not None and self._controllers.get(bus) is record else None
 
-    def _children(self, bus: Bus, controller: ShownDevice) -> Iterator[Node]:
+    def _children(self, bus: Bus, controller: PlacedDevice) -> Iterator[Node]:
         members = sorted(self._on.get(bus, []), key=lambda item: item[0])
         nodes = [self._node(*item) for item in members if id(item[1]) not in self._drawn]
         yield from _gathered(nodes)
         if bus[0] == "pci":
             yield from _free(controller.model or "", [place for place, _ in members])
 
-    def _alias(self, record: ShownDevice) -> str:
-        alias = record.live_alias if self._is_running else record.alias
-        return alias if alias and alias.startswith("ua-") else ""
 
-
-def _controllers(records: Iterable[ShownDevice]) -> Iterator[tuple[Bus, ShownDevice]]:
+def _controllers(records: Iterable[PlacedDevice]) -> Iterator[tuple[Bus, PlacedDevice]]:
     """Yield each controller that has a bus; of several with one index libvirt's master comes first.
 
     The UHCI companions of a USB controller share its index.
@@ -126,24 +148,18 @@ def _controllers(records: Iterable[ShownDevice]) -> Iterator[tuple[Bus, ShownDev
             yield bus, record
 
 
-def _bus(record: ShownDevice) -> Bus | None:
+def _bus(record: PlacedDevice) -> Bus | None:
     found = _CONTROLLER.match(record.label) if record.type == "controller" else None
     return (found["kind"], int(found["index"])) if found else None
 
 
-def _name(record: ShownDevice, bus: Bus | None) -> str:
-    if record.definition == "none":
-        return f"{record.owner_type}: no device"
+def _name(record: PlacedDevice, bus: Bus | None) -> str:
     if bus and bus[0] == "pci":
         return f"{record.model or 'controller pci'}, PCI bus {bus[1]:02x}"
     name = _CONTROLLER.match(record.label)
     label = name[0] if name else record.label
     model = record.bus or record.model
     return label if not model or model in label.split() else f"{label} ({model})"
-
-
-def _owner(record: ShownDevice) -> str:
-    return " ".join(filter(None, (record.owner_type, record.owner_id)))
 
 
 def _free(model: str, taken: Sequence[str]) -> Iterator[Node]:

@@ -377,3 +377,20 @@ def test_counts_for_prometheus(sqlite_cloud: Cloud) -> None:
     assert 'novadev_audit_findings{check="no-effect",severity="failure"} 0' in lines
     assert "novadev_audit_guests 1" in lines
     assert novadev(sqlite_cloud, "image-property", "list", "--all", "-f", "prometheus").code == 4
+
+
+def test_a_page_has_the_title_that_was_chosen(sqlite_cloud: Cloud, tmp_path: Path) -> None:
+    page = tmp_path / "audit.html"
+    words = ("audit", "--all", *ONLY, "--report", str(page))
+
+    def heading(*more: str) -> str:
+        assert novadev(sqlite_cloud, *words, *more).code == 0
+        return page.read_text().partition("<h1>")[2].partition("</h1>")[0]
+
+    assert heading("--title", "a <b> & c") == "a &lt;b&gt; &amp; c"
+    config = sqlite_cloud.config_file
+    config.write_text(config.read_text() + "cloud_name = Region One\n")
+    assert heading() == "Region One"
+    assert heading("--title", "Before 2027.1") == "Before 2027.1"
+    alone = novadev(sqlite_cloud, "audit", "--all", "--title", "x")
+    assert (alone.code, "--report" in alone.err) == (4, True)

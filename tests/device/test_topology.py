@@ -8,7 +8,8 @@ import pytest
 from lxml import etree
 
 from novadev.device.show_on_host import ShownDevice
-from novadev.device.topology import Node, topology
+from novadev.device.topology import Node, placed
+from novadev.device.topology import topology as topology_of
 from novadev.errors import BadInput
 from novadev.pages.picture import picture, write_picture
 
@@ -21,6 +22,10 @@ def shown(label: str, address: str | None = None, /, **values: Any) -> ShownDevi
     fixed = {"definition": "both", "managed": True, "plugged": True, "disagreements": ()}
     given = {"label": label, "type": label.split()[0], "live_address": address, "address": address}
     return ShownDevice(**{**empty, **fixed, **given, **values})
+
+
+def topology(records: Sequence[ShownDevice], is_running: bool) -> tuple[Node, ...]:
+    return topology_of([placed(record, is_running) for record in records])
 
 
 def drawn(roots: Sequence[Node], depth: int = 0) -> Iterator[str]:
