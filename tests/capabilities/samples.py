@@ -20,6 +20,15 @@ PC = DomainCapabilities(
     tpm_backend=("emulator",),
     video=("vga", "virtio", "none"),
 )
+_BUSES = ("fdc", "scsi", "virtio", "usb", "sata")
+DEBIAN_12: dict[str, Any] = {
+    "domain_capabilities": {
+        **dict.fromkeys(("pc-i440fx-1.4", "pc-i440fx-7.2"), replace(PC, disk_bus=("ide", *_BUSES))),
+        "pc-q35-7.2": replace(PC, disk_bus=_BUSES),
+    },
+    "devices": None,
+}
+"""The buses that libvirt 9.0 really has; SAMPLE has few buses and devices, so that some lack."""
 WINDOWS = Recommendation(None, "e1000")
 SAMPLE = Capabilities(
     host="cmp1",

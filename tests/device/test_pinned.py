@@ -6,6 +6,7 @@ import libvirt
 import pytest
 from lxml import etree
 
+from novadev.audit.remedies import unpin
 from novadev.runs.lease import user
 from tests.cloud import Cloud
 from tests.device.restoring import (
@@ -93,7 +94,7 @@ def test_a_pinned_device_is_put_back_after_every_record(site: Site) -> None:
     swap(site, uuid, TAP, OTHER_TAP)
     record(site, uuid)
     audit = site.run("audit", uuid, "--check", "drift", "-f", "json").json
-    assert [item["remedy"] for item in audit] == [f"novadev device restore {uuid}"]
+    assert [item["remedy"] for item in audit] == [f"novadev device restore --yes {uuid}"]
     assert site.run("device", "unpin", uuid).code == 0
     record(site, uuid)
     assert drift(site, uuid) == {}
@@ -118,7 +119,7 @@ def test_a_pinned_device_that_is_gone_stays_in_sight(site: Site) -> None:
         }
         assert (listed["disk vdb"]["present"], listed["disk vdb"]["address"]) == (False, pinned)
         (audit,) = site.run("audit", uuid, "--check", "drift", "-f", "json").json
-        assert audit["remedy"] == f"novadev device unpin {uuid}"
+        assert audit["remedy"] == unpin(uuid)
         assert "disk vdb is pinned at" in site.run("device", "record", uuid).err
     elsewhere = re.sub('slot="0x[0-9a-f]+"', 'slot="0x1e"', etree.tostring(disk).decode())
     handle.attachDeviceFlags(elsewhere, libvirt.VIR_DOMAIN_AFFECT_CONFIG)

@@ -32,7 +32,7 @@ pytestmark = pytest.mark.slow
 
 HERE = Path(__file__).parent
 LIVE, CONFIG = libvirt.VIR_DOMAIN_AFFECT_LIVE, libvirt.VIR_DOMAIN_AFFECT_CONFIG
-KEYS = ["instance", "label", "field", "now", "after"]
+KEYS = ["instance", "label", "field", "now", "after", "name"]
 """What scripts may rely on, in this order."""
 MDEV = "4b20d080-1b54-4048-85b3-a6a62d165c01"
 SHARE = "e8debdc0-447a-4376-a10a-4cd9122d7986"

@@ -120,7 +120,8 @@ def know(
     options = load_driver_options(str(path))[1]
     path.unlink()
     driver = {"driver": options, "machine_types": machines, "recommendations": None}
-    saved(path.parent, f"{host}.json", host=host, saved_on=host, **driver)
+    known = {"domain_capabilities": None, "devices": None, **driver}
+    saved(path.parent, f"{host}.json", host=host, saved_on=host, **known)
 
 
 def a_guest(random: Random, number: int, settings: dict[str, Any], family: str) -> Guest:

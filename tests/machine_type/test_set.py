@@ -9,7 +9,7 @@ import pytest
 
 from novadev.rules.osinfo import Recommendation
 from novadev.virt.capabilities import MachineType
-from tests.capabilities.samples import saved
+from tests.capabilities.samples import DEBIAN_12, saved
 from tests.cloud import Cloud
 from tests.command import Result, novadev
 from tests.image_property.guests import stored, with_properties
@@ -74,7 +74,7 @@ def know(cloud: Cloud, host: str = "cmp1", **changes: Any) -> None:
     folder = cloud.folder / "hosts"
     folder.mkdir(exist_ok=True)
     given = {"host": host, "saved_on": host, "machine_types": {"x86_64": MACHINES}}
-    saved(folder, f"{host}.json", **given, **changes)
+    saved(folder, f"{host}.json", **{**DEBIAN_12, **given, **changes})
     with cloud.config_file.open("a") as file:
         file.write(f"\n[novadev]\ncompute_config_dir = {folder}\n")
 
