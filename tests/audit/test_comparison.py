@@ -86,6 +86,14 @@ def test_a_host_that_is_silent_leaves_what_the_databases_tell() -> None:
     assert ([kind for kind, _ in told], left) == (["mended"], 1)
 
 
+def test_of_a_server_without_a_domain_only_what_needs_one_was_not_looked_for() -> None:
+    names = ("missing-domain", "target", "no-effect", "orphan", "forecast")
+    before = [replace(ORPHAN, check=name, details=name) for name in names]
+    known = Coverage(guests={"a"}, bare={"a"}, checks=names)
+    told, left = compared(before, [], known)
+    assert (told, left) == ([("mended", name) for name in names[:3]], 2)
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
