@@ -45,10 +45,14 @@ class Comparison:
 
     def __init__(self, earlier: Iterable[Earlier]) -> None:
         self._left: dict[Key, list[Earlier]] = defaultdict(list)
+        self._servers: set[str] = set()
         for item in earlier:
+            if item.instance is not None:
+                self._servers.add(item.instance)
             if item.comparison != "mended":
                 self._left[_key(item)].append(item)
         self.not_asked = 0
+        self._is_foreign = False
 
     def compared(
         self, findings: Iterable[Finding | Skip], coverage: Coverage
@@ -60,12 +64,30 @@ class Comparison:
         """
         for _, group in groupby(findings, _place):
             yield from self._of_one(list(group))
+        is_known = coverage.guests & self._servers
+        self._is_foreign = coverage.is_whole and bool(self._servers) and not is_known
         for found in self._left.values():
             for item in found:
                 if coverage.has(item.check, item.instance, item.host):
                     yield _mended(item)
                 else:
                     self.not_asked += 1
+
+    def remarks(self, name: str) -> Iterator[str]:
+        """Yield what is to be said of the file NAME that the earlier audit is in.
+
+        That an audit of everything knows none of its servers, and how much was not looked for.
+        """
+        if self._is_foreign:
+            yield (
+                f"None of the servers in {name} exists here. If the file is from another "
+                "deployment, its findings are not mended: compare with a file of this one."
+            )
+        if self.not_asked:
+            yield (
+                f"{self.not_asked} of the findings in {name} were not looked for "
+                "this time: they are neither mended nor still there."
+            )
 
     def _of_one(self, found: list[Finding | Skip]) -> Iterator[Finding | Skip]:
         """Yield the findings of one server or host: equal words first, so that none takes them."""

@@ -135,6 +135,9 @@ def test_two_audits_of_a_cloud(sqlite_cloud: Cloud, tmp_path: Path) -> None:
     )
     assert "1 warning; 0 new; 1 still there; 0 mended." in narrow.err
     assert "1 of the findings in" in narrow.err
+    assert "exists here" not in narrow.err
     page = tmp_path / "page.html"
     novadev(sqlite_cloud, *compare, "--report", str(page))
     assert "Beside the earlier audit: 2 still there" in page.read_text()
+    last.write_text(json.dumps([{**item, "instance": kept[::-1]} for item in found]))
+    assert f"None of the servers in {last} exists here." in novadev(sqlite_cloud, *compare).err
