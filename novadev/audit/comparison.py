@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -10,9 +9,10 @@ from itertools import groupby
 
 from novadev.audit.coverage import Coverage
 from novadev.audit.finding import Finding, Severity
+from novadev.capabilities.file import read_text
 from novadev.errors import BadInput
 from novadev.runs.plan import Skip
-from novadev.strict_json import read
+from novadev.strict_json import parse, read
 
 Key = tuple[str, str, str]
 """The check, the server's UUID, and the host of what is about no server."""
@@ -20,6 +20,8 @@ _IN_ONE = frozenset(
     ("not-stashed", "unreadable", "duplicate-property", "request-spec", "machine-type")
 ) | {"drift", "forecast", "pcie-ports", "missing-domain"}
 """The checks that say all of one server in one finding: other words are the same finding."""
+_MAX_BYTES = 256 * 1024 * 1024
+"""Of the earlier audit: some hundred thousand findings."""
 _WAITS = ("; the server has to be stopped", "; the remedy has to wait")
 
 
@@ -138,14 +140,13 @@ def _mended(item: Earlier) -> Finding:
 def read_comparison(name: str) -> Comparison:
     """Return what the audit that ``--format json`` wrote into the file NAME found.
 
-    Raises BadInput for a file that is none of that kind.
+    Raises BadInput for a file that is none of that kind, and as `read_text`.
     """
     what = f"{name} is not what audit --format json wrote"
     try:
-        with open(name, encoding="utf-8") as file:
-            data = json.load(file)
-    except OSError as error:
-        raise BadInput(f"{name} cannot be read: {error.strerror}") from None
-    except (ValueError, RecursionError):
-        raise BadInput(f"{what}: it is no JSON") from None
-    return Comparison(read(list[Earlier], data, what))
+        data = parse(read_text(name, _MAX_BYTES))
+    except ValueError as error:
+        raise BadInput(f"{what}: it is no JSON: {error}") from None
+    if not isinstance(data, list):
+        raise BadInput(f"{what}: it is no list of findings")
+    return Comparison(read(list[Earlier], data, f"earlier audit {name}"))
