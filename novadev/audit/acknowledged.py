@@ -22,6 +22,21 @@ T = TypeVar("T")
 _NAMES = frozenset(check.name for check in CHECKS) - {ALWAYS}
 
 
+class _Loader(yaml.SafeLoader):
+    """Reads plain values, and refuses a mapping that has a key twice: PyYAML takes the last."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        """Return the next mapping; raises MarkedYAMLError at a key that it has twice."""
+        node: yaml.MappingNode = super().compose_mapping_node(anchor)
+        seen: set[tuple[str, str]] = set()
+        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+            if (key.tag, key.value) in seen:
+                problem = f"the key {key.value!r:.60} stands twice in one mapping"
+                raise yaml.MarkedYAMLError(problem=problem, problem_mark=key.start_mark)
+            seen.add((key.tag, key.value))
+        return node
+
+
 class _Entry(Form):
     check: str
     reason: str
@@ -125,7 +140,7 @@ def read_acknowledgements(name: str, today: date | None = None) -> Acknowledgeme
 
 def _parsed(text: str, name: str) -> Any:
     try:
-        return yaml.safe_load(text) or []
+        return _Loader(text).get_single_data() or []
     except yaml.MarkedYAMLError as error:
         line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
         raise BadInput(f"{name}: {line}{error.problem or error.context}") from None

@@ -31,6 +31,7 @@ from novadev.device.hosted import HostedInstance
 from novadev.device.selecting import attached
 from novadev.errors import (
     BadInput,
+    NotFound,
     NovadevError,
     SchemaUnknown,
     Unreachable,
@@ -205,11 +206,14 @@ class Audit:
                 yield from self._unasked(finding) if trouble.is_unasked else [finding]
 
     def _cover(self, uuid: str, found: Inspection | NovadevError | None) -> None:
-        """Note that a guest is looked at, and whether its host told of it."""
-        if self.coverage is not None:
-            self.coverage.guests.add(uuid)
-            if isinstance(found, NovadevError) or (found is None and self._of_hosts):
-                self.coverage.unseen.add(uuid)
+        """Note that a guest is looked at, whether its host told of it, and whether it has one."""
+        if self.coverage is None:
+            return
+        self.coverage.guests.add(uuid)
+        if isinstance(found, NotFound) or (found is None and self._of_hosts):
+            self.coverage.bare.add(uuid)
+        elif isinstance(found, NovadevError):
+            self.coverage.unseen.add(uuid)
 
     def _hosted(self, chunk: Chunk) -> Iterator[HostedInstance]:
         return attached(self.deployment, chunk.cell, chunk.instances, self.selection.is_named)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -10,9 +9,10 @@ from itertools import groupby
 
 from novadev.audit.coverage import Coverage
 from novadev.audit.finding import Finding, Severity
+from novadev.capabilities.file import read_text
 from novadev.errors import BadInput
 from novadev.runs.plan import Skip
-from novadev.strict_json import read
+from novadev.strict_json import parse, read
 
 Key = tuple[str, str, str]
 """The check, the server's UUID, and the host of what is about no server."""
@@ -20,6 +20,8 @@ _IN_ONE = frozenset(
     ("not-stashed", "unreadable", "duplicate-property", "request-spec", "machine-type")
 ) | {"drift", "forecast", "pcie-ports", "missing-domain"}
 """The checks that say all of one server in one finding: other words are the same finding."""
+_MAX_BYTES = 256 * 1024 * 1024
+"""Of the earlier audit: some hundred thousand findings."""
 _WAITS = ("; the server has to be stopped", "; the remedy has to wait")
 
 
@@ -45,10 +47,14 @@ class Comparison:
 
     def __init__(self, earlier: Iterable[Earlier]) -> None:
         self._left: dict[Key, list[Earlier]] = defaultdict(list)
+        self._servers: set[str] = set()
         for item in earlier:
+            if item.instance is not None:
+                self._servers.add(item.instance)
             if item.comparison != "mended":
                 self._left[_key(item)].append(item)
         self.not_asked = 0
+        self._is_foreign = False
 
     def compared(
         self, findings: Iterable[Finding | Skip], coverage: Coverage
@@ -60,12 +66,30 @@ class Comparison:
         """
         for _, group in groupby(findings, _place):
             yield from self._of_one(list(group))
+        is_known = coverage.guests & self._servers
+        self._is_foreign = coverage.is_whole and bool(self._servers) and not is_known
         for found in self._left.values():
             for item in found:
                 if coverage.has(item.check, item.instance, item.host):
                     yield _mended(item)
                 else:
                     self.not_asked += 1
+
+    def remarks(self, name: str) -> Iterator[str]:
+        """Yield what is to be said of the file NAME that the earlier audit is in.
+
+        That an audit of everything knows none of its servers, and how much was not looked for.
+        """
+        if self._is_foreign:
+            yield (
+                f"None of the servers in {name} exists here. If the file is from another "
+                "deployment, its findings are not mended: compare with a file of this one."
+            )
+        if self.not_asked:
+            yield (
+                f"{self.not_asked} of the findings in {name} were not looked for "
+                "this time: they are neither mended nor still there."
+            )
 
     def _of_one(self, found: list[Finding | Skip]) -> Iterator[Finding | Skip]:
         """Yield the findings of one server or host: equal words first, so that none takes them."""
@@ -116,14 +140,13 @@ def _mended(item: Earlier) -> Finding:
 def read_comparison(name: str) -> Comparison:
     """Return what the audit that ``--format json`` wrote into the file NAME found.
 
-    Raises BadInput for a file that is none of that kind.
+    Raises BadInput for a file that is none of that kind, and as `read_text`.
     """
     what = f"{name} is not what audit --format json wrote"
     try:
-        with open(name, encoding="utf-8") as file:
-            data = json.load(file)
-    except OSError as error:
-        raise BadInput(f"{name} cannot be read: {error.strerror}") from None
-    except (ValueError, RecursionError):
-        raise BadInput(f"{what}: it is no JSON") from None
-    return Comparison(read(list[Earlier], data, what))
+        data = parse(read_text(name, _MAX_BYTES))
+    except ValueError as error:
+        raise BadInput(f"{what}: it is no JSON: {error}") from None
+    if not isinstance(data, list):
+        raise BadInput(f"{what}: it is no list of findings")
+    return Comparison(read(list[Earlier], data, f"earlier audit {name}"))

@@ -8,17 +8,22 @@ from dataclasses import dataclass, field
 from novadev.audit.checks import CHECKS
 
 _NEEDS = {check.name: check.needs for check in CHECKS}
+_WITHOUT_DOMAIN = frozenset(("missing-domain", "target"))
+"""Checks beyond those of the databases that are also made of a server that has no domain."""
 
 
 @dataclass
 class Coverage:
-    """The guests that were looked at, those whose host did not tell of them, and the hosts.
+    """The servers that were looked at, and the hosts.
 
-    ``unmade`` are checks of single guests, or of hosts, that were not made.
+    ``unseen`` are the servers whose host did not tell of them. ``bare`` are those that have no
+    domain: they are on no host, or their host answered that it has none. ``unmade`` are checks of
+    single guests, or of hosts, that were not made.
     """
 
     guests: set[str] = field(default_factory=set)
     unseen: set[str] = field(default_factory=set)
+    bare: set[str] = field(default_factory=set)
     hosts: set[str] = field(default_factory=set)
     unmade: set[tuple[str, str | None]] = field(default_factory=set)
     checks: Collection[str] = ()
@@ -36,4 +41,7 @@ class Coverage:
             return self.is_whole or host in self.hosts
         if instance not in self.guests:
             return self.is_whole
-        return _NEEDS.get(check) == "databases" or instance not in self.unseen
+        if _NEEDS.get(check) == "databases":
+            return True
+        is_made = instance not in self.bare or check in _WITHOUT_DOMAIN
+        return is_made and instance not in self.unseen

@@ -65,22 +65,22 @@ def write(name: str, found: Capabilities) -> None:
     private_file.write(name, dumps(found), "capability file")
 
 
-def read_text(name: str | Path) -> str:
+def read_text(name: str | Path, max_bytes: int = MAX_BYTES) -> str:
     """Return the text of the file NAME.
 
-    Raises BadInput for what is no plain file, cannot be read, is over 16 MiB or is not UTF-8.
+    Raises BadInput for what is no plain file, cannot be read, is over MAX_BYTES or is not UTF-8.
     """
     try:
         with open(name, "rb", opener=_open_at_once) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise BadInput(f"{name} is not a plain file")
-            data = file.read(MAX_BYTES + 1)
+            data = file.read(max_bytes + 1)
     except OSError as error:
         raise BadInput(f"{name} cannot be read: {error.strerror}") from None
     except ValueError:
         raise BadInput(f"{str(name)!r} is not the name of a file") from None
-    if len(data) > MAX_BYTES:
-        raise BadInput(f"{name} is larger than {MAX_BYTES >> 20} MiB")
+    if len(data) > max_bytes:
+        raise BadInput(f"{name} is larger than {max_bytes >> 20} MiB")
     return _decoded(data, name)
 
 

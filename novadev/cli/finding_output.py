@@ -100,11 +100,8 @@ class Beside:
         if self._accepted is not None:
             is_whole = self._run.selection.is_whole and not self._run.codes
             yield from self._accepted.remarks([one.name for one in self._run.checks if is_whole])
-        if self._earlier is not None and self._earlier.not_asked:
-            yield (
-                f"{self._earlier.not_asked} of the findings in {self._name} were not looked for "
-                "this time: they are neither mended nor still there."
-            )
+        if self._earlier is not None:
+            yield from self._earlier.remarks(self._name)
 
 
 def print_findings(

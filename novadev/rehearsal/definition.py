@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from novadev.rehearsal.devices import NULL
 from novadev.virt import xml
-from novadev.virt.trial import NAMESPACE, Nature
+from novadev.virt.trial import ELEMENT, NAMESPACE, PREFIX, Nature
 
 if TYPE_CHECKING:
     from lxml import etree
@@ -44,15 +44,33 @@ def definition(
     No security driver of the host is to label its null devices.
     """
     root = xml.parse(text, "a shape")
-    metadata = _new(root, "metadata")
-    metadata.append(metadata.makeelement(f"{{{NAMESPACE}}}rehearsal", dict(mark)))
-    for tag, value in (("uuid", str(uuid.uuid4())), ("name", name)):
-        _new(root, tag).text = value
+    _name(root, name, str(uuid.uuid4()), mark)
     for disk in root.iterfind("devices/disk[source]"):
         _as_null(disk, nature, backends)
     for interface in root.iterfind("devices/interface") if backends.network == "udp" else ():
         _as_udp(interface)
     return xml.serialise(root)
+
+
+LOCK = f"{PREFIX}lock"
+"""The name of the domain that is on a host as long as a rehearsal goes on there."""
+
+
+def lock(identity: str, mark: Mapping[str, str], nature: Nature) -> str:
+    """Return the domain called LOCK, with the UUID IDENTITY and MARK's attributes."""
+    root = xml.parse(
+        f'<domain type="{nature.domain_type}"><memory unit="MiB">1</memory>'
+        f'<os><type arch="{nature.architecture}">hvm</type></os></domain>'
+    )
+    _name(root, LOCK, identity, mark)
+    return xml.serialise(root)
+
+
+def _name(root: etree._Element, name: str, identity: str, mark: Mapping[str, str]) -> None:
+    metadata = _new(root, "metadata")
+    metadata.append(metadata.makeelement(f"{{{NAMESPACE}}}{ELEMENT}", dict(mark)))
+    for tag, value in (("uuid", identity), ("name", name)):
+        _new(root, tag).text = value
 
 
 def _new(root: etree._Element, tag: str) -> etree._Element:

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from novadev.errors import NotAsNeeded
-from novadev.rehearsal.definition import ALL, Backends, definition, plainest
+from novadev.rehearsal.definition import ALL, LOCK, Backends, definition, lock, plainest
 from novadev.virt.host import Host
-from novadev.virt.trial import Nature, Trial, nature_of, try_all
+from novadev.virt.trial import Nature, Trial, define, list_all, nature_of, try_all
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,19 @@ class Stage:
     mark: Mapping[str, str]
     nature: Nature
     backends: Backends
+
+
+def hold(host: Host, identity: str, mark: Mapping[str, str]) -> None:
+    """Hold HOST for one rehearsal: define its lock, with the UUID IDENTITY, or renew its MARK.
+
+    Raises NotAsNeeded where another rehearsal holds it, and where nothing can be defined.
+    """
+    failed = define(host, lock(identity, mark, nature_of(host)))
+    if failed is None:
+        return
+    if any(item.name == LOCK and item.uuid != identity for item in list_all(host).marked):
+        raise NotAsNeeded(f"host {host.name}: another rehearsal has begun there")
+    raise NotAsNeeded(_unable(host, failed))
 
 
 def prepare(host: Host, names: tuple[str, ...], mark: Mapping[str, str]) -> Stage:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import uuid
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -11,7 +12,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Literal, TypeVar
 
 from novadev.errors import NotAsNeeded, NovadevError, Unreachable
-from novadev.rehearsal.on_host import Stage, prepare, rehearse
+from novadev.rehearsal.on_host import Stage, hold, prepare, rehearse
 from novadev.rehearsal.shape import Shape
 from novadev.runs.lease import Holder
 from novadev.text import many
@@ -55,6 +56,7 @@ class Rehearsal:
         self.host, self.budget = host, budget
         self._hosts, self._allow_busy = hosts, allow_busy
         self._limit = max(hosts.timeout, _LEAST_TIME)
+        self._lock = str(uuid.uuid4())
         self.left: str | None = None
         """Why something may be left on the host, if so; the next rehearsal removes it."""
 
@@ -80,12 +82,14 @@ class Rehearsal:
     def run(self, shapes: Sequence[Shape]) -> Iterator[Rehearsed]:
         """Yield what becomes of each of SHAPES, in their order but for those tried again.
 
-        Nothing is left on the host at the end, however it comes, as long as the host answers.
+        The host is held from the first to the last moment, so that no other rehearsal begins there.
+        Nothing is left on it at the end, however it comes, as long as the host answers.
         Raises as `check`, and NotAsNeeded or Unreachable where the host can start nothing any
         more: the shapes that are left are then not rehearsed.
         """
         self._remove(self.check())
         try:
+            self._call(hold, self._lock, self._mark())
             stage = self._call(prepare, self._free_names(), self._mark())
             yield from self._all(stage, shapes)
         finally:
@@ -114,6 +118,7 @@ class Rehearsal:
 
     def _try(self, stage: Stage, batch: Sequence[Shape]) -> list[Trial]:
         stage = replace(stage, mark=self._mark())
+        self._call(hold, self._lock, stage.mark)
         return self._call(rehearse, stage, [shape.definition for shape in batch])
 
     def _call(self, function: Callable[..., T], *arguments: object) -> T:
@@ -123,7 +128,7 @@ class Rehearsal:
     def _recover(self, error: Unreachable) -> None:
         """Go on after a shape that hung or took libvirtd with it; raises ERROR if it is gone."""
         try:
-            self._remove(self._hosts.call(self.host, list_all).marked)
+            self._remove(self._guests())
         except NovadevError:
             raise error from None
 
@@ -144,6 +149,11 @@ class Rehearsal:
             "until": f"{until:%Y-%m-%dT%H:%M:%SZ}",
         }
 
+    def _guests(self) -> list[Marked]:
+        """Return what is left of this rehearsal but for its lock, and of those that have ended."""
+        found = self._hosts.call(self.host, list_all).marked
+        return [item for item in found if item.uuid != self._lock and _is_free(item.mark)]
+
     def _remove(self, marked: Sequence[Marked]) -> None:
         if marked:
             self._call(remove_marked, [item.uuid for item in marked])
@@ -151,15 +161,28 @@ class Rehearsal:
     def _sweep(self) -> None:
         """Remove what is left of this rehearsal, unless the host does not answer any more."""
         try:
-            self._remove(self._hosts.call(self.host, list_all).marked)
+            self._remove(self._guests())
+            self._call(remove_marked, [self._lock])
         except NovadevError as error:
             self.left = str(error)
+
+
+def _holder(mark: Mapping[str, str]) -> Holder:
+    return Holder(mark["host"], int(mark["pid"]), mark["pid_started"], mark["machine"])
+
+
+def _is_free(mark: Mapping[str, str]) -> bool:
+    """Whether what has MARK is this process's own, or nobody's any more."""
+    with suppress(KeyError, ValueError):
+        if _holder(mark) == Holder.of_this_process():
+            return True
+    return _why_alive(mark) is None
 
 
 def _why_alive(mark: Mapping[str, str]) -> str | None:
     """Return who holds MARK, if it may still be at work there; None of a mark that is left over."""
     with suppress(KeyError, ValueError):
-        holder = Holder(mark["host"], int(mark["pid"]), mark["pid_started"], mark["machine"])
+        holder = _holder(mark)
         told = f"process {holder.pid} on {holder.host}"
         if holder.is_here:
             return told if holder.is_running else None

@@ -22,7 +22,8 @@ from novadev.virt.host import Host
 LOG = logging.getLogger(__name__)
 PREFIX = "novadev-rehearsal-"
 NAMESPACE = "urn:novadev:rehearsal:1"
-"""Of the mark, the one element of it in the metadata."""
+ELEMENT = "rehearsal"
+"""The mark: this element of the namespace, in the metadata."""
 Fate = Literal["started", "would not start", "cannot be defined"]
 _OF_THE_DEFINITION = frozenset(
     (
@@ -93,7 +94,10 @@ def _mark_of(handle: Any) -> Mapping[str, str] | None:
         ):
             return None
         raise
-    return {str(name): str(value) for name, value in xml.parse(text, "a mark").attrib.items()}
+    root = xml.parse(text, "a mark")
+    if xml.local_name(root) != ELEMENT:  # libvirt gives it without its namespace
+        return None
+    return {str(name): str(value) for name, value in root.attrib.items()}
 
 
 def remove_marked(host: Host, uuids: Sequence[str]) -> int:
@@ -103,6 +107,19 @@ def remove_marked(host: Host, uuids: Sequence[str]) -> int:
         with suppress(NotFound), host.translated(item.uuid):
             _remove(host.connection.lookupByUUIDString(item.uuid))
     return len(found)
+
+
+def define(host: Host, text: str) -> Trial | None:
+    """Define the domain TEXT on HOST, or anew if it has it; return the failure, None for none.
+
+    libvirt refuses a name that a domain with another UUID has, also at the same moment.
+    """
+    with host.translated():
+        try:
+            host.connection.defineXML(text)
+        except libvirt.libvirtError as error:
+            return _failed(host, "cannot be defined", error)
+    return None
 
 
 def try_all(host: Host, definitions: Sequence[str]) -> list[Trial]:

@@ -68,6 +68,8 @@ def test_what_an_entry_covers(changes: dict[str, str], is_covered: bool, tmp_pat
         (entry(instance=None), "has no instance and no host"),
         (entry(server="x"), "a key that does not belong there: 'server'"),
         ("- [", "line 1: "),
+        ('- instance: a\n  "instance": "*"', "line 2: the key 'instance' stands twice"),
+        ('[{"check": "lun", "check": "orphan"}]', "line 1: the key 'check' stands twice"),
         ("checks: {}", "a list of acknowledgements is needed"),
         ("- orphan", "entry 1 is not an object"),
         ("- !!python/object:os.system {}", "could not determine a constructor"),

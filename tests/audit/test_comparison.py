@@ -1,6 +1,7 @@
 """An audit beside an earlier one: what is new, still there, mended, or was not looked for."""
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -86,12 +87,21 @@ def test_a_host_that_is_silent_leaves_what_the_databases_tell() -> None:
     assert ([kind for kind, _ in told], left) == (["mended"], 1)
 
 
+def test_of_a_server_without_a_domain_only_what_needs_one_was_not_looked_for() -> None:
+    names = ("missing-domain", "target", "no-effect", "orphan", "forecast")
+    before = [replace(ORPHAN, check=name, details=name) for name in names]
+    known = Coverage(guests={"a"}, bare={"a"}, checks=names)
+    told, left = compared(before, [], known)
+    assert (told, left) == ([("mended", name) for name in names[:3]], 2)
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
         ("", "it is no JSON"),
         ("{", "it is no JSON"),
-        ("{}", "is not an array"),
+        ("{}", "it is no list of findings"),
+        ('[{"check": "orphan", "check": "lun"}]', "a key twice: 'check'"),
         ('[{"check": "orphan"}]', "has no severity"),
         ("[1]", "is not an object"),
     ],
@@ -101,8 +111,20 @@ def test_a_file_that_is_none_is_told(text: str, told: str, tmp_path: Path) -> No
     path.write_text(text)
     with pytest.raises(BadInput) as raised:
         read_comparison(str(path))
-    assert str(raised.value).startswith(str(path))
+    assert str(path) in str(raised.value)
     assert told in str(raised.value)
+
+
+@pytest.mark.parametrize("kind", ["a pipe", "too large"])
+def test_a_file_that_could_have_no_end_is_refused(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "last.json"
+    if kind == "a pipe":
+        os.mkfifo(path)
+    else:
+        path.touch()
+        os.truncate(path, (256 << 20) + 1)
+    with pytest.raises(BadInput, match=r"is not a plain file|is larger than 256 MiB"):
+        read_comparison(str(path))
 
 
 def test_two_audits_of_a_cloud(sqlite_cloud: Cloud, tmp_path: Path) -> None:
@@ -127,6 +149,9 @@ def test_two_audits_of_a_cloud(sqlite_cloud: Cloud, tmp_path: Path) -> None:
     )
     assert "1 warning; 0 new; 1 still there; 0 mended." in narrow.err
     assert "1 of the findings in" in narrow.err
+    assert "exists here" not in narrow.err
     page = tmp_path / "page.html"
     novadev(sqlite_cloud, *compare, "--report", str(page))
     assert "Beside the earlier audit: 2 still there" in page.read_text()
+    last.write_text(json.dumps([{**item, "instance": kept[::-1]} for item in found]))
+    assert f"None of the servers in {last} exists here." in novadev(sqlite_cloud, *compare).err

@@ -1,5 +1,6 @@
 """The audit against a host that is not there yet, by its capability file."""
 
+import json
 from pathlib import Path
 
 import libvirt
@@ -104,13 +105,18 @@ def test_nova_builds_nothing_at_a_live_migration(site: Site) -> None:
     assert failing == {"power-on": {running, stopped}, "live-migration": {stopped}}
 
 
-def test_what_is_stored_alone_is_held_against_it_too(sqlite_cloud: Cloud) -> None:
-    """A guest on no host: there is no definition."""
+def test_what_is_stored_alone_is_held_against_it_too(sqlite_cloud: Cloud, tmp_path: Path) -> None:
+    """A guest on no host: there is no definition. What is mended of it is called so."""
     stored = {**STASHED, "hw_video_model": "cirrus"}
     uuid = sqlite_cloud.add_instance(vm_state="shelved_offloaded", host=None, **stored)
     found = against(sqlite_cloud, EL9, code=3)
     assert {item["instance"] for item in found} == {uuid}
     assert any("machine type pc-i440fx-7.2" in item["details"] for item in found)
+    last = tmp_path / "last"
+    last.write_text(json.dumps(found))
+    other = against(sqlite_cloud, DEBIAN, "--compare-with", str(last))
+    mended = [item["details"] for item in other if item["comparison"] == "mended"]
+    assert sorted(mended) == sorted(item["details"] for item in found)
 
 
 def test_two_files_are_told_apart(sqlite_cloud: Cloud) -> None:

@@ -9,12 +9,22 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
-from novadev.virt.trial import PREFIX
+from novadev.config import load
+from novadev.deployment import Deployment
+from novadev.errors import NotAsNeeded
+from novadev.rehearsal.definition import LOCK, Backends, definition
+from novadev.rehearsal.on_host import hold
+from novadev.rehearsal.rehearsing import Budget, Rehearsal
+from novadev.rehearsal.shape import shape_of
+from novadev.virt.domain import Domain
+from novadev.virt.trial import NAMESPACE, PREFIX, Nature
 from tests import domains
 from tests.audit.auditing import STASHED
 from tests.cloud import Cloud
@@ -129,19 +139,22 @@ def test_each_shape_is_tried_once_and_nothing_is_left(
 def test_a_host_with_guests_is_left_alone_unless_that_is_allowed(
     site: Site, target: Hypervisor
 ) -> None:
-    """Even a guest with a name like those of a rehearsal, if it does not carry the mark."""
+    """Even guests with names like those of a rehearsal, if they do not carry the mark itself."""
     add(site)
     name = f"{PREFIX}1"
     other = target.define(domains.domain(name=name, metadata=False))
+    strange = domains.domain(name=f"{PREFIX}2", metadata=False)
+    element = f'<metadata><other xmlns="{NAMESPACE}"/></metadata></domain>'
+    target.define(strange.replace("</domain>", element))
     target.start(other.UUIDString())
     before = other.XMLDesc(0)
     result = rehearse(site, code=3)
-    assert f"host {TARGET} has 1 guest" in result.err
+    assert f"host {TARGET} has 2 guests" in result.err
     assert "--allow-busy" in result.err
     assert result.out == ""
     result = rehearse(site, "--allow-busy")
     assert "1 shape of 1 guest on cmp2: 1 started" in result.err
-    assert names(target) == [name]
+    assert names(target) == [name, f"{PREFIX}2"]
     assert other.XMLDesc(0) == before
 
 
@@ -174,6 +187,33 @@ def test_two_rehearsals_do_not_meet_and_ctrl_c_leaves_nothing(
         process.communicate(timeout=60)
         assert process.returncode == 130
     assert names(target) == []
+
+
+def test_a_host_is_held_between_shapes_and_the_guests_of_others_are_left(
+    site: Site, target: Hypervisor
+) -> None:
+    """The others are on another machine, and their time is not over."""
+    until = datetime.now(timezone.utc) + timedelta(minutes=5)
+    mark = {"host": "elsewhere", "pid": "1", "pid_started": "1", "machine": ""}
+    mark["until"] = f"{until:%Y-%m-%dT%H:%M:%SZ}"
+    shapes = [shape_of(Domain.from_xml(domains.domain()))] * 2
+    with Deployment(load([str(site.cloud.config_file)])) as deployment:
+        rehearsal = Rehearsal(deployment.hosts, TARGET, Budget(parallel=1))
+        going = rehearsal.run(shapes)
+        assert next(going).fate == "started"
+        assert names(target) == [LOCK]
+        with pytest.raises(NotAsNeeded, match="another rehearsal is going on there"):
+            Rehearsal(deployment.hosts, TARGET, Budget()).check()
+        with pytest.raises(NotAsNeeded, match="another rehearsal has begun there"):
+            deployment.hosts.call(TARGET, hold, str(uuid4()), mark)
+        target.define(
+            definition(
+                shapes[0].definition, f"{PREFIX}9", mark, Nature("x86_64", "qemu", ()), Backends()
+            )
+        )
+        assert [item.fate for item in going] == ["started"]
+    assert rehearsal.left is None
+    assert names(target) == [f"{PREFIX}9"]
 
 
 def test_a_host_that_dies_in_the_middle(site: Site, target: Hypervisor) -> None:
