@@ -175,7 +175,7 @@ def debian_12(capture: Path) -> Capabilities:
         processors=found.processors,
         example=Example(
             "novadev capabilities save on Debian 12 with qemu-system-x86 1:7.2+dfsg-7+deb12u18 and "
-            "libvirt 9.0.0-4+deb12u2, without the options of a driver, libosinfo, the accelerators, "
+            "libvirt 9.0.0-4+deb12u2, without the options of a driver, libosinfo, accelerators, "
             "the firmware and the sizes of pages of that machine.",
             has_every_machine_type=True,
         ),
