@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from novadev.deployment import Deployment
 from novadev.records.baseline import Baseline
 from novadev.records.device import AsOf, Pins, VmDevice, as_pinned, is_hardware
-from novadev.records.look import Look, iter_looks
+from novadev.records.look import Look, NoteSink, ignored, iter_looks
 from novadev.runs.plan import Skip
 from novadev.selection import Selection
 from novadev.virt.address import Address
@@ -40,16 +40,20 @@ def find_drift(
     asks_guest: bool = False,
     as_of: AsOf | None = None,
     no_database: bool = False,
+    note: NoteSink = ignored,
 ) -> Iterator[Drift | Skip]:
     """Yield what the selected guests have otherwise than recorded; nothing for an unchanged one.
 
-    Than recorded last, or AS OF a moment. A guest of which nothing is recorded is a skip. Raises as
-    :func:`novadev.records.look.iter_looks`.
+    Than recorded last, or AS OF a moment. A guest of which nothing is recorded is a skip. NOTE gets
+    the notes of each guest, changed or not. Raises as :func:`novadev.records.look.iter_looks`.
     """
     baseline = Baseline.of(deployment, as_of)
     found = iter_looks(deployment, selection, asks_guest, as_of=as_of, no_database=no_database)
     for looks in found:
-        changed = [look for look in looks if isinstance(look, Look) and look.is_changed]
+        guests = [look for look in looks if isinstance(look, Look)]
+        for look in guests:
+            note(look.notes)
+        changed = [look for look in guests if look.is_changed]
         yield from (look for look in looks if isinstance(look, Skip))
         for look in changed:
             if look.recorded is None:

@@ -120,7 +120,7 @@ def _recorded(look: Look, record: int | None) -> RecordedGuest:
         hash=look.hash,
         previous_hash=look.recorded_hash,
         changed=look.is_changed,
-        notes=(*(look.seen.notes if look.seen else ()), *_told_pins(look)),
+        notes=(*look.notes, *_told_pins(look)),
         record=record,
     )
 
