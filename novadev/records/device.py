@@ -14,6 +14,7 @@ from datetime import datetime
 
 from novadev.records.kinds import Kind, kind_of
 from novadev.virt.address import Address
+from novadev.virt.address_syntax import normal_text
 
 SpecParams = Mapping[str, str | int]
 Pins = Mapping[str, str]
@@ -222,6 +223,6 @@ def _seen(device: VmDevice) -> tuple[str, ...]:
         "" if device.kind.is_host_side else device.device,
         device.bus or "",
         device.model or "",
-        device.address,
+        normal_text(device.address),
         device.logical_name or "",
     )

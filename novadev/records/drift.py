@@ -12,6 +12,7 @@ from novadev.records.look import Look, NoteSink, ignored, iter_looks
 from novadev.runs.plan import Skip
 from novadev.selection import Selection
 from novadev.virt.address import Address
+from novadev.virt.address_syntax import normal_text
 
 COMPARED = ("type", "device", "bus", "model", "address", "logical_name")
 """Fields of a device that its guest sees."""
@@ -90,7 +91,7 @@ def _differences(recorded: VmDevice, found: VmDevice) -> Iterator[Drift]:
     for name in COMPARED:
         before, now = _value(recorded, name), _value(found, name)
         if name == "address" and before == now:
-            before, now = recorded.address, found.address
+            before, now = normal_text(recorded.address), normal_text(found.address)
         if before != now:
             yield Drift(found.vm_id, found.label, name, before, now)
 
@@ -111,5 +112,5 @@ def short_address(device: VmDevice) -> str | None:
 
 def short_place(text: str) -> str | None:
     """Return oVirt's TEXT of an address in the form people read; None of an empty one."""
-    address = Address.from_ovirt(text)
+    address = Address.from_ovirt(normal_text(text))
     return address.text if address else None
