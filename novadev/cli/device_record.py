@@ -31,6 +31,7 @@ LONG = ("label", "address", "logical_name", "managed", "pinned", "alias")
 """What a table says of a device."""
 _NO_CHANGE = "No record found a change of its devices."
 R = TypeVar("R", "ListedGuest", "RecordedGuest")
+T = TypeVar("T")
 
 
 @help.command(short_help="Store every device of guests, and its address.")
@@ -60,9 +61,9 @@ def record(
     session.deployment.hosts.warm()
     from novadev.records.record import RecordedGuest, record_devices
 
-    skips, tally = Skips(session, fail_on_skip), _Tally()
+    skips, tally, notes = Skips(session, fail_on_skip), _Tally(), _Notes()
     found = record_devices(session.deployment, selection, asks_guest, no_database)
-    records = tally.told(skips.sift(counted(session, found)))
+    records = notes.told_after(tally.recorded(skips.sift(counted(session, found)), notes))
     if output.format == "table":
         records = (item for item in records if item.changed)
     print_records(
@@ -112,10 +113,10 @@ def list_(
 
     if long_ and ids:
         raise click.UsageError("--long or --ids, not both")
-    skips = Skips(session, fail_on_skip)
+    skips, notes = Skips(session, fail_on_skip), _Notes()
     ask = list_devices if long_ else list_guests
-    found: Any = ask(session.deployment, selection, changed, asks_guest, no_database)
-    records = skips.sift(counted(session, found))
+    found: Any = ask(session.deployment, selection, changed, asks_guest, no_database, notes.add)
+    records = notes.told_after(skips.sift(counted(session, found)))
     if ids:
         for guest in records:
             click.echo(guest.instance)
@@ -157,9 +158,9 @@ def drift(
     from novadev.errors import NotAsNeeded, worst
     from novadev.records.drift import Drift, find_drift
 
-    skips, tally = Skips(session, fail_on_skip), _Tally()
-    found = find_drift(session.deployment, selection, asks_guest, as_of, no_database)
-    records = tally.counted(skips.sift(counted(session, found)))
+    skips, tally, notes = Skips(session, fail_on_skip), _Tally(), _Notes()
+    found = find_drift(session.deployment, selection, asks_guest, as_of, no_database, notes.add)
+    records = tally.counted(notes.told_after(skips.sift(counted(session, found))))
     shown = presence("recorded", "found", ("appeared", "vanished"))
     empty = skips.unless_any("No device of these guests differs from its record.")
     print_records(session, output, Drift, records, ("instance",), shown, empty, ("pinned",))
@@ -216,13 +217,29 @@ def _without_notes(output: Output) -> Output:
     return Output(output.format, output.columns or columns * (output.format == "table"))
 
 
+class _Notes:
+    """What was noted of guests, and of how many."""
+
+    def __init__(self) -> None:
+        self._notes: Counter[str] = Counter()
+
+    def add(self, notes: Iterable[str]) -> None:
+        """Count the NOTES of a guest."""
+        self._notes.update(notes)
+
+    def told_after(self, records: Iterable[T]) -> Iterator[T]:
+        """Yield RECORDS, and tell in the end what was noted."""
+        yield from records
+        for note, number in self._notes.items():
+            say(f"note: {many(number, 'guest')}: {printable(note)}")
+
+
 class _Tally:
     """Counts what went by."""
 
     def __init__(self) -> None:
         self.changed, self.same, self.new, self.pinned = 0, 0, 0, 0
         self.record: int | None = None
-        self._notes: Counter[str] = Counter()
 
     @property
     def text(self) -> str:
@@ -230,17 +247,15 @@ class _Tally:
         new = f"{self.new} recorded for the first time, " if self.new else ""
         return f"{new}{self.changed} changed, {self.same} unchanged"
 
-    def told(self, records: Iterable[RecordedGuest]) -> Iterator[RecordedGuest]:
-        """Yield RECORDS, and tell in the end what was noted, and of how many guests."""
+    def recorded(self, records: Iterable[RecordedGuest], notes: _Notes) -> Iterator[RecordedGuest]:
+        """Yield RECORDS; their notes go to NOTES."""
         for item in records:
             self.new += item.previous_hash is None
             self.changed += item.changed and item.previous_hash is not None
             self.same += not item.changed
             self.record = item.record or self.record
-            self._notes.update(item.notes)
+            notes.add(item.notes)
             yield item
-        for note, number in self._notes.items():
-            say(f"note: {many(number, 'guest')}: {printable(note)}")
 
     def counted(self, records: Iterable[Drift]) -> Iterator[Drift]:
         """Yield RECORDS."""

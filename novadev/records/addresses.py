@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from novadev.records.device import VmDevice
 from novadev.records.kinds import SYSTEM
 from novadev.virt.address import Address
-from novadev.virt.address_syntax import number_of
+from novadev.virt.address_syntax import normal_text, number_of
 
 _BUSES: Mapping[str, frozenset[str]] = {
     "virtio": SYSTEM,
@@ -24,7 +24,7 @@ def place_of(device: VmDevice) -> tuple[str, str, str] | None:
     None of a device without an address, and of an ISA device, whose ports are libvirt's choice;
     nor is a USB address without a port a place.
     """
-    address = Address.from_ovirt(device.address)
+    address = Address.from_ovirt(normal_text(device.address))
     if address is None or not address.is_place or address.type in ("isa", "unassigned"):
         return None
     bus = (device.bus or "") if address.type == "drive" else ""

@@ -7,18 +7,24 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from novadev.records.kinds import Kind, kind_of
 from novadev.virt.address import Address
+from novadev.virt.address_syntax import normal_text
 
 SpecParams = Mapping[str, str | int]
 Pins = Mapping[str, str]
 """The pinned addresses of a guest, by device_id."""
 _CHIPSET_WATCHDOG = "itco"
 _VIRTIO = "virtio"
+_END = re.compile(r" (#\d+|at .+)$")
+"""What a label has behind it where several devices share it (`novadev.virt.devices`)."""
+_GENERATED = re.compile(r"interface (vnet|macvtap|macvlan)\d+")
+"""Names that libvirt gives a card for one run (``VIR_NET_GENERATED_*_PREFIX``, virnetdev.h)."""
 
 
 @dataclass(frozen=True)
@@ -149,7 +155,22 @@ def _with_history(device: VmDevice, before: Mapping[str, VmDevice], pins: Pins) 
         return device
     kept = replace(device, custom_properties=known.custom_properties, snapshot_id=known.snapshot_id)
     pinned = pins.get(device.device_id, device.address)
-    return kept if pinned == device.address else replace(kept, address=pinned, label=known.label)
+    if pinned == device.address:
+        return kept
+    return replace(kept, address=pinned, label=current_label(device, known))
+
+
+def current_label(device: VmDevice, known: VmDevice) -> str:
+    """Return the label KNOWN of DEVICE, or its own one where it has another name since.
+
+    An address or a number behind the name is none, as it tells where devices of one name are. Nor
+    is what libvirt calls a network card for one run, or its MAC address, which stands for that
+    while the guest is shut off: a stop or a start renames nothing.
+    """
+    now, before = (_END.sub("", row.label) for row in (device, known))
+    is_unnamed = _GENERATED.fullmatch(now) or now == f"interface {device.spec_params.get('mac')}"
+    is_same_card = device.spec_params.get("mac") == known.spec_params.get("mac")
+    return known.label if now == before or (is_unnamed and is_same_card) else device.label
 
 
 def as_pinned(recorded: Sequence[VmDevice], pins: Pins) -> tuple[VmDevice, ...]:
@@ -202,6 +223,6 @@ def _seen(device: VmDevice) -> tuple[str, ...]:
         "" if device.kind.is_host_side else device.device,
         device.bus or "",
         device.model or "",
-        device.address,
+        normal_text(device.address),
         device.logical_name or "",
     )

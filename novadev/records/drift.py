@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from novadev.deployment import Deployment
 from novadev.records.baseline import Baseline
 from novadev.records.device import AsOf, Pins, VmDevice, as_pinned, is_hardware
-from novadev.records.look import Look, iter_looks
+from novadev.records.look import Look, NoteSink, ignored, iter_looks
 from novadev.runs.plan import Skip
 from novadev.selection import Selection
 from novadev.virt.address import Address
+from novadev.virt.address_syntax import normal_text
 
 COMPARED = ("type", "device", "bus", "model", "address", "logical_name")
 """Fields of a device that its guest sees."""
@@ -40,16 +41,20 @@ def find_drift(
     asks_guest: bool = False,
     as_of: AsOf | None = None,
     no_database: bool = False,
+    note: NoteSink = ignored,
 ) -> Iterator[Drift | Skip]:
     """Yield what the selected guests have otherwise than recorded; nothing for an unchanged one.
 
-    Than recorded last, or AS OF a moment. A guest of which nothing is recorded is a skip. Raises as
-    :func:`novadev.records.look.iter_looks`.
+    Than recorded last, or AS OF a moment. A guest of which nothing is recorded is a skip. NOTE gets
+    the notes of each guest, changed or not. Raises as :func:`novadev.records.look.iter_looks`.
     """
     baseline = Baseline.of(deployment, as_of)
     found = iter_looks(deployment, selection, asks_guest, as_of=as_of, no_database=no_database)
     for looks in found:
-        changed = [look for look in looks if isinstance(look, Look) and look.is_changed]
+        guests = [look for look in looks if isinstance(look, Look)]
+        for look in guests:
+            note(look.notes)
+        changed = [look for look in guests if look.is_changed]
         yield from (look for look in looks if isinstance(look, Skip))
         for look in changed:
             if look.recorded is None:
@@ -86,7 +91,7 @@ def _differences(recorded: VmDevice, found: VmDevice) -> Iterator[Drift]:
     for name in COMPARED:
         before, now = _value(recorded, name), _value(found, name)
         if name == "address" and before == now:
-            before, now = recorded.address, found.address
+            before, now = normal_text(recorded.address), normal_text(found.address)
         if before != now:
             yield Drift(found.vm_id, found.label, name, before, now)
 
@@ -107,5 +112,5 @@ def short_address(device: VmDevice) -> str | None:
 
 def short_place(text: str) -> str | None:
     """Return oVirt's TEXT of an address in the form people read; None of an empty one."""
-    address = Address.from_ovirt(text)
+    address = Address.from_ovirt(normal_text(text))
     return address.text if address else None

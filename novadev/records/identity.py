@@ -16,7 +16,7 @@ from dataclasses import replace
 
 from novadev.device.inventory import Entry
 from novadev.device.owners import Owner
-from novadev.records.device import VmDevice
+from novadev.records.device import VmDevice, current_label
 from novadev.records.kinds import kind_of
 from novadev.virt.alias import Alias
 from novadev.virt.devices import (
@@ -284,8 +284,8 @@ def identified(
 ) -> tuple[VmDevice, ...]:
     """Return the devices FOUND in a guest under the ids under which they are RECORDED.
 
-    As :func:`recognise` finds them. A device that stays as it was recorded keeps the label and the
-    host of its row; so a stop or a start alone changes nothing.
+    As :func:`recognise` finds them. A device that stays as it was recorded keeps the label of its
+    row while that names it, and the host; so a stop or a start alone changes nothing.
     """
     ids = recognise(found, recorded, owners)
     rows = {row.device_id: row for row in recorded}
@@ -315,7 +315,7 @@ def _settled(device: VmDevice, row: VmDevice | None) -> VmDevice:
     )
     same = replace(
         settled,
-        label=row.label,
+        label=current_label(device, row),
         host=row.host,
         custom_properties=row.custom_properties,
         snapshot_id=row.snapshot_id,

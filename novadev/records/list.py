@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from novadev.deployment import Deployment
 from novadev.records.device import Pins, SpecParams, VmDevice
 from novadev.records.drift import short_address
-from novadev.records.look import Look, iter_looks
+from novadev.records.look import Look, NoteSink, ignored, iter_looks
 from novadev.records.store import VmDevices
 from novadev.runs.plan import Skip
 from novadev.selection import Selection
@@ -60,16 +60,19 @@ def list_guests(
     changed: bool = False,
     asks_guest: bool = False,
     no_database: bool = False,
+    note: NoteSink = ignored,
 ) -> Iterator[ListedGuest | Skip]:
     """Yield the selected guests; only the CHANGED ones, if so.
 
-    Raises as :func:`novadev.records.look.iter_looks`.
+    NOTE gets the notes of each of them, changed or not. Raises as
+    :func:`novadev.records.look.iter_looks`.
     """
     for looks in iter_looks(deployment, selection, asks_guest, no_database=no_database):
         found = [look for look in looks if isinstance(look, Look)]
         counts = VmDevices(deployment.state).count([item.instance.uuid for item in found])
         yield from (look for look in looks if isinstance(look, Skip))
         for look in found:
+            note(look.notes)
             if look.is_changed or not changed:
                 yield _guest(look, counts)
 
@@ -80,6 +83,7 @@ def list_devices(
     changed: bool = False,
     asks_guest: bool = False,
     no_database: bool = False,
+    note: NoteSink = ignored,
 ) -> Iterator[ListedDevice | Skip]:
     """Yield every device of the selected guests, or of the CHANGED ones among them.
 
@@ -90,7 +94,9 @@ def list_devices(
         for look in looks:
             if isinstance(look, Skip):
                 yield look
-            elif look.seen is not None and (look.is_changed or not changed):
+                continue
+            note(look.notes)
+            if look.seen is not None and (look.is_changed or not changed):
                 yield from (_device(item, look.pins) for item in look.seen.devices)
                 yield from (_device(item, look.pins, present=False) for item in look.absent)
 

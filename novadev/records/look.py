@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Generic, TypeVar
@@ -38,6 +38,8 @@ from novadev.selection import Chunk, Selection, iter_by_host, of_chunks
 
 AT_ONCE = 250
 """Guests whose fingerprints are asked for in one call, which has the host's time limit."""
+NoteSink = Callable[[Iterable[str]], None]
+"""What takes the notes of a guest: what its agent said, or why there is no answer."""
 
 
 @dataclass(frozen=True)
@@ -126,9 +128,18 @@ class Look:
         return self.instance.name or (self.seen.name if self.seen else "")
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What the guest's agent said, or why there is no answer; empty where it was not asked."""
+        return self.seen.notes if self.seen else ()
+
+    @property
     def host_recorded(self) -> str:
         """The host on which the guest was recorded."""
         return self.recorded.host if self.recorded else ""
+
+
+def ignored(_notes: Iterable[str]) -> None:
+    """Take the notes of a guest where nobody reads them."""
 
 
 def iter_looks(

@@ -19,10 +19,11 @@ _TRIES = 5
 
 @dataclass(frozen=True)
 class RecordedGuest:
-    """A guest and its hash, now and before; ``changed`` says whether the guest sees any change.
+    """A guest and its hash, now and before; ``changed`` says whether it sees any recorded change.
 
-    What it does not see, such as an alias, is written too where it has changed. ``record`` is the
-    number of the record that wrote any of its devices, None where none was written.
+    What pins alone hold back is none, as each record would find it again. What the guest does not
+    see, such as an alias, is written too where it has changed. ``record`` is the number of the
+    record that wrote any of its devices, None where none was written.
     ``notes`` are what the guest's agent had to say, or why it said nothing.
     """
 
@@ -119,8 +120,8 @@ def _recorded(look: Look, record: int | None) -> RecordedGuest:
         host=str(look.instance.host),
         hash=look.hash,
         previous_hash=look.recorded_hash,
-        changed=look.is_changed,
-        notes=(*(look.seen.notes if look.seen else ()), *_told_pins(look)),
+        changed=look.is_changed and (look.recorded is None or look.has_news),
+        notes=(*look.notes, *_told_pins(look)),
         record=record,
     )
 

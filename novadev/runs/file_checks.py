@@ -21,7 +21,7 @@ from novadev.runs.place import Kind
 from novadev.runs.plan import RELEASE, SOURCE, Draft, Plan
 from novadev.value import ABSENT, Value
 from novadev.virt.address import Address
-from novadev.virt.address_syntax import read_address
+from novadev.virt.address_syntax import checked_address
 from novadev.virt.alias import Alias
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -328,7 +328,8 @@ def _recorded_text(item: Change, draft: Draft) -> None:
             raise BadInput(f"{what}: {value!r:.60} is no text")
         if _UNPRINTABLE.search(value) or len(value) > _LONGEST_TEXT:
             raise BadInput(f"{what}: {value!r:.60} is not a text that is recorded")
-        if item.place.kind is Kind.ADDRESS and read_address(value, what) != value:
+        address = checked_address(value, what) if item.place.kind is Kind.ADDRESS else None
+        if address and address.ovirt_text != value:
             raise BadInput(f"{what}: {value!r:.80} is not as it would be recorded")
 
 

@@ -38,24 +38,69 @@ _NEEDED: Mapping[str, frozenset[str]] = {
     "ccw": frozenset(("cssid", "ssid", "devno")),
     "dimm": frozenset(("slot",)),
 }
+_DEFAULTS: Mapping[str, tuple[str, ...]] = {
+    "pci": ("domain", "function"),
+    "drive": ("controller", "bus", "target"),
+    "virtio-serial": ("controller", "bus"),
+    "ccid": ("controller",),
+    "usb": ("bus",),
+}
+"""What is 0 where an address of these types does not name it (``device_conf.c``)."""
+_HEXADECIMAL: Mapping[str, Mapping[str, int]] = {
+    "pci": {"domain": 4, "bus": 2, "slot": 2, "function": 1, "uid": 4, "fid": 8},
+    "ccw": {"cssid": 1, "ssid": 1, "devno": 4},
+}
+"""Digits that libvirt writes (``virDomainDeviceInfoFormat``)."""
+_DECIMAL = ("drive", "virtio-serial", "ccid", "usb")
 _SWITCHES = {("pci", "multifunction"): ("on", "off")}
 
 
 def read_address(text: str, what: str) -> str:
-    """Return the address TEXT as oVirt writes it, with its keys in order; empty for none.
+    """Return the address TEXT in its `normal_text`; empty for none.
 
     Raises BadInput, naming WHAT, for what is no address that libvirt has.
     """
+    address = checked_address(text, what)
+    return normal_text(address.ovirt_text) if address else ""
+
+
+def checked_address(text: str, what: str) -> Address | None:
+    """Return the address TEXT as it is spelled, None of an empty one; raises as `read_address`."""
     try:
         address = Address.from_ovirt(text)
     except BadInput as error:
         raise BadInput(f"{what}: {error}") from None
-    if address is None:
-        return ""
-    objection = _objection(address)
+    objection = _objection(address) if address else None
     if objection:
         raise BadInput(f"{what}: {text!r:.80} is no address: {objection}")
-    return address.ovirt_text
+    return address
+
+
+def normal_text(text: str) -> str:
+    """Return oVirt's TEXT of an address as libvirt's own gives it; TEXT itself if it is none.
+
+    Two texts of one place are the same then: with what libvirt takes for granted, such as function
+    0, and numbers spelled as libvirt spells them.
+    """
+    try:
+        address = Address.from_ovirt(text)
+        if address is None:
+            return ""
+        values = {**dict.fromkeys(_DEFAULTS.get(address.type, ()), "0"), **address.values}
+        normal = {name: _spelled(address.type, name, value) for name, value in values.items()}
+    except (BadInput, ValueError):
+        return text
+    return Address.of(normal, address.type).ovirt_text
+
+
+def _spelled(kind: str, name: str, value: str) -> str:
+    """Return VALUE as libvirt writes it; raises ValueError where it is no number."""
+    digits = _HEXADECIMAL.get(kind, {}).get(name)
+    if digits:
+        return f"0x{number_of(value):0{digits}x}"
+    if kind in _DECIMAL:
+        return ".".join(str(number_of(part)) for part in value.split("."))
+    return value
 
 
 def _objection(address: Address) -> str | None:

@@ -274,6 +274,46 @@ def test_another_host_alone_is_nothing_to_write() -> None:
     assert merge([device], [replace(device, host="cmp2")]).written == ()
 
 
+NIC = {"mac": mac(0)}
+
+
+@pytest.mark.parametrize("pinned", [True, False])
+@pytest.mark.parametrize(
+    ("kind", "before", "found", "label"),
+    [
+        ("disk", ("disk vdb", {"target": "vdb"}), ("disk vdc", {"target": "vdc"}), "disk vdc"),
+        ("interface", ("interface tapa", NIC), ("interface tapb", NIC), "interface tapb"),
+        ("interface", (f"interface {mac(0)}", NIC), ("interface tapb", NIC), "interface tapb"),
+        ("interface", ("interface vnet0", NIC), ("interface vnet7", NIC), "interface vnet0"),
+        ("interface", ("interface tapa", NIC), (f"interface {mac(0)}", NIC), "interface tapa"),
+        ("rng", ("rng", {}), ("rng at 0000:00:09.0", {}), "rng"),
+        ("rng", ("rng #2", {}), ("rng #1", {}), "rng #2"),
+    ],
+)
+def test_a_label_is_that_of_now_where_the_name_has_changed(
+    kind: str,
+    before: tuple[str, dict[str, str]],
+    found: tuple[str, dict[str, str]],
+    label: str,
+    pinned: bool,
+) -> None:
+    """It is written once, and is no drift; a stop, a start or a neighbour renames nothing."""
+    places = [f"{{type=pci, slot={slot}, bus=0x00}}" for slot in ("0x05", "0x06")]
+    rows = [
+        VmDevice("a", GUEST, kind, kind, place, spec_params=params, label=name)
+        for place, (name, params) in zip(places, (before, found), strict=True)
+    ]
+    row, device = rows[0], rows[1] if pinned else replace(rows[1], address=places[0])
+    (device,) = identified([device], [row], set())
+    pins = {"a": places[0]} if pinned else {}
+    (after,) = (*merge([row], [device], pins).written, row)[:1]
+    assert (after.label, after.address) == (label, places[0])
+    assert hash_of([after]) == hash_of([row])
+    assert list(compare([row], [after])) == []
+    (again,) = identified([device], [after], set())
+    assert merge([after], [again], pins).written == ()
+
+
 def test_the_views_of_a_domain_agree() -> None:
     """Samples of odd guests: every device is recorded once, under one identity."""
     for path in domains.samples():
