@@ -6,6 +6,8 @@ import libvirt
 import pytest
 from lxml import etree
 
+from novadev.cli.device_watch import Lines
+from novadev.records.watch import Held, Swept, Written
 from novadev.runs.lease import user
 from tests.cloud import Cloud
 from tests.device.restoring import (
@@ -22,6 +24,7 @@ from tests.device.restoring import (
 )
 from tests.device.site import Site
 from tests.hypervisor import Hypervisor
+from tests.watch.watching import watching
 
 pytestmark = pytest.mark.slow
 
@@ -138,3 +141,27 @@ def test_an_older_record_moves_a_pinned_device_with_a_word(site: Site) -> None:
     (planned,) = plan(site, "--as-of", "1", uuid)["plans"]
     assert "disk vdb is pinned at" in planned["note"]
     assert "disk vda is pinned" not in planned["note"]
+
+
+def test_a_watch_says_once_what_pinned_devices_do(site: Site) -> None:
+    """At its start, when they alone move, and with the truth when something else moves too."""
+    uuid = site.add(guest())
+    record(site, uuid)
+    assert site.run("device", "pin", uuid).code == 0
+    assert site.run("device", "unpin", uuid, "vda", "vdb").code == 0
+    swap(site, uuid, TAP, OTHER_TAP)
+    with watching(site.cloud) as seen:
+        seen.wait(lambda: seen.of(Swept) and seen.of(Held))
+        swap(site, uuid, TAP, "memballoon virtio")
+        seen.wait(lambda: len(seen.of(Held)) == 2)
+        swap(site, uuid, "disk vda", "disk vdb")
+        seen.wait(lambda: seen.of(Written))
+    held = seen.of(Held)
+    assert len(held) == 2, "a change of others is none of pinned devices"
+    lines = [line for item in held for _, line in Lines().of(item)]
+    assert all("stays recorded there" in line for line in lines)
+    (written,) = seen.of(Written)
+    ((_, line),) = Lines().of(written)
+    assert "disk vda: address was" in line
+    assert f"{TAP}: the pinned address" in line
+    assert f"{TAP}: address was" not in line
