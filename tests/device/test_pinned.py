@@ -1,6 +1,7 @@
 """Addresses that a record has overwritten, and pinned ones, on a real libvirt."""
 
 import re
+from pathlib import Path
 
 import libvirt
 import pytest
@@ -165,3 +166,26 @@ def test_a_watch_says_once_what_pinned_devices_do(site: Site) -> None:
     assert "disk vda: address was" in line
     assert f"{TAP}: the pinned address" in line
     assert f"{TAP}: address was" not in line
+
+
+def test_a_saved_restore_respects_a_later_pin_and_its_undo_names_it(
+    site: Site, tmp_path: Path
+) -> None:
+    uuid, saved = site.add(guest()), str(tmp_path / "plan")
+    record(site, uuid)
+    swap(site, uuid, "disk vda", "disk vdb")
+    assert site.run("device", "restore", uuid, "--plan-out", saved).code == 0
+    record(site, uuid)
+    assert site.run("device", "pin", uuid, "vdb").code == 0
+    moved = site.persistent(uuid)
+    stale = site.run("apply", saved, "--yes")
+    assert stale.code == 7, stale.err
+    assert f"disk vdb is pinned at {place(moved, 'disk vdb')} now" in stale.out + stale.err
+    assert site.persistent(uuid).canonical == moved.canonical
+    (planned,) = plan(site, "--as-of", "1", uuid)["plans"]
+    assert "disk vdb is pinned at" in planned["note"]
+    restore(site, "--as-of", "1", uuid)  # what the plan has said is no surprise
+    restore(site, uuid)
+    told = site.run("undo", "3", "--dry-run", "-f", "json")
+    assert "disk vdb is pinned at" in told.json["plans"][0]["note"], told.err
+    assert "disk vda is pinned" not in told.json["plans"][0]["note"]
