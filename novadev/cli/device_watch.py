@@ -78,7 +78,7 @@ def _stopped_by_signals(service: Watch) -> Iterator[None]:
 def _serve(session: Session, service: Watch) -> None:
     from novadev.records.watch import Alive
 
-    notifier, lines, is_ready = Notifier(), _Lines(), False
+    notifier, lines, is_ready = Notifier(), Lines(), False
     for news in service.run():
         if isinstance(news, Alive):
             notifier.tell(READY=1, WATCHDOG=1, STATUS=_status(news))
@@ -96,8 +96,8 @@ def _status(alive: Alive) -> str:
     return f"{text}; {many(alive.waiting, 'guest')} to record" if alive.waiting else text
 
 
-class _Lines:
-    """What the log gets; of a host that was told to be lost, also that it is back."""
+class Lines:
+    """The lines that the log gets; of a host that was told to be lost, also that it is back."""
 
     def __init__(self) -> None:
         self._lost: set[str] = set()
@@ -121,6 +121,10 @@ class _Lines:
                 yield from ((False, line) for line in _changed(host, guest))
             case watch.Swept(host, written):
                 yield from ((False, line) for line in _swept(host, written))
+            case watch.Held(host, guest):
+                for note in guest.pin_notes:
+                    told = f"note: host {host}: instance {guest.uuid}: {note}"
+                    yield False, labelled(told, guest.uuid, guest.name)
             case watch.Flapping(host, uuid, name):
                 told = f"instance {uuid} changes all the time, and is recorded some times a minute"
                 yield False, labelled(f"note: host {host}: {told} only", uuid, name)
@@ -157,5 +161,10 @@ def _in_words(change: Drift) -> str:
         return f"{change.label} is gone"
     if change.field == "logical_name" and change.found:
         return f"{change.label} is {change.found} in the guest"
+    if change.field == "address" and change.pinned:
+        return (
+            f"{change.label}: the pinned address {change.recorded or 'none'} stays recorded, "
+            f"the guest has {change.found or 'none'}"
+        )
     name = "name in the guest" if change.field == "logical_name" else change.field
     return f"{change.label}: {name} was {change.recorded or 'none'}, is {change.found or 'none'}"

@@ -151,12 +151,14 @@ def undo(session: Session, run_id: int, choices: Choices) -> int:
 
     Example: novadev undo 12 --dry-run
     """
+    from novadev.records.restore import with_pin_notes
     from novadev.runs.undo import drafts
 
     journal = session.deployment.journal
     run = journal.get(run_id)
     _check_undo(journal, run, choices)
-    return execute(session, choices, f"undo {run.id}", drafts(journal, run), undoes=run)
+    found = with_pin_notes(session.deployment, drafts(journal, run))
+    return execute(session, choices, f"undo {run.id}", found, undoes=run)
 
 
 def _check_undo(journal: Journal, run: Run, choices: Choices) -> None:
@@ -261,6 +263,7 @@ def apply(session: Session, plan_file: str, sha256: str | None, choices: Choices
 
 
 def _apply_undo(session: Session, choices: Choices, saved: Saved, undoes: int) -> int:
+    from novadev.records.restore import with_pin_notes
     from novadev.runs.undo import of_file
 
     journal = session.deployment.journal
@@ -271,6 +274,6 @@ def _apply_undo(session: Session, choices: Choices, saved: Saved, undoes: int) -
         )
     run = journal.get(undoes)
     _check_undo(journal, run, choices)
-    drafts = of_file(journal, run, saved.iter_drafts())
+    drafts = with_pin_notes(session.deployment, of_file(journal, run, saved.iter_drafts()))
     action, asked = saved.head.action, saved.head.asked
     return execute(session, choices, action, drafts, undoes=run, saved_by=asked)

@@ -121,12 +121,13 @@ def _recorded(look: Look, record: int | None) -> RecordedGuest:
         hash=look.hash,
         previous_hash=look.recorded_hash,
         changed=look.is_changed and (look.recorded is None or look.has_news),
-        notes=(*look.notes, *_told_pins(look)),
+        notes=(*look.notes, *pin_notes(look)),
         record=record,
     )
 
 
-def _told_pins(look: Look) -> Iterator[str]:
+def pin_notes(look: Look) -> Iterator[str]:
+    """Yield what an operator should know of the pinned devices that are elsewhere, or gone."""
     if look.is_held:
         yield _HELD
     yield from (_ABSENT.format(item.label, short_address(item)) for item in look.absent)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from novadev.deployment import Deployment
 from novadev.device.guests import Hosted
 from novadev.device.on_hosts import apply_on_hosts, plan_on_hosts
 from novadev.device.selecting import iter_hosted
+from novadev.errors import StalePlan, Unreachable
 from novadev.records.baseline import Baseline
 from novadev.records.device import AsOf, Pins, VmDevice, as_pinned
-from novadev.records.restore_on_host import Question, plan_guest, write_guest
+from novadev.records.restore_on_host import ACTION, Question, plan_guest, write_guest
+from novadev.records.restore_pins import iter_leaving, leaves_pin, why_pinned
 from novadev.records.store import VmDevices
 from novadev.runs.lease import Fence
-from novadev.runs.plan import Outcome, Plan, Planned, Skip
+from novadev.runs.plan import Draft, Outcome, Plan, Planned, Skip
+from novadev.runs.states import State
 from novadev.selection import Selection
 
 Rows = Mapping[str, Sequence[VmDevice]]
@@ -69,5 +73,44 @@ def _recorded_ones(chunk: Sequence[Hosted], rows: Rows, baseline: Baseline) -> I
 def apply(
     deployment: Deployment, plans: Sequence[Plan], resumed: bool, fence: Fence
 ) -> list[Outcome]:
-    """Write PLANS of one cell; return as :func:`novadev.device.on_hosts.apply_on_hosts`."""
-    return apply_on_hosts(deployment, plans, resumed, fence, write_guest)
+    """Write PLANS of one cell; return as :func:`novadev.device.on_hosts.apply_on_hosts`.
+
+    A plan is stale that would move a device off a pin which somebody has set since. An undo is
+    not: it says so in a note.
+    """
+    found = _pinned_since(deployment, plans, resumed)
+    due = [plan for plan in plans if plan.instance not in found]
+    written = iter(apply_on_hosts(deployment, due, resumed, fence, write_guest) if due else ())
+    return [found.get(plan.instance) or next(written) for plan in plans]
+
+
+def _pinned_since(
+    deployment: Deployment, plans: Sequence[Plan], resumed: bool
+) -> Mapping[str, Outcome]:
+    """Return the outcomes of those of PLANS, by instance, that pins speak against."""
+    uuids = [plan.instance for plan in plans if not plan.partly]
+    try:
+        pins = VmDevices(deployment.state).list_pins(uuids)
+    except Unreachable as error:
+        left = State.STARTED if resumed else State.PLANNED
+        return dict.fromkeys(uuids, Outcome(left, str(error), error.exit_code))
+    state = State.STARTED if resumed else State.STALE
+    return {
+        plan.instance: Outcome(state, why, StalePlan.exit_code)
+        for plan in plans
+        if not plan.partly and (why := why_pinned(plan, pins.get(plan.instance, {})))
+    }
+
+
+def with_pin_notes(
+    deployment: Deployment, drafts: Iterable[Draft | Skip]
+) -> Iterator[Draft | Skip]:
+    """Yield DRAFTS of an undo; one that moves pinned devices off their pins has a note of each."""
+    for draft in drafts:
+        if isinstance(draft, Skip) or draft.plan.action != ACTION:
+            yield draft
+            continue
+        plan = draft.plan
+        pins = VmDevices(deployment.state).list_pins([plan.instance]).get(plan.instance, {})
+        notes = (leaves_pin(name, place) for name, _, place in iter_leaving(plan, pins))
+        yield replace(draft, plan=replace(plan, notes=(*plan.notes, *notes)))

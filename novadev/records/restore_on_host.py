@@ -17,6 +17,7 @@ from novadev.records.identity import recognise
 from novadev.records.on_host import seen_devices
 from novadev.records.restore_back import way_back
 from novadev.records.restore_layout import Layout, check_machine, lay_out, named
+from novadev.records.restore_pins import leaves_pin, pins_of_changes
 from novadev.runs.change import Change
 from novadev.runs.found import Found, compare
 from novadev.runs.place import Kind, Place
@@ -86,7 +87,9 @@ def plan_guest(host: Host, instance: HostedInstance, question: Question) -> tupl
     when = _RUNS_ON if definitions.is_active else _SHUT_OFF
     past = (*_told_as_of(question), *_told_pinned(question, matched, layout))
     notes = (*past, *when, *(f"{text}." for text in told))
-    return (_make_plan(inventory, definitions.persistent, layout, notes, question.diff),)
+    plan = _make_plan(inventory, definitions.persistent, layout, notes, question.diff)
+    pins = pins_of_changes(definitions.persistent, layout.moves, matched.rows, question.pins)
+    return (replace(plan, guard={**plan.guard, **pins}),)
 
 
 @dataclass(frozen=True)
@@ -124,10 +127,7 @@ def _told_pinned(question: Question, matched: _Matched, layout: Layout) -> Itera
         text = question.pins.get(row.device_id) if row else None
         pinned = Address.from_ovirt(text) if text else None
         if pinned and pinned.text != address.text:
-            yield (
-                f"{device.plain_label} is pinned at {pinned}, and leaves it: the pin stays, and "
-                "novadev device unpin gives it up."
-            )
+            yield leaves_pin(device.plain_label, str(pinned))
 
 
 def _nothing_to_do(instance: HostedInstance, told: tuple[str, ...], as_of: str) -> Skip:

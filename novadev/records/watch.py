@@ -17,6 +17,7 @@ from time import monotonic
 from novadev.config import Config
 from novadev.deployment import Deployment
 from novadev.errors import NovadevError, Unreachable
+from novadev.records.drift import Drift
 from novadev.records.watch_jobs import NotRecorded, Recorded, Recorder, Result
 from novadev.records.watch_schedule import SETTLE, Flapping, Schedule, Unnamed
 from novadev.virt.connections import Beat, Connections, HostLost, HostNews, HostOpened
@@ -53,6 +54,14 @@ class Swept:
 
 
 @dataclass(frozen=True)
+class Held:
+    """Pinned devices of a guest are not where they are pinned; told once for each change."""
+
+    host: str
+    guest: Recorded
+
+
+@dataclass(frozen=True)
 class Trouble:
     """Something that records need gives no answer; told once until it does."""
 
@@ -75,7 +84,9 @@ class Alive:
     waiting: int
 
 
-News = Written | Swept | Trouble | Mended | Alive | HostLost | HostOpened | Flapping | Unnamed
+News = (
+    Written | Swept | Held | Trouble | Mended | Alive | HostLost | HostOpened | Flapping | Unnamed
+)
 
 
 @dataclass(frozen=True)
@@ -123,6 +134,7 @@ class Watch:
         self._room = {"sweep": -(-config.workers // 2), "ask": -(-config.workers // 2)}
         self._room |= {"record": config.workers, "hosts": 1}
         self._troubles = _Troubles()
+        self._held: dict[str, tuple[Drift, ...]] = {}
         found = self._recorder.list_hosts(self._wanted)
         self._uris = Deployment(config)
         self._connections = Connections(self._uris.host_uri, config.host_timeout, self._news.put)
@@ -299,6 +311,18 @@ class Watch:
         else:
             yield from (Written(job.host, item) for item in written)
             yield from self._schedule.asked(job.host, done.results, now)
+        yield from self._news_of_pins(done)
+
+    def _news_of_pins(self, done: _Done) -> Iterator[Held]:
+        """Yield the guests whose pinned devices are elsewhere than at the last look."""
+        for item in done.results:
+            if not isinstance(item, Recorded) or item.is_outdated:
+                continue
+            known = self._held.pop(item.uuid, ())
+            if item.held:
+                self._held[item.uuid] = item.held
+            if item.held and item.held != known:
+                yield Held(done.job.host, item)
 
 
 def _of_all(results: Iterable[Result]) -> NovadevError | None:

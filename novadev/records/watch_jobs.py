@@ -19,10 +19,10 @@ from novadev.errors import NovadevError
 from novadev.filters import HOST, check_known
 from novadev.nova.instances import InstanceFilter
 from novadev.nova.known_names import list_hosts
-from novadev.records.device import VmDevice
+from novadev.records.device import Pins, VmDevice
 from novadev.records.drift import Drift, compare
 from novadev.records.look import Look, iter_looks
-from novadev.records.record import write_looks
+from novadev.records.record import pin_notes, write_looks
 from novadev.records.store import VmDevices
 from novadev.runs.plan import Skip
 from novadev.selection import Selection
@@ -40,6 +40,8 @@ class Recorded:
     for which the guest has told no name. ``is_outdated``: another one wrote the guest while this
     one looked at it, so nothing was written. ``is_running`` and ``has_answered`` are None of a
     guest that was not read. ``name`` is empty where only the XML would tell it, and was not read.
+    ``held`` is in what pinned devices are not where they are pinned, whatever was recorded since;
+    ``pin_notes`` are the notes that ``device record`` gives for them.
     """
 
     uuid: str
@@ -54,6 +56,8 @@ class Recorded:
     is_running: bool | None = None
     has_answered: bool = False
     notes: tuple[str, ...] = ()
+    held: tuple[Drift, ...] = ()
+    pin_notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -191,7 +195,7 @@ def _recorded(
         look.name,
         record=record if is_written and look.has_news else None,
         is_written=is_written,
-        changes=tuple(compare(look.devices, seen.devices)),
+        changes=tuple(compare(look.devices, seen.devices, _pins_in_use(look))),
         devices=len(seen.devices),
         is_first=look.recorded is None,
         unnamed=_unnamed(seen.devices),
@@ -199,7 +203,21 @@ def _recorded(
         is_running=seen.is_running,
         has_answered=seen.has_answered,
         notes=seen.notes,
+        held=tuple(_held(look, seen.devices)),
+        pin_notes=tuple(pin_notes(look)),
     )
+
+
+def _pins_in_use(look: Look) -> Pins:
+    """Return the pins of devices that are recorded as plugged: the others are no news."""
+    plugged = {device.device_id for device in look.devices if device.is_plugged}
+    return {key: place for key, place in look.pins.items() if key in plugged}
+
+
+def _held(look: Look, found: Sequence[VmDevice]) -> Iterator[Drift]:
+    for item in compare(look.devices, found, look.pins):
+        if item.pinned and (item.field == "address" or item.found is None):
+            yield item
 
 
 def _unnamed(devices: Iterable[VmDevice]) -> tuple[str, ...]:

@@ -160,6 +160,16 @@ def _of_definition(draft: Draft) -> None:
         raise _bad(draft.plan, "the definition's digest is missing")
 
 
+def _of_restore(draft: Draft) -> None:
+    _of_definition(draft)
+    for name in ("ids", "pins"):
+        found = draft.plan.guard.get(name, {})
+        if not isinstance(found, Mapping) or not all(isinstance(x, str) for x in found.values()):
+            raise _bad(draft.plan, "it does not say whose each change is")
+    for text in draft.plan.guard.get("pins", {}).values():
+        read_address(text, "plan file")
+
+
 def _of_aliases(draft: Draft) -> None:
     _of_definition(draft)
     if not isinstance(draft.plan.guard.get("whole_definition"), bool):
@@ -345,7 +355,7 @@ _ACTIONS = {
         (Kind.PROPERTY, Kind.SPEC), _recorded_default, _of_stash, frozenset(RECORDED)
     ),
     "device alias-migrate": _Action((Kind.ALIAS,), _alias, _of_aliases),
-    "device restore": _Action((Kind.ADDRESS,), _defined_address, _of_definition),
+    "device restore": _Action((Kind.ADDRESS,), _defined_address, _of_restore),
     "device detach": _Action((Kind.DETACH,), _gone, _of_detach),
     "device import": _Action((Kind.ADDRESS, Kind.CUSTOM_PROPERTIES), _recorded_text, _of_import),
 }

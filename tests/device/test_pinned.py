@@ -1,12 +1,15 @@
 """Addresses that a record has overwritten, and pinned ones, on a real libvirt."""
 
 import re
+from pathlib import Path
 
 import libvirt
 import pytest
 from lxml import etree
 
 from novadev.audit.remedies import unpin
+from novadev.cli.device_watch import Lines
+from novadev.records.watch import Held, Swept, Written
 from novadev.runs.lease import user
 from tests.cloud import Cloud
 from tests.device.restoring import (
@@ -23,6 +26,7 @@ from tests.device.restoring import (
 )
 from tests.device.site import Site
 from tests.hypervisor import Hypervisor
+from tests.watch.watching import watching
 
 pytestmark = pytest.mark.slow
 
@@ -140,3 +144,50 @@ def test_an_older_record_moves_a_pinned_device_with_a_word(site: Site) -> None:
     (planned,) = plan(site, "--as-of", "1", uuid)["plans"]
     assert "disk vdb is pinned at" in planned["note"]
     assert "disk vda is pinned" not in planned["note"]
+
+
+def test_a_watch_says_once_what_pinned_devices_do(site: Site) -> None:
+    """At its start, when they alone move, and with the truth when something else moves too."""
+    uuid = site.add(guest())
+    record(site, uuid)
+    assert site.run("device", "pin", uuid).code == 0
+    assert site.run("device", "unpin", uuid, "vda", "vdb").code == 0
+    swap(site, uuid, TAP, OTHER_TAP)
+    with watching(site.cloud) as seen:
+        seen.wait(lambda: seen.of(Swept) and seen.of(Held))
+        swap(site, uuid, TAP, "memballoon virtio")
+        seen.wait(lambda: len(seen.of(Held)) == 2)
+        swap(site, uuid, "disk vda", "disk vdb")
+        seen.wait(lambda: seen.of(Written))
+    held = seen.of(Held)
+    assert len(held) == 2, "a change of others is none of pinned devices"
+    lines = [line for item in held for _, line in Lines().of(item)]
+    assert all("stays recorded there" in line for line in lines)
+    (written,) = seen.of(Written)
+    ((_, line),) = Lines().of(written)
+    assert "disk vda: address was" in line
+    assert f"{TAP}: the pinned address" in line
+    assert f"{TAP}: address was" not in line
+
+
+def test_a_saved_restore_respects_a_later_pin_and_its_undo_names_it(
+    site: Site, tmp_path: Path
+) -> None:
+    uuid, saved = site.add(guest()), str(tmp_path / "plan")
+    record(site, uuid)
+    swap(site, uuid, "disk vda", "disk vdb")
+    assert site.run("device", "restore", uuid, "--plan-out", saved).code == 0
+    record(site, uuid)
+    assert site.run("device", "pin", uuid, "vdb").code == 0
+    moved = site.persistent(uuid)
+    stale = site.run("apply", saved, "--yes")
+    assert stale.code == 7, stale.err
+    assert f"disk vdb is pinned at {place(moved, 'disk vdb')} now" in stale.out + stale.err
+    assert site.persistent(uuid).canonical == moved.canonical
+    (planned,) = plan(site, "--as-of", "1", uuid)["plans"]
+    assert "disk vdb is pinned at" in planned["note"]
+    restore(site, "--as-of", "1", uuid)  # what the plan has said is no surprise
+    restore(site, uuid)
+    told = site.run("undo", "3", "--dry-run", "-f", "json")
+    assert "disk vdb is pinned at" in told.json["plans"][0]["note"], told.err
+    assert "disk vda is pinned" not in told.json["plans"][0]["note"]

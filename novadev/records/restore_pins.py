@@ -1,0 +1,62 @@
+"""Which changes of a restore move a pinned device off its pin: told by the plan's guard."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+
+from novadev.records.device import Pins, VmDevice
+from novadev.records.restore_layout import named
+from novadev.runs.plan import Plan
+from novadev.virt.address import Address
+from novadev.virt.devices import Device
+from novadev.virt.domain import Domain
+
+IDS = "ids"
+"""In the guard of a restore: the device_id of each change, by the name of its place."""
+PINS = "pins"
+"""In the guard of a restore: the pins, by device_id, that its changed devices had by then."""
+
+
+def pins_of_changes(
+    domain: Domain, moved: Collection[Device], rows: Mapping[Device, VmDevice], pins: Pins
+) -> Mapping[str, Mapping[str, str]]:
+    """Return what the guard of a plan says of the MOVED devices, of which ROWS are recorded."""
+    ids = {
+        name: rows[device].device_id
+        for name, device in named(domain).items()
+        if device in moved and device in rows
+    }
+    return {IDS: ids, PINS: {key: pins[key] for key in ids.values() if key in pins}}
+
+
+def iter_leaving(plan: Plan, pins: Pins) -> Iterator[tuple[str, str, str]]:
+    """Yield the devices that PLAN moves off one of PINS: name, device_id, the pin as people read.
+
+    None of a plan whose guard does not tell its devices, as earlier releases made them.
+    """
+    ids = plan.guard.get(IDS, {})
+    for item in plan.changes:
+        device_id = ids.get(item.place.name, "")
+        pinned = Address.from_ovirt(pins.get(device_id, ""))
+        if pinned and pinned.text != Address.from_text(str(item.after)).text:
+            yield item.place.name, device_id, pinned.text
+
+
+def why_pinned(plan: Plan, pins: Pins) -> str | None:
+    """Return which device PLAN moves off a pin that it had not when PLAN was made, if any."""
+    known = plan.guard.get(PINS, {})
+    for name, device_id, place in iter_leaving(plan, pins):
+        if known.get(device_id) != pins[device_id]:
+            return (
+                f"instance {plan.instance}: {name} is pinned at {place} now, and would leave it: "
+                "plan again, or run novadev device unpin first"
+            )
+    return None
+
+
+def leaves_pin(name: str, place: str) -> str:
+    """Return the note that the device of this NAME would leave the PLACE where it is pinned."""
+    return (
+        f"{name} is pinned at {place}, and leaves it: the pin stays, and novadev device unpin "
+        "gives it up."
+    )
