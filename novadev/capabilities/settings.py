@@ -36,6 +36,12 @@ class Setting:
 
 OTHER = "other"
 """The kind of what no judge knows."""
+SENT_IF_NEEDED = ("watchdog",)
+"""Devices that libvirt adds by itself, and that the other host must know if a migration sends them.
+
+libvirt 11.3 sends the itco watchdog of q35 for every action but ``reset``. A libvirt before 9.1
+refuses the definition. Source: libvirt, src/qemu/qemu_domain.c, qemuDomainDefFormatBufInternal.
+"""
 _RANDOM = ("/dev/urandom", "/dev/random")
 
 
@@ -50,8 +56,8 @@ def settings_of(domain: Domain) -> Iterator[Setting]:
 def follows(element: etree._Element, domain: Domain) -> bool:
     """Return whether libvirt adds the device to each such guest by itself, so it is no need.
 
-    A newer libvirt writes what the board of q35 has anyway, and the sound of the console. Neither
-    is in the definition that a migration takes along.
+    A newer libvirt writes what the board of q35 has anyway, and the sound of the console. A
+    migration takes the watchdog along unless its action is ``reset``: see `SENT_IF_NEEDED`.
     Source: libvirt, src/qemu/qemu_domain.c, qemuDomainDefAddDefaultDevices.
     """
     if element.tag == "watchdog":

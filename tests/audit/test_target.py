@@ -74,18 +74,25 @@ def test_going_back_to_an_older_host(
     fine = site.add(domains.domain(**parts, devices=[spice]), start=True, host=new.name, **GUEST)
     sound = domains.domain(**parts, devices=["<sound model='virtio'/>"])
     newer = site.add(sound, start=True, host=new.name, **GUEST)
-    outcomes = {uuid: tried(old, site.handle(uuid).XMLDesc(MIGRATABLE)) for uuid in (fine, newer)}
+    watchdog = domains.domain(**parts, devices=["<watchdog model='i6300esb' action='poweroff'/>"])
+    two_dogs = site.add(watchdog, start=True, host=new.name, **GUEST)
+    guests = (fine, newer, two_dogs)
+    outcomes = {uuid: tried(old, site.handle(uuid).XMLDesc(MIGRATABLE)) for uuid in guests}
     by_migration = against(site.cloud, str(saved), "--move", "live-migration", code=3)
     new.empty()
     assert "itco" not in outcomes[fine].moved
     assert {uuid: one.outcome for uuid, one in outcomes.items()} == {
         fine: "fine",
         newer: "cannot be defined",
+        two_dogs: "cannot be defined",
     }
     failing = [item for item in by_migration if item["severity"] == "failure"]
-    assert {item["instance"] for item in failing} == {newer}
-    assert {item["details"] for item in failing} == {
-        f"on {old.name} it cannot be defined: sound virtio: virtio sound takes libvirt 10.4"
+    assert {item["instance"]: item["details"] for item in failing} == {
+        uuid: f"on {old.name} it cannot be defined: {why}"
+        for uuid, why in (
+            (newer, "sound virtio: virtio sound takes libvirt 10.4"),
+            (two_dogs, "watchdog itco: itco takes q35 and libvirt 9.1"),
+        )
     }
 
 

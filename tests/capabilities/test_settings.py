@@ -96,6 +96,21 @@ def test_what_shares_and_quotas_say_is_no_need() -> None:
     assert set(settings_of(Domain(root))) == set(settings_of(Domain.from_xml(WHOLE)))
 
 
+@pytest.mark.parametrize("action", ["none", "pause", "poweroff", "reset"])
+def test_the_watchdog_of_the_board_is_a_need_where_a_migration_sends_it(action: str) -> None:
+    dog = f"<watchdog model='itco' action='{action}'/>"
+    xml = domains.domain(machine="pc-q35-7.2", disks=[domains.disk("vda")], devices=[dog])
+    outcomes = {
+        is_carried: {
+            one.outcome
+            for one in check(facts_of_domain(Domain.from_xml(xml), is_carried), SAMPLE)
+            if "itco" in one.subject
+        }
+        for is_carried in (False, True)
+    }
+    assert outcomes == {False: set(), True: {"cannot be defined"}}
+
+
 # Firmware on the disk
 
 
