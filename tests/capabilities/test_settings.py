@@ -71,6 +71,12 @@ def test_what_nobody_knows_is_not_checked(where: str, xml: str) -> None:
         "<vcpu>300</vcpu>",
         "<clock offset='utc'><timer name='novelty'/></clock>",
         "<seclabel type='static' model='selinux'/>",
+        "<seclabel type='dynamic' model='selinux' relabel='yes'/>",
+        "<seclabel type='none' model='selinux'/>",
+        "<clock offset='novelty'/>",
+        "<clock offset='utc'><novelty/></clock>",
+        "<os><smbios mode='host'/></os>",
+        "<sysinfo type='fwcfg'><entry name='opt/x' file='/x'/></sysinfo>",
         "<c:commandline xmlns:c='http://libvirt.org/schemas/domain/qemu/1.0'/>",
     ],
 )
@@ -94,6 +100,17 @@ def test_what_shares_and_quotas_say_is_no_need() -> None:
     root = etree.fromstring(WHOLE)
     root.append(etree.fromstring("<cputune><shares>1024</shares></cputune>"))
     assert set(settings_of(Domain(root))) == set(settings_of(Domain.from_xml(WHOLE)))
+
+
+@pytest.mark.parametrize(
+    ("libvirt", "outcome"), [("8.3.0", "cannot be defined"), ("8.4.0", "fine")]
+)
+def test_an_absolute_clock_takes_a_libvirt_that_knows_it(libvirt: str, outcome: str) -> None:
+    root = etree.fromstring(WHOLE)
+    root.append(etree.fromstring("<clock offset='absolute' start='0'/>"))
+    host = replace(SAMPLE, versions=replace(SAMPLE.versions, libvirt=libvirt))
+    found = check(facts_of_domain(Domain(root)), host)
+    assert [one.outcome for one in found if one.subject == "clock offset absolute"] == [outcome]
 
 
 @pytest.mark.parametrize("action", ["none", "pause", "poweroff", "reset"])
