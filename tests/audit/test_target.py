@@ -1,5 +1,6 @@
 """The audit against a host that is not there yet, by its capability file."""
 
+import re
 from pathlib import Path
 
 import libvirt
@@ -9,6 +10,7 @@ from novadev.capabilities import file
 from tests import domains
 from tests.audit.auditing import STASHED, audit
 from tests.capabilities.kinds import capabilities_of, tried
+from tests.capabilities.samples import saved
 from tests.cloud import Cloud
 from tests.command import novadev
 from tests.device.rig import mac, port_id
@@ -134,6 +136,33 @@ def test_a_file_that_is_none(sqlite_cloud: Cloud, tmp_path: Path, text: str) -> 
     result = novadev(sqlite_cloud, "audit", "--all", "--capabilities", str(path))
     assert result.code == 4
     assert str(path) in result.err
+    assert result.out == ""
+
+
+@pytest.mark.parametrize(
+    ("saved_at", "age"),
+    [("2020-01-01T00:00:00Z", r"\d+ days ago"), ("2990-01-01", r"\d+ days in the future")],
+)
+def test_the_age_of_a_file_is_said(
+    sqlite_cloud: Cloud, tmp_path: Path, saved_at: str, age: str
+) -> None:
+    name, page = str(saved(tmp_path, "target.json", saved_at=saved_at)), tmp_path / "page.html"
+    words = ("audit", "--all", "--check", "target", "--capabilities", name, "--report", str(page))
+    result = novadev(sqlite_cloud, *words)
+    said = [line for line in result.err.splitlines() if line.startswith("Capability file")]
+    assert len(said) == 1
+    assert re.fullmatch(rf"Capability file {re.escape(name)} of cmp1: saved {age}\.", said[0])
+    assert re.search(rf"saved {age}", page.read_text())
+
+
+@pytest.mark.parametrize("saved_at", ["", "long ago", "2026-13-01T00:00:00Z"])
+def test_a_file_without_a_date_is_refused(
+    sqlite_cloud: Cloud, tmp_path: Path, saved_at: str
+) -> None:
+    path = saved(tmp_path, "target.json", saved_at=saved_at)
+    result = novadev(sqlite_cloud, "audit", "--all", "--capabilities", str(path))
+    assert result.code == 4
+    assert "saved_at is no date" in result.err
     assert result.out == ""
 
 
