@@ -47,7 +47,7 @@ LAYERS = {
     },
     "capabilities": {
         *("config", "deployment", "private_file", "strict_json", "rules", "nova", "virt"),
-        "errors",
+        *("text", "errors"),
     },
     "image_property": {
         *("capabilities", "selection", "deployment", "runs", "value", "config", "rules", "nova"),

@@ -341,4 +341,5 @@ def _foreseen(
 
 def _versions(target: TargetHost) -> tuple[str, str]:
     found = target.capabilities.versions
-    return target.name, f"QEMU {found.qemu or 'unknown'}, libvirt {found.libvirt}"
+    age = target.age(datetime.now(timezone.utc))
+    return target.name, f"QEMU {found.qemu or 'unknown'}, libvirt {found.libvirt}, {age}"

@@ -96,7 +96,7 @@ def inspect(host: Host, instance: HostedInstance, asked: Examined) -> Inspection
         hardware=replace(
             hardware_of(definitions, asked.root_device_name), qemu=host.qemu_version()
         ),
-        needs=facts_of_domain(carried or chosen) if asked.move else None,
+        needs=facts_of_domain(carried or chosen, carried is not None) if asked.move else None,
         is_carried=carried is not None,
         troubles=tuple(found),
         is_new=_is_new(host, instance, asked.fingerprint),

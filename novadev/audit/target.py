@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 
 from novadev.audit.finding import Trouble
 from novadev.audit.remedies import set_machine_type, set_property
 from novadev.capabilities import file
 from novadev.capabilities.compute_hosts import SavedOsInfo, driver_rules
-from novadev.capabilities.content import Capabilities
+from novadev.capabilities.content import Capabilities, age_text, time_of
 from novadev.capabilities.facts import GuestFacts
 from novadev.capabilities.stored_facts import facts_of_guest
 from novadev.capabilities.verdicts import Verdict, check
+from novadev.errors import BadInput
 from novadev.image_property.facts import Facts
 from novadev.rules.defaults import REFUSALS
 from novadev.rules.guest import DriverRules, property_value
@@ -43,6 +45,10 @@ class TargetHost:
         found = self.capabilities
         return driver_rules(found.driver, found.architecture, found.versions.nova)
 
+    def age(self, now: datetime) -> str:
+        """Return when its file was saved: "saved 27 days ago"."""
+        return f"saved {age_text(self.capabilities.saved_at, now)}"
+
     def recommendation(self, os_distro: str | None) -> Recommendation:
         """Return what its libosinfo recommends."""
         known = SavedOsInfo(self.capabilities.recommendations)
@@ -50,8 +56,23 @@ class TargetHost:
 
 
 def read_targets(names: Iterable[str]) -> tuple[TargetHost, ...]:
-    """Return the hosts of the capability files NAMES; raises BadInput for one that is none."""
-    return tuple(TargetHost(name, file.loads(file.read_text(name), name)) for name in names)
+    """Return the hosts of the capability files NAMES.
+
+    Raises BadInput for one that is none, and for one that does not tell when it was saved.
+    """
+    return tuple(_read_target(name) for name in names)
+
+
+def _read_target(name: str) -> TargetHost:
+    found = file.loads(file.read_text(name), name)
+    try:
+        time_of(found.saved_at)
+    except ValueError:
+        raise BadInput(
+            f"capability file {name}: saved_at is no date: {found.saved_at!r:.60}. Save it again "
+            "(novadev capabilities save)"
+        ) from None
+    return TargetHost(name, found)
 
 
 Unchecked = set[tuple[str, tuple[str, ...]]]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timezone
 
 from novadev.config import DriverOptions
 from novadev.rules.osinfo import Recommendation
+from novadev.text import many
 from novadev.virt.capabilities import MachineType
 from novadev.virt.domain_capabilities import DomainCapabilities
 from novadev.virt.firmware import HostFirmware
@@ -70,6 +72,27 @@ class Capabilities:
     def is_from_elsewhere(self) -> bool:
         """Whether it was saved on another machine than the host."""
         return self.saved_on != self.host
+
+
+def age_text(saved_at: str, now: datetime) -> str:
+    """Return how long ago SAVED_AT was, in days: "today", "27 days ago", "3 days in the future".
+
+    The text itself where it is no time.
+    """
+    try:
+        then = time_of(saved_at)
+    except ValueError:
+        return f"at {saved_at:.40}"
+    days = abs(now - then).days
+    if days < 1:
+        return "today"
+    return f"{many(days, 'day')} {'ago' if then < now else 'in the future'}"
+
+
+def time_of(saved_at: str) -> datetime:
+    """Return SAVED_AT as a time; UTC where it names no zone. Raises ValueError."""
+    then = datetime.fromisoformat(saved_at.replace("Z", "+00:00"))
+    return then if then.tzinfo is not None else then.replace(tzinfo=timezone.utc)
 
 
 def remarks(found: Capabilities) -> Iterator[str]:

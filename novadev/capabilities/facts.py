@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from novadev.capabilities.settings import Setting, follows, settings_of
+from novadev.capabilities.settings import SENT_IF_NEEDED, Setting, follows, settings_of
 from novadev.rules.device import GuestDevice
 from novadev.virt.devices import Controller, Device, Disk
 from novadev.virt.domain import Domain
@@ -33,23 +33,25 @@ class GuestFacts:
     settings: tuple[Setting, ...] = ()
 
 
-def facts_of_domain(domain: Domain) -> GuestFacts:
+def facts_of_domain(domain: Domain, is_carried: bool = False) -> GuestFacts:
     """Return what DOMAIN needs, to be defined and started elsewhere as it is.
 
-    A live definition serves as well as a persistent one.
+    A live definition serves as well as a persistent one. ``is_carried`` says that it is the one
+    that a live migration sends: the other host has to take all of it.
     """
     return GuestFacts(
         architecture=domain.os_type("arch") or "",
         domain_type=domain.root.get("type", ""),
         machine_type=domain.os_type("machine"),
-        devices=tuple(_facts(domain)),
+        devices=tuple(_facts(domain, is_carried)),
         settings=tuple(settings_of(domain)),
     )
 
 
-def _facts(domain: Domain) -> Iterator[GuestDevice]:
+def _facts(domain: Domain, is_carried: bool) -> Iterator[GuestDevice]:
     for device in domain.devices:
-        if follows(device.element, domain):
+        is_sent = is_carried and device.element.tag in SENT_IF_NEEDED
+        if follows(device.element, domain) and not is_sent:
             continue
         yield GuestDevice(
             subject=device.label,

@@ -14,7 +14,7 @@ EVERY_HOST_HAS = frozenset(
     (
         *("name", "uuid", "hwuuid", "title", "description", "metadata", "memory", "currentMemory"),
         *("on_poweroff", "on_reboot", "on_crash", "on_lockfailure", "resource", "blkiotune"),
-        *("memtune", "pm", "sysinfo", "vcpus", "defaultiothread"),
+        *("memtune", "pm", "vcpus", "defaultiothread"),
     )
 )
 """Elements directly under ``<domain>``."""

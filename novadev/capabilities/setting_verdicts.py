@@ -34,6 +34,8 @@ _BUILT_IN = {
     "/usr/share/AAVMF/AAVMF_CODE.fd": "/usr/share/AAVMF/AAVMF_VARS.fd",
 }
 """Images whose variables libvirt knows of itself (src/qemu/qemu_conf.c, DEFAULT_LOADER_NVRAM)."""
+_HAS_ABSOLUTE_CLOCK = (8, 4)
+"""Since this libvirt a clock can begin at a given time: ``offset='absolute'``."""
 _EVERY_BOARD_TAKES = 240
 """The fewest processors that a board of x86 takes: Red Hat's i440fx."""
 _NOT_TOLD = "the file does not tell whether the host has it"
@@ -231,6 +233,15 @@ def _kvm(need: Need) -> Told:
     return FINE if need.value == "hidden" else unknown("novadev has no rule for it")
 
 
+def _clock_offset(need: Need) -> Told:
+    """Judge ``absolute``, the one offset that libvirt has not had from the beginning."""
+    if need.value != "absolute":
+        return unknown("novadev has no rule for it")
+    if need.libvirt < _HAS_ABSOLUTE_CLOCK:
+        return "cannot be defined", "an absolute clock takes libvirt 8.4"
+    return FINE
+
+
 def _timer(need: Need) -> Told:
     known = need.value in _X86_TIMERS and need.target.architecture in X86
     return FINE if known else unknown("novadev has no rule for it")
@@ -282,6 +293,7 @@ def _tpm_version(need: Need) -> Told:
 
 
 _JUDGES: Mapping[str, Callable[[Need], Told]] = {
+    "clock offset": _clock_offset,
     "cpu feature": _cpu_feature,
     "cpu mode": _cpu_mode,
     "cpu model": _cpu_model,

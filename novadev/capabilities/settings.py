@@ -36,6 +36,13 @@ class Setting:
 
 OTHER = "other"
 """The kind of what no judge knows."""
+SENT_IF_NEEDED = ("watchdog",)
+"""Devices that libvirt adds by itself, and that the other host must know if a migration sends them.
+
+libvirt 11.3 sends the itco watchdog of q35 for every action but ``reset``. A libvirt before 9.1
+refuses the definition. Source: libvirt, src/qemu/qemu_domain.c, qemuDomainDefFormatBufInternal.
+"""
+_PLAIN_CLOCKS = (None, "utc", "localtime", "timezone", "variable")
 _RANDOM = ("/dev/urandom", "/dev/random")
 
 
@@ -50,8 +57,8 @@ def settings_of(domain: Domain) -> Iterator[Setting]:
 def follows(element: etree._Element, domain: Domain) -> bool:
     """Return whether libvirt adds the device to each such guest by itself, so it is no need.
 
-    A newer libvirt writes what the board of q35 has anyway, and the sound of the console. Neither
-    is in the definition that a migration takes along.
+    A newer libvirt writes what the board of q35 has anyway, and the sound of the console. A
+    migration takes the watchdog along unless its action is ``reset``: see `SENT_IF_NEEDED`.
     Source: libvirt, src/qemu/qemu_domain.c, qemuDomainDefAddDefaultDevices.
     """
     if element.tag == "watchdog":
@@ -83,7 +90,10 @@ def _os(element: etree._Element) -> Iterator[Setting]:
         subject = " with ".join([f"firmware {firmware}", *([", ".join(wanted)] if wanted else [])])
         yield Setting(subject, "firmware", " ".join([firmware, *wanted]))
     for child in children(element):
-        if child.tag not in ("type", "boot", "bootmenu", "smbios", "bios", "firmware"):
+        if child.tag == "smbios":
+            if is_unusual_smbios(child):
+                yield Setting(f"smbios {child.get('mode')}", OTHER)
+        elif child.tag not in ("type", "boot", "bootmenu", "bios", "firmware"):
             yield from _boot_file(child, element)
 
 
@@ -189,6 +199,12 @@ def _iothreads(element: etree._Element) -> Iterator[Setting]:
 
 
 def _clock(element: etree._Element) -> Iterator[Setting]:
+    offset = element.get("offset")
+    if offset not in _PLAIN_CLOCKS:
+        yield Setting(f"clock offset {offset}", "clock offset", offset or "")
+    for child in children(element):
+        if child.tag != "timer":
+            yield Setting(f"clock {local_name(child)}", OTHER)
     for timer in element.iterfind("timer"):
         if timer.get("present") != "no":
             name = timer.get("name", "")
@@ -204,9 +220,38 @@ def _cputune(element: etree._Element) -> Iterator[Setting]:
 
 
 def _seclabel(element: etree._Element) -> Iterator[Setting]:
-    """Yield a label that is written down; the others are the host's own."""
-    if element.get("type") == "static" or element.find("baselabel") is not None:
+    if is_written_label(element):
         yield Setting(f"seclabel {element.get('model', '')}".strip(), OTHER)
+
+
+def is_written_label(element: etree._Element) -> bool:
+    """Return whether a ``seclabel`` asks for something that another host may lack.
+
+    It does if it is static, has a label to begin with, or names a security driver that not every
+    host has. libvirt adds a dynamic label for each driver of the host to the live definition, with
+    the label that was made, and to no other definition: seen with 7.0, 9.0 and 11.3.
+    Source: libvirt, src/security/security_manager.c, virSecurityManagerGenLabel.
+    """
+    if element.get("type") == "static" or element.find("baselabel") is not None:
+        return True
+    is_made = element.find("label") is not None or element.find("imagelabel") is not None
+    return element.get("model") not in (None, "none", "dac") and not is_made
+
+
+def _sysinfo(element: etree._Element) -> Iterator[Setting]:
+    """Yield what is no table of SMBIOS: blobs of fwcfg, which can be files of the host."""
+    if is_unusual_sysinfo(element):
+        yield Setting(f"sysinfo {element.get('type')}", OTHER)
+
+
+def is_unusual_sysinfo(element: etree._Element) -> bool:
+    """Return whether a ``sysinfo`` has anything else than the tables of SMBIOS."""
+    return element.get("type", "smbios") != "smbios"
+
+
+def is_unusual_smbios(element: etree._Element) -> bool:
+    """Return whether the tables of SMBIOS come from the host, by an ``os/smbios`` element."""
+    return element.get("mode") not in ("emulate", "sysinfo")
 
 
 def _genid(_element: etree._Element) -> Iterator[Setting]:
@@ -229,6 +274,7 @@ _READERS: Mapping[str, Callable[[etree._Element], Iterator[Setting]]] = {
     "memoryBacking": _memory_backing,
     "os": _os,
     "seclabel": _seclabel,
+    "sysinfo": _sysinfo,
     "vcpu": _vcpu,
 }
 

@@ -19,7 +19,7 @@ from novadev.capabilities.facts import GuestFacts
 from novadev.capabilities.setting_verdicts import Need, judge_setting
 from novadev.capabilities.target import BEST_FIRST, FINE, Outcome, Target
 from novadev.rules.device import GuestDevice
-from novadev.rules.machine_types import family_of, version_of
+from novadev.rules.machine_types import family_of, have_same_boards, version_of
 from novadev.virt.capabilities import MachineType
 
 _USB = ("controller", "usb")
@@ -78,7 +78,9 @@ def _machine_type(guest: GuestFacts, host: Capabilities) -> Verdict:
     name = guest.machine_type
     there = host.machine_types.get(guest.architecture)
     if there is None:
-        why = f"the host has no emulator for {guest.architecture}"
+        is_other = not have_same_boards(guest.architecture, host.architecture)
+        other = f"is of another architecture, {host.architecture}, and " if is_other else ""
+        why = f"the host {other}has no emulator for {guest.architecture}"
         return Verdict(f"machine type {name}", _missing(host), why)
     if name is None:
         return Verdict("machine type", "not checked", "none is named: it is the host's default")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from typing import Any
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,7 +17,10 @@ from novadev.cli.options import Output
 from novadev.cli.progress import counted
 from novadev.cli.session import Session, pass_session
 from novadev.cli.skips import Skips
-from novadev.text import many
+from novadev.text import many, printable
+
+if TYPE_CHECKING:
+    from novadev.audit.target import TargetHost
 
 
 @help.command(short_help="Tell before an upgrade which guests will break.")
@@ -126,6 +131,7 @@ def audit(
     if title is not None and report_name is None:
         raise click.UsageError("--title is for the page of --report FILE: give that too")
     targets = read_targets(capability_files)
+    _tell_ages(session, targets)
     rehearsals = audit_rehearsal.rehearsals_of(session, wanted)
     chosen = choose(checks, bool(targets), rehearsals is not None)
     run = Audit(session.deployment, selection, chosen, targets, rehearsals, move)
@@ -145,6 +151,14 @@ def audit(
     if wanted is not None and rehearsals is not None:
         audit_rehearsal.report(session, wanted, rehearsals)
     return _end(session, run, skips, totals, beside)
+
+
+def _tell_ages(session: Session, targets: Sequence[TargetHost]) -> None:
+    """Say of each capability file how old it is."""
+    now = datetime.now(timezone.utc)
+    for target in targets:
+        host = target.capabilities.host
+        session.say(printable(f"Capability file {target.name} of {host}: {target.age(now)}."))
 
 
 def _end(session: Session, run: Any, skips: Skips, totals: Any, beside: Any) -> int:

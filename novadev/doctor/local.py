@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, timezone
+from datetime import datetime
 from pathlib import Path
 
 from novadev import config
 from novadev.capabilities import file
+from novadev.capabilities.content import age_text
 from novadev.config import Config
 from novadev.deployment import Deployment
 from novadev.doctor.result import Result, failure
@@ -112,15 +113,3 @@ def _capability_file(path: Path, host: str, answers: Answers | None, now: dateti
         text += f"; the host has QEMU {answers.qemu} now: save it again"
         return Result("capabilities", str(path), "warning", text)
     return Result("capabilities", str(path), "ok", text)
-
-
-def age_text(saved_at: str, now: datetime) -> str:
-    """Return how long ago SAVED_AT was, in days; the text itself where it is no time."""
-    try:
-        then = datetime.fromisoformat(saved_at.replace("Z", "+00:00"))
-    except ValueError:
-        return f"at {saved_at:.40}"
-    if then.tzinfo is None:
-        then = then.replace(tzinfo=timezone.utc)
-    days = (now - then).days
-    return "today" if days < 1 else f"{many(days, 'day')} ago"

@@ -138,7 +138,7 @@ def _disk(element: etree._Element, told: list[str]) -> bool:
         told.append("disk as a LUN")
     xml.keep_attributes(element, "type", "device", "model")
     xml.drop(element, "source", "shareable")
-    _disk_driver(xml.child(element, "driver"))
+    _disk_driver(xml.child(element, "driver"), told)
     if element.get("device") in ("cdrom", "floppy"):
         element.set("type", "file")
     else:
@@ -148,11 +148,13 @@ def _disk(element: etree._Element, told: list[str]) -> bool:
     return True
 
 
-def _disk_driver(driver: etree._Element) -> None:
+def _disk_driver(driver: etree._Element, told: list[str]) -> None:
     """Take what only a real source can have: direct I/O, a format, a chain of images.
 
     A disk that is shared by many takes no lock, and is not cached unless it says so.
     """
+    if (image := driver.get("type", "raw")) not in _PLAIN_FORMATS:
+        told.append(f"disk format {image}")
     for child in xml.children(driver):
         driver.remove(child)
     xml.drop_attributes(driver, "copy_on_read")
@@ -163,6 +165,8 @@ def _disk_driver(driver: etree._Element) -> None:
     driver.set("cache", "writeback")
 
 
+_PLAIN_FORMATS = ("raw", "qcow2")
+"""Formats of images that every QEMU has."""
 _OWN_NETWORKS = ("bridge", "ethernet", "network", "user", "internal")
 
 

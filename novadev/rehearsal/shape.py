@@ -15,7 +15,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from novadev.capabilities.settings import follows
+from novadev.capabilities.settings import (
+    follows,
+    is_unusual_smbios,
+    is_unusual_sysinfo,
+    is_written_label,
+)
 from novadev.rehearsal.devices import give_names, stand_in
 from novadev.rehearsal.hardware import resize
 from novadev.virt import xml
@@ -111,7 +116,7 @@ def _prune(root: etree._Element, child: etree._Element) -> Iterator[str]:
     name = xml.local_name(child)
     if child.tag not in _KEPT:
         root.remove(child)
-        if child.tag not in _SILENT or _is_static_label(child):
+        if child.tag not in _SILENT or _has_to_be_said(child):
             yield _NAMES.get(name, name)
         return
     for item in xml.children(child):
@@ -123,8 +128,11 @@ def _prune(root: etree._Element, child: etree._Element) -> Iterator[str]:
 _NAMES = {"commandline": "arguments of QEMU", "override": "properties of QEMU devices"}
 
 
-def _is_static_label(element: etree._Element) -> bool:
-    return element.tag == "seclabel" and element.get("type") == "static"
+def _has_to_be_said(element: etree._Element) -> bool:
+    """Whether one of `_SILENT` asks for what a host may lack."""
+    if element.tag == "seclabel":
+        return is_written_label(element)
+    return element.tag == "sysinfo" and is_unusual_sysinfo(element)
 
 
 def _firmware(root: etree._Element, told: list[str]) -> None:
@@ -141,7 +149,7 @@ def _firmware(root: etree._Element, told: list[str]) -> None:
                 told.append("firmware that the guest can write")
         elif child.tag not in ("type", "boot", "bootmenu", "bios", "firmware"):
             os.remove(child)
-            if child.tag != "smbios":
+            if child.tag != "smbios" or is_unusual_smbios(child):
                 told.append(f"os {xml.local_name(child)}")
 
 

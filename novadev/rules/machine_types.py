@@ -25,6 +25,12 @@ FAMILIES = {
 }
 """The families whose devices novadev knows, by the architecture of the guest."""
 
+
+def have_same_boards(one: str, other: str) -> bool:
+    """Return whether a guest of ONE architecture can be on a host of the OTHER, by their boards."""
+    return FAMILIES.get(one, (one,)) == FAMILIES.get(other, (other,))
+
+
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 """What can be the name of a machine type."""
 _NAMES = {

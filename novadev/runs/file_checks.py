@@ -21,7 +21,7 @@ from novadev.runs.place import Kind
 from novadev.runs.plan import RELEASE, SOURCE, Draft, Plan
 from novadev.value import ABSENT, Value
 from novadev.virt.address import Address
-from novadev.virt.address_syntax import checked_address
+from novadev.virt.address_syntax import checked_address, read_address
 from novadev.virt.alias import Alias
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")

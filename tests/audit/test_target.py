@@ -1,6 +1,7 @@
 """The audit against a host that is not there yet, by its capability file."""
 
 import json
+import re
 from pathlib import Path
 
 import libvirt
@@ -10,6 +11,7 @@ from novadev.capabilities import file
 from tests import domains
 from tests.audit.auditing import STASHED, audit
 from tests.capabilities.kinds import capabilities_of, tried
+from tests.capabilities.samples import saved
 from tests.cloud import Cloud
 from tests.command import novadev
 from tests.device.rig import mac, port_id
@@ -75,18 +77,25 @@ def test_going_back_to_an_older_host(
     fine = site.add(domains.domain(**parts, devices=[spice]), start=True, host=new.name, **GUEST)
     sound = domains.domain(**parts, devices=["<sound model='virtio'/>"])
     newer = site.add(sound, start=True, host=new.name, **GUEST)
-    outcomes = {uuid: tried(old, site.handle(uuid).XMLDesc(MIGRATABLE)) for uuid in (fine, newer)}
+    watchdog = domains.domain(**parts, devices=["<watchdog model='i6300esb' action='poweroff'/>"])
+    two_dogs = site.add(watchdog, start=True, host=new.name, **GUEST)
+    guests = (fine, newer, two_dogs)
+    outcomes = {uuid: tried(old, site.handle(uuid).XMLDesc(MIGRATABLE)) for uuid in guests}
     by_migration = against(site.cloud, str(saved), "--move", "live-migration", code=3)
     new.empty()
     assert "itco" not in outcomes[fine].moved
     assert {uuid: one.outcome for uuid, one in outcomes.items()} == {
         fine: "fine",
         newer: "cannot be defined",
+        two_dogs: "cannot be defined",
     }
     failing = [item for item in by_migration if item["severity"] == "failure"]
-    assert {item["instance"] for item in failing} == {newer}
-    assert {item["details"] for item in failing} == {
-        f"on {old.name} it cannot be defined: sound virtio: virtio sound takes libvirt 10.4"
+    assert {item["instance"]: item["details"] for item in failing} == {
+        uuid: f"on {old.name} it cannot be defined: {why}"
+        for uuid, why in (
+            (newer, "sound virtio: virtio sound takes libvirt 10.4"),
+            (two_dogs, "watchdog itco: itco takes q35 and libvirt 9.1"),
+        )
     }
 
 
@@ -133,6 +142,33 @@ def test_a_file_that_is_none(sqlite_cloud: Cloud, tmp_path: Path, text: str) -> 
     result = novadev(sqlite_cloud, "audit", "--all", "--capabilities", str(path))
     assert result.code == 4
     assert str(path) in result.err
+    assert result.out == ""
+
+
+@pytest.mark.parametrize(
+    ("saved_at", "age"),
+    [("2020-01-01T00:00:00Z", r"\d+ days ago"), ("2990-01-01", r"\d+ days in the future")],
+)
+def test_the_age_of_a_file_is_said(
+    sqlite_cloud: Cloud, tmp_path: Path, saved_at: str, age: str
+) -> None:
+    name, page = str(saved(tmp_path, "target.json", saved_at=saved_at)), tmp_path / "page.html"
+    words = ("audit", "--all", "--check", "target", "--capabilities", name, "--report", str(page))
+    result = novadev(sqlite_cloud, *words)
+    said = [line for line in result.err.splitlines() if line.startswith("Capability file")]
+    assert len(said) == 1
+    assert re.fullmatch(rf"Capability file {re.escape(name)} of cmp1: saved {age}\.", said[0])
+    assert re.search(rf"saved {age}", page.read_text())
+
+
+@pytest.mark.parametrize("saved_at", ["", "long ago", "2026-13-01T00:00:00Z"])
+def test_a_file_without_a_date_is_refused(
+    sqlite_cloud: Cloud, tmp_path: Path, saved_at: str
+) -> None:
+    path = saved(tmp_path, "target.json", saved_at=saved_at)
+    result = novadev(sqlite_cloud, "audit", "--all", "--capabilities", str(path))
+    assert result.code == 4
+    assert "saved_at is no date" in result.err
     assert result.out == ""
 
 

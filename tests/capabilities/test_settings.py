@@ -71,6 +71,12 @@ def test_what_nobody_knows_is_not_checked(where: str, xml: str) -> None:
         "<vcpu>300</vcpu>",
         "<clock offset='utc'><timer name='novelty'/></clock>",
         "<seclabel type='static' model='selinux'/>",
+        "<seclabel type='dynamic' model='selinux' relabel='yes'/>",
+        "<seclabel type='none' model='selinux'/>",
+        "<clock offset='novelty'/>",
+        "<clock offset='utc'><novelty/></clock>",
+        "<os><smbios mode='host'/></os>",
+        "<sysinfo type='fwcfg'><entry name='opt/x' file='/x'/></sysinfo>",
         "<c:commandline xmlns:c='http://libvirt.org/schemas/domain/qemu/1.0'/>",
     ],
 )
@@ -94,6 +100,32 @@ def test_what_shares_and_quotas_say_is_no_need() -> None:
     root = etree.fromstring(WHOLE)
     root.append(etree.fromstring("<cputune><shares>1024</shares></cputune>"))
     assert set(settings_of(Domain(root))) == set(settings_of(Domain.from_xml(WHOLE)))
+
+
+@pytest.mark.parametrize(
+    ("libvirt", "outcome"), [("8.3.0", "cannot be defined"), ("8.4.0", "fine")]
+)
+def test_an_absolute_clock_takes_a_libvirt_that_knows_it(libvirt: str, outcome: str) -> None:
+    root = etree.fromstring(WHOLE)
+    root.append(etree.fromstring("<clock offset='absolute' start='0'/>"))
+    host = replace(SAMPLE, versions=replace(SAMPLE.versions, libvirt=libvirt))
+    found = check(facts_of_domain(Domain(root)), host)
+    assert [one.outcome for one in found if one.subject == "clock offset absolute"] == [outcome]
+
+
+@pytest.mark.parametrize("action", ["none", "pause", "poweroff", "reset"])
+def test_the_watchdog_of_the_board_is_a_need_where_a_migration_sends_it(action: str) -> None:
+    dog = f"<watchdog model='itco' action='{action}'/>"
+    xml = domains.domain(machine="pc-q35-7.2", disks=[domains.disk("vda")], devices=[dog])
+    outcomes = {
+        is_carried: {
+            one.outcome
+            for one in check(facts_of_domain(Domain.from_xml(xml), is_carried), SAMPLE)
+            if "itco" in one.subject
+        }
+        for is_carried in (False, True)
+    }
+    assert outcomes == {False: set(), True: {"cannot be defined"}}
 
 
 # Firmware on the disk

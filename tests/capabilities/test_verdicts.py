@@ -225,7 +225,9 @@ def test_a_remote_host_without_qemus_list() -> None:
 
 def test_other_architectures_than_the_hosts() -> None:
     assert check(needs(machine="pseries", arch="ppc64"), SAMPLE)[1] == Verdict(
-        "machine type pseries", "cannot be defined", "the host has no emulator for ppc64"
+        "machine type pseries",
+        "cannot be defined",
+        "the host is of another architecture, x86_64, and has no emulator for ppc64",
     )
     i686 = {**SAMPLE.machine_types, "i686": SAMPLE.machine_types["x86_64"]}
     verdicts = check(

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from novadev.capabilities.content import age_text
 from novadev.doctor.databases import release_text
 from novadev.doctor.hosts import login
-from novadev.doctor.local import age_text
 from novadev.doctor.units import TIMERS, WATCH, service_result, timer_result
 from novadev.nova import rights
 from novadev.nova.tables import api_metadata, cell_metadata
@@ -261,6 +261,8 @@ def test_how_old_a_file_is() -> None:
     now = datetime(2026, 11, 28, tzinfo=timezone.utc)
     assert age_text("2026-11-27T23:00:00Z", now) == "today"
     assert age_text("2026-11-01T00:00:00Z", now) == "27 days ago"
+    assert age_text("2026-12-01T00:00:00Z", now) == "3 days in the future"
+    assert age_text("2026-11-28T00:05:00", now) == "today"
     assert age_text("long ago", now) == "at long ago"
 
 

@@ -214,6 +214,24 @@ def know(rig: Rig) -> None:
         file.write(f"compute_config_dir = {folder}\n")
 
 
+@pytest.mark.parametrize(
+    ("architecture", "stored", "code"),
+    [
+        ("aarch64", {}, 4),
+        ("aarch64", {"hw_emulation_architecture": "x86_64"}, 0),
+        ("i686", {}, 0),
+    ],
+)
+def test_the_file_of_another_architecture_is_not_used(
+    rig: Rig, tmp_path: Path, architecture: str, stored: dict[str, str], code: int
+) -> None:
+    path = saved(tmp_path, "other.json", architecture=architecture)
+    result = run(rig, guest(rig, **stored), "--assume-config", str(path), code=code)
+    assert (
+        f"is of x86_64, and the capability file of its host is of {architecture}" in result.err
+    ) == (code == 4)
+
+
 def test_what_is_not_forecast(rig: Rig) -> None:
     rescued = guest(rig, vm_state="rescued")
     refused = rig.cloud.add_instance(hw_disk_bus="xen")

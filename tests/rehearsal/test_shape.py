@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
 
+from novadev.capabilities.settings import settings_of
 from novadev.rehearsal.definition import Backends, definition
 from novadev.rehearsal.shape import Shape, shape_of
 from novadev.virt.domain import Domain
@@ -117,6 +118,8 @@ def test_a_device_that_novadev_does_not_know_is_left_out_and_named(device: str) 
         ("<numatune><memory mode='strict' nodeset='7'/></numatune>", "numatune"),
         ("<cputune><vcpupin vcpu='0' cpuset='9'/></cputune>", "cputune vcpupin"),
         ("<seclabel type='static' model='dac'><label>+0:+0</label></seclabel>", "seclabel"),
+        ("<seclabel type='dynamic' model='selinux' relabel='yes'/>", "seclabel"),
+        ("<sysinfo type='fwcfg'><entry name='opt/x' file='/x'/></sysinfo>", "sysinfo"),
         (
             "<commandline xmlns='http://libvirt.org/schemas/domain/qemu/1.0'><arg value='-x'/>"
             "</commandline>",
@@ -127,6 +130,28 @@ def test_a_device_that_novadev_does_not_know_is_left_out_and_named(device: str) 
 def test_a_setting_that_is_of_one_host_is_left_out_and_named(part: str, told: str) -> None:
     text = guest().replace("<devices>", f"{part}<devices>")
     assert shape(text).not_rehearsed == (told,)
+
+
+def test_smbios_of_the_host_and_unusual_formats_are_named() -> None:
+    text = guest().replace("</os>", "<smbios mode='host'/></os>")
+    text = changed(text, "devices/disk[1]/driver", lambda item: item.set("type", "vmdk"))
+    text = changed(text, "devices/disk[2]/driver", lambda item: item.set("type", "qcow2"))
+    assert shape(text).not_rehearsed == ("disk format vmdk", "os smbios")
+
+
+@pytest.mark.parametrize(
+    "label",
+    [
+        "<seclabel type='dynamic' model='selinux' relabel='yes'><label>a</label></seclabel>",
+        "<seclabel type='dynamic' model='dac' relabel='yes'/>",
+        "<seclabel type='none' model='none'/>",
+    ],
+)
+def test_a_label_that_libvirt_writes_for_every_guest_is_no_matter(label: str) -> None:
+    text = guest().replace("</os>", "<smbios mode='sysinfo'/></os><sysinfo type='smbios'/>")
+    assert shape(text.replace("<devices>", f"{label}<devices>")) == shape(guest())
+    domain = Domain.from_xml(text.replace("<devices>", f"{label}<devices>"))
+    assert set(settings_of(domain)) == set(settings_of(Domain.from_xml(guest())))
 
 
 def test_what_a_network_disk_and_a_vhost_card_were_is_named() -> None:

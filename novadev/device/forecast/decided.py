@@ -36,6 +36,8 @@ class Decided:
     that Nova leaves out, or a model that it leaves to libvirt. ``keyboard`` is the bus of the
     keyboard that Nova adds. The last four are None where they are not known: ``root_ports`` are
     those of PCI Express that Nova writes, ``balloon`` is the model of the memory balloon.
+    ``architecture`` is that of the host's capability file, which the guest must have; None where
+    there is no file, or where the image asks for emulation of another one.
     """
 
     machine: str | None = None
@@ -49,3 +51,4 @@ class Decided:
     has_spice_agent: bool | None = None
     balloon: str | None = None
     root_ports: int | None = None
+    architecture: str | None = None

@@ -56,8 +56,16 @@ def decide(facts: Facts, compute: ComputeHost | None) -> Decided:
         },
         keyboard=keyboard_bus(guest, rules),
         usb_model=known_value(guest, "hw_usb_model", rules.release),
+        architecture=_architecture(guest, compute),
         **(_by_configuration(rules) if compute else {}),
     )
+
+
+def _architecture(guest: Guest, compute: ComputeHost | None) -> str | None:
+    if compute is None or compute.capabilities is None:
+        return None
+    is_emulated = property_value(guest, "hw_emulation_architecture") is not None
+    return None if is_emulated else compute.capabilities.architecture
 
 
 def _by_configuration(rules: DriverRules) -> dict[str, Any]:

@@ -22,8 +22,8 @@ from novadev.device.hosted import HostedInstance
 from novadev.device.inventory import Entry, Inventory, take_inventory
 from novadev.device.orphans import why_no_port
 from novadev.device.writable import is_rescued
-from novadev.errors import NotAsNeeded
-from novadev.rules.machine_types import I440FX, Q35, X86, family_of, may_be
+from novadev.errors import BadInput, NotAsNeeded
+from novadev.rules.machine_types import I440FX, Q35, X86, family_of, have_same_boards, may_be
 from novadev.virt.devices import Device, Disk
 from novadev.virt.domain import Domain
 from novadev.virt.host import Host, has_same_machine_types
@@ -38,12 +38,14 @@ RESCUED = "is rescued: it runs with the hardware of another image"
 def predict_power_on(host: Host, instance: HostedInstance, decided: Decided) -> Prediction:
     """Return what DECIDED makes of the devices that INSTANCE has on HOST.
 
-    Raises NotFound for a domain that is not there, BadInput for an XML that cannot be parsed, and
-    NotAsNeeded for a guest that is rescued, whatever Nova has of it.
+    Raises NotFound for a domain that is not there, BadInput for an XML that cannot be parsed and
+    for rules of another architecture, and NotAsNeeded for a guest that is rescued, whatever Nova
+    has of it.
     """
     inventory = _get_inventory(host, instance)
     now = _now(inventory)
     architecture, machine = now.os_type("arch") or "x86_64", now.os_type("machine")
+    _check_architecture(instance, architecture, decided)
     outdated = _outdated(host, decided)
     after = _machine_after(machine, decided.alias if outdated else decided.machine)
     wanted = wanted_devices(inventory, decided, after or "")
@@ -65,6 +67,16 @@ def predict_power_on(host: Host, instance: HostedInstance, decided: Decided) -> 
         about_host=outdated,
         libvirt=host.libvirt_version(),
     )
+
+
+def _check_architecture(instance: HostedInstance, architecture: str, decided: Decided) -> None:
+    """Raise BadInput where the rules are those of a host of another architecture."""
+    known = decided.architecture
+    if known is not None and not have_same_boards(architecture, known):
+        raise BadInput(
+            f"instance {instance.uuid} is of {architecture}, and the capability file of its host is"
+            f" of {known}: save the file of its own host (novadev capabilities save)"
+        )
 
 
 def _outdated(host: Host, decided: Decided) -> str | None:
