@@ -129,10 +129,10 @@ def plan_recorded(exported: ExportedInstance, target: RecordedInstance) -> Plan:
 def _bring(one: VmDevice, other: VmDevice, is_absent: bool) -> _Brought:
     """Return the recorded device OTHER with what its partner ONE of the file has.
 
-    It keeps its address where the file has none for it, and everything but its address where the
-    guest has it no longer (IS_ABSENT).
+    It keeps its address where the file has none for it, or the same, fit or not. It keeps
+    everything but its address where the guest has it no longer (IS_ABSENT).
     """
-    objection = why_unfit(other, one.address)
+    objection = why_unfit(other, one.address) if one.address != other.address else None
     if objection:
         raise BadInput(f"{item_text(one)} cannot give {one.address} to {other.label}: {objection}")
     address = one.address or other.address
