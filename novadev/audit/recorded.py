@@ -68,8 +68,8 @@ def _unknown(error: NovadevError) -> Trouble:
 
 def _trouble(uuid: str, found: Sequence[Drift]) -> Trouble:
     moved = all(item.field == "address" for item in found)
-    is_absent = any(item.pinned and item.found is None for item in found)
-    remedy = restore(uuid) if moved else unpin(uuid) if is_absent else record(uuid)
+    is_lost = any(item.unfit or (item.pinned and item.found is None) for item in found)
+    remedy = unpin(uuid) if is_lost else restore(uuid) if moved else record(uuid)
     return Trouble("drift", "warning", _told(found), remedy)
 
 

@@ -163,8 +163,13 @@ def drift(
     records = tally.counted(notes.told_after(skips.sift(counted(session, found))))
     shown = presence("recorded", "found", ("appeared", "vanished"))
     empty = skips.unless_any("No device of these guests differs from its record.")
-    print_records(session, output, Drift, records, ("instance",), shown, empty, ("pinned",))
+    print_records(session, output, Drift, records, ("instance",), shown, empty, ("pinned", "unfit"))
     skips.tell_groups()
+    if tally.unfit:
+        session.say(
+            f"{many(tally.unfit, 'difference')} of devices that cannot be where they are pinned: "
+            "novadev device unpin gives the pin up, then run novadev device record."
+        )
     if tally.pinned:
         session.say(
             f"{many(tally.pinned, 'difference')} of pinned devices: novadev device restore puts a "
@@ -238,7 +243,7 @@ class _Tally:
     """Counts what went by."""
 
     def __init__(self) -> None:
-        self.changed, self.same, self.new, self.pinned = 0, 0, 0, 0
+        self.changed, self.same, self.new, self.pinned, self.unfit = 0, 0, 0, 0, 0
         self.record: int | None = None
 
     @property
@@ -261,7 +266,8 @@ class _Tally:
         """Yield RECORDS."""
         for item in records:
             self.changed += 1
-            self.pinned += item.pinned
+            self.pinned += item.pinned and not item.unfit
+            self.unfit += item.unfit
             yield item
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from novadev.records.device import VmDevice
 from novadev.records.kinds import SYSTEM
@@ -22,9 +23,12 @@ def place_of(device: VmDevice) -> tuple[str, str, str] | None:
     """Return what no two devices of a guest can share: the place that the address names.
 
     None of a device without an address, and of an ISA device, whose ports are libvirt's choice;
-    nor is a USB address without a port a place.
+    nor is a USB address without a port a place. Nor has a device a place that cannot be at its
+    address: it was pinned there, and is on another bus since.
     """
     address = Address.from_ovirt(normal_text(device.address))
+    if why_unfit(replace(device, address=""), device.address):
+        return None
     if address is None or not address.is_place or address.type in ("isa", "unassigned"):
         return None
     bus = (device.bus or "") if address.type == "drive" else ""

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from novadev.deployment import Deployment
+from novadev.records.addresses import why_unfit
 from novadev.records.baseline import Baseline
 from novadev.records.device import AsOf, Pins, VmDevice, as_pinned, is_hardware
 from novadev.records.look import Look, NoteSink, ignored, iter_looks
@@ -24,7 +25,8 @@ class Drift:
 
     ``field`` is ``device`` where the whole device is new (``recorded`` is None) or has vanished
     (``found`` is None); addresses are in the short form people read. ``pinned`` says that the
-    address of the device is pinned.
+    address of the device is pinned, ``unfit`` that the device has another type of
+    address since, and cannot be there any more: only unpinning it helps.
     """
 
     instance: str
@@ -33,6 +35,7 @@ class Drift:
     recorded: str | None
     found: str | None
     pinned: bool = False
+    unfit: bool = False
 
 
 def find_drift(
@@ -82,7 +85,8 @@ def compare(
     for key, device in now.items():
         if key in before:
             for item in _differences(before[key], device):
-                yield replace(item, pinned=key in pins)
+                unfit = key in pins and why_unfit(device, pins[key]) is not None
+                yield replace(item, pinned=key in pins, unfit=unfit)
         else:
             yield Drift(device.vm_id, device.label, "device", None, device.label)
 

@@ -130,13 +130,13 @@ def plan_recorded(exported: ExportedInstance, target: RecordedInstance) -> Plan:
 def _bring(one: VmDevice, other: VmDevice, is_absent: bool) -> _Brought:
     """Return the recorded device OTHER with what its partner ONE of the file has.
 
-    It keeps its address where the file has none for it, or the same place in other words, and
-    everything but its address where the guest has it no longer (IS_ABSENT).
+    It keeps its address where the file has none for it, or the same place in other words, whether
+    it fits or not. It keeps everything but its address where the guest has it no longer (IS_ABSENT).
     """
-    objection = why_unfit(other, one.address)
+    is_there = normal_text(one.address) in ("", normal_text(other.address))
+    objection = None if is_there else why_unfit(other, one.address)
     if objection:
         raise BadInput(f"{item_text(one)} cannot give {one.address} to {other.label}: {objection}")
-    is_there = normal_text(one.address) in ("", normal_text(other.address))
     address = other.address if is_there else one.address
     properties = other.custom_properties if is_absent else one.custom_properties
     properties = properties or other.custom_properties

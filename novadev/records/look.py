@@ -115,11 +115,12 @@ class Look:
         return merge(self.devices, seen, self.pins)
 
     @property
-    def is_held(self) -> bool:
-        """Whether a pinned device is not where it is pinned."""
-        return self.seen is not None and any(
-            self.pins.get(device.device_id, device.address) != device.address
-            for device in self.seen.devices
+    def held(self) -> tuple[VmDevice, ...]:
+        """The pinned devices, as seen, that are not where they are pinned."""
+        return tuple(
+            device
+            for device in (self.seen.devices if self.seen else ())
+            if self.pins.get(device.device_id, device.address) != device.address
         )
 
     @property

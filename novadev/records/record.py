@@ -8,7 +8,8 @@ from functools import partial
 
 from novadev.deployment import Deployment
 from novadev.errors import Busy
-from novadev.records.drift import short_address
+from novadev.records.addresses import why_unfit
+from novadev.records.drift import short_address, short_place
 from novadev.records.look import Look, iter_looks
 from novadev.records.store import Overtaken, VmDevices
 from novadev.runs.plan import Skip
@@ -39,6 +40,10 @@ class RecordedGuest:
 _HELD = (
     "a pinned device is not where it is pinned, and stays recorded there: novadev device drift "
     "shows it, novadev device restore puts it back, novadev device unpin gives it up"
+)
+_UNFIT = (
+    "{} is pinned at {}, where it cannot be any more, because it has another type of address now: "
+    "novadev device unpin gives the pin up"
 )
 _ABSENT = (
     "{} is pinned at {}, and the guest has it no longer: the address is kept until novadev device "
@@ -128,6 +133,8 @@ def _recorded(look: Look, record: int | None) -> RecordedGuest:
 
 def pin_notes(look: Look) -> Iterator[str]:
     """Yield what an operator should know of the pinned devices that are elsewhere, or gone."""
-    if look.is_held:
+    unfit = [item for item in look.held if why_unfit(item, look.pins[item.device_id])]
+    if len(look.held) > len(unfit):
         yield _HELD
+    yield from (_UNFIT.format(item.label, short_place(look.pins[item.device_id])) for item in unfit)
     yield from (_ABSENT.format(item.label, short_address(item)) for item in look.absent)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from novadev.errors import BadInput, NotAsNeeded
+from novadev.records.addresses import why_unfit
 from novadev.records.device import VmDevice
 from novadev.virt.address import Address
 from novadev.virt.devices import Device
@@ -170,9 +171,13 @@ class _Layout:
         """Return why the address of ROW is another's, None unless that is pinned there."""
         if row.device_id in self._pinned:
             return None
-        others = (other for other in self._recorded.values() if other.device_id in self._pinned)
-        owner = next((other for other in others if _share(row, other)), None)
-        return f"{owner.label} is pinned at the same address" if owner else None
+        for device, other in self._recorded.items():
+            if other.device_id in self._pinned and _share(row, other):
+                now = self._now.get(device)
+                address = Address.from_ovirt(other.address)
+                if address and _why_outdated(device, other, address, now) is None:
+                    return f"{other.label} is pinned at the same address"
+        return None
 
     def make_room(self) -> None:
         """Give those another place whose own no longer counts, where another is to be."""
@@ -297,4 +302,4 @@ def _why_outdated(device: Device, row: VmDevice, then: Address, now: Address | N
             return f"its {name} was {before} and is {after}"
     if now is not None and then.type != now.type:
         return f"its address was of type {then.type} and is of type {now.type}"
-    return None
+    return why_unfit(replace(row, address=""), row.address)

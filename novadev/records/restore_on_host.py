@@ -81,7 +81,7 @@ def plan_guest(host: Host, instance: HostedInstance, question: Question) -> tupl
         layout = lay_out(definitions.persistent, matched.rows, pinned)
     except NotAsNeeded as error:
         raise NotAsNeeded(f"instance {instance.uuid}: {error}") from error
-    told = (*_told_outdated(layout), *_told_alone(matched))
+    told = (*_told_outdated(layout, matched, pinned), *_told_alone(matched))
     if not layout.moves:
         return (_nothing_to_do(instance, told, question.as_of),)
     when = _RUNS_ON if definitions.is_active else _SHUT_OFF
@@ -151,9 +151,12 @@ def _told_alone(matched: _Matched) -> Iterator[str]:
             yield f"{side}: {', '.join(labels[:_NAMED])}{more}"
 
 
-def _told_outdated(layout: Layout) -> Iterator[str]:
+def _told_outdated(layout: Layout, matched: _Matched, pinned: Collection[str]) -> Iterator[str]:
     for device, why in layout.outdated.items():
-        yield f"{device.label}: {why}, so its recorded address no longer counts"
+        text = f"{device.label}: {why}, so its recorded address no longer counts"
+        if matched.rows[device].device_id in pinned:
+            text += ", although it is pinned: novadev device unpin gives the pin up"
+        yield text
 
 
 def _make_plan(

@@ -16,6 +16,7 @@ from tests.device.restoring import (
     OTHER_TAP,
     TAP,
     guest,
+    move,
     moves,
     place,
     plan,
@@ -191,3 +192,41 @@ def test_a_saved_restore_respects_a_later_pin_and_its_undo_names_it(
     told = site.run("undo", "3", "--dry-run", "-f", "json")
     assert "disk vdb is pinned at" in told.json["plans"][0]["note"], told.err
     assert "disk vda is pinned" not in told.json["plans"][0]["note"]
+
+
+def test_a_pinned_device_on_another_bus_is_no_dead_end(site: Site, tmp_path: Path) -> None:
+    """Its pin takes nobody's place, unpin is the remedy, and the export can be imported."""
+    uuid, file = site.add(guest()), str(tmp_path / "export")
+    record(site, uuid)
+    assert site.run("device", "pin", uuid, "vdb").code == 0
+    before = site.persistent(uuid)
+    freed = before.device("disk vdb").address
+    text = etree.tostring(before.device("disk vdb").element).decode()
+    handle = site.handle(uuid)
+    handle.detachDeviceFlags(text, libvirt.VIR_DOMAIN_AFFECT_CONFIG)
+    other = re.sub('<address type="pci"[^>]*>', "", text)
+    other = other.replace('dev="vdb" bus="virtio"', 'dev="sdc" bus="scsi"')
+    handle.attachDeviceFlags(other, libvirt.VIR_DOMAIN_AFFECT_CONFIG)
+    assert freed
+    move(site, uuid, {TAP: freed})
+    for _ in range(2):
+        found = site.run("device", "drift", uuid, "-f", "json")
+        assert [item["unfit"] for item in found.json if item["pinned"]]
+        assert all(item["unfit"] for item in found.json if item["pinned"])
+        assert "cannot be where they are pinned" in found.err
+        assert "restore" not in found.err
+        (audit,) = site.run("audit", uuid, "--check", "drift", "-f", "json").json
+        assert audit["remedy"].startswith(f"novadev device unpin {uuid}")
+        told = site.run("device", "record", uuid).err
+        assert "where it cannot be any more" in told
+        assert "device restore" not in told
+    move(site, uuid, {TAP: before.device(TAP).address or freed})
+    assert set(moves(plan(site, uuid))) == {TAP}, "the place is free for who is recorded there"
+    restore(site, uuid)
+    assert "novadev device unpin gives the pin up" in restore(site, uuid).err
+    assert site.run("device", "export", uuid, "-o", file).code == 0
+    imported = site.run("device", "import", file, "--yes")
+    assert (imported.code, "Nothing to do" in imported.err) == (0, True), imported.err
+    assert site.run("device", "unpin", uuid).code == 0
+    record(site, uuid)
+    assert drift(site, uuid) == {}
