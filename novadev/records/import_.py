@@ -131,7 +131,8 @@ def _bring(one: VmDevice, other: VmDevice, is_absent: bool) -> _Brought:
     """Return the recorded device OTHER with what its partner ONE of the file has.
 
     It keeps its address where the file has none for it, or the same place in other words, whether
-    it fits or not. It keeps everything but its address where the guest has it no longer (IS_ABSENT).
+    it fits or not. It keeps everything but its address where the guest has it no longer
+    (IS_ABSENT).
     """
     is_there = normal_text(one.address) in ("", normal_text(other.address))
     objection = None if is_there else why_unfit(other, one.address)
