@@ -220,7 +220,7 @@ def test_findings_of_many_servers_are_groups() -> None:
     assert list(groups.lines(None))[:-1] == [
         "failure  ghost  30 servers (web-0, web-1, web-2 and 27 more)",
         "  volume INSTANCE at ADDRESS",
-        "  > novadev x INSTANCE",
+        "  mended by: novadev x",
         "warning  ghost  web-99 (0f8fad5b-d9cb-469f-a165-000000000099) on cmp1",
         "  alone",
     ]
@@ -231,6 +231,11 @@ def test_an_audit_of_many_is_a_few_lines_on_a_terminal(sqlite_cloud: Cloud) -> N
     command = ("audit", "--all", "--check", "not-stashed")
     screen = Terminal(sqlite_cloud, *command, columns=80)
     assert "not-stashed  25 servers (web-0, web-1, web-2 and 22 more)" in screen.text
-    assert screen.text.count("not-stashed") == 1
-    assert Terminal(sqlite_cloud, *command, "--details").text.count("> novadev") == 25
-    assert novadev(sqlite_cloud, *command).out.count("> novadev") == 25
+    assert screen.text.count("warning  not-stashed") == 1
+    assert "# not-stashed: 25 servers" in screen.text
+    for shown in (
+        Terminal(sqlite_cloud, *command, "--details").text,
+        novadev(sqlite_cloud, *command).out,
+    ):
+        assert shown.count("warning   not-stashed") == 25
+        assert shown.count("novadev stash-defaults --yes") == 1

@@ -384,7 +384,9 @@ class Controller:
     def deployment(self) -> Any:
         """What the writers see of it."""
         config = SimpleNamespace(host=self.host.name)
-        return SimpleNamespace(hosts=Pool(self.host), has_databases=False, config=config)
+        return SimpleNamespace(
+            hosts=Pool(self.host), has_databases=False, config=config, state=self.database
+        )
 
     def begin(self, draft: Draft, undoes: int | None = None) -> Run:
         """A run of one plan."""
