@@ -103,7 +103,7 @@ def test_what_is_taken_out_is_chosen_in_one_way(
     uuid = add(sqlite_cloud)
     result = novadev(sqlite_cloud, "image-property", "unset", *arguments, "--yes", uuid)
     assert (result.code, images(sqlite_cloud, uuid)["hw_disk_bus"]) == (4, "SCSI")
-    assert "give one of --property NAME, --unreadable and --duplicates" in result.err
+    assert "give exactly one of --property NAME, --unreadable and --duplicates" in result.err
 
 
 @pytest.mark.parametrize(

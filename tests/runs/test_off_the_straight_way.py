@@ -352,7 +352,7 @@ def test_a_saved_undo_counts_in_its_own_journal_alone(
     assert novadev(sqlite_cloud, *E1000, other, "--yes").code == 0
     refused = novadev(sqlite_cloud, "apply", file, "--yes")
     assert refused.code == 4
-    assert "takes back run 1 of another journal" in refused.err
+    assert "undoes run 1 of another journal" in refused.err
     assert runs(sqlite_cloud)[0]["state"] == "applied"
     assert models(sqlite_cloud, [uuid, other]) == ["e1000", "e1000"]
     assert novadev(sqlite_cloud, "undo", "1", "--yes").code == 0
@@ -453,7 +453,7 @@ def test_the_question_without_a_terminal(sqlite_cloud: Cloud) -> None:
     (uuid,) = servers(sqlite_cloud, 1)
     result = novadev(sqlite_cloud, *E1000, uuid)
     assert result.code == 4
-    assert "there is no terminal to ask on: add --yes or --dry-run" in result.err
+    assert "no terminal to ask for confirmation: add --yes or --dry-run" in result.err
     assert runs(sqlite_cloud) == []
 
 
@@ -514,7 +514,7 @@ def test_a_full_disk_behind_stdout(sqlite_cloud: Cloud) -> None:
 
 def test_questions_after_an_accident(sqlite_cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     empty = novadev(sqlite_cloud, "history")
-    assert (empty.code, empty.err.strip()) == (0, "Nothing was done yet.")
+    assert (empty.code, empty.err.strip()) == (0, "There is no run yet: novadev has not changed anything.")
     one, two = servers(sqlite_cloud, 2)
     name = sqlite_cloud.instance(one)["display_name"]
     monkeypatch.setenv("SUDO_USER", "alice")
@@ -536,7 +536,7 @@ def test_questions_after_an_accident(sqlite_cloud: Cloud, monkeypatch: pytest.Mo
         assert [run["run"] for run in runs(sqlite_cloud, *arguments)] == expected, arguments
     if name != sqlite_cloud.instance(two)["display_name"]:
         assert [run["run"] for run in runs(sqlite_cloud, "--instance", name)] == [1]
-    assert "No run is like that." in novadev(sqlite_cloud, "history", "--user", "eve").err
+    assert "No run matches these options." in novadev(sqlite_cloud, "history", "--user", "eve").err
     third, second, first = runs(sqlite_cloud)
     assert (first["message"], first["user"], first["state"]) == ("CHG-1", "alice", "applied")
     assert (second["state"], second["undone_by"], third["undoes"]) == ("undone", 3, 2)
