@@ -251,8 +251,8 @@ def _check(host: Host, plan: Plan, definitions: Definitions) -> Domain:
         return domain
     if digest(domain.without_addresses(_places(domain, plan))) != plan.guard.get("definition"):
         raise StalePlan(
-            f"host {host.name}: the definition of domain {plan.instance} has changed since: plan "
-            "again"
+            f"host {host.name}: the definition of domain {plan.instance} has changed since the "
+            "plan was made: plan again"
         )
     return domain
 

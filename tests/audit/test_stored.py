@@ -45,7 +45,7 @@ def test_rules_that_are_assumed_because_a_file_is_bad_are_told_once(sqlite_cloud
     (item,) = found(sqlite_cloud, code=8)
     assert (item["check"], item["host"], item["instance"]) == ("unreachable", "cmp1", None)
     told = f"{file} is not a capability file novadev wrote"
-    rules = "its guests are checked by the rules of novadev's own configuration"
+    rules = "its guests are checked with the rules of novadev's own configuration"
     assert item["details"] == f"{rules}: {told}"
 
 

@@ -172,8 +172,8 @@ def test_guests_that_must_not_be_touched(site: Site) -> None:
     for name, why in {
         "busy": "it has a task in progress: rebooting",
         "migrating": "its live-migration 1 is running",
-        "rescued": "it is rescued: its definition goes when it is unrescued",
-        "saved": "it has a managed save image, which holds its old definition",
+        "rescued": "it is rescued: its present definition is dropped when it is unrescued",
+        "saved": "it has a managed save image, which contains its old definition",
         "transient": "its domain is transient: there is no persistent definition",
     }.items():
         assert reason(site, uuids[name]) == why
@@ -207,10 +207,10 @@ def test_plans_in_a_file(site: Site, tmp_path: Path) -> None:
     states = {item["instance"]: item["state"] for item in applied.json["plans"]}
     said = {name: errors[uuid] or "" for name, uuid in uuids.items()}
     for name, why in {
-        "moved": "it is on host cmp2 now, and was planned on cmp1",
+        "moved": "it is on host cmp2 now, but the plan was made for cmp1",
         "busy": "it has a task in progress now: rebooting",
         "deleted": "it is deleted",
-        "plugged": "has changed since: plan again",
+        "plugged": "has changed since the plan was made: plan again",
         "elsewhere": "disk vda has 0000:00:1e.0 now: plan again",
         "undefined": "Domain not found",
     }.items():

@@ -189,7 +189,10 @@ def test_what_is_left_open_is_said(rig: Rig, relay: MicroGuest, say: Say) -> Non
     lost["address"]["pci-controller"]["slot"] = 0x1D
     names, text = shown(rig, relay, **{"get-disks": liar.returning([lost, say("/dev/vdb", FIRST)])})
     assert names == {"disk vda": None, FIRST: "/dev/vdb", SECOND: None}
-    assert "the guest has /dev/vdq where no device is; without a name: disk vda, disk vdc" in text
+    assert (
+        "/dev/vdq, where the definition has no device; disks without a name: disk vda, disk vdc"
+        in text
+    )
 
 
 def test_an_agent_that_fails_once_takes_no_name_away(rig: Rig, relay: MicroGuest, say: Say) -> None:

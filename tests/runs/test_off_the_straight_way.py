@@ -514,7 +514,10 @@ def test_a_full_disk_behind_stdout(sqlite_cloud: Cloud) -> None:
 
 def test_questions_after_an_accident(sqlite_cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     empty = novadev(sqlite_cloud, "history")
-    assert (empty.code, empty.err.strip()) == (0, "There is no run yet: novadev has not changed anything.")
+    assert (empty.code, empty.err.strip()) == (
+        0,
+        "There is no run yet: novadev has not changed anything.",
+    )
     one, two = servers(sqlite_cloud, 2)
     name = sqlite_cloud.instance(one)["display_name"]
     monkeypatch.setenv("SUDO_USER", "alice")

@@ -235,7 +235,7 @@ def test_an_alias_in_a_file_of_an_earlier_qemu_is_not_believed(site: Site) -> No
     told = f"cmp1.json are of QEMU {EARLIER.qemu}, and cmp1 has "
     assert any(told in note for note in notes(plan))
     forecast = novadev(site.cloud, "device", "forecast", other)
-    assert f"were saved with QEMU {EARLIER.qemu}" in forecast.err
+    assert f"its capability file is from QEMU {EARLIER.qemu}" in forecast.err
     audit = novadev(site.cloud, "audit", "--check", "definition", other, "-f", "json")
     (found,) = audit.json
     assert f"whether pc still stands for {canonical}" in found["details"]
