@@ -68,7 +68,7 @@ def test_what_an_entry_covers(changes: dict[str, str], is_covered: bool, tmp_pat
             "- {check: orphan, host: a, reason: b, until: 2026-13-01}",
             "is not valid YAML: month must be",
         ),
-        (entry(instance=None), "has no instance and no host"),
+        (entry(instance=None), "names no instance and no host"),
         (entry(server="x"), "a key that does not belong there: 'server'"),
         ("- [", "line 1: "),
         ('- instance: a\n  "instance": "*"', "line 2: the key 'instance' stands twice"),

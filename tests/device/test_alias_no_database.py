@@ -104,7 +104,7 @@ def test_the_same_alias_either_way(
 
 
 def test_a_compute_host_alone(sqlite_cloud: Cloud, hypervisor: Hypervisor, tmp_path: Path) -> None:
-    """Its own guests are done and undone; what is none of Nova's, or is rescued, is left alone."""
+    """Its own guests are done and undone; what is not Nova's, or is rescued, is left alone."""
     site = Site.of(sqlite_cloud, hypervisor)
     on = compute_host(tmp_path, hypervisor)
     volume = str(uuid4())

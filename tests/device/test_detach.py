@@ -254,7 +254,7 @@ def test_the_question(rig: Rig) -> None:
     domain = rig.define(uuid, [stray("vdb", 1)])
     command = ("device", "detach", uuid, "vdb")
     nobody = rig.novadev(*command)
-    assert (nobody.code, "there is no terminal" in nobody.err) == (4, True)
+    assert (nobody.code, "no terminal to ask for confirmation" in nobody.err) == (4, True)
     no = Terminal(rig.cloud, *command, keys="n\n")
     assert (no.code, sides(domain, "vdb")) == (9, "persistent "), no.text
     assert f"Detach 1 device on web-1 ({uuid})? This cannot be undone. [y/N]" in no.text

@@ -127,8 +127,8 @@ LIES: dict[str, tuple[Callable[[Say], Any], set[str], str]] = {
         set(),
         "4 of the guest's disks have no usable name",
     ),
-    "no list": (lambda say: {"disks": 3}, set(), "names no disk"),
-    "no disk": (lambda say: [], set(), "names no disk"),
+    "no list": (lambda say: {"disks": 3}, set(), "lists no disk"),
+    "no disk": (lambda say: [], set(), "lists no disk"),
 }
 
 

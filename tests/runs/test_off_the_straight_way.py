@@ -143,7 +143,7 @@ def test_a_run_that_went_on_after_its_undo_was_planned(
         assert novadev(sqlite_cloud, "resume", "1", "--yes").code == 0
         refused = novadev(sqlite_cloud, "apply", file, "--yes")
         assert refused.code == 7
-        assert "run 1 is not as it was when this undo was planned" in refused.err
+        assert "run 1 has changed since this undo was planned" in refused.err
     assert models(sqlite_cloud, uuids).count("e1000") == 5
     assert [run["run"] for run in runs(sqlite_cloud)] == [1]
     assert novadev(sqlite_cloud, "undo", "1", "--yes").code == 0
@@ -602,7 +602,7 @@ def test_no_room_for_the_plans(sqlite_cloud: Cloud, monkeypatch: pytest.MonkeyPa
     )
     result = novadev(sqlite_cloud, *E1000, uuid, "--yes")
     assert result.code == 1
-    assert "the plans cannot be kept in a temporary file" in result.err
+    assert "the plans cannot be written to a temporary file" in result.err
     assert "No space left on device (nothing was done)" in result.err
     assert models(sqlite_cloud, [uuid]) == ["virtio"]
     assert runs(sqlite_cloud) == []
