@@ -29,6 +29,8 @@ HASH_SHOWN = 12
 """Characters of a hash that a table shows."""
 LONG = ("label", "address", "logical_name", "managed", "pinned", "alias")
 """What a table says of a device."""
+_UNSHOWN = ("pinned", "unfit", "device_id")
+"""What a table of drift leaves out unless it is asked for."""
 _NO_CHANGE = "No change of its devices was ever recorded."
 R = TypeVar("R", "ListedGuest", "RecordedGuest")
 T = TypeVar("T")
@@ -162,7 +164,7 @@ def drift(
     records = tally.counted(notes.told_after(skips.sift(counted(session, found))))
     shown = presence("recorded", "found", ("appeared", "vanished"))
     empty = skips.unless_any("No device of these guests differs from its record.")
-    print_records(session, output, Drift, records, ("instance",), shown, empty, ("pinned", "unfit"))
+    print_records(session, output, Drift, records, ("instance",), shown, empty, _UNSHOWN)
     skips.tell_groups()
     if tally.unfit:
         session.say(
