@@ -63,7 +63,7 @@ def test_rules_that_are_assumed_because_a_file_is_bad_are_told_once(sqlite_cloud
             {"hw_pointer_model": "usbtablet", "hw_input_bus": "virtio"},
             "no-effect",
             "warning",
-            "ignored, as hw_input_bus=virtio is set",
+            "it is ignored because hw_input_bus=virtio is set",
             "novadev image-property unset --yes --property hw_pointer_model",
         ),
         (

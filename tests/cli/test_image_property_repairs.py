@@ -89,7 +89,7 @@ def test_what_is_lost_is_said(sqlite_cloud: Cloud) -> None:
     uuid = add(sqlite_cloud)
     note = unset(sqlite_cloud, uuid, "--dry-run", "-f", "json").json["plans"][0]["note"]
     assert f"novadev image-property set --property hw_disk_bus=scsi {uuid}" in note
-    assert "Nova has no hw_firmware_type=UEFI, but it has uefi" in note
+    assert "Nova does not know hw_firmware_type=UEFI, but it knows uefi" in note
     assert "os_type" not in note
 
 

@@ -440,7 +440,7 @@ def test_a_journal_that_cannot_be_written_stops_everything(sqlite_cloud: Cloud) 
     ("content", "word"),
     [
         ("[database]\nconnection = mysql://nova:s3cret@h/n\n", "[api_database]"),
-        ("this is = [not\n an ini s3cret", "does not parse"),
+        ("this is = [not\n an ini s3cret", "cannot be parsed"),
         (
             "[api_database]\nconnection = mysql://u:s3cret@h/n\n[compute]\n"
             "max_disk_devices_to_attach = many\n",

@@ -174,7 +174,7 @@ def test_what_is_somebodys(rig: Rig, tmp_path: Path) -> None:
     refused(tap(1), f"to be an orphan: it is port {port_id(1)}")
     refused("vdd", "its source is called disk.eph0")
     refused(tap(2), f"it may be port {port_id(2)}, which is in the Nova metadata of the definition")
-    refused("controller usb 0", "only disks, interfaces, hostdevs and filesystems are detached")
+    refused("controller usb 0", "only disks, interfaces, hostdevs and filesystems can be detached")
     refused(mac(2), f"fits 2 devices of instance {uuid}: interface {tap(2)}", 4)
     refused("vdz", "has no device 'vdz'", 2)
     with instance(task_state="rebooting"):
@@ -198,7 +198,7 @@ def test_what_is_somebodys(rig: Rig, tmp_path: Path) -> None:
     assert detach(rig, uuid, "vdc", "--dry-run").code == 0
     forced = detach(rig, uuid, "vdb", "--force", "--yes")
     assert (forced.code, sides(domain, volume_id(1))) == (0, ""), forced.err
-    assert f"note: FORCED, though it is volume {volume_id(1)}" in forced.out
+    assert f"note: FORCED although it is volume {volume_id(1)}" in forced.out
     assert detach(alone, uuid, "vdc", "--force", "--yes").code == 0
     assert sides(domain, volume_id(2)) == ""
 
