@@ -1,4 +1,4 @@
-"""A file that is there whole or not at all, and that nobody but its owner can read."""
+"""Writes a file that only its owner can read, either completely or not at all."""
 
 from __future__ import annotations
 

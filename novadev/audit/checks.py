@@ -1,4 +1,4 @@
-"""The checks: what each looks for, and what it has to read for that."""
+"""The table of checks: what each check finds, and which sources it has to read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The findings of one audit, kept where they need no memory: counted, and read again in order."""
+"""The findings of one audit, kept in a temporary file: counted, and read again in order."""
 
 from __future__ import annotations
 

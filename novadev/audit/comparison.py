@@ -1,4 +1,4 @@
-"""An audit beside an earlier one: what is new, what is still there, what is mended."""
+"""Compares an audit with an earlier one: new findings, remaining ones and fixed ones."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def read_comparison(name: str) -> Comparison:
     try:
         data = parse(read_text(name, _MAX_BYTES))
     except ValueError as error:
-        raise BadInput(f"{what} is not valid JSON: {error}") from None
+        raise BadInput(f"{what}: it is not valid JSON: {error}") from None
     if not isinstance(data, list):
-        raise BadInput(f"{what} is not a list of findings")
+        raise BadInput(f"{what}: it is not a list of findings")
     return Comparison(read(list[Earlier], data, f"earlier audit {name}"))

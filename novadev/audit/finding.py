@@ -1,4 +1,4 @@
-"""A finding: what is wrong with one guest, host or cell, and the command that mends it."""
+"""A finding: what is wrong with one guest, host or cell, and the command that fixes it."""
 
 from __future__ import annotations
 

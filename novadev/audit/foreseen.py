@@ -1,4 +1,4 @@
-"""What the next power-on moves or changes in each guest: its forecast, in one finding."""
+"""The forecast of each guest as one finding: what the next power-on moves or changes."""
 
 from __future__ import annotations
 

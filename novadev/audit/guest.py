@@ -1,4 +1,4 @@
-"""What a guest's definitions tell beside what Nova has attached: read in its host's process."""
+"""Compares a guest's definitions with Nova's attachments, in the process of its host."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command that mends what is stored: for a fault of the rules, or for one value."""
+"""The command that corrects stored values: for a fault found by the rules, or for one value."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What another host would make of a guest: by that host's capability file, before it is there."""
+"""Whether another host could run a guest, according to the capability file of that host."""
 
 from __future__ import annotations
 

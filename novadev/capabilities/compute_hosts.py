@@ -1,4 +1,4 @@
-"""The compute hosts as Nova's rules see them: by capability files, or by their own nova.conf."""
+"""Compute hosts as Nova's rules need them, from capability files or from their own nova.conf."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is known of a compute host, as a capability file has it."""
+"""The content of a capability file: everything that is known of a compute host."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a host has a device: by libvirt's domain capabilities and QEMU's own list.
+"""Whether a host has a device, from libvirt's domain capabilities and QEMU's own list.
 
 Each rule was seen with libvirt 9.0.0 and QEMU 7.2 on x86, by defining and starting.
 """

@@ -1,4 +1,4 @@
-"""What a capability file has, as the values of its JSON, and back."""
+"""Converts the content of a capability file to the values of its JSON, and back."""
 
 from __future__ import annotations
 

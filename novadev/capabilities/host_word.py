@@ -1,4 +1,4 @@
-"""What the host of a server says to a change of it: which of the new needs it cannot give."""
+"""Which of the new needs of a changed server its host cannot meet."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a host has what a guest needs beside its devices: firmware, processor, memory, features.
+"""Whether a host meets a guest's needs apart from devices: firmware, CPU, memory, features.
 
 Sources are libvirt's domain capabilities, the firmware on the host's disk and the version of
 libvirt. Each rule was seen on three generations of libvirt and QEMU on x86: see

@@ -1,4 +1,4 @@
-"""A host as the target of guests of one machine type, and what its two sources tell of a device.
+"""A host as a target for guests of one machine type, and what its sources say of a device.
 
 They are libvirt's domain capabilities and QEMU's own list of devices.
 """

@@ -1,4 +1,4 @@
-"""Whether a host has what a guest needs, and what becomes of the guest if not.
+"""Whether a host meets the needs of a guest, and what happens to the guest otherwise.
 
 Two things can go wrong with what a host lacks: libvirt refuses to define the guest, or takes it
 and QEMU refuses to start it. What tells is the host's list of machine types, libvirt's domain

@@ -1,4 +1,4 @@
-"""The one document that a mutating command prints: JSON or YAML, written as its parts come."""
+"""The JSON or YAML document of a mutating command, written part by part."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an audit prints: its findings, what is counted apart, the commands; and their numbers."""
+"""The output of an audit: findings, those counted separately, commands and numbers."""
 
 from __future__ import annotations
 

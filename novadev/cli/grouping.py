@@ -1,4 +1,4 @@
-"""Servers that have something in common, shown as one: how a terminal shows many of them."""
+"""Shows servers that have something in common as one group."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Plan, show, ask, journal, apply, report: the one path of every command that writes."""
+"""Plan, show, confirm, journal, apply, report: the path that all mutating commands share."""
 
 from __future__ import annotations
 

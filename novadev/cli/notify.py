@@ -1,4 +1,4 @@
-"""What systemd is told of a service: sd_notify(3), written to the socket it names."""
+"""Notifies systemd of the state of a service: sd_notify(3) on the socket that systemd names."""
 
 from __future__ import annotations
 

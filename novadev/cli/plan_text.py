@@ -1,4 +1,4 @@
-"""Plans as people read them: each in full or, where there are many, in groups."""
+"""Plans as text for people: each in full or, if there are many, in groups."""
 
 from __future__ import annotations
 

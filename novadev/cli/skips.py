@@ -1,4 +1,4 @@
-"""What could not be done: said on stderr, equal reasons together; and its exit code."""
+"""Reports skipped servers on stderr, grouped by reason, and computes their exit code."""
 
 from __future__ import annotations
 

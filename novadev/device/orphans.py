@@ -1,4 +1,4 @@
-"""Whether a device is an orphan: a positive finding that Nova has no owner for it."""
+"""Whether a device is an orphan, that is, certainly without an owner in Nova."""
 
 from __future__ import annotations
 

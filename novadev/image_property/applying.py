@@ -1,4 +1,4 @@
-"""The writer: a batch of plans into a cell's database first, into the API database second.
+"""Writes a batch of plans, first into a cell's database and then into the API database.
 
 The request specs are locked and compared before the cell is written, and written after the cell's
 commit: what stops in between leaves a cell as planned and a spec as before, which resume or undo

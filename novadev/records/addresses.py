@@ -1,4 +1,4 @@
-"""Whether a recorded device can be at an address, on which bus, and which two cannot be at one."""
+"""Whether a recorded device can have an address, and which addresses conflict."""
 
 from __future__ import annotations
 

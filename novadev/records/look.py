@@ -1,4 +1,4 @@
-"""Which guests differ from what is recorded of them: read in full only where something is new."""
+"""Finds guests that differ from their record, and reads only those in full."""
 
 from __future__ import annotations
 

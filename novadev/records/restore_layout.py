@@ -1,4 +1,4 @@
-"""Where the devices of a guest would be with their recorded addresses, or why that cannot be."""
+"""The layout of a guest with its recorded addresses, or why it is impossible."""
 
 from __future__ import annotations
 

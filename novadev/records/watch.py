@@ -1,4 +1,4 @@
-"""Guests recorded as soon as they change: the work behind ``device watch``.
+"""Records guests as soon as they change: the work behind ``device watch``.
 
 libvirt's events come over one connection to each host, all of them in this process. One thread,
 the caller's, decides what is to be done, and waits for nobody. Whatever may hang has a thread of

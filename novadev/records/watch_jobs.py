@@ -1,4 +1,4 @@
-"""What a watch does in its threads: it records guests, several hosts at a time.
+"""The threads of a watch, which record guests on several hosts at the same time.
 
 Each job is a small ``device record``, with a deployment of its own: it opens the databases and, if
 there is anything to read, a child process for the host, and leaves nothing open. So a database that

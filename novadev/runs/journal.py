@@ -1,4 +1,4 @@
-"""What was planned, and whether it landed.
+"""The journal: runs, their plans, and the state of each plan.
 
 A plan is here before the first write it causes; a second line says what became of it. Only the
 process that holds the lease of a run changes what is here of it.

@@ -1,4 +1,4 @@
-"""What will be done, as plain values.
+"""Plans, skips and outcomes as plain values.
 
 One plan is one instance and lands whole. A planner only reads and yields plans and skips; an
 apply function only writes what its plans say, checking every ``before`` as it writes.

@@ -1,4 +1,4 @@
-"""Which plans take a run back."""
+"""The plans that undo a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What to do about the aliases of one guest: decided in the process of its host."""
+"""Decides which aliases of one guest change, in the process of its host."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One guest's aliases, written in the process of its host: all of a plan's, or none."""
+"""Writes the aliases of one guest in the process of its host: all of a plan, or none."""
 
 from __future__ import annotations
 

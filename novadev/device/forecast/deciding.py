@@ -1,4 +1,4 @@
-"""What Nova's rules say of a guest's next power-on, by what is stored and by its host's rules."""
+"""What Nova's rules decide for a guest's next power-on, from stored values and host rules."""
 
 from __future__ import annotations
 

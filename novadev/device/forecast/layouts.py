@@ -1,4 +1,4 @@
-"""Where devices will be: asked of a scratch libvirt, else told by rules."""
+"""The addresses of the forecast: from a private libvirt or, without one, from rules."""
 
 from __future__ import annotations
 
