@@ -13,13 +13,13 @@ from novadev.errors import BadInput
 
 
 def can_be_replaced(name: str | Path) -> bool:
-    """Return whether NAME is free or is a plain file: a link, a pipe or a folder is left alone."""
+    """Return whether NAME is free or a regular file, and not a link, a pipe or a folder."""
     path = Path(name)
     return not os.path.lexists(path) or (path.is_file() and not path.is_symlink())
 
 
 def write(name: str, text: str, what: str) -> None:
-    """Write TEXT to the file NAME; a regular file is replaced, and anything else left alone.
+    """Write TEXT to the file NAME; replace only a regular file.
 
     Raises BadInput, which calls the file WHAT (``export file``).
     """

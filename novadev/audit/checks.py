@@ -13,7 +13,7 @@ Needs = Literal["databases", "hosts", "target", "rehearsal"]
 
 @dataclass(frozen=True)
 class Check:
-    """A check: its name, what it finds in one line, and what it reads beside Nova's databases."""
+    """A check: its name, what it finds, and what it reads in addition to Nova's databases."""
 
     name: str
     finds: str

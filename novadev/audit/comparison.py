@@ -59,7 +59,7 @@ class Comparison:
     def compared(
         self, findings: Iterable[Finding | Skip], coverage: Coverage
     ) -> Iterator[Finding | Skip]:
-        """Yield FINDINGS with what they are beside the earlier audit, then what is mended.
+        """Yield FINDINGS marked as new or still there, then the mended ones of the earlier audit.
 
         COVERAGE is complete when they were taken. What it does not cover is not mended: it is
         counted in ``not_asked``.

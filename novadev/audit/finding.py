@@ -40,7 +40,7 @@ class Finding:
 
     @property
     def counts(self) -> bool:
-        """Whether it is there, and nobody has decided to live with it."""
+        """Whether the finding exists and is not acknowledged."""
         return self.acknowledged is None and self.comparison != "mended"
 
 

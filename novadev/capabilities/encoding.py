@@ -70,7 +70,7 @@ def _shared(found: Mapping[str, DomainCapabilities]) -> Iterator[tuple[str, dict
 
 
 def decode(data: Mapping[str, Any], what: str) -> Capabilities:
-    """Return what the values say; those that format 1 has not are None, others left alone.
+    """Return the capabilities for the JSON values; values that format 1 lacks are None.
 
     Raises BadInput, which says where in WHAT something is wrong.
     """

@@ -36,7 +36,7 @@ _OF_MACHINE = "machine type"
 
 @dataclass(frozen=True)
 class HostWord:
-    """``refused`` is what the host cannot give; ``notes`` what it calls old, or nothing tells."""
+    """``refused`` has what the host lacks; ``notes`` what is deprecated there or not known."""
 
     refused: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()

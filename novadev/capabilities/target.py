@@ -56,7 +56,7 @@ class Target:
 
 
 def unknown(why: str) -> Told:
-    """Return that nothing tells, and why."""
+    """Return an unknown verdict with its reason."""
     return "not checked", why
 
 

@@ -79,7 +79,7 @@ def to_file(name: str) -> None:
 
 
 def said(text: str) -> None:
-    """Log TEXT, which the operator was told."""
+    """Log TEXT, which was also printed."""
     LOGGER.info(text.strip(), extra={"is_said": True})
 
 

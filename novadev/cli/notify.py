@@ -11,7 +11,7 @@ _LONGEST = 1.0
 
 
 class Notifier:
-    """Tells whoever started the process, if it listens on ``NOTIFY_SOCKET``; else does nothing.
+    """Notifies the service manager on ``NOTIFY_SOCKET``, and does nothing if that is not set.
 
     The name is taken out of the environment: what this process starts has nothing to tell.
     """

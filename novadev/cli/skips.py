@@ -47,7 +47,7 @@ class Skips:
         return worst(self._codes)
 
     def add(self, skip: Skip) -> None:
-        """Tell and keep SKIP; a remark is only told."""
+        """Print and keep SKIP; a remark is only printed."""
         if skip.is_remark:
             say(printable(skip.reason))
             return

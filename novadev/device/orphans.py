@@ -19,7 +19,7 @@ _GHOSTS = {
 
 
 def why_no_orphan(entry: Entry, inventory: Inventory) -> str | None:
-    """Return why ENTRY is none, or why that cannot be told; None of an orphan.
+    """Return why ENTRY is not an orphan or may not be one; None if it is an orphan.
 
     An orphan is a device of a kind that Nova attaches, in a guest whose cell was read, with no
     block device mapping, port (also of the definition's Nova metadata), PCI device or share that

@@ -42,7 +42,7 @@ PATIENCE = 3
 
 @dataclass(frozen=True)
 class Policy:
-    """In which states an instance may be written, and what its owner is told of it.
+    """The states in which an instance may be written, and the instance action for its owner.
 
     ``instance_action`` is what ``openstack server event list`` shows; None: nothing, because
     nothing happens to the guest. ``touches_instances``: what is of the request spec alone is a

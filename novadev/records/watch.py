@@ -55,7 +55,7 @@ class Swept:
 
 @dataclass(frozen=True)
 class Held:
-    """Pinned devices of a guest are not where they are pinned; told once for each change."""
+    """Pinned devices of a guest are not at their pinned addresses; reported once per change."""
 
     host: str
     guest: Recorded
@@ -63,7 +63,7 @@ class Held:
 
 @dataclass(frozen=True)
 class Trouble:
-    """Something that records need gives no answer; told once until it does."""
+    """Something that records need does not answer; reported once until it does."""
 
     error: NovadevError
 

@@ -109,7 +109,7 @@ class Recorder:
         return Deployment(self._config, self._has_state)
 
     def sweep(self, host: str, asks_names: bool) -> list[Result]:
-        """Record every guest of HOST that has changed; ASKS_NAMES: tell who has unnamed disks.
+        """Record every changed guest of HOST; with ASKS_NAMES report guests with unnamed disks.
 
         Raises as :func:`novadev.records.look.iter_looks`.
         """

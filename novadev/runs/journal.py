@@ -50,7 +50,7 @@ FORGOTTEN = timedelta(days=1)
 
 @dataclass(frozen=True)
 class Asked:
-    """What was asked for: the action, the options as typed, a message, the run it takes back."""
+    """The request: the action, the options as typed, a message, the run that it undoes."""
 
     action: str
     options: str | None = None
@@ -129,7 +129,7 @@ class Journal:
             connection.execute(update_run(run.id).values(state="running"))
 
     def end_undone(self, run: Run, take_over: bool = False) -> int:
-        """End RUN, of which nothing is to be taken back; return how many plans were abandoned.
+        """End RUN, of which there is nothing to undo; return how many plans were abandoned.
 
         Raises StalePlan where that is no longer so.
         """

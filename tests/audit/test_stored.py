@@ -197,8 +197,8 @@ def test_one_remedy_mends_a_running_server_s_request_spec(sqlite_cloud: Cloud, i
     told = {
         "empty": "the request spec lacks hw_cdrom_bus=ide, hw_disk_bus=virtio, hw_machine_type=",
         "null": "the request spec has no image, so a resize builds the guest with Nova's defaults",
-        "contradicting": "hw_disk_bus is virtio in the cell, but ide in the request spec; hw_pmu is "
-        "not stored",
+        "contradicting": "hw_disk_bus is virtio in the cell, but ide in the request spec; "
+        "hw_pmu is not stored",
     }
     assert told[image] in item["details"]
     assert "stopped" not in item["details"]

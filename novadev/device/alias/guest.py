@@ -28,7 +28,7 @@ OF_NOTHING = "ua-None"
 
 @dataclass(frozen=True)
 class Wish:
-    """What was asked for, beside the guests."""
+    """The options of the command other than its guests."""
 
     whole_definition: bool = False
     diff: bool = False

@@ -33,7 +33,7 @@ _BY_RULE = ("hw_video_model", "hw_vif_model", "hw_input_bus")
 
 
 def decide(facts: Facts, compute: ComputeHost | None) -> Decided:
-    """Return what is decided about the next power-on.
+    """Return Nova's decisions for the next power-on.
 
     COMPUTE None: nothing is known of the host's rules, and only what is stored counts. Raises one
     of ``rules.defaults.REFUSALS`` where Nova fails, and NotAsNeeded for a broken libosinfo.
