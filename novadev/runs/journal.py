@@ -127,7 +127,7 @@ class Journal:
                 end_undone(connection, run.undoes, take_over)
                 check_still_to_undo(connection, run.undoes, run.id)
             if sum(count(connection, run.id).values()) != number:
-                raise TakenOver(f"run {run.id}: its plans are not all in the journal any more")
+                raise TakenOver(f"run {run.id}: some of its plans are no longer in the journal")
             connection.execute(update_run(run.id).values(state="running"))
 
     def end_undone(self, run: Run, take_over: bool = False) -> int:
@@ -165,7 +165,7 @@ class Journal:
             check_free(connection, now, take_over)
             check_not_undone(connection, now)
             if not count_left(connection, run.id):
-                raise NotAsNeeded(f"run {run.id} has nothing left to be done by now")
+                raise NotAsNeeded(f"run {run.id} has nothing left to do any more")
             values = {"state": "running", "finished": None, **_taken(connection)}
             values["message"] = fit("; ".join(filter(None, (now.message, _resumed_by(message)))))
             connection.execute(update_run(run.id).values(values))
@@ -300,7 +300,7 @@ class Journal:
     def check_may_go_on(self, run: Run, take_over: bool = False) -> None:
         """Raise NotAsNeeded unless RUN was begun, is nobody's now and was not undone."""
         if run.state == "planning":
-            raise NotAsNeeded(f"run {run.id} was never begun: there is nothing to finish")
+            raise NotAsNeeded(f"run {run.id} was never started: there is nothing to finish")
         with self._database.reading() as connection:
             check_free(connection, run, take_over)
             check_not_undone(connection, run)
