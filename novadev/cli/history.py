@@ -241,9 +241,10 @@ def _resume(session: Session, choices: Choices, journal: Journal, run: Run, repo
     count = sum(1 for _ in report.show_planned(pending))
     if not choices.writes:
         return int(report.finish_preview(count))
-    if not count:
+    if count:
+        confirm(choices, f"To finish run {run.id}, {report.sentence}?")
+    elif not journal.count_left(run):
         return int(report.finish_nothing())
-    confirm(choices, f"To finish run {run.id}, {report.sentence}?")
     run = journal.take_over(run, choices.take_over, choices.message)
     with stop_between_batches() as stop, journal.renewing(run) as fence:
         return carry_on(session, choices, journal, run, report, fence, stop)

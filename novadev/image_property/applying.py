@@ -195,7 +195,7 @@ class Batch:
                 self._write_cell(connection, stored, landing)
             self.may_be_written = self.may_be_written or bool(landing)
             _write_specs(api, stored, landing)
-        self._outcomes.update({due.plan.instance: _landed(due, stored) for due in landing})
+        self._outcomes.update({due.plan.instance: self._landed(due, stored) for due in landing})
         return [self._outcomes[plan.instance] for plan in self._plans]
 
     def _read(
@@ -232,6 +232,19 @@ class Batch:
         text = f"instance {plan.instance}: {reason}"
         self._outcomes[plan.instance] = Outcome(state, text, StalePlan.exit_code)
 
+    def _landed(self, due: _Due, stored: Stored) -> Outcome:
+        """Return the outcome of DUE, with the state of its server when that was written.
+
+        What an earlier attempt has written it wrote in one of the states that it needs.
+        """
+        vm_state = stored.instances[due.plan.instance].vm_state
+        if due.touches_cell:
+            return replace(due.outcome, vm_state=vm_state)
+        if not self._resumed:
+            return due.outcome
+        needed = self._writer.policy.vm_states
+        return replace(due.outcome, vm_state=vm_state if vm_state in needed else min(needed))
+
     def _write_cell(
         self, connection: sa.Connection, stored: Stored, landing: Sequence[_Due]
     ) -> None:
@@ -249,13 +262,6 @@ class Batch:
         if policy.instance_action is not None:
             writes.record_actions(connection, uuids, policy.instance_action)
         self.may_be_written = True
-
-
-def _landed(due: _Due, stored: Stored) -> Outcome:
-    """Return the outcome of DUE, with the state of a server that was written now."""
-    if not due.touches_cell:
-        return due.outcome
-    return replace(due.outcome, vm_state=stored.instances[due.plan.instance].vm_state)
 
 
 class _Comparison:
