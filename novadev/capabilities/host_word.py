@@ -102,8 +102,11 @@ def _is_everywhere(device: GuestDevice) -> bool:
 
 def _unknown(host: str | None, names: list[str]) -> str:
     if host is None:
-        return f"whether a host has {', '.join(names)} is not checked: it is on none"
+        return (
+            f"it is not known whether a host has {', '.join(names)}, because the server is on "
+            "no host"
+        )
     return (
-        f"whether {host} has {', '.join(names)} is not checked: its capabilities are not known "
-        "(novadev capabilities save, or --ask-hosts)"
+        f"it is not known whether {host} has {', '.join(names)}: there is no capability file of "
+        "the host (novadev capabilities save, or --ask-hosts)"
     )

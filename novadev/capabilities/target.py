@@ -66,7 +66,7 @@ def listed(host: Target, enumeration: str, what: str, value: str | None) -> Told
         return unknown(f"it names no {what}")
     values = None if host.domain is None else getattr(host.domain, enumeration)
     if values is None:
-        return unknown(f"the file does not tell whether the host's libvirt has {what}")
+        return unknown(f"the file does not say whether the host's libvirt has {what}")
     if value in values:
         return FINE
     if value in _UNLISTED.get(enumeration, ()):
