@@ -11,11 +11,13 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from signal import SIGPIPE
 from typing import NoReturn
 
 import click
 
 from novadev import __version__
+from novadev.cli import completion
 from novadev.cli.help import Group
 from novadev.cli.session import Session
 from novadev.cli.talk import open_standard_files, say
@@ -36,6 +38,10 @@ COMMANDS = {
     "stash-defaults": "novadev.cli.stash_defaults:stash_defaults",
     "undo": "novadev.cli.history:undo",
 }
+
+
+READER_GONE = 128 + SIGPIPE
+"""The exit code where what reads the output went away, as ``| head`` does: that of other tools."""
 
 
 class LazyGroup(Group):
@@ -60,6 +66,7 @@ class LazyGroup(Group):
     "config_files",
     multiple=True,
     metavar="FILE",
+    shell_complete=completion.files,
     envvar="NOVADEV_CONFIG_FILE",
     help="A nova.conf; may be repeated.  "
     "[default: /etc/nova/nova.conf, then /etc/novadev/novadev.conf]",
@@ -69,6 +76,7 @@ class LazyGroup(Group):
     "config_dirs",
     multiple=True,
     metavar="DIR",
+    shell_complete=completion.folders,
     help="A folder whose .conf files are read.",
 )
 @click.option(
@@ -88,6 +96,7 @@ class LazyGroup(Group):
 @click.option(
     "--log-file",
     metavar="FILE",
+    shell_complete=completion.files,
     help="Append to FILE what is done, and tracebacks of unexpected errors.  "
     "[default: [novadev] log_file]",
 )
@@ -143,8 +152,8 @@ def _run(arguments: Sequence[str] | None, session: Session) -> int:
     except (click.Abort, KeyboardInterrupt):
         say("Interrupted.")
         return Interrupted.exit_code
-    except SystemExit as ended:  # click's, when the reader of a pipe went away
-        return ended.code if isinstance(ended.code, int) else NovadevError.exit_code
+    except SystemExit as ended:  # click's, for a completion or where the reader went away
+        return READER_GONE if ended.code else 0
     except UnicodeEncodeError:
         say("Error: an argument is not text in UTF-8")
         return BadInput.exit_code

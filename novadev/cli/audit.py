@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from novadev.cli import audit_rehearsal, help, options
+from novadev.cli import audit_rehearsal, completion, help, options
 from novadev.cli.audit_rehearsal import Wanted
 from novadev.cli.options import Output
 from novadev.cli.progress import counted
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 @click.option(
     "--check",
     "checks",
+    shell_complete=completion.checks,
     multiple=True,
     type=options.TEXT,
     metavar="NAME",
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 @click.option(
     "--capabilities",
     "capability_files",
+    shell_complete=completion.files,
     multiple=True,
     type=options.TEXT,
     metavar="FILE",
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
 @click.option(
     "--report",
     "report_name",
+    shell_complete=completion.files,
     type=options.TEXT,
     metavar="FILE.html",
     help="Write a page with charts, a table and the remedies as a runbook.",
@@ -65,12 +68,14 @@ if TYPE_CHECKING:
 @click.option(
     "--acknowledge",
     "acknowledgements",
+    shell_complete=completion.files,
     type=options.TEXT,
     metavar="FILE",
     help="Count apart the findings that this file says somebody lives with, and until when.",
 )
 @click.option(
     "--compare-with",
+    shell_complete=completion.files,
     type=options.TEXT,
     metavar="LAST.json",
     help="Tell what is new, mended or still there since the audit that wrote this file (-f json).",

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
-from novadev.cli import options
+from novadev.cli import completion, options
 from novadev.cli.grouping import wrapped
 from novadev.errors import BadInput, Declined
 
@@ -43,6 +43,7 @@ _OPTIONS = {
     ),
     "plan_out": click.option(
         "--plan-out",
+        shell_complete=completion.files,
         metavar="FILE",
         help="Save the plan and write nothing else; novadev apply FILE carries it out.",
     ),

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from novadev import private_file
 from novadev.cli import (
+    completion,
     device_exchange,
     device_forecast,
     device_pin,
@@ -46,13 +48,18 @@ for _command in (
 
 
 @device.command(short_help="Show the devices of a guest, and whose they are.")
-@click.argument("instance")
+@click.argument("instance", shell_complete=completion.servers)
 @click.argument("device_name", metavar="[DEVICE]", required=False, type=options.TEXT)
 @click.option("--live", "side", flag_value="live", help="Only what the running guest has.")
 @click.option("--persistent", "side", flag_value="persistent", help="Only what its definition has.")
 @click.option("--guest", is_flag=True, help="Ask the guest's agent what the guest calls its disks.")
 @click.option("--tree", is_flag=True, help="Show which device is on which bus, and what is free.")
-@click.option("--svg", metavar="FILE", help="Draw that into a file, for a browser or a report.")
+@click.option(
+    "--svg",
+    shell_complete=completion.files,
+    metavar="FILE",
+    help="Draw that into a file, for a browser or a report.",
+)
 @options.no_database
 @options.output
 @pass_session
@@ -85,6 +92,8 @@ def show(
     is_picture = tree or svg is not None
     if is_picture and (device_name is not None or output.format != "table" or output.columns):
         raise click.UsageError("--tree and --svg draw all devices: leave out DEVICE, -f and -c")
+    if svg is not None:
+        private_file.check(svg, "picture")
     session.deployment.hosts.warm()
     from novadev.cli.device_table import print_devices, print_picture
     from novadev.device.show import show_devices
@@ -122,7 +131,7 @@ def alias_migrate(deployment: Deployment, selection: Any, **request: Any) -> Ite
 
 
 @device.command(short_help="Take a device that nobody owns out of a guest.")
-@click.argument("instance")
+@click.argument("instance", shell_complete=completion.servers)
 @click.argument("device_name", metavar="DEVICE", type=options.TEXT)
 @click.option(
     "--timeout",

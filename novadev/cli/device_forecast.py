@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from novadev.cli import help, options
+from novadev.cli import completion, help, options
 from novadev.cli.grouping import labelled
 from novadev.cli.options import Output
 from novadev.cli.output import presence, print_records
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--assume-config",
+    shell_complete=completion.files,
     metavar="FILE",
     help="Take the rules of every compute host from this nova.conf or capability file.",
 )

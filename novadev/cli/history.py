@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from novadev.cli import help, options
+from novadev.cli import completion, help, options
 from novadev.cli.actions import ACTIONS, IRREVERSIBLE
 from novadev.cli.as_of import TIMES
 from novadev.cli.choices import Choices, choices, confirm
@@ -41,8 +41,13 @@ class ChangeRecord:
 
 
 @help.command()
-@click.argument("run", type=options.run_id, required=False)
-@click.option("--instance", metavar="INSTANCE", help="Runs that planned for this UUID or name.")
+@click.argument("run", shell_complete=completion.runs, type=options.run_id, required=False)
+@click.option(
+    "--instance",
+    shell_complete=completion.servers,
+    metavar="INSTANCE",
+    help="Runs that planned for this UUID or name.",
+)
 @click.option(
     "--since", type=click.DateTime(TIMES), metavar="TIME", help="Runs started since then (UTC)."
 )
@@ -140,7 +145,7 @@ def _changes(session: Session, run: Run, format_: str) -> Iterator[ChangeRecord]
 
 
 @help.command()
-@click.argument("run_id", metavar="RUN", type=options.run_id)
+@click.argument("run_id", shell_complete=completion.runs, metavar="RUN", type=options.run_id)
 @choices("plan_out", "take_over")
 @pass_session
 def undo(session: Session, run_id: int, choices: Choices) -> int:
@@ -170,7 +175,9 @@ def _check_undo(journal: Journal, run: Run, choices: Choices) -> None:
 
 
 @help.command()
-@click.argument("run_id", metavar="[RUN]", type=options.run_id, required=False)
+@click.argument(
+    "run_id", shell_complete=completion.runs, metavar="[RUN]", type=options.run_id, required=False
+)
 @choices("take_over")
 @pass_session
 def resume(session: Session, run_id: int | None, choices: Choices) -> int:
@@ -236,7 +243,7 @@ def _resume(session: Session, choices: Choices, journal: Journal, run: Run, repo
 
 
 @help.command()
-@click.argument("plan_file", metavar="PLAN-FILE")
+@click.argument("plan_file", shell_complete=completion.files, metavar="PLAN-FILE")
 @click.option("--sha256", metavar="SUM", help="Refuse the file unless this is its SHA-256.")
 @choices("take_over")
 @pass_session

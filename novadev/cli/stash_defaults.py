@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from novadev.cli import help, options
+from novadev.cli import completion, help, options
 from novadev.cli.mutating import mutating
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 @click.option(
     "--property",
     "names",
+    shell_complete=completion.properties,
     multiple=True,
     type=options.TEXT,
     metavar="NAME",
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 @options.request_spec
 @click.option(
     "--assume-config",
+    shell_complete=completion.files,
     metavar="FILE",
     help="Take the rules of every compute host from this nova.conf or capability file.",
 )
