@@ -204,14 +204,15 @@ def _last_words() -> str:
 
 def _end(keep_logs: bool = False) -> None:
     """End the cloud's first process and with it all others; remove what they wrote."""
-    for number in _STOPPING:
-        signal.signal(number, signal.SIG_IGN)
+    before = [(number, signal.signal(number, signal.SIG_IGN)) for number in _STOPPING]
     while _runs():
         for pid in _holders():
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         time.sleep(0.05)
     _remove(keep_logs)
+    for number, handler in before:
+        signal.signal(number, handler)
 
 
 def _holders() -> Iterator[int]:

@@ -18,7 +18,7 @@ from cloud.settings import COMPUTE_CONFIGS, NOVA_CONF
 from tests.command import Result, novadev
 from tests.running_nova.guest import Guest
 
-LIMIT = 240.0
+LIMIT = 600.0
 """Seconds that Nova or a guest may take; where nothing else runs it takes a tenth."""
 COMPUTE = "nova-compute"
 BOOTS = ("kernel_id", "ramdisk_id", "os_command_line", "hw_qemu_guest_agent")
