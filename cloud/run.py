@@ -1,6 +1,7 @@
 """Bring up a real Nova on this machine, or take it down: run.py up|down|check.
 
-`check` says why there can be none, in one line, and ends with 1 then.
+`check` says why there can be none, in one line, and ends with 1 then. `down --keep-logs` leaves
+what the services have said.
 """
 
 import fcntl
@@ -111,9 +112,9 @@ def check() -> None:
 
 
 def down() -> None:
-    """End every process of the cloud, and remove its files."""
+    """End every process of the cloud, and remove its files, if wanted all but its logs."""
     found = _runs() or RUN.exists()
-    _end()
+    _end(keep_logs="--keep-logs" in sys.argv)
     print("The cloud is down." if found else "No cloud runs.")
 
 

@@ -287,9 +287,13 @@ def end_compute(host: str) -> None:
 
 
 def until(condition: Callable[[], bool], what: str) -> None:
-    """Wait until CONDITION comes true; raises TimeoutError after LIMIT seconds."""
-    end = time.monotonic() + LIMIT
+    """Wait until CONDITION comes true; raises TimeoutError after LIMIT seconds.
+
+    What takes long is asked for less and less often: each question costs the services something.
+    """
+    end, pause = time.monotonic() + LIMIT, 0.3
     while not condition():
         if time.monotonic() > end:
             raise TimeoutError(f"not within {LIMIT:g} s: {what}")
-        time.sleep(0.5)
+        time.sleep(pause)
+        pause = min(2, pause * 1.3)
