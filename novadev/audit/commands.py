@@ -1,4 +1,4 @@
-"""The commands of an audit: one for all servers that need the same, in an order that works.
+"""The commands of an audit: one for all servers with the same remedy, in an order that works.
 
 A shell takes them as they are. Nothing of a guest's stands in a remark beside them: some shells
 read a pasted remark as a command.
@@ -22,8 +22,11 @@ _ORDER = (
 """What Nova cannot read goes first: other commands stop at it. What is recorded goes last."""
 _HEADS = {
     "command": "# {checks}: {servers}",
-    "stop": "# {checks}: {servers}, once stopped (remove the first # of the lines below)",
-    "wait": "# {checks}: {servers}, once no task is left (remove the first # of the lines below)",
+    "stop": "# {checks}: {servers}, once stopped (then remove the first # of the lines below)",
+    "wait": (
+        "# {checks}: {servers}, once no task is in progress (then remove the first # of "
+        "the lines below)"
+    ),
 }
 
 

@@ -1,4 +1,4 @@
-"""What the next power-on moves or changes in each guest: its forecast, in one finding."""
+"""The forecast of each guest as one finding: what the next power-on moves or changes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Foresight:
         self._forecasts = Forecasts(deployment, hosts, layouts, "power-on")
 
     def of(self, guests: Sequence[Foreseen]) -> Mapping[str, Trouble]:
-        """Return what changes in these guests, by UUID, or why it cannot be told.
+        """Return the changes of these guests by UUID, or why no forecast is possible.
 
         One that is not there is left out: that is told elsewhere.
         """
@@ -53,7 +53,7 @@ def _untold(skip: Skip) -> dict[str, Trouble]:
         return {}
     reason = skip.reason.removeprefix(f"instance {skip.instance}").removeprefix(":").strip()
     is_unasked = skip.exit_code in (NovadevError.exit_code, Unreachable.exit_code)
-    details = f"there is no forecast: {reason}"
+    details = f"no forecast is possible: {reason}"
     return {skip.instance: Trouble("forecast", "warning", details, is_unasked=is_unasked)}
 
 

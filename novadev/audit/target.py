@@ -1,4 +1,4 @@
-"""What another host would make of a guest: by that host's capability file, before it is there."""
+"""Whether another host could run a guest, according to the capability file of that host."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class TargetHost:
 
     @cached_property
     def rules(self) -> DriverRules:
-        """What its driver goes by."""
+        """The rules of the host's driver."""
         found = self.capabilities
         return driver_rules(found.driver, found.architecture, found.versions.nova)
 
@@ -69,8 +69,8 @@ def _read_target(name: str) -> TargetHost:
         time_of(found.saved_at)
     except ValueError:
         raise BadInput(
-            f"capability file {name}: saved_at is no date: {found.saved_at!r:.60}. Save it again "
-            "(novadev capabilities save)"
+            f"capability file {name}: saved_at is not a date: {found.saved_at!r:.60}. Save the "
+            "file again (novadev capabilities save)"
         ) from None
     return TargetHost(name, found)
 
@@ -94,7 +94,7 @@ class Needs:
 def target_troubles(
     facts: Facts, needs: Needs, targets: Sequence[TargetHost], told: Unchecked
 ) -> Iterator[Trouble]:
-    """Yield what each of TARGETS would refuse of a guest, or could not be told about.
+    """Yield what each of TARGETS would refuse for a guest, or what is not known about it.
 
     Both of what its definition has and, if Nova builds it there, of what Nova would make of what
     is stored. What nothing tells is "not checked", reported for the first guest of its kind only:
@@ -149,8 +149,8 @@ def _unchecked(
         more = f" and {len(subjects) - _TOLD} more" if len(subjects) > _TOLD else ""
         told = f"{', '.join(subjects[:_TOLD])}{more}"
         details = (
-            f"for {target.capabilities.host} not checked, as its file does not tell: {told} (this "
-            "and every other guest with the same: reported once)"
+            f"not checked for {target.capabilities.host}, because its file does not say: {told} "
+            "(reported once for all guests with the same)"
         )
         yield Trouble(_CHECK, "warning", details)
 

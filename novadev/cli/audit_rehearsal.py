@@ -1,4 +1,4 @@
-"""What ``audit --rehearse`` is given, and what it says."""
+"""The options and the output of ``audit --rehearse``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from novadev.cli import options
+from novadev.cli import completion, options
 from novadev.cli.session import Session
 
 if TYPE_CHECKING:
@@ -60,14 +60,15 @@ def rehearsal(function: F) -> Callable[..., Any]:
 _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     click.option(
         "--rehearse",
+        shell_complete=completion.hosts,
         type=options.TEXT,
         metavar="HOST",
-        help="Define and start each shape of guest on this host, paused, and remove it again.",
+        help="Define one guest of each shape on this host, start it paused, and remove it again.",
     ),
     click.option(
         "--allow-busy",
         is_flag=True,
-        help="Rehearse on a host that has guests, beside them. None of them is touched.",
+        help="Rehearse even if the host has guests. They are not touched.",
     ),
     click.option(
         "--max-shapes",
@@ -75,7 +76,7 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
         default=500,
         show_default=True,
         metavar="N",
-        help="Rehearse at most N shapes, those of most guests.",
+        help="Rehearse at most N shapes, those with the most guests first.",
     ),
     click.option(
         "--timeout",
@@ -83,7 +84,7 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
         default=1800,
         show_default=True,
         metavar="SECONDS",
-        help="Begin no shape after this time.",
+        help="Begin no new shape after this time.",
     ),
     click.option(
         "--parallel",
@@ -91,14 +92,15 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
         default=2,
         show_default=True,
         metavar="N",
-        help="Shapes that are rehearsed at a time.",
+        help="Number of shapes to rehearse at the same time.",
     ),
     click.option(
         "--shapes",
         "shapes_name",
+        shell_complete=completion.files,
         type=options.TEXT,
         metavar="FILE.json",
-        help="Write every shape, its guests and what became of it.",
+        help="Write every shape, its guests and its result to this file.",
     ),
 )
 

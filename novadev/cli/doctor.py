@@ -24,8 +24,8 @@ COLUMNS = ("status", "subject", "details")
 _NAMED = 3
 
 
-@help.command(short_help="Check whether novadev can work here.")
-@options.compute_hosts("Ask only this compute host; may be repeated.")
+@help.command(short_help="Check whether novadev can work on this machine.")
+@options.compute_hosts("Contact only this compute host; may be repeated.")
 @options.output
 @pass_session
 @options.host_workers
@@ -66,7 +66,7 @@ def _rows(results: Iterable[Result]) -> Iterator[dict[str, str]]:
 
 def _common(item: Result) -> tuple[str, str, str]:
     """Return what results that share a row have in common."""
-    name = rf"(?<![\w.-]){re.escape(item.subject)}(?![\w.-])"
+    name = rf"(?<![\w.-]){re.escape(item.subject)}(?![\w-]|\.\w)"
     if item.check == "host" and item.status == "failure":
         return item.check, item.status, re.sub(name, "HOST", item.details)
     return item.check, item.status, f"{item.subject} {item.details}"
@@ -90,7 +90,7 @@ class Tally:
             yield item
 
     def print_remedies(self) -> None:
-        """Print what mends it, each line as it is to be pasted."""
+        """Print the remedies, each line ready to be pasted."""
         for item in self._with_remedies:
             click.echo(f"\n{item.check}, {printable(item.subject)}:")
             for line in item.remedies:

@@ -1,4 +1,4 @@
-"""Findings as people read them: below each server or, where there are many, in groups."""
+"""Findings as text for people: one server after the other or, if there are many, in groups."""
 
 from __future__ import annotations
 
@@ -100,4 +100,4 @@ def _group_lines(group: Group[Key, Finding], width: int | None) -> Iterator[str]
     for line in wrapped(printable(details), inner):
         yield f"  {line}"
     if remedy:
-        yield from wrapped(f"  mended by: {printable(remedy)}", width, "    ")
+        yield from wrapped(f"  fix: {printable(remedy)}", width, "    ")

@@ -1,4 +1,4 @@
-"""What an audit prints: its findings, what is counted apart, the commands; and their numbers."""
+"""The output of an audit: findings, those counted separately, commands and numbers."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _MAX_SERVERS = 50
 
 
 class Totals:
-    """Counts findings by their severity, and those that are no news or nobody's to mend."""
+    """Counts findings by severity; counts acknowledged and known ones separately."""
 
     def __init__(self, fail_on: str) -> None:
         self._fail_on = fail_on
@@ -82,7 +82,7 @@ class Beside:
         self._name = printable(earlier or "")
 
     def marked(self, findings: Iterator[Finding | Skip]) -> Iterator[Finding | Skip]:
-        """Yield FINDINGS with what the files say of each, then those that are mended."""
+        """Yield FINDINGS with their acknowledgement and comparison, then the mended ones."""
         if self._accepted is not None:
             findings = self._accepted.marked(findings)
         if self._earlier is not None:
@@ -189,7 +189,7 @@ def _print_apart(
     )
     print_table(session, ("check", "guest", "details", *own), rows)
     if total > _MAX_APART:
-        click.echo(f"{total - _MAX_APART} more: --format json has all")
+        click.echo(f"{total - _MAX_APART} more; see --format json")
 
 
 def _print_what_to_run(collected: Collected, is_grouped: bool) -> None:
@@ -199,7 +199,7 @@ def _print_what_to_run(collected: Collected, is_grouped: bool) -> None:
         return
     servers = sum(command.servers for command in commands)
     if is_grouped and servers > _MAX_SERVERS:
-        click.echo("\nThe commands for them: the same audit with --format commands")
+        click.echo("\nFor the commands that fix them, run the same audit with --format commands.")
         return
     click.echo("\n# What to run:")
     _print_commands(collected)

@@ -1,4 +1,4 @@
-"""``novadev plan show``: what a saved plan is, before it is applied."""
+"""``novadev plan show``: shows a saved plan before it is applied."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from novadev.cli import help, options
+from novadev.cli import completion, help, options
 from novadev.cli.session import Session, pass_session
 from novadev.text import many, printable
 
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
 
 @help.group()
 def plan() -> None:
-    """Look at saved plans."""
+    """Show saved plans."""
 
 
 @plan.command(short_help="Show a saved plan.")
-@click.argument("plan_file", metavar="PLAN-FILE")
+@click.argument("plan_file", shell_complete=completion.files, metavar="PLAN-FILE")
 @options.how_much
 @options.plan_format
 @pass_session
 def show(session: Session, plan_file: str, format_: str, summary: bool, details: bool) -> None:
-    """Show the plans in PLAN-FILE: who saved them, when, for which deployment, and the checksum.
+    """Show the plans in PLAN-FILE, who saved them, when, for which deployment, and the checksum.
 
-    Nothing is asked of any database: what is there now may differ.
+    This command reads only the file. The databases may have changed since it was saved.
 
     Example: novadev plan show tonight.plan
     """

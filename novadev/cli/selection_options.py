@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
+from novadev.cli import completion
 from novadev.errors import BadInput
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -68,62 +69,81 @@ def stack(*decorators: Callable[[F], F]) -> Callable[[F], F]:
 
 
 _SELECTION = stack(
-    click.argument("instances", nargs=-1, metavar="[INSTANCE]..."),
+    click.argument(
+        "instances", shell_complete=completion.servers, nargs=-1, metavar="[INSTANCE]..."
+    ),
     click.option(
         "--from-file",
         type=click.File("r", encoding="utf-8-sig"),
         metavar="FILE",
-        help="Read INSTANCEs, one a line; - is stdin.",
+        help="Read INSTANCEs from FILE, one per line; - means stdin.",
     ),
-    click.option("--all", "everything", is_flag=True, help="Every instance of the deployment."),
+    click.option(
+        "--all", "everything", is_flag=True, help="Select every instance of the deployment."
+    ),
     click.option(
         "--host",
         "hosts",
+        shell_complete=completion.hosts,
         multiple=True,
         type=TEXT,
         metavar="HOST",
-        help="Only instances on this compute host, such as cmp1 or 'cmp*'; may be repeated.",
+        help="Select instances on this compute host, such as cmp1 or 'cmp*'; may be repeated.",
     ),
     click.option(
         "--name",
         "server_names",
+        shell_complete=completion.servers,
         multiple=True,
         type=TEXT,
         metavar="NAME",
-        help="Only instances with this name, such as 'web-*'; may be repeated.",
+        help="Select instances with this name, such as 'web-*'; may be repeated.",
     ),
     click.option(
-        "--cell", type=TEXT, metavar="CELL", help="Only instances of this cell (name or UUID)."
+        "--cell",
+        shell_complete=completion.cells,
+        type=TEXT,
+        metavar="CELL",
+        help="Select instances of this cell (name or UUID).",
     ),
     click.option(
-        "--project", type=TEXT, metavar="PROJECT", help="Only instances of this project id."
+        "--project",
+        shell_complete=completion.projects,
+        type=TEXT,
+        metavar="PROJECT",
+        help="Select instances of this project ID.",
     ),
     click.option(
         "--status",
         type=click.Choice(STATUSES, case_sensitive=False),
         metavar="STATUS",
-        help="Only instances with this status, as openstack server list shows it: SHUTOFF, ACTIVE.",
+        help="Select instances with this status, as openstack server list shows it: SHUTOFF, "
+        "ACTIVE.",
     ),
     click.option(
         "--vm-state",
         type=click.Choice(VM_STATES, case_sensitive=False),
         metavar="STATE",
-        help="Only instances in this vm_state.",
+        help="Select instances in this vm_state.",
     ),
     click.option(
         "--where",
+        shell_complete=completion.property_values,
         multiple=True,
         type=NAME_VALUE,
-        help="Only instances that store this image property with this value; may be repeated.",
+        help="Select instances that store this image property with this value; may be repeated.",
     ),
     click.option(
         "--without",
+        shell_complete=completion.stored_properties,
         multiple=True,
         type=TEXT,
         metavar="NAME",
-        help="Only instances that do not store this image property; may be repeated.",
+        help="Select instances that do not store this image property; may be repeated.",
     ),
-    click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most N instances."),
+    click.option(
+        "--limit", type=click.IntRange(min=1), metavar="N", help="Select at most N instances."
+    ),
 )
 
 

@@ -1,4 +1,4 @@
-"""What could not be done: said on stderr, equal reasons together; and its exit code."""
+"""Reports skipped servers on stderr, grouped by reason, and computes their exit code."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Skips:
         return worst(self._codes)
 
     def add(self, skip: Skip) -> None:
-        """Tell and keep SKIP; a remark is only told."""
+        """Print and keep SKIP; a remark is only printed."""
         if skip.is_remark:
             say(printable(skip.reason))
             return
@@ -67,7 +67,10 @@ class Skips:
             self._file.write(json.dumps(entry) + "\n")
         except OSError as error:
             reason = error.strerror or str(error)
-            text = f"what is skipped cannot be kept in a temporary file (TMPDIR): {reason}"
+            text = (
+                "the list of skipped servers cannot be written to a temporary file (see "
+                f"TMPDIR): {reason}"
+            )
             raise NovadevError(text) from None
 
     def _tell(self, skip: Skip) -> None:

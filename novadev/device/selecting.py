@@ -16,7 +16,7 @@ from novadev.selection import Chunk, Selection, iter_by_host, of_chunks
 
 
 def is_without_databases(deployment: Deployment, no_database: bool) -> bool:
-    """Whether libvirt alone is asked: wanted so, or no database is configured."""
+    """Whether only libvirt is used: on request, or because no database is configured."""
     return no_database or not deployment.has_databases
 
 
@@ -80,7 +80,7 @@ def attached(
 
 
 def on_no_host(instance: Instance) -> str:
-    """Return why nothing can be asked of the host of INSTANCE."""
+    """Return why INSTANCE has no host that can be contacted."""
     return f"instance {instance.uuid} is {instance.vm_state}: it is on no host"
 
 
@@ -108,7 +108,7 @@ def _the_host(deployment: Deployment, selection: Selection) -> str:
     }
     for option, value in needs_databases.items():
         if value:
-            raise BadInput(f"{option} needs Nova's databases, and none is used here")
+            raise BadInput(f"{option} needs Nova's databases, which are not used here")
     if len(narrow.hosts) > 1 or any("*" in host or "?" in host for host in narrow.hosts):
-        raise BadInput("--host: without Nova's databases it names one host")
+        raise BadInput("--host can name only one host without Nova's databases")
     return narrow.hosts[0] if narrow.hosts else deployment.config.host

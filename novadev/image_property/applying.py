@@ -1,4 +1,4 @@
-"""The writer: a batch of plans into a cell's database first, into the API database second.
+"""Writes a batch of plans, first into a cell's database and then into the API database.
 
 The request specs are locked and compared before the cell is written, and written after the cell's
 commit: what stops in between leaves a cell as planned and a spec as before, which resume or undo
@@ -42,7 +42,7 @@ PATIENCE = 3
 
 @dataclass(frozen=True)
 class Policy:
-    """In which states an instance may be written, and what its owner is told of it.
+    """The states in which an instance may be written, and the instance action for its owner.
 
     ``instance_action`` is what ``openstack server event list`` shows; None: nothing, because
     nothing happens to the guest. ``touches_instances``: what is of the request spec alone is a
@@ -86,7 +86,7 @@ class _Writer:
     def write(self, plans: Sequence[Plan], resumed: bool, outcomes: list[Outcome]) -> None:
         """Add an outcome for each of PLANS to OUTCOMES, splitting them where a lock is held."""
         if sum(outcome.exit_code == Busy.exit_code for outcome in outcomes) >= PATIENCE:
-            error = Busy("given up: another writer holds too many locks")
+            error = Busy("stopped because another writer holds too many locks")
             outcomes += [_left(resumed, error)] * len(plans)
             return
         batch = Batch(self, plans, resumed)
@@ -173,7 +173,7 @@ class Batch:
     def outcomes_after(self, error: NovadevError) -> list[Outcome]:
         """Return the outcomes of a batch that ERROR ended."""
         if self._resumed or self.may_be_written:
-            text = f"{error}; the cell may be written, the request spec is not"
+            text = f"{error}; the cell may have been written, the request spec has not"
             left = Outcome(State.STARTED, text, error.exit_code)
         else:
             kept = State.PLANNED if isinstance(error, Unreachable) else State.FAILED
@@ -322,7 +322,7 @@ class _Comparison:
             value = self._stored.value(self._plan.instance, item.place)
         except Unstorable as error:
             return str(error)
-        return f"{item.what} is {shown(value)}, and was planned from {shown(item.before)}"
+        return f"{item.what} is {shown(value)} now; the plan expected {shown(item.before)}"
 
 
 def _keys(plans: Sequence[Plan]) -> list[str] | None:
@@ -356,11 +356,11 @@ def _objection(plan: Plan, stored: Stored, policy: Policy) -> str | None:
     if locked.task_state is not None:
         return f"it has a task in progress now: {locked.task_state}"
     if "kept_disks" in plan.guard and _disks_differ(plan, stored):
-        return "its disks are not those of the plan any more: plan again"
+        return "its disks have changed since the plan: plan again"
     if SOURCE in plan.guard and not are_stored(
         plan.changes, stored.image_properties(plan.instance)
     ):
-        return "what its cell stores is not that of the plan any more: plan again"
+        return "what its cell stores has changed since the plan: plan again"
     return _new_rows(plan, stored)
 
 

@@ -45,7 +45,7 @@ def look_again(
         with deployment.cell_database(cell).reading() as connection:
             states = list_states(connection, [plan.instance for plan, _ in written])
     except NovadevError as error:
-        text = f"it could not be looked at whether Nova was starting it meanwhile: {error}"
+        text = f"novadev could not check whether Nova was starting it meanwhile: {error}"
         return [
             _with(outcome, f"instance {plan.instance}: {text}", error.exit_code)
             for plan, outcome in written
@@ -75,12 +75,12 @@ def _doing(before: str | None, vm_state: str | None, task_state: str | None) -> 
 def _told(plan: Plan, doing: str, resumed: bool) -> str:
     reboot = f"openstack server reboot --hard {plan.instance}"
     when = "has started it since" if resumed else "right after"
-    was = f"instance {plan.instance}: Nova was starting it while novadev wrote, or {when}"
+    was = f"instance {plan.instance}: Nova was starting it during novadev's write, or {when}"
     old = ", ".join(_old_values(plan))
     if not old:
         return (
-            f"{was} ({doing} now). Nova may have gone by the old request spec, and may store that "
-            f"again: when the task is over, run the same command once more, and {reboot}"
+            f"{was} ({doing} now). Nova may have used the old request spec and may store it again. "
+            f"When the task is over, run the same command once more, and {reboot}"
         )
     return (
         f"{was} ({doing} now). The guest may have started with what was stored before ({old})"

@@ -45,10 +45,10 @@ class RequestSpec:
 
     @property
     def fault(self) -> BadInput:
-        """The error that it stands for where it is not readable."""
+        """The error, if the request spec cannot be read."""
         if self._odd_property is not None:
             return self._odd(self._odd_property)
-        return self._unreadable("Nova could not read it, either")
+        return self._unreadable("Nova cannot read it either")
 
     def _unreadable(self, reason: str) -> BadInput:
         return BadInput(f"instance {self.instance}: its request spec cannot be read: {reason}")
@@ -98,7 +98,7 @@ class RequestSpec:
         return image_text(data | {"properties": self.image_properties})
 
     def with_image(self, image: str | Absent | None) -> str:
-        """Return its text with IMAGE (see `image_text`) in the place of its own.
+        """Return its text with IMAGE (see `image_text`) instead of its own image.
 
         None stands for a null, ABSENT takes the field out.
 
@@ -121,7 +121,7 @@ class RequestSpec:
         spec = dict(self._content) if isinstance(self._content, dict) else {}
         holder = _copied_holder(spec)
         if holder is None:
-            raise ValueError("the request spec holds no image")
+            raise ValueError("the request spec has no image")
         data = holder["nova_object.data"] = dict(holder.get("nova_object.data") or {})
         changes = set(holder.get("nova_object.changes") or ())
         for name, value in values.items():

@@ -1,4 +1,4 @@
-"""Whether a recorded device can be at an address, on which bus, and which two cannot be at one."""
+"""Whether a recorded device can have an address, and which addresses conflict."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def why_unfit(device: VmDevice, text: str) -> str | None:
     if possible is None or address.type in possible:
         return None
     place = f"bus {device.bus}" if on_bus else f"type {device.type}"
-    return f"a device of {place} has no {address.type} address"
+    return f"a device of {place} cannot have an address of type {address.type}"
 
 
 class Buses:
@@ -61,7 +61,7 @@ class Buses:
                 self._indexes.setdefault(words[1], set()).add(int(words[2]))
 
     def why_not(self, device: VmDevice) -> str | None:
-        """Return which controller DEVICE lacks for its address, None where it is there.
+        """Return the controller that DEVICE lacks for its address, or None.
 
         None too where no controller of the kind is recorded at all.
         """

@@ -1,4 +1,4 @@
-"""The recorded devices that count: those of the newest record, or as of a moment of the past."""
+"""The recorded devices to compare with: those of the newest record or of a time in the past."""
 
 from __future__ import annotations
 
@@ -101,5 +101,7 @@ def _identify(deployment: Deployment, name: str) -> tuple[str, str, str]:
         instance = get_instance(deployment, name)
         return instance.uuid, instance.name, instance.cell
     if not is_uuid(name):
-        raise BadInput(f"instance {name!r}: without Nova's databases an instance has only its UUID")
+        raise BadInput(
+            f"instance {name!r}: without Nova's databases, give the UUID of the instance"
+        )
     return name.lower(), "", NO_CELL

@@ -50,7 +50,7 @@ class Rehearsed:
 
 
 class Rehearsal:
-    """A rehearsal on the HOST of that name; beside other guests only where that is allowed."""
+    """A rehearsal on HOST, which may have other guests only if that is allowed."""
 
     def __init__(self, hosts: Pool, host: str, budget: Budget, allow_busy: bool = False) -> None:
         self.host, self.budget = host, budget
@@ -74,8 +74,8 @@ class Rehearsal:
                 )
         if found.others and not self._allow_busy:
             raise NotAsNeeded(
-                f"host {self.host} has {many(len(found.others), 'guest')}: a rehearsal starts its "
-                "own beside them only with --allow-busy"
+                f"host {self.host} has {many(len(found.others), 'guest')}: add --allow-busy to "
+                "rehearse beside them"
             )
         return found.marked
 
@@ -101,7 +101,7 @@ class Rehearsal:
         while batches:
             batch = batches.popleft()
             if time.monotonic() > ends:
-                over = f"the time was over, --timeout is {self.budget.seconds:g}"
+                over = f"the time limit was reached, --timeout is {self.budget.seconds:g}"
                 yield from (Rehearsed(shape, "not rehearsed", over) for shape in batch)
                 continue
             try:

@@ -1,4 +1,4 @@
-"""What was planned, and whether it landed.
+"""The journal: runs, their plans, and the state of each plan.
 
 A plan is here before the first write it causes; a second line says what became of it. Only the
 process that holds the lease of a run changes what is here of it.
@@ -52,7 +52,7 @@ FORGOTTEN = timedelta(days=1)
 
 @dataclass(frozen=True)
 class Asked:
-    """What was asked for: the action, the options as typed, a message, the run it takes back."""
+    """The request: the action, the options as typed, a message, the run that it undoes."""
 
     action: str
     options: str | None = None
@@ -127,11 +127,11 @@ class Journal:
                 end_undone(connection, run.undoes, take_over)
                 check_still_to_undo(connection, run.undoes, run.id)
             if sum(count(connection, run.id).values()) != number:
-                raise TakenOver(f"run {run.id}: its plans are not all in the journal any more")
+                raise TakenOver(f"run {run.id}: some of its plans are no longer in the journal")
             connection.execute(update_run(run.id).values(state="running"))
 
     def end_undone(self, run: Run, take_over: bool = False) -> int:
-        """End RUN, of which nothing is to be taken back; return how many plans were abandoned.
+        """End RUN, of which there is nothing to undo; return how many plans were abandoned.
 
         Raises StalePlan where that is no longer so.
         """
@@ -165,7 +165,7 @@ class Journal:
             check_free(connection, now, take_over)
             check_not_undone(connection, now)
             if not count_left(connection, run.id):
-                raise NotAsNeeded(f"run {run.id} has nothing left to be done by now")
+                raise NotAsNeeded(f"run {run.id} has nothing left to do any more")
             values = {"state": "running", "finished": None, **_taken(connection)}
             values["message"] = fit("; ".join(filter(None, (now.message, _resumed_by(message)))))
             connection.execute(update_run(run.id).values(values))
@@ -300,7 +300,7 @@ class Journal:
     def check_may_go_on(self, run: Run, take_over: bool = False) -> None:
         """Raise NotAsNeeded unless RUN was begun, is nobody's now and was not undone."""
         if run.state == "planning":
-            raise NotAsNeeded(f"run {run.id} was never begun: there is nothing to finish")
+            raise NotAsNeeded(f"run {run.id} was never started: there is nothing to finish")
         with self._database.reading() as connection:
             check_free(connection, run, take_over)
             check_not_undone(connection, run)

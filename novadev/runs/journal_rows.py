@@ -129,7 +129,7 @@ def change(
 ) -> None:
     """Change the state of these plans by EVENT; raises NovadevError where it cannot happen."""
     if try_to_change(connection, ids, event, error) != len(ids):
-        raise NovadevError(f"the journal was changed by somebody else: no such plan where {event}")
+        raise NovadevError(f"another process has changed the journal: no such plan where {event}")
 
 
 def try_to_change(

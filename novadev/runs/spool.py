@@ -1,4 +1,4 @@
-"""Plans that wait for an answer: in a file that nobody else can open, not in the journal.
+"""Keeps plans that wait for confirmation in a private temporary file, not in the journal.
 
 So that a command that was only looked at leaves nothing behind, and no run exists of which nobody
 knows whether it will begin.
@@ -74,4 +74,6 @@ class Spool:
 
 def _no_room(error: OSError) -> str:
     reason = error.strerror or str(error)
-    return f"the plans cannot be kept in a temporary file (TMPDIR): {reason} (nothing was done)"
+    return (
+        f"the plans cannot be written to a temporary file (see TMPDIR): {reason} (nothing was done)"
+    )

@@ -50,7 +50,10 @@ _BY_PROPERTY_ALONE = r"disk\.(config|local)"
 _DISK_RANKS = (_BY_PROPERTY_ALONE, r"disk(\.swap)?", r"disk\.eph\d+")
 _CDROM_RANKS = (_BY_PROPERTY_ALONE, "disk")
 _NOT_BY_PROPERTY = ("hostdev", "vdpa")
-_RESCUED = "the guest is in rescue: what it has now comes from an image, not from what is stored"
+_RESCUED = (
+    "the guest is in rescue: its present hardware comes from the rescue image, not from "
+    "what is stored"
+)
 
 
 @dataclass(frozen=True)
@@ -168,7 +171,7 @@ def pointer_model(domain: Domain) -> Seen:
 
 
 def would_add_keyboard(domain: Domain, bus: str | None) -> bool:
-    """Return whether hw_input_bus of this value would add a keyboard that DOMAIN has not.
+    """Return whether this value of hw_input_bus would add a keyboard that DOMAIN lacks.
 
     Nova adds one on the same bus as the tablet as soon as the property is stored. A guest that
     has one of itself (see `input_bus`) has it on usb either way.
@@ -231,9 +234,9 @@ def _one(name: str, found: Iterable[str | None], what: str) -> Seen:
     if len(values) > 1:
         return Seen(doubt=f"{what} have {' and '.join(value or 'none named' for value in values)}")
     if values[0] is None:
-        return Seen(doubt=f"{what} name none: it is libvirt's choice at each start")
+        return Seen(doubt=f"{what} name no value: libvirt chooses it at each start")
     if values[0] not in VALUES[name]:
-        return Seen(doubt=f"{what} have {values[0]}, which is not a value of {name}")
+        return Seen(doubt=f"{what} have {values[0]}, which is not a valid value of {name}")
     return Seen(values[0])
 
 

@@ -33,14 +33,14 @@ _CLOSING = 2.0
 
 @dataclass(frozen=True)
 class HostOpened:
-    """A host is connected: what has happened there before was not told."""
+    """A host is connected; events from before are not known."""
 
     host: str
 
 
 @dataclass(frozen=True)
 class HostLost:
-    """A host is not connected, and why: told once, until it is again."""
+    """A host is not connected, and why; reported once until it is connected again."""
 
     host: str
     error: NovadevError
@@ -207,7 +207,7 @@ class Connections:
         return _Result(host, attempt)
 
     def _overdue(self, line: _Line, now: float) -> Iterator[HostNews]:
-        reason = f"no answer within {self._timeout:g} s, is its libvirtd hung?"
+        reason = f"no answer within {self._timeout:g} s. Is its libvirtd hung?"
         error = Unreachable(f"host {line.host} could not be reached: {reason}")
         line.state = _State.STUCK
         yield from self._put_off(line, error, now)

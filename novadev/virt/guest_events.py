@@ -58,7 +58,7 @@ _KINDS = (
 )
 _REASONS = {
     libvirt.VIR_CONNECT_CLOSE_REASON_EOF: "its libvirtd ended the connection",
-    libvirt.VIR_CONNECT_CLOSE_REASON_KEEPALIVE: "it gives no answer, is its libvirtd hung?",
+    libvirt.VIR_CONNECT_CLOSE_REASON_KEEPALIVE: "it does not answer. Is its libvirtd hung?",
 }
 
 
@@ -94,7 +94,7 @@ class Subscription:
 
     @property
     def is_alive(self) -> bool:
-        """Whether the connection has not been lost; asks nobody."""
+        """Whether the connection still exists, as far as known without a call."""
         try:
             return bool(self._connection.isAlive())
         except libvirt.libvirtError:

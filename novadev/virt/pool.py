@@ -146,7 +146,7 @@ class Pool:
         yield from _Run(self, function, limit).answers(work)
 
     def process(self, host: str, busy: Collection[str]) -> tuple[Process, bool]:
-        """Return the host's child and whether it starts now, in the place of one not BUSY.
+        """Return the host's child and whether it is starting, which may replace an idle child.
 
         Raises what the host's URI raises, and the error of a host that was given up.
         """
@@ -279,7 +279,7 @@ class _Run(Generic[T]):
         if job.process.has_answered and subject is not None:
             return Busy(f"host {job.host}: {subject}: {reason}")
         if reason.startswith("no answer"):
-            reason += ", is its libvirtd hung?"
+            reason += ". Is its libvirtd hung?"
         return Unreachable(f"host {job.host} could not be reached: {reason}")
 
 

@@ -119,7 +119,7 @@ def _same(found: Device, wanted: Device) -> bool:
 
 
 def redefine(host: Host, before: Domain, text: str) -> Domain:
-    """Put TEXT in the place of the persistent definition BEFORE; return what is read back.
+    """Replace the persistent definition BEFORE with TEXT; return what is read back.
 
     For what libvirt cannot change of a device alone. Raises StalePlan when the definition is no
     longer BEFORE, or another when read back; NotAsNeeded when libvirt refuses TEXT.
@@ -136,7 +136,7 @@ def redefine(host: Host, before: Domain, text: str) -> Domain:
         written = host.persistent(before.uuid)
         _check_undisturbed(host, handle, watch)
     if written.canonical != wanted.canonical:
-        raise StalePlan(f"host {host.name}: domain {before.uuid} is not as it was written")
+        raise StalePlan(f"host {host.name}: domain {before.uuid} does not have what was written")
     return written
 
 
@@ -222,5 +222,5 @@ def wait_removed(watch: Watch, alias: Alias, seconds: float) -> bool:
     """
     event = watch.wait(lambda event: event.details[0] == alias.name, seconds)
     if event and event.kind == libvirt.VIR_DOMAIN_EVENT_ID_DEVICE_REMOVAL_FAILED:
-        raise NotAsNeeded(f"the guest refused to let {alias} go")
+        raise NotAsNeeded(f"the guest refused to release {alias}")
     return event is not None

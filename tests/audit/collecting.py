@@ -25,7 +25,7 @@ FINDING = Finding(
     severity="warning",
     instance="7f150524-34b9-45df-9e77-69b10f4205b4",
     host="cmp1",
-    details="hw_machine_type=pc stands for the newest of its kind",
+    details="hw_machine_type=pc stands for the newest version of its kind",
     remedy="novadev machine-type set pc-i440fx-7.2 7f150524-34b9-45df-9e77-69b10f4205b4",
     name="web-1",
     cell="cell1",
@@ -44,8 +44,8 @@ _KINDS: tuple[tuple[str, Severity, str, str | None, int], ...] = (
     (
         "machine-type",
         "warning",
-        "hw_machine_type=pc stands for the newest of its kind: the first power-on after an upgrade "
-        "of QEMU gives the guest another machine",
+        "hw_machine_type=pc stands for the newest version of its kind: the first power-on after "
+        "an upgrade of QEMU gives the guest another machine type",
         "novadev machine-type set pc-i440fx-7.2 {uuid}",
         20,
     ),
@@ -59,7 +59,7 @@ _KINDS: tuple[tuple[str, Severity, str, str | None, int], ...] = (
     (
         "request-spec",
         "warning",
-        "hw_disk_bus is virtio, and absent in the request spec",
+        "hw_disk_bus is virtio in the cell, but absent in the request spec",
         "novadev image-property set --property hw_disk_bus=virtio {uuid}",
         8,
     ),

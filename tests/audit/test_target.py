@@ -93,8 +93,8 @@ def test_going_back_to_an_older_host(
     assert {item["instance"]: item["details"] for item in failing} == {
         uuid: f"on {old.name} it cannot be defined: {why}"
         for uuid, why in (
-            (newer, "sound virtio: virtio sound takes libvirt 10.4"),
-            (two_dogs, "watchdog itco: itco takes q35 and libvirt 9.1"),
+            (newer, "sound virtio: virtio sound needs libvirt 10.4"),
+            (two_dogs, "watchdog itco: itco needs q35 and libvirt 9.1"),
         )
     }
 
@@ -168,7 +168,7 @@ def test_a_file_without_a_date_is_refused(
     path = saved(tmp_path, "target.json", saved_at=saved_at)
     result = novadev(sqlite_cloud, "audit", "--all", "--capabilities", str(path))
     assert result.code == 4
-    assert "saved_at is no date" in result.err
+    assert "saved_at is not a date" in result.err
     assert result.out == ""
 
 

@@ -42,7 +42,7 @@ def test_a_value_that_the_host_cannot_give(sqlite_cloud: Cloud) -> None:
     (skip,) = result.json["skipped"]
     assert skip["reason"] == (
         f"instance {uuid}: hw_vif_model=igb: on cmp1 it would not start: the host's QEMU has no "
-        f"device igb (capability file {file}) (--force overrules)"
+        f"device igb (capability file {file}) (--force overrides this check)"
     )
     assert "image_hw_vif_model" not in sqlite_cloud.system_metadata(uuid)
     forced = set_(sqlite_cloud, "hw_vif_model=igb", uuid, "--force")
@@ -74,9 +74,13 @@ def test_what_the_file_does_not_tell_is_a_note(sqlite_cloud: Cloud) -> None:
     [
         (
             "cmp1",
-            "whether cmp1 has hw_vif_model=igb is not checked: its capabilities are not known",
+            "it is not known whether cmp1 has hw_vif_model=igb: there is no capability file of "
+            "the host",
         ),
-        (None, "whether a host has hw_vif_model=igb is not checked: it is on none"),
+        (
+            None,
+            "it is not known whether a host has hw_vif_model=igb, because the server is on no host",
+        ),
     ],
 )
 def test_nothing_known_is_a_note(sqlite_cloud: Cloud, host: str | None, told: str) -> None:

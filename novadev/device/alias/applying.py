@@ -1,4 +1,4 @@
-"""The writer of aliases: the databases are asked once more, then every host writes its guests."""
+"""Writes aliases: reads the databases once more, then lets every host write its guests."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def apply(
 def _refusal(plan: Plan, instance: Instance) -> str | None:
     if plan.guard.get("whole_definition") and instance.vm_state != "stopped":
         return (
-            f"it is {instance.vm_state} now: its whole definition can be written when it is "
+            f"it is {instance.vm_state} now: its whole definition can be replaced only while it is "
             f"stopped ({way_to_stopped(instance.vm_state)})"
         )
     return None

@@ -1,4 +1,4 @@
-"""One guest's aliases, written in the process of its host: all of a plan's, or none."""
+"""Writes the aliases of one guest in the process of its host: all of a plan, or none."""
 
 from __future__ import annotations
 
@@ -70,16 +70,16 @@ def _check(host: Host, plan: Plan, definitions: Definitions) -> Domain:
     is_same = plan.partly or digest(definitions.persistent) == plan.guard.get("definition")
     if not is_same:
         raise StalePlan(
-            f"host {host.name}: the definition of domain {plan.instance} has changed since: plan "
-            "again"
+            f"host {host.name}: the definition of domain {plan.instance} has changed since the "
+            "plan was made: plan again"
         )
     if plan.guard.get("whole_definition") and definitions.is_active:
-        raise StalePlan(f"host {host.name}: domain {plan.instance} runs now")
+        raise StalePlan(f"host {host.name}: domain {plan.instance} is running now")
     return definitions.persistent
 
 
 class Aliases:
-    """A plan beside the aliases that the persistent definition has.
+    """A plan together with the aliases in the persistent definition.
 
     RESUMED: parts of it may be there already.
     """
@@ -128,7 +128,7 @@ class Aliases:
 
     @property
     def landed(self) -> Outcome:
-        """The outcome when all that was due is written: what others have changed is told."""
+        """The outcome when everything due is written; it names what others have changed."""
         others = (item for item, found in self._found if found is Found.OTHER)
         return taken_back(self._plan, {item.what: self._why(item) for item in others})
 
@@ -201,7 +201,7 @@ class _Writing:
         others = [item for item in others if self._due(item)]
         if others:
             if not self.plan.guard.get("whole_definition"):
-                raise NotAsNeeded(f"domain {self.plan.instance} may not be defined anew")
+                raise NotAsNeeded(f"domain {self.plan.instance} must not be redefined")
             self._tried += others
             self._redefine(others)
 
@@ -220,7 +220,7 @@ class _Writing:
         found = _compare(item, device, _may_be_begun(self.plan, self.resumed))
         if found is Found.OTHER and not self.plan.partly:
             name = f"{item.place.name} of domain {self.plan.instance}"
-            raise StalePlan(f"host {self.host.name}: {name} has another alias meanwhile")
+            raise StalePlan(f"host {self.host.name}: {name} has got another alias meanwhile")
         return device if found is Found.BEFORE else None
 
     def _redefine(self, changes: Sequence[Change]) -> None:
@@ -235,7 +235,7 @@ class _Writing:
         try:
             self._take_back()
         except NovadevError as second:
-            text = f"{error}; and what was written could not be put back: {second}"
+            text = f"{error}; in addition, what was written could not be reverted: {second}"
             return Outcome(State.STARTED, text, error.exit_code)
         state = State.STALE if isinstance(error, StalePlan | NotFound) else State.FAILED
         code = StalePlan.exit_code if state is State.STALE else error.exit_code

@@ -1,4 +1,4 @@
-"""Where devices will be: asked of a scratch libvirt, else told by rules."""
+"""The addresses of the forecast: from a private libvirt or, without one, from rules."""
 
 from __future__ import annotations
 
@@ -18,12 +18,15 @@ if TYPE_CHECKING:
 
 StandIn = tuple[Outline, ...]
 """What is laid out in the place of a device: another one, or none for one that takes no slot."""
-_BY_RULES = "addresses are told by rules, not by libvirt, and those of controllers are not told"
+_BY_RULES = (
+    "the addresses come from novadev's rules and not from libvirt; those of controllers "
+    "are not forecast"
+)
 
 
 @dataclass(frozen=True)
 class Told:
-    """What is not told by libvirt, and why, as a sentence; ``of_all`` guests alike."""
+    """Says which addresses are not from libvirt, and why; ``of_all`` guests or one."""
 
     text: str
     of_all: bool
@@ -49,7 +52,7 @@ class Layouts:
         self._scratch.__exit__(kind, error, traceback)
 
     def lay_out(self, board: Board, libvirt: str | None) -> tuple[Layout, Told | None]:
-        """Return the places of BOARD's devices, and what of them is told by rules; None: nothing.
+        """Return the addresses of BOARD's devices, and which of them come from rules, if any.
 
         LIBVIRT is the version of the host's, if it is known. What the rules do not tell has no
         place. A scratch libvirt that is older than the host's may not know a device: then that
@@ -83,8 +86,8 @@ class Layouts:
             return None
         names = ", ".join(dict.fromkeys(_name(board.outlines[number]) for number in sorted(newer)))
         text = (
-            f"libvirt {here} here is older than the host's, {libvirt}, and does not know "
-            f"{names}: its place is told by rules, all others by libvirt"
+            f"libvirt {here} on this machine is older than libvirt {libvirt} on the host and does "
+            f"not know {names}: its address comes from novadev's rules, all others from libvirt"
         )
         return found, Told(text, of_all=False)
 
@@ -132,7 +135,10 @@ def _name(outline: Outline) -> str:
 
 
 def _refused(board: Board, error: NotAsNeeded) -> tuple[Layout, Told]:
-    text = f"libvirt refuses what Nova would define, so by rules: {error}"
+    text = (
+        "the addresses come from novadev's rules, because libvirt refuses the definition "
+        f"that Nova would write: {error}"
+    )
     return _by_rules(board), Told(text, of_all=False)
 
 
