@@ -18,20 +18,31 @@ def can_be_replaced(name: str | Path) -> bool:
     return not os.path.lexists(path) or (path.is_file() and not path.is_symlink())
 
 
+def check(name: str, what: str) -> None:
+    """Raise BadInput, which calls the file WHAT (``report``), where NAME could not be written.
+
+    To be asked before work that takes long: `write` may still fail.
+    """
+    try:
+        if not can_be_replaced(name):
+            raise BadInput(f"{what} {name!r}: the path exists and is not a regular file")
+        if not os.access(Path(name).parent, os.W_OK | os.X_OK):
+            raise BadInput(f"{what} {name!r}: its folder is not writable")
+    except ValueError:
+        raise BadInput(f"{name!r} is not a valid file name") from None
+
+
 def write(name: str, text: str, what: str) -> None:
     """Write TEXT to the file NAME; replace only a regular file.
 
     Raises BadInput, which calls the file WHAT (``export file``).
     """
+    check(name, what)
     try:
-        if not can_be_replaced(name):
-            raise BadInput(f"{what} {name!r}: the path exists and is not a regular file")
         with replacing(name) as file:
             file.write(text)
     except OSError as error:
         raise BadInput(f"{what} {name} cannot be written: {error.strerror}") from None
-    except ValueError:
-        raise BadInput(f"{name!r} is not a valid file name") from None
 
 
 @contextmanager

@@ -21,7 +21,7 @@ LAYERS = {
         *("audit", "rehearsal", "doctor", "pages", "image_property", "records", "device"),
         "machine_type",
         *("stash_defaults", "capabilities", "residence", "selection", "deployment", "runs"),
-        *("value", "config", "state", "strict_json", "nova", "text", "errors"),
+        *("value", "config", "state", "strict_json", "private_file", "nova", "text", "errors"),
     },
     "rehearsal": {"capabilities", "runs", "virt", "text", "errors"},
     "doctor": {

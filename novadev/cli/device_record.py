@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from novadev.cli import help, options
+from novadev.cli import completion, help, options
 from novadev.cli.as_of import as_of
 from novadev.cli.options import Output
 from novadev.cli.output import labelled_row, presence, print_records, print_table
@@ -181,7 +181,7 @@ def drift(
 
 
 @help.command(short_help="Show when the devices of a guest changed.")
-@click.argument("instance")
+@click.argument("instance", shell_complete=completion.servers)
 @options.output
 @pass_session
 def history(session: Session, instance: str, output: Output) -> None:
