@@ -19,7 +19,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         (name / file).touch()
     paths = {"FOLDER": tmp_path, "RUN": tmp_path / "run", "LOGS": tmp_path / "log"}
     paths |= {"LOCK": tmp_path / "lock", "RC": tmp_path / "rc", "ROOT": Path("/checkout")}
-    paths |= {"PROGRAMS": programs}
+    paths |= {"PROGRAMS": programs, "STARTING": tmp_path / "starting"}
     for name, path in paths.items():
         monkeypatch.setattr(cloud, name, path)
     newest = replace(cloud.NOVA, environment=environment)
@@ -30,7 +30,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr(cloud.os, "getuid", int)
     yield tmp_path
     left = {path.name for path in tmp_path.iterdir()}
-    assert left <= {"nova", "programs", "lock", "log"}
+    assert left <= {"nova", "programs", "lock", "starting", "log"}
 
 
 @pytest.mark.parametrize(
