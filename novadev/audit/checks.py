@@ -70,6 +70,11 @@ CHECKS = (
         "Shapes of guests that do not start on another host, and what of them was not tried there",
         "rehearsal",
     ),
+    Check(
+        "not-keeping",
+        "Hosts that do not keep recorded addresses at a power-on, though others do",
+        "databases",
+    ),
     Check("unreachable", "Cells and hosts that could not be asked", "databases"),
 )
 ALWAYS = "unreachable"
