@@ -13,7 +13,7 @@ demo: ## try novadev on a made-up cloud
 
 cloud: ## a real Nova with two compute hosts, to type along
 	@tools/setup cloud
-	@$(PYTHON) cloud/run.py up
+	@NOVADEV_CLOUD_KEEP=$(KEEP) $(PYTHON) cloud/run.py up
 
 cloud-down: ## end that cloud, and remove what it wrote
 	@$(PYTHON) cloud/run.py down

@@ -4,6 +4,7 @@ import os
 import subprocess
 from pathlib import Path
 
+from cloud import keeping
 from cloud.places import ENVIRONMENT, HOSTS, PROGRAMS, RUN
 from tests.hypervisor import Hypervisor
 
@@ -121,7 +122,7 @@ class ComputeHost(Hypervisor):
         """Return the command and the environment of its nova-compute."""
         program = str(ENVIRONMENT / "bin/nova-compute")
         locale = {"LANG": "C.UTF-8", "PYTHONWARNINGS": "ignore", "HOME": "/root"}
-        command = self.command(program, "--config-file", str(config))
+        command = self.command(*keeping.command(program), "--config-file", str(config))
         return command, os.environ | self._environment() | locale
 
 

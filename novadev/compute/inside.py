@@ -55,8 +55,21 @@ def main() -> None:
     try:
         _install([python, "-m", "novadev.compute.keeper", "{}", *config_arguments(sys.argv[1:])])
     except Exception as error:
-        _log().warning("novadev: nova-compute runs without novadev: %s", error)
+        _tell_when_nova_logs(
+            nova.cmd.compute.service, f"nova-compute runs without novadev: {error}"
+        )
     sys.exit(nova.cmd.compute.main())
+
+
+def _tell_when_nova_logs(service: Any, text: str) -> None:
+    """Say TEXT once in Nova's log, which Nova opens before it serves its SERVICE."""
+    serve = service.serve
+
+    def telling(*args: Any, **kwargs: Any) -> Any:
+        _log().warning("novadev: %s", text)
+        return serve(*args, **kwargs)
+
+    service.serve = telling
 
 
 def _install(command: Sequence[str]) -> None:

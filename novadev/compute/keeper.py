@@ -60,7 +60,7 @@ class Keeper:
             case "left":
                 self._seen.pop(message["uuid"], None)
             case "keep":
-                outcome, answer = self._keep(message["uuid"], message["xml"], message["again"])
+                outcome, answer = self._keep(message)
                 self._report.count(outcome)
                 self.report()
                 return answer
@@ -95,23 +95,30 @@ class Keeper:
         if self._records is not None and self._config is not None:
             self._records.write(uuid, xml, self._config.host)
 
-    def _keep(self, uuid: str, text: str, again: bool) -> tuple[Outcome, dict[str, Any]]:
-        """Return what becomes of the definition TEXT, and the answer that says so."""
+    def _keep(self, message: dict[str, Any]) -> tuple[Outcome, dict[str, Any]]:
+        """Return what becomes of the definition in MESSAGE, and the answer that says so."""
         assert self._config is not None
         assert self._records is not None
-        is_found = False
+        uuid, text, is_found = message["uuid"], message["xml"], False
         try:
-            record = self._records.get(uuid, self._seen.get(uuid), again)
+            record = self._records.get(uuid, self._seen.get(uuid), message["again"])
             is_found = True
             kept = keep(text, record, self._config.keep_aliases)
         except Exception as error:
             reason = _reason(error, is_found)
             return passed(reason), {"text": None, "told": [f"nothing is kept: {_why(error)}"]}
         if self._config.keep_addresses == "log":
-            told = difference(Domain.from_xml(text), kept.text) or "nothing would differ"
-            return SHOWN, {"text": None, "told": [f"keep_addresses = log: {told}"]}
+            shown = _difference(text, kept) or "nothing would differ"
+            return SHOWN, {"text": None, "told": [f"keep_addresses = log: {shown}"]}
         outcome = passed("nothing-to-keep") if kept.text == text else KEPT
-        return outcome, {"text": kept.text, "told": [_told(kept)]}
+        told = [_told(kept)]
+        if message.get("diff"):
+            told.append(f"what differs from Nova's own definition: {_difference(text, kept)}")
+        return outcome, {"text": kept.text, "told": told}
+
+
+def _difference(text: str, kept: Kept) -> str:
+    return difference(Domain.from_xml(text), kept.text)
 
 
 def _reason(error: Exception, is_found: bool) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import logging
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ class Wrapper:
             return text
         message = {"do": "keep", "uuid": uuid, "xml": text, "again": uuid in self._again}
         try:
+            if self._log.isEnabledFor(logging.DEBUG):
+                message["diff"] = True
             answer = self._keeper.ask(message)
         except Exception as error:
             self._keeper.missed["no-answer"] += 1
@@ -108,9 +111,12 @@ class Wrapper:
 
 def wrap(driver: Any, host: Any, wrapper: Wrapper) -> None:
     """Wrap functions of the classes DRIVER and HOST; raises OtherShape where that cannot be."""
-    _check(driver)
-    if list(inspect.signature(host.write_instance_config).parameters) != ["self", "xml"]:
-        raise OtherShape("this release of Nova has another write_instance_config")
+    _check(driver, "_get_guest_xml", XML_PARAMETERS)
+    if "rescue" not in inspect.signature(driver._get_guest_xml).parameters:
+        raise OtherShape("this release of Nova has another _get_guest_xml")
+    for name in RECORDING:
+        _check(driver, name, XML_PARAMETERS[:3])
+    _check(host, "write_instance_config", ("self", "xml"), is_all=True)
     host.write_instance_config = _defined(host.write_instance_config, wrapper)
     driver._get_guest_xml = _kept(driver._get_guest_xml, wrapper)
     for name in RECORDING:
@@ -118,16 +124,12 @@ def wrap(driver: Any, host: Any, wrapper: Wrapper) -> None:
         setattr(driver, name, around(getattr(driver, name), wrapper))
 
 
-def _check(driver: Any) -> None:
-
-    expected = {"_get_guest_xml": XML_PARAMETERS, **dict.fromkeys(RECORDING, XML_PARAMETERS[:3])}
-    for name, parameters in expected.items():
-        function = getattr(driver, name, None)
-        found = list(inspect.signature(function).parameters) if callable(function) else []
-        if tuple(found[: len(parameters)]) != parameters:
-            raise OtherShape(f"this release of Nova has another {name}")
-    if "rescue" not in inspect.signature(driver._get_guest_xml).parameters:
-        raise OtherShape("this release of Nova has another _get_guest_xml")
+def _check(owner: Any, name: str, parameters: tuple[str, ...], is_all: bool = False) -> None:
+    """Raise OtherShape unless OWNER's function NAME begins with these PARAMETERS, or has all."""
+    function = getattr(owner, name, None)
+    found = tuple(inspect.signature(function).parameters) if callable(function) else ()
+    if (found if is_all else found[: len(parameters)]) != parameters:
+        raise OtherShape(f"this release of Nova has another {name}")
 
 
 def _kept(original: Callable[..., Any], wrapper: Wrapper) -> Callable[..., Any]:
