@@ -11,19 +11,19 @@ demo: ## try novadev on a made-up cloud
 	@tools/setup demo
 	@$(PYTHON) demo/run.py
 
-cloud: ## a real Nova with two compute hosts, to type along
-	@tools/setup cloud
-	@NOVADEV_CLOUD_KEEP=$(KEEP) $(PYTHON) cloud/run.py up
+cloud: ## a real Nova with two compute hosts, to type along; RELEASE=28 for an older one
+	@tools/setup cloud $(RELEASE)
+	@NOVADEV_CLOUD_RELEASE=$(RELEASE) NOVADEV_CLOUD_KEEP=$(KEEP) $(PYTHON) cloud/run.py up
 
 cloud-down: ## end that cloud, and remove what it wrote
 	@$(PYTHON) cloud/run.py down
 
 cloud-test: setup ## what novadev says, compared with what that Nova does
-	@tools/setup cloud
-	NOVADEV_CLOUD=1 $(PYTHON) -m pytest --disable-warnings -n 3 --dist worksteal tests/running_nova
+	@tools/cloud-test $(RELEASE)
 
 test: lint quick ## everything: linters and the whole test suite
 	$(PYTHON) -m pytest -m slow -n 2 --dist loadfile $(REQUIRED)
+	@tools/cloud-test $(if $(REQUIRED),,--where-possible)
 
 quick: setup ## the tests that take no hypervisor and no long time
 	$(PYTHON) -m pytest -m "not slow" -n auto --dist loadfile $(REQUIRED)

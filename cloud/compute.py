@@ -5,7 +5,8 @@ import subprocess
 from pathlib import Path
 
 from cloud import keeping
-from cloud.places import ENVIRONMENT, HOSTS, PROGRAMS, RUN
+from cloud.places import HOSTS, PROGRAMS, RUN
+from cloud.release import NOVA
 from tests.hypervisor import Hypervisor
 
 INSIDE = ("--mount", "--uts", "--pid", "--net")
@@ -73,7 +74,9 @@ class ComputeHost(Hypervisor):
 
     def _environment(self) -> dict[str, str]:
         found = super()._environment()
-        found["PATH"] = f"{self.folder}/bin:{ENVIRONMENT}/bin:{found['PATH'].partition(':')[2]}"
+        found["PATH"] = (
+            f"{self.folder}/bin:{NOVA.environment}/bin:{found['PATH'].partition(':')[2]}"
+        )
         return found | {"OVS_PKGDATADIR": f"{PROGRAMS}/usr/share/openvswitch"}
 
     def _start_daemon(self) -> None:
@@ -120,7 +123,7 @@ class ComputeHost(Hypervisor):
 
     def nova(self, config: Path) -> tuple[list[str], dict[str, str]]:
         """Return the command and the environment of its nova-compute."""
-        program = str(ENVIRONMENT / "bin/nova-compute")
+        program = str(NOVA.environment / "bin/nova-compute")
         locale = {"LANG": "C.UTF-8", "PYTHONWARNINGS": "ignore", "HOME": "/root"}
         command = self.command(*keeping.command(program), "--config-file", str(config))
         return command, os.environ | self._environment() | locale

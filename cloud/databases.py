@@ -12,12 +12,12 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from cloud.places import ENVIRONMENT, RUN, Site
+from cloud.release import LOCKS, NOVA
 from tests import mariadb
 from tests.cached import CACHE
 from tests.templates import cached
 
 NAMES = ("keystone", "placement", "glance", "nova_api", "nova_cell0", "nova_cell1")
-LOCK_FILE = Path(__file__).with_name("nova.txt")
 LAYOUT = "2"
 """Raise it when the databases are made in another way."""
 
@@ -33,7 +33,7 @@ def are_made() -> bool:
 
 
 def _name() -> str:
-    texts = (LAYOUT, LOCK_FILE.read_text(), mariadb.version())
+    texts = (LAYOUT, *(lock.read_text() for lock in LOCKS), mariadb.version())
     key = hashlib.sha256("\0".join(texts).encode()).hexdigest()[:12]
     return f"cloud-{key}"
 
@@ -124,7 +124,8 @@ def _run(config: Path, service: str, commands: list[str], url: str) -> None:
     """Run commands of a service's manager, whose database is at URL."""
     database = config.with_name(f"{service}.conf")
     database.write_text(f"[database]\nconnection = {url}\n")
-    program = str(ENVIRONMENT / "bin" / f"{service}-manage")
+    environment = NOVA.environment if service == "nova" else ENVIRONMENT
+    program = str(environment / "bin" / f"{service}-manage")
     files = ["--config-file", str(config), "--config-file", str(database)]
     for command in commands:
         result = subprocess.run(

@@ -20,6 +20,8 @@ LOGS = FOLDER / "log"
 """What its processes say; kept when it did not come up."""
 LOCK = FOLDER / "lock"
 """Held by the cloud's first process as long as anything of the cloud lives."""
+STARTING = FOLDER / "starting"
+"""Held by who starts the cloud, until it is up."""
 
 HOSTS = ("cmp1", "cmp2")
 PORTS = {

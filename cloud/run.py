@@ -1,4 +1,7 @@
-"""Bring up a real Nova on this machine, or take it down: run.py up|down."""
+"""Bring up a real Nova on this machine, or take it down: run.py up|down|check.
+
+`check` says why there can be none, in one line, and ends with 1 then.
+"""
 
 import fcntl
 import os
@@ -10,20 +13,22 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import IO
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from cloud import loop  # noqa: E402 - the path is set above
 from cloud.places import (  # noqa: E402
-    ENVIRONMENT,
     FOLDER,
     LOCK,
     LOGS,
     PROGRAMS,
     RC,
     RUN,
+    STARTING,
 )
+from cloud.release import NEWEST, NOVA, RELEASES, WANTED  # noqa: E402
 from tests.hypervisor import unsupported  # noqa: E402
 
 MEMORY = 6 << 20
@@ -31,7 +36,8 @@ MEMORY = 6 << 20
 LONGEST = 48
 """Characters of this checkout's path: a longer one has no room for the name of a socket."""
 TYPE_ALONG = f"""
-The cloud is up: Nova 34 with two compute hosts, cmp1 and cmp2. neutron and cinder are stand-ins.
+The cloud is up: Nova {NOVA.number} with two compute hosts, cmp1 and cmp2.
+neutron and cinder are stand-ins.
 To type along:
 
   . {RC}
@@ -56,7 +62,7 @@ def main() -> None:
     for number in _STOPPING:
         signal.signal(number, signal.default_int_handler)
     try:
-        {"up": up, "down": down}[sys.argv[1]]()
+        {"up": up, "down": down, "check": check}[sys.argv[1]]()
     except NoCloud as error:
         sys.exit(f"Error: {error}")
     except KeyboardInterrupt:
@@ -65,12 +71,23 @@ def main() -> None:
 
 def up() -> None:
     """Bring the cloud up; what is left of one that did not come up is removed first."""
+    FOLDER.mkdir(exist_ok=True)
+    with STARTING.open("w") as starting:
+        if not _lock(starting):
+            raise NoCloud(
+                'a cloud is coming up already. Wait for it, or stop it with "make cloud-down"'
+            )
+        _start()
+
+
+def _start() -> None:
     if _runs():
         if (RUN / "ready").exists():
             raise NoCloud('a cloud runs already. Stop it first with "make cloud-down"')
         print("A cloud that came up only in part is still there. It is removed first.")
         _end()
     _check()
+    _check_programs()
     _remove()
     RUN.mkdir(mode=0o700)
     LOGS.mkdir(mode=0o700)
@@ -85,6 +102,14 @@ def up() -> None:
     print(TYPE_ALONG, end="")
 
 
+def check() -> None:
+    """Say whether there can be a cloud here, or is one of this release already."""
+    if not (RUN / "ready").exists():
+        _check()
+    elif (runs := (RUN / "ready").read_text()) != NOVA.number:
+        raise NoCloud(f'a cloud with Nova {runs} runs. Stop it first with "make cloud-down"')
+
+
 def down() -> None:
     """End every process of the cloud, and remove its files."""
     found = _runs() or RUN.exists()
@@ -94,10 +119,10 @@ def down() -> None:
 
 def _check() -> None:
     """Say why there can be no cloud on this machine."""
+    if WANTED not in RELEASES:
+        raise NoCloud(f"there is no cloud with Nova {WANTED}, only with {' and '.join(RELEASES)}")
     if os.getuid():
         raise NoCloud('the cloud needs root, for its hosts\' networks. Run "sudo make cloud"')
-    if not (ENVIRONMENT / "installed").exists() or not (PROGRAMS / "unpacked").exists():
-        raise NoCloud('its programs are not there. Run "tools/setup cloud" first')
     if len(str(ROOT)) > LONGEST:
         raise NoCloud(
             f"the path {ROOT} is too long for sockets. Move this checkout to one of at most "
@@ -124,6 +149,14 @@ def _check() -> None:
         )
 
 
+def _check_programs() -> None:
+    release = "" if NOVA.number == NEWEST else f" {NOVA.number}"
+    stamps = [RELEASES[NEWEST].environment, NOVA.environment]
+    made = [folder / "installed" for folder in stamps] + [PROGRAMS / "unpacked"]
+    if not all(stamp.exists() for stamp in made):
+        raise NoCloud(f'its programs are not there. Run "tools/setup cloud{release}" first')
+
+
 def _bring_up() -> None:
     """Begin the cloud's first process in namespaces of its own, and follow what it says."""
     reading, writing = os.pipe()
@@ -132,7 +165,7 @@ def _bring_up() -> None:
         files = (writing, lock.fileno())
         command = ["unshare", "--mount", "--pid", "--fork", "--kill-child", sys.executable, "-m"]
         command += ["cloud.keeper", *map(str, files)]
-        keeper = subprocess.Popen(
+        subprocess.Popen(
             command,
             cwd=ROOT,
             env=os.environ | {"TMPDIR": str(RUN)},
@@ -142,11 +175,10 @@ def _bring_up() -> None:
             pass_fds=files,
             start_new_session=True,  # an interrupt is for this process, which ends the other
         )
-        (RUN / "pid").write_text(str(keeper.pid))
     os.close(writing)
     with os.fdopen(reading) as lines:
         _follow(lines)
-    (RUN / "ready").touch()
+    (RUN / "ready").write_text(NOVA.number)
 
 
 def _follow(lines: Iterator[str]) -> None:
@@ -160,7 +192,10 @@ def _follow(lines: Iterator[str]) -> None:
 
 
 def _last_words() -> str:
-    lines = (LOGS / "cloud.log").read_text(errors="replace").strip().split("\n")
+    log = LOGS / "cloud.log"
+    if not log.exists():
+        return "somebody has stopped it"
+    lines = log.read_text(errors="replace").strip().split("\n")
     return (
         f"{lines[-1]}. The logs are in {LOGS}. Run it once more; if it fails again, report this as "
         "a bug"
@@ -172,21 +207,20 @@ def _end(keep_logs: bool = False) -> None:
     for number in _STOPPING:
         signal.signal(number, signal.SIG_IGN)
     while _runs():
-        for pid in _first_process():
+        for pid in _holders():
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         time.sleep(0.05)
     _remove(keep_logs)
 
 
-def _first_process() -> list[int]:
-    """Return the cloud's first process: the only child of the one that made its namespaces."""
-    with suppress(FileNotFoundError):  # it has only just been begun, or has just ended
-        parent = (RUN / "pid").read_text()
-        return [
-            int(pid) for pid in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
-        ]
-    return []
+def _holders() -> Iterator[int]:
+    """Yield the processes that have the lock's file open: the cloud's first one, and its parent."""
+    for handle in Path("/proc").glob("[0-9]*/fd/*"):
+        with suppress(OSError):  # it has just ended
+            pid = int(handle.parts[2])
+            if pid != os.getpid() and handle.samefile(LOCK):
+                yield pid
 
 
 def _remove(keep_logs: bool = False) -> None:
@@ -200,11 +234,16 @@ def _runs() -> bool:
     """Whether anything of a cloud lives."""
     FOLDER.mkdir(exist_ok=True)
     with LOCK.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
+        return not _lock(file)
+
+
+def _lock(file: IO[str]) -> bool:
+    """Whether nobody else has the file's lock; it is held until the file is closed."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _free_memory() -> int:

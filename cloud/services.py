@@ -10,6 +10,7 @@ from pathlib import Path
 
 from cloud import settings
 from cloud.places import ENVIRONMENT, LOGS, ROOT, RUN, Site
+from cloud.release import NOVA
 
 LIMIT = 180.0
 """Seconds that a service may take to come up."""
@@ -17,7 +18,7 @@ WSGI = {
     "keystone": "keystone.wsgi.api",
     "placement": "placement.wsgi.api",
     "glance": "glance.wsgi.api",
-    "nova": "nova.wsgi.osapi_compute",
+    "nova": NOVA.api,
 }
 Command = tuple[list[str], dict[str, str]]
 
@@ -78,11 +79,13 @@ def commands(site: Site) -> dict[str, Command]:
 
 def _wsgi(site: Site, name: str) -> Command:
     script = str(Path(__file__).with_name("wsgi.py"))
-    return [_python(), "-P", script, WSGI[name], str(site.ports[name])], _environment()
+    environment = NOVA.environment if name == "nova" else ENVIRONMENT
+    python = str(environment / "bin/python")
+    return [python, "-P", script, WSGI[name], str(site.ports[name])], _environment()
 
 
 def _daemon(name: str) -> Command:
-    program = str(ENVIRONMENT / "bin" / name)
+    program = str(NOVA.environment / "bin" / name)
     return [program, "--config-file", str(settings.NOVA_CONF)], _environment()
 
 
@@ -93,10 +96,6 @@ def _stand_in(name: str, *arguments: str) -> Command:
 def _environment() -> dict[str, str]:
     folders = {f"OS_{name.upper()}_CONFIG_DIR": str(settings.ETC) for name in WSGI}
     return os.environ | folders | {"PYTHONWARNINGS": "ignore"}
-
-
-def _python() -> str:
-    return str(ENVIRONMENT / "bin/python")
 
 
 def _listens(port: int) -> bool:

@@ -4,13 +4,14 @@ from pathlib import Path
 
 from cloud import keeping
 from cloud.places import ENVIRONMENT, RUN, Site
+from cloud.release import NOVA
 
 ETC = RUN / "etc"
 NOVA_CONF = ETC / "nova.conf"
 """The controller's; novadev reads it too."""
 COMPUTE_CONFIGS = RUN / "hosts"
 """The nova.conf of each compute host, as HOST.conf: novadev's compute_config_dir."""
-HELPER = ENVIRONMENT / "bin/privsep-helper"
+HELPER = NOVA.environment / "bin/privsep-helper"
 
 
 def write(site: Site) -> None:
@@ -21,8 +22,8 @@ def write(site: Site) -> None:
     _write(ETC / "placement.conf", _placement(site))
     _write(ETC / "glance-api.conf", _glance(site))
     _write(NOVA_CONF, _nova(site) + _controller(site) + _novadev(site))
-    for name in ("nova/api-paste.ini", "glance/glance-api-paste.ini"):
-        _write(ETC / Path(name).name, (ENVIRONMENT / "etc" / name).read_text())
+    _copy(NOVA.environment / "etc/nova/api-paste.ini")
+    _copy(ENVIRONMENT / "etc/glance/glance-api-paste.ini")
 
 
 def write_compute(site: Site, host: str, address: str) -> Path:
@@ -30,6 +31,10 @@ def write_compute(site: Site, host: str, address: str) -> Path:
     path = COMPUTE_CONFIGS / f"{host}.conf"
     _write(path, _nova(site) + _compute(host, address) + keeping.options(site))
     return path
+
+
+def _copy(path: Path) -> None:
+    _write(ETC / path.name, path.read_text())
 
 
 def _write(path: Path, text: str) -> None:

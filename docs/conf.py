@@ -14,12 +14,8 @@ author = "the novadev developers"
 release = version = __version__
 extensions = ["sphinx_click"]
 exclude_patterns = ["_build", "generated"]
-html_theme = "alabaster"
-html_theme_options = {
-    "description": "The virtual hardware of Nova's libvirt guests: known, stable, changeable",
-    "page_width": "1080px",
-    "sidebar_width": "240px",
-}
+html_theme = "furo"
+html_title = f"novadev {version}"
 html_show_sourcelink = False
 nitpicky = True
 

@@ -44,38 +44,45 @@ NOVADEV_OPTS = [
     cfg.StrOpt(
         "state_connection",
         secret=True,
-        help="SQLAlchemy URL of novadev's own database: the journal of what was planned and done. "
-        "By default a SQLite file in /var/lib/novadev for root, else in "
-        "$XDG_STATE_HOME/novadev. Several controllers can share one MariaDB database.",
+        help="SQLAlchemy URL of novadev's own database, which holds the journal of all runs and "
+        "the recorded devices. The default is a SQLite file in /var/lib/novadev for root, and "
+        "in $XDG_STATE_HOME/novadev for other users. Several controllers can share one "
+        "MariaDB database.",
     ),
     cfg.StrOpt(
         "libvirt_uri",
-        help="Where the libvirt of a compute host is; {host} stands for Nova's name of the host, "
-        "such as qemu+ssh://root@{host}/system or qemu+tls://{host}/system. By default "
-        "[libvirt] connection_uri, else qemu:///system: then novadev reaches the local host only.",
+        help="URI of the libvirt on a compute host. {host} is replaced by the name that Nova "
+        "gives the host, for example qemu+ssh://root@{host}/system or "
+        "qemu+tls://{host}/system. The default is [libvirt] connection_uri or qemu:///system, "
+        "with which novadev reaches only the local host.",
     ),
     cfg.IntOpt(
         "host_timeout",
         default=30,
         min=1,
-        help="Seconds that one hypervisor may take to answer one call.",
+        help="How many seconds a hypervisor may take to answer one call.",
     ),
     cfg.IntOpt(
-        "workers", default=4, min=1, max=64, help="Hypervisors that are worked on at a time."
+        "workers",
+        default=4,
+        min=1,
+        max=64,
+        help="Number of hypervisors that novadev contacts at the same time.",
     ),
     cfg.StrOpt(
         "compute_config_dir",
-        help="Folder with what the compute hosts are and how they are configured: for a host its "
-        "capability file HOST.json (novadev capabilities save), or its own nova.conf as "
-        "HOST.conf. By default no such folder: then nothing is known of the rules of the hosts.",
+        help="Folder that describes the compute hosts. It has for each host its capability file "
+        "as HOST.json (novadev capabilities save) or its nova.conf as HOST.conf. There is no "
+        "default: without the folder, novadev does not know the rules of the hosts.",
     ),
     cfg.StrOpt(
         "keep_addresses",
         default="off",
         choices=["off", "log", "on"],
-        help="What novadev-nova-compute does with the definition of a guest that Nova is about to "
-        "start: nothing (off), write to Nova's log what it would change (log), or put the recorded "
-        "addresses into it (on). It is read when nova-compute starts and at SIGHUP.",
+        help="What novadev-nova-compute does with the definition of a guest that Nova is about "
+        "to start: nothing (off), write to Nova's log what it would change (log), or put the "
+        "recorded addresses into the definition (on). The option is read when nova-compute "
+        "starts and at SIGHUP.",
     ),
     cfg.BoolOpt(
         "keep_aliases",
@@ -88,31 +95,33 @@ NOVADEV_OPTS = [
         default=2,
         min=0,
         max=60,
-        help="Seconds after which novadev looks again at the servers whose properties it has "
-        "written: Nova may have been starting one of them with the old values. A run waits for "
-        "this time once, at its end. Raise it where nova-api is slow to answer.",
+        help="How many seconds after its last write novadev checks the servers again, because "
+        "Nova may have been starting one of them with the old values. A run waits for this "
+        "time once, at its end. Raise it if nova-api is slow to answer.",
     ),
     cfg.BoolOpt(
         "syslog",
         default=False,
-        help="Write a line to the system's log when a run begins and when it ends: who, what, how "
-        "many, and the message given with --message.",
+        help="Write a line to the system log when a run begins and when it ends. The line has "
+        "the user, the action, the number of plans and the text of --message.",
     ),
     cfg.StrOpt(
         "cloud_name",
-        help="What reports call the deployment, in their title. By default the name of the host on "
-        "which novadev runs.",
+        help="Name of the deployment in the title of reports. The default is the name of the "
+        "host on which novadev runs.",
     ),
     cfg.StrOpt(
         "log_file",
-        help="File to which novadev appends what it does and says, line by line, for its owner "
-        "alone. The option --log-file overrides it. By default there is no such file.",
+        help="File to which novadev appends a log of what it does and prints. Only its owner can "
+        "read it. The option --log-file overrides this setting. By default there is no log "
+        "file.",
     ),
     cfg.ListOpt(
         "special_managed_devices",
         default=list(SPECIAL_MANAGED_DEVICES),
-        help="Devices that count as managed though nobody owns them, as type:device in oVirt's "
-        "words, * for any: a record keeps them, unplugged, when they are gone.",
+        help="Devices without an owner that count as managed, written as type:device in oVirt's "
+        "terms; * stands for any device. When such a device is gone, a record keeps it as "
+        "unplugged.",
     ),
 ]
 NOVA_OPTS: dict[str, list[Any]] = {
@@ -308,7 +317,7 @@ def _unknown_in(name: str) -> list[UnknownOption]:
     try:
         cfg.ConfigParser(name, sections).parse()
     except (cfg.ConfigFileParseError, OSError, UnicodeDecodeError):
-        raise BadInput(f"{name} does not parse as an ini file") from None
+        raise BadInput(f"{name} cannot be parsed as an INI file") from None
     found = []
     for section, options in sections.items():
         if section == "novadev":
@@ -362,7 +371,7 @@ def _parse(files: list[str], directories: list[str], use_env: bool = True) -> cf
 def _without_values(error: cfg.Error) -> str:
     """Return the first line of ERROR; a parse error quotes the line it stopped at, so not that."""
     if isinstance(error, cfg.ConfigFileParseError):
-        return f"{error.config_file} does not parse as an ini file"
+        return f"{error.config_file} cannot be parsed as an INI file"
     return str(error).splitlines()[0]
 
 

@@ -99,7 +99,7 @@ class Database:
         try:
             return self.engine.connect()
         except (TypeError, ValueError):
-            text = f"{self.name}: its connection has options that its driver does not take"
+            text = f"{self.name}: its connection has options that its driver does not accept"
             raise BadInput(text) from None
 
     @contextmanager
@@ -130,7 +130,7 @@ def parse_url(name: str, text: str) -> URL:
     if backend in ("mysql", "mariadb"):
         return url.set(drivername="mysql+pymysql")
     if backend != "sqlite":
-        raise Unreachable(f"{name}: novadev speaks to MySQL, MariaDB and SQLite, not {backend}")
+        raise Unreachable(f"{name}: novadev supports MySQL, MariaDB and SQLite, not {backend}")
     return url
 
 
@@ -141,7 +141,7 @@ def _query(name: str, url: URL, options: DatabaseOptions | None) -> dict[str, st
         added = parse_qsl(parameters, strict_parsing=True) if parameters else []
     except ValueError:
         raise BadInput(
-            f"{name}: its connection_parameters do not read NAME=VALUE&NAME=VALUE"
+            f"{name}: its connection_parameters do not have the form NAME=VALUE&NAME=VALUE"
         ) from None
     found: dict[str, str] = {}
     given = [(key, text) for key, texts in url.normalized_query.items() for text in texts]
@@ -221,11 +221,11 @@ def _explain(name: str, error: sa.exc.DBAPIError, otherwise: type[NovadevError])
     text = str(error.orig)
     code = error.orig.args[0] if error.orig is not None and error.orig.args else None
     if code in _MYSQL_BUSY or "database is locked" in text:
-        return Busy(f"{name}: another writer holds a lock, or was first")
+        return Busy(f"{name}: another writer holds a lock or wrote first")
     if code in _MYSQL_SCHEMA or any(word in text for word in _SQLITE_SCHEMA):
-        return SchemaUnknown(f"{name}: its schema is not one novadev knows ({_reason(error)})")
+        return SchemaUnknown(f"{name}: novadev does not know its schema ({_reason(error)})")
     if code in _MYSQL_NO_ANSWER or (isinstance(code, int) and code in _PROXYSQL):
-        return Unreachable(f"{name} gives no answer: {_reason(error)}")
+        return Unreachable(f"{name} does not answer: {_reason(error)}")
     if _is_connection_error(code, error):
         return Unreachable(f"{name} could not be reached: {_reason(error)}")
     is_the_servers = isinstance(error, sa.exc.OperationalError | sa.exc.InternalError)

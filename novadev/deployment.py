@@ -95,7 +95,9 @@ class Deployment:
         found = [cell for cell in self.cells if name in (cell.uuid, cell.name)]
         if len(found) > 1:
             uuids = ", ".join(cell.uuid for cell in found)
-            raise BadInput(f"{len(found)} cells are called {name!r}: say the UUID of one ({uuids})")
+            raise BadInput(
+                f"{len(found)} cells are called {name!r}: give the UUID of one ({uuids})"
+            )
         if found:
             return found[0]
         known = ", ".join(cell.name or cell.uuid for cell in self.cells)
@@ -107,8 +109,8 @@ class Deployment:
 
         if cell.lacks_default:
             raise BadInput(
-                f"{cell.label}: its mapping is a template, which [database] connection fills in, "
-                "and the configuration has no [database] connection",
+                f"{cell.label}: its mapping is a template, and the configuration has no "
+                "[database] connection to fill it in",
                 database=cell.label,
             )
         if cell.uuid not in self._cell_databases:
@@ -135,8 +137,8 @@ class Deployment:
         uri = self.config.libvirt_uri
         if "{host}" not in uri and host != self.config.host:
             raise Unreachable(
-                f"host {host} is not this one ({self.config.host}): to reach it, set [novadev] "
-                "libvirt_uri to a URI with {host} in it, such as qemu+ssh://root@{host}/system"
+                f"novadev runs on {self.config.host} and has no URI for host {host}. Set [novadev] "
+                "libvirt_uri to a URI that contains {host}, such as qemu+ssh://root@{host}/system"
             )
         return host_uri(uri, host)
 
@@ -169,7 +171,7 @@ class Deployment:
 
 def _without_databases(config: Config) -> str:
     if not config.files:
-        return f"no nova.conf: neither --config-file nor {DEFAULT_FILES[0]}"
+        return f"no nova.conf: no --config-file was given, and {DEFAULT_FILES[0]} does not exist"
     return (
         "the configuration has no [api_database] connection: novadev needs the nova.conf of a "
         "controller (nova-api, nova-conductor or nova-manage), not of a compute host"

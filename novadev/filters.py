@@ -40,7 +40,7 @@ class Kind:
 
 
 HOST = Kind(
-    "host {} not found: the deployment has no service and no server there",
+    "host {} not found: the deployment has no compute service and no server there",
     known_names.has_host,
     known_names.list_hosts,
 )
@@ -154,4 +154,4 @@ def nothing_chosen(narrow: InstanceFilter, cell: str | None, named: bool) -> str
         return "No server was named."
     if not words:
         return "The deployment has no server."
-    return f"No server passes the filters ({' '.join(words)})."
+    return f"No server matches the filters ({' '.join(words)})."

@@ -261,7 +261,7 @@ def _refused(name: str, error: pymysql.Error, what: str = "a setting") -> BadInp
     if not error.args or error.args[0] not in _BAD_SETTING:
         return None
     reason = str(error.args[-1]).splitlines()[0]
-    return BadInput(f"{name}: the server refuses {what} of the configuration: {reason}")
+    return BadInput(f"{name}: the server refuses {what} from the configuration: {reason}")
 
 
 def _number(name: str, option: str, text: str) -> int:

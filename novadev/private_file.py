@@ -25,13 +25,13 @@ def write(name: str, text: str, what: str) -> None:
     """
     try:
         if not can_be_replaced(name):
-            raise BadInput(f"{what} {name!r}: there is something that is no plain file")
+            raise BadInput(f"{what} {name!r}: the path exists and is not a regular file")
         with replacing(name) as file:
             file.write(text)
     except OSError as error:
         raise BadInput(f"{what} {name} cannot be written: {error.strerror}") from None
     except ValueError:
-        raise BadInput(f"{name!r} is not the name of a file") from None
+        raise BadInput(f"{name!r} is not a valid file name") from None
 
 
 @contextmanager

@@ -37,8 +37,8 @@ class Doubled(Skip):
 def doubled(uuid: str, cells: Iterable[Cell], named: bool) -> Doubled:
     """Return the skip for an instance that lives in all of CELLS."""
     text = (
-        f"instance {uuid} lives in {_and_in(cells)}: novadev leaves it alone until all but one of "
-        "its rows are deleted or hidden. Look first whether the cells lead to one database"
+        f"instance {uuid} lives in {_and_in(cells)}: novadev does not touch it until all but one "
+        "of its rows are deleted or hidden. Check first whether these cells use the same database"
     )
     return Doubled(uuid, text, NotAsNeeded.exit_code, named)
 
@@ -185,8 +185,8 @@ class Residence:
             text = doubled(uuid, homes, named=True).reason
         else:
             text = (
-                f"instance {uuid} lives in {_and_in(homes)} now, and was planned in {cell.label}: "
-                "make a new plan, which goes by what is stored there"
+                f"instance {uuid} lives in {_and_in(homes)} now, but the plan was made for "
+                f"{cell.label}: plan again"
             )
         # What was begun may have moved along.
         return Outcome(State.STARTED if resumed else State.STALE, text, StalePlan.exit_code)
@@ -194,7 +194,7 @@ class Residence:
     def uncertain(self, uuid: str, known: str, named: bool) -> Skip:
         """Return the skip for an instance that may live in a silent cell; KNOWN is a clause."""
         reasons = "; ".join(map(str, self.silent.values()))
-        text = f"instance {uuid}: {known}, but not every cell could be asked for it: {reasons}"
+        text = f"instance {uuid}: {known}, but not every cell could be searched for it: {reasons}"
         return Skip.of(uuid, Unreachable(text), named)
 
     def _living(self, cell: Cell, uuids: Collection[str]) -> Collection[str]:
@@ -214,6 +214,6 @@ def missing(uuid: str, mapping: InstanceMapping | None) -> Skip:
         text = f"instance {uuid} not found: no cell has it, and it has no mapping"
         return Skip.of(uuid, NotFound(text), named=True)
     if mapping.cell_id is None and not mapping.is_queued:
-        text = f"instance {uuid} is not yet scheduled to a cell: nothing of it is stored yet"
+        text = f"instance {uuid} is not yet scheduled to a cell, so nothing is stored for it yet"
         return Skip.of(uuid, NotAsNeeded(text), named=True)
     return Skip.of(uuid, NotFound(f"instance {uuid} is deleted: no cell has it"), named=True)

@@ -54,9 +54,9 @@ class Selection:
     def __post_init__(self) -> None:
         filtered = self.cell is not None or self.narrow.chooses
         if self.names is None and not self.everything and not filtered:
-            raise BadInput("name instances, or say which: --all, or a filter such as --host")
+            raise BadInput("name instances, or select them with --all or a filter such as --host")
         if self.names is not None and self.everything:
-            raise BadInput("name instances or say --all, not both")
+            raise BadInput("name instances or give --all, not both")
 
     @property
     def is_named(self) -> bool:
@@ -324,7 +324,7 @@ def _find_by_name(deployment: Deployment, name: str) -> str | Skip:
         raise NotFound(f"instance {name!r} not found: no instance has that UUID or name")
     if len(found) > 1:
         candidates = "; ".join(labels[:10])
-        raise BadInput(f"instance name {name!r} fits {len(found)} instances: {candidates}")
+        raise BadInput(f"instance name {name!r} matches {len(found)} instances: {candidates}")
     uuid, homes = found.popitem()
     return uuid if len(homes) == 1 else doubled(uuid, homes, named=True)
 
@@ -380,7 +380,7 @@ def _iter_members(
     passed = {instance.uuid for instance in chosen}
     for uuid in uuids:
         if uuid in found and uuid not in passed:
-            yield _filtered_out(uuid, "it does not pass them")
+            yield _filtered_out(uuid, "it does not match them")
 
 
 def _iter_lost(
@@ -400,7 +400,11 @@ def _iter_lost(
         if len(found) > 1:
             yield doubled(uuid, found, named=True)
         elif residence.silent:
-            known = f"it lives in {found[0].label}" if found else "no cell that answers has it"
+            known = (
+                f"it lives in {found[0].label}"
+                if found
+                else "no cell that answers has the instance"
+            )
             yield residence.uncertain(uuid, known, named=True)
         elif found:
             by_cell.setdefault(found[0].uuid, []).append(uuid)
@@ -414,4 +418,4 @@ def _iter_lost(
 
 
 def _filtered_out(uuid: str, reason: str) -> Skip:
-    return Skip(uuid, f"instance {uuid} is left out by the filters: {reason}", 0, named=True)
+    return Skip(uuid, f"instance {uuid} is excluded by the filters: {reason}", 0, named=True)

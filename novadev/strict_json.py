@@ -81,7 +81,7 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _no_constant(text: str) -> Any:
-    raise ValueError(f"{text} is no value")
+    raise ValueError(f"{text} is not a value")
 
 
 def read(kind: type[T], data: Any, what: str) -> T:

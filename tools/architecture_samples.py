@@ -23,7 +23,7 @@ from novadev.virt.capabilities import MachineType, read_capabilities
 from novadev.virt.domain_capabilities import read_domain_capabilities
 from novadev.virt.emulator import devices_in
 from novadev.virt.host import Host
-from novadev.virt.scratch import _become_ordinary
+from novadev.virt.scratch import give_up_root
 from tests.templates import ROOT
 
 PACKAGES = ("qemu-system-arm", "qemu-system-ppc", "qemu-system-misc")
@@ -58,7 +58,7 @@ def main() -> None:
 
 def samples(root: Path, programs: Path) -> dict[str, str]:
     """Return the text of each file; called in a process of its own, which gives up its rights."""
-    _become_ordinary(str(root))
+    give_up_root(str(root))
     host = Host("sample", f"qemu:///embed?root={root}")
     return {
         architecture: file.dumps(sample(host, architecture, programs / emulator))

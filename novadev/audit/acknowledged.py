@@ -111,7 +111,7 @@ class Acknowledgements:
         for item in self.ended:
             yield (
                 f"{self._name}: entry {item.place} ({item.check}) was valid until {item.until}: "
-                "its findings count again. Give it a later date, or take it out."
+                "its findings count again. Give the entry a later date or remove it."
             )
         unused = [
             str(item.place)
@@ -122,7 +122,7 @@ class Acknowledgements:
             entries = (
                 f"entries {', '.join(unused)} cover" if unused[1:] else f"entry {unused[0]} covers"
             )
-            yield f"{self._name}: {entries} nothing that was found. Take out what is mended."
+            yield f"{self._name}: {entries} no present finding. Remove what is fixed."
 
 
 def read_acknowledgements(name: str, today: date | None = None) -> Acknowledgements:
@@ -133,7 +133,7 @@ def read_acknowledgements(name: str, today: date | None = None) -> Acknowledgeme
     """
     data = _parsed(read_text(name), name)
     if not isinstance(data, list):
-        raise BadInput(f"{name}: a list of acknowledgements is needed: - check: NAME …")
+        raise BadInput(f"{name} is not a list of acknowledgements (- check: NAME …)")
     found = [_entry(item, place, name) for place, item in enumerate(data, 1)]
     return Acknowledgements(printable(name), found, today or date.today())
 
@@ -145,7 +145,7 @@ def _parsed(text: str, name: str) -> Any:
         line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
         raise BadInput(f"{name}: {line}{error.problem or error.context}") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise BadInput(f"{name} is no YAML: {str(error).partition(chr(10))[0]}") from None
+        raise BadInput(f"{name} is not valid YAML: {str(error).partition(chr(10))[0]}") from None
 
 
 def _entry(item: Any, place: int, name: str) -> Acknowledgement:
@@ -160,12 +160,14 @@ def _entry(item: Any, place: int, name: str) -> Acknowledgement:
         near = get_close_matches(found.check[:40], _NAMES, 1)
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(_NAMES))}"
         raise BadInput(
-            f"{what}: no check is called {found.check!r:.40} that could be acknowledged: {hint}"
+            f"{what}: no check that can be acknowledged is called {found.check!r:.40}: {hint}"
         )
     if not found.reason.strip():
         raise BadInput(f"{what} has an empty reason")
     if not (found.instance or found.host):
-        raise BadInput(f"{what} has no instance and no host: instance: '*' is every server")
+        raise BadInput(
+            f"{what} names no instance and no host. Write instance: '*' for every server"
+        )
     return Acknowledgement(
         place,
         found.check,

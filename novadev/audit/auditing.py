@@ -255,7 +255,9 @@ class Audit:
         try:
             self._hosts.find(host)
         except BadInput as error:
-            details = f"its guests are checked by the rules of novadev's own configuration: {error}"
+            details = (
+                f"its guests are checked with the rules of novadev's own configuration: {error}"
+            )
             yield from self._unasked(Finding("unreachable", "failure", None, host, details, None))
 
     def _lost_host(self, host: str, reason: str) -> Iterator[Finding]:
@@ -291,7 +293,7 @@ class Audit:
             elif found.database is not None:
                 yield from self._lost_database(Skip.of(None, found, named=False))
             else:
-                details = f"its domains were not compared with Nova's: {found}"
+                details = f"its domains could not be compared with Nova's instances: {found}"
                 lost = Finding("unknown-domain", "failure", None, host, details, None)
                 yield from self._unasked(lost)
 
@@ -307,13 +309,13 @@ class Audit:
         yield from rehearsals.findings()
         host, error, left = rehearsals.host, rehearsals.failure, rehearsals.rehearsal.left
         if error is not None:
-            details = f"the rehearsal ended before its end: {error}"
+            details = f"the rehearsal ended early: {error}"
             lost = Finding("unreachable", "failure", None, host, details, None)
             yield from self._unasked(lost, error.exit_code)
         if left is not None:
             details = (
-                "whether the rehearsal has left a guest there cannot be told; the next one removes "
-                f"it: {left}"
+                "the rehearsal may have left a guest there, which the next rehearsal removes: "
+                f"{left}"
             )
             yield from self._unasked(Finding("unreachable", "failure", None, host, details, None))
 

@@ -23,51 +23,61 @@ class Check:
 CHECKS = (
     Check(
         "not-stashed",
-        "Properties that are not stored, so that a new default changes them",
+        "Properties that are not stored, so a new default would change the guest",
         "databases",
     ),
-    Check("stored-value", "Stored values that Nova does not have", "databases"),
+    Check("stored-value", "Stored values that Nova does not know", "databases"),
     Check(
         "unreadable",
-        "Other stored values that Nova cannot read: it then reads none of the properties",
+        "Other stored values that Nova cannot read, which make all properties unreadable",
         "databases",
     ),
     Check(
         "duplicate-property",
-        "Properties that are stored in several rows, of which Nova reads the last",
+        "Properties that are stored in several rows; Nova reads only the last one",
         "databases",
     ),
-    Check("no-effect", "Stored values that change nothing", "databases"),
-    Check("combination", "Properties and disks that cannot go together", "databases"),
-    Check("lun", "LUNs whose bus or controller does not pass SCSI commands through", "databases"),
+    Check("no-effect", "Stored values that have no effect", "databases"),
+    Check("combination", "Properties and disks that are incompatible", "databases"),
+    Check(
+        "lun", "LUNs on a bus or controller that does not pass SCSI commands through", "databases"
+    ),
     Check(
         "request-spec",
-        "Request specs that would bring another value back at a migration",
+        "Request specs that would bring back another value at a migration",
         "databases",
     ),
-    Check("mapping", "Mappings that do not lead to the server in its cell", "databases"),
-    Check("disk-bus", "Disks that are not on the bus that is stored for their kind", "databases"),
-    Check("machine-type", "Machine types that an upgrade of QEMU moves on", "databases"),
-    Check("stash-null", "Properties stored as null of a device that the guest has", "hosts"),
-    Check("definition", "Stored values that are not what the guest has", "hosts"),
-    Check("alias", "Devices without their alias, or with a wrong one", "hosts"),
-    Check("ghost", "Attachments that the guest has no device for", "hosts"),
+    Check("mapping", "Instance mappings that do not point to the server's cell", "databases"),
+    Check("disk-bus", "Disks on another bus than the one stored for their kind", "databases"),
     Check(
-        "one-sided",
-        "Attachments that the running guest or its definition does not have",
+        "machine-type",
+        "Machine types without a version, which an upgrade of QEMU changes",
+        "databases",
+    ),
+    Check(
+        "stash-null",
+        "Properties that are stored as null although the guest has the device",
         "hosts",
     ),
-    Check("orphan", "Devices that Nova knows no owner of", "hosts"),
-    Check("duplicate-mac", "Network cards with one MAC address", "hosts"),
-    Check("pcie-ports", "Q35 guests without a free PCI Express port to plug into", "hosts"),
-    Check("drift", "Devices that are not as last recorded", "hosts"),
-    Check("forecast", "Hardware that the next power-on moves or changes", "hosts"),
-    Check("missing-domain", "Instances that their host has no domain of", "hosts"),
-    Check("unknown-domain", "Domains that Nova has no instance of there", "hosts"),
-    Check("target", "What the host of a capability file would refuse or give otherwise", "target"),
+    Check("definition", "Stored values that differ from what the guest has", "hosts"),
+    Check("alias", "Devices without their stable alias, or with a wrong alias", "hosts"),
+    Check("ghost", "Attachments without a device in the guest", "hosts"),
+    Check(
+        "one-sided",
+        "Attachments missing in the running guest or in its definition",
+        "hosts",
+    ),
+    Check("orphan", "Devices without an owner in Nova", "hosts"),
+    Check("duplicate-mac", "Network cards that share a MAC address", "hosts"),
+    Check("pcie-ports", "Q35 guests without a free PCI Express port", "hosts"),
+    Check("drift", "Devices that differ from the newest record", "hosts"),
+    Check("forecast", "Hardware that the next power-on will move or change", "hosts"),
+    Check("missing-domain", "Instances without a domain on their host", "hosts"),
+    Check("unknown-domain", "Domains without an instance of Nova on that host", "hosts"),
+    Check("target", "What the host of a capability file would refuse or change", "target"),
     Check(
         "rehearsal",
-        "Shapes of guests that do not start on another host, and what of them was not tried there",
+        "Shapes of guests that do not start on another host, and what could not be tried there",
         "rehearsal",
     ),
     Check(
@@ -75,7 +85,7 @@ CHECKS = (
         "Hosts that do not keep recorded addresses at a power-on, though others do",
         "databases",
     ),
-    Check("unreachable", "Cells and hosts that could not be asked", "databases"),
+    Check("unreachable", "Cells and hosts that could not be reached", "databases"),
 )
 ALWAYS = "unreachable"
 """What could not be looked at is said whatever was asked for."""
@@ -92,9 +102,9 @@ def choose(names: Iterable[str], has_target: bool, has_stage: bool = False) -> t
     for name in sorted(wanted - known):
         raise BadInput(f"there is no check {name!r:.40}: there are {', '.join(sorted(known))}")
     if "target" in wanted and not has_target:
-        raise BadInput("--check target needs the target's file: --capabilities FILE")
+        raise BadInput("--check target needs --capabilities FILE")
     if "rehearsal" in wanted and not has_stage:
-        raise BadInput("--check rehearsal needs the host to rehearse on: --rehearse HOST")
+        raise BadInput("--check rehearsal needs --rehearse HOST")
     absent = {"target": not has_target, "rehearsal": not has_stage}
     wanted = wanted | {ALWAYS} if wanted else known
     return tuple(check for check in CHECKS if check.name in wanted and not absent.get(check.needs))

@@ -103,7 +103,9 @@ class Collected:
         try:
             self._database.execute(insert, (*values, *own))
         except sqlite3.OperationalError as error:
-            raise NovadevError(f"no temporary file takes the findings: {error}") from None
+            raise NovadevError(
+                f"the findings cannot be written to a temporary file: {error}"
+            ) from None
 
     def passing(self, findings: Iterable[Finding]) -> Iterator[Finding]:
         """Yield FINDINGS as they come, and keep each."""

@@ -22,8 +22,11 @@ _ORDER = (
 """What Nova cannot read goes first: other commands stop at it. What is recorded goes last."""
 _HEADS = {
     "command": "# {checks}: {servers}",
-    "stop": "# {checks}: {servers}, once stopped (remove the first # of the lines below)",
-    "wait": "# {checks}: {servers}, once no task is left (remove the first # of the lines below)",
+    "stop": "# {checks}: {servers}, once stopped (then remove the first # of the lines below)",
+    "wait": (
+        "# {checks}: {servers}, once no task is in progress (then remove the first # of "
+        "the lines below)"
+    ),
 }
 
 

@@ -38,7 +38,7 @@ def compared(evidence: Evidence, stored: Stored) -> Iterator[Trouble]:
 def _alias_unknown(kept: str, value: str, compute: ComputeHost) -> Iterator[Trouble]:
     """Yield that nobody knows what an alias stands for by now."""
     if compute.outdated:
-        details = f"whether {kept} still stands for {value}, which the guest has, is not known"
+        details = f"it is not known whether {kept} still stands for {value}, which the guest has"
         yield Trouble("definition", "warning", f"{details}: {compute.outdated}")
 
 

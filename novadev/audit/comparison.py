@@ -83,12 +83,12 @@ class Comparison:
         if self._is_foreign:
             yield (
                 f"None of the servers in {name} exists here. If the file is from another "
-                "deployment, its findings are not mended: compare with a file of this one."
+                "deployment, its findings are not fixed: compare with a file of this deployment."
             )
         if self.not_asked:
             yield (
-                f"{self.not_asked} of the findings in {name} were not looked for "
-                "this time: they are neither mended nor still there."
+                f"{self.not_asked} of the findings in {name} were not checked this time, so they "
+                "count neither as mended nor as still there."
             )
 
     def _of_one(self, found: list[Finding | Skip]) -> Iterator[Finding | Skip]:
@@ -142,11 +142,11 @@ def read_comparison(name: str) -> Comparison:
 
     Raises BadInput for a file that is none of that kind, and as `read_text`.
     """
-    what = f"{name} is not what audit --format json wrote"
+    what = f"{name} was not written by audit --format json"
     try:
         data = parse(read_text(name, _MAX_BYTES))
     except ValueError as error:
-        raise BadInput(f"{what}: it is no JSON: {error}") from None
+        raise BadInput(f"{what} is not valid JSON: {error}") from None
     if not isinstance(data, list):
-        raise BadInput(f"{what}: it is no list of findings")
+        raise BadInput(f"{what} is not a list of findings")
     return Comparison(read(list[Earlier], data, f"earlier audit {name}"))

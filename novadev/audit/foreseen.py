@@ -63,7 +63,7 @@ def _untold(skip: Skip) -> dict[str, Trouble]:
         return {}
     reason = skip.reason.removeprefix(f"instance {skip.instance}").removeprefix(":").strip()
     is_unasked = skip.exit_code in (NovadevError.exit_code, Unreachable.exit_code)
-    details = f"there is no forecast: {reason}"
+    details = f"no forecast is possible: {reason}"
     return {skip.instance: Trouble("forecast", "warning", details, is_unasked=is_unasked)}
 
 

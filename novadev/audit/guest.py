@@ -35,7 +35,7 @@ GUEST_CHECKS = frozenset(
 """The checks that are made here."""
 Move = Literal["power-on", "live-migration"]
 """How a guest gets to another host: Nova builds it there, or libvirt carries what runs."""
-RESCUED = "it is rescued: its own devices are checked when it is unrescued"
+RESCUED = "it is rescued: its own devices can be checked after it is unrescued"
 _ROOT_PORT = "pcie-root-port"
 
 
@@ -113,7 +113,7 @@ def _aliases(inventory: Inventory) -> Iterator[Trouble]:
     wrong = [entry for entry in inventory.entries if _lacks_alias(entry)]
     if wrong:
         labels = ", ".join(entry.label for entry in wrong)
-        details = f"no alias, or not the one it should have: {labels}"
+        details = f"devices with no alias or a wrong one: {labels}"
         alone = all(can_update(entry.persistent) for entry in wrong if entry.persistent)
         remedy = alias_migrate(inventory.instance.uuid, whole=not alone)
         yield Trouble("alias", "warning", details, remedy)
@@ -121,7 +121,9 @@ def _aliases(inventory: Inventory) -> Iterator[Trouble]:
         if entry.expected_alias is None and entry.is_detachable and _is_odd(entry):
             assert entry.device is not None
             told = f"{entry.label} has the alias {entry.device.alias}"
-            yield Trouble("alias", "warning", f"{told}, which is of nothing that Nova has")
+            yield Trouble(
+                "alias", "warning", f"{told}, which belongs to nothing that Nova has attached"
+            )
 
 
 def _lacks_alias(entry: Entry) -> bool:
@@ -164,7 +166,8 @@ def _one_sided(inventory: Inventory) -> Iterator[Trouble]:
         else:
             details = (
                 f"{name}: {ONLY_LIVE}: a soft reboot takes it from the guest; {reboot} or a live "
-                "migration puts it into the definition, and so ends a detach that the guest refused"
+                "migration puts it into the definition, which completes a detach that the guest "
+                "has refused"
             )
             yield Trouble("one-sided", "warning", details)
 
@@ -175,7 +178,7 @@ def _orphans(inventory: Inventory) -> Iterator[Trouble]:
             yield Trouble(
                 "orphan",
                 "failure",
-                f"whether Nova has a port for {entry.label} cannot be told: {reason}. Until Nova "
+                f"it is not known whether Nova has a port for {entry.label}: {reason}. Until Nova "
                 "has filled the cache from Neutron, a power-on builds the guest without it",
             )
         elif entry.is_detachable and why_no_orphan(entry, inventory) is None:
@@ -193,7 +196,10 @@ def _duplicate_macs(inventory: Inventory) -> Iterator[Trouble]:
     macs = Counter((card.mac or "").lower() for card in cards)
     for mac, number in macs.items():
         if mac and number > 1:
-            details = f"{number} network cards have the MAC address {mac}: none is detached by it"
+            details = (
+                f"{number} network cards have the MAC address {mac}: novadev device detach "
+                "does not detach any of them"
+            )
             yield Trouble("duplicate-mac", "failure", details)
 
 
@@ -207,8 +213,9 @@ def _ports(inventory: Inventory) -> Iterator[Trouble]:
     busy = {int(place.values.get("bus", "0"), 16) for place in places}
     if ports and ports <= busy:
         details = (
-            f"its {len(ports)} PCI Express ports are all taken: no volume or port can be attached "
-            "while it runs; [libvirt] num_pcie_ports of its host gives more at the next power-on"
+            f"all of its {len(ports)} PCI Express ports are in use: no volume or port can be "
+            "attached while it runs. A higher [libvirt] num_pcie_ports on its host adds ports at "
+            "the next power-on"
         )
         yield Trouble("pcie-ports", "warning", details)
 
@@ -218,7 +225,9 @@ def _luns_with_serial(inventory: Inventory) -> Iterator[Trouble]:
     for entry in inventory.entries:
         disk = entry.device
         if isinstance(disk, Disk) and disk.is_lun and disk.serial and disk.bus == "scsi":
-            details = f"{entry.label} is a LUN with a serial, and QEMU starts no such guest"
+            details = (
+                f"{entry.label} is a LUN with a serial, with which QEMU does not start a guest"
+            )
             yield Trouble("definition", "failure", details)
 
 

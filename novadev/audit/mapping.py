@@ -22,9 +22,9 @@ def mapping_troubles(chunk: Chunk, instance: Instance) -> Iterator[Trouble]:
     """Yield what is wrong with the mapping of INSTANCE, which is one of CHUNK."""
     mapping = chunk.mappings.get(instance.uuid)
     remedy = _map_instances(chunk.cell.uuid)
-    again = f"; to mend it, delete its row in instance_mappings and run {remedy}"
+    again = f"; to fix the mapping, delete its row in instance_mappings and run {remedy}"
     here = f"the server is in {chunk.cell.label}"
-    unseen = "so Nova's API does not find it"
+    unseen = "so Nova's API does not find the server"
     if mapping is None:
         details = f"{here} and has no mapping, {unseen}"
         yield Trouble("mapping", "failure", details, remedy)
@@ -36,8 +36,8 @@ def mapping_troubles(chunk: Chunk, instance: Instance) -> Iterator[Trouble]:
         yield Trouble("mapping", "failure", details + again)
     elif mapping.is_queued and not _is_deleted(instance):
         details = (
-            "its mapping is queued for delete, but nothing deletes the server; quotas may "
-            f"leave it out, and Nova treats it as deleted while {chunk.cell.label} is down"
+            "its mapping is queued for delete, but nothing deletes the server. Quotas may not "
+            f"count the server, and Nova treats it as deleted while {chunk.cell.label} is down"
         )
         yield Trouble("mapping", "warning", details + again)
 

@@ -28,13 +28,13 @@ def metrics(about: About, collected: Collected) -> str:
         ),
         (
             "acknowledged",
-            "Findings that somebody lives with, by check.",
+            "Acknowledged findings, by check.",
             [({"check": one.name}, accepted.get(one.name, 0)) for one in about.checks],
         ),
-        ("guests", "Guests that were looked at.", [({}, about.guests)]),
+        ("guests", "Guests that were audited.", [({}, about.guests)]),
         (
             "unreachable",
-            "Cells, hosts and guests that could not be asked.",
+            "Cells, hosts and guests that could not be checked.",
             [({}, len(about.unreachable))],
         ),
         (

@@ -68,9 +68,14 @@ def _unknown(error: NovadevError) -> Trouble:
 
 def _trouble(uuid: str, found: Sequence[Drift]) -> Trouble:
     moved = all(item.field == "address" for item in found)
-    is_lost = any(item.unfit or (item.pinned and item.found is None) for item in found)
-    remedy = unpin(uuid) if is_lost else restore(uuid) if moved else record(uuid)
+    lost = {item.device_id for item in found if _is_lost(item)}
+    remedy = unpin(uuid, sorted(lost)) if lost else restore(uuid) if moved else record(uuid)
     return Trouble("drift", "warning", _told(found), remedy)
+
+
+def _is_lost(item: Drift) -> bool:
+    """Whether the device is pinned to a place where it cannot come back."""
+    return item.unfit or (item.pinned and item.found is None)
 
 
 def _told(found: Sequence[Drift]) -> str:

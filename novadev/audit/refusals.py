@@ -78,7 +78,7 @@ def accepted(trouble: Trouble, stored: Stored, hosts: ComputeHosts, config: Conf
         _check(remedy, stored, hosts, config)
     except (NovadevError, UnsupportedBus, TooManyDisks) as error:
         why = str(error).removeprefix(f"instance {stored.uuid}").removeprefix(": ").strip()
-        details = f"{trouble.details}; no command mends it: {why}"
+        details = f"{trouble.details}; no command fixes it: {why}"
         return replace(trouble, remedy=None, details=details)
     return replace(trouble, remedy=remedy)
 

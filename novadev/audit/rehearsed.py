@@ -147,8 +147,8 @@ class Rehearsals:
         if one.fate == "started" and parts and parts not in self._told:
             self._told.add(parts)
             details = (
-                f"on {self.host} it starts; not rehearsed: {', '.join(parts)} (reported once for "
-                "all guests with the same)"
+                f"on {self.host} it starts; parts that were not rehearsed: {', '.join(parts)} "
+                "(reported once for all guests with the same parts)"
             )
             yield replace(first, severity="warning", details=details)
 
@@ -194,7 +194,7 @@ class Rehearsals:
 
     def progress(self) -> str:
         """Return how far it is, in a few words; empty before it has begun."""
-        done = f"{len(self.shapes)} of {self.total} shapes rehearsed on {self.host}"
+        done = f"{len(self.shapes)} of {self.total} shapes were rehearsed on {self.host}"
         return done if self.total else ""
 
 
@@ -204,9 +204,9 @@ _OUTCOMES = ("started", "would not start", "cannot be defined", "not rehearsed")
 def check_file(name: str) -> None:
     """Raise BadInput where `write_shapes` could not write the file NAME."""
     if name == "-" or not can_be_replaced(name):
-        raise BadInput(f"--shapes {name!r}: the shapes are written to a file of their own")
+        raise BadInput(f"--shapes {name!r}: the shapes need a file of their own")
     if not os.access(Path(name).parent, os.W_OK | os.X_OK):
-        raise BadInput(f"--shapes {name!r}: its folder cannot be written")
+        raise BadInput(f"--shapes {name!r}: its folder is not writable")
 
 
 def write_shapes(name: str, shapes: Sequence[RehearsedShape]) -> None:

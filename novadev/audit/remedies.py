@@ -9,6 +9,7 @@ command, so that one command serves many servers.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from shlex import quote
 
 _UNPIN = "novadev device unpin"
@@ -79,9 +80,9 @@ def restore(uuid: str) -> str:
     return f"novadev device restore --yes {uuid}"
 
 
-def unpin(uuid: str) -> str:
-    """Return the commands that give the pinned addresses up, and record what there is instead."""
-    return f"{_UNPIN} {uuid} && {record(uuid)}"
+def unpin(uuid: str, device_ids: Iterable[str]) -> str:
+    """Return the commands that give up the pins of these devices, and record what is there."""
+    return f"{' '.join((_UNPIN, uuid, *device_ids))} && {record(uuid)}"
 
 
 def record(uuid: str) -> str:

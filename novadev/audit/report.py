@@ -65,7 +65,7 @@ def opened(name: str) -> Iterator[Report]:
     completed. What was there stays until then, and on errors.
     """
     if name == "-" or not can_be_replaced(name):
-        raise BadInput(f"report {name!r}: a report is written to a file of its own")
+        raise BadInput(f"report {name!r}: a report needs a file of its own")
     with ExitStack() as stack:
         with _told(name):
             file = stack.enter_context(replacing(name))

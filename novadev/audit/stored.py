@@ -114,8 +114,8 @@ def unreadable_values(stored: Stored) -> Iterator[Trouble]:
     ]
     if bad:
         details = (
-            f"{', '.join(bad)}: release {release} of Nova has no such value, so it can read none "
-            "of the server's properties"
+            f"{', '.join(bad)}: Nova {release} has no such value and can therefore read none of "
+            "the server's properties"
         )
         yield Trouble("unreadable", "failure", details, unset_unreadable(stored.uuid))
 
@@ -186,7 +186,9 @@ def request_spec(stored: Stored) -> Iterator[Trouble]:
     """Yield what a migration would bring otherwise: it builds the guest from the request spec."""
     spec = stored.facts.spec
     if spec is None:
-        details = "it has no request spec: a migration or an unshelve has nothing to build it from"
+        details = (
+            "it has no request spec, which a migration or an unshelve needs to build the guest"
+        )
         yield Trouble("request-spec", "warning", details)
         return
     try:
@@ -253,12 +255,14 @@ def floating_machine_type(stored: Stored) -> Iterator[Trouble]:
     value = stored.values.get(MACHINE_TYPE)
     if value and is_alias(value, architecture(stored.facts.guest, stored.rules)):
         details = (
-            f"{MACHINE_TYPE}={value} stands for the newest of its kind: the first power-on after "
-            "an upgrade of QEMU gives the guest another machine"
+            f"{MACHINE_TYPE}={value} stands for the newest version of its kind: the first power-on "
+            "after an upgrade of QEMU gives the guest another machine type"
         )
         pinned = stored.machine_type
         remedy = None if pinned is None else set_machine_type(stored.uuid, pinned)
-        choose = "" if remedy else "; choose one with a version (novadev machine-type set)"
+        choose = (
+            "" if remedy else "; choose a machine type with a version (novadev machine-type set)"
+        )
         yield Trouble("machine-type", "warning", details + choose, remedy)
 
 

@@ -69,8 +69,8 @@ def _read_target(name: str) -> TargetHost:
         time_of(found.saved_at)
     except ValueError:
         raise BadInput(
-            f"capability file {name}: saved_at is no date: {found.saved_at!r:.60}. Save it again "
-            "(novadev capabilities save)"
+            f"capability file {name}: saved_at is not a date: {found.saved_at!r:.60}. Save the "
+            "file again (novadev capabilities save)"
         ) from None
     return TargetHost(name, found)
 
@@ -149,8 +149,8 @@ def _unchecked(
         more = f" and {len(subjects) - _TOLD} more" if len(subjects) > _TOLD else ""
         told = f"{', '.join(subjects[:_TOLD])}{more}"
         details = (
-            f"for {target.capabilities.host} not checked, as its file does not tell: {told} (this "
-            "and every other guest with the same: reported once)"
+            f"not checked for {target.capabilities.host}, because its file does not say: {told} "
+            "(reported once for all guests with the same)"
         )
         yield Trouble(_CHECK, "warning", details)
 

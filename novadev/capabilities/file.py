@@ -73,12 +73,12 @@ def read_text(name: str | Path, max_bytes: int = MAX_BYTES) -> str:
     try:
         with open(name, "rb", opener=_open_at_once) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise BadInput(f"{name} is not a plain file")
+                raise BadInput(f"{name} is not a regular file")
             data = file.read(max_bytes + 1)
     except OSError as error:
         raise BadInput(f"{name} cannot be read: {error.strerror}") from None
     except ValueError:
-        raise BadInput(f"{str(name)!r} is not the name of a file") from None
+        raise BadInput(f"{str(name)!r} is not a valid file name") from None
     if len(data) > max_bytes:
         raise BadInput(f"{name} is larger than {max_bytes >> 20} MiB")
     return _decoded(data, name)
@@ -108,12 +108,12 @@ def loads(text: str, name: str | Path) -> Capabilities:
         data = None
     version = data.get(_FORMAT) if isinstance(data, dict) else None
     if type(version) is not int or version < 1:
-        raise BadInput(f"{name} is not a capability file novadev wrote")
+        raise BadInput(f"{name} is not a capability file written by novadev")
     if version > VERSION:
         raise BadInput(
-            f"{what} is of format {version}, and this novadev knows {VERSION}: "
-            "it takes a newer novadev to read it"
+            f"{what} has format {version}, but this novadev knows only {VERSION}: use a newer "
+            "novadev"
         )
     if data.get("sha256") != _sum(data):
-        raise BadInput(f"{what} is cut short or was edited: save it again")
+        raise BadInput(f"{what} is incomplete or was edited: save it again")
     return decode(data, what)

@@ -61,35 +61,35 @@ class LazyGroup(Group):
     multiple=True,
     metavar="FILE",
     envvar="NOVADEV_CONFIG_FILE",
-    help="A nova.conf; may be repeated.  "
-    "[default: /etc/nova/nova.conf, then /etc/novadev/novadev.conf]",
+    help="A nova.conf to read; may be repeated.  [default: /etc/nova/nova.conf, then "
+    "/etc/novadev/novadev.conf]",
 )
 @click.option(
     "--config-dir",
     "config_dirs",
     multiple=True,
     metavar="DIR",
-    help="A folder whose .conf files are read.",
+    help="Read the .conf files in this folder.",
 )
 @click.option(
     "--color",
     type=click.Choice(["auto", "always", "never"]),
     default="auto",
     show_default=True,
-    help="Whether tables and plans are coloured.",
+    help="When to colour tables and plans.",
 )
 @click.option(
     "-v",
     "--verbose",
     is_flag=True,
-    help="Log to stderr what is done, with tracebacks of unexpected errors.",
+    help="Log each step to stderr, with tracebacks of unexpected errors.",
 )
-@click.option("-q", "--quiet", is_flag=True, help="No progress and no summary on stderr.")
+@click.option("-q", "--quiet", is_flag=True, help="Print no progress and no summary on stderr.")
 @click.option(
     "--log-file",
     metavar="FILE",
-    help="Append to FILE what is done, and tracebacks of unexpected errors.  "
-    "[default: [novadev] log_file]",
+    help="Append a log of each step to FILE, with tracebacks of unexpected errors.  [default: "
+    "[novadev] log_file]",
 )
 @click.version_option(__version__, prog_name="novadev", message="%(prog)s %(version)s")
 @click.pass_context
@@ -102,7 +102,7 @@ def root(
     quiet: bool,
     log_file: str | None,
 ) -> None:
-    """Keep the virtual hardware of Nova's libvirt guests known, stable and changeable."""
+    """Inspect, stabilize and change the virtual hardware of Nova's libvirt guests."""
     session = ctx.ensure_object(Session)
     session.config_files, session.config_dirs = config_files, config_dirs
     session.color, session.verbose, session.quiet = color, verbose, quiet
@@ -149,7 +149,7 @@ def _run(arguments: Sequence[str] | None, session: Session) -> int:
         say("Error: an argument is not text in UTF-8")
         return BadInput.exit_code
     except OSError as error:
-        say(f"Error: what was to be printed could not be: {error.strerror}")
+        say(f"Error: the output could not be written: {error.strerror}")
         return NovadevError.exit_code
     except Exception as error:
         return _unexpected(error, session)

@@ -61,7 +61,7 @@ def second_look(deployment: Deployment) -> SecondLook:
     from novadev.image_property.started import look_again
     from novadev.runs.second_look import SecondLook
 
-    def look(written: Sequence[Written]) -> list[Outcome]:
-        return look_again(deployment, written)
+    def look(written: Sequence[Written], resumed: bool) -> list[Outcome]:
+        return look_again(deployment, written, resumed)
 
     return SecondLook(look, deployment.config.start_check_delay)

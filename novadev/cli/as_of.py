@@ -41,5 +41,6 @@ as_of = click.option(
     "--as-of",
     type=_Moment(),
     metavar="TIME|RECORD",
-    help="What was recorded by then (UTC, or a number from device history), not the newest record.",
+    help="Use what was recorded at this time (UTC), or the record with this number (see device "
+    "history), instead of the newest record.",
 )

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from novadev.audit.target import TargetHost
 
 
-@help.command(short_help="Tell before an upgrade which guests will break.")
+@help.command(short_help="Report before an upgrade which guests will break.")
 @options.selection
 @click.option(
     "--check",
@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     multiple=True,
     type=options.TEXT,
     metavar="NAME",
-    help="Only this check; may be repeated. A check that needs no host asks none.",
+    help="Run only this check; may be repeated. Hosts are contacted only for the checks that "
+    "need them.",
 )
 @click.option(
     "--capabilities",
@@ -39,48 +40,50 @@ if TYPE_CHECKING:
     multiple=True,
     type=options.TEXT,
     metavar="FILE",
-    help="Check every guest against the host of this capability file too; may be repeated.",
+    help="Also check every guest against the host in this capability file; may be repeated.",
 )
 @click.option(
     "--move",
     type=click.Choice(["power-on", "live-migration"]),
     default="power-on",
     show_default=True,
-    help="How guests get to the host of --capabilities: Nova builds them there, or libvirt carries "
-    "running ones. Those that do not run are built in any case.",
+    help="How guests get to the host of --capabilities: Nova powers them on there (power-on), or "
+    "running guests are live-migrated. Guests that do not run are always checked for a "
+    "power-on.",
 )
 @click.option(
     "--report",
     "report_name",
     type=options.TEXT,
     metavar="FILE.html",
-    help="Write a page with charts, a table and the remedies as a runbook.",
+    help="Write an HTML page with charts, a table and a runbook of the remedies.",
 )
 @click.option(
     "--title",
     type=options.TEXT,
     metavar="TEXT",
-    help="What the page of --report calls the deployment; by default [novadev] cloud_name.",
+    help="The deployment's name in the page of --report.  [default: [novadev] cloud_name]",
 )
 @click.option(
     "--acknowledge",
     "acknowledgements",
     type=options.TEXT,
     metavar="FILE",
-    help="Count apart the findings that this file says somebody lives with, and until when.",
+    help="Count the findings separately that this file lists as acknowledged until a given date.",
 )
 @click.option(
     "--compare-with",
     type=options.TEXT,
     metavar="LAST.json",
-    help="Tell what is new, mended or still there since the audit that wrote this file (-f json).",
+    help="Report what is new, fixed or still there since an earlier audit, whose JSON output (-f "
+    "json) is in this file.",
 )
 @click.option(
     "--fail-on",
     type=click.Choice(["warning", "failure"]),
     default="failure",
     show_default=True,
-    help="Exit with 3 when there is such a finding, or a worse one.",
+    help="Exit with 3 if there is a finding of this severity or worse.",
 )
 @audit_rehearsal.rehearsal
 @options.how_much
@@ -105,14 +108,15 @@ def audit(
     output: Output,
     wanted: Wanted | None,
 ) -> int:
-    """Tell what will break at the next power-on of INSTANCEs, or change, and what to run.
+    """Report what will break or change at the next power-on, and the commands to prevent it.
 
-    It reads only, except for a rehearsal. A finding is a failure where a guest would not start, or
-    has lost something; a warning where it would change. The commands that mend what was found come
-    last, each for all the servers that need it, ready for a shell; -f commands prints them alone.
+    An audit changes nothing, except that a rehearsal starts guests of its own. A finding is a
+    failure if the guest would not start or has lost something, and a warning if the guest would
+    change. The commands that fix the findings come last, ready to be pasted into a shell; each
+    command covers all servers that need it. -f commands prints only these commands.
 
-    Before hosts are upgraded: save the capability file of one that is (novadev capabilities save),
-    and audit against it. For the truth from such a host itself, rehearse there (--rehearse HOST).
+    Before you upgrade hosts, save the capability file of one upgraded host (novadev capabilities
+    save) and audit against it. To test on such a host itself, use --rehearse HOST.
 
     Example: novadev audit --all --capabilities new-host.json --report audit.html
     """
@@ -127,9 +131,9 @@ def audit(
     from novadev.cli.finding_output import Beside, Totals, print_findings
 
     if move == "live-migration" and not capability_files:
-        raise click.UsageError("--move is for the host of --capabilities FILE: give that too")
+        raise click.UsageError("--move needs --capabilities FILE")
     if title is not None and report_name is None:
-        raise click.UsageError("--title is for the page of --report FILE: give that too")
+        raise click.UsageError("--title needs --report FILE")
     targets = read_targets(capability_files)
     _tell_ages(session, targets)
     rehearsals = audit_rehearsal.rehearsals_of(session, wanted)
@@ -172,7 +176,8 @@ def _end(session: Session, run: Any, skips: Skips, totals: Any, beside: Any) -> 
     session.say(f"{many(run.guests, 'guest')}: {found}{totals.apart}.")
     if totals.decisions:
         session.say(
-            f"{many(totals.decisions, 'finding')} without a command: a person has to decide."
+            f"{many(totals.decisions, 'finding')} cannot be fixed by a command alone: a person has "
+            "to decide."
         )
     fails = totals.fails or beside.has_ended
     return worst({skips.exit_code, NotAsNeeded.exit_code * fails, *run.codes})

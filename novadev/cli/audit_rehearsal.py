@@ -62,12 +62,12 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
         "--rehearse",
         type=options.TEXT,
         metavar="HOST",
-        help="Define and start each shape of guest on this host, paused, and remove it again.",
+        help="Define one guest of each shape on this host, start it paused, and remove it again.",
     ),
     click.option(
         "--allow-busy",
         is_flag=True,
-        help="Rehearse on a host that has guests, beside them. None of them is touched.",
+        help="Rehearse even if the host has guests. They are not touched.",
     ),
     click.option(
         "--max-shapes",
@@ -75,7 +75,7 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
         default=500,
         show_default=True,
         metavar="N",
-        help="Rehearse at most N shapes, those of most guests.",
+        help="Rehearse at most N shapes, those with the most guests first.",
     ),
     click.option(
         "--timeout",
@@ -83,7 +83,7 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
         default=1800,
         show_default=True,
         metavar="SECONDS",
-        help="Begin no shape after this time.",
+        help="Begin no new shape after this time.",
     ),
     click.option(
         "--parallel",
@@ -91,14 +91,14 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
         default=2,
         show_default=True,
         metavar="N",
-        help="Shapes that are rehearsed at a time.",
+        help="Number of shapes to rehearse at the same time.",
     ),
     click.option(
         "--shapes",
         "shapes_name",
         type=options.TEXT,
         metavar="FILE.json",
-        help="Write every shape, its guests and what became of it.",
+        help="Write every shape, its guests and its result to this file.",
     ),
 )
 

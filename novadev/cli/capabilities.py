@@ -18,13 +18,14 @@ def capabilities() -> None:
     """Save what a compute host is and how Nova is configured there."""
 
 
-@capabilities.command(short_help="Save what a compute host is into a file.")
+@capabilities.command(short_help="Save a description of a compute host in a file.")
 @click.option(
     "--host",
     type=options.TEXT,
     metavar="HOST",
-    help="Another compute host, by Nova's name of it; the driver's options and libosinfo are "
-    "still those of here, and QEMU's list of devices is left out.  [default: this machine]",
+    help="Describe another compute host, by the name that Nova gives it. The driver's options "
+    "and libosinfo are still read on this machine, and QEMU's list of devices is left out.  "
+    "[default: this machine]",
 )
 @click.option(
     "-o",
@@ -33,25 +34,24 @@ def capabilities() -> None:
     type=options.TEXT,
     default="-",
     metavar="FILE",
-    help="The file to write; - is stdout.  [default: -]",
+    help="The file to write; - means stdout.  [default: -]",
 )
 @click.option(
     "--nova-release",
     "release",
     type=click.IntRange(26, 999),
     metavar="N",
-    help="The first number of the version of Nova that runs there, such as 34, where nothing "
-    "tells it.",
+    help="The major version of Nova on the host, such as 34, for when novadev cannot find it out.",
 )
 @pass_session
 def save(session: Session, host: str | None, file_name: str, release: int | None) -> None:
-    """Save what this compute host is: versions, machine types, options of Nova's driver, libosinfo.
+    """Describe this compute host: versions, machine types, options of Nova's driver, libosinfo.
 
-    With it, what libvirt says that the guests of each machine type can have, and the devices that
-    QEMU itself lists, if it is this machine's. Other commands know by the file which devices Nova
-    gives to the guests of the host, and whether a guest would be defined and started there. It is
-    run on the host, as nova-compute is: with the same configuration files. The file has no
-    passwords and no connections. Two files can be compared with diff.
+    The file also has what libvirt reports for guests of each machine type and, for this machine,
+    the devices that QEMU lists. Other commands read from it which devices Nova gives to guests on
+    the host, and whether a guest can be defined and started there. Run the command on the host with
+    the configuration files of its nova-compute. The file contains no passwords and no connection
+    URLs. Two files can be compared with diff.
 
     Example: novadev capabilities save -o cmp1.json
     """

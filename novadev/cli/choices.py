@@ -17,34 +17,35 @@ from novadev.errors import BadInput, Declined
 F = TypeVar("F", bound=Callable[..., Any])
 _ALWAYS = ("dry_run", "yes", "max_failures", "message", *options.HOW_MUCH, "format_")
 _OPTIONS = {
-    "dry_run": click.option("--dry-run", is_flag=True, help="Show the plan and write nothing."),
-    "yes": click.option("-y", "--yes", is_flag=True, help="Do not ask."),
+    "dry_run": click.option("--dry-run", is_flag=True, help="Show the plan and change nothing."),
+    "yes": click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation."),
     "max_failures": click.option(
         "--max-failures",
         type=click.IntRange(min=0),
         metavar="N",
-        help="End the run when more than N instances have failed.",
+        help="Stop the run once more than N instances have failed.",
     ),
     "message": click.option(
         "-m",
         "--message",
         metavar="TEXT",
-        help="A remark that novadev history shows, such as a change number.",
+        help="A note for novadev history, such as the number of a change request.",
     ),
     "fail_on_skip": click.option(
         "--fail-on-skip",
         is_flag=True,
-        help="Exit with 3 when an instance the filters chose is skipped.",
+        help="Exit with 3 if an instance that the filters select is skipped.",
     ),
     "take_over": click.option(
         "--take-over",
         is_flag=True,
-        help="Also when a process on another host left the run and its lease has run out.",
+        help="Take the run over from a process on another host that has left it, once its lease "
+        "has expired.",
     ),
     "plan_out": click.option(
         "--plan-out",
         metavar="FILE",
-        help="Save the plan and write nothing else; novadev apply FILE carries it out.",
+        help="Save the plan in FILE and change nothing; novadev apply FILE carries it out.",
     ),
     **options.HOW_MUCH,
     "format_": options.plan_format,
@@ -97,8 +98,8 @@ def confirm(chosen: Choices, question: str) -> None:
     if chosen.yes:
         return
     if sys.stdin is None or not sys.stdin.isatty():
-        raise BadInput("there is no terminal to ask on: add --yes or --dry-run")
+        raise BadInput("no terminal to ask for confirmation: add --yes or --dry-run")
     screen = options.screen_width(sys.stderr)
     width = screen and screen - len(" [y/N]: ")
     if not click.confirm("\n".join(wrapped(question, width, "")), default=False, err=True):
-        raise Declined("answered no: nothing was done")
+        raise Declined("the answer was no: nothing was done")

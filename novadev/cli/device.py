@@ -45,14 +45,23 @@ for _command in (
     device.add_command(_command)
 
 
-@device.command(short_help="Show the devices of a guest, and whose they are.")
+@device.command(short_help="Show the devices of a guest and their owners in Nova.")
 @click.argument("instance")
 @click.argument("device_name", metavar="[DEVICE]", required=False, type=options.TEXT)
-@click.option("--live", "side", flag_value="live", help="Only what the running guest has.")
-@click.option("--persistent", "side", flag_value="persistent", help="Only what its definition has.")
-@click.option("--guest", is_flag=True, help="Ask the guest's agent what the guest calls its disks.")
-@click.option("--tree", is_flag=True, help="Show which device is on which bus, and what is free.")
-@click.option("--svg", metavar="FILE", help="Draw that into a file, for a browser or a report.")
+@click.option("--live", "side", flag_value="live", help="Show only what the running guest has.")
+@click.option(
+    "--persistent",
+    "side",
+    flag_value="persistent",
+    help="Show only what the persistent definition has.",
+)
+@click.option(
+    "--guest", is_flag=True, help="Ask the guest agent which names the guest uses for its disks."
+)
+@click.option(
+    "--tree", is_flag=True, help="Show the devices as a tree of buses, with the free ports."
+)
+@click.option("--svg", metavar="FILE", help="Draw the tree into FILE, for a browser or a report.")
 @options.no_database
 @options.output
 @pass_session
@@ -67,24 +76,25 @@ def show(
     no_database: bool,
     output: Output,
 ) -> None:
-    """Show the devices of INSTANCE as Nova and libvirt have them, and where they disagree.
+    """Show the devices of INSTANCE as Nova and libvirt know them, and where the two disagree.
 
-    DEVICE is an alias (with or without "ua-"), the UUID of a volume, port or PCI device, a
-    serial, a MAC address, a target such as vdb, a tap name or a PCI address; it is looked for
-    in that order.
+    DEVICE is an alias (with or without "ua-"), the UUID of a volume, port or PCI device, a serial,
+    a MAC address, a target such as vdb, a tap name or a PCI address. novadev searches in this
+    order.
 
-    BY says how a device was matched with its owner, surest first: alias, serial, mac,
-    interface-id, tap, pci-address, mdev, file, target, source. ALIAS is "yes", "no", "next" (from
-    the next start on), "live" (gone at the next start) or "odd" (another one than it should be).
+    BY shows how a device was matched with its owner, from the most reliable way to the least:
+    alias, serial, mac, interface-id, tap, pci-address, mdev, file, target, source. ALIAS is "yes",
+    "no", "next" (the device gets it at the next start), "live" (the device loses it at the next
+    start) or "odd" (the alias is wrong).
 
-    GUEST, in the place of BY, is the name of a disk in the guest. Without an answer of the guest's
-    agent within a few seconds there is none, and a note.
+    With --guest, the column GUEST replaces BY and shows the name of each disk in the guest. If the
+    guest agent does not answer within a few seconds, the column is empty and a note says so.
 
     Example: novadev device show web-1 vdb
     """
     is_picture = tree or svg is not None
     if is_picture and (device_name is not None or output.format != "table" or output.columns):
-        raise click.UsageError("--tree and --svg draw all devices: leave out DEVICE, -f and -c")
+        raise click.UsageError("--tree and --svg draw all devices: omit DEVICE, -f and -c")
     session.deployment.hosts.warm()
     from novadev.cli.device_table import print_devices, print_picture
     from novadev.device.show import show_devices
@@ -96,23 +106,26 @@ def show(
         print_devices(session, output, found, is_one=device_name is not None)
 
 
-@device.command("alias-migrate", short_help="Give devices their stable aliases.")
+@device.command(
+    "alias-migrate", short_help="Give devices the stable aliases that recent Nova uses."
+)
 @options.selection
 @options.no_database
 @click.option(
     "--whole-definition",
     is_flag=True,
-    help="Write the definition of a stopped server anew, for devices that libvirt cannot change "
-    "alone (PCI devices, mediated devices, shares).",
+    help="Replace the whole definition of a stopped server. This is needed for PCI devices, "
+    "mediated devices and shares, which libvirt cannot change one by one.",
 )
-@click.option("--diff", is_flag=True, help="Show what the XML will differ in.")
+@click.option("--diff", is_flag=True, help="Also show the plan as a diff of the XML.")
 @mutating("device alias-migrate")
 @options.workers
 def alias_migrate(deployment: Deployment, selection: Any, **request: Any) -> Iterator[Planned]:
-    """Give every volume, port, PCI device, mediated device and share of INSTANCEs its alias.
+    """Give every volume, port, PCI device, mediated device and share its stable alias.
 
-    Only persistent definitions change: a guest that runs gets the aliases at its next start from
-    its definition, which is Nova's soft reboot. What would not be safe is skipped, and said.
+    Only persistent definitions change. A running guest gets the aliases when it is next started
+    from its definition, which is Nova's soft reboot. Devices that cannot be changed safely are
+    skipped, with the reason.
 
     Example: novadev device alias-migrate --host cmp1 --dry-run --diff
     """
@@ -121,7 +134,7 @@ def alias_migrate(deployment: Deployment, selection: Any, **request: Any) -> Ite
     return plan_migrate(deployment, selection, **request)
 
 
-@device.command(short_help="Take a device that nobody owns out of a guest.")
+@device.command(short_help="Detach a device that has no owner in Nova.")
 @click.argument("instance")
 @click.argument("device_name", metavar="DEVICE", type=options.TEXT)
 @click.option(
@@ -130,22 +143,22 @@ def alias_migrate(deployment: Deployment, selection: Any, **request: Any) -> Ite
     default=60,
     show_default=True,
     metavar="SECONDS",
-    help="How long the guest may take to let the device go.",
+    help="How long to wait for the guest to release the device.",
 )
 @click.option(
     "--force",
     is_flag=True,
-    help="Detach what is no orphan too, or what cannot be told to be one.",
+    help="Detach the device even if it is no orphan, or if novadev cannot be sure that it is one.",
 )
 @mutating("device detach", has_filters=False)
 def detach(
     deployment: Deployment, instance: str, device_name: str, timeout: int, force: bool
 ) -> Iterator[Planned]:
-    """Take DEVICE out of the guest of INSTANCE; this cannot be undone.
+    """Detach DEVICE from the guest of INSTANCE. This cannot be undone.
 
-    Only an orphan, a device for which Nova has no volume, port, PCI device or share. It goes from
-    the persistent definition at once, and from a running guest when the guest lets it go. DEVICE
-    is named as for "device show".
+    DEVICE has to be an orphan: a device for which Nova has no volume, port, PCI device or share.
+    novadev removes it from the persistent definition at once, and from a running guest as soon as
+    the guest releases it. DEVICE is named in the same way as for "device show".
 
     Example: novadev device detach web-1 vdb --dry-run
     """

@@ -18,11 +18,17 @@ if TYPE_CHECKING:
     from novadev.runs.plan import Planned
 
 
-@help.command(short_help="Write the recorded devices of instances into a file.")
+@help.command(short_help="Export the recorded devices of instances to a file.")
 @click.argument("instances", nargs=-1, required=True, metavar="INSTANCE...", type=options.TEXT)
-@click.option("--ovf", "is_ovf", flag_value=True, help="As oVirt's engine writes an OVF.")
 @click.option(
-    "--json", "is_ovf", flag_value=False, default=False, help="As novadev's own JSON (the default)."
+    "--ovf", "is_ovf", flag_value=True, help="Write an OVF in the format of oVirt's engine."
+)
+@click.option(
+    "--json",
+    "is_ovf",
+    flag_value=False,
+    default=False,
+    help="Write novadev's own JSON (the default).",
 )
 @click.option(
     "-o",
@@ -31,7 +37,7 @@ if TYPE_CHECKING:
     type=options.TEXT,
     default="-",
     metavar="FILE",
-    help="The file to write; - is stdout.  [default: -]",
+    help="The file to write; - means stdout.  [default: -]",
 )
 @as_of
 @pass_session
@@ -42,9 +48,9 @@ def export(
     file_name: str,
     as_of: AsOf | None,
 ) -> None:
-    """Write the devices of INSTANCEs, as "device record" has stored them, with their addresses.
+    """Export the devices of INSTANCEs with the addresses that "device record" has stored.
 
-    "device import" brings the addresses to another instance. An OVF has one INSTANCE.
+    "device import" can bring the addresses to another instance. An OVF holds only one INSTANCE.
 
     Example: novadev device export --ovf web-1 -o web-1.ovf
     """
@@ -64,21 +70,22 @@ def _put(file_name: str, text: str) -> None:
         write(file_name, text)
 
 
-@help.command("import", short_help="Bring the addresses in a file to recorded devices.")
+@help.command("import", short_help="Import addresses from a file into the record.")
 @click.argument("file_name", metavar="FILE", type=options.TEXT)
 @click.option(
     "--instance",
     type=options.TEXT,
     metavar="INSTANCE",
-    help="For the devices of this instance, in the place of the one in FILE.",
+    help="Import for this instance instead of the one named in FILE.",
 )
 @mutating("device import")
 def import_(deployment: Deployment, file_name: str, instance: str | None) -> Iterator[Planned]:
-    """Bring the addresses in FILE to what is recorded of the same instance, or of another.
+    """Import the addresses in FILE into the record of the same instance, or of another one.
 
-    FILE is what "device export" wrote, or an OVF of oVirt's. Every device has to be found on both
-    sides; controllers and what else libvirt adds by itself may be on one. Only the record changes,
-    not the guest: "device restore" brings the guest there.
+    FILE comes from "device export", or is an OVF from oVirt. Every device has to be in the file and
+    in the record; only controllers and other devices that libvirt adds by itself may be in one of
+    them. This command changes the record and not the guest: run "device restore" to give the guest
+    these addresses.
 
     Example: novadev device import web-1.ovf --instance web-2 --dry-run
     """

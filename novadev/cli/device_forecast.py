@@ -21,20 +21,21 @@ if TYPE_CHECKING:
     from novadev.device.forecast.records import ForecastRecord, Note
 
 
-@help.command("forecast", short_help="Tell what the next start changes in guests' hardware.")
+@help.command("forecast", short_help="Report what the next start changes in the hardware.")
 @options.selection
 @click.option(
     "--after",
     type=click.Choice(["power-on", "soft-reboot"]),
     default="power-on",
     show_default=True,
-    help="Nova's power-on, hard reboot or rebuilding of the definition; or its soft reboot, which "
-    "starts a running guest from the definition there is.",
+    help="Forecast a power-on, which stands for everything that makes Nova write a new "
+    "definition (start, hard reboot), or a soft reboot, which restarts a running guest from "
+    "its present definition.",
 )
 @click.option(
     "--assume-config",
     metavar="FILE",
-    help="Take the rules of every compute host from this nova.conf or capability file.",
+    help="Use the rules in this nova.conf or capability file for every compute host.",
 )
 @options.fail_on_skip
 @options.output
@@ -48,12 +49,13 @@ def forecast(
     fail_on_skip: bool,
     output: Output,
 ) -> int:
-    """Tell what the next power-on of INSTANCEs will change in their hardware.
+    """Report what the next power-on of INSTANCEs will change in their hardware.
 
-    That is addresses, buses, models, the machine type, and devices that will vanish or appear
-    (FIELD is "device" then). Nova defines a guest anew at each power-on and names few addresses:
-    libvirt hands them out again. No guest is touched: a libvirt of novadev's own is asked for them;
-    without QEMU on this machine they are told by rules. Guests that may mind are named on stderr.
+    It compares addresses, buses, models and the machine type, and lists devices that will vanish or
+    appear (FIELD is then "device"). At each power-on Nova writes a new definition with few
+    addresses, and libvirt chooses the others again. No guest is touched. novadev gets the addresses
+    from a private libvirt on this machine; without QEMU here it uses its own rules. Notes on stderr
+    name guests whose operating system may have trouble with a change.
 
     Example: novadev device forecast --host cmp1 -f json
     """

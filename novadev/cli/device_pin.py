@@ -26,14 +26,14 @@ def _arguments(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.argument("instance", type=options.TEXT)(devices(command))
 
 
-@help.command(short_help="Keep recorded addresses whatever a record finds.")
+@help.command(short_help="Pin recorded addresses, so that no record changes them.")
 @_arguments
 def pin(session: Session, instance: str, devices: Sequence[str], output: Output) -> None:
-    """Pin the DEVICEs of INSTANCE where they are recorded; all of them, if none is named.
+    """Pin the DEVICEs of INSTANCE at their recorded addresses; without DEVICE, pin all of them.
 
-    No "device record" changes a pinned address, and no "device import". While a pinned device is
-    elsewhere, "device drift" shows it and "device restore" puts it back. Neither the guest nor its
-    definition changes. DEVICE is named as for "device show".
+    "device record" and "device import" never change a pinned address. While a pinned device is at
+    another address, "device drift" reports it, and "device restore" puts it back. Pinning changes
+    neither the guest nor its definition. DEVICE is named in the same way as for "device show".
 
     Example: novadev device pin web-1 vdb
     """
@@ -42,15 +42,17 @@ def pin(session: Session, instance: str, devices: Sequence[str], output: Output)
     found = pin_devices(session.deployment, instance, devices)
     _print(session, output, found)
     new = sum(item.changed for item in found)
-    session.say(f"{many(len(found), 'device')} pinned, {len(found) - new} of them before.")
+    session.say(
+        f"{many(len(found), 'device')} pinned, {len(found) - new} of them were pinned already."
+    )
 
 
-@help.command(short_help="Let records follow the guest again.")
+@help.command(short_help="Unpin devices, so that records follow the guest again.")
 @_arguments
 def unpin(session: Session, instance: str, devices: Sequence[str], output: Output) -> None:
-    """Unpin the DEVICEs of INSTANCE; all of them, if none is named.
+    """Unpin the DEVICEs of INSTANCE; without DEVICE, unpin all of them.
 
-    The next "device record" stores the addresses that they have then.
+    The next "device record" stores the addresses that they have at that time.
 
     Example: novadev device unpin web-1
     """

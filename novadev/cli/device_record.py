@@ -29,12 +29,14 @@ HASH_SHOWN = 12
 """Characters of a hash that a table shows."""
 LONG = ("label", "address", "logical_name", "managed", "pinned", "alias")
 """What a table says of a device."""
-_NO_CHANGE = "No record found a change of its devices."
+_UNSHOWN = ("pinned", "unfit", "device_id")
+"""What a table of drift leaves out unless it is asked for."""
+_NO_CHANGE = "No change of its devices was ever recorded."
 R = TypeVar("R", "ListedGuest", "RecordedGuest")
 T = TypeVar("T")
 
 
-@help.command(short_help="Store every device of guests, and its address.")
+@help.command(short_help="Record the devices of guests with their addresses.")
 @options.selection
 @options.guest
 @options.no_database
@@ -50,11 +52,11 @@ def record(
     fail_on_skip: bool,
     output: Output,
 ) -> int:
-    """Store every device of INSTANCEs with its address, as it is now.
+    """Record every device of INSTANCEs with its present address.
 
-    Each guest has a hash of what it sees of its devices. While that is the same nothing is
-    written, so a record of all guests every night is cheap, and "device history" can tell when
-    something changed. A table shows the guests that have changed.
+    novadev computes a hash of the devices that each guest sees, and writes nothing while the hash
+    stays the same. A record of all guests every night is therefore cheap, and "device history"
+    shows when something changed. The output lists the guests that have changed.
 
     Example: novadev device record --all --guest
     """
@@ -81,9 +83,9 @@ def record(
 
 @help.command("list", short_help="List guests with the hash of their devices.")
 @options.selection
-@click.option("--long", "long_", is_flag=True, help="A line for each device.")
-@click.option("--ids", is_flag=True, help="Only the UUIDs of the guests, a line each.")
-@click.option("--changed", is_flag=True, help="Only guests that are not as recorded.")
+@click.option("--long", "long_", is_flag=True, help="Print a line for each device.")
+@click.option("--ids", is_flag=True, help="Print only the UUIDs of the guests, one per line.")
+@click.option("--changed", is_flag=True, help="List only guests that differ from their record.")
 @options.guest
 @options.no_database
 @options.fail_on_skip
@@ -101,10 +103,9 @@ def list_(
     fail_on_skip: bool,
     output: Output,
 ) -> int:
-    """List INSTANCEs with the hash of the devices they have now, and the hash that is recorded.
+    """List INSTANCEs with the hash of their present devices and the recorded hash.
 
-    A guest of which nothing is recorded counts as changed. Guests whose hash is the recorded one
-    are not read any further.
+    A guest without a record counts as changed.
 
     Example: novadev device list --all --changed --ids
     """
@@ -129,7 +130,7 @@ def list_(
     return skips.exit_code
 
 
-@help.command(short_help="Find what is not as recorded.")
+@help.command(short_help="Find devices that differ from their record.")
 @options.selection
 @as_of
 @options.guest
@@ -147,10 +148,10 @@ def drift(
     output: Output,
     as_of: AsOf | None,
 ) -> int:
-    """Find the devices of INSTANCEs that are not as recorded; exit code 3 when there are any.
+    """Find devices of INSTANCEs that differ from their record; exit with 3 if there are any.
 
-    A device has moved to another address, has another bus or model, has vanished, is new, or has
-    another name in the guest. Only guests whose hash differs are compared.
+    The difference can be another address, another bus or model, another name in the guest, a device
+    that has vanished, or a new device.
 
     Example: novadev device drift --host cmp1
     """
@@ -163,17 +164,18 @@ def drift(
     records = tally.counted(notes.told_after(skips.sift(counted(session, found))))
     shown = presence("recorded", "found", ("appeared", "vanished"))
     empty = skips.unless_any("No device of these guests differs from its record.")
-    print_records(session, output, Drift, records, ("instance",), shown, empty, ("pinned", "unfit"))
+    print_records(session, output, Drift, records, ("instance",), shown, empty, _UNSHOWN)
     skips.tell_groups()
     if tally.unfit:
         session.say(
-            f"{many(tally.unfit, 'difference')} of devices that cannot be where they are pinned: "
-            "novadev device unpin gives the pin up, then run novadev device record."
+            f"{many(tally.unfit, 'difference')} of devices that can no longer be at their pinned "
+            "address. Remove the pin (novadev device unpin), then run novadev device record."
         )
     if tally.pinned:
         session.say(
-            f"{many(tally.pinned, 'difference')} of pinned devices: novadev device restore puts a "
-            "device back that is there, novadev device unpin gives its address up."
+            f"{many(tally.pinned, 'difference')} of pinned devices. novadev device restore puts a "
+            "device that the guest has back to its pinned address; novadev device unpin removes "
+            "the pin."
         )
     return worst({skips.exit_code, NotAsNeeded.exit_code if tally.changed else 0})
 
@@ -183,11 +185,12 @@ def drift(
 @options.output
 @pass_session
 def history(session: Session, instance: str, output: Output) -> None:
-    """Show what each "device record" found changed of INSTANCE, the oldest change first.
+    """Show the changes that each "device record" found in INSTANCE, oldest first.
 
-    SEEN is when it was found: the change came between that record and the one before. RECORD is
-    its number, which --as-of of "device restore", "drift" and "export" takes. FIELD "pin" shows
-    which address was pinned or unpinned, and USER by whom.
+    SEEN is the time of the record that found the change. The change itself happened after the
+    record before it. RECORD is the number of the record, which "device restore", "device drift" and
+    "device export" accept for --as-of. Rows with the FIELD "pin" show which address was pinned or
+    unpinned, and USER shows who did it.
 
     Example: novadev device history web-1
     """

@@ -9,19 +9,22 @@ from novadev.cli.session import Session, pass_session
 from novadev.text import printable
 
 
-@help.command(short_help="Write a page about the devices of one guest.")
+@help.command(short_help="Write an HTML page about the devices of one guest.")
 @click.argument("instance", type=options.TEXT)
 @click.option(
-    "--output", "-o", "file", required=True, metavar="FILE", help="The file to write, as HTML."
+    "--output", "-o", "file", required=True, metavar="FILE", help="The HTML file to write."
 )
-@click.option("--guest", is_flag=True, help="Ask the guest's agent what the guest calls its disks.")
+@click.option(
+    "--guest", is_flag=True, help="Ask the guest agent which names the guest uses for its disks."
+)
 @pass_session
 def report(session: Session, instance: str, file: str, guest: bool) -> None:
-    """Write a page about the devices of INSTANCE, for a browser.
+    """Write an HTML page about the devices of INSTANCE.
 
-    It shows which device is on which bus now, as recorded and after the next power-on, side by
-    side; what differs; and every recorded change. The page fetches nothing. It changes nothing of
-    Nova or libvirt, and only its owner can read it.
+    The page shows side by side which device is on which bus now, in the record, and after the next
+    power-on. It also shows the differences and every recorded change. The page loads nothing from
+    other sites. Only the user who runs the command can read the file. Nothing in Nova or libvirt
+    changes.
 
     Example: novadev device report web-1 -o web-1.html
     """

@@ -17,24 +17,24 @@ if TYPE_CHECKING:
     from novadev.runs.plan import Planned
 
 
-@help.command(short_help="Put recorded addresses back into the definition.")
+@help.command(short_help="Restore recorded addresses in the definition.")
 @options.selection
 @as_of
-@click.option("--diff", is_flag=True, help="Show what the XML will differ in.")
+@click.option("--diff", is_flag=True, help="Also show the plan as a diff of the XML.")
 @mutating("device restore")
 @options.workers
 def restore(
     deployment: Deployment, selection: Any, diff: bool, as_of: AsOf | None
 ) -> Iterator[Planned]:
-    """Put the recorded addresses of INSTANCEs back into their persistent definitions.
+    """Restore the recorded addresses of INSTANCEs in their persistent definitions.
 
-    A guest that runs gets them at its next soft reboot, which starts it from that definition. A
-    start, hard reboot, cold migration, resize or unshelve makes the definition anew, and Nova lets
-    libvirt choose addresses anew. All addresses of a guest are put back or, where one is taken or
-    its slot is not there, none. A device whose bus or model has changed since counts as not
-    recorded.
+    A running guest gets the addresses at its next soft reboot, which starts it from that
+    definition. A start, hard reboot, cold migration, resize or unshelve makes Nova write a new
+    definition, in which libvirt chooses addresses again. novadev restores all addresses of a guest
+    or none: none if another device has one of them, or if its slot no longer exists. A device whose
+    bus or model has changed since the record is treated as not recorded.
 
-    With --as-of, the addresses are older ones than those of the newest record.
+    With --as-of, the addresses come from an older record than the newest one.
 
     Example: novadev device restore --host cmp1 --dry-run --diff
     """

@@ -55,11 +55,13 @@ def print_picture(session: Session, found: GuestDevices, tree: bool, svg: str | 
 
 def _say_notes(session: Session, found: GuestDevices) -> None:
     if found.is_rescued:
-        session.say("It is rescued: these are the devices of the rescue.")
+        session.say("The server is in rescue: these are the devices of the rescue guest.")
     for note in found.guest_notes or ():
         session.say(f"Names in the guest: {printable(note)}.")
     if not found.from_databases:
-        session.say("From libvirt alone: what Nova has attached is known from the definition.")
+        session.say(
+            "From libvirt only: the owners are those that Nova has written into the definition."
+        )
 
 
 def _print_one(session: Session, found: GuestDevices) -> None:

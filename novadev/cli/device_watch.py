@@ -25,7 +25,7 @@ _CHANGES = 4
 """Changes of one guest that a line tells, and guests of one sweep that get a line."""
 
 
-@help.command(short_help="Record guests as soon as they change: a service.")
+@help.command(short_help="Run as a service that records guests as they change.")
 @options.compute_hosts("Watch this compute host; may be repeated.  [default: all of them]")
 @options.guest
 @options.no_database
@@ -35,21 +35,22 @@ _CHANGES = 4
     default=3600,
     show_default=True,
     metavar="SECONDS",
-    help="How often all guests of a host are looked at, for what events missed.",
+    help="How often to check all guests of a host for changes that no event reported.",
 )
 @pass_session
 def watch(
     session: Session, hosts: tuple[str, ...], asks_guest: bool, no_database: bool, every: int
 ) -> None:
-    """Record guests as soon as their devices change, until it is stopped.
+    """Record guests as soon as their devices change, until the command is stopped.
 
-    It keeps a connection to the libvirt of each compute host, and records a guest within two
-    seconds of a change there, as "device record" does. It looks at all guests when it begins, when
-    a host comes back, and once an hour. With --guest it asks the agent of a guest that got a disk
-    what the guest calls the disk, and asks again with growing pauses until it knows.
+    novadev keeps a connection to the libvirt of each compute host. It records a guest within two
+    seconds of a change, in the same way as "device record". It also checks all guests when it
+    starts, when a host comes back, and once an hour. With --guest, novadev asks the guest agent for
+    the name of each new disk, and repeats the question at growing intervals until there is an
+    answer.
 
-    It changes nothing of Nova or libvirt. SIGTERM and Ctrl-C end it with exit code 0. A line on
-    stderr tells each change, and each host or database that gives no answer.
+    The command changes nothing in Nova or libvirt. SIGTERM and Ctrl-C end it with exit code 0. It
+    reports on stderr each change, and each host or database that does not answer.
 
     Example: novadev device watch --guest --host cmp1 --host cmp2
     """
@@ -114,9 +115,12 @@ class Lines:
                 self._lost.remove(host)
                 yield False, f"host {host} is watched again"
             case watch.Trouble(error):
-                yield True, f"error: {error}; what changes is recorded when it answers again"
+                yield (
+                    True,
+                    f"error: {error}; changes there are recorded once the host answers again",
+                )
             case watch.Mended(error):
-                yield False, f"recording goes on; before: {error}"
+                yield False, f"recording continues; the error before was: {error}"
             case watch.Written(host, guest):
                 yield from ((False, line) for line in _changed(host, guest))
             case watch.Swept(host, written):
@@ -126,17 +130,20 @@ class Lines:
                     told = f"note: host {host}: instance {guest.uuid}: {note}"
                     yield False, labelled(told, guest.uuid, guest.name)
             case watch.Flapping(host, uuid, name):
-                told = f"instance {uuid} changes all the time, and is recorded some times a minute"
+                told = (
+                    f"instance {uuid} changes all the time; it is recorded a few times a "
+                    "minute only"
+                )
                 yield False, labelled(f"note: host {host}: {told} only", uuid, name)
             case watch.Unnamed(host, uuid, disks, name):
-                told = f"its agent answers, and has no name for {', '.join(disks[:_CHANGES])}"
+                told = f"its agent answers but has no name for {', '.join(disks[:_CHANGES])}"
                 yield False, labelled(f"note: host {host}: instance {uuid}: {told}", uuid, name)
 
 
 def _swept(host: str, written: tuple[Recorded, ...]) -> Iterator[str]:
     """Yield what a sweep found: guest by guest where they are few."""
     if len(written) > _CHANGES:
-        yield f"host {host}: {many(len(written), 'guest')} recorded that had changed, or were new"
+        yield f"host {host}: {many(len(written), 'guest')} recorded that changed or were new"
         return
     for guest in written:
         yield from _changed(host, guest)

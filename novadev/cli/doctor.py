@@ -24,8 +24,8 @@ COLUMNS = ("status", "subject", "details")
 _NAMED = 3
 
 
-@help.command(short_help="Check whether novadev can work here.")
-@options.compute_hosts("Ask only this compute host; may be repeated.")
+@help.command(short_help="Check whether novadev can work on this machine.")
+@options.compute_hosts("Contact only this compute host; may be repeated.")
 @options.output
 @pass_session
 @options.host_workers

@@ -100,4 +100,4 @@ def _group_lines(group: Group[Key, Finding], width: int | None) -> Iterator[str]
     for line in wrapped(printable(details), inner):
         yield f"  {line}"
     if remedy:
-        yield from wrapped(f"  mended by: {printable(remedy)}", width, "    ")
+        yield from wrapped(f"  fix: {printable(remedy)}", width, "    ")

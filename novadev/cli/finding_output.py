@@ -189,7 +189,7 @@ def _print_apart(
     )
     print_table(session, ("check", "guest", "details", *own), rows)
     if total > _MAX_APART:
-        click.echo(f"{total - _MAX_APART} more: --format json has all")
+        click.echo(f"{total - _MAX_APART} more; see --format json")
 
 
 def _print_what_to_run(collected: Collected, is_grouped: bool) -> None:
@@ -199,7 +199,7 @@ def _print_what_to_run(collected: Collected, is_grouped: bool) -> None:
         return
     servers = sum(command.servers for command in commands)
     if is_grouped and servers > _MAX_SERVERS:
-        click.echo("\nThe commands for them: the same audit with --format commands")
+        click.echo("\nFor the commands that fix them, run the same audit with --format commands.")
         return
     click.echo("\n# What to run:")
     _print_commands(collected)

@@ -83,7 +83,7 @@ class Command(click.Command):
             return super().parse_args(ctx, args)
 
 
-OTHERS = "-q, -v, --color and --log-file work here too: see novadev --help."
+OTHERS = "The global options -q, -v, --color and --log-file work here too; see novadev --help."
 
 
 @contextmanager

@@ -42,15 +42,25 @@ class ChangeRecord:
 
 @help.command()
 @click.argument("run", type=options.run_id, required=False)
-@click.option("--instance", metavar="INSTANCE", help="Runs that planned for this UUID or name.")
 @click.option(
-    "--since", type=click.DateTime(TIMES), metavar="TIME", help="Runs started since then (UTC)."
+    "--instance", metavar="INSTANCE", help="Show only runs with a plan for this UUID or name."
 )
-@click.option("--user", metavar="NAME", help="Runs of this user.")
 @click.option(
-    "--action", type=click.Choice([*sorted(ACTIONS), "undo"]), metavar="ACTION", help="Such runs."
+    "--since",
+    type=click.DateTime(TIMES),
+    metavar="TIME",
+    help="Show only runs started since this time (UTC).",
 )
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="The newest N runs.")
+@click.option("--user", metavar="NAME", help="Show only runs of this user.")
+@click.option(
+    "--action",
+    type=click.Choice([*sorted(ACTIONS), "undo"]),
+    metavar="ACTION",
+    help="Show only runs of this action, such as 'image-property set'.",
+)
+@click.option(
+    "--limit", type=click.IntRange(min=1), metavar="N", help="Show only the newest N runs."
+)
 @options.output
 @pass_session
 def history(
@@ -63,7 +73,7 @@ def history(
     limit: int | None,
     output: Output,
 ) -> None:
-    """List the runs that changed something, newest first; with RUN, every change of that run.
+    """List the runs of novadev, newest first; with RUN, list every change of that run.
 
     Example: novadev history --since 2026-03-01 --action "image-property set"
     """
@@ -71,7 +81,7 @@ def history(
 
     wanted = RunFilter(instance, since, user, action, limit)
     if run is not None and wanted != RunFilter():
-        raise click.UsageError("RUN, or options that choose runs, not both")
+        raise click.UsageError("give RUN or options that select runs, not both")
     if run is None:
         _list_runs(session, wanted, output)
     else:
@@ -83,7 +93,11 @@ def _list_runs(session: Session, wanted: Any, output: Output) -> None:
 
     found = list(session.deployment.journal.iter_runs(wanted))
     if not found:
-        text = "Nothing was done yet." if wanted == RunFilter() else "No run is like that."
+        text = (
+            "There is no run yet: novadev has not changed anything."
+            if wanted == RunFilter()
+            else "No run matches these options."
+        )
         session.say(f"{text}")
     if output.format == "table" and not output.columns:
         output = Output(output.format, _SHOWN)
@@ -144,10 +158,10 @@ def _changes(session: Session, run: Run, format_: str) -> Iterator[ChangeRecord]
 @choices("plan_out", "take_over")
 @pass_session
 def undo(session: Session, run_id: int, choices: Choices) -> int:
-    """Put back what RUN changed, under the guards of its command.
+    """Undo the changes of RUN, with the same checks as the command that made them.
 
-    An instance that has changed since is left alone and reported as stale (exit code 7). What RUN
-    had not begun is dropped for good.
+    An instance that has changed since the run is left as it is and reported as stale (exit code 7).
+    Plans that RUN had not started are abandoned for good.
 
     Example: novadev undo 12 --dry-run
     """
@@ -164,9 +178,9 @@ def undo(session: Session, run_id: int, choices: Choices) -> int:
 def _check_undo(journal: Journal, run: Run, choices: Choices) -> None:
     journal.check_free(run, choices.take_over)
     if run.state == "planning":
-        raise NotAsNeeded(f"run {run.id} was never begun: there is nothing to take back")
+        raise NotAsNeeded(f"run {run.id} was never started: there is nothing to undo")
     if run.action in IRREVERSIBLE:
-        raise NotAsNeeded(f"run {run.id} is a {run.action}: that cannot be undone")
+        raise NotAsNeeded(f"run {run.id} is a {run.action}, which cannot be undone")
 
 
 @help.command()
@@ -174,9 +188,9 @@ def _check_undo(journal: Journal, run: Run, choices: Choices) -> None:
 @choices("take_over")
 @pass_session
 def resume(session: Session, run_id: int | None, choices: Choices) -> int:
-    """Finish a run that was stopped; the newest such run if no RUN is named.
+    """Finish a run that was interrupted; without RUN, finish the newest such run.
 
-    A run that was undone is never carried on.
+    A run that was undone cannot be resumed.
 
     Example: novadev resume --dry-run
     """
@@ -227,9 +241,10 @@ def _resume(session: Session, choices: Choices, journal: Journal, run: Run, repo
     count = sum(1 for _ in report.show_planned(pending))
     if not choices.writes:
         return int(report.finish_preview(count))
-    if not count:
+    if count:
+        confirm(choices, f"To finish run {run.id}, {report.sentence}?")
+    elif not journal.count_left(run):
         return int(report.finish_nothing())
-    confirm(choices, f"To finish run {run.id}, {report.sentence}?")
     run = journal.take_over(run, choices.take_over, choices.message)
     with stop_between_batches() as stop, journal.renewing(run) as fence:
         return carry_on(session, choices, journal, run, report, fence, stop)
@@ -237,11 +252,11 @@ def _resume(session: Session, choices: Choices, journal: Journal, run: Run, repo
 
 @help.command()
 @click.argument("plan_file", metavar="PLAN-FILE")
-@click.option("--sha256", metavar="SUM", help="Refuse the file unless this is its SHA-256.")
+@click.option("--sha256", metavar="SUM", help="Refuse the file unless its SHA-256 is SUM.")
 @choices("take_over")
 @pass_session
 def apply(session: Session, plan_file: str, sha256: str | None, choices: Choices) -> int:
-    """Carry out exactly the plans in PLAN-FILE, which --plan-out saved.
+    """Carry out exactly the plans that --plan-out saved in PLAN-FILE.
 
     Example: novadev apply tonight.plan --sha256 SUM
     """
@@ -250,7 +265,7 @@ def apply(session: Session, plan_file: str, sha256: str | None, choices: Choices
 
     saved = file.read(plan_file)
     if sha256 is not None and sha256.lower() != saved.sha256:
-        raise BadInput(f"plan file {plan_file} is not the one with the SHA-256 {sha256:.64}")
+        raise BadInput(f"plan file {plan_file} does not have the SHA-256 {sha256:.64}")
     known = session.deployment.cells if session.deployment.has_databases else ()
     file.check_deployment(saved, {NO_CELL, *(cell.uuid for cell in known)})
     session.say(f"SHA-256: {saved.sha256}")
@@ -269,8 +284,8 @@ def _apply_undo(session: Session, choices: Choices, saved: Saved, undoes: int) -
     journal = session.deployment.journal
     if saved.head.journal != journal.id:
         raise BadInput(
-            f"plan file {saved.name} takes back run {undoes} of another journal (saved on "
-            f"{printable(str(saved.head.host))}): apply it there, or plan the undo here"
+            f"plan file {saved.name} undoes run {undoes} of another journal (saved on "
+            f"{printable(str(saved.head.host))}). Apply it there, or plan the undo here"
         )
     run = journal.get(undoes)
     _check_undo(journal, run, choices)

@@ -32,12 +32,14 @@ def image_property() -> None:
 
 @image_property.command("list")
 @options.selection
-@click.option("--all-properties", is_flag=True, help="Every stored image_* value.")
-@click.option("--wide", is_flag=True, help="One line for each server, a column for each property.")
+@click.option("--all-properties", is_flag=True, help="Show every stored image_* value.")
 @click.option(
-    "--differing", is_flag=True, help="Only properties whose request spec has another value."
+    "--wide", is_flag=True, help="Print one line for each server, with a column for each property."
 )
-@click.option("--stored", is_flag=True, help="Only properties that have a value.")
+@click.option(
+    "--differing", is_flag=True, help="Show only properties with another value in the request spec."
+)
+@click.option("--stored", is_flag=True, help="Show only properties that have a value.")
 @options.fail_on_skip
 @options.output
 @pass_session
@@ -53,11 +55,11 @@ def list_(
 ) -> int:
     """List the stored buses, models and machine type of INSTANCEs.
 
-    The value in the cell stands beside the one in the request spec. STORED is "absent", "null"
-    (registered by Nova, and without a value) or "value"; AGREES says NO where the request spec
-    would bring back something else at the next migration.
+    The list shows the value in the cell beside the value in the request spec. STORED is "absent",
+    "null" (Nova has registered the property without a value) or "value". AGREES is "NO" if a resize
+    or cold migration would bring back another value from the request spec.
 
-    With --wide, DIFFERING has what the request spec says where it says something else.
+    With --wide, the column DIFFERING has the values of the request spec that differ.
 
     Example: novadev image-property list --all --wide --differing
     """
@@ -69,9 +71,9 @@ def list_(
     )
 
     if wide and all_properties:
-        raise click.UsageError("--wide or --all-properties, not both")
+        raise click.UsageError("give --wide or --all-properties, not both")
     skips, wanted = Skips(session, fail_on_skip), Wanted(all_properties, differing, stored)
-    empty = skips.unless_any("No property is listed." if differing or stored else "")
+    empty = skips.unless_any("No property matches." if differing or stored else "")
     if wide:
         servers = skips.sift(list_servers(session.deployment, selection, wanted))
         _print_wide(session, output, servers, empty)
@@ -114,7 +116,7 @@ def _print_wide(
 @options.output
 @pass_session
 def show(session: Session, instance: str, property_name: str, output: Output) -> None:
-    """Show one stored PROPERTY of INSTANCE; exit code 3 when it has no value.
+    """Show one stored PROPERTY of INSTANCE; exit with 3 if it has no value.
 
     Example: novadev image-property show web-1 hw_disk_bus -f value -c value
     """
@@ -135,7 +137,8 @@ def show(session: Session, instance: str, property_name: str, output: Output) ->
 def set_(deployment: Deployment, selection: Any, **request: Any) -> Iterator[Planned]:
     """Set image properties of stopped or shelved INSTANCEs.
 
-    Both databases get the value, and the disks that were on the old bus move with it.
+    novadev writes the value into the cell and the request spec. Disks on the old bus move to the
+    new bus.
 
     Example: novadev image-property set --property hw_disk_bus=scsi --property
     hw_scsi_model=virtio-scsi web-1
@@ -162,15 +165,16 @@ def unset(
     request_spec: bool,
     force: bool,
 ) -> Iterator[Planned]:
-    """Take stored image properties out of stopped or shelved INSTANCEs.
+    """Remove image properties from stopped or shelved INSTANCEs.
 
-    Existing disks keep the bus they have. Give --property, --unreadable or --duplicates. One value
-    that Nova cannot read keeps it from reading all the others, so that it cannot start the server.
+    Existing disks keep their bus. Give --property, --unreadable or --duplicates. A single value
+    that Nova cannot read makes all properties of the server unreadable, so Nova cannot start it:
+    --unreadable removes such values.
 
     Example: novadev image-property unset --unreadable web-1
     """
     if [bool(names), unreadable, duplicates].count(True) != 1:
-        raise BadInput("give one of --property NAME, --unreadable and --duplicates")
+        raise BadInput("give exactly one of --property NAME, --unreadable and --duplicates")
     if unreadable or duplicates:
         from novadev.image_property import repairs
 
@@ -188,9 +192,9 @@ def unset(
 def sync(deployment: Deployment, selection: Any) -> Iterator[Planned]:
     """Copy stored image properties into request specs.
 
-    A resize or a cold migration builds the guest from the request spec of its server. After this
-    command the request spec says what the cell stores. Servers may be running: neither the cell
-    nor the guest is changed.
+    A resize or cold migration builds the guest from the request spec of its server. This command
+    gives the request spec the values that the cell stores. It changes neither the cell nor the
+    guest, so servers may be running.
 
     Example: novadev image-property sync --all --dry-run
     """

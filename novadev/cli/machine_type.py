@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @help.group("machine-type")
 def machine_type() -> None:
-    """Change the machine type of instances, with all that goes with it."""
+    """Change the machine type of instances and what depends on it."""
 
 
 @machine_type.command("set")
@@ -30,11 +30,12 @@ def machine_type() -> None:
 def set_(
     deployment: Deployment, selection: Any, machine_type: str, **request: Any
 ) -> Iterator[Planned]:
-    """Give stopped or shelved INSTANCEs another machine type, as q35 or pc-i440fx-7.2.
+    """Give stopped or shelved INSTANCEs another machine type, such as q35 or pc-i440fx-7.2.
 
-    Both databases get it. What the new machine has not is moved with it: disks and cdroms from IDE
-    to SATA on q35, with their names. The plan tells what else the guest will see. A Windows guest
-    whose way to its boot disk changes is skipped, and told how to go there.
+    novadev writes the machine type into the cell and the request spec. Devices that the new machine
+    type does not support are moved too: on q35, IDE disks and CD-ROMs move to SATA and get new
+    device names. The plan shows what else changes for the guest. A Windows guest that needs another
+    driver for its boot disk is skipped, with the steps that prepare it.
 
     Example: novadev machine-type set q35 --dry-run web-1
     """

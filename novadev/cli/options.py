@@ -47,10 +47,15 @@ def output_as(*formats: str) -> Callable[[F], Callable[..., Any]]:
             type=click.Choice(formats),
             default="table",
             show_default=True,
-            help="How records are printed; jsonl is one JSON object a line.",
+            help="Output format; jsonl is one JSON object per line.",
         ),
         click.option(
-            "-c", "--column", "columns", multiple=True, metavar="NAME", help="Only this column."
+            "-c",
+            "--column",
+            "columns",
+            multiple=True,
+            metavar="NAME",
+            help="Print only this column; may be repeated.",
         ),
     )
 
@@ -72,7 +77,7 @@ def _distinct(
     for name, value in pairs:
         plain = name.removeprefix("image_")
         if found.setdefault(plain, value) != value:
-            raise click.BadParameter(f"{plain} is given twice, as {found[plain]!r} and {value!r}")
+            raise click.BadParameter(f"{plain} is given twice: {found[plain]!r} and {value!r}")
     return found
 
 
@@ -83,7 +88,7 @@ properties = click.option(
     required=True,
     type=NAME_VALUE,
     callback=_distinct,
-    help="What to store; may be repeated.",
+    help="The property and its value to store; may be repeated.",
 )
 
 property_names = click.option(
@@ -92,32 +97,32 @@ property_names = click.option(
     multiple=True,
     type=TEXT,
     metavar="NAME",
-    help="Which property; may be repeated.",
+    help="The property to remove; may be repeated.",
 )
 
 unreadable = click.option(
     "--unreadable",
     is_flag=True,
-    help="Every stored image property that Nova cannot read, whatever its name, and no other.",
+    help="Remove all stored image properties that Nova cannot read, whatever their names.",
 )
 
 duplicates = click.option(
     "--duplicates",
     is_flag=True,
-    help="Rows of an image property that Nova never reads, because a later row has the same key.",
+    help="Remove rows that Nova never reads because a later row has the same key.",
 )
 
 fail_on_skip = click.option(
     "--fail-on-skip",
     is_flag=True,
-    help="Exit with 3 when an instance the filters chose is skipped.",
+    help="Exit with 3 if an instance that the filters select is skipped.",
 )
 
 force = click.option(
     "--force",
     is_flag=True,
-    help="Overrule what speaks against the combination or its effect; never the state of the "
-    "instance, a task in progress or the allow-list.",
+    help="Store the value even if the combination is invalid or has no effect. The state of the "
+    "instance, a task in progress and the allow-list always apply.",
 )
 
 request_spec = click.option(
@@ -125,13 +130,14 @@ request_spec = click.option(
     "request_spec",
     flag_value=False,
     default=True,
-    help="Leave the request spec: a resize or migration may then bring other hardware.",
+    help="Do not change the request spec. A resize or migration may then bring other hardware.",
 )
 
 ask_hosts = click.option(
     "--ask-hosts",
     is_flag=True,
-    help="Ask each server's host what it can give, rather than its capability file alone.",
+    help="Ask each server's host what it supports, instead of relying on its capability file "
+    "alone.",
 )
 
 update_disks = click.option(
@@ -139,8 +145,8 @@ update_disks = click.option(
     type=click.Choice(["matching", "all", "none"]),
     default="matching",
     show_default=True,
-    help="Which existing disks move with a bus: those on the bus the old value gave, all of that "
-    "kind, or none.",
+    help="Which existing disks move to the new bus: those on the old bus (matching), all disks "
+    "of that kind, or none.",
 )
 
 plan_format = click.option(
@@ -150,16 +156,17 @@ plan_format = click.option(
     type=click.Choice(["table", "json", "yaml"]),
     default="table",
     show_default=True,
-    help="How the plan and its outcome are printed.",
+    help="Output format of the plan and its outcome.",
 )
 HOW_MUCH = {
     "summary": click.option(
         "--summary",
         is_flag=True,
-        help="Show servers with the same changes as one group. A terminal does so from 20 on.",
+        help="Show servers with the same changes as one group. This is the default on a terminal "
+        "from 20 servers on.",
     ),
     "details": click.option(
-        "--details", is_flag=True, help="Show each server in full, however many there are."
+        "--details", is_flag=True, help="Show each server in full, even if there are many."
     ),
 }
 """How much of many servers a table shows."""
@@ -168,22 +175,21 @@ run_id = click.IntRange(1, 2**31 - 1)
 no_database = click.option(
     "--no-database",
     is_flag=True,
-    help="Ask libvirt alone, as on a compute host; so it is too where no [api_database] is "
-    "configured.",
+    help="Use libvirt only. This is the default when no [api_database] is configured.",
 )
 
 guest = click.option(
     "--guest",
     "asks_guest",
     is_flag=True,
-    help="Ask the agent in each running guest what it calls its disks.",
+    help="Ask the agent of each running guest which names the guest uses for its disks.",
 )
 
 _WORKERS = click.option(
     "--workers",
     type=click.IntRange(1, 64),
     metavar="N",
-    help="Hypervisors that are worked on at a time.  [default: [novadev] workers]",
+    help="Number of hypervisors to contact at the same time.  [default: [novadev] workers]",
 )
 
 
@@ -227,7 +233,7 @@ def is_grouped(summary: bool, details: bool, file: IO[str]) -> bool | None:
     Raises click.UsageError where both are asked for.
     """
     if summary and details:
-        raise click.UsageError("--summary or --details, not both")
+        raise click.UsageError("give --summary or --details, not both")
     if summary or details:
         return summary
     return None if file.isatty() else False

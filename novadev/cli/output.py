@@ -100,7 +100,7 @@ def _as_it_is(_session: Session, row: Row) -> Row:
 def _chosen(known: Sequence[str], wanted: tuple[str, ...]) -> list[str]:
     for name in wanted:
         if name not in known:
-            raise click.BadParameter(f"no column {name!r}: there are {', '.join(known)}")
+            raise click.BadParameter(f"no column {name!r}. The columns are {', '.join(known)}")
     return list(wanted or known)
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @help.group()
 def plan() -> None:
-    """Look at saved plans."""
+    """Show saved plans."""
 
 
 @plan.command(short_help="Show a saved plan.")
@@ -28,9 +28,9 @@ def plan() -> None:
 @options.plan_format
 @pass_session
 def show(session: Session, plan_file: str, format_: str, summary: bool, details: bool) -> None:
-    """Show the plans in PLAN-FILE: who saved them, when, for which deployment, and the checksum.
+    """Show the plans in PLAN-FILE, who saved them, when, for which deployment, and the checksum.
 
-    Nothing is asked of any database: what is there now may differ.
+    This command reads only the file. The databases may have changed since it was saved.
 
     Example: novadev plan show tonight.plan
     """

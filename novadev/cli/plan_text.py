@@ -139,7 +139,7 @@ class Listing:
             for plan in group.members:
                 yield plan_text(plan, self._notes, self._colored)
         if self._groups.others:
-            yield f"{many(self._groups.others, 'other server')}, each with other changes"
+            yield f"{many(self._groups.others, 'other server')}, each with different changes"
         for note in self._of_notes:
             text = f"note for {many(note.count, 'server')} ({note.named}): {printable(note.key)}"
             yield from wrapped(text, self._width)

@@ -131,9 +131,9 @@ class Report:
         if self._document is not None:
             self._document.close(run.id, "partial", self.skips)
         if isinstance(error, TakenOver):
-            self._session.say(f"See what becomes of it with: novadev history {run.id}")
+            self._session.say(f"To follow it: novadev history {run.id}")
         else:
-            self._session.say(f"Not finished. Go on with: novadev resume {run.id}")
+            self._session.say(f"Not finished. Continue with: novadev resume {run.id}")
 
     def finish_run(self, state: str, run: Run, counts: Mapping[str, int]) -> None:
         """Close the report of RUN, whose plans are in COUNTS by state; say how to go on.
@@ -149,10 +149,10 @@ class Report:
             summary = ", ".join(f"{number} {name}" for name, number in numbers.items() if number)
             self._session.say(f"Run {run.id}: {state} ({summary}).")
         if any(counts.get(name) for name in PENDING):
-            back = f"; or take it back with: novadev undo {run.id}" if numbers.get("half") else ""
-            self._session.say(f"Not finished. Go on with: novadev resume {run.id}{back}")
+            back = f", or undo it with: novadev undo {run.id}" if numbers.get("half") else ""
+            self._session.say(f"Not finished. Continue with: novadev resume {run.id}{back}")
         elif counts.get(State.APPLIED) and self._document is None and self._can_be_undone(run):
-            self._session.say(f"Take it back with: novadev undo {run.id}")
+            self._session.say(f"Undo it with: novadev undo {run.id}")
         self._paper.check()
 
     @staticmethod

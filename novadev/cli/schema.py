@@ -53,10 +53,10 @@ DOCUMENTS = {
 )
 @click.argument("command", nargs=-1, type=options.TEXT)
 def schema(command: tuple[str, ...]) -> None:
-    """Print the JSON Schema of what COMMAND prints with "-f json"; without COMMAND, the names.
+    """Print the JSON Schema of COMMAND's output with "-f json"; without COMMAND, list the commands.
 
-    With "-f jsonl" each line is one item of the array. The schema is that of all columns, as
-    without "-c". It allows keys that it does not name, because later versions may add some.
+    With "-f jsonl" each line is one item of the array. The schema describes all columns, that is
+    the output without "-c". It allows further keys, because later versions may add some.
 
     Example: novadev schema image-property list --wide
     """
@@ -92,7 +92,9 @@ def _kind(place: str) -> Any:
 def _unknown(command: str) -> str:
     known = sorted({*RECORDS, *DOCUMENTS})
     near = get_close_matches(command, known, 1, 0.6)
-    meant = f"Did you mean {near[0]!r}?" if near else "novadev schema lists those that have one."
+    meant = (
+        f"Did you mean {near[0]!r}?" if near else "novadev schema lists the commands that have one."
+    )
     return f"No command {command!r} with a JSON output. {meant}"
 
 

@@ -73,16 +73,18 @@ _SELECTION = stack(
         "--from-file",
         type=click.File("r", encoding="utf-8-sig"),
         metavar="FILE",
-        help="Read INSTANCEs, one a line; - is stdin.",
+        help="Read INSTANCEs from FILE, one per line; - means stdin.",
     ),
-    click.option("--all", "everything", is_flag=True, help="Every instance of the deployment."),
+    click.option(
+        "--all", "everything", is_flag=True, help="Select every instance of the deployment."
+    ),
     click.option(
         "--host",
         "hosts",
         multiple=True,
         type=TEXT,
         metavar="HOST",
-        help="Only instances on this compute host, such as cmp1 or 'cmp*'; may be repeated.",
+        help="Select instances on this compute host, such as cmp1 or 'cmp*'; may be repeated.",
     ),
     click.option(
         "--name",
@@ -90,40 +92,43 @@ _SELECTION = stack(
         multiple=True,
         type=TEXT,
         metavar="NAME",
-        help="Only instances with this name, such as 'web-*'; may be repeated.",
+        help="Select instances with this name, such as 'web-*'; may be repeated.",
     ),
     click.option(
-        "--cell", type=TEXT, metavar="CELL", help="Only instances of this cell (name or UUID)."
+        "--cell", type=TEXT, metavar="CELL", help="Select instances of this cell (name or UUID)."
     ),
     click.option(
-        "--project", type=TEXT, metavar="PROJECT", help="Only instances of this project id."
+        "--project", type=TEXT, metavar="PROJECT", help="Select instances of this project ID."
     ),
     click.option(
         "--status",
         type=click.Choice(STATUSES, case_sensitive=False),
         metavar="STATUS",
-        help="Only instances with this status, as openstack server list shows it: SHUTOFF, ACTIVE.",
+        help="Select instances with this status, as openstack server list shows it: SHUTOFF, "
+        "ACTIVE.",
     ),
     click.option(
         "--vm-state",
         type=click.Choice(VM_STATES, case_sensitive=False),
         metavar="STATE",
-        help="Only instances in this vm_state.",
+        help="Select instances in this vm_state.",
     ),
     click.option(
         "--where",
         multiple=True,
         type=NAME_VALUE,
-        help="Only instances that store this image property with this value; may be repeated.",
+        help="Select instances that store this image property with this value; may be repeated.",
     ),
     click.option(
         "--without",
         multiple=True,
         type=TEXT,
         metavar="NAME",
-        help="Only instances that do not store this image property; may be repeated.",
+        help="Select instances that do not store this image property; may be repeated.",
     ),
-    click.option("--limit", type=click.IntRange(min=1), metavar="N", help="At most N instances."),
+    click.option(
+        "--limit", type=click.IntRange(min=1), metavar="N", help="Select at most N instances."
+    ),
 )
 
 

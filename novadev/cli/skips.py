@@ -67,7 +67,10 @@ class Skips:
             self._file.write(json.dumps(entry) + "\n")
         except OSError as error:
             reason = error.strerror or str(error)
-            text = f"what is skipped cannot be kept in a temporary file (TMPDIR): {reason}"
+            text = (
+                "the list of skipped servers cannot be written to a temporary file (see "
+                f"TMPDIR): {reason}"
+            )
             raise NovadevError(text) from None
 
     def _tell(self, skip: Skip) -> None:

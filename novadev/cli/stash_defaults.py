@@ -15,15 +15,16 @@ if TYPE_CHECKING:
     from novadev.runs.plan import Planned
 
 
-@help.command("stash-defaults", short_help="Record what guests have, before a default changes it.")
+@help.command("stash-defaults", short_help="Record today's hardware before a default changes it.")
 @options.selection
 @click.option(
     "--source",
     type=click.Choice(["auto", "domain", "driver"]),
     default="auto",
     show_default=True,
-    help="Where values come from: the guest's definition, and the rules for what it does not have; "
-    "or just one of them. Except with driver, a guest that cannot be looked at is skipped.",
+    help="Where values come from: the guest's definition (domain), the rules of Nova's driver "
+    "(driver), or the definition first and the rules for what it lacks (auto). Except with "
+    "driver, a guest whose definition cannot be read is skipped.",
 )
 @click.option(
     "--property",
@@ -31,28 +32,28 @@ if TYPE_CHECKING:
     multiple=True,
     type=options.TEXT,
     metavar="NAME",
-    help="Only this property, and even if it changes something; may be repeated. hw_floppy_bus "
-    "and hw_rng_model are recorded only so.",
+    help="Record only this property, even if the value changes the guest; may be repeated. "
+    "hw_floppy_bus and hw_rng_model are recorded only if they are named here.",
 )
 @click.option(
     "--versioned",
     is_flag=True,
-    help="Record the machine type with its version, as pc-i440fx-7.2, where Nova would store pc.",
+    help="Record the machine type with its version, such as pc-i440fx-7.2 instead of pc.",
 )
 @options.request_spec
 @click.option(
     "--assume-config",
     metavar="FILE",
-    help="Take the rules of every compute host from this nova.conf or capability file.",
+    help="Use the rules in this nova.conf or capability file for every compute host.",
 )
 @mutating("stash-defaults")
 @options.workers
 def stash_defaults(deployment: Deployment, selection: Any, **request: Any) -> Iterator[Planned]:
-    """Record the buses, models and machine type that INSTANCEs have and do not store.
+    """Record the buses, models and machine type that INSTANCEs use but do not store.
 
-    What is recorded changes nothing for the guest: it keeps a new default of Nova, libosinfo or
-    the configuration from changing it later. Nothing that is stored is overwritten. Both databases
-    get the value.
+    Recording does not change the guest. It prevents a new default in Nova, libosinfo or the
+    configuration from changing the guest later. Stored values are never overwritten. novadev writes
+    the values into the cell and the request spec.
 
     Example: novadev stash-defaults --all --dry-run
     """

@@ -45,7 +45,7 @@ def names_of(host: Host, inventory: Inventory) -> GuestNames:
     """
     live = inventory.definitions.live
     if live is None:
-        return GuestNames(None, ("the guest does not run",))
+        return GuestNames(None, ("the guest is not running",))
     answer = ask_disks(host, inventory.instance.uuid)
     if answer.disks is None:
         return GuestNames(None, answer.notes)
@@ -67,7 +67,10 @@ def _left_open(
     ]
     if lost and silent:
         where, whose = (", ".join(names[:_NAMED]) for names in (lost, silent))
-        yield f"the guest has {where} where no device is; without a name: {whose}"
+        yield (
+            f"the guest reports a disk at {where}, where the definition has no device; disks "
+            f"without a name: {whose}"
+        )
 
 
 def guest_names(

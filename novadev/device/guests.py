@@ -43,7 +43,7 @@ def get_definitions_and_jobs(host: Host, instance: HostedInstance) -> Definition
 
 def domain_missing(host: Host, uuid: str, nova_has_it: bool = True) -> NotFound:
     """Return the error for a guest that HOST does not have, though Nova may have it there."""
-    known = ", though Nova has the instance there" if nova_has_it else ""
+    known = ", although Nova has the instance there" if nova_has_it else ""
     return NotFound(f"host {host.name} has no domain {uuid}{known}")
 
 
@@ -56,7 +56,7 @@ def _named(host: Host, known: dict[str, str], nova_names: _NovaNames, name: str)
     if not found:
         text = f"host {host.name} has no domain {name!r:.60}, by UUID, name or Nova's name"
         return Skip.of(None, NotFound(text), named=True)
-    text = f"{name!r:.60} fits {len(found)} domains of host {host.name}: {', '.join(found[:10])}"
+    text = f"{name!r:.60} matches {len(found)} domains of host {host.name}: {', '.join(found[:10])}"
     return Skip.of(None, BadInput(text), named=True)
 
 

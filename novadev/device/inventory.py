@@ -145,7 +145,7 @@ def _told_otherwise(device: Device, owner: Owner) -> Iterator[str]:
     seen = {**keys_of(device), "bus": device.bus, "device": device.device}
     for name, value in owner.told.items():
         if name in seen and seen[name] != value:
-            yield f"{name} is {seen[name] or 'not there'}, Nova says {value}"
+            yield f"{name} is {seen[name] or 'not there'}, but {value} in Nova"
 
 
 def _odd_alias(device: Device, owner: Owner) -> Iterator[str]:
@@ -153,7 +153,7 @@ def _odd_alias(device: Device, owner: Owner) -> Iterator[str]:
     if alias is None or not alias.is_user_defined or alias == owner.alias:
         return
     if owner.alias is None:
-        yield f"alias {alias} is on a {owner.type} device, which should have none"
+        yield f"alias {alias} is on a {owner.type} device, which should have no alias"
     else:
         yield f"alias is {alias}, and should be {owner.alias}"
 
@@ -188,6 +188,6 @@ def _ghosts(
 def _why(owner: Owner, entries: list[Entry]) -> Iterator[str]:
     claims = [entry.label for entry in entries if any(owner.label in text for text in entry.doubts)]
     if claims:
-        yield f"it may be {' or '.join(claims)}"
+        yield f"it may belong to {' or '.join(claims)}"
     else:
-        yield "Nova has it attached, and the guest has no device for it"
+        yield "Nova has it attached, but the guest has no device for it"

@@ -97,7 +97,7 @@ def _ambiguous(
     key: str, value: str, candidates: list[Owner], fitted: dict[int, list[Device]]
 ) -> str:
     if len(candidates) > 1:
-        return f"its {key} {value} fits {_listed(owner.label for owner in candidates)}"
+        return f"its {key} {value} matches {_listed(owner.label for owner in candidates)}"
     others = _listed(other.label for other in fitted[id(candidates[0])])
     return f"{others} have the {key} of {candidates[0].label}"
 

@@ -30,7 +30,7 @@ def find_named(entries: Sequence[Entry], text: str, guest: str) -> Entry:
             return found[0]
         if found:
             fitting = "; ".join(_described(entry) for entry in found)
-            raise BadInput(f"{text!r:.60} fits {len(found)} devices of {guest}: {fitting}")
+            raise BadInput(f"{text!r:.60} matches {len(found)} devices of {guest}: {fitting}")
     raise NotFound(f"{guest} has no device {text!r:.60}: novadev device show lists them")
 
 

@@ -155,7 +155,7 @@ def _reason(
     if instance is None:
         return _GONE
     if instance.host != plan.host:
-        return f"it is on host {instance.host} now, and was planned on {plan.host}"
+        return f"it is on host {instance.host} now, but the plan was made for {plan.host}"
     if instance.task_state is not None:
         return f"it has a task in progress now: {instance.task_state}"
     if unfinished is not None:

@@ -32,22 +32,22 @@ def why_no_orphan(entry: Entry, inventory: Inventory) -> str | None:
 def _reasons(entry: Entry, inventory: Inventory) -> Iterator[str]:
     instance, device = inventory.instance, entry.device
     if instance.attachments is None:
-        yield "whether Nova knows it cannot be told without its databases"
+        yield "without Nova's databases it is not known whether Nova has it"
         return
     if instance.attachments.unfinished:
-        yield f"what Nova has attached may change: its {instance.attachments.unfinished}"
+        yield f"the attachments in Nova may still change: its {instance.attachments.unfinished}"
     if entry.owner is not None:
         yield f"it is {entry.owner.label}"
     yield from entry.doubts
     if device is not None:
         yield from _possible_owners(device, inventory)
     if reason := why_no_port(entry, inventory):
-        yield f"it may be a port's: {reason}"
+        yield f"it may belong to a port: {reason}"
 
 
 def _possible_owners(device: Device, inventory: Inventory) -> Iterator[str]:
     if isinstance(device, Disk) and (name := own_disk_name(inventory.instance.uuid, device)):
-        yield f"its source is called {name}, as disks of the server itself are"
+        yield f"its source is called {name}, like the disks of the server itself"
     for ghost in inventory.ghosts:
         if ghost.owner and ghost.owner.type in _GHOSTS[str(device.element.tag)]:
             yield f"it may be {ghost.label}, which has no device"
@@ -67,7 +67,7 @@ def _possible_ports(device: Device, inventory: Inventory) -> Iterator[str]:
     for port in sorted(named - recorded):
         if "tap" in keys and keys["tap"] != f"tap{port[:11]}" and keys.get("interface-id") != port:
             continue
-        yield f"it may be port {port}, which the definition's Nova metadata name"
+        yield f"it may be port {port}, which is in the Nova metadata of the definition"
 
 
 def why_no_port(entry: Entry, inventory: Inventory) -> str | None:

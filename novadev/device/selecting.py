@@ -108,7 +108,7 @@ def _the_host(deployment: Deployment, selection: Selection) -> str:
     }
     for option, value in needs_databases.items():
         if value:
-            raise BadInput(f"{option} needs Nova's databases, and none is used here")
+            raise BadInput(f"{option} needs Nova's databases, which are not used here")
     if len(narrow.hosts) > 1 or any("*" in host or "?" in host for host in narrow.hosts):
-        raise BadInput("--host: without Nova's databases it names one host")
+        raise BadInput("--host can name only one host without Nova's databases")
     return narrow.hosts[0] if narrow.hosts else deployment.config.host

@@ -20,7 +20,7 @@ from novadev.virt.devices import Device, Disk, Filesystem, Interface
 from novadev.virt.host import Host
 
 Side = Literal["persistent", "live"]
-_NO_OWNER = "nothing that Nova has attached matches it"
+_NO_OWNER = "it matches nothing that Nova has attached"
 
 
 @dataclass(frozen=True)

@@ -23,13 +23,13 @@ def _in_the_way(instance: HostedInstance, definitions: Definitions) -> str | Non
     if instance.attachments is not None and instance.attachments.unfinished:
         return f"its {instance.attachments.unfinished}"
     if is_rescued(instance, definitions.persistent):
-        return "it is rescued: its definition goes when it is unrescued"
+        return "it is rescued: its present definition is dropped when it is unrescued"
     if definitions.persistent is None:
         return "its domain is transient: there is no persistent definition"
     if definitions.has_managed_save:
-        return "it has a managed save image, which holds its old definition"
+        return "it has a managed save image, which contains its old definition"
     if definitions.jobs:
-        return f"there is work going on: {', '.join(definitions.jobs)}"
+        return f"an operation is running: {', '.join(definitions.jobs)}"
     return None
 
 

@@ -70,10 +70,10 @@ def _reached(name: str, kind: str, access: Access, seconds: float) -> Result:
 def release_text(kind: str, revision: str | None) -> tuple[str, bool]:
     """Return the release whose schema has Alembic's REVISION, and whether novadev knows it."""
     if revision is None:
-        return "its revision (alembic_version) cannot be read", False
+        return "its schema revision (alembic_version) cannot be read", False
     releases = SCHEMA_REVISIONS[kind].get(revision)
     if releases is None:
-        return f"revision {revision} is of no release of Nova that novadev knows", False
+        return f"revision {revision} belongs to no release of Nova that novadev knows", False
     first, last = releases
     return f"schema of Nova {first}" + (f" to {last}" if last > first else ""), True
 
@@ -94,7 +94,7 @@ def _rights(name: str, access: Access) -> Iterator[Result]:
         yield _lacking(name, f"{access.account} cannot read {_few(unread)}", lines, True)
     else:
         tables = _few(list(access.lacking))
-        text = f"{access.account} can read everything, and cannot write {tables}"
+        text = f"{access.account} can read everything but cannot write {tables}"
         yield _lacking(name, text, lines, False)
 
 

@@ -58,7 +58,7 @@ def examine(
     if hosts:
         yield from _asked(deployment, hosts)
     elif not missing:
-        yield Result("host", "compute hosts", "skipped", "no cell has one")
+        yield Result("host", "compute hosts", "skipped", "no cell has a compute host")
 
 
 def _asked(deployment: Deployment, hosts: Iterable[str]) -> Iterator[Result | tuple[str, Answers]]:

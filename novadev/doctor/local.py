@@ -31,11 +31,11 @@ def examine_configuration(
     for name in found.files:
         yield Result("configuration", name, "ok", "read")
     if not found.files:
-        text = f"there is none: {' and '.join(config.DEFAULT_FILES)} do not exist"
+        text = f"no configuration file was found: {' and '.join(config.DEFAULT_FILES)} do not exist"
         yield Result("configuration", "configuration files", "warning", text)
     for item in unknown:
         meant = f"; did you mean {item.near}?" if item.near else ""
-        text = f"{item.option} is no option of novadev, and has no effect{meant}"
+        text = f"{item.option} is not an option of novadev and has no effect{meant}"
         yield Result("configuration", item.file, "failure", text, exit_code=BadInput.exit_code)
 
 
@@ -47,7 +47,7 @@ def examine_state_database(deployment: Deployment) -> Iterator[Result]:
         yield failure("state database", "state database", error)
         return
     if facts.revision is None:
-        text = "it does not exist yet: the first command that writes makes it"
+        text = "it does not exist yet: the first command that writes creates it"
         yield Result("state database", facts.place, "ok", text)
         return
     yield Result("state database", facts.place, "ok", _state_text(facts))
@@ -78,11 +78,14 @@ def examine_capability_files(
     """Yield a result for the capability file of each of HOSTS; ANSWERS are what hosts said now."""
     folder = found.compute_config_dir
     if folder is None:
-        text = "[novadev] compute_config_dir is not set: the rules of the hosts are not known"
+        text = (
+            "[novadev] compute_config_dir is not set, so novadev does not know the rules of "
+            "the hosts"
+        )
         yield Result("capabilities", "capability files", "skipped", text)
         return
     if not os.access(folder, os.R_OK | os.X_OK) or not Path(folder).is_dir():
-        text = f"[novadev] compute_config_dir {folder} is no folder that can be read"
+        text = f"[novadev] compute_config_dir {folder} is not a readable folder"
         yield failure("capabilities", folder, BadInput(text))
         return
     missing = []

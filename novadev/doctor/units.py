@@ -71,13 +71,13 @@ def timer_result(name: str, timer: Mapping[str, str], service: Mapping[str, str]
     if not is_installed(timer):
         return Result("timer", unit, "skipped", "it is not installed")
     if timer.get("ActiveState") != "active":
-        text = "it is installed, and not started"
+        text = "it is installed but not started"
         return Result("timer", unit, "warning", text, (f"systemctl enable --now {unit}",))
     if last in ("", "n/a", "0"):
         return Result("timer", unit, "ok", "it has not run yet")
     if service.get("Result", "success") != "success":
         code = service.get("ExecMainStatus", "?")
-        text = f"it last ran {last}, and failed with exit code {code}"
+        text = f"it last ran {last} and failed with exit code {code}"
         look = f"journalctl -u {name}.service"
         return Result("timer", unit, "failure", text, (look,), NotAsNeeded.exit_code)
     return Result("timer", unit, "ok", f"it last ran {last}")
@@ -102,7 +102,7 @@ def service_result(service: Mapping[str, str], lines: Sequence[str]) -> Result:
         return Result("service", WATCH, "warning" if restarts else "ok", text + last)
     if state == "activating":
         return Result("service", WATCH, "warning", f"it is being started{last}", look)
-    text = "it is installed, and not started; it would record changes within seconds"
+    text = "it is installed but not started; it would record changes within seconds"
     return Result("service", WATCH, "skipped", text)
 
 

@@ -86,7 +86,7 @@ class _Writer:
     def write(self, plans: Sequence[Plan], resumed: bool, outcomes: list[Outcome]) -> None:
         """Add an outcome for each of PLANS to OUTCOMES, splitting them where a lock is held."""
         if sum(outcome.exit_code == Busy.exit_code for outcome in outcomes) >= PATIENCE:
-            error = Busy("given up: another writer holds too many locks")
+            error = Busy("stopped because another writer holds too many locks")
             outcomes += [_left(resumed, error)] * len(plans)
             return
         batch = Batch(self, plans, resumed)
@@ -173,7 +173,7 @@ class Batch:
     def outcomes_after(self, error: NovadevError) -> list[Outcome]:
         """Return the outcomes of a batch that ERROR ended."""
         if self._resumed or self.may_be_written:
-            text = f"{error}; the cell may be written, the request spec is not"
+            text = f"{error}; the cell may have been written, the request spec has not"
             left = Outcome(State.STARTED, text, error.exit_code)
         else:
             kept = State.PLANNED if isinstance(error, Unreachable) else State.FAILED
@@ -195,7 +195,7 @@ class Batch:
                 self._write_cell(connection, stored, landing)
             self.may_be_written = self.may_be_written or bool(landing)
             _write_specs(api, stored, landing)
-        self._outcomes.update({due.plan.instance: _landed(due, stored) for due in landing})
+        self._outcomes.update({due.plan.instance: self._landed(due, stored) for due in landing})
         return [self._outcomes[plan.instance] for plan in self._plans]
 
     def _read(
@@ -232,6 +232,19 @@ class Batch:
         text = f"instance {plan.instance}: {reason}"
         self._outcomes[plan.instance] = Outcome(state, text, StalePlan.exit_code)
 
+    def _landed(self, due: _Due, stored: Stored) -> Outcome:
+        """Return the outcome of DUE, with the state of its server when that was written.
+
+        What an earlier attempt has written it wrote in one of the states that it needs.
+        """
+        vm_state = stored.instances[due.plan.instance].vm_state
+        if due.touches_cell:
+            return replace(due.outcome, vm_state=vm_state)
+        if not self._resumed:
+            return due.outcome
+        needed = self._writer.policy.vm_states
+        return replace(due.outcome, vm_state=vm_state if vm_state in needed else min(needed))
+
     def _write_cell(
         self, connection: sa.Connection, stored: Stored, landing: Sequence[_Due]
     ) -> None:
@@ -249,13 +262,6 @@ class Batch:
         if policy.instance_action is not None:
             writes.record_actions(connection, uuids, policy.instance_action)
         self.may_be_written = True
-
-
-def _landed(due: _Due, stored: Stored) -> Outcome:
-    """Return the outcome of DUE, with the state of a server that was written now."""
-    if not due.touches_cell:
-        return due.outcome
-    return replace(due.outcome, vm_state=stored.instances[due.plan.instance].vm_state)
 
 
 class _Comparison:
@@ -316,7 +322,7 @@ class _Comparison:
             value = self._stored.value(self._plan.instance, item.place)
         except Unstorable as error:
             return str(error)
-        return f"{item.what} is {shown(value)}, and was planned from {shown(item.before)}"
+        return f"{item.what} is {shown(value)} now; the plan expected {shown(item.before)}"
 
 
 def _keys(plans: Sequence[Plan]) -> list[str] | None:
@@ -350,11 +356,11 @@ def _objection(plan: Plan, stored: Stored, policy: Policy) -> str | None:
     if locked.task_state is not None:
         return f"it has a task in progress now: {locked.task_state}"
     if "kept_disks" in plan.guard and _disks_differ(plan, stored):
-        return "its disks are not those of the plan any more: plan again"
+        return "its disks have changed since the plan: plan again"
     if SOURCE in plan.guard and not are_stored(
         plan.changes, stored.image_properties(plan.instance)
     ):
-        return "what its cell stores is not that of the plan any more: plan again"
+        return "what its cell stores has changed since the plan: plan again"
     return _new_rows(plan, stored)
 
 

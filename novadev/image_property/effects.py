@@ -117,16 +117,16 @@ def _unmoved(name: str, value: str, device_type: str, effects: tuple[Effect, ...
     if device_type not in map(_type_in, there):
         luns = [what for what in there if _type_in(what) == "lun"]
         more = f" but {', '.join(luns)}, and a LUN never moves" if luns else ""
-        return f"{name}={value} moves nothing: the server has no {device_type}{more}"
+        return f"{name}={value} moves no disk: the server has no {device_type}{more}"
     return (
-        f"{name}={value} moves no {device_type}: each keeps the bus of its "
-        "block_device_mapping row (--update-disks says which rows move)"
+        f"{name}={value} moves no {device_type}: each keeps the bus in its block_device_mapping "
+        "row (--update-disks selects which rows move)"
     )
 
 
 def _unread(name: str, after: Guest) -> Iterator[str]:
     if name == "hw_pointer_model" and after.image_properties.get("hw_input_bus"):
-        yield "hw_pointer_model is not read where hw_input_bus is stored"
+        yield "Nova ignores hw_pointer_model when hw_input_bus is stored"
 
 
 def _is_there(device_type: str, bus: str, effects: tuple[Effect, ...]) -> bool:
@@ -148,7 +148,10 @@ def notes(facts: Facts, values: Mapping[str, Value]) -> Iterator[str]:
     instance, spec = facts.instance, facts.spec
     yield from unreadable_notes(facts, values)
     if facts.leaves_spec:
-        yield "the request spec is left as it is: a resize or cold migration builds the guest by it"
+        yield (
+            "the request spec is not changed: a resize or cold migration builds the guest "
+            "from its old values"
+        )
     elif spec is not None and spec.image_properties is None:
         yield NO_IMAGE
     if instance.vm_state in _SHELVED and instance.is_image_backed and values:
@@ -162,8 +165,8 @@ def unreadable_notes(facts: Facts, values: Mapping[str, Value]) -> Iterator[str]
     reasons = unreadable(left, facts.release)
     if reasons:
         yield (
-            f"Nova cannot read any property of this server, and cannot start it, because of "
-            f"{', '.join(f'{name}={left[name]}' for name in reasons)}; to take that out: "
+            "Nova cannot read any property of this server, and cannot start it, because of "
+            f"{', '.join(f'{name}={left[name]}' for name in reasons)}. To remove such values: "
             f"novadev image-property unset --unreadable {instance.uuid}"
         )
 
@@ -182,6 +185,6 @@ def _about_snapshot(instance: Instance, values: Mapping[str, Value]) -> str:
     lines = [f"openstack image set {' '.join(done)} {snapshot}"] if done else []
     lines += [f"openstack image unset {' '.join(gone)} {snapshot}"] if gone else []
     return (
-        f"once offloaded, it is unshelved with the properties of its Glance snapshot {snapshot}, "
-        f"not these; to complete the change run: {'; '.join(lines)}"
+        f"once offloaded, it is unshelved with the properties of its Glance snapshot {snapshot} "
+        f"and not with these. To complete the change, run: {'; '.join(lines)}"
     )

@@ -47,8 +47,8 @@ class Facts:
         """Raise BadInput where the flavor cannot be read: the guest's swap disk is not known."""
         if self.has_bad_flavor:
             raise BadInput(
-                f"instance {self.instance.uuid}: its flavor in instance_extra cannot be read: "
-                "Nova could not read it, either"
+                f"instance {self.instance.uuid}: its flavor in instance_extra cannot be read, "
+                "neither by novadev nor by Nova"
             )
 
     def check_spec(self) -> None:

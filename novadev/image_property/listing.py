@@ -187,6 +187,6 @@ def _with_value(
     record = _record(instance, name, spec)
     if record.stored == "null":
         raise NotAsNeeded(
-            f"{name} of instance {instance.uuid} is null: registered, and without a value"
+            f"{name} of instance {instance.uuid} is null: it is registered without a value"
         )
     return record

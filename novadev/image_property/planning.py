@@ -120,7 +120,9 @@ def _plan_or_skip(
         return Skip.of(uuid, error, named)
     except (UnsupportedBus, TooManyDisks) as error:
         return Skip.of(uuid, InvalidValue(f"instance {uuid}: {error}"), named)
-    return plan or Skip(uuid, f"nothing to do for instance {uuid}: it is so already", 0, named)
+    return plan or Skip(
+        uuid, f"nothing to do for instance {uuid}: its stored properties would not change", 0, named
+    )
 
 
 def plan_one(
@@ -161,7 +163,7 @@ def plan_one(
 def when_down(vm_state: str | None) -> str:
     """Return in which states image properties can change, and how a server gets there."""
     return (
-        "its image properties can change when it is stopped, shelved or shelved_offloaded "
+        "image properties can be changed only while it is stopped, shelved or shelved_offloaded "
         f"({way_to_stopped(vm_state)})"
     )
 
@@ -211,7 +213,7 @@ def objections(
     wrong = [fault.message for fault in faults if fault.severity == "error"]
     wrong += [*unreadable_only_now(facts.guest, after, rules.release), *word.refused]
     if wrong and not request.force:
-        raise InvalidValue(f"instance {uuid}: {'; '.join(wrong)} (--force overrules)")
+        raise InvalidValue(f"instance {uuid}: {'; '.join(wrong)} (--force overrides this check)")
     vain = futile(facts, after, request.values, effects, BUS_PROPERTIES)
     if vain and not request.force:
         raise NotAsNeeded(f"instance {uuid}: no effect: {'; '.join(vain)} (--force stores it)")

@@ -38,7 +38,7 @@ def plan_unset_unreadable(
         facts = facts if request_spec else facts.without_spec
         return _without_unreadable(facts, facts.rules(hosts, deployment.config), force)
 
-    return _iter_plans(deployment, selection, plan, "it stores nothing that Nova cannot read")
+    return _iter_plans(deployment, selection, plan, "Nova can read everything that it stores")
 
 
 def plan_unset_duplicates(deployment: Deployment, selection: Selection) -> Iterator[Planned]:
@@ -46,7 +46,7 @@ def plan_unset_duplicates(deployment: Deployment, selection: Selection) -> Itera
 
     Nothing changes for Nova. What stands against one instance is a Skip.
     """
-    nothing = "it stores each property in one row"
+    nothing = "it stores each property in only one row"
     return _iter_plans(deployment, selection, _without_duplicates, nothing)
 
 
@@ -67,7 +67,7 @@ def _without_duplicates(facts: Facts) -> Plan | None:
         ),
         name=instance.name,
         host=instance.host,
-        notes=(f"Nova reads the same as before: {', '.join(kept)}",),
+        notes=(f"Nova still reads the same values: {', '.join(kept)}",),
     )
 
 
@@ -138,7 +138,7 @@ def _spellings(uuid: str, values: Mapping[str, Value]) -> Iterator[str]:
         known = spelling(name, str(value))
         if known is None or known == value:
             continue
-        lost = f"Nova has no {name}={value}, but it has {known}"
+        lost = f"Nova does not know {name}={value}, but it knows {known}"
         if name in PROPERTIES:
             command = f"novadev image-property set --property {name}={known} {uuid}"
             yield f"{lost}: to keep the property, run this instead: {command}"

@@ -32,30 +32,31 @@ HARMLESS_TASKS = frozenset(
 _STARTED_NOWHERE = VM_STATES | {"soft-delete", "deleted"}
 
 
-def look_again(deployment: Deployment, written: Sequence[Written]) -> list[Outcome]:
+def look_again(
+    deployment: Deployment, written: Sequence[Written], resumed: bool = False
+) -> list[Outcome]:
     """Return the outcomes of WRITTEN plans of one cell, in order, after one look at their servers.
 
     A server that Nova is starting, or has started, gets an error beside its state. So do all where
-    the cell gives no answer.
+    the cell gives no answer. RESUMED: an earlier process may have written them, some time ago.
     """
     cell = deployment.cell(written[0][0].cell)
     try:
         with deployment.cell_database(cell).reading() as connection:
             states = list_states(connection, [plan.instance for plan, _ in written])
     except NovadevError as error:
-        text = f"it could not be looked at whether Nova was starting it meanwhile: {error}"
+        text = f"novadev could not check whether Nova was starting it meanwhile: {error}"
         return [
             _with(outcome, f"instance {plan.instance}: {text}", error.exit_code)
             for plan, outcome in written
         ]
-    return [_outcome(plan, outcome, states.get(plan.instance)) for plan, outcome in written]
-
-
-def _outcome(plan: Plan, outcome: Outcome, state: tuple[str | None, str | None] | None) -> Outcome:
-    doing = None if state is None else _doing(outcome.vm_state, *state)
-    if doing is None:
-        return outcome
-    return _with(outcome, _told(plan, doing), StartedMeanwhile.exit_code)
+    found = []
+    for plan, outcome in written:
+        state = states.get(plan.instance)
+        doing = None if state is None else _doing(outcome.vm_state, *state)
+        told = None if doing is None else _told(plan, doing, resumed)
+        found.append(_with(outcome, told, StartedMeanwhile.exit_code) if told else outcome)
+    return found
 
 
 def _with(outcome: Outcome, text: str, code: int) -> Outcome:
@@ -71,14 +72,15 @@ def _doing(before: str | None, vm_state: str | None, task_state: str | None) -> 
     return f"it is {vm_state}" if was_down and vm_state not in _STARTED_NOWHERE else None
 
 
-def _told(plan: Plan, doing: str) -> str:
+def _told(plan: Plan, doing: str, resumed: bool) -> str:
     reboot = f"openstack server reboot --hard {plan.instance}"
-    was = f"instance {plan.instance}: Nova was starting it while novadev wrote, or right after"
+    when = "has started it since" if resumed else "right after"
+    was = f"instance {plan.instance}: Nova was starting it during novadev's write, or {when}"
     old = ", ".join(_old_values(plan))
     if not old:
         return (
-            f"{was} ({doing} now). Nova may have gone by the old request spec, and may store that "
-            f"again: when the task is over, run the same command once more, and {reboot}"
+            f"{was} ({doing} now). Nova may have used the old request spec and may store it again. "
+            f"When the task is over, run the same command once more, and {reboot}"
         )
     return (
         f"{was} ({doing} now). The guest may have started with what was stored before ({old})"

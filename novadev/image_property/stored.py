@@ -71,10 +71,12 @@ class Stored:
         key = image_properties.PREFIX + place.name
         rows = self.property_rows(instance, place.name)
         if place.row is None or not rows or rows[-1].id <= place.row:
-            raise Unstorable(f"{key} has no row that Nova reads instead of {place.row}")
+            raise Unstorable(f"{key} has no other row that Nova reads instead of row {place.row}")
         found: Value = next((row.value for row in rows if row.id == place.row), ABSENT)
         if found is ABSENT and place.row in self.taken:
-            raise Unstorable(f"another row of instance_system_metadata has the id {place.row} now")
+            raise Unstorable(
+                f"the id {place.row} belongs to another row of instance_system_metadata now"
+            )
         return found
 
     def _disk_value(self, instance: str, place: Place) -> Value:

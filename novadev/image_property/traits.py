@@ -29,7 +29,7 @@ def traits_note(changes: Iterable[Change]) -> str | None:
     ]
     if not traits:
         return None
-    return f"the scheduler will ask of its next host the traits {', '.join(traits)}"
+    return f"the scheduler will require these traits of its next host: {', '.join(traits)}"
 
 
 def _said(changes: Iterable[Change]) -> Iterator[tuple[str, object]]:

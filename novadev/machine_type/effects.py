@@ -15,22 +15,22 @@ from novadev.rules.machine_types import I440FX, Q35, family_of
 from novadev.runs.change import Effect
 
 ADDRESSES = (
-    "every PCI device gets another address: Linux calls network interfaces otherwise (ens3 becomes "
-    "enp1s0) where nothing in the guest holds their names by the MAC"
+    "every PCI device gets another address. Linux will rename network interfaces (ens3 becomes "
+    "enp1s0) unless the guest pins their names by MAC address"
 )
 VIRTIO = (
-    "on q35 virtio devices have virtio 1.0 alone: a guest whose drivers do not know that (Linux "
-    "before 4.0 without a backport, as RHEL 6) finds neither disks nor network on them"
+    "on q35, virtio devices support only virtio 1.0. A guest with older drivers (Linux before 4.0 "
+    "without a backport, such as RHEL 6) finds no virtio disks and no virtio network"
 )
 """QEMU, hw/virtio/virtio-pci.c, virtio_pci_realize: no legacy interface on a PCI Express port."""
 FIRMWARE = (
-    "it boots by UEFI, and Nova keeps the firmware files of the definition that its host has: see "
-    "that they fit the new machine (those that need SMM are for q35 alone)"
+    "it boots with UEFI, and Nova keeps the firmware files of the definition on its host. Check "
+    "that they fit the new machine type (firmware that needs SMM works only on q35)"
 )
 """nova/virt/libvirt/driver.py, _copy_guest_firmware_elements; QEMU, docs/interop/firmware.json."""
 SCSI_MODEL = (
-    "hw_scsi_model is not stored, so libvirt chooses the SCSI controller, on either machine: "
-    "novadev stash-defaults records the one the guest has"
+    "hw_scsi_model is not stored, so libvirt chooses the SCSI controller on both machine types: "
+    "novadev stash-defaults records the present one"
 )
 
 
@@ -72,7 +72,7 @@ def notes(before: str, wanted: str, new: Guest, evidence: Evidence) -> Iterator[
     families = [family_of(canonical(name, evidence)) for name in (before, wanted)]
     disks = guest_disks(new, evidence.rules)
     if evidence.facts.instance.image_properties.get("hw_machine_type") is None:
-        yield f"no machine type is stored: Nova's rules gave {before}"
+        yield f"no machine type is stored: by Nova's rules it was {before}"
     if not known_names(evidence):
         yield _unchecked(wanted, evidence)
     if families[0] == families[1]:
@@ -88,10 +88,10 @@ def notes(before: str, wanted: str, new: Guest, evidence: Evidence) -> Iterator[
 
 def _unchecked(wanted: str, evidence: Evidence) -> str:
     if evidence.host is None:
-        return f"whether a host has {wanted} is not checked: it is on none"
+        return f"it is not known whether a host has {wanted}, because the server is on no host"
     return (
-        f"whether {evidence.host} has {wanted} is not checked: its machine types are not known "
-        "(novadev capabilities save)"
+        f"it is not known whether {evidence.host} has {wanted}: there is no capability file of the "
+        "host (novadev capabilities save)"
     )
 
 
@@ -112,7 +112,7 @@ def _about_q35(new: Guest, disks: tuple[GuestDisk, ...], evidence: Evidence) -> 
         property_value(new, "os_secure_boot") == "optional"
         and property_value(new, "hw_firmware_type") == "uefi"
     ):
-        yield "secure boot, which is optional for it, will be on where the host offers it"
+        yield "secure boot, which is optional for this server, will be on if the host supports it"
 
 
 def _needs_virtio(new: Guest, disks: tuple[GuestDisk, ...], evidence: Evidence) -> bool:

@@ -49,18 +49,20 @@ def name_faults(before: str, wanted: str, guest: Guest, evidence: Evidence) -> I
         yield Fault("machine-type-unknown", "error", message)
     if families and family not in families:
         message = (
-            f"{wanted} is no machine type that novadev knows for {arch}: of the families "
-            f"{' and '.join(families)} it knows what becomes of the devices"
+            f"{wanted} is not a machine type that novadev supports for {arch}: it knows what "
+            f"happens to the devices only for the families {' and '.join(families)}"
         )
         yield Fault("machine-type-family", "error", message)
     elif families and family_of(was) not in ("", family, *families):
         message = (
             f"{wanted}: the guest has {was}, a board of another family. Most of its devices do not "
-            "exist there: build the server again instead"
+            "exist on that board. Rebuild the server instead"
         )
         yield Fault("machine-type-family", "error", message)
     if evidence.compute is not None and {wanted, name} & evidence.compute.deprecated:
-        message = f"{wanted}: {evidence.host} calls it deprecated: a newer QEMU will not have it"
+        message = (
+            f"{wanted}: {evidence.host} calls it deprecated: a newer QEMU will no longer have it"
+        )
         yield Fault("machine-type-deprecated", "warning", message)
     if family == family_of(was) and () < version_of(name) < version_of(was):
         yield Fault("machine-type-older", "warning", f"{name} is older than {was}")

@@ -76,7 +76,7 @@ def plan_set(
     compute hosts that cannot be read; what stands against one instance is a Skip.
     """
     if not NAME.fullmatch(machine_type):
-        raise InvalidValue(f"{machine_type[:64]!r} is no machine type: an example is q35")
+        raise InvalidValue(f"{machine_type[:64]!r} is not a machine type; an example is q35")
     hosts = AskedHosts(deployment) if ask_hosts else ComputeHosts(deployment.config)
     request = Request(machine_type, force, request_spec)
     return _iter_plans(deployment, selection, request, hosts)
@@ -100,7 +100,9 @@ def _plan_or_skip(evidence: Evidence, request: Request, named: bool) -> Planned:
         return Skip.of(uuid, error, named)
     except (UnsupportedBus, TooManyDisks) as error:
         return Skip.of(uuid, InvalidValue(f"instance {uuid}: {error}"), named)
-    return plan or Skip(uuid, f"nothing to do for instance {uuid}: it is so already", 0, named)
+    return plan or Skip(
+        uuid, f"nothing to do for instance {uuid}: it has this machine type already", 0, named
+    )
 
 
 def plan_one(evidence: Evidence, request: Request) -> Plan | None:
@@ -191,7 +193,7 @@ def _objections(
     wrong = [fault.message for fault in faults if fault.severity == "error"]
     wrong += word.refused
     if wrong and not request.force:
-        raise InvalidValue(f"instance {uuid}: {'; '.join(wrong)} (--force overrules)")
+        raise InvalidValue(f"instance {uuid}: {'; '.join(wrong)} (--force overrides this check)")
     warnings = [fault.message for fault in faults if fault.severity == "warning"]
     warnings += _about_windows(faults, evidence, request, result)
     return (*(f"forced: {text}" for text in wrong), *warnings, *word.notes)
@@ -218,7 +220,7 @@ def _about_windows(
         uuid = evidence.facts.instance.uuid
         old, new = (guest_disks(item, evidence.rules)[0] for item in (result.before, result.after))
         way = windows.route(uuid, request.machine_type, old, new)
-        raise NotAsNeeded(f"instance {uuid} runs Windows, and {_first(boot.message)}: {way}")
+        raise NotAsNeeded(f"instance {uuid} runs Windows, and its {_first(boot.message)}. {way}")
     return [windows.INTERFACES]
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from novadev.rules.disks import GuestDisk
 
 INTERFACES = (
-    "Windows takes its network interfaces for new ones, and static addresses stay with the old "
-    "ones: note them first, and have a console at hand; it may want to be activated again"
+    "Windows treats its network interfaces as new ones, and static IP addresses stay with the old "
+    "ones: write the addresses down first and have a console ready. Windows may also ask to be "
+    "activated again"
 )
 
 
@@ -22,14 +23,13 @@ def route(instance: str, machine_type: str, before: GuestDisk, after: GuestDisk)
     )
     if before.bus == after.bus:
         return (
-            f"its driver for {after.bus} is there, but is to find the controller in another place: "
-            f"1. start it and bring its drivers up to date; 2. shut it down, take a snapshot; 3. "
-            f"{last}"
+            f"Its driver for {after.bus} is installed, but will find the controller elsewhere: 1. "
+            f"start it and update its drivers; 2. shut it down, take a snapshot; 3. {last}"
         )
     return (
-        f"while it is on the machine it has: 1. novadev image-property set --property "
-        f"hw_disk_bus={after.bus} --update-disks none --force {instance}; 2. attach an empty "
-        f"volume while it is stopped, which comes on {after.bus}; 3. start it once, so that "
+        "First, on its present machine type: 1. novadev image-property set --property "
+        f"hw_disk_bus={after.bus} --update-disks none --force {instance}; 2. while it is stopped, "
+        f"attach an empty volume (Nova puts the volume on {after.bus}); 3. start it once, so that "
         "Windows installs the driver and starts it at boot from then on; 4. shut it down, detach "
         f"the volume, take a snapshot; 5. {last}"
     )

@@ -1,7 +1,7 @@
 """The image properties novadev may touch: their values by Nova's enumerations, their stored form.
 
 An instance keeps its image properties in ``instance_system_metadata`` under ``image_NAME``. The
-table has no unique key, and a NULL value is a state of its own ("registered, no value").
+table has no unique key, and a NULL value is a state of its own "registered, no value".
 """
 
 from __future__ import annotations
@@ -53,7 +53,10 @@ class ImageProperty:
         shown = value if len(value) <= 40 else f"{value[:40]}… ({len(value)} characters)"
         near = get_close_matches(value.strip().lower()[:40], self.values, 1, _NEAR_ENOUGH)
         hint = f"; did you mean {near[0]}?" if near else ""
-        return f"{self.name}={shown!r} is not a value: allowed are {', '.join(self.values)}{hint}"
+        return (
+            f"{self.name}={shown!r} is not a valid value; allowed are "
+            f"{', '.join(self.values)}{hint}"
+        )
 
 
 PROPERTIES: Mapping[str, ImageProperty] = {
@@ -122,8 +125,8 @@ def get_property(name: str) -> ImageProperty:
         return PROPERTIES[name]
     if name == MACHINE_TYPE:
         raise InvalidProperty(
-            f"{name} is shown, not set here: a machine type is changed together with its buses "
-            "(novadev machine-type set)"
+            f"{name} cannot be set with image-property: a machine type changes together with its "
+            "buses (novadev machine-type set)"
         )
     near = get_close_matches(name[:60], PROPERTIES, 1, _NEAR_ENOUGH)
     hint = f"; did you mean {near[0]}?" if near else ""

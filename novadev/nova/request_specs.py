@@ -48,7 +48,7 @@ class RequestSpec:
         """The error that it stands for where it is not readable."""
         if self._odd_property is not None:
             return self._odd(self._odd_property)
-        return self._unreadable("Nova could not read it, either")
+        return self._unreadable("Nova cannot read it either")
 
     def _unreadable(self, reason: str) -> BadInput:
         return BadInput(f"instance {self.instance}: its request spec cannot be read: {reason}")
@@ -121,7 +121,7 @@ class RequestSpec:
         spec = dict(self._content) if isinstance(self._content, dict) else {}
         holder = _copied_holder(spec)
         if holder is None:
-            raise ValueError("the request spec holds no image")
+            raise ValueError("the request spec has no image")
         data = holder["nova_object.data"] = dict(holder.get("nova_object.data") or {})
         changes = set(holder.get("nova_object.changes") or ())
         for name, value in values.items():

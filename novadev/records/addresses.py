@@ -47,7 +47,7 @@ def why_unfit(device: VmDevice, text: str) -> str | None:
     if possible is None or address.type in possible:
         return None
     place = f"bus {device.bus}" if on_bus else f"type {device.type}"
-    return f"a device of {place} has no {address.type} address"
+    return f"a device of {place} cannot have an address of type {address.type}"
 
 
 class Buses:

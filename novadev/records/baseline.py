@@ -101,5 +101,7 @@ def _identify(deployment: Deployment, name: str) -> tuple[str, str, str]:
         instance = get_instance(deployment, name)
         return instance.uuid, instance.name, instance.cell
     if not is_uuid(name):
-        raise BadInput(f"instance {name!r}: without Nova's databases an instance has only its UUID")
+        raise BadInput(
+            f"instance {name!r}: without Nova's databases, give the UUID of the instance"
+        )
     return name.lower(), "", NO_CELL

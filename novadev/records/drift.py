@@ -26,7 +26,8 @@ class Drift:
     ``field`` is ``device`` where the whole device is new (``recorded`` is None) or has vanished
     (``found`` is None); addresses are in the short form people read. ``pinned`` says that the
     address of the device is pinned, ``unfit`` that the device has another type of
-    address since, and cannot be there any more: only unpinning it helps.
+    address since, and cannot be there any more: only unpinning it helps. ``device_id`` is the
+    recorded one; of a new device, that which a record would give it now.
     """
 
     instance: str
@@ -36,6 +37,7 @@ class Drift:
     found: str | None
     pinned: bool = False
     unfit: bool = False
+    device_id: str = ""
 
 
 def find_drift(
@@ -81,14 +83,15 @@ def compare(
     now = {device.device_id: device for device in filter(is_hardware, found)}
     for key, device in before.items():
         if key not in now:
-            yield Drift(device.vm_id, device.label, "device", device.label, None, key in pins)
+            gone = Drift(device.vm_id, device.label, "device", device.label, None)
+            yield replace(gone, pinned=key in pins, device_id=key)
     for key, device in now.items():
         if key in before:
             for item in _differences(before[key], device):
                 unfit = key in pins and why_unfit(device, pins[key]) is not None
                 yield replace(item, pinned=key in pins, unfit=unfit)
         else:
-            yield Drift(device.vm_id, device.label, "device", None, device.label)
+            yield Drift(device.vm_id, device.label, "device", None, device.label, device_id=key)
 
 
 def _differences(recorded: VmDevice, found: VmDevice) -> Iterator[Drift]:
@@ -97,7 +100,7 @@ def _differences(recorded: VmDevice, found: VmDevice) -> Iterator[Drift]:
         if name == "address" and before == now:
             before, now = normal_text(recorded.address), normal_text(found.address)
         if before != now:
-            yield Drift(found.vm_id, found.label, name, before, now)
+            yield Drift(found.vm_id, found.label, name, before, now, device_id=recorded.device_id)
 
 
 def _value(device: VmDevice, name: str) -> str | None:

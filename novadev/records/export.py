@@ -33,7 +33,7 @@ def export_ovf(deployment: Deployment, names: Iterable[str], as_of: AsOf | None 
     exported = (_export(deployment, name, as_of) for name in names)
     found = {item.instance: item for item in exported}
     if len(found) != 1:
-        raise BadInput("an OVF has one instance: name one, or export them as --json")
+        raise BadInput("an OVF holds only one instance: name one, or use --json")
     return writer.dumps(*found.values())
 
 

@@ -60,7 +60,7 @@ def is_uuid(text: str) -> bool:
 def check_text(text: str, what: str, field: str = "") -> str:
     """Return TEXT where a file of either kind can hold it, and its column; raises BadInput."""
     if _NOT_XML.search(text):
-        raise BadInput(f"{what}: it has characters that no XML can have")
+        raise BadInput(f"{what}: it has characters that XML does not allow")
     longest = LONGEST.get(field, MAX_BYTES)
     if len(text) > longest:
         raise BadInput(f"{what}: it is longer than {longest} characters")

@@ -36,12 +36,12 @@ def _read_text(name: str) -> str:
     try:
         with open(name, "rb", opener=_open_at_once) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise BadInput(f"{name} is not a plain file")
+                raise BadInput(f"{name} is not a regular file")
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise BadInput(f"{name} cannot be read: {error.strerror}") from None
     except ValueError as error:
-        raise BadInput(f"{name!r} is not the name of a file") from error
+        raise BadInput(f"{name!r} is not a valid file name") from error
     if len(data) > MAX_BYTES:
         raise BadInput(f"{name} is larger than {MAX_BYTES >> 20} MiB")
     try:

@@ -42,7 +42,9 @@ def plan_import(deployment: Deployment, name: str, instance: str | None) -> Iter
     """
     found = file.read(name)
     if instance is not None and len(found) > 1:
-        raise BadInput(f"{name} has {len(found)} instances: --instance stands for one alone")
+        raise BadInput(
+            f"{name} has {len(found)} instances, and --instance needs a file with only one"
+        )
     match found:
         case (ExportedInstance() as exported,):
             plan = _plan_one(deployment, exported, name, instance)
@@ -77,7 +79,9 @@ def _plan_one(
 
 def _told(exported: ExportedInstance, name: str) -> str:
     if not exported.instance:
-        raise BadInput(f"{name} does not tell whose devices it has: name one with --instance")
+        raise BadInput(
+            f"{name} does not say to which instance its devices belong: name it with --instance"
+        )
     return exported.instance
 
 
@@ -184,15 +188,15 @@ def check_places(before: Iterable[VmDevice], after: Iterable[VmDevice]) -> None:
 
 def _notes(matched: Matched) -> Iterator[str]:
     yield (
-        "Only the record changes. Run novadev device restore before the next device record, which "
-        "stores what the guest has."
+        "Only the record changes. Run novadev device restore before the next novadev device "
+        "record, which would store the guest's present addresses."
     )
     if matched.by_order:
-        yield f"Told apart by their order alone: {_names(matched.by_order)}."
+        yield f"Matched only by their order: {_names(matched.by_order)}."
     if matched.only_in_file:
-        yield f"Not in the instance: {_names(matched.only_in_file)}."
+        yield f"In the file but not in the instance: {_names(matched.only_in_file)}."
     if matched.only_recorded:
-        yield f"Not in the file, left as recorded: {_names(matched.only_recorded)}."
+        yield f"Not in the file, so unchanged in the record: {_names(matched.only_recorded)}."
 
 
 def _names(devices: Sequence[VmDevice]) -> str:
@@ -243,7 +247,7 @@ def _writer(vm_devices: VmDevices, plan: Plan, resumed: bool) -> Write:
     def write(recorded: Sequence[VmDevice]) -> tuple[VmDynamic, Sequence[VmDevice]]:
         dynamic = vm_devices.list_dynamics([plan.instance]).get(plan.instance)
         if dynamic is None:
-            raise StalePlan(f"instance {plan.instance}: nothing is recorded of it any more")
+            raise StalePlan(f"instance {plan.instance}: it has no record any more")
         pins = vm_devices.list_pins([plan.instance]).get(plan.instance, {})
         changed = _changed(plan, recorded, pins, resumed)
         _check_pins(plan.instance, pins, recorded, changed)

@@ -82,13 +82,13 @@ def loads(text: str, name: str) -> tuple[ExportedInstance | BrokenInstance, ...]
     try:
         data = parse(text)
     except ValueError as error:
-        raise BadInput(f"{name} is no JSON, and no OVF either: {error}") from None
+        raise BadInput(f"{name} is neither JSON nor an OVF: {error}") from None
     if not isinstance(data, dict) or data.get("novadev") != KIND:
-        raise BadInput(f"{name} is not an export of devices that novadev wrote")
+        raise BadInput(f"{name} is not a device export written by novadev")
     version = data.get("version")
     if version != VERSION or isinstance(version, bool):
         raise BadInput(
-            f"{name} is of version {version!r:.40}, and this novadev reads version {VERSION}"
+            f"{name} has version {version!r:.40}, but this novadev reads version {VERSION}"
         )
     items = read(_File, data, name).instances
     found = tuple(

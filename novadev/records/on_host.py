@@ -34,7 +34,7 @@ LONGEST = 255
 """Characters that a column of ``vm_device`` has."""
 _OPTIONAL = ("optional", "requisite")
 Fingerprint = str | NovadevError
-RESCUED = "is rescued: its own devices are back when it is unrescued"
+RESCUED = "is rescued: its own devices come back when it is unrescued"
 
 
 @dataclass(frozen=True)
@@ -176,11 +176,11 @@ def fingerprint(text: str) -> str:
 def see(host: Host, instance: HostedInstance, question: Question) -> Seen:
     """Return what INSTANCE has now, as HOST and, if it is asked, the guest itself say.
 
-    What it runs with, or what it is defined with when it is shut off. Raises NotFound without its
-    domain and, where no database was read, for one that is none of Nova's; BadInput for an XML that
-    cannot be parsed; and NotAsNeeded for a guest that is being started or migrated in, whose XML is
-    not complete (``domain_descriptor.py`` of vdsm), and for one that is rescued, whose devices are
-    not its own.
+    What it runs with, or what it is defined with when it is shut off. Raises NotFound without
+    its domain and, where no database was read, for one that does not belong to Nova; BadInput
+    for an XML that cannot be parsed; and NotAsNeeded for a guest that is being started or
+    migrated in, whose XML is not complete (``domain_descriptor.py`` of vdsm), and for one that
+    is rescued, whose devices are not its own.
     """
     text = _complete_text(host, instance)
     return _see(host, instance, question, text)
@@ -199,7 +199,7 @@ def _see(host: Host | None, instance: HostedInstance, question: Question, text: 
     if is_rescued(instance, domain):
         raise NotAsNeeded(f"instance {instance.uuid} {RESCUED}")
     if instance.attachments is None and domain.nova is None:
-        raise NotFound(f"domain {domain.name} on host {instance.host} is none of Nova's")
+        raise NotFound(f"domain {domain.name} on host {instance.host} does not belong to Nova")
     inventory = take_inventory(instance, _definitions(domain))
     found = seen_devices(inventory, question.special)
     devices = identified([*found.devices.values()], question.recorded, found.owners)

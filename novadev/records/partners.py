@@ -110,10 +110,12 @@ class _Matching:
         """Raise BadInput for a device without a partner that is required to have one."""
         for device in filter(self._is_there, self.left.values()):
             if device.address and is_required(device):
-                raise BadInput(f"{item_text(device)} of the file is no device of the instance")
+                raise BadInput(f"{item_text(device)} in the file matches no device of the instance")
         for device in filter(self._is_there, self.right.values()):
             if device.address and is_required(device):
-                raise BadInput(f"the file has nothing for {item_text(device)} of the instance")
+                raise BadInput(
+                    f"the file has no device that matches {item_text(device)} of the instance"
+                )
 
     def _is_there(self, device: VmDevice) -> bool:
         return device.is_plugged and device.device_id not in self._absent

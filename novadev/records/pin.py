@@ -108,11 +108,11 @@ def _get_named(found: RecordedInstance, text: str) -> VmDevice:
             if fitting:
                 told = "; ".join(f"{row.label} ({short_address(row)})" for row in fitting)
                 raise BadInput(
-                    f"{text!r:.60} fits {len(fitting)} recorded devices of instance "
+                    f"{text!r:.60} matches {len(fitting)} recorded devices of instance "
                     f"{found.uuid}: {told}"
                 )
     raise NotFound(
-        f"nothing called {text!r:.60} is recorded of instance {found.uuid}: novadev device list "
+        f"no device called {text!r:.60} is recorded for instance {found.uuid}: novadev device list "
         f"--long {found.uuid} lists its devices"
     )
 

@@ -51,7 +51,10 @@ class PinStore:
             places = {item.device_id: item.address for item in recorded if item.is_plugged}
             new = {item: places.get(item, "") for item in device_ids if item not in known}
             if not all(new.values()):
-                raise NotAsNeeded(f"instance {vm_id}: its devices were recorded anew: pin again")
+                raise NotAsNeeded(
+                    f"instance {vm_id}: its devices were recorded again meanwhile. "
+                    "Run the command again"
+                )
             _check_apart(recorded, known, new)
             _insert(connection, vm_id, new)
             _remember(connection, recorded, new, user, is_pinned=True)
@@ -99,7 +102,7 @@ def _check_apart(recorded: Sequence[VmDevice], known: Pins, new: Pins) -> None:
         ):
             raise NotAsNeeded(
                 f"instance {device.vm_id}: {other.label} and {device.label} would both be pinned "
-                f"at {place[2]}: novadev device unpin gives one of them up"
+                f"at {place[2]}. Unpin one of them (novadev device unpin)"
             )
 
 

@@ -38,16 +38,17 @@ class RecordedGuest:
 
 
 _HELD = (
-    "a pinned device is not where it is pinned, and stays recorded there: novadev device drift "
-    "shows it, novadev device restore puts it back, novadev device unpin gives it up"
+    "a pinned device is not at its pinned address, and the record keeps that address: novadev "
+    "device drift shows the difference, novadev device restore puts the device back, novadev "
+    "device unpin removes the pin"
 )
 _UNFIT = (
-    "{} is pinned at {}, where it cannot be any more, because it has another type of address now: "
-    "novadev device unpin gives the pin up"
+    "{} is pinned at {}, where it can no longer be, because its address is now of another type: "
+    "novadev device unpin removes the pin"
 )
 _ABSENT = (
-    "{} is pinned at {}, and the guest has it no longer: the address is kept until novadev device "
-    "unpin gives it up"
+    "{} is pinned at {}, but the guest no longer has the device: the record keeps the address "
+    "until novadev device unpin removes the pin"
 )
 
 

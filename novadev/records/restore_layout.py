@@ -56,8 +56,8 @@ def check_machine(domain: Domain, recorded: Iterable[VmDevice]) -> None:
     now = PciBuses(domain).root_model
     if then and now not in then:
         raise NotAsNeeded(
-            f"its machine type is another than when it was recorded ({', '.join(sorted(then))}, "
-            f"now {now}): no recorded address counts any more"
+            f"its machine type has changed since the record ({', '.join(sorted(then))}, now "
+            f"{now}), so no recorded address applies any more"
         )
 
 
@@ -107,7 +107,7 @@ def faults_of(domain: Domain, moves: Mapping[Device, Address]) -> list[str]:
     work.set_multifunction()
     work.check()
     if not work.faults and work.moves != moves:
-        return ["the slot of another device would have to say that it has several functions"]
+        return ["the address of another device would have to become multifunction"]
     return [*work.faults.values()]
 
 
@@ -210,7 +210,7 @@ class _Layout:
         text = f"{mover.label}: {self._then[mover]} is taken by {other.label}"
         rows = [self._recorded.get(device) for device in (mover, other)]
         if all(row and row.device_id in self._pinned for row in rows):
-            return f"{text}, and both are pinned there: novadev device unpin gives one of them up"
+            return f"{text}, and both are pinned there: unpin one of them (novadev device unpin)"
         if other in self._recorded and self._recorded[other].address:
             return f"{text}, which is recorded there too"
         return f"{text}, which is not recorded"
@@ -224,8 +224,8 @@ class _Layout:
                 return
         self._fault(
             mover,
-            f"{mover.label}: {self._then[mover]} is taken by {device.label}, for which there is no "
-            "other place",
+            f"{mover.label}: {self._then[mover]} is taken by {device.label}, which cannot move to "
+            "another address",
         )
 
     def _left(self, device: Device, holders: Collection[Hashable]) -> Iterator[Address]:
@@ -256,7 +256,7 @@ class _Layout:
             first = members.get(0)
             if first is None:
                 for one in [*members.values()][: None if self._is_new else 1]:
-                    told = f"{one.label}: there would be nothing at function 0 of its slot"
+                    told = f"{one.label}: function 0 of its slot would be empty"
                     self._fault(one, told)
             elif len(members) > 1:
                 address = self._then[first]

@@ -31,19 +31,20 @@ from novadev.virt.writes import redefine
 
 ACTION = "device restore"
 _RUNS_ON = (
-    "The guest runs on with the addresses it has. Nova's soft reboot starts it from this "
-    "definition, with the recorded ones (after wait_soft_reboot_seconds Nova makes it a hard one).",
-    "A start, hard reboot, cold migration, resize or unshelve makes the definition anew and "
-    "chooses addresses anew; a live migration keeps those that the guest runs with. Restore again "
-    "after it.",
+    "The guest keeps its present addresses until its next soft reboot, which starts it from this "
+    "definition with the recorded addresses. (After wait_soft_reboot_seconds Nova turns a soft "
+    "reboot into a hard one.)",
+    "After a start, hard reboot, cold migration, resize or unshelve, which write a new "
+    "definition with newly chosen addresses, restore again. Also restore again after a live "
+    "migration, which keeps the addresses of the running guest.",
 )
 """``nova/virt/libvirt/driver.py``: ``_soft_reboot`` launches the domain as it is defined,
 ``_hard_reboot`` (which is ``power_on`` too) undefines it; ``guest.py`` ``migrate`` makes the
 persistent definition there of the live one here."""
 _SHUT_OFF = (
-    "Nova's start makes the definition anew and chooses addresses anew. The recorded ones count "
-    "only where something else than Nova starts the guest from its definition; for Nova, restore "
-    "a guest that runs and soft-reboot it.",
+    "A start by Nova writes a new definition with newly chosen addresses. The recorded addresses "
+    "take effect only if something other than Nova starts the guest from this definition. With "
+    "Nova, restore a running guest and soft-reboot it.",
 )
 _NAMED = 5
 """Devices that a line names."""
@@ -117,7 +118,7 @@ def _match(inventory: Inventory, recorded: tuple[VmDevice, ...]) -> _Matched:
 
 def _told_as_of(question: Question) -> Iterator[str]:
     if question.as_of:
-        yield f"The recorded addresses are those as of {question.as_of}, not the newest ones."
+        yield f"The addresses are those recorded as of {question.as_of}, not the newest ones."
 
 
 def _told_pinned(question: Question, matched: _Matched, layout: Layout) -> Iterator[str]:
@@ -132,9 +133,9 @@ def _told_pinned(question: Question, matched: _Matched, layout: Layout) -> Itera
 
 def _nothing_to_do(instance: HostedInstance, told: tuple[str, ...], as_of: str) -> Skip:
     if told:
-        text = "every recorded address that counts is in its definition"
+        text = "its definition has every recorded address that still applies"
     else:
-        text = "it is defined with the recorded addresses"
+        text = "its definition has the recorded addresses"
     text += f" (as of {as_of})" if as_of else ""
     reason = "; ".join((f"nothing to do for instance {instance.uuid}: {text}", *told))
     return Skip(instance.uuid, reason, 0, instance.named)
@@ -143,8 +144,8 @@ def _nothing_to_do(instance: HostedInstance, told: tuple[str, ...], as_of: str) 
 def _told_alone(matched: _Matched) -> Iterator[str]:
     """Yield which devices are on one side alone, of which nothing can be put back."""
     for labels, side in (
-        (matched.only_recorded, "recorded, and not in the definition"),
-        (matched.only_defined, "in the definition, and not recorded"),
+        (matched.only_recorded, "recorded but not in the definition"),
+        (matched.only_defined, "in the definition but not recorded"),
     ):
         if labels:
             more = f" and {len(labels) - _NAMED} more" if len(labels) > _NAMED else ""
@@ -153,9 +154,9 @@ def _told_alone(matched: _Matched) -> Iterator[str]:
 
 def _told_outdated(layout: Layout, matched: _Matched, pinned: Collection[str]) -> Iterator[str]:
     for device, why in layout.outdated.items():
-        text = f"{device.label}: {why}, so its recorded address no longer counts"
+        text = f"{device.label}: {why}, so its recorded address no longer applies"
         if matched.rows[device].device_id in pinned:
-            text += ", although it is pinned: novadev device unpin gives the pin up"
+            text += ", although it is pinned: novadev device unpin removes the pin"
         yield text
 
 
@@ -251,8 +252,8 @@ def _check(host: Host, plan: Plan, definitions: Definitions) -> Domain:
         return domain
     if digest(domain.without_addresses(_places(domain, plan))) != plan.guard.get("definition"):
         raise StalePlan(
-            f"host {host.name}: the definition of domain {plan.instance} has changed since: plan "
-            "again"
+            f"host {host.name}: the definition of domain {plan.instance} has changed since the "
+            "plan was made: plan again"
         )
     return domain
 
@@ -319,13 +320,13 @@ def _disturbed(host: Host, plan: Plan, error: NovadevError) -> Outcome:
     except NotFound:
         kinds = set()
     except NovadevError as second:
-        text = f"{error}; and what is there now could not be read: {second}"
+        text = f"{error}; in addition, the present definition could not be read: {second}"
         return Outcome(State.STARTED, text, error.exit_code)
     if kinds == {Found.AFTER}:
         LOG.warning("host %s: domain %s is written, but: %s", host.name, plan.instance, error)
         return APPLIED
     if Found.AFTER in kinds:
-        return Outcome(State.HALF, f"{error}; a part of it is there", StalePlan.exit_code)
+        return Outcome(State.HALF, f"{error}; a part of the change was made", StalePlan.exit_code)
     if isinstance(error, StalePlan | NotFound):
         return Outcome(State.STALE, str(error), StalePlan.exit_code)
     return Outcome(State.FAILED, f"the addresses cannot be written: {error}", error.exit_code)

@@ -48,8 +48,8 @@ def why_pinned(plan: Plan, pins: Pins) -> str | None:
     for name, device_id, place in iter_leaving(plan, pins):
         if known.get(device_id) != pins[device_id]:
             return (
-                f"instance {plan.instance}: {name} is pinned at {place} now, and would leave it: "
-                "plan again, or run novadev device unpin first"
+                f"instance {plan.instance}: {name} is pinned at {place} now, but the plan moves it "
+                "away: plan again, or run novadev device unpin first"
             )
     return None
 
@@ -57,6 +57,6 @@ def why_pinned(plan: Plan, pins: Pins) -> str | None:
 def leaves_pin(name: str, place: str) -> str:
     """Return the note that the device of this NAME would leave the PLACE where it is pinned."""
     return (
-        f"{name} is pinned at {place}, and leaves it: the pin stays, and novadev device unpin "
-        "gives it up."
+        f"{name} is pinned at {place} but moves away from it. The pin stays until novadev device "
+        "unpin removes it."
     )

@@ -22,7 +22,7 @@ class Overtaken(Busy):
     """Another writer has recorded some guests since they were looked at; ``vm_ids`` are theirs."""
 
     def __init__(self, vm_ids: Sequence[str]) -> None:
-        super().__init__(f"instance {vm_ids[0]}: another novadev records it at the same time")
+        super().__init__(f"instance {vm_ids[0]}: another novadev is recording it at the same time")
         self.vm_ids = tuple(vm_ids)
 
 
@@ -100,7 +100,7 @@ class VmDevices:
     def check(self, as_of: AsOf) -> None:
         """Raise NotFound where there is no such record, and BadInput for a time to come."""
         if as_of.time is not None and as_of.time > rows.utc_now():
-            raise BadInput(f"{as_of} is still to come: nothing is recorded as of then")
+            raise BadInput(f"{as_of} is in the future: nothing can be recorded as of that time")
         with self._database.reading() as connection:
             newest = connection.scalar(sa.select(sa.func.max(vm_record.c.id)))
             query = sa.select(vm_record.c.id).where(vm_record.c.id == as_of.record)

@@ -30,7 +30,7 @@ def hold(host: Host, identity: str, mark: Mapping[str, str]) -> None:
     if failed is None:
         return
     if any(item.name == LOCK and item.uuid != identity for item in list_all(host).marked):
-        raise NotAsNeeded(f"host {host.name}: another rehearsal has begun there")
+        raise NotAsNeeded(f"host {host.name}: another rehearsal has started there")
     raise NotAsNeeded(_unable(host, failed))
 
 

@@ -74,8 +74,8 @@ class Rehearsal:
                 )
         if found.others and not self._allow_busy:
             raise NotAsNeeded(
-                f"host {self.host} has {many(len(found.others), 'guest')}: a rehearsal starts its "
-                "own beside them only with --allow-busy"
+                f"host {self.host} has {many(len(found.others), 'guest')}: add --allow-busy to "
+                "rehearse beside them"
             )
         return found.marked
 
@@ -101,7 +101,7 @@ class Rehearsal:
         while batches:
             batch = batches.popleft()
             if time.monotonic() > ends:
-                over = f"the time was over, --timeout is {self.budget.seconds:g}"
+                over = f"the time limit was reached, --timeout is {self.budget.seconds:g}"
                 yield from (Rehearsed(shape, "not rehearsed", over) for shape in batch)
                 continue
             try:

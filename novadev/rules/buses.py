@@ -58,7 +58,7 @@ def is_valid(bus: str | None, rules: ComputeRules) -> bool:
     Source: nova/virt/libvirt/blockinfo.py, SUPPORTED_DEVICE_BUSES.
     """
     if rules.virt_type not in BUSES:
-        raise UnsupportedBus(f"{rules.virt_type_text} is not one Nova's libvirt driver has")
+        raise UnsupportedBus(f"{rules.virt_type_text} is not supported by Nova's libvirt driver")
     return bus in BUSES[rules.virt_type]
 
 
@@ -105,7 +105,9 @@ def bus_for_name(name: str) -> str:
     """
     bus = _BUS_OF_PREFIX.get(name[:2])
     if bus is None:
-        raise UnsupportedBus(f"the name {name} tells no disk bus; a bus must be stored with it")
+        raise UnsupportedBus(
+            f"the device name {name} implies no disk bus; a bus must be stored with it"
+        )
     return bus
 
 
@@ -123,7 +125,9 @@ def free_name(bus: str | None, used: Collection[str], rules: ComputeRules) -> st
         name = prefix + letters(index)
         if name not in used:
             return name
-    raise TooManyDisks(f"bus {bus} takes {limit} disks on this host, and all are in use")
+    raise TooManyDisks(
+        f"bus {bus} holds at most {limit} disks on this host, and all places are in use"
+    )
 
 
 def name_prefix(bus: str | None, rules: ComputeRules) -> str:

@@ -62,7 +62,7 @@ def _bus_faults(disk: GuestDisk, case: Case) -> Iterator[Fault]:
         yield _fault("cdrom-on-virtio", disk, f"{why}; {_remedy(disk, bus)}")
     elif (disk.type == "floppy") != (disk.bus == "fdc"):
         bus = "fdc" if disk.type == "floppy" else "virtio" if disk.type == "disk" else "sata"
-        why = "only floppies are on bus fdc, and they on no other"
+        why = "bus fdc is only for floppies, and floppies need bus fdc"
         yield _fault("fdc", disk, f"{why}; {_remedy(disk, bus)}")
     elif disk.type == "floppy" and disk.name.startswith("/dev/"):
         why = "Nova gives each volume a serial number, and QEMU refuses one for a floppy"
@@ -72,10 +72,14 @@ def _bus_faults(disk: GuestDisk, case: Case) -> Iterator[Fault]:
 def _name_faults(disk: GuestDisk) -> Iterator[Fault]:
     index = name_index(disk.dev)
     if index is None and disk.dev:
-        yield _fault("device-name", disk, "libvirt takes no such name; use the bus's own, as vdb")
+        yield _fault(
+            "device-name",
+            disk,
+            "libvirt does not accept such a name; use a name of its bus, such as vdb",
+        )
     elif disk.dev and disk.type != "cdrom" and disk.dev.startswith("fd") != (disk.type == "floppy"):
-        why = "names in fd are for floppies, and floppies have no other"
-        yield _fault("device-name", disk, f"{why}; give it the bus's own name")
+        why = "names with fd are only for floppies, and floppies need such a name"
+        yield _fault("device-name", disk, f"{why}; give it a name of its bus")
     elif index is not None and disk.bus == "ide" and index >= IDE_DISKS:
         why = f"IDE has {IDE_DISKS} places, hda to hd{'abcd'[IDE_DISKS - 1]}"
         yield _fault("device-name", disk, f"{why}; give it a free one of these names")
@@ -87,13 +91,16 @@ def _lun_faults(disk: GuestDisk, case: Case) -> Iterator[Fault]:
     if disk.type != "lun":
         return
     if disk.bus not in ("scsi", "virtio", "fdc"):
-        why = "a LUN is only on bus scsi or virtio; move it to scsi with hw_scsi_model=virtio-scsi"
+        why = (
+            "a LUN can only be on bus scsi or virtio; move it to scsi with "
+            "hw_scsi_model=virtio-scsi"
+        )
         yield _fault("lun-bus", disk, why)
     elif disk.bus == "scsi" and case.value("hw_scsi_model") != "virtio-scsi":
-        why = "SCSI pass-through is only sure with hw_scsi_model=virtio-scsi; set it"
+        why = "SCSI pass-through is reliable only with hw_scsi_model=virtio-scsi; set it"
         yield _fault("lun-scsi-model", disk, why, "warning")
     if not disk.name.startswith("/dev/") and disk.name != "root":
-        why = "a LUN needs a block device behind it, which a local disk seldom has; use a volume"
+        why = "a LUN needs a block device, and a local disk is rarely one; use a volume"
         yield _fault("lun-local", disk, why, "warning")
 
 
@@ -104,7 +111,7 @@ def _same_name(case: Case) -> Iterator[Fault]:
     for name, disks in by_name.items():
         if name and len(disks) > 1:
             both = " and ".join(told(disk) for disk in disks)
-            message = f"{both} have one name; give one of them a free name"
+            message = f"{both} have the same name; give one of them a free name"
             yield Fault("duplicate-name", "error", message, _subject(disks))
 
 
@@ -122,7 +129,7 @@ def _same_address(case: Case) -> Iterator[Fault]:
     for disks in by_place.values():
         if len({disk.dev for disk in disks}) > 1:
             both = " and ".join(told(disk) for disk in disks)
-            message = f"{both} would get one drive address; give one of them a free name"
+            message = f"{both} would get the same drive address; give one of them a free name"
             yield Fault("duplicate-address", "error", message, _subject(disks))
 
 
@@ -133,13 +140,15 @@ def _subject(disks: list[GuestDisk]) -> str:
 def _too_many(case: Case) -> Iterator[Fault]:
     ide = len(case.on("ide"))
     if ide > IDE_DISKS:
-        message = f"{ide} disks on bus ide, which takes {IDE_DISKS}; move the others to sata"
+        message = (
+            f"{ide} disks are on bus ide, which holds only {IDE_DISKS}; move the others to sata"
+        )
         yield Fault("ide-too-many", "error", message, str(ide))
     scsi = len(case.on("scsi"))
     if scsi > LSILOGIC_DISKS and case.value("hw_scsi_model") in ("", "lsilogic") and case.is_x86:
         message = (
-            f"{scsi} disks on SCSI model lsilogic, {LSILOGIC_DISKS} to a controller: libvirt "
-            "adds controllers; set hw_scsi_model=virtio-scsi for one"
+            f"{scsi} disks are on SCSI model lsilogic with {LSILOGIC_DISKS} per controller, so "
+            "libvirt adds controllers; set hw_scsi_model=virtio-scsi to need only one"
         )
         yield Fault("lsilogic-too-many", "warning", message, str(scsi))
 
@@ -158,7 +167,7 @@ def _beyond_luns(case: Case) -> Iterator[Fault]:
         index = name_index(disk.dev)
         if limit and index is not None and index % _UNITS >= limit:
             names = " and ".join(f"sd{letters(number)}" for number in range(limit))
-            why = f"on SCSI model {model} QEMU takes only {names}; set hw_scsi_model=virtio-scsi"
+            why = f"on SCSI model {model} QEMU accepts only {names}; set hw_scsi_model=virtio-scsi"
             yield _fault("scsi-lun", disk, why)
 
 
@@ -176,10 +185,14 @@ def _scsi_controller(case: Case) -> Iterator[Fault]:
     if not scsi or case.value("hw_scsi_model") or not case.is_x86:
         return
     boots = scsi[0] is case.disks[0] and not drives_lsilogic(case.guest)
-    sees = "boots from it only with a driver for that" if boots else "sees it only with a driver"
+    sees = (
+        "boots from it only with a driver for this model"
+        if boots
+        else "sees it only with a driver for this model"
+    )
     message = (
         f"hw_scsi_model is not set and {told(scsi[0])} needs a SCSI controller: libvirt chooses "
-        f"lsilogic, and the guest {sees}, which few systems have; set hw_scsi_model=virtio-scsi"
+        f"lsilogic, and the guest {sees}, which few systems include; set hw_scsi_model=virtio-scsi"
     )
     if boots:
         yield Fault("scsi-model-missing", "error", message, "hw_scsi_model of the root disk")

@@ -78,7 +78,11 @@ class ComputeRules:
     def virt_type_text(self) -> str:
         """The virt_type in a message, which says where it is only assumed."""
         text = f"virt_type {self.virt_type}"
-        return f"{text} (assumed: its host's is not known)" if self.is_assumed else text
+        return (
+            f"{text} (assumed, because its host's virt_type is not known)"
+            if self.is_assumed
+            else text
+        )
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from novadev.rules.slots import CONVENTIONAL_NICS
 
 NO_EFFECT = MappingProxyType(
     {
-        "hw_rescue_bus": "Nova reads it from the rescue image in Glance, never from the instance "
-        "(nova/compute/manager.py, _get_rescue_image)",
+        "hw_rescue_bus": "Nova reads it only from the rescue image in Glance, never from the "
+        "instance (nova/compute/manager.py, _get_rescue_image)",
         "hw_rng_model": "Nova always makes the random number generator virtio "
         "(nova/virt/libvirt/driver.py, _add_rng_device)",
     }
@@ -83,8 +83,8 @@ def _vif_model(case: Case) -> Iterator[Fault]:
         yield _fault("vif-model-machine-type", case, "hw_vif_model", why)
     elif model in CONVENTIONAL_NICS and case.is_q35:
         why = (
-            f"a conventional PCI card, which on machine type {case.machine_type} goes behind a "
-            "PCIe-to-PCI bridge; virtio or e1000e is PCI Express"
+            f"it is a conventional PCI card, which on machine type {case.machine_type} needs a "
+            "PCIe-to-PCI bridge; virtio and e1000e are PCI Express"
         )
         yield _fault("vif-model-conventional", case, "hw_vif_model", why, "warning")
 
@@ -101,7 +101,7 @@ def _scsi_model(case: Case) -> Iterator[Fault]:
     if case.rules.virt_type not in ("kvm", "qemu"):
         return
     if model == "buslogic":
-        why = "QEMU has no such controller, and libvirt refuses it; use virtio-scsi"
+        why = "QEMU has no such controller and libvirt refuses it; use virtio-scsi"
         yield _fault("scsi-model", case, "hw_scsi_model", why)
     elif model == "ibmvscsi" and not case.is_pseries:
         why = f"only pseries has it, not {case.machine_type or 'this machine type'}"
@@ -112,7 +112,10 @@ def _input(case: Case) -> Iterator[Fault]:
     """Yield a pointer model that says usb while the bus says otherwise."""
     bus = case.value("hw_input_bus")
     if case.value("hw_pointer_model") and bus not in ("", "usb"):
-        why = f"ignored, as hw_input_bus={bus} is set: the tablet is on {bus}; clear one of them"
+        why = (
+            f"it is ignored because hw_input_bus={bus} is set: the tablet is on {bus}; unset "
+            "one of them"
+        )
         yield _fault("pointer-model-ignored", case, "hw_pointer_model", why, "warning")
 
 
@@ -121,7 +124,10 @@ def _usb_model(case: Case) -> Iterator[Fault]:
     users = [f"input {kind}" for kind in _usb_inputs(case)]
     users += [f"disk {disk.dev}" for disk in case.on("usb")]
     if case.value("hw_usb_model") == "none" and users:
-        why = f"ignored, as {', '.join(users)} needs USB; move that off USB, or clear this"
+        why = (
+            f"it is ignored because {', '.join(users)} needs USB; move that device off USB, or "
+            "unset this property"
+        )
         yield _fault("usb-model-ignored", case, "hw_usb_model", why, "warning")
 
 

@@ -13,7 +13,7 @@ _STOP = "openstack server stop"
 _FIRST: Mapping[str, str] = {
     "paused": "openstack server unpause",
     "rescued": "openstack server unrescue",
-    "resized": "openstack server resize confirm, or resize revert",
+    "resized": "openstack server resize confirm or resize revert",
     "soft-delete": "openstack server restore",
     "suspended": "openstack server resume",
 }

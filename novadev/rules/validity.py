@@ -79,7 +79,7 @@ def _lost_disks(old: Case, new: Case) -> Iterator[Fault]:
     for disk in old.disks:
         if identity(disk) not in kept and disk.name != "disk.config":
             message = (
-                f"{told(disk)} would be left out, as another disk has the name it would get; "
+                f"{told(disk)} would not move, because another disk has the name it would get; "
                 "give that disk another name"
             )
             yield Fault("disk-lost", "error", message, identity(disk))
@@ -96,8 +96,8 @@ def _windows_boot(old: Case, new: Case) -> Iterator[Fault]:
     )
     if change:
         message = (
-            f"{change}: Windows stops with INACCESSIBLE_BOOT_DEVICE unless the driver is "
-            "installed and enabled at boot; install it first, with a second disk on the new bus"
+            f"{change}: Windows stops with INACCESSIBLE_BOOT_DEVICE unless the driver is installed "
+            "and enabled at boot; install the driver first, with a second disk on the new bus"
         )
         yield Fault("windows-boot", "warning", message, change)
 

@@ -26,7 +26,7 @@ there are any; what it raises ends the batch.
 """
 
 
-_NO_LOOK = SecondLook(lambda written: [outcome for _, outcome in written], 0)
+_NO_LOOK = SecondLook(lambda written, _: [outcome for _, outcome in written], 0)
 
 
 def carry_out(
@@ -42,9 +42,12 @@ def carry_out(
 
     A batch is in the journal before its first write. Ends early, between two batches, when STOP
     says so or more than MAX_FAILURES plans failed. What Nova may have been starting meanwhile gets
-    the outcome of the SECOND LOOK. Raises TakenOver when another process has RUN.
+    the outcome of the SECOND LOOK, also where an earlier process wrote it and ended before its
+    look. Raises TakenOver when another process has RUN.
     """
     waiting = Waiting(journal, run, second_look, stop)
+    for batch in batched(journal.list_unseen(run), BATCH):
+        waiting.add(batch, [_done(item) for item in batch], resumed=True)
     failures = 0
     try:
         for resumed, batch in _batches(journal, run):
@@ -57,13 +60,17 @@ def carry_out(
                 told = (run.id, item.plan.action, item.plan.instance, str(outcome.state))
                 _LOG.info("run %d: %s of instance %s: %s", *told)
             failures += sum(outcome.state != State.APPLIED for outcome in outcomes)
-            waiting.add(batch, outcomes)
+            waiting.add(batch, outcomes, resumed)
             yield from waiting.ready()
     except NovadevError:
         with suppress(NovadevError):  # the first error is the one to tell
             yield from waiting.rest()
         raise
     yield from waiting.rest()
+
+
+def _done(item: Journaled) -> Outcome:
+    return Outcome(item.state, item.error, vm_state=item.unseen)
 
 
 def _batches(journal: Journal, run: Run) -> Iterator[tuple[bool, list[Journaled]]]:

@@ -83,7 +83,7 @@ def write(name: str, head: Head, drafts: Iterable[Draft]) -> Saved:
     A regular file of that name is replaced; anything else there is left alone.
     """
     if name == "-" or not can_be_replaced(name):
-        raise BadInput(f"plan file {name!r}: a plan is saved in a file of its own")
+        raise BadInput(f"plan file {name!r}: a plan needs a file of its own")
     count = 0
     digest = hashlib.sha256()
     try:
@@ -127,7 +127,7 @@ def read(name: str) -> Saved:
     except OSError as error:
         raise BadInput(f"plan file {name} cannot be read: {error.strerror}") from None
     except (ValueError, StopIteration):
-        raise BadInput(f"{name} is not a plan file novadev wrote") from None
+        raise BadInput(f"{name} is not a plan file written by novadev") from None
 
 
 def _read(name: str) -> Saved:
@@ -148,13 +148,13 @@ def _check_plans(found: Saved) -> None:
     undoes = found.head.undoes
     for draft in found.iter_drafts():
         if (draft.undoes is None) != (undoes is None):
-            raise BadInput(f"plan file {found.name} takes back a run in part")
+            raise BadInput(f"plan file {found.name} undoes only a part of a run")
         if found.head.action != (draft.plan.action if undoes is None else f"undo {undoes}"):
-            raise BadInput(f"plan file {found.name} is not for what its plans do")
+            raise BadInput(f"plan file {found.name} does not match the action of its plans")
         if draft.plan.partly and undoes is None:
-            raise BadInput(f"plan file {found.name} would carry out a plan in part")
+            raise BadInput(f"plan file {found.name} would carry out only a part of a plan")
         if draft.plan.instance in seen:
-            raise BadInput(f"plan file {found.name} has two plans of one instance")
+            raise BadInput(f"plan file {found.name} has two plans for the same instance")
         seen.add(draft.plan.instance)
         check(draft)
 
@@ -174,7 +174,7 @@ def _sum(name: str) -> tuple[str, int]:
         previous = line
     end = parse(previous or "null")
     if not isinstance(end, dict) or end != {"plans": count, "sha256": digest.hexdigest()}:
-        raise BadInput(f"plan file {name} is cut short or was edited: plan again")
+        raise BadInput(f"plan file {name} is incomplete or was edited: plan again")
     digest.update(previous.encode())
     return digest.hexdigest(), count
 

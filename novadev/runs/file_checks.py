@@ -67,10 +67,10 @@ def check(draft: Draft) -> None:
         raise BadInput(f"plan file: novadev has no action {plan.action!r:.60}")
     action = _ACTIONS[plan.action]
     if not _UUID.fullmatch(plan.instance):
-        raise BadInput(f"plan file: {plan.instance!r:.60} is no instance")
+        raise BadInput(f"plan file: {plan.instance!r:.60} is not an instance")
     places = [(item.place, *_owner(plan, n)) for n, item in enumerate(plan.changes)]
     if not places or len(set(places)) != len(places):
-        raise _bad(plan, "it has no change, or one twice")
+        raise _bad(plan, "it has no change, or the same change twice")
     for item in plan.changes:
         if not action.may_write(item):
             kind = InvalidProperty if Kind.PROPERTY in action.kinds else BadInput
@@ -143,7 +143,7 @@ def _of_sync(draft: Draft) -> None:
     plan = draft.plan
     _in_a_cell(plan)
     if draft.undoes is None and plan.guard.get(SOURCE) != "cell":
-        raise _bad(plan, "it does not say where its values are from")
+        raise _bad(plan, "it does not say where its values come from")
     if len(plan.changes) > 1 and any(item.place.kind is Kind.IMAGE for item in plan.changes):
         raise _bad(plan, "an image is written as a whole")
 
@@ -165,7 +165,7 @@ def _of_restore(draft: Draft) -> None:
     for name in ("ids", "pins"):
         found = draft.plan.guard.get(name, {})
         if not isinstance(found, Mapping) or not all(isinstance(x, str) for x in found.values()):
-            raise _bad(draft.plan, "it does not say whose each change is")
+            raise _bad(draft.plan, "it does not say which device each change is for")
     for text in draft.plan.guard.get("pins", {}).values():
         read_address(text, "plan file")
 
@@ -186,7 +186,7 @@ def _of_detach(draft: Draft) -> None:
         raise _bad(plan, "the device is not described")
     timeout, force = plan.guard.get("timeout"), plan.guard.get("force")
     if type(timeout) is not int or not isinstance(force, bool):
-        raise _bad(plan, "no time limit, or no word on force")
+        raise _bad(plan, "the time limit or the value of force is missing")
 
 
 def _is_device(values: object) -> bool:
@@ -198,9 +198,9 @@ def _is_device(values: object) -> bool:
 def _of_import(draft: Draft) -> None:
     ids = draft.plan.guard.get("devices")
     if not isinstance(ids, list) or len(ids) != len(draft.plan.changes):
-        raise _bad(draft.plan, "it does not say whose each change is")
+        raise _bad(draft.plan, "it does not say which device each change is for")
     if not all(isinstance(device_id, str) and _UUID.fullmatch(device_id) for device_id in ids):
-        raise _bad(draft.plan, "a change is of no device")
+        raise _bad(draft.plan, "a change is for no device")
 
 
 # What values may become
@@ -252,7 +252,7 @@ def _recorded_default(item: Change, draft: Draft) -> None:
     """Check what stash-defaults stores: a value where there is none, never over another."""
     change = item.inverse if draft.undoes is not None else item
     if change.before is not ABSENT and change.before is not None:
-        raise InvalidValue(f"plan file: {item.what} is there: it is never overwritten")
+        raise InvalidValue(f"plan file: {item.what} is there, and is never overwritten")
     is_cell = change.place.kind is Kind.PROPERTY
     may_be_null = is_cell and change.place.name in REGISTERED and change.before is ABSENT
     value = change.after

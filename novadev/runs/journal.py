@@ -20,12 +20,14 @@ from novadev.errors import NotAsNeeded, TakenOver
 from novadev.runs import history, lease
 from novadev.runs.history import RunFilter, RunSummary
 from novadev.runs.journal_rows import (
+    IS_LEFT,
     PAGE,
     Journaled,
     Run,
     change,
     check_free,
     count,
+    count_left,
     fit,
     get_run,
     journaled,
@@ -40,7 +42,7 @@ from novadev.runs.journal_undo import (
 )
 from novadev.runs.lease import Fence, Holder
 from novadev.runs.plan import Outcome
-from novadev.runs.states import BEGUN, OUTCOMES, PENDING, Event, State, run_state
+from novadev.runs.states import BEGUN, OUTCOMES, Event, State, run_state
 from novadev.state.tables import journal as journal_table
 from novadev.state.tables import plans, runs
 
@@ -125,7 +127,7 @@ class Journal:
                 end_undone(connection, run.undoes, take_over)
                 check_still_to_undo(connection, run.undoes, run.id)
             if sum(count(connection, run.id).values()) != number:
-                raise TakenOver(f"run {run.id}: its plans are not all in the journal any more")
+                raise TakenOver(f"run {run.id}: some of its plans are no longer in the journal")
             connection.execute(update_run(run.id).values(state="running"))
 
     def end_undone(self, run: Run, take_over: bool = False) -> int:
@@ -162,9 +164,8 @@ class Journal:
             now = get_run(connection, run.id, lock=True)
             check_free(connection, now, take_over)
             check_not_undone(connection, now)
-            counts = count(connection, run.id)
-            if not any(counts.get(state) for state in PENDING):
-                raise NotAsNeeded(f"run {run.id} has nothing left to be done by now")
+            if not count_left(connection, run.id):
+                raise NotAsNeeded(f"run {run.id} has nothing left to do any more")
             values = {"state": "running", "finished": None, **_taken(connection)}
             values["message"] = fit("; ".join(filter(None, (now.message, _resumed_by(message)))))
             connection.execute(update_run(run.id).values(values))
@@ -193,14 +194,21 @@ class Journal:
                 change(connection, [item.id for item in items], event, error)
                 if run.undoes is not None:
                     change_undone(connection, items, event)
+            for vm_state in {outcome.vm_state for outcome in outcomes} - {None}:
+                pairs = zip(batch, outcomes, strict=True)
+                ids = [item.id for item, outcome in pairs if outcome.vm_state == vm_state]
+                connection.execute(_update(ids).values(unseen=vm_state))
 
-    def note(self, run: Run, news: Mapping[int, str]) -> None:
-        """Write what was found out about plans after they were done, by id; raises TakenOver."""
+    def note_look(self, run: Run, batch: Sequence[Journaled], news: Mapping[int, str]) -> None:
+        """Write that the servers of BATCH were looked at again; raises TakenOver.
+
+        NEWS are what was found of some of them, by the plan's id.
+        """
         with self._database.writing() as connection:
             lease.hold(connection, run.id, run.lease)
+            connection.execute(_update([item.id for item in batch]).values(unseen=None))
             for plan, text in news.items():
-                query = sa.update(plans).where(plans.c.id == plan, plans.c.run_id == run.id)
-                connection.execute(query.values(error=fit(text)))
+                connection.execute(_update([plan]).values(error=fit(text)))
 
     def finish(self, run: Run) -> str:
         """Close RUN, give its lease back and return its state; raises TakenOver."""
@@ -221,9 +229,15 @@ class Journal:
         return self.count(run).get(State.PLANNED, 0)
 
     def count_left(self, run: Run) -> int:
-        """Return how many plans of RUN are still to be finished."""
-        counts = self.count(run)
-        return sum(counts.get(state, 0) for state in PENDING)
+        """Return of how many plans of RUN resume has something to do."""
+        with self._database.reading() as connection:
+            return count_left(connection, run.id)
+
+    def list_unseen(self, run: Run) -> list[Journaled]:
+        """Return the plans of RUN that are done, and whose servers are to be looked at again."""
+        theirs = (plans.c.run_id == run.id, plans.c.state == State.APPLIED)
+        query = sa.select(plans).where(*theirs, plans.c.unseen.is_not(None))
+        return self._read(query.order_by(plans.c.id))
 
     def iter_plans(
         self, run: Run, states: Iterable[str] = (), newest_first: bool = False
@@ -277,7 +291,7 @@ class Journal:
 
     def find_unfinished(self) -> list[Run]:
         """Return the runs that were begun, have plans left and no undo, newest first."""
-        left = sa.exists().where(plans.c.run_id == runs.c.id, plans.c.state.in_(PENDING))
+        left = sa.exists().where(plans.c.run_id == runs.c.id, IS_LEFT)
         query = sa.select(runs).where(runs.c.state != "planning", left, sa.not_(is_undone()))
         with self._database.reading() as connection:
             found = connection.execute(query.order_by(runs.c.id.desc()))
@@ -286,7 +300,7 @@ class Journal:
     def check_may_go_on(self, run: Run, take_over: bool = False) -> None:
         """Raise NotAsNeeded unless RUN was begun, is nobody's now and was not undone."""
         if run.state == "planning":
-            raise NotAsNeeded(f"run {run.id} was never begun: there is nothing to finish")
+            raise NotAsNeeded(f"run {run.id} was never started: there is nothing to finish")
         with self._database.reading() as connection:
             check_free(connection, run, take_over)
             check_not_undone(connection, run)
@@ -295,6 +309,10 @@ class Journal:
         """Yield what the history has of the runs that WANTED chooses, newest first."""
         with self._database.reading() as connection:
             yield from history.list_runs(connection, wanted)
+
+
+def _update(ids: Sequence[int]) -> sa.Update:
+    return sa.update(plans).where(plans.c.id.in_(ids))
 
 
 def _resumed_by(message: str | None) -> str:

@@ -18,11 +18,16 @@ from novadev.runs import lease
 from novadev.runs.encoding import loads
 from novadev.runs.lease import Holder
 from novadev.runs.plan import Plan
-from novadev.runs.states import Event, State, sources, targets
+from novadev.runs.states import PENDING, Event, State, sources, targets
 from novadev.state.tables import plans, runs
 
 PAGE = 500
 """How many plans are read, or named in one statement, at a time."""
+IS_LEFT = sa.or_(
+    plans.c.state.in_(PENDING),
+    sa.and_(plans.c.state == State.APPLIED, plans.c.unseen.is_not(None)),
+)
+"""Of which plans resume has something to do: to finish them, or to look at their servers again."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +63,11 @@ class Run:
 
 @dataclass(frozen=True)
 class Journaled:
-    """A plan in the journal."""
+    """A plan in the journal.
+
+    ``unseen`` is the state in which its server was when it was written, until the server has been
+    looked at again; None where no look is due.
+    """
 
     id: int
     run: int
@@ -66,12 +75,13 @@ class Journaled:
     state: State
     error: str | None
     undoes: int | None
+    unseen: str | None = None
 
 
 def journaled(row: Any) -> Journaled:
     """Return the plan in ROW of the table of plans."""
     plan = loads(row.body, f"run {row.run_id}: its plan {row.id} in the journal")
-    return Journaled(row.id, row.run_id, plan, State(row.state), row.error, row.undoes)
+    return Journaled(row.id, row.run_id, plan, State(row.state), row.error, row.undoes, row.unseen)
 
 
 def fit(text: str, longest: int = 2000) -> str:
@@ -107,12 +117,18 @@ def count(connection: sa.Connection, run_id: int) -> dict[str, int]:
     return {row.state: row.number for row in connection.execute(query.group_by(plans.c.state))}
 
 
+def count_left(connection: sa.Connection, run_id: int) -> int:
+    """Return of how many plans of the run resume has something to do."""
+    query = sa.select(sa.func.count()).where(plans.c.run_id == run_id, IS_LEFT)
+    return int(connection.scalar(query) or 0)
+
+
 def change(
     connection: sa.Connection, ids: Sequence[int], event: Event, error: str | None = None
 ) -> None:
     """Change the state of these plans by EVENT; raises NovadevError where it cannot happen."""
     if try_to_change(connection, ids, event, error) != len(ids):
-        raise NovadevError(f"the journal was changed by somebody else: no such plan where {event}")
+        raise NovadevError(f"another process has changed the journal: no such plan where {event}")
 
 
 def try_to_change(

@@ -51,7 +51,7 @@ def check_not_undone(connection: sa.Connection, run: Run) -> None:
     query = sa.select(sa.func.max(runs.c.id))
     undo = connection.scalar(query.where(runs.c.undoes == run.id, runs.c.state != "planning"))
     if undo is not None:
-        raise NotAsNeeded(f"run {run.id} was undone by run {undo}: it is not carried on any more")
+        raise NotAsNeeded(f"run {run.id} was undone by run {undo} and cannot be resumed")
 
 
 def end_undone(connection: sa.Connection, run_id: int, take_over: bool) -> int:
@@ -98,7 +98,7 @@ def check_still_to_undo(connection: sa.Connection, run: int, undo: int | None = 
     }
     if len(counts) > 1:
         raise StalePlan(
-            f"run {run} is not as it was when this undo was planned: plan it again (nothing was "
+            f"run {run} has changed since this undo was planned: plan the undo again (nothing was "
             "done)"
         )
 

@@ -79,7 +79,7 @@ def refusal(holder: Holder, renewed: datetime, now: datetime, take_over: bool) -
     if take_over or holder.host == socket.gethostname():
         return None
     return (
-        f"was left by {process}, whose lease ran out at {until:%Y-%m-%dT%H:%M:%SZ}: if that "
+        f"was left by {process}, whose lease expired at {until:%Y-%m-%dT%H:%M:%SZ}. If that "
         "process is dead, add --take-over"
     )
 
@@ -96,7 +96,9 @@ def hold(connection: sa.Connection, run: int, token: str | None) -> None:
     """
     query = sa.update(runs).where(runs.c.id == run, runs.c.lease == token)
     if connection.execute(query.values(heartbeat=now_of(connection))).rowcount != 1:
-        raise TakenOver(f"run {run} was taken over by another novadev: nothing more is written")
+        raise TakenOver(
+            f"run {run} was taken over by another novadev: this process writes nothing more"
+        )
 
 
 @contextmanager

@@ -151,8 +151,8 @@ def taken_back(plan: Plan, left: Mapping[str, str]) -> Outcome:
     names = {item.what: item.place.name for item in plan.changes}
     reasons = ", ".join(f"{names[what]} {why}" for what, why in left.items())
     others = ", ".join(name for what, name in names.items() if what not in left)
-    done = f"taken back: {others}" if others else "nothing was taken back"
-    text = f"domain {plan.instance}: {reasons}; that is left so; {done}"
+    done = f"undone: {others}" if others else "nothing was undone"
+    text = f"domain {plan.instance}: {reasons}; this part was left as it is; {done}"
     return Outcome("applied", text, left=left)
 
 

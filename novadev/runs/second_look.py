@@ -16,8 +16,11 @@ from novadev.runs.journal_rows import Journaled, Run
 from novadev.runs.plan import Outcome, Plan
 
 Written = tuple[Plan, Outcome]
-Look = Callable[[Sequence[Written]], list[Outcome]]
-"""Looks at the servers of plans of one cell, and returns an outcome for each, in order."""
+Look = Callable[[Sequence[Written], bool], list[Outcome]]
+"""Looks at the servers of plans of one cell, and returns an outcome for each, in order.
+
+True says that an earlier process may have written them, some time ago.
+"""
 _NAP = 0.1
 """Seconds after which a wait looks whether it is to end."""
 
@@ -37,6 +40,7 @@ class _Batch:
     due: float
     items: Sequence[Journaled]
     outcomes: Sequence[Outcome]
+    resumed: bool
 
 
 class Waiting:
@@ -48,11 +52,13 @@ class Waiting:
         self._journal, self._run, self._second, self._stop = journal, run, second, stop
         self._batches: deque[_Batch] = deque()
 
-    def add(self, items: Sequence[Journaled], outcomes: Sequence[Outcome]) -> None:
-        """Add a batch that has just been written."""
+    def add(
+        self, items: Sequence[Journaled], outcomes: Sequence[Outcome], resumed: bool = False
+    ) -> None:
+        """Add a batch that has just been written; RESUMED: by an earlier process, perhaps."""
         waits = any(outcome.vm_state for outcome in outcomes)
         due = self._second.clock() + self._second.delay * waits
-        self._batches.append(_Batch(due, items, outcomes))
+        self._batches.append(_Batch(due, items, outcomes, resumed))
 
     def ready(self) -> Iterator[Written]:
         """Yield the plans whose time has come, each with its outcome."""
@@ -71,7 +77,8 @@ class Waiting:
         found = list(batch.outcomes)
         places = [place for place, outcome in enumerate(found) if outcome.vm_state]
         if places:
-            looked = self._second.look([(plans[place], found[place]) for place in places])
+            written = [(plans[place], found[place]) for place in places]
+            looked = self._second.look(written, batch.resumed)
             for place, outcome in zip(places, looked, strict=True):
                 found[place] = outcome
             self._note(batch, found)
@@ -84,5 +91,4 @@ class Waiting:
             for item, before, after in zip(batch.items, batch.outcomes, found, strict=True)
             if after.error and after.error != before.error
         }
-        if news:
-            self._journal.note(self._run, news)
+        self._journal.note_look(self._run, batch.items, news)

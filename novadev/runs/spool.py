@@ -74,4 +74,6 @@ class Spool:
 
 def _no_room(error: OSError) -> str:
     reason = error.strerror or str(error)
-    return f"the plans cannot be kept in a temporary file (TMPDIR): {reason} (nothing was done)"
+    return (
+        f"the plans cannot be written to a temporary file (see TMPDIR): {reason} (nothing was done)"
+    )

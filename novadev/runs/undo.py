@@ -22,8 +22,10 @@ def drafts(journal: Journal, run: Run) -> Iterator[Draft | Skip]:
     What an earlier undo took back in part is a Skip that names that undo.
     """
     for instance, redo in journal.list_put_back_in_part(run):
-        text = f"instance {instance}: run {redo} put a part of it back: finish that first with "
-        text += f"novadev resume {redo}, or take it back with novadev undo {redo}"
+        text = (
+            f"instance {instance}: run {redo} has undone a part of it: finish that run first with "
+        )
+        text += f"novadev resume {redo}, or undo it with novadev undo {redo}"
         yield Skip(instance, text, StalePlan.exit_code, named=True)
     elsewhere = journal.taken_back_in_part(run)
     for item in journal.iter_plans(run, TO_UNDO, newest_first=True):
@@ -43,8 +45,8 @@ def inverse(item: Journaled) -> Plan:
 
 def _unfinished(item: Journaled, undo: int) -> Skip:
     text = (
-        f"instance {item.plan.instance}: run {undo} took a part of it back: finish that with "
-        f"novadev resume {undo}, or take it back with novadev undo {undo}"
+        f"instance {item.plan.instance}: run {undo} has undone a part of it: finish that run with "
+        f"novadev resume {undo}, or undo it with novadev undo {undo}"
     )
     return Skip(item.plan.instance, text, StalePlan.exit_code, named=True)
 
@@ -61,7 +63,7 @@ def of_file(journal: Journal, run: Run, saved: Iterable[Draft]) -> Iterator[Draf
         for draft in page:
             item = found.get(draft.undoes or 0)
             if item is None or item.run != run.id or not _is_inverse(draft.plan, item.plan):
-                raise BadInput(f"the plan file takes back what is not in run {run.id}")
+                raise BadInput(f"the plan file undoes changes that are not in run {run.id}")
             if item.state not in TO_UNDO:
                 text = f"instance {item.plan.instance}: its plan in run {run.id} is {item.state}"
                 yield Skip(item.plan.instance, text, StalePlan.exit_code, named=True)

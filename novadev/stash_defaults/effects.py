@@ -16,16 +16,16 @@ from novadev.rules.osinfo import Recommendation
 from novadev.stash_defaults.sources import REMEMBERED, Alike, Evidence
 
 KEYBOARD = (
-    "left out: stored, it would add a keyboard at the next power-on (--property hw_input_bus "
-    "stores it all the same)"
+    "not recorded: storing it would add a keyboard at the next power-on (--property hw_input_bus "
+    "stores it anyway)"
 )
 TABLET = (
-    "left out: the guest has no tablet, and stored, it would get one at the next power-on "
-    "(--property hw_pointer_model stores it all the same)"
+    "not recorded: the guest has no tablet, and storing it would add one at the next power-on "
+    "(--property hw_pointer_model stores it anyway)"
 )
 IGNORED = (
-    "left out: Nova does not read it beside the hw_input_bus that is stored (--property "
-    "hw_pointer_model stores it all the same)"
+    "not recorded: Nova ignores it because hw_input_bus is stored (--property hw_pointer_model "
+    "stores it anyway)"
 )
 HARMLESS = (KEYBOARD, TABLET, IGNORED)
 """The reasons not to record a property without which nothing is wrong with the guest."""
@@ -90,7 +90,7 @@ def _moved(
     except REFUSALS:
         return None
     moved = [disk for disk, place in before.items() if after.get(disk) != place]
-    return f"{value} recorded would move {', '.join(moved)}" if moved else None
+    return f"recording {value} would move {', '.join(moved)}" if moved else None
 
 
 def _places(guest: Guest, rules: DriverRules) -> dict[str, tuple[str, str]]:

@@ -59,8 +59,8 @@ def find_compute(
     if found is None or version is None or found.is_of(version):
         return found
     return NotAsNeeded(
-        f"the rules in {found.origin} are of Nova {found.release}, and nova-compute on {host} is "
-        f"of {release_of(version)} now: save it again (novadev capabilities save)"
+        f"the rules in {found.origin} are from Nova {found.release}, but nova-compute on {host} is "
+        f"{release_of(version)} now: save the file again (novadev capabilities save)"
     )
 
 
@@ -87,5 +87,5 @@ def no_domain(facts: Facts) -> NotAsNeeded | None:
     if instance.host is None:
         return NotAsNeeded(f"it is {instance.vm_state}, on no host")
     if instance.vm_state == "rescued":
-        return NotAsNeeded("it is rescued, and runs with the hardware of its rescue image")
+        return NotAsNeeded("it is rescued and runs with the hardware of its rescue image")
     return None

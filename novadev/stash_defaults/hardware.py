@@ -82,4 +82,4 @@ def _alike(persistent: Seen, live: Seen) -> Seen:
     if live.doubt is not None:
         return Seen(doubt=f"in the running guest, {live.doubt}")
     has = [one.value or "no such device" for one in (live, persistent)]
-    return Seen(doubt=f"the running guest has {has[0]}, its persistent definition {has[1]}")
+    return Seen(doubt=f"the running guest has {has[0]}, but its persistent definition has {has[1]}")

@@ -50,7 +50,10 @@ _BY_PROPERTY_ALONE = r"disk\.(config|local)"
 _DISK_RANKS = (_BY_PROPERTY_ALONE, r"disk(\.swap)?", r"disk\.eph\d+")
 _CDROM_RANKS = (_BY_PROPERTY_ALONE, "disk")
 _NOT_BY_PROPERTY = ("hostdev", "vdpa")
-_RESCUED = "the guest is in rescue: what it has now comes from an image, not from what is stored"
+_RESCUED = (
+    "the guest is in rescue: its present hardware comes from the rescue image, not from "
+    "what is stored"
+)
 
 
 @dataclass(frozen=True)
@@ -231,9 +234,9 @@ def _one(name: str, found: Iterable[str | None], what: str) -> Seen:
     if len(values) > 1:
         return Seen(doubt=f"{what} have {' and '.join(value or 'none named' for value in values)}")
     if values[0] is None:
-        return Seen(doubt=f"{what} name none: it is libvirt's choice at each start")
+        return Seen(doubt=f"{what} name no value: libvirt chooses it at each start")
     if values[0] not in VALUES[name]:
-        return Seen(doubt=f"{what} have {values[0]}, which is not a value of {name}")
+        return Seen(doubt=f"{what} have {values[0]}, which is not a valid value of {name}")
     return Seen(values[0])
 
 

@@ -37,14 +37,14 @@ from novadev.stash_defaults.sources import (
 from novadev.value import ABSENT, Value
 
 NO_OSINFO = (
-    "libosinfo is not on its host to ask about the os_distro of this instance and of others like "
-    "it: the rules do without it"
+    "libosinfo is not installed on its host, so the rules ignore the os_distro of this instance "
+    "and of others like it"
 )
 """What a plan says where a compute host has no libosinfo: the first of a run, for all."""
 
 GUESS = (
-    ". Its hardware was not seen, so nothing is recorded (--source driver records what the rules "
-    "would give it)"
+    ". Its hardware could not be read, so nothing is recorded (--source driver records what the "
+    "rules would give it)"
 )
 
 
@@ -97,7 +97,9 @@ def _checked(name: str) -> str:
     if plain != MACHINE_TYPE:
         get_property(plain)
     if plain not in RECORDED:
-        raise BadInput(f"Nova reads {plain} from the rescue image only: there is nothing to record")
+        raise BadInput(
+            f"Nova reads {plain} only from the rescue image, so there is nothing to record"
+        )
     return plain
 
 
@@ -144,7 +146,9 @@ def _plan_or_skip(evidence: Evidence, request: Request, named: bool) -> Iterator
     if plan is not None:
         yield plan
     elif not undecided:
-        yield Skip(uuid, f"nothing to do for instance {uuid}: nothing is missing", 0, named)
+        yield Skip(
+            uuid, f"nothing to do for instance {uuid}: all properties are stored already", 0, named
+        )
     for reason, names in undecided.items():
         text = f"instance {uuid}: {', '.join(names)}: {reason}"
         code = 0 if reason in HARMLESS else NotAsNeeded.exit_code
@@ -272,7 +276,7 @@ def _notes(
             yield f"from {_described(source, evidence)}: {', '.join(names)}"
     yield from (recorded.remark for recorded in found.values() if recorded.remark)
     if evidence.why_no_domain and request.source == "auto":
-        yield f"by rules alone: {evidence.why_no_domain}"
+        yield f"by the rules only: {evidence.why_no_domain}"
     if any(recorded.source != "domain" for recorded in found.values()) and _lacks_osinfo(evidence):
         yield NO_OSINFO
     if evidence.compute and evidence.compute.outdated and MACHINE_TYPE in found:
@@ -280,7 +284,7 @@ def _notes(
     if evidence.bad_compute is not None:
         yield f"without the rules of its host: {evidence.bad_compute}"
     if evidence.facts.spec and not request.with_request_spec:
-        yield "the request spec is left: a resize or cold migration may bring new defaults"
+        yield "the request spec is not changed: a resize or cold migration may bring new defaults"
     elif evidence.facts.spec and evidence.facts.spec.image_properties is None:
         yield NO_IMAGE
     yield from unreadable_notes(

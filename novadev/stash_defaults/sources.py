@@ -85,8 +85,8 @@ class Evidence:
 
 _OSINFO_DECIDES = ("hw_disk_bus", "hw_vif_model")
 _NO_OSINFO = (
-    "libosinfo is not on this machine to ask about its os_distro, and nobody says whether its host "
-    "has it: save a capability file there (novadev capabilities save)"
+    "libosinfo is not installed on this machine, and it is not known whether its host has it: "
+    "save a capability file there (novadev capabilities save)"
 )
 
 
@@ -176,8 +176,8 @@ def _why_no_rules(evidence: Evidence, source: Source) -> str:
     instance = evidence.facts.instance
     host = instance.host or instance.shelved_host or "it was on"
     unknown = (
-        f"the rules of the host {host} are not known: save them there (novadev capabilities save), "
-        "or name a file with --assume-config"
+        f"the rules of the host {host} are not known: run novadev capabilities save there, or name "
+        "a file with --assume-config"
     )
     if evidence.compute is not None:
         unknown = "Nova's rules fail for it"
@@ -207,7 +207,7 @@ def _by_domain(name: str, evidence: Evidence, rules: Mapping[str, Recorded]) -> 
 
 def _told(rule: Recorded) -> str:
     who = "libosinfo's" if rule.source == "osinfo" else "the driver's"
-    return f"a power-on brings {rule.value or 'none'}, {who} choice"
+    return f"a power-on brings {rule.value or 'none'}, by {who} choice"
 
 
 def _machine_type(canonical: str, rule: Recorded | None, compute: ComputeHost | None) -> Recorded:
@@ -245,7 +245,7 @@ def disagreements(evidence: Evidence) -> Iterator[str]:
             places[" in the request spec"] = held.get(name)
         for place, kept in places.items():
             if kept is not None and not agrees(name, kept, value, evidence.compute):
-                yield f"{name} is stored as {kept}{place}, and the guest has {value}"
+                yield f"{name} is stored as {kept}{place}, but the guest has {value}"
 
 
 def agrees(name: str, stored: str, found: str, compute: ComputeHost | None) -> bool:

@@ -12,7 +12,7 @@ from novadev.database import Database, parse_url
 from novadev.errors import NotAsNeeded, NovadevError, Unreachable
 from novadev.state.tables import metadata
 
-SCHEMAS = ("0001", "0002", "0003", "0004", "0005", "0006")
+SCHEMAS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
 """The revisions in ``migrations/versions``, the newest last."""
 _NAME = "state database"
 _VERSIONS = "alembic_version"
@@ -29,7 +29,7 @@ def open_state(url: str, is_known: bool = False) -> Database:
     database = Database(_NAME, url)
     found = _known_revision(database)
     if is_known and found is None:
-        raise Unreachable(f"{_NAME}: what was there is gone: it has no tables any more")
+        raise Unreachable(f"{_NAME}: its tables are gone")
     if found != SCHEMAS[-1]:
         _upgrade(database)
     return database
@@ -93,7 +93,7 @@ def _make_private_file(url: str) -> None:
     if parsed.get_backend_name() != "sqlite":
         return
     if not parsed.database or parsed.database == ":memory:":
-        raise Unreachable(f"{_NAME}: a SQLite file is needed, not one in memory")
+        raise Unreachable(f"{_NAME}: the SQLite database has to be a file, not in memory")
     path = Path(parsed.database)
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -109,7 +109,10 @@ def _revision(database: Database) -> str | None:
     with database.reading() as connection:
         tables = set(sa.inspect(connection).get_table_names())
         if not tables <= {*metadata.tables, _VERSIONS}:
-            raise NotAsNeeded(f"the {_NAME} holds tables of something else: give it one of its own")
+            raise NotAsNeeded(
+                f"the {_NAME} contains tables of another program: give novadev a "
+                "database of its own"
+            )
         if _VERSIONS not in tables:
             return None
         found = connection.scalar(sa.text(f"SELECT version_num FROM {_VERSIONS}"))  # noqa: S608

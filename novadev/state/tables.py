@@ -44,6 +44,7 @@ plans = sa.Table(
     sa.Column("error", sa.Text),
     sa.Column("undoes", _BIG_ID),
     sa.Column("body", _LONG, nullable=False),
+    sa.Column("unseen", sa.String(36)),
     sa.Index("ix_plans_run_state", "run_id", "state", "id"),
     sa.Index("ix_plans_undoes", "undoes"),
 )

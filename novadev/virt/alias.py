@@ -30,7 +30,7 @@ class Alias:
         a volume without id, so what is no UUID raises BadInput here.
         """
         if not _UUID.fullmatch(uuid):
-            raise BadInput(f"{uuid!r} is not a UUID, so no alias can be made of it")
+            raise BadInput(f"{uuid!r} is not a UUID, so no alias can be made from it")
         return cls(PREFIX + uuid)
 
     @property

@@ -21,8 +21,8 @@ class _NotInstalled:
         if name.startswith("VIR_"):
             return 0
         raise Unreachable(
-            "no host can be asked: libvirt-python is not installed. Install novadev with its extra "
-            "libvirt (pip install 'novadev[libvirt]')"
+            "libvirt-python is not installed, so novadev cannot reach any host. Install novadev "
+            "with its extra \"libvirt\" (pip install 'novadev[libvirt]')"
         )
 
 

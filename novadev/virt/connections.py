@@ -207,7 +207,7 @@ class Connections:
         return _Result(host, attempt)
 
     def _overdue(self, line: _Line, now: float) -> Iterator[HostNews]:
-        reason = f"no answer within {self._timeout:g} s, is its libvirtd hung?"
+        reason = f"no answer within {self._timeout:g} s. Is its libvirtd hung?"
         error = Unreachable(f"host {line.host} could not be reached: {reason}")
         line.state = _State.STUCK
         yield from self._put_off(line, error, now)

@@ -25,7 +25,7 @@ from novadev.virt.host import Host
 LIMIT = 6.0
 """Seconds that one guest may take to answer: libvirt finds in 5 that an agent hangs."""
 _UNHEARD = {
-    libvirt.VIR_ERR_OPERATION_INVALID: "the guest does not run",
+    libvirt.VIR_ERR_OPERATION_INVALID: "the guest is not running",
     libvirt.VIR_ERR_ARGUMENT_UNSUPPORTED: "the guest has no channel for a guest agent",
     libvirt.VIR_ERR_AGENT_UNRESPONSIVE: "the guest's agent does not answer",
     libvirt.VIR_ERR_AGENT_UNSYNCED: "the guest's agent does not answer",
@@ -53,7 +53,7 @@ def ask_disks(host: Host, uuid: str, limit: float = LIMIT) -> GuestAnswer:
     except Empty:
         return GuestAnswer(None, (f"the guest's agent did not answer within {limit:g} s",))
     except _NOT_TEXT:
-        return GuestAnswer(None, ("the guest's agent answered something that is no text",))
+        return GuestAnswer(None, ("the guest's agent sent an answer that is not text",))
     except libvirt.libvirtError as error:
         if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN or not host.is_alive():
             with host.translated(uuid):

@@ -152,13 +152,13 @@ def _number(values: Json, key: str, most: int) -> int:
 def _answer(entries: Sequence[_Entry]) -> GuestAnswer:
     """Return what ENTRIES say; none at all is no answer, for every guest has a disk."""
     if not entries:
-        return GuestAnswer(None, ("the guest's agent names no disk",))
+        return GuestAnswer(None, ("the guest's agent lists no disk",))
     good = [entry for entry in entries if _is_name(entry.disk.name)]
     notes = []
     if len(good) < len(entries):
         notes.append(f"{len(entries) - len(good)} of the guest's disks have no usable name")
     if len(entries) >= MOST_DISKS:
-        notes.append(f"of the guest's disks no more than {MOST_DISKS} were looked at")
+        notes.append(f"only the first {MOST_DISKS} of the guest's disks were read")
     disks, repeated = _whole_disks(good)
     notes += [f"the guest calls several disks {name}" for name in repeated]
     return GuestAnswer(disks, tuple(notes[:_MOST_NOTES]))

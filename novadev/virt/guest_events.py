@@ -58,7 +58,7 @@ _KINDS = (
 )
 _REASONS = {
     libvirt.VIR_CONNECT_CLOSE_REASON_EOF: "its libvirtd ended the connection",
-    libvirt.VIR_CONNECT_CLOSE_REASON_KEEPALIVE: "it gives no answer, is its libvirtd hung?",
+    libvirt.VIR_CONNECT_CLOSE_REASON_KEEPALIVE: "it does not answer. Is its libvirtd hung?",
 }
 
 

@@ -345,8 +345,8 @@ class Host:
         except Empty:
             self._connection, self._handles = None, {}
             raise Busy(
-                f"host {self.name}: domain {uuid}: its QEMU gives no answer within {limit:g} s. "
-                "Is it stopped, or hung?"
+                f"host {self.name}: domain {uuid}: its QEMU does not answer within {limit:g} s. Is "
+                "it stopped or hung?"
             ) from None
         if isinstance(answer, libvirt.libvirtError):
             with self.translated(uuid):

@@ -279,7 +279,7 @@ class _Run(Generic[T]):
         if job.process.has_answered and subject is not None:
             return Busy(f"host {job.host}: {subject}: {reason}")
         if reason.startswith("no answer"):
-            reason += ", is its libvirtd hung?"
+            reason += ". Is its libvirtd hung?"
         return Unreachable(f"host {job.host} could not be reached: {reason}")
 
 

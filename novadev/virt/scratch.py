@@ -158,7 +158,7 @@ def lay_out(host: Host, folder: str, board: Board) -> Layout:
 
     Called in the scratch child. Raises as `Scratch.lay_out`.
     """
-    _become_ordinary(folder)
+    give_up_root(folder)
     _check_emulator(host, board.architecture, board.machine)
     with host.translated():
         domain = host.connection.defineXML(definition_of(board))
@@ -171,7 +171,7 @@ def lay_out(host: Host, folder: str, board: Board) -> Layout:
 
 def libvirt_version(host: Host, folder: str) -> str:
     """Return the version of the libvirt of HOST, whose root is FOLDER."""
-    _become_ordinary(folder)
+    give_up_root(folder)
     return host.libvirt_version()
 
 
@@ -205,7 +205,7 @@ def _layout(domain: Domain, number: int) -> Layout:
     return Layout(tuple(places), tuple(added), is_exact=True)
 
 
-def _become_ordinary(folder: str) -> None:
+def give_up_root(folder: str) -> None:
     """Give up root's rights once and for all; what libvirt keeps goes into FOLDER."""
     if os.environ.get("HOME") == folder:
         return

@@ -136,7 +136,7 @@ def redefine(host: Host, before: Domain, text: str) -> Domain:
         written = host.persistent(before.uuid)
         _check_undisturbed(host, handle, watch)
     if written.canonical != wanted.canonical:
-        raise StalePlan(f"host {host.name}: domain {before.uuid} is not as it was written")
+        raise StalePlan(f"host {host.name}: domain {before.uuid} does not have what was written")
     return written
 
 
@@ -222,5 +222,5 @@ def wait_removed(watch: Watch, alias: Alias, seconds: float) -> bool:
     """
     event = watch.wait(lambda event: event.details[0] == alias.name, seconds)
     if event and event.kind == libvirt.VIR_DOMAIN_EVENT_ID_DEVICE_REMOVAL_FAILED:
-        raise NotAsNeeded(f"the guest refused to let {alias} go")
+        raise NotAsNeeded(f"the guest refused to release {alias}")
     return event is not None

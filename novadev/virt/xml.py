@@ -81,7 +81,7 @@ def _checked(text: str | bytes, what: str, max_bytes: int = MAX_BYTES) -> bytes:
         taken = "libvirt takes" if max_bytes == MAX_BYTES else "is read"
         raise BadInput(f"{what} has {len(data)} bytes: more than {taken} ({max_bytes})")
     if _DOCTYPE.match(data):
-        raise BadInput(f"{what} has a DOCTYPE: novadev reads no document types and no entities")
+        raise BadInput(f"{what} has a DOCTYPE: novadev does not accept document types or entities")
     return data
 
 

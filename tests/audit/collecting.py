@@ -33,7 +33,7 @@ FINDING = Finding(
     severity="warning",
     instance="7f150524-34b9-45df-9e77-69b10f4205b4",
     host="cmp1",
-    details="hw_machine_type=pc stands for the newest of its kind",
+    details="hw_machine_type=pc stands for the newest version of its kind",
     remedy="novadev machine-type set pc-i440fx-7.2 7f150524-34b9-45df-9e77-69b10f4205b4",
     name="web-1",
     cell="cell1",
@@ -52,8 +52,8 @@ _KINDS: tuple[tuple[str, Severity, str, str | None, int], ...] = (
     (
         "machine-type",
         "warning",
-        "hw_machine_type=pc stands for the newest of its kind: the first power-on after an upgrade "
-        "of QEMU gives the guest another machine",
+        "hw_machine_type=pc stands for the newest version of its kind: the first power-on after "
+        "an upgrade of QEMU gives the guest another machine type",
         "novadev machine-type set pc-i440fx-7.2 {uuid}",
         20,
     ),

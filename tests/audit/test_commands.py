@@ -93,7 +93,7 @@ def test_no_name_of_a_server_is_in_a_remark() -> None:
 
 
 def test_unpin_takes_one_server_and_records_it() -> None:
-    made = script(found(remedies.unpin(uuid), uuid) for uuid in "ab")
+    made = script(found(remedies.unpin(uuid, ["1", "2"]), uuid) for uuid in "ab")
     assert [line for line in made if line[0] != "#"] == [
-        f"novadev device unpin {uuid} && novadev device record {uuid}" for uuid in "ab"
+        f"novadev device unpin {uuid} 1 2 && novadev device record {uuid}" for uuid in "ab"
     ]

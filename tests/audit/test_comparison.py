@@ -100,7 +100,7 @@ def test_of_a_server_without_a_domain_only_what_needs_one_was_not_looked_for() -
     [
         ("", "it is no JSON"),
         ("{", "it is no JSON"),
-        ("{}", "it is no list of findings"),
+        ("{}", "it is not a list of findings"),
         ('[{"check": "orphan", "check": "lun"}]', "a key twice: 'check'"),
         ('[{"check": "orphan"}]', "has no severity"),
         ("[1]", "is not an object"),
@@ -123,7 +123,7 @@ def test_a_file_that_could_have_no_end_is_refused(kind: str, tmp_path: Path) -> 
     else:
         path.touch()
         os.truncate(path, (256 << 20) + 1)
-    with pytest.raises(BadInput, match=r"is not a plain file|is larger than 256 MiB"):
+    with pytest.raises(BadInput, match=r"is not a regular file|is larger than 256 MiB"):
         read_comparison(str(path))
 
 
@@ -152,6 +152,6 @@ def test_two_audits_of_a_cloud(sqlite_cloud: Cloud, tmp_path: Path) -> None:
     assert "exists here" not in narrow.err
     page = tmp_path / "page.html"
     novadev(sqlite_cloud, *compare, "--report", str(page))
-    assert "Beside the earlier audit: 2 still there" in page.read_text()
+    assert "Compared with the earlier audit: 2 still there" in page.read_text()
     last.write_text(json.dumps([{**item, "instance": kept[::-1]} for item in found]))
     assert f"None of the servers in {last} exists here." in novadev(sqlite_cloud, *compare).err

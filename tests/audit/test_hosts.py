@@ -257,7 +257,7 @@ def test_a_guest_without_a_forecast_is_not_fine(site: Site) -> None:
     site.cloud.update("block_device_mapping", "cell1", {"instance_uuid": uuid}, disk_bus="xen")
     (item,) = of(site, "forecast")
     assert item["instance"] == uuid
-    assert item["details"].startswith("there is no forecast: ")
+    assert item["details"].startswith("no forecast is possible: ")
 
 
 def test_a_host_that_is_down(sqlite_cloud: Cloud, hypervisors3: Sequence[Hypervisor]) -> None:

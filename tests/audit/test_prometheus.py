@@ -1,14 +1,9 @@
 """The counts of an audit as Prometheus reads them."""
 
-import os
 import re
-import subprocess
 from collections.abc import Iterable
 from dataclasses import replace
-from pathlib import Path
 
-import pytest
-import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import Metric
@@ -88,12 +83,6 @@ def test_no_text_ends_its_label(name: str) -> None:
     assert labels == (name, "failure")
 
 
-def block(language: str) -> str:
-    """The last example in that language on the page."""
-    found = re.findall(rf"code-block:: {language}\n\n((?:   .*\n|\n)+)", PAGE)
-    return re.sub("^   ", "", str(found[-1]), flags=re.MULTILINE)
-
-
 def test_the_page_has_every_metric() -> None:
     told = set(re.findall(r"\* - ``novadev_audit_(\w+)", PAGE))
     families = read(printed([]))
@@ -101,27 +90,3 @@ def test_the_page_has_every_metric() -> None:
     for name, family in families.items():
         labels = ", ".join(family.samples[0].labels)
         assert f"``novadev_audit_{name}{{{labels}}}``" in PAGE or not labels
-
-
-def test_the_rules_on_the_page_are_about_these_metrics() -> None:
-    rules = [rule for group in yaml.safe_load(block("yaml"))["groups"] for rule in group["rules"]]
-    named = {name for rule in rules for name in re.findall(r"novadev_audit_(\w+)", rule["expr"])}
-    assert len(rules) == 4
-    assert named <= set(read(printed([])))
-
-
-@pytest.mark.parametrize(("code", "taken"), [(0, True), (3, True), (8, True), (1, False)])
-def test_the_nightly_script_puts_a_whole_file_there(tmp_path: Path, code: int, taken: bool) -> None:
-    """With a stand-in for novadev, which prints and ends with CODE."""
-    program = tmp_path / "novadev"
-    program.write_text(f"#!/bin/sh\necho new\nexit {code}\n")
-    program.chmod(0o755)
-    folder = tmp_path / "textfiles"
-    folder.mkdir()
-    (folder / "novadev.prom").write_text("old\n")
-    script, count = re.subn("(?m)^folder=.*", f"folder={folder}", block("shell"))
-    assert count == 1
-    path = f"{tmp_path}:{os.environ['PATH']}"
-    subprocess.run(["sh", "-c", script], check=True, env={"PATH": path})
-    assert os.listdir(folder) == ["novadev.prom"]
-    assert (folder / "novadev.prom").read_text() == ("new\n" if taken else "old\n")

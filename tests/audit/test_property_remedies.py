@@ -30,6 +30,7 @@ def missing(*names: str) -> dict[str, Any]:
     return {"image_properties": kept}
 
 
+NO_SPEC = "a server that has no request spec"
 KINDS: Mapping[str, Mapping[str, Any]] = {
     "not stashed": missing("hw_vif_model"),
     **{
@@ -72,9 +73,16 @@ KINDS: Mapping[str, Mapping[str, Any]] = {
         "image_properties": STASHED,
         "spec_properties": {**SPEC, "hw_disk_bus": "SCSI", "os_type": "Windows 11"},
     },
+    NO_SPEC: {
+        **properties(hw_vif_model=" VIRTIO", hw_rng_model="VIRTIO"),
+        "request_spec": False,
+    },
+    "a host whose rules are not known": properties(hw_vif_model=" VIRTIO"),
 }
-LEFT = {(kind, "combination") for kind in KINDS if "controller" in kind}
-"""What has no remedy: nothing shows a controller."""
+LEFT = {(kind, "combination") for kind in KINDS if "controller" in kind} | {
+    (NO_SPEC, "request-spec")
+}
+"""What has no remedy: nothing shows a controller, and no command makes a request spec."""
 
 
 @pytest.fixture
@@ -95,7 +103,7 @@ def _add(cloud: Cloud, kind: str, wanted: Mapping[str, Any]) -> str:
     drive = {"config_drive": "True"} if "must not have" in kind else {}
     uuid = cloud.add_instance(name=kind, columns=drive, **place, **wanted)
     cloud.add_disk(uuid, place["root_device_name"], disk_bus="scsi" if on_scsi else "virtio")
-    host = {"key": "shelved_host", "value": "cmp1", "deleted": 0}
+    host = {"key": "shelved_host", "value": "cmp9" if "rules" in kind else "cmp1", "deleted": 0}
     cloud.insert("instance_system_metadata", "cell1", instance_uuid=uuid, **host)
     if kind == "a property in two rows":
         row = {"key": "image_hw_vif_model", "value": "virtio", "deleted": 0}

@@ -116,7 +116,7 @@ def test_guests_are_counted_by_their_worst() -> None:
         "Guests without findings": "1,202",
         "Failures found": "1",
         "Warnings found": "2",
-        "Could not be asked": "0",
+        "Could not be checked": "0",
     }
     verdict = text_of(page.xpath('//*[@class="verdict"]')[0])
     assert verdict == "1 of 1,204 guests has a failure, and 1 more has warnings only."
@@ -225,7 +225,7 @@ def test_the_page_says_what_it_is_of() -> None:
     [
         ([], 1204, (), "Nothing was found."),
         ([], 1204, UNREACHABLE, "Nothing was found in what could be asked."),
-        ([], 0, (), "No guest was looked at."),
+        ([], 0, (), "No guest was audited."),
         ([FINDING], 1204, (), "No guest has a failure. 1 of 1,204 has warnings."),
         ([replace(FINDING, instance=None)], 1204, (), "No finding is of a guest."),
     ],

@@ -44,8 +44,8 @@ def test_rules_that_are_assumed_because_a_file_is_bad_are_told_once(sqlite_cloud
         config.write(f"\n[novadev]\ncompute_config_dir = {sqlite_cloud.folder}\n")
     (item,) = found(sqlite_cloud, code=8)
     assert (item["check"], item["host"], item["instance"]) == ("unreachable", "cmp1", None)
-    told = f"{file} is not a capability file novadev wrote"
-    rules = "its guests are checked by the rules of novadev's own configuration"
+    told = f"{file} is not a capability file written by novadev"
+    rules = "its guests are checked with the rules of novadev's own configuration"
     assert item["details"] == f"{rules}: {told}"
 
 
@@ -63,7 +63,7 @@ def test_rules_that_are_assumed_because_a_file_is_bad_are_told_once(sqlite_cloud
             {"hw_pointer_model": "usbtablet", "hw_input_bus": "virtio"},
             "no-effect",
             "warning",
-            "ignored, as hw_input_bus=virtio is set",
+            "it is ignored because hw_input_bus=virtio is set",
             "novadev image-property unset --yes --property hw_pointer_model",
         ),
         (
@@ -196,7 +196,7 @@ def test_one_remedy_mends_a_running_server_s_request_spec(sqlite_cloud: Cloud, i
     (item,) = found(sqlite_cloud)
     told = {
         "empty": "the request spec lacks hw_cdrom_bus=ide, hw_disk_bus=virtio, hw_machine_type=",
-        "null": "the request spec holds no image: a resize builds the guest with Nova's defaults",
+        "null": "the request spec has no image, so a resize builds the guest with Nova's defaults",
         "contradicting": "hw_disk_bus is virtio, and ide in the request spec; hw_pmu is not stored",
     }
     assert told[image] in item["details"]

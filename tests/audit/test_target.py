@@ -168,7 +168,7 @@ def test_a_file_without_a_date_is_refused(
     path = saved(tmp_path, "target.json", saved_at=saved_at)
     result = novadev(sqlite_cloud, "audit", "--all", "--capabilities", str(path))
     assert result.code == 4
-    assert "saved_at is no date" in result.err
+    assert "saved_at is not a date" in result.err
     assert result.out == ""
 
 

@@ -38,7 +38,7 @@ def audited(cloud: Cloud, *arguments: str) -> tuple[int, list[dict[str, Any]]]:
 
 def noted(page: Path) -> list[str]:
     """What the report says first: the reasons why not everything could be asked."""
-    note = page.read_text().partition("Not everything could be asked")[2].partition("</ul>")[0]
+    note = page.read_text().partition("Not everything could be checked")[2].partition("</ul>")[0]
     return [html.unescape(reason) for reason in re.findall("<li>(.*)</li>", note)]
 
 

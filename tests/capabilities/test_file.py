@@ -231,14 +231,14 @@ def test_guests_of_two_machine_types_can_have_the_same() -> None:
 
 def test_an_edited_or_shortened_file() -> None:
     text = file.dumps(SAMPLE)
-    with pytest.raises(BadInput, match=r"x\.json is cut short or was edited"):
+    with pytest.raises(BadInput, match=r"x\.json is incomplete or was edited"):
         file.loads(text.replace('"qemu"', '"kvm"', 1).replace("7.2.22", "8.2.2"), "x.json")
     with pytest.raises(BadInput, match="not a capability file"):
         file.loads(text[: len(text) // 2], "x.json")
 
 
 def test_a_newer_format() -> None:
-    with pytest.raises(BadInput, match="format 4, and this novadev knows 3"):
+    with pytest.raises(BadInput, match="format 4, but this novadev knows only 3"):
         file.loads(changed("novadev_capabilities", to=4), "x.json")
 
 
@@ -258,7 +258,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         "binary": "not text",
         "missing": "No such file",
         "x" * 300: "too long",
-        "nul\0": "not the name of a file",
+        "nul\0": "not a valid file name",
     }.items():
         with pytest.raises(BadInput, match=reason):
             file.read_text(tmp_path / name)

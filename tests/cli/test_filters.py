@@ -53,7 +53,7 @@ def test_every_command_says_that_nothing_was_chosen(fleet: Cloud, command: str) 
     words = ("--host", "cmp1", "--vm-state", "rescued")
     result = novadev(fleet, *command.split(), *words)
     assert result.code == 0
-    assert "No server passes the filters (--host cmp1 --vm-state rescued)." in result.err
+    assert "No server matches the filters (--host cmp1 --vm-state rescued)." in result.err
     if "json" in command:
         found = json.loads(result.out)
         assert found == [] or (found["plans"], found["skipped"]) == ([], [])
@@ -103,7 +103,7 @@ def test_a_selection_that_is_only_empty(fleet: Cloud, words: tuple[str, ...]) ->
     fleet.insert("services", "cell2", **service)
     result = listing(fleet, *words)
     assert (result.code, result.json) == (0, [])
-    assert "No server passes the filters (" in result.err
+    assert "No server matches the filters (" in result.err
 
 
 def test_nothing_is_there_or_nobody_was_named(sqlite_cloud: Cloud) -> None:
@@ -172,7 +172,7 @@ def test_one_of_several_hosts_that_nobody_has(sqlite_cloud: Cloud) -> None:
         assert result.code == 2, hosts
         assert f"host {hosts[-1]!r} not found" in result.err
     empty = novadev(sqlite_cloud, "image-property", "list", "--name", "x*")
-    assert (empty.code, empty.err) == (0, "No server passes the filters (--name x*).\n")
+    assert (empty.code, empty.err) == (0, "No server matches the filters (--name x*).\n")
 
 
 def test_a_status_is_what_the_api_shows(sqlite_cloud: Cloud) -> None:

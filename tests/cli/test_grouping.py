@@ -220,7 +220,7 @@ def test_findings_of_many_servers_are_groups() -> None:
     assert list(groups.lines(None))[:-1] == [
         "failure  ghost  30 servers (web-0, web-1, web-2 and 27 more)",
         "  volume INSTANCE at ADDRESS",
-        "  mended by: novadev x",
+        "  fix: novadev x",
         "warning  ghost  web-99 (0f8fad5b-d9cb-469f-a165-000000000099) on cmp1",
         "  alone",
     ]

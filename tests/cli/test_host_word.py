@@ -42,7 +42,7 @@ def test_a_value_that_the_host_cannot_give(sqlite_cloud: Cloud) -> None:
     (skip,) = result.json["skipped"]
     assert skip["reason"] == (
         f"instance {uuid}: hw_vif_model=igb: on cmp1 it would not start: the host's QEMU has no "
-        f"device igb (capability file {file}) (--force overrules)"
+        f"device igb (capability file {file}) (--force overrides this check)"
     )
     assert "image_hw_vif_model" not in sqlite_cloud.system_metadata(uuid)
     forced = set_(sqlite_cloud, "hw_vif_model=igb", uuid, "--force")

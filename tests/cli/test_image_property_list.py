@@ -170,6 +170,6 @@ def test_only_what_is_stored_or_differs(sqlite_cloud: Cloud) -> None:
     sqlite_cloud.add_instance(name="bare")
     empty = novadev(sqlite_cloud, "image-property", "list", "bare", "--stored")
     assert (empty.code, empty.out) == (0, "")
-    assert empty.err == "No property is listed.\n"
+    assert empty.err == "No property matches.\n"
     both = novadev(sqlite_cloud, "image-property", "list", uuid, "--wide", "--all-properties")
     assert both.code == 4

@@ -48,7 +48,7 @@ def test_just_the_rows_that_nova_cannot_read(cloud: Cloud) -> None:
     assert result.code == 0, result.err
     assert (images(cloud, uuid), images(cloud, good)) == (GOOD, GOOD)
     assert cloud.spec_properties(uuid) == {"hw_disk_bus": "virtio"}
-    assert "it stores nothing that Nova cannot read" in unset(cloud, "--yes", uuid, good).err
+    assert "Nova can read everything that it stores" in unset(cloud, "--yes", uuid, good).err
 
 
 def test_it_is_undone(cloud: Cloud) -> None:
@@ -89,7 +89,7 @@ def test_what_is_lost_is_said(sqlite_cloud: Cloud) -> None:
     uuid = add(sqlite_cloud)
     note = unset(sqlite_cloud, uuid, "--dry-run", "-f", "json").json["plans"][0]["note"]
     assert f"novadev image-property set --property hw_disk_bus=scsi {uuid}" in note
-    assert "Nova has no hw_firmware_type=UEFI, but it has uefi" in note
+    assert "Nova does not know hw_firmware_type=UEFI, but it knows uefi" in note
     assert "os_type" not in note
 
 
@@ -103,7 +103,7 @@ def test_what_is_taken_out_is_chosen_in_one_way(
     uuid = add(sqlite_cloud)
     result = novadev(sqlite_cloud, "image-property", "unset", *arguments, "--yes", uuid)
     assert (result.code, images(sqlite_cloud, uuid)["hw_disk_bus"]) == (4, "SCSI")
-    assert "give one of --property NAME, --unreadable and --duplicates" in result.err
+    assert "give exactly one of --property NAME, --unreadable and --duplicates" in result.err
 
 
 @pytest.mark.parametrize(
@@ -200,7 +200,7 @@ def test_the_rows_that_nova_never_reads_are_taken_out_and_put_back(cloud: Cloud)
         ("image_hw_vif_model", "virtio"),
         ("image_os_distro", "windows"),
     }
-    assert "it stores each property in one row" in unset_duplicates(cloud, "--yes", uuid).err
+    assert "it stores each property in only one row" in unset_duplicates(cloud, "--yes", uuid).err
     result = novadev(cloud, "undo", "1", "--yes")
     assert (result.code, stored_rows(cloud, uuid)) == (0, before), result.err
 
@@ -221,7 +221,7 @@ def test_a_row_that_nova_reads_is_never_taken_out(sqlite_cloud: Cloud, tmp_path:
     before = stored_rows(sqlite_cloud, uuid)
     result = novadev(sqlite_cloud, "apply", str(file), "--yes")
     assert (result.code, stored_rows(sqlite_cloud, uuid)) == (7, before)
-    assert "has no row that Nova reads instead of" in result.out + result.err
+    assert "has no other row that Nova reads instead of row" in result.out + result.err
 
 
 def test_a_saved_plan_of_rows_is_stale_once_another_row_came(
@@ -249,8 +249,10 @@ def test_rows_are_put_back_where_their_ids_are_free(cloud: Cloud) -> None:
     kept = stored_rows(cloud, uuid)
     result = novadev(cloud, "undo", "1", "--yes")
     assert (result.code, stored_rows(cloud, uuid)) == (7, kept)
-    assert f"another row of instance_system_metadata has the id {taken} now" in result.err
-    assert "it stores each property in one row" not in unset_duplicates(cloud, "--yes", other).err
+    assert f"the id {taken} belongs to another row of instance_system_metadata now" in result.err
+    assert (
+        "it stores each property in only one row" not in unset_duplicates(cloud, "--yes", other).err
+    )
 
 
 @pytest.mark.parametrize(
@@ -288,7 +290,7 @@ def test_an_unreadable_value_in_two_rows_is_refused_until_one_is_left(sqlite_clo
 
 @pytest.mark.parametrize("value", [["ide"], {"ide": 1}, 1.5, True, 5])
 def test_a_value_in_the_spec_that_is_no_text(sqlite_cloud: Cloud, value: object) -> None:
-    """A number is taken out as a text is; what is no value at all makes the spec unreadable."""
+    """A number is taken out as a text is; what is not a value at all makes the spec unreadable."""
     uuid = sqlite_cloud.add_instance(hw_disk_bus="virtio", spec_properties={"hw_disk_bus": value})
     is_number = isinstance(value, int)
     for words in ("unset --unreadable", "set --property hw_vif_model=e1000", "sync"):

@@ -196,7 +196,7 @@ STOP = "openstack server stop"
         ("building", "wait until Nova has built it"),
         ("paused", f"openstack server unpause; then {STOP}"),
         ("rescued", f"openstack server unrescue; then {STOP}"),
-        ("resized", f"openstack server resize confirm, or resize revert; then {STOP}"),
+        ("resized", f"openstack server resize confirm or resize revert; then {STOP}"),
         ("soft-delete", f"openstack server restore; then {STOP}"),
         ("suspended", f"openstack server resume; then {STOP}"),
     ],
@@ -394,7 +394,7 @@ def test_the_request_spec_may_be_left(sqlite_cloud: Cloud, request_spec: bool) -
     result = set_(sqlite_cloud, uuid, *words, properties=("hw_vif_model=e1000",))
     assert result.code == 0, result.err
     note = result.json["plans"][0]["note"] or ""
-    assert ("the request spec is left as it is" in note) is request_spec
+    assert ("the request spec is not changed" in note) is request_spec
     assert sqlite_cloud.system_metadata(uuid)["image_hw_vif_model"] == "e1000"
     name = ("--property", "hw_vif_model")
     assert novadev(sqlite_cloud, "image-property", "unset", *name, *words, uuid, "--yes").code == 0
@@ -440,7 +440,7 @@ def test_a_journal_that_cannot_be_written_stops_everything(sqlite_cloud: Cloud) 
     ("content", "word"),
     [
         ("[database]\nconnection = mysql://nova:s3cret@h/n\n", "[api_database]"),
-        ("this is = [not\n an ini s3cret", "does not parse"),
+        ("this is = [not\n an ini s3cret", "cannot be parsed"),
         (
             "[api_database]\nconnection = mysql://u:s3cret@h/n\n[compute]\n"
             "max_disk_devices_to_attach = many\n",

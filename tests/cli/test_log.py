@@ -41,7 +41,7 @@ def test_a_file_has_all_that_was_done(
     text = "\n".join(lines)
     for number, uuid in enumerate((first, second), 1):
         assert f"run {number}: image-property set of instance {uuid}: applied" in text
-        assert f"Take it back with: novadev undo {number}" in text
+        assert f"Undo it with: novadev undo {number}" in text
     assert text.count("novadev ends with exit code 0 after ") == 2
     assert "cell cell1: opened with sqlite" in text
     assert PASSWORD not in text

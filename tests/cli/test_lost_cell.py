@@ -39,8 +39,8 @@ def test_the_next_cell_is_done(sqlite_cloud: Cloud, command: Sequence[str]) -> N
     lose_disks(sqlite_cloud)
     result = novadev(sqlite_cloud, *command, "--vm-state", "stopped")
     told = result.out + result.err
-    assert "cell cell1: its schema is not one novadev knows (no such table: block_" in told
-    assert here in told or "host cmp2 is not this one" in told
+    assert "cell cell1: novadev does not know its schema (no such table: block_" in told
+    assert here in told or "has no URI for host cmp2" in told
     assert result.code in (errors.SchemaUnknown.exit_code, errors.Unreachable.exit_code)
 
 

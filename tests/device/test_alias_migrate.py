@@ -61,7 +61,7 @@ def test_a_guest_that_runs(any_cloud: Cloud, hypervisor: Hypervisor) -> None:
     before, live, number = site.persistent(uuid), site.live(uuid), site.handle(uuid).ID()
 
     told = site.migrate("web-1")
-    assert "aliases count from its next soft reboot" in told.out
+    assert "aliases take effect at its next soft reboot" in told.out
     assert f"disk vdb alias                  (absent) -> ua-{A}" in told.out
     assert site.aliases(uuid) == ALL
     after = site.persistent(uuid)
@@ -132,7 +132,7 @@ def test_every_kind_of_device(site: Site) -> None:
     port = json.loads(site.cloud.rows("instance_info_caches", "cell1")[0]["network_info"])[0]["id"]
     before = site.persistent(uuid)
 
-    wants = "libvirt changes it only with the whole definition: add --whole-definition"
+    wants = "libvirt can change it only together with the whole definition: add --whole-definition"
     reasons = site.reasons(uuid)
     assert sum(wants in reason for reason in reasons) == 6
     assert "hostdev 0000:83:00.0: PCI device 0000:83:00.0 has no UUID" in "\n".join(reasons)
@@ -160,7 +160,10 @@ def test_every_kind_of_device(site: Site) -> None:
     site.cloud.update("instances", "cell1", {"uuid": uuid}, vm_state="active")
     refused = site.run("undo", "2", "--yes")
     assert refused.code == 7
-    assert "it is active now: its whole definition can be written when it is stopped" in refused.err
+    assert (
+        "it is active now: its whole definition can be replaced only while it is stopped"
+        in refused.err
+    )
     site.cloud.update("instances", "cell1", {"uuid": uuid}, vm_state="stopped")
     for run in ("2", "1"):
         assert site.run("undo", run, "--yes").code == 0
@@ -264,7 +267,7 @@ def test_undo_where_the_definition_has_changed(site: Site) -> None:
     undone = site.run("undo", "1", "--yes", "-f", "json")
     assert undone.code == 0
     errors = {plan["instance"]: plan["error"] for plan in undone.json["plans"]}
-    told = "disk vdb has alias ua-odd; that is left so; taken back: interface tap"
+    told = "disk vdb has alias ua-odd; this part was left as it was; undone: interface tap"
     assert errors.pop(renamed).startswith(f"domain {renamed}: {told}")
     (odd_plan,) = (plan for plan in undone.json["plans"] if plan["instance"] == renamed)
     left = {item["what"]: item["left"] for item in odd_plan["changes"] if "left" in item}
@@ -305,12 +308,12 @@ def test_plans_in_a_file(site: Site, tmp_path: Path) -> None:
     said = {name: errors[uuid] or "" for name, uuid in uuids.items()}
     assert said["fine"] == ""
     for name, reason in {
-        "moved": "it is on host cmp2 now, and was planned on cmp1",
+        "moved": "it is on host cmp2 now, but the plan was made for cmp1",
         "busy": "it has a task in progress now: rebooting",
         "migrating": "live-migration 1 is running",
         "deleted": "it is deleted",
         "rescued": "it is rescued now",
-        "changed": "has changed since: plan again",
+        "changed": "has changed since the plan was made: plan again",
         "undefined": "Domain not found",
     }.items():
         assert reason in said[name], name

@@ -104,7 +104,7 @@ def test_the_same_alias_either_way(
 
 
 def test_a_compute_host_alone(sqlite_cloud: Cloud, hypervisor: Hypervisor, tmp_path: Path) -> None:
-    """Its own guests are done and undone; what is none of Nova's, or is rescued, is left alone."""
+    """Its own guests are done and undone; what is not Nova's, or is rescued, is left alone."""
     site = Site.of(sqlite_cloud, hypervisor)
     on = compute_host(tmp_path, hypervisor)
     volume = str(uuid4())
@@ -120,7 +120,7 @@ def test_a_compute_host_alone(sqlite_cloud: Cloud, hypervisor: Hypervisor, tmp_p
     assert [plan["instance"] for plan in done.json["plans"]] == [ours]
     assert site.aliases(ours) == {"disk vdb": f"ua-{volume}"}
     reasons = {skip["instance"]: skip["reason"] for skip in done.json["skipped"]}
-    assert "is none of Nova's" in reasons[other]
+    assert "does not belong to Nova" in reasons[other]
     assert "it is rescued" in reasons[rescued]
     assert site.run("device", "alias-migrate", other, "--dry-run", on=on).code == 3
     assert site.run("device", "alias-migrate", "nobody", "--dry-run", on=on).code == 2

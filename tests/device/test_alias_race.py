@@ -248,7 +248,7 @@ def test_changed_after_the_kill(site: Site) -> None:
     there = site.persistent(uuid).canonical
     resumed = site.run("resume", "--yes")
     assert resumed.code == 7
-    assert "has changed since: plan again" in resumed.err
+    assert "has changed since the plan was made: plan again" in resumed.err
     assert site.persistent(uuid).canonical == there
     assert {item["state"] for item in site.run("history", "1", "-f", "json").json} == {"half"}
     undone = site.run("undo", "1", "--yes")

@@ -86,19 +86,24 @@ def test_devices_that_are_not_certain(site: Site) -> None:
             f"{B} too",
             f"disk vdc: its serial {B} is that of volume {B}",
         ],
-        "unknown": ["disk vdz: nothing that Nova has attached matches it, so it is left alone"],
+        "unknown": ["disk vdz: it matches nothing that Nova has attached"],
         "one-mac": [
             f"interface {MAC} at 0000:00:0{slot}.0: "
             + "; ".join(f"its mac {MAC} is that of port {port}" for port in ports(site, "one-mac"))
             for slot in (3, 4)
         ],
-        "scsi": ["disk sda: it has no serial: the guest sees its alias as its name (disk/by-id)"],
-        "long": [f"disk vdb: its alias {LONG} is not Nova's: it names nothing of this instance"],
+        "scsi": [
+            "disk sda: it has no serial, so the guest sees its alias as its name in /dev/disk/by-id"
+        ],
+        "long": [
+            f"disk vdb: its alias {LONG} was not set by Nova: it names nothing that this instance "
+            "has"
+        ],
         "teaming": [f"interface tap{P[:11]}: {NAMED}"],
         "override": [f"disk vdb: {NAMED}"],
         "set": [f"disk vdb: {NAMED}"],
         "generated": [
-            "disk vdb: a part of the definition names devices by aliases libvirt generates"
+            "disk vdb: a part of the definition refers to devices by aliases that libvirt generates"
         ],
     }
     done = {name for name in uuids if site.aliases(uuids[name]) != aliases(before[name])}
@@ -114,7 +119,7 @@ def test_devices_that_are_not_certain(site: Site) -> None:
     site.migrate(uuids["unknown"])
 
 
-NAMED = "another part of the definition names it by the alias it has"
+NAMED = "another part of the definition refers to its present alias"
 
 
 def reasons(document: Any, uuids: dict[str, str]) -> dict[str, list[str]]:
@@ -174,13 +179,13 @@ def test_guests_that_are_not_to_be_touched(site: Site) -> None:
     )
     assert found == {
         "busy": "it has a task in progress: powering-on",
-        "rescued": "it is rescued: its definition goes when it is unrescued",
+        "rescued": "it is rescued: its present definition is dropped when it is unrescued",
         "offloaded": f"instance {uuids['offloaded']} is shelved_offloaded: it is on no host",
         "migrating": "its live-migration 1 is running",
         "resized": "its resize 2 is finished, not yet confirmed or reverted",
         "transient": "its domain is transient: there is no persistent definition",
-        "saved": "it has a managed save image, which holds its old definition",
-        "copying": "there is work going on: block job on vdb",
+        "saved": "it has a managed save image, which contains its old definition",
+        "copying": "an operation is running: block job on vdb",
     }
     assert list(site.aliases(uuids["fine"])) == ["disk vdb"]
     assert all(site.persistent(uuids[name]).canonical == xml for name, xml in before.items())

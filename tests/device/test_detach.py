@@ -173,8 +173,8 @@ def test_what_is_somebodys(rig: Rig, tmp_path: Path) -> None:
     refused("vdb", f"disk vdb is not known to be an orphan: it is volume {volume_id(1)}.")
     refused(tap(1), f"to be an orphan: it is port {port_id(1)}")
     refused("vdd", "its source is called disk.eph0")
-    refused(tap(2), f"it may be port {port_id(2)}, which the definition's Nova metadata name")
-    refused("controller usb 0", "only disks, interfaces, hostdevs and filesystems are detached")
+    refused(tap(2), f"it may be port {port_id(2)}, which is in the Nova metadata of the definition")
+    refused("controller usb 0", "only disks, interfaces, hostdevs and filesystems can be detached")
     refused(mac(2), f"fits 2 devices of instance {uuid}: interface {tap(2)}", 4)
     refused("vdz", "has no device 'vdz'", 2)
     with instance(task_state="rebooting"):
@@ -194,11 +194,11 @@ def test_what_is_somebodys(rig: Rig, tmp_path: Path) -> None:
     refused(lost, "Nova gives the guest one at its next start or hard reboot")
     refused(tap(3), f"it may be port {lost}, which has no device")
     alone = Desk(compute_host(tmp_path, rig.host))
-    refused("vdc", "cannot be told without its databases", on=alone)
+    refused("vdc", "without Nova's databases it is not known", on=alone)
     assert detach(rig, uuid, "vdc", "--dry-run").code == 0
     forced = detach(rig, uuid, "vdb", "--force", "--yes")
     assert (forced.code, sides(domain, volume_id(1))) == (0, ""), forced.err
-    assert f"note: FORCED, though it is volume {volume_id(1)}" in forced.out
+    assert f"note: FORCED although it is volume {volume_id(1)}" in forced.out
     assert detach(alone, uuid, "vdc", "--force", "--yes").code == 0
     assert sides(domain, volume_id(2)) == ""
 
@@ -210,7 +210,7 @@ def test_while_libvirt_works_on_the_guest(rig: Rig) -> None:
     copy = "<disk type='file'><source file='/var/lib/nova/copy'/><driver type='raw'/></disk>"
     domain.blockCopy("vda", copy, {}, libvirt.VIR_DOMAIN_BLOCK_COPY_TRANSIENT_JOB)
     busy = detach(rig, uuid, "vdb", "--yes", "--force")
-    assert (busy.code, "work going on: block job on vda" in busy.err) == (3, True)
+    assert (busy.code, "operation is running: block job on vda" in busy.err) == (3, True)
     domain.blockJobAbort("vda")
     domain.managedSave()
     saved = detach(rig, uuid, "vdb", "--yes", "--force")
@@ -231,13 +231,13 @@ def test_a_guest_that_does_not_let_go(rig: Rig) -> None:
     for name, text in (("vdb", volume_id(1)), (tap(1), mac(1))):
         result = detach(rig, uuid, name, "--yes", "--timeout", "1", "-f", "json")
         assert (result.code, result.json["result"]) == (3, "partial"), result.err
-        assert "has not let" in result.err
+        assert "did not release" in result.err
         assert sides(domain, text) == "live"
         run = str(result.json["run"])
         assert f"novadev resume {run}" in result.err
         again = rig.novadev("resume", run, "--yes")
         assert (again.code, sides(domain, text)) == (3, "live"), again.err
-        assert "has not let" in again.err
+        assert "did not release" in again.err
         shown = rig.show(uuid, name)
         assert [record["definition"] for record in shown.values()] == ["live"]
         domain.reset()
@@ -254,7 +254,7 @@ def test_the_question(rig: Rig) -> None:
     domain = rig.define(uuid, [stray("vdb", 1)])
     command = ("device", "detach", uuid, "vdb")
     nobody = rig.novadev(*command)
-    assert (nobody.code, "there is no terminal" in nobody.err) == (4, True)
+    assert (nobody.code, "no terminal to ask for confirmation" in nobody.err) == (4, True)
     no = Terminal(rig.cloud, *command, keys="n\n")
     assert (no.code, sides(domain, "vdb")) == (9, "persistent "), no.text
     assert f"Detach 1 device on web-1 ({uuid})? This cannot be undone. [y/N]" in no.text

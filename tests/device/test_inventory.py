@@ -288,4 +288,6 @@ def test_a_local_disk_with_an_alias() -> None:
     text = domains.domain(disks=[domains.disk("vda", alias="ua-root")])
     found = entry(inventory(text, Attachments(local_disks=(local("vda"),))), "disk vda")
     assert found.expected_alias is None
-    assert found.disagreements == ("alias ua-root is on a local device, which should have none",)
+    assert found.disagreements == (
+        "alias ua-root is on a local device, which should have no alias",
+    )

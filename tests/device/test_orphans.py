@@ -45,7 +45,7 @@ def test_metadata_of_a_nova_that_wrote_no_ports_say_nothing() -> None:
     text = text.replace("<nova:ports/>", "")
     found = inventory(text, EMPTY)
     assert why_no_orphan(entry(found, f"interface tap{P[:11]}"), found) == (
-        "it may be a port's: its network info cache is empty"
+        "it may belong to a port: its network info cache is empty"
     )
 
 

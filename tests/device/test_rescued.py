@@ -41,7 +41,7 @@ def test_a_server_in_rescue_is_passed_over(sqlite_cloud: Cloud, hypervisor: Hype
         assert ask(site, "device", "drift", "--all")[:2] == ([], 0)
         shown, code, errors = ask(site, "device", "show", UUID)
         assert code == 0
-        assert "It is rescued" in errors
+        assert "in rescue" in errors
         assert not any("orphan" in text for item in shown for text in item["disagreements"])
         for command in (("forecast",), ("forecast", "--after=soft-reboot"), ("restore",)):
             told = site.run("device", *command, UUID)

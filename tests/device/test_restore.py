@@ -62,7 +62,7 @@ def test_swaps_and_cycles_are_put_back(site: Site, machine: str) -> None:
     assert f"disk vda address  {place(moved, 'disk vda')} -> {place(before, 'disk vda')}" in (
         " ".join(told.out.split()).replace("address ", "address  ")
     )
-    assert "Nova's start makes the definition anew" in told.out
+    assert "A start by Nova writes a new definition" in told.out
     again = restore(site, uuid, "-f", "json").json
     assert (again["result"], again["plans"]) == ("nothing", [])
 
@@ -111,9 +111,9 @@ def test_what_has_no_partner_is_said(site: Site, is_recorded: bool) -> None:
     if not is_recorded:
         record(site, uuid)
         site.handle(uuid).attachDeviceFlags(domains.text(disk.element), CONFIG)
-    side = "recorded, and not in the definition" if is_recorded else "in the definition, and not"
+    side = "recorded but not in the definition" if is_recorded else "in the definition but not"
     told = restore(site, uuid).err
-    assert "it is defined with the recorded addresses" not in told
+    assert "its definition has the recorded addresses" not in told
     assert side in told
     assert "disk vdb" in told
 
@@ -131,10 +131,8 @@ def test_a_guest_that_runs(
     moved = swap(site, uuid, TAP, OTHER_TAP)
 
     told = restore(site, "web-1")
-    assert "Nova's soft reboot starts it from this definition" in told.out
-    assert "A start, hard reboot, cold migration, resize or unshelve makes the definition anew" in (
-        told.out
-    )
+    assert "its next soft reboot, which starts it from this definition" in told.out
+    assert "After a start, hard reboot, cold migration, resize or unshelve" in (told.out)
     assert site.live(uuid).canonical == live.canonical
     assert site.handle(uuid).ID() == number
     assert site.persistent(uuid).canonical == before.canonical
@@ -212,7 +210,7 @@ def test_first_functions_say_that_there_are_others(site: Site) -> None:
     restore(site, uuid)
     rerecord(site, uuid, {"disk vda": {"address": pci("0:1d.0").ovirt_text}})
     (skip,) = plan(site, uuid)["skipped"]
-    assert "disk vdb: there would be nothing at function 0 of its slot" in skip["reason"]
+    assert "disk vdb: function 0 of its slot would be empty" in skip["reason"]
 
 
 def test_the_difference_and_no_secret_anywhere(
@@ -270,8 +268,8 @@ def test_many_guests_and_a_filter(site: Site) -> None:
     assert [item["instance"] for item in document["plans"]] == [moved]
     reasons = {skip["instance"]: skip["reason"] for skip in document["skipped"]}
     assert reasons == {
-        right: f"nothing to do for instance {right}: it is defined with the recorded addresses",
-        unknown: f"nothing is recorded of instance {unknown}: run novadev device record {unknown}",
+        right: f"nothing to do for instance {right}: its definition has the recorded addresses",
+        unknown: f"nothing is recorded for instance {unknown}: run novadev device record {unknown}",
     }
     assert site.persistent(moved).canonical == before.canonical
     assert "nothing is recorded" in restore(site, unknown, code=3).err

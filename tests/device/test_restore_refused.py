@@ -58,7 +58,12 @@ def site(sqlite_cloud: Cloud, hypervisor: Hypervisor) -> Site:
         ("pc", "input tablet usb", "{type=usb, bus=0, port=3}", "USB bus 0 has no such port"),
         ("pc", "input tablet usb", "{type=usb, bus=1, port=1}", "there is no usb controller 1"),
         ("pc", "input tablet usb", "{type=usb, bus=0, port=2.1}", "USB bus 0 has no such port"),
-        ("pc", "disk vda", "{type=pci, slot=0x1e, function=0x1}", "nothing at function 0"),
+        (
+            "pc",
+            "disk vda",
+            "{type=pci, slot=0x1e, function=0x1}",
+            "function 0 of its slot would be empty",
+        ),
         ("pc", "disk vda", "{type=pci, slot=mine}", "its recorded address cannot be read"),
         ("pc", "disk vda", "{type=pci, slot=1, x=y}", "its recorded address cannot be read"),
         ("pc", "disk vda", "nonsense=a=b", "its recorded address cannot be read"),
@@ -113,10 +118,10 @@ def test_another_bus_or_model_since(site: Site) -> None:
     done = restore(site, uuid, "-f", "json")
     (skip,) = done.json["skipped"]
     assert skip["reason"] == (
-        f"nothing to do for instance {uuid}: every recorded address that counts is in its "
-        "definition; disk vdb: its bus was sata and is virtio, so its recorded address no longer "
-        f"counts; {TAP}: its model was e1000 and is virtio, so its recorded address no longer "
-        "counts"
+        f"nothing to do for instance {uuid}: its definition has every recorded address that "
+        "still applies; disk vdb: its bus was sata and is virtio, so its recorded address no "
+        f"longer applies; {TAP}: its model was e1000 and is virtio, so its recorded address no "
+        "longer applies"
     )
     swap(site, uuid, "disk vda", "disk vdb")
     document = plan(site, uuid)
@@ -152,8 +157,8 @@ def test_another_machine_since(site: Site) -> None:
     site.host.connection.lookupByUUIDString(uuid).undefine()
     site.host.define(guest(uuid=uuid, machine="q35", name="again"))
     assert reason(site, uuid) == (
-        "its machine type is another than when it was recorded (pci-root, now pcie-root): no "
-        "recorded address counts any more"
+        "its machine type has changed since the record (pci-root, now pcie-root), so no recorded "
+        "address applies any more"
     )
 
 
@@ -172,8 +177,8 @@ def test_guests_that_must_not_be_touched(site: Site) -> None:
     for name, why in {
         "busy": "it has a task in progress: rebooting",
         "migrating": "its live-migration 1 is running",
-        "rescued": "it is rescued: its definition goes when it is unrescued",
-        "saved": "it has a managed save image, which holds its old definition",
+        "rescued": "it is rescued: its present definition is dropped when it is unrescued",
+        "saved": "it has a managed save image, which contains its old definition",
         "transient": "its domain is transient: there is no persistent definition",
     }.items():
         assert reason(site, uuids[name]) == why
@@ -207,10 +212,10 @@ def test_plans_in_a_file(site: Site, tmp_path: Path) -> None:
     states = {item["instance"]: item["state"] for item in applied.json["plans"]}
     said = {name: errors[uuid] or "" for name, uuid in uuids.items()}
     for name, why in {
-        "moved": "it is on host cmp2 now, and was planned on cmp1",
+        "moved": "it is on host cmp2 now, but the plan was made for cmp1",
         "busy": "it has a task in progress now: rebooting",
         "deleted": "it is deleted",
-        "plugged": "has changed since: plan again",
+        "plugged": "has changed since the plan was made: plan again",
         "elsewhere": "disk vda has 0000:00:1e.0 now: plan again",
         "undefined": "Domain not found",
     }.items():
@@ -257,7 +262,7 @@ def test_undo_where_the_definition_has_changed(site: Site) -> None:
         assert _address(found, "disk vda") == _address(swapped, "disk vda")
     found = addresses(site.persistent(uuids["gone"]))
     assert _address(found, "disk vdb") == _address(swapped, "disk vdb")
-    assert "disk vda is gone; that is left so; taken back: disk vdb" in undone.err
+    assert "disk vda is gone; this part was left as it was; undone: disk vdb" in undone.err
     states = {name: plans[uuid]["state"] for name, uuid in uuids.items()}
     assert states == dict.fromkeys(names, "applied") | {"taken": "stale"}
     move(site, uuids["taken"], {TAP: pci("0:1d.0")})

@@ -261,7 +261,7 @@ def test_what_is_not_there(rig: Rig, tmp_path: Path) -> None:
     found = alone.novadev("device", "show", "stray", "-f", "json")
     assert (found.code, found.json[0]["instance"]) == (0, stray)
     assert found.err == (
-        "From libvirt alone: what Nova has attached is known from the definition.\n"
+        "From libvirt only: the owners are those that Nova has written into the definition.\n"
     )
 
 

@@ -77,11 +77,11 @@ def test_an_option_that_nobody_knows(sqlite_cloud: Cloud, monkeypatch: pytest.Mo
     assert result.code == 4
     told = [item["details"] for item in found if item["status"] == "failure"]
     assert told == [
-        "[novadev] workerz is no option of novadev, and has no effect; did you mean workers?",
-        "[novadev] host-timeout is no option of novadev, and has no effect; did you mean "
+        "[novadev] workerz is not an option of novadev and has no effect; did you mean workers?",
+        "[novadev] host-timeout is not an option of novadev and has no effect; did you mean "
         "host_timeout?",
-        "group [novadevs] is no option of novadev, and has no effect; did you mean [novadev]?",
-        "OS_NOVADEV__STATE_CONECTION is no option of novadev, and has no effect",
+        "group [novadevs] is not an option of novadev and has no effect; did you mean [novadev]?",
+        "OS_NOVADEV__STATE_CONECTION is not an option of novadev and has no effect",
     ]
     assert SECRET not in result.out + result.err
 
@@ -188,7 +188,9 @@ def test_hosts_that_cannot_be_reached(sqlite_cloud: Cloud) -> None:
     _, found = doctor(sqlite_cloud)
     assert {item["exit_code"] for item in of("host", found).values()} == {8}
     table = novadev(sqlite_cloud, "doctor").out
-    assert re.search("^failure  cmp1, cmp2 +host HOST is not this one", table, re.MULTILINE)
+    assert re.search(
+        "^failure  cmp1, cmp2 +novadev runs on .* no URI for host HOST", table, re.MULTILINE
+    )
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         add_options(
@@ -314,7 +316,7 @@ def test_what_systemd_says_of_the_watch(service: dict[str, str], status: str, te
             {"LoadState": "loaded", "ActiveState": "active", "LastTriggerUSec": "Mon 01:00"},
             {"Result": "exit-code", "ExecMainStatus": "8"},
             "failure",
-            "Mon 01:00, and failed with exit code 8",
+            "Mon 01:00 and failed with exit code 8",
         ),
         (
             {"LoadState": "loaded", "ActiveState": "active", "LastTriggerUSec": "Mon 01:00"},

@@ -47,7 +47,7 @@ def test_an_export_of_the_past(sqlite_cloud: Cloud) -> None:
         ("0", 4, "not the number of a record"),
         ("1", 3, f"nothing was recorded of instance {OTHER_VM} as of record 1: its first record"),
         ("2001-01-01", 3, f"instance {OTHER_VM} as of 2001-01-01T00:00:00Z: its first record is"),
-        ("2999-01-01", 4, "still to come"),
+        ("2999-01-01", 4, "is in the future"),
         ("yesterday", 4, "neither the number of a record nor a time such as"),
         ("", 4, "neither the number of a record nor a time such as"),
     ],
@@ -84,7 +84,7 @@ def test_an_import_leaves_pinned_addresses(sqlite_cloud: Cloud, tmp_path: Path) 
     [
         ("vdz", 3, "disk vdz was no longer in the guest at its last record"),
         ("graphics vnc", 3, "graphics vnc has no address that could be pinned"),
-        ("vdq", 2, "nothing called 'vdq' is recorded of instance"),
+        ("vdq", 2, "no device called 'vdq' is recorded for instance"),
         ("virtio", 2, "device list --long"),
         ("\x1b[31m", 2, "'\\x1b[31m'"),
         ("", 4, "it is empty"),

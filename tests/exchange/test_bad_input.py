@@ -118,7 +118,7 @@ FILES = {
         "more than 10000",
     ),
     "no text": ("\udcff\udcfe", "not text"),
-    "nothing": ("", "no JSON, and no OVF either"),
+    "nothing": ("", "neither JSON nor an OVF"),
 }
 
 
@@ -152,10 +152,10 @@ def without(name: str) -> Callable[[Any], None]:
 
 DEVICE = "instance 1: device 1 ('disk vda')"
 EDITS: dict[str, tuple[Callable[[Any], Any], str]] = {
-    "a newer version": (lambda data: data.update(version=2), "is of version 2"),
-    "a version that is none": (lambda data: data.update(version=True), "is of version True"),
-    "another kind": (lambda data: data.update(novadev="plan"), "not an export of devices"),
-    "a list": (lambda data: [data], "not an export of devices"),
+    "a newer version": (lambda data: data.update(version=2), "has version 2"),
+    "a version that is none": (lambda data: data.update(version=True), "has version True"),
+    "another kind": (lambda data: data.update(novadev="plan"), "not a device export"),
+    "a list": (lambda data: [data], "not a device export"),
     "no instance": (lambda data: data.update(instances=[]), "has no instance"),
     "an instance twice": (lambda data: data["instances"].append(data["instances"][0]), "twice"),
     "a key too many": (lambda data: data.update(more=1), "'more'"),
@@ -192,7 +192,7 @@ EDITS: dict[str, tuple[Callable[[Any], Any], str]] = {
     ),
     "spec params that are a list": (of_device(spec_params=[]), "spec_params is not an object"),
     "a spec param that is a list": (of_device(spec_params={"bus": []}), "'bus' is not text"),
-    "a control character": (of_device(label="\x1b[2J"), "characters that no XML can have"),
+    "a control character": (of_device(label="\x1b[2J"), "characters that XML does not allow"),
     "half a character": (of_device(custom_properties="\ud800"), "custom_properties: it has"),
     "a type too long": (of_device(type="x" * 31), "longer than 30 characters"),
 }
@@ -213,7 +213,7 @@ def test_a_broken_json(site: Cloud, tmp_path: Path, what: str) -> None:
         ('{"novadev": NaN}', "NaN"),
         ("[" * 100_000, "nested too deeply"),
         ('{"novadev": "device export", "version": ' + "9" * 5000 + "}", "no JSON"),
-        ("web-1\n", "no JSON, and no OVF either"),
+        ("web-1\n", "neither JSON nor an OVF"),
     ],
 )
 def test_what_is_no_json(site: Cloud, tmp_path: Path, text: str, expected: str) -> None:
@@ -234,9 +234,9 @@ def test_a_gigabyte_is_not_read(site: Cloud, tmp_path: Path) -> None:
 def test_a_file_that_is_none(site: Cloud, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     assert "cannot be read" in refused(site, tmp_path / "none")
-    assert "not a plain file" in refused(site, tmp_path / "pipe")
+    assert "not a regular file" in refused(site, tmp_path / "pipe")
     assert "cannot be read" in refused(site, tmp_path)
-    assert "not a plain file" in refused(site, Path("/dev/null"))
+    assert "not a regular file" in refused(site, Path("/dev/null"))
 
 
 def pair(site: Cloud, tmp_path: Path, mine: list[VmDevice], theirs: list[VmDevice]) -> str:
@@ -265,7 +265,7 @@ MISMATCHES: dict[str, tuple[list[VmDevice], list[VmDevice], str]] = {
     "a disk more in the instance": (
         [disk("vda", pci(5))],
         [disk("vda", pci(5), vm=OTHER_VM), disk("vdb", pci(6), vm=OTHER_VM)],
-        "the file has nothing for disk vdb",
+        "the file has no device that matches disk vdb",
     ),
     "a NIC more in the file": (
         [nic("tapa", pci(5)), nic("tapbb", pci(6))],
@@ -359,7 +359,7 @@ def test_one_bad_guest_of_a_file_is_skipped(site: Cloud, tmp_path: Path) -> None
     assert [plan["instance"] for plan in result.json["plans"]] == [VM]
     (skipped,) = result.json["skipped"]
     assert skipped["instance"] == OTHER_VM
-    assert "the file has nothing for disk vdc" in skipped["reason"]
+    assert "the file has no device that matches disk vdc" in skipped["reason"]
     assert recorded(site, VM)["disk vda"].address == pci(5)
 
 

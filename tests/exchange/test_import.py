@@ -148,7 +148,7 @@ def test_a_dry_run_shows_the_plan_and_writes_nothing(sqlite_cloud: Cloud, tmp_pa
     assert changes["disk vda address"] == (pci(10), pci(5))
     assert len(changes) == 6
     assert "Only the record changes" in found["note"]
-    assert "Told apart by their order alone: interface tap0b1, interface tap0b22" in found["note"]
+    assert "Matched only by their order: interface tap0b1, interface tap0b22" in found["note"]
     assert rows(sqlite_cloud) == before
 
 
@@ -254,7 +254,7 @@ def test_without_databases_an_instance_is_its_uuid(sqlite_cloud: Cloud, tmp_path
     import_(host, file, "--instance", other)  # type: ignore[arg-type]
     assert addresses(sqlite_cloud, vm) == addresses(sqlite_cloud, other)
     named = export(host, "web-1", code=4)  # type: ignore[arg-type]
-    assert "only its UUID" in named.err
+    assert "give the UUID of the instance" in named.err
 
 
 def test_a_named_instance_that_is_not_recorded_is_told_with_the_remedy(

@@ -47,4 +47,4 @@ def test_an_older_scratch_libvirt_loses_one_device_at_most(
     assert notes["bookworm"]
     for note in notes["bookworm"]:
         assert OLDER in note
-        assert "does not know sound virtio: its place is told by rules" in note
+        assert "does not know sound virtio: its address comes from novadev's rules" in note

@@ -127,8 +127,8 @@ LIES: dict[str, tuple[Callable[[Say], Any], set[str], str]] = {
         set(),
         "4 of the guest's disks have no usable name",
     ),
-    "no list": (lambda say: {"disks": 3}, set(), "names no disk"),
-    "no disk": (lambda say: [], set(), "names no disk"),
+    "no list": (lambda say: {"disks": 3}, set(), "lists no disk"),
+    "no disk": (lambda say: [], set(), "lists no disk"),
 }
 
 
@@ -189,7 +189,10 @@ def test_what_is_left_open_is_said(rig: Rig, relay: MicroGuest, say: Say) -> Non
     lost["address"]["pci-controller"]["slot"] = 0x1D
     names, text = shown(rig, relay, **{"get-disks": liar.returning([lost, say("/dev/vdb", FIRST)])})
     assert names == {"disk vda": None, FIRST: "/dev/vdb", SECOND: None}
-    assert "the guest has /dev/vdq where no device is; without a name: disk vda, disk vdc" in text
+    assert (
+        "/dev/vdq, where the definition has no device; disks without a name: disk vda, disk vdc"
+        in text
+    )
 
 
 def test_an_agent_that_fails_once_takes_no_name_away(rig: Rig, relay: MicroGuest, say: Say) -> None:

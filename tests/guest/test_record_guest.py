@@ -15,7 +15,7 @@ from tests.guest.micro import MicroGuest
 pytestmark = pytest.mark.slow
 
 BOTH = libvirt.VIR_DOMAIN_AFFECT_LIVE | libvirt.VIR_DOMAIN_AFFECT_CONFIG
-NO_ANSWER = "1 guest: the guest does not run"
+NO_ANSWER = "1 guest: the guest is not running"
 COMPARING = (("drift",), ("list",), ("list", "--changed"), ("list", "--long"))
 """What compares a guest with its record, and stores nothing."""
 VOLUME, TARGET = volume_id(9), "vdq"
@@ -84,7 +84,7 @@ def test_no_answer_is_not_an_empty_answer(rig: Rig, guest: MicroGuest) -> None:
     for other in others:
         assert (other.code, f"note: {NO_ANSWER}" in other.err) == (0, True), other.err
     assert result.json[0]["changed"] is False
-    assert "the guest does not run" in result.json[0]["notes"][0]
+    assert "the guest is not running" in result.json[0]["notes"][0]
     assert "1 guest" in result.err
     assert recorded(rig) == before
 

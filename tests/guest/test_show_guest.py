@@ -163,7 +163,7 @@ def test_a_paused_guest(rig: Rig, guest: MicroGuest) -> None:
         result = rig.novadev("device", "show", guest.uuid, "--guest", "-f", "json")
     finally:
         guest.domain.resume()
-    assert (result.code, result.err) == (0, "Names in the guest: the guest does not run.\n")
+    assert (result.code, result.err) == (0, "Names in the guest: the guest is not running.\n")
     assert {item["logical_name"] for item in result.json} == {None}
     assert "disk vdf" in names(rig.show(guest.uuid, "--guest"))
 
@@ -232,7 +232,7 @@ def test_a_domain_and_a_host_that_are_gone(hypervisor: Hypervisor) -> None:
     domain = hypervisor.define(domains.domain())
     uuid = domain.UUIDString()
     with Host("cmp1", hypervisor.uri) as host:
-        assert ask_disks(host, uuid).notes == ("the guest does not run",)
+        assert ask_disks(host, uuid).notes == ("the guest is not running",)
         domain.undefine()
         with pytest.raises(NotFound):
             ask_disks(host, uuid)

@@ -196,7 +196,9 @@ def test_resume_says_what_is_done_of_a_request_spec_that_changed(
     mariadb_cloud.update("request_specs", "api", {"instance_uuid": half}, spec=text)
     resumed = novadev(mariadb_cloud, "resume", "--yes")
     assert resumed.code == 7
-    reason = "request_spec hw_disk_bus is sata, and was planned from virtio; its cell is as planned"
+    reason = (
+        "request_spec hw_disk_bus is sata now; the plan expected virtio; its cell is as planned"
+    )
     assert f"half: instance web-1 ({half}): {reason}" in resumed.err
     assert stored(mariadb_cloud, half).cell == planned[half].cell
     assert mariadb_cloud.spec_properties(half) == {"hw_disk_bus": "sata"}

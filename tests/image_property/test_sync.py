@@ -149,7 +149,7 @@ def test_traits_that_the_scheduler_will_require_are_named(
     with sqlite_cloud.config_file.open("a") as file:
         file.write("[scheduler]\nimage_metadata_prefilter = true\n")
     note = novadev(sqlite_cloud, *words).json["plans"][0]["note"]
-    assert note.endswith("next host the traits COMPUTE_NET_VIF_MODEL_E1000E")
+    assert note.endswith("traits of its next host: COMPUTE_NET_VIF_MODEL_E1000E")
 
 
 def test_another_spelling_of_one_value_is_no_difference(sqlite_cloud: Cloud) -> None:

@@ -157,7 +157,7 @@ def test_an_absent_property_stays_absent_and_its_new_default_is_told(sqlite_clou
     assert effects["new cdroms"] == ("ide", "sata")
     assert effects["disk.config cdrom"] == ("ide hda", "sata sda")
     assert effects["root disk"] == ("virtio vda", "virtio vda")
-    assert "no machine type is stored: Nova's rules gave pc" in found["note"]
+    assert "no machine type is stored: by Nova's rules it was pc" in found["note"]
     assert "virtio 1.0" in found["note"]
 
 
@@ -235,7 +235,7 @@ def test_a_bus_that_nova_wrote_down_at_a_start_does_not_hinder_undo(
     sqlite_cloud.update("block_device_mapping", "cell1", late, disk_bus=found, device_type="disk")
     result = novadev(sqlite_cloud, "undo", "1", "--yes")
     assert result.code == code, result.err
-    assert ("its disks are not those of the plan" in result.err) == bool(code)
+    assert ("its disks have changed since the plan" in result.err) == bool(code)
 
 
 def test_libosinfo_that_recommends_ide_is_overruled(sqlite_cloud: Cloud) -> None:
@@ -255,7 +255,7 @@ def test_a_q35_guest_that_was_left_on_ide_is_mended(sqlite_cloud: Cloud) -> None
     assert {disk["disk_bus"] for disk in sqlite_cloud.disks(uuid)} == {"sata"}
     again = set_(sqlite_cloud, uuid)
     assert (again.code, again.json["result"]) == (0, "nothing")
-    assert "it is so already" in again.json["skipped"][0]["reason"]
+    assert "has this machine type already" in again.json["skipped"][0]["reason"]
 
 
 def test_what_nova_manage_leaves_behind_is_mended(sqlite_cloud: Cloud) -> None:
@@ -273,7 +273,7 @@ def test_a_root_disk_without_a_row_that_would_clash(sqlite_cloud: Cloud) -> None
         root_device_name="/dev/hda",
         columns={"config_drive": "True"},
     )
-    assert "would get one drive address" in reason(sqlite_cloud, uuid, code=6)
+    assert "would get the same drive address" in reason(sqlite_cloud, uuid, code=6)
 
 
 def test_back_to_pc_nothing_is_forced(sqlite_cloud: Cloud) -> None:
@@ -407,7 +407,7 @@ def test_secure_boot_that_is_optional(sqlite_cloud: Cloud) -> None:
 def test_scsi_without_a_model_is_told(sqlite_cloud: Cloud) -> None:
     uuid = sqlite_cloud.add_instance(hw_machine_type="pc", root_device_name="/dev/sda")
     sqlite_cloud.add_disk(uuid, "/dev/sda", disk_bus="scsi")
-    assert "stash-defaults records the one the guest has" in plan(sqlite_cloud, uuid)["note"]
+    assert "stash-defaults records the present one" in plan(sqlite_cloud, uuid)["note"]
 
 
 @pytest.mark.parametrize("force", [(), ("--force",)])
@@ -418,7 +418,7 @@ def test_only_what_is_stopped_and_at_rest(
     uuid = on_virtio(sqlite_cloud, vm_state=state[0], task_state=state[1])
     told = reason(sqlite_cloud, uuid, *force, code=3)
     assert (state[1] or state[0]) in told
-    assert ("resize confirm, or resize revert; then" in told) is (state[0] == "resized")
+    assert ("resize confirm or resize revert; then" in told) is (state[0] == "resized")
 
 
 def test_without_a_request_spec(sqlite_cloud: Cloud) -> None:
@@ -473,7 +473,7 @@ def test_windows_goes_the_way(sqlite_cloud: Cloud) -> None:
 def test_windows_that_keeps_its_bus_is_skipped_too(sqlite_cloud: Cloud) -> None:
     told = reason(sqlite_cloud, on_virtio(sqlite_cloud, image_properties=WINDOWS), code=3)
     assert "machine family pc becomes q35" in told
-    assert "its driver for virtio is there" in told
+    assert "Its driver for virtio is installed" in told
     assert "attach an empty" not in told
 
 

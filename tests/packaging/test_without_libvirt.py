@@ -13,7 +13,7 @@ from tests.cloud import Cloud
 pytestmark = pytest.mark.slow
 
 ABSENT = "raise ModuleNotFoundError(\"No module named 'libvirt'\", name='libvirt')\n"
-TOLD = "libvirt-python is not installed. Install novadev with its extra libvirt"
+TOLD = "libvirt-python is not installed, so novadev cannot reach any host."
 
 
 @pytest.fixture

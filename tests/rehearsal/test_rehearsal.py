@@ -204,7 +204,7 @@ def test_a_host_is_held_between_shapes_and_the_guests_of_others_are_left(
         assert names(target) == [LOCK]
         with pytest.raises(NotAsNeeded, match="another rehearsal is going on there"):
             Rehearsal(deployment.hosts, TARGET, Budget()).check()
-        with pytest.raises(NotAsNeeded, match="another rehearsal has begun there"):
+        with pytest.raises(NotAsNeeded, match="another rehearsal has started there"):
             deployment.hosts.call(TARGET, hold, str(uuid4()), mark)
         target.define(
             definition(

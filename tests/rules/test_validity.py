@@ -135,7 +135,10 @@ def test_a_root_that_moves_to_a_controller_nobody_chose_is_an_error_though_a_vol
 def test_a_virt_type_that_is_assumed_is_said_to_be(made: Guest) -> None:
     for rules, text in (
         (replace(KVM, virt_type="qemu"), "virt_type qemu has"),
-        (replace(KVM, is_assumed=True), "virt_type kvm (assumed: its host's is not known) has"),
+        (
+            replace(KVM, is_assumed=True),
+            "virt_type kvm (assumed, because its host's virt_type is not known) has",
+        ),
     ):
         [fault] = faults(made, rules)
         assert text in fault.message

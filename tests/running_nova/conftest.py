@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests import ending
 from tests.cached import ROOT
 
 pytest.register_assert_rewrite("tests.running_nova.forecast")
@@ -28,9 +29,18 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         return
     from cloud.places import RUN
 
-    if not (RUN / "ready").exists():
-        subprocess.run([*PROGRAM, "up"], check=True)
-        _started = True
+    if (RUN / "ready").exists():
+        return
+    ending.heed(session)
+    with subprocess.Popen([*PROGRAM, "up"]) as starting:
+        try:
+            failed = starting.wait()
+        except BaseException:
+            starting.terminate()  # it ends what it has begun
+            raise
+    if failed:
+        pytest.exit("there is no cloud to test on", returncode=1)
+    _started = True
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -20,7 +20,7 @@ def test_aliases_live_as_long_as_the_notes_say(server: Server) -> None:
     assert set(wanted) == {"volume", "port"}
     volume, both = {wanted["volume"]}, set(wanted.values())
     said = nova.write("device", "alias-migrate", server.uuid)
-    assert "count from its next soft reboot" in said["plans"][0]["note"]
+    assert "take effect at its next soft reboot" in said["plans"][0]["note"]
     assert server.guest.aliases() == volume  # Nova gives those of volumes itself
     server.reboot("SOFT")
     assert server.guest.aliases() == both

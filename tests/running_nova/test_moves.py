@@ -76,7 +76,7 @@ def test_a_spec_that_was_left_takes_it_back_until_it_is_synced(
     server.wait_for_guest()
     server.stop()
     note = set_properties(server, "hw_vif_model=e1000", more=("--no-request-spec",))
-    assert "a resize or cold migration builds the guest by it" in note
+    assert "a resize or cold migration builds the guest from its old values" in note
     server.start()
     assert hardware(server) == ({"virtio"}, ["e1000"])
     server.cold_migrate()

@@ -49,7 +49,7 @@ def test_a_run_that_is_carried_on_while_its_undo_is_asked_about(
     when_asked(monkeypatch, lambda: novadev(sqlite_cloud, "resume", "1", "--yes"))
     late = novadev(sqlite_cloud, "undo", "1", "--yes")
     assert late.code == 7
-    assert "run 1 is not as it was when this undo was planned" in late.err
+    assert "run 1 has changed since this undo was planned" in late.err
     assert novadev(sqlite_cloud, "undo", "1", "--yes").code == 0
     assert models(sqlite_cloud, uuids) == ["virtio"] * 2 + ["ne2k_pci"] + ["virtio"] * 3
 
@@ -100,7 +100,7 @@ def test_a_run_that_somebody_finished_while_it_was_asked_about(
     monkeypatch.setattr(history, "confirm", confirm)
     late = novadev(sqlite_cloud, "resume", "--yes")
     assert late.code == 3
-    assert "has nothing left to be done by now" in late.err
+    assert "has nothing left to do any more" in late.err
     assert runs(sqlite_cloud)[0]["finished"] is not None
 
 
@@ -116,7 +116,7 @@ def test_undo_of_what_an_undo_of_the_undo_has_begun_to_put_back(sqlite_cloud: Cl
         connection.execute(sa.text("UPDATE plans SET state = 'undone' WHERE run_id = 1"))
     late = novadev(sqlite_cloud, "undo", "1", "--yes")
     assert late.code == 7
-    assert late.err.count("run 3 put a part of it back") == 2
+    assert late.err.count("run 3 has undone a part of it") == 2
     assert novadev(sqlite_cloud, "resume", "3", "--yes").code == 0
     assert novadev(sqlite_cloud, "undo", "1", "--yes").code == 0
     assert models(sqlite_cloud, uuids) == ["virtio"] * 2

@@ -143,7 +143,7 @@ def test_a_run_that_went_on_after_its_undo_was_planned(
         assert novadev(sqlite_cloud, "resume", "1", "--yes").code == 0
         refused = novadev(sqlite_cloud, "apply", file, "--yes")
         assert refused.code == 7
-        assert "run 1 is not as it was when this undo was planned" in refused.err
+        assert "run 1 has changed since this undo was planned" in refused.err
     assert models(sqlite_cloud, uuids).count("e1000") == 5
     assert [run["run"] for run in runs(sqlite_cloud)] == [1]
     assert novadev(sqlite_cloud, "undo", "1", "--yes").code == 0
@@ -352,7 +352,7 @@ def test_a_saved_undo_counts_in_its_own_journal_alone(
     assert novadev(sqlite_cloud, *E1000, other, "--yes").code == 0
     refused = novadev(sqlite_cloud, "apply", file, "--yes")
     assert refused.code == 4
-    assert "takes back run 1 of another journal" in refused.err
+    assert "undoes run 1 of another journal" in refused.err
     assert runs(sqlite_cloud)[0]["state"] == "applied"
     assert models(sqlite_cloud, [uuid, other]) == ["e1000", "e1000"]
     assert novadev(sqlite_cloud, "undo", "1", "--yes").code == 0
@@ -453,7 +453,7 @@ def test_the_question_without_a_terminal(sqlite_cloud: Cloud) -> None:
     (uuid,) = servers(sqlite_cloud, 1)
     result = novadev(sqlite_cloud, *E1000, uuid)
     assert result.code == 4
-    assert "there is no terminal to ask on: add --yes or --dry-run" in result.err
+    assert "no terminal to ask for confirmation: add --yes or --dry-run" in result.err
     assert runs(sqlite_cloud) == []
 
 
@@ -514,7 +514,10 @@ def test_a_full_disk_behind_stdout(sqlite_cloud: Cloud) -> None:
 
 def test_questions_after_an_accident(sqlite_cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     empty = novadev(sqlite_cloud, "history")
-    assert (empty.code, empty.err.strip()) == (0, "Nothing was done yet.")
+    assert (empty.code, empty.err.strip()) == (
+        0,
+        "There is no run yet: novadev has not changed anything.",
+    )
     one, two = servers(sqlite_cloud, 2)
     name = sqlite_cloud.instance(one)["display_name"]
     monkeypatch.setenv("SUDO_USER", "alice")
@@ -536,7 +539,7 @@ def test_questions_after_an_accident(sqlite_cloud: Cloud, monkeypatch: pytest.Mo
         assert [run["run"] for run in runs(sqlite_cloud, *arguments)] == expected, arguments
     if name != sqlite_cloud.instance(two)["display_name"]:
         assert [run["run"] for run in runs(sqlite_cloud, "--instance", name)] == [1]
-    assert "No run is like that." in novadev(sqlite_cloud, "history", "--user", "eve").err
+    assert "No run matches these options." in novadev(sqlite_cloud, "history", "--user", "eve").err
     third, second, first = runs(sqlite_cloud)
     assert (first["message"], first["user"], first["state"]) == ("CHG-1", "alice", "applied")
     assert (second["state"], second["undone_by"], third["undoes"]) == ("undone", 3, 2)
@@ -599,7 +602,7 @@ def test_no_room_for_the_plans(sqlite_cloud: Cloud, monkeypatch: pytest.MonkeyPa
     )
     result = novadev(sqlite_cloud, *E1000, uuid, "--yes")
     assert result.code == 1
-    assert "the plans cannot be kept in a temporary file" in result.err
+    assert "the plans cannot be written to a temporary file" in result.err
     assert "No space left on device (nothing was done)" in result.err
     assert models(sqlite_cloud, [uuid]) == ["virtio"]
     assert runs(sqlite_cloud) == []

@@ -1,7 +1,9 @@
 """A start in flight: Nova has read a server before novadev commits, and starts it afterwards."""
 
 import signal
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
@@ -37,9 +39,9 @@ class Meanwhile:
     def of(self, look: SecondLook) -> SecondLook:
         """The same look in this time."""
 
-        def noted(written: Any) -> Any:
+        def noted(*written: Any) -> Any:
             self.looks.append(self.now)
-            return look.look(written)
+            return look.look(*written)
 
         return replace(look, look=noted, delay=DELAY, clock=lambda: self.now, sleep=self.sleep)
 
@@ -117,6 +119,53 @@ def test_a_resumed_run_sees_it(
     assert result.code == 7
 
 
+class Killed(BaseException):
+    """What ends a process without a word of its own."""
+
+
+def kill(*_: Any) -> None:
+    """End the process that runs novadev."""
+    raise Killed
+
+
+def run_until_killed(cloud: Cloud, *uuids: str) -> None:
+    """Run a command that is killed; its servers run afterwards, but for the last one."""
+    with pytest.raises(Killed):
+        novadev(cloud, *E1000, *uuids, "--yes")
+    with closing(sqlite3.connect(cloud.folder / "state.sqlite")) as connection:
+        connection.execute("UPDATE runs SET pid_started = 'before'")  # this process lives on
+        connection.commit()
+    for uuid in uuids[:-1]:
+        becomes(cloud, uuid, vm_state="active")()
+
+
+def test_resume_looks_at_what_was_written_and_never_looked_at(
+    sqlite_cloud: Cloud, meanwhile: Meanwhile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether the journal knows that a cell was written, or the cell alone does."""
+    cloud, uuids = sqlite_cloud, [add_guest(sqlite_cloud, name=f"web-{n}") for n in range(2)]
+    meanwhile.happens = kill
+    run_until_killed(cloud, *uuids)
+    _assert_looked(cloud, uuids)
+    assert novadev(cloud, "undo", "1", "--yes").code == 7  # one of them runs
+    assert novadev(cloud, "resume", "--yes").err == "Nothing to do.\n"
+
+    others = [add_guest(sqlite_cloud, name=f"db-{n}") for n in range(2)]
+    with monkeypatch.context() as patched:
+        patched.setattr(carry_out.Journal, "mark", kill)
+        run_until_killed(cloud, *others)
+    _assert_looked(cloud, others)
+
+
+def _assert_looked(cloud: Cloud, uuids: list[str]) -> None:
+    result = novadev(cloud, "resume", "--yes", "-f", "json")
+    assert result.code == 7, result.err
+    errors = {plan["instance"]: plan["error"] for plan in result.json["plans"]}
+    assert "or has started it since (it is active now)" in errors[uuids[0]]
+    assert errors[uuids[1]] is None
+    assert {plan["state"] for plan in result.json["plans"]} == {"applied"}
+
+
 def test_a_request_spec_that_a_resize_has_read(sqlite_cloud: Cloud, meanwhile: Meanwhile) -> None:
     cloud = sqlite_cloud
     uuid = cloud.add_instance(hw_disk_bus="scsi", vm_state="active", spec_properties={})
@@ -170,8 +219,8 @@ def test_one_look_a_batch_and_one_wait_a_run(
     uuids = sqlite_cloud.add_instances(6)
     real = carry_out.Waiting.add
 
-    def add(waiting: carry_out.Waiting, *batch: Any) -> None:
-        real(waiting, *batch)
+    def add(waiting: carry_out.Waiting, *batch: Any, **more: Any) -> None:
+        real(waiting, *batch, **more)
         meanwhile.now += 4  # what the next batch takes
 
     monkeypatch.setattr(carry_out.Waiting, "add", add)
@@ -180,7 +229,6 @@ def test_one_look_a_batch_and_one_wait_a_run(
 
 
 def test_nothing_waits_for_what_no_start_reads(sqlite_cloud: Cloud, meanwhile: Meanwhile) -> None:
-    """The request spec alone is written of a plan that is stale, or was begun before."""
     uuid = add_guest(sqlite_cloud)
     file = str(sqlite_cloud.folder / "saved.plan")
     assert novadev(sqlite_cloud, *E1000, uuid, "--plan-out", file).code == 0

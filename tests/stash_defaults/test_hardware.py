@@ -179,7 +179,10 @@ DISKS = {
         *(disk("sda", "sata", source="/elsewhere/disk"), volume("vda")),
         "? disks have sata and virtio",
     ),
-    "a bus that Nova has not": (own("disk", "sda", "sd"), "? disks have sd, which is not a value"),
+    "a bus that Nova has not": (
+        own("disk", "sda", "sd"),
+        "? disks have sd, which is not a valid value",
+    ),
 }
 
 
@@ -236,7 +239,7 @@ def controller(index: int, model: str) -> str:
 
 
 BOTH = "? controllers of disks on SCSI have lsilogic and virtio-scsi"
-NAMELESS = "? controllers of disks on SCSI name none: it is libvirt's choice at each start"
+NAMELESS = "? controllers of disks on SCSI name no value: libvirt chooses it at each start"
 CONTROLLERS = [
     ((scsi("sda"), controller(0, "lsilogic")), "lsilogic"),
     ((scsi("sda", 0), scsi("sdb", 1), *(controller(n, "lsilogic") for n in (0, 1))), "lsilogic"),
@@ -250,7 +253,7 @@ CONTROLLERS = [
     (
         (scsi("sda"), controller(0, "virtio-transitional")),
         "? controllers of disks on SCSI have virtio-transitional, "
-        "which is not a value of hw_scsi_model",
+        "which is not a valid value of hw_scsi_model",
     ),
     ((ROOT, controller(0, "virtio-scsi")), "virtio-scsi"),
     (
@@ -311,14 +314,14 @@ def test_video() -> None:
     two = (video("qxl"), video("virtio", ' primary="yes"'))
     assert values(*two) == {"hw_video_model": "virtio"}
     assert values(video("ramfb")) == {
-        "hw_video_model": "? video devices have ramfb, which is not a value of hw_video_model"
+        "hw_video_model": "? video devices have ramfb, which is not a valid value of hw_video_model"
     }
 
 
 def test_rng() -> None:
     assert values(RNG, RNG) == {"hw_rng_model": "virtio"}
     told = values(RNG.replace("virtio", "virtio-non-transitional"))
-    assert "which is not a value" in str(told)
+    assert "which is not a valid value" in str(told)
 
 
 def nic(kind: str = "ovs", model: str = "virtio") -> str:
@@ -350,7 +353,7 @@ INTERFACES = [
     (
         (nic(model="usb-net"),),
         "x86_64",
-        "? interfaces have usb-net, which is not a value of hw_vif_model",
+        "? interfaces have usb-net, which is not a valid value of hw_vif_model",
     ),
 ]
 

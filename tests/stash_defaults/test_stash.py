@@ -21,8 +21,8 @@ from tests.stash_defaults.stashing import BY_RULES, KVM, Stash, changes, none_wi
 Nova = Callable[[Cloud], NovaProcess]
 DRIVER = ("--source", "driver")
 KEYBOARD = (
-    "hw_input_bus: left out: stored, it would add a keyboard at the next power-on "
-    "(--property hw_input_bus stores it all the same)"
+    "hw_input_bus: not recorded: storing it would add a keyboard at the next power-on "
+    "(--property hw_input_bus stores it anyway)"
 )
 ROOT = {
     **{"device_name": "/dev/vda", "disk_bus": "virtio", "device_type": "disk", "boot_index": 0},
@@ -144,7 +144,7 @@ def test_the_request_spec_is_left_with_a_warning(stash: Stash) -> None:
     uuid = stash.add()
     before = stash.cloud.request_spec(uuid)
     result = stash.run(uuid, *DRIVER, "--no-request-spec")
-    warning = "the request spec is left: a resize or cold migration may bring new defaults"
+    warning = "the request spec is not changed: a resize or cold migration may bring new defaults"
     assert warning in notes(result.json["plans"][0])
     assert stash.stored(uuid) == BY_RULES
     assert stash.cloud.request_spec(uuid) == before
@@ -199,7 +199,7 @@ def test_an_offloaded_instance_goes_by_the_host_it_was_on(stash: Stash) -> None:
     stash.cloud.insert("instance_system_metadata", "cell1", instance_uuid=uuid, **row)
     plan = stash.plan(uuid)
     assert changes(plan)["hw_machine_type"] == "q35"
-    assert "by rules alone: it is shelved_offloaded, on no host" in notes(plan)
+    assert "by the rules only: it is shelved_offloaded, on no host" in notes(plan)
 
 
 @pytest.mark.parametrize("source", ["auto", "domain"])
@@ -216,7 +216,7 @@ def test_where_no_host_answers_nothing_is_recorded(stash: Stash, source: str) ->
 def test_a_rescued_instance_waits_until_it_is_itself_again(stash: Stash, source: str) -> None:
     uuid = stash.add(vm_state="rescued")
     told = stash.run(uuid, "--source", source, code=3).err
-    assert "it is rescued, and runs with the hardware of its rescue image" in told
+    assert "it is rescued and runs with the hardware of its rescue image" in told
     assert stash.stored(uuid) == {}
 
 
@@ -225,7 +225,9 @@ def test_without_rules_it_is_a_skip_until_some_are_assumed(stash: Stash) -> None
     (reason,) = stash.reasons(uuid, *DRIVER, code=3)
     missing = ("hw_machine_type", "hw_cdrom_bus", "hw_disk_bus", "hw_input_bus")
     assert reason.startswith(f"{', '.join(missing)}, hw_pointer_model, ")
-    assert ": the rules of the host cmp9 are not known: save them there (novadev " in reason
+    assert (
+        ": the rules of the host cmp9 are not known: run novadev capabilities save there" in reason
+    )
     assumed = stash.cloud.folder / "assumed"
     assumed.write_text(KVM)
     plan = stash.plan(uuid, *DRIVER, "--assume-config", str(assumed))
@@ -238,7 +240,7 @@ def test_a_bad_file_of_one_host_is_nothing_to_the_others(stash: Stash) -> None:
     file = stash.hosts / "cmp5.json"
     file.write_text("{}")
     (reason,) = stash.reasons(bad, *DRIVER, code=4)
-    assert reason == f"{file} is not a capability file novadev wrote"
+    assert reason == f"{file} is not a capability file written by novadev"
     stash.run("--all", *DRIVER, code=4)
     assert (stash.stored(bad), stash.stored(good)) == ({}, BY_RULES)
 
@@ -279,8 +281,8 @@ def test_an_instance_that_never_had_a_host(stash: Stash) -> None:
     assert reason == "it is error, on no host"
     (reason,) = stash.reasons(uuid, code=3)
     assert reason.endswith(
-        "the rules of the host it was on are not known: save them there (novadev capabilities "
-        "save), or name a file with --assume-config"
+        "the rules of the host it was on are not known: run novadev capabilities save "
+        "there, or name a file with --assume-config"
     )
 
 
@@ -317,7 +319,9 @@ def test_a_libosinfo_that_nobody_can_ask_is_not_taken_for_one_that_is_missing(
     asked = ("hw_disk_bus", "hw_vif_model")
     assert found == {name: value for name, value in BY_RULES.items() if name not in asked}
     (reason, _) = sorted(stash.reasons(windows, *DRIVER, code=3))
-    assert reason.startswith("hw_disk_bus, hw_vif_model: libosinfo is not on this machine to ask")
+    assert reason.startswith(
+        "hw_disk_bus, hw_vif_model: libosinfo is not installed on this machine"
+    )
     assert changes(stash.plan(plain, *DRIVER)) == BY_RULES
 
 
@@ -354,7 +358,7 @@ def test_a_prefilter_makes_the_scheduler_ask_for_traits(stash: Stash) -> None:
         "COMPUTE_STORAGE_BUS_IDE, COMPUTE_STORAGE_BUS_VIRTIO, COMPUTE_GRAPHICS_MODEL_VIRTIO, "
         "COMPUTE_NET_VIF_MODEL_VIRTIO"
     )
-    expected = f"the scheduler will ask of its next host the traits {traits}"
+    expected = f"the scheduler will require these traits of its next host: {traits}"
     assert notes(stash.plan(uuid, *DRIVER))[-1] == expected
     assert none_with("trait", notes(stash.plan(uuid, *DRIVER, "--no-request-spec")))
 

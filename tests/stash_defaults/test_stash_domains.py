@@ -112,7 +112,7 @@ def test_the_definition_alone_needs_no_rules(site: Site) -> None:
     file.write_text("{}")
     plan = site.plan(uuid, "--source", "domain")
     assert changes(plan)["hw_video_model"] == "vga"
-    told = f"{file} is not a capability file novadev wrote"
+    told = f"{file} is not a capability file written by novadev"
     assert notes(plan)[-1] == f"without the rules of its host: {told}"
     assert site.reasons(uuid, code=4) == [told]
 
@@ -235,7 +235,7 @@ def test_an_alias_in_a_file_of_an_earlier_qemu_is_not_believed(site: Site) -> No
     told = f"cmp1.json are of QEMU {EARLIER.qemu}, and cmp1 has "
     assert any(told in note for note in notes(plan))
     forecast = novadev(site.cloud, "device", "forecast", other)
-    assert f"were saved with QEMU {EARLIER.qemu}" in forecast.err
+    assert f"its capability file is from QEMU {EARLIER.qemu}" in forecast.err
     audit = novadev(site.cloud, "audit", "--check", "definition", other, "-f", "json")
     (found,) = audit.json
     assert f"whether pc still stands for {canonical}" in found["details"]
@@ -273,9 +273,9 @@ def test_a_guest_without_a_tablet_is_not_given_one(site: Site) -> None:
     assert not {"hw_input_bus", "hw_pointer_model"} & set(changes(site.plan(uuid)))
     tablet, keyboard = sorted(site.reasons(uuid), reverse=True)
     assert tablet.startswith(
-        "hw_pointer_model: left out: the guest has no tablet, and stored, it would "
+        "hw_pointer_model: not recorded: the guest has no tablet, and storing it would "
     )
-    assert keyboard.startswith("hw_input_bus: left out: stored, it would add a keyboard")
+    assert keyboard.startswith("hw_input_bus: not recorded: storing it would add a keyboard")
     named = ("--property", "hw_pointer_model")
     assert changes(site.plan(uuid, *named)) == {"hw_pointer_model": "usbtablet"}
 
@@ -288,7 +288,7 @@ def test_the_rules_go_by_the_machine_type_the_guest_has(site: Site) -> None:
 
 def test_a_request_spec_that_disagrees_with_the_guest_is_reported(site: Site) -> None:
     uuid = site.guest(VGA, TABLET, hw_video_model="vga", spec_properties={"hw_video_model": "qxl"})
-    told = "hw_video_model is stored as qxl in the request spec, and the guest has vga"
+    told = "hw_video_model is stored as qxl in the request spec, but the guest has vga"
     assert told in site.reasons(uuid)
 
 

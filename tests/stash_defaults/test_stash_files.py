@@ -60,7 +60,7 @@ def _twice(plan: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("forge", "code", "words"),
     [
-        (_with({"before": "q35"}), 6, "hw_machine_type is there: it is never overwritten"),
+        (_with({"before": "q35"}), 6, "hw_machine_type is there, and is never overwritten"),
         (_with({"after": "pc; rm"}), 6, "hw_machine_type cannot become 'pc; rm'"),
         (_with({"after": ABSENT}), 6, "hw_machine_type cannot become"),
         (_with({"what": "hw_disk_bus", "after": "floppy"}), 6, "cannot become 'floppy'"),
@@ -72,9 +72,9 @@ def _twice(plan: dict[str, Any]) -> None:
         (_with({"what": "request_spec hw_disk_bus", "after": None}), 6, "cannot become None"),
         (_with({"what": "hw_scsi_model", "after": None}), 6, "cannot become None"),
         (_with({"before": None, "after": None}), 6, "cannot become None"),
-        (_twice, 4, "no change, or one twice"),
-        (lambda plan: plan["changes"].clear(), 4, "no change, or one twice"),
-        (lambda plan: plan.update(instance="web-1"), 4, "is no instance"),
+        (_twice, 4, "no change, or the same change twice"),
+        (lambda plan: plan["changes"].clear(), 4, "no change, or the same change twice"),
+        (lambda plan: plan.update(instance="web-1"), 4, "is not an instance"),
         (lambda plan: plan.update(cell=""), 4, "cell"),
         (lambda plan: plan.update(action="image-property set"), None, ""),
     ],
@@ -115,7 +115,7 @@ def test_a_value_that_appears_meanwhile_is_not_overwritten(cloud: Cloud, value: 
     before = stored(cloud, uuid)
     result = _apply(stash, file)
     assert (result.code, states(result.out)) == (7, {uuid: "stale", other: "applied"})
-    assert f"hw_video_model is {value or 'null'}, and was planned from absent" in result.err
+    assert f"hw_video_model is {value or 'null'} now; the plan expected absent" in result.err
     assert stored(cloud, uuid) == before
     assert stash.stored(other) == BY_RULES
 
@@ -131,7 +131,7 @@ def test_a_value_that_appears_in_the_request_spec(stash: Stash) -> None:
     before = stored(stash.cloud, uuid)
     result = _apply(stash, file)
     assert (result.code, states(result.out)) == (7, {uuid: "stale"})
-    assert "request_spec hw_video_model is vga, and was planned from absent" in result.err
+    assert "request_spec hw_video_model is vga now; the plan expected absent" in result.err
     assert stored(stash.cloud, uuid) == before
 
 

@@ -50,7 +50,7 @@ def plan_guest(host: Host, instance: HostedInstance, wish: Wish) -> tuple[Planne
     """
     definitions = host.definitions_and_jobs(instance.uuid)
     if definitions.persistent is not None and definitions.persistent.nova is None:
-        text = f"domain {definitions.name} on host {host.name} is none of Nova's"
+        text = f"domain {definitions.name} on host {host.name} does not belong to Nova"
         if instance.attachments is None:
             return (
                 Skip(instance.uuid, text, NotAsNeeded.exit_code * instance.named, instance.named),
@@ -71,7 +71,7 @@ def _plan(inventory: Inventory, wish: Wish) -> Iterator[Planned]:
     if wanted:
         yield _make_plan(inventory, wanted, wish)
     elif not skips:
-        text = f"nothing to do for instance {instance.uuid}: its aliases are right"
+        text = f"nothing to do for instance {instance.uuid}: its aliases are correct"
         skips.append(Skip(instance.uuid, text, 0, instance.named))
     yield from skips
 
@@ -102,13 +102,13 @@ def _check_owner(entry: Entry, inventory: Inventory) -> None:
         raise Unsafe("; ".join(entry.doubts))
     owner = entry.owner
     if owner is None and inventory.instance.attachments is None:
-        raise Unowned("nothing in its definition says what it is, so it is left alone")
+        raise Unowned("nothing in its definition shows what it is")
     if reason := why_no_port(entry, inventory):
         raise Unsafe(f"it may be a port's: {reason}")
     if owner is None:
-        raise Unowned("nothing that Nova has attached matches it, so it is left alone")
+        raise Unowned("it matches nothing that Nova has attached")
     if owner.alias is None and owner.type != "local":
-        raise Unsafe(f"{owner.label} has no UUID that an alias could be made of")
+        raise Unsafe(f"{owner.label} has no UUID to make an alias from")
 
 
 def _check_device(device: Device, entry: Entry, inventory: Inventory) -> None:
@@ -117,9 +117,11 @@ def _check_device(device: Device, entry: Entry, inventory: Inventory) -> None:
     _check_references(entry, inventory)
     alias, names = device.alias, (*entry.owner.values.get("alias", ()), OF_NOTHING)
     if alias and alias.name not in names and entry.owner.type not in ("mdev", "pci"):
-        raise Unsafe(f"its alias {alias} is not Nova's: it names nothing of this instance")
+        raise Unsafe(
+            f"its alias {alias} was not set by Nova: it names nothing that this instance has"
+        )
     if isinstance(device, Disk) and device.bus == "scsi" and not (device.serial or device.is_lun):
-        raise Unsafe("it has no serial: the guest sees its alias as its name (disk/by-id)")
+        raise Unsafe("it has no serial, so the guest sees its alias as its name in /dev/disk/by-id")
 
 
 def _check_references(entry: Entry, inventory: Inventory) -> None:
@@ -128,9 +130,11 @@ def _check_references(entry: Entry, inventory: Inventory) -> None:
         names = domain.alias_references if domain else frozenset[str]()
         sides = (entry.persistent, entry.live)
         if names & {side.alias.name for side in sides if side and side.alias}:
-            raise Unsafe("another part of the definition names it by the alias it has")
+            raise Unsafe("another part of the definition refers to its present alias")
         if entry.live is None and any(not Alias(name).is_user_defined for name in names):
-            raise Unsafe("a part of the definition names devices by aliases libvirt generates")
+            raise Unsafe(
+                "a part of the definition refers to devices by aliases that libvirt generates"
+            )
 
 
 def _check_way(device: Device, inventory: Inventory, wish: Wish) -> None:
@@ -141,10 +145,11 @@ def _check_way(device: Device, inventory: Inventory, wish: Wish) -> None:
     if not wish.whole_definition:
         stop = "" if state == "stopped" else f"stop the server{_way(state)} and "
         raise Unsafe(
-            f"libvirt changes it only with the whole definition: {stop}add --whole-definition"
+            f"libvirt can change it only together with the whole definition: {stop}add "
+            "--whole-definition"
         )
     if inventory.definitions.is_active or state != "stopped":
-        told = f"{state}{_way(state)}" if state else "in a state that only Nova's databases tell"
+        told = f"{state}{_way(state)}" if state else "in a state that only Nova's databases know"
         raise Unsafe(f"--whole-definition is for a stopped server; this one is {told}")
 
 
@@ -185,12 +190,12 @@ def _notes(inventory: Inventory, wanted: Mapping[Device, Alias]) -> Iterator[str
     kinds = {str(device.element.tag) for device in wanted}
     if inventory.definitions.is_active:
         yield (
-            "The guest runs on: the aliases count from its next soft reboot (which Nova makes a "
-            "hard one after wait_soft_reboot_seconds)."
+            "The guest keeps running. The aliases take effect at its next soft reboot, which Nova "
+            "turns into a hard reboot after wait_soft_reboot_seconds."
         )
     if kinds - {"disk"}:
         yield (
-            "A start, hard reboot or cold migration keeps only the volumes' aliases, a live "
-            "migration drops the interfaces': run this again, or enable "
+            "A start, hard reboot or cold migration keeps only the aliases of volumes, and a live "
+            "migration drops those of interfaces. Run this command again afterwards, or enable "
             "novadev-alias-migrate.timer."
         )

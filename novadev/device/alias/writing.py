@@ -70,11 +70,11 @@ def _check(host: Host, plan: Plan, definitions: Definitions) -> Domain:
     is_same = plan.partly or digest(definitions.persistent) == plan.guard.get("definition")
     if not is_same:
         raise StalePlan(
-            f"host {host.name}: the definition of domain {plan.instance} has changed since: plan "
-            "again"
+            f"host {host.name}: the definition of domain {plan.instance} has changed since the "
+            "plan was made: plan again"
         )
     if plan.guard.get("whole_definition") and definitions.is_active:
-        raise StalePlan(f"host {host.name}: domain {plan.instance} runs now")
+        raise StalePlan(f"host {host.name}: domain {plan.instance} is running now")
     return definitions.persistent
 
 
@@ -201,7 +201,7 @@ class _Writing:
         others = [item for item in others if self._due(item)]
         if others:
             if not self.plan.guard.get("whole_definition"):
-                raise NotAsNeeded(f"domain {self.plan.instance} may not be defined anew")
+                raise NotAsNeeded(f"domain {self.plan.instance} must not be redefined")
             self._tried += others
             self._redefine(others)
 
@@ -220,7 +220,7 @@ class _Writing:
         found = _compare(item, device, _may_be_begun(self.plan, self.resumed))
         if found is Found.OTHER and not self.plan.partly:
             name = f"{item.place.name} of domain {self.plan.instance}"
-            raise StalePlan(f"host {self.host.name}: {name} has another alias meanwhile")
+            raise StalePlan(f"host {self.host.name}: {name} has got another alias meanwhile")
         return device if found is Found.BEFORE else None
 
     def _redefine(self, changes: Sequence[Change]) -> None:
@@ -235,7 +235,7 @@ class _Writing:
         try:
             self._take_back()
         except NovadevError as second:
-            text = f"{error}; and what was written could not be put back: {second}"
+            text = f"{error}; in addition, what was written could not be reverted: {second}"
             return Outcome(State.STARTED, text, error.exit_code)
         state = State.STALE if isinstance(error, StalePlan | NotFound) else State.FAILED
         code = StalePlan.exit_code if state is State.STALE else error.exit_code

@@ -39,14 +39,14 @@ def plan_device(host: Host, instance: HostedInstance, wish: Wish) -> Plan:
         raise NotAsNeeded(f"instance {instance.uuid}: {_ghost_text(entry)}")
     if not entry.is_detachable:
         kinds = "disks, interfaces, hostdevs and filesystems"
-        raise NotAsNeeded(f"instance {instance.uuid}: {entry.label}: only {kinds} are detached")
+        raise NotAsNeeded(f"instance {instance.uuid}: {entry.label}: only {kinds} can be detached")
     check_guest(inventory)
     objection = why_no_orphan(entry, inventory)
     if objection is not None and not wish.force:
         raise NotAsNeeded(
             f"instance {instance.uuid}: {entry.label} is not known to be an orphan: {objection}. "
-            "Detach what Nova has attached with Nova (openstack server remove volume, port …); "
-            "--force takes it out behind Nova's back"
+            "Use Nova to detach what Nova has attached (openstack server remove volume, port …); "
+            "--force detaches it without Nova's knowledge"
         )
     return _plan(inventory, entry, wish, objection)
 
@@ -78,11 +78,11 @@ def _in_the_way(inventory: Inventory) -> Iterator[str]:
     if instance.task_state is not None:
         yield f"it has a task in progress: {instance.task_state}"
     if is_rescued(instance, definitions.persistent, definitions.live):
-        yield "it is rescued: what it has now is not what Nova has attached"
+        yield "it is rescued: its present devices are not those that Nova has attached"
     if definitions.jobs:
-        yield f"there is work going on: {', '.join(definitions.jobs)}"
+        yield f"an operation is running: {', '.join(definitions.jobs)}"
     if definitions.has_managed_save:
-        yield "it has a managed save image, which holds the device"
+        yield "it has a managed save image that contains the device"
 
 
 def _plan(inventory: Inventory, entry: Entry, wish: Wish, objection: str | None) -> Plan:
@@ -114,11 +114,11 @@ def _notes(inventory: Inventory, entry: Entry, objection: str | None) -> Iterato
     if entry.device is not None:
         yield ", ".join(f"{name} {value}" for name, value in keys_of(entry.device).items())
     if objection is not None:
-        yield f"FORCED, though {objection}."
+        yield f"FORCED although {objection}."
     else:
         yield "Nova has no block device mapping, port, PCI device or share for it."
     if inventory.definitions.is_active:
-        yield "The guest has to let it go: what it still uses may be lost."
+        yield "The guest has to release the device. Data that the guest still uses may be lost."
 
 
 def seen(device: Device | None) -> dict[str, str] | None:

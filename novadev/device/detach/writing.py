@@ -65,9 +65,9 @@ def _landed(host: Host, plan: Plan, instance: HostedInstance) -> Outcome:
 
 def _not_let_go(plan: Plan) -> Outcome:
     text = (
-        f"instance {plan.instance}: the guest was asked, and has not let "
-        f"{plan.changes[0].place.name} go within {plan.guard['timeout']} s. It goes when the guest "
-        "answers or restarts; resume looks again"
+        f"instance {plan.instance}: the guest did not release {plan.changes[0].place.name} within "
+        f"{plan.guard['timeout']} s. The device is removed when the guest answers or restarts; "
+        "novadev resume checks again"
     )
     return Outcome(State.STARTED, text, NotAsNeeded.exit_code)
 
@@ -112,7 +112,7 @@ def _find(host: Host, plan: Plan, instance: HostedInstance, resumed: bool) -> _D
             sides |= there
     if not resumed and not sides:
         label = plan.changes[0].place.name
-        raise StalePlan(f"instance {plan.instance}: {label} is not as it was planned any more")
+        raise StalePlan(f"instance {plan.instance}: {label} has changed since the plan")
     _check_gone(plan, {*_SIDES} - sides.keys(), inventory)
     is_begun = sides.keys() != planned.keys()
     return _Detaching(host, instance.uuid, sides.get("persistent"), sides.get("live"), is_begun)
@@ -143,8 +143,8 @@ def _check_gone(plan: Plan, sides: Set[str], inventory: Inventory) -> None:
     gone = {side for side in sides - left if plan.guard[side] is not None}
     label, where = plan.changes[0].place.name, " and ".join(_WHERE[side] for side in sorted(left))
     raise (_Half if gone else StalePlan)(
-        f"instance {plan.instance}: {where} has {label} otherwise than was planned (address, alias "
-        "or side): detach it by itself"
+        f"instance {plan.instance}: {where} has {label} with another address, alias or side than "
+        "planned: detach it on its own"
     )
 
 

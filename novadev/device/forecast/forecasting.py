@@ -134,8 +134,8 @@ class Forecasts:
         if facts is None or self._compute(instance.host) is not None:
             return
         text = (
-            f"host {instance.host}: its rules are not known (novadev capabilities save): a guest "
-            "is taken to keep every model and machine type that is not stored"
+            f"host {instance.host}: its rules are not known (novadev capabilities save), so the "
+            "forecast assumes that guests keep every model and machine type that is not stored"
         )
         yield from self._once(text)
 

@@ -32,7 +32,7 @@ from novadev.virt.scratch import ADDED, Place
 
 _LIBVIRTS_OWN = ("console", "audio", "panic", "nvram", "hub", "graphics", "controller")
 """What libvirt makes for a guest, or what the guest does not see as a device of its own."""
-RESCUED = "is rescued: it runs with the hardware of another image"
+RESCUED = "is rescued: it runs with the hardware of the rescue image"
 
 
 def predict_power_on(host: Host, instance: HostedInstance, decided: Decided) -> Prediction:
@@ -74,8 +74,9 @@ def _check_architecture(instance: HostedInstance, architecture: str, decided: De
     known = decided.architecture
     if known is not None and not have_same_boards(architecture, known):
         raise BadInput(
-            f"instance {instance.uuid} is of {architecture}, and the capability file of its host is"
-            f" of {known}: save the file of its own host (novadev capabilities save)"
+            f"instance {instance.uuid} has the architecture {architecture}, but the capability "
+            f"file of its host says {known}: save the file on its own host (novadev capabilities "
+            "save)"
         )
 
 
@@ -85,9 +86,9 @@ def _outdated(host: Host, decided: Decided) -> str | None:
     if found is None or decided.qemu is None or has_same_machine_types(found, decided.qemu):
         return None
     return (
-        f"host {host.name}: its machine types were saved with QEMU {decided.qemu}, and it has "
-        f"{found} now (novadev capabilities save): a guest is taken to keep the version that an "
-        "alias such as pc stood for"
+        f"host {host.name}: its capability file is from QEMU {decided.qemu}, but it has {found} "
+        "now (novadev capabilities save). The forecast assumes that guests keep the version that "
+        "an alias such as pc stood for"
     )
 
 
@@ -101,7 +102,7 @@ def predict_soft_reboot(host: Host, instance: HostedInstance) -> Prediction:
     definitions = inventory.definitions
     if definitions.live is None or definitions.persistent is None:
         state = "shut off" if definitions.live is None else "transient"
-        note = f"it is {state}: a soft reboot starts nothing from a definition"
+        note = f"it is {state}: a soft reboot does not start it from its definition"
         return Prediction(instance.uuid, definitions.is_active, notes=(note,))
     return Prediction(
         instance=instance.uuid,
@@ -215,14 +216,23 @@ def _controllers(now: Domain) -> Iterator[Place]:
 def _notes(inventory: Inventory) -> Iterator[str]:
     attachments = inventory.instance.attachments
     if attachments is None:
-        yield "without Nova's databases what will vanish or appear is not known"
+        yield (
+            "without Nova's databases, the forecast does not know which devices will vanish "
+            "or appear"
+        )
     elif attachments.unfinished:
-        yield f"what Nova has attached may change: its {attachments.unfinished}"
+        yield f"the attachments in Nova may still change: its {attachments.unfinished}"
     for entry in inventory.entries:
         if reason := why_no_port(entry, inventory):
-            yield f"{entry.label} may be a port's: {reason}, and Nova may fill it before"
+            yield (
+                f"{entry.label} may belong to a port: {reason}, and Nova may fill it before "
+                "the power-on"
+            )
         if attachments is not None and entry.owner is None and is_pci_device(entry.device):
-            yield f"{entry.label} is in none of Nova's tables: it is taken for an accelerator"
+            yield (
+                f"{entry.label} is in none of Nova's tables, so the forecast takes it for an "
+                "accelerator"
+            )
 
 
 def _restarted(instance: str, entry: Entry) -> Iterator[ForecastRecord]:

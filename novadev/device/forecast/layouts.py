@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 StandIn = tuple[Outline, ...]
 """What is laid out in the place of a device: another one, or none for one that takes no slot."""
-_BY_RULES = "addresses are told by rules, not by libvirt, and those of controllers are not told"
+_BY_RULES = (
+    "the addresses come from novadev's rules and not from libvirt; those of controllers "
+    "are not forecast"
+)
 
 
 @dataclass(frozen=True)
@@ -83,8 +86,8 @@ class Layouts:
             return None
         names = ", ".join(dict.fromkeys(_name(board.outlines[number]) for number in sorted(newer)))
         text = (
-            f"libvirt {here} here is older than the host's, {libvirt}, and does not know "
-            f"{names}: its place is told by rules, all others by libvirt"
+            f"libvirt {here} on this machine is older than libvirt {libvirt} on the host and does "
+            f"not know {names}: its address comes from novadev's rules, all others from libvirt"
         )
         return found, Told(text, of_all=False)
 
@@ -132,7 +135,10 @@ def _name(outline: Outline) -> str:
 
 
 def _refused(board: Board, error: NotAsNeeded) -> tuple[Layout, Told]:
-    text = f"libvirt refuses what Nova would define, so by rules: {error}"
+    text = (
+        "the addresses come from novadev's rules, because libvirt refuses the definition "
+        f"that Nova would write: {error}"
+    )
     return _by_rules(board), Told(text, of_all=False)
 
 

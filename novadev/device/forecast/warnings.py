@@ -16,8 +16,14 @@ def warnings(records: Sequence[ForecastRecord], guest: Guest | None) -> Iterator
     """Yield what RECORDS mean for the guest's operating system."""
     changed = [record for record in records if record.field in _HARDWARE]
     if changed and guest is not None and is_windows(guest):
-        yield "Windows will find new hardware: drivers, static addresses, perhaps its activation"
+        yield (
+            "Windows will detect new hardware, which can affect drivers, static IP addresses "
+            "and its activation"
+        )
     moved = [record.label for record in changed if record.label.startswith(_NIC_LABELS)]
     if moved:
         names = ", ".join(dict.fromkeys(moved))
-        yield f"Linux may rename network interfaces, whose names follow the address: {names}"
+        yield (
+            "Linux may rename network interfaces, because their names follow the PCI address: "
+            f"{names}"
+        )

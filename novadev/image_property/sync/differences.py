@@ -68,7 +68,7 @@ def check_stored(stored: Stored, release: int = NEWEST_RELEASE) -> None:
     try:
         check_readable(guest, release)
     except UnreadableProperty as error:
-        text = f"the cell stores a value that Nova cannot read: {error}. Mend the cell first"
+        text = f"the cell stores a value that Nova cannot read: {error}. Correct the cell first"
         raise InvalidValue(text) from None
 
 
@@ -106,8 +106,8 @@ def _image_of(readable: Readable, stored: Stored, image_ref: str | None) -> str:
     """
     if any(name.startswith(("hw_numa_cpus.", "hw_numa_mem.")) for name in stored):
         raise NotAsNeeded(
-            "its request spec holds no image, and novadev writes none with NUMA nodes: "
-            "nova-manage image_property set does, for a stopped server"
+            "its request spec has no image, and novadev adds none to a request spec with NUMA "
+            "nodes. Use nova-manage image_property set, which needs a stopped server"
         )
     traits = [name.removeprefix(_TRAIT) for name, value in stored.items() if _is_trait(name, value)]
     properties: dict[str, Any] = {
@@ -161,12 +161,15 @@ def lacked(found: Iterable[Change]) -> frozenset[str]:
 def in_words(found: Sequence[Change]) -> str:
     """Return in words what the spec says otherwise than the cell; there is a difference."""
     if found[0].place.kind is Kind.IMAGE:
-        return "the request spec holds no image: a resize builds the guest with Nova's defaults"
+        return "the request spec has no image, so a resize builds the guest with Nova's defaults"
     lacking = [item for item in found if item.before is ABSENT]
     parts = [f"{item.place.name}={_brief(item.after)}" for item in lacking]
     texts = [f"the request spec lacks {', '.join(parts)}"] if parts else []
     texts += [
-        f"{item.place.name} is {_brief(item.after)}, and {_brief(item.before)} in the request spec"
+        (
+            f"{item.place.name} is {_brief(item.after)} in the cell, but {_brief(item.before)} in "
+            "the request spec"
+        )
         for item in found
         if item not in lacking
     ]

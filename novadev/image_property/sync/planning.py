@@ -50,7 +50,10 @@ def _in_chunk(
         except NovadevError as error:
             yield Skip.of(instance.uuid, error, named)
         else:
-            text = f"nothing to do for instance {instance.uuid}: its request spec says so already"
+            text = (
+                f"nothing to do for instance {instance.uuid}: its request spec has the same "
+                "values already"
+            )
             yield plan or Skip(instance.uuid, text, 0, named)
 
 
@@ -61,8 +64,8 @@ def _plan(
     check_at_rest(instance)
     if spec is None:
         raise NotFound(
-            f"instance {instance.uuid} has no request spec in the API database: sync changes a "
-            "request spec and makes none"
+            f"instance {instance.uuid} has no request spec in the API database: sync cannot create "
+            "one"
         )
     try:
         check_stored(instance.image_properties, release)

@@ -50,11 +50,11 @@ def _flavour(root: etree._Element, name: str) -> Flavour:
     namespace, _, tag = str(root.tag).rpartition("}")
     flavour = words.FLAVOURS.get(namespace.removeprefix("{"))
     if tag != "Envelope":
-        raise BadInput(f"{name} is no OVF: it is a {root.tag!r:.120}, not an Envelope")
+        raise BadInput(f"{name} is not an OVF: its root element is {root.tag!r:.120}, not Envelope")
     if flavour is None:
         found = namespace.removeprefix("{") or "none"
         raise BadInput(
-            f"{name} is no OVF of oVirt's: the namespace of its Envelope is {found!r:.120}, "
+            f"{name} is not an OVF from oVirt: the namespace of its Envelope is {found!r:.120}, "
             f"and not {words.OVF} or {words.OVA}"
         )
     return flavour

@@ -1,0 +1,141 @@
+"""The files for Prometheus, Grafana, Nagios and cron, against the metrics that an audit writes."""
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import time
+from dataclasses import replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from novadev.audit.about import About
+from tests.audit.collecting import ABOUT, FINDING
+from tests.audit.test_prometheus import printed, read
+from tests.cloud import Cloud
+from tests.command import novadev
+
+CONTRIB = Path(__file__).parents[2] / "contrib"
+RULES = CONTRIB / "prometheus" / "novadev.rules.yml"
+DASHBOARD = CONTRIB / "grafana" / "novadev-audit.json"
+NIGHTLY = CONTRIB / "cron" / "novadev-audit"
+CRONTAB = CONTRIB / "cron" / "novadev.cron"
+PLUGIN = CONTRIB / "nagios" / "check_novadev_audit"
+
+
+def rules() -> list[dict[str, Any]]:
+    return [
+        rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]
+    ]
+
+
+def expressions() -> list[str]:
+    """What the dashboard asks Prometheus for."""
+    panels = json.loads(DASHBOARD.read_text())["panels"]
+    return [target["expr"] for panel in panels for target in panel["targets"]]
+
+
+@pytest.mark.parametrize(
+    "asked", [[rule["expr"] for rule in rules()], expressions()], ids=["rules", "dashboard"]
+)
+def test_only_metrics_and_labels_that_are_written_are_asked_for(asked: list[str]) -> None:
+    families = read(printed([FINDING]))
+    for expression in asked:
+        for name, selector in re.findall(r"novadev_audit_(\w+)(?:\{(.*?)\})?", expression):
+            labels = set(families[name].samples[0].labels)
+            assert set(re.findall(r"(\w+)=", selector)) <= labels
+        assert "novadev_audit_" in expression
+
+
+def test_the_dashboard_shows_every_metric_in_panels_that_do_not_overlap() -> None:
+    shown = set(re.findall(r"novadev_audit_(\w+)", " ".join(expressions())))
+    assert shown == set(read(printed([])))
+    panels = json.loads(DASHBOARD.read_text())["panels"]
+    assert len({panel["id"] for panel in panels}) == len(panels)
+    cells = [
+        (x, y)
+        for at in (panel["gridPos"] for panel in panels)
+        for x in range(at["x"], at["x"] + at["w"])
+        for y in range(at["y"], at["y"] + at["h"])
+    ]
+    assert len(set(cells)) == len(cells)
+    assert max(x for x, _ in cells) < 24, "a row of Grafana has 24 columns"
+
+
+def test_every_alert_says_what_to_do() -> None:
+    tested = (CONTRIB / "prometheus" / "novadev.rules.test.yml").read_text()
+    for rule in rules():
+        assert "novadev" in rule["annotations"]["description"]
+        assert tested.count(f"alertname: {rule['alert']}") >= 2, "it fires, and it does not"
+
+
+@pytest.mark.skipif(not shutil.which("promtool"), reason="Prometheus is not installed")
+def test_the_alerts_fire_when_they_should() -> None:
+    command = ["promtool", "test", "rules", "novadev.rules.test.yml"]
+    subprocess.run(command, cwd=RULES.parent, check=True, capture_output=True)
+
+
+@pytest.mark.parametrize(("code", "taken"), [(0, True), (3, True), (8, True), (1, False)])
+def test_the_nightly_script_puts_a_whole_file_there(tmp_path: Path, code: int, taken: bool) -> None:
+    """With a stand-in for novadev, which prints and ends with CODE."""
+    program = tmp_path / "novadev"
+    program.write_text(f"#!/bin/sh\necho new\nexit {code}\n")
+    program.chmod(0o755)
+    folder = tmp_path / "textfiles"
+    folder.mkdir()
+    (folder / "novadev.prom").write_text("old\n")
+    script, count = re.subn("(?m)^folder=.*", f"folder={folder}", NIGHTLY.read_text())
+    assert count == 1
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    subprocess.run(["sh", "-c", script], check=True, env={"PATH": path})
+    assert os.listdir(folder) == ["novadev.prom"]
+    assert (folder / "novadev.prom").read_text() == ("new\n" if taken else "old\n")
+
+
+def test_the_commands_of_the_crontab_are_accepted(sqlite_cloud: Cloud) -> None:
+    lines = [line for line in CRONTAB.read_text().splitlines() if line[:1].isdigit()]
+    assert len(lines) == 2
+    for line in lines:
+        user, program, *words = shlex.split(line.partition(" >")[0])[5:]
+        assert (user, program, words[0]) == ("root", "novadev", "-q")
+        assert novadev(sqlite_cloud, *words[1:]).code == 0
+
+
+SICK = replace(FINDING, severity="failure")
+NOW = datetime.fromtimestamp(time.time(), timezone.utc)
+
+
+@pytest.mark.parametrize(
+    ("found", "about", "code", "told"),
+    [
+        ([], {}, 0, "OK: 0 of 1204 servers will break"),
+        ([FINDING], {}, 1, "WARNING: 0 of 1204 servers will break, 1 will change"),
+        ([SICK], {}, 2, "CRITICAL: 1 of 1204 servers will break"),
+        ([], {"unreachable": ("host cmp17",)}, 1, "1 cells, hosts or servers could not be checked"),
+        ([SICK], {"finished": ABOUT.finished}, 3, "UNKNOWN: the last audit is "),
+    ],
+)
+def test_nagios_is_told(
+    tmp_path: Path, found: list[Any], about: dict[str, Any], code: int, told: str
+) -> None:
+    file = tmp_path / "novadev.prom"
+    dated: About = replace(ABOUT, **{"finished": NOW, **about})
+    file.write_text(printed(found, dated))
+    done = subprocess.run([PLUGIN, file, "86400"], capture_output=True, text=True)
+    assert (done.returncode, told in done.stdout) == (code, True), done
+    assert " | failures=" in done.stdout
+    assert done.stdout.count("\n") == 1
+
+
+def test_nagios_is_told_that_there_is_no_audit(tmp_path: Path) -> None:
+    empty = tmp_path / "novadev.prom"
+    for _ in ("no file", "an empty file"):
+        done = subprocess.run([PLUGIN, empty], capture_output=True, text=True)
+        assert (done.returncode, done.stdout[:8]) == (3, "UNKNOWN:")
+        empty.touch()
