@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
+from click.shell_completion import get_completion_class
 from click_man.core import generate_man_page
 from oslo_config import cfg, generator
 
@@ -29,6 +30,7 @@ from replay import DOCUMENTS, replayed, why_not  # noqa: E402 - the path is set 
 
 GENERATED = FOLDER / "generated"
 MAN = FOLDER.parent / "man"
+COMPLETION = FOLDER.parent / "completion"
 DATE = "2026-11-21"
 """The date on the manual pages; it changes with the version."""
 
@@ -41,12 +43,21 @@ def generated() -> dict[Path, str]:
         GENERATED / "nova_options.inc": nova_options(),
         GENERATED / "novadev.conf.sample": config_sample(),
     }
+    files |= {COMPLETION / name: text for name, text in completions()}
     return files | {MAN / name: text for name, text in man_pages()}
 
 
 def present() -> set[Path]:
     """Return the generated files that are there."""
-    return {*MAN.glob("*.1"), *GENERATED.glob("*")}
+    return {*MAN.glob("*.1"), *COMPLETION.glob("*"), *GENERATED.glob("*")}
+
+
+def completions() -> Iterator[tuple[str, str]]:
+    """Yield the name and the text of what each shell reads to complete a command line."""
+    for shell in ("bash", "zsh", "fish"):
+        kind = get_completion_class(shell)
+        if kind is not None:
+            yield f"novadev.{shell}", kind(root, {}, "novadev", "_NOVADEV_COMPLETE").source()
 
 
 def error_classes(base: type[NovadevError] = NovadevError) -> Iterator[type[NovadevError]]:

@@ -1,4 +1,4 @@
-"""The rehearsal of an audit: the shapes of its guests, and what became of each on another host.
+"""The rehearsal of an audit: the shapes of its guests, and the result of each on another host.
 
 The shapes are gathered while the guests are looked at, and rehearsed at the end, those of most
 guests first: what a budget leaves out is then of the fewest.
@@ -7,17 +7,16 @@ guests first: what a budget leaves out is then of the fewest.
 from __future__ import annotations
 
 import json
-import os
 import re
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 
+from novadev import private_file
 from novadev.audit.finding import Finding
 from novadev.errors import BadInput, NovadevError
-from novadev.private_file import can_be_replaced, replacing
+from novadev.private_file import replacing
 from novadev.rehearsal.rehearsing import Rehearsal, Rehearsed
 from novadev.rehearsal.shape import Shape
 from novadev.text import many
@@ -203,10 +202,9 @@ _OUTCOMES = ("started", "would not start", "cannot be defined", "not rehearsed")
 
 def check_file(name: str) -> None:
     """Raise BadInput where `write_shapes` could not write the file NAME."""
-    if name == "-" or not can_be_replaced(name):
+    if name == "-":
         raise BadInput(f"--shapes {name!r}: the shapes need a file of their own")
-    if not os.access(Path(name).parent, os.W_OK | os.X_OK):
-        raise BadInput(f"--shapes {name!r}: its folder is not writable")
+    private_file.check(name, "--shapes")
 
 
 def write_shapes(name: str, shapes: Sequence[RehearsedShape]) -> None:

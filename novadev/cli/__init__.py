@@ -11,11 +11,13 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from signal import SIGPIPE
 from typing import NoReturn
 
 import click
 
 from novadev import __version__
+from novadev.cli import completion
 from novadev.cli.help import Group
 from novadev.cli.session import Session
 from novadev.cli.talk import open_standard_files, say
@@ -38,6 +40,10 @@ COMMANDS = {
 }
 
 
+READER_GONE = 128 + SIGPIPE
+"""The exit code if what reads the output goes away, as ``| head`` does: that of other tools."""
+
+
 class LazyGroup(Group):
     """A group whose commands are imported when they are looked at."""
 
@@ -58,6 +64,7 @@ class LazyGroup(Group):
 @click.option(
     "--config-file",
     "config_files",
+    shell_complete=completion.files,
     multiple=True,
     metavar="FILE",
     envvar="NOVADEV_CONFIG_FILE",
@@ -67,6 +74,7 @@ class LazyGroup(Group):
 @click.option(
     "--config-dir",
     "config_dirs",
+    shell_complete=completion.folders,
     multiple=True,
     metavar="DIR",
     help="Read the .conf files in this folder.",
@@ -87,6 +95,7 @@ class LazyGroup(Group):
 @click.option("-q", "--quiet", is_flag=True, help="Print no progress and no summary on stderr.")
 @click.option(
     "--log-file",
+    shell_complete=completion.files,
     metavar="FILE",
     help="Append a log of each step to FILE, with tracebacks of unexpected errors.  [default: "
     "[novadev] log_file]",
@@ -143,8 +152,8 @@ def _run(arguments: Sequence[str] | None, session: Session) -> int:
     except (click.Abort, KeyboardInterrupt):
         say("Interrupted.")
         return Interrupted.exit_code
-    except SystemExit as ended:  # click's, when the reader of a pipe went away
-        return ended.code if isinstance(ended.code, int) else NovadevError.exit_code
+    except SystemExit as ended:  # click's, for a completion or where the reader went away
+        return READER_GONE if ended.code else 0
     except UnicodeEncodeError:
         say("Error: an argument is not text in UTF-8")
         return BadInput.exit_code

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from novadev.cli import audit_rehearsal, help, options
+from novadev.cli import audit_rehearsal, completion, help, options
 from novadev.cli.audit_rehearsal import Wanted
 from novadev.cli.options import Output
 from novadev.cli.progress import counted
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 @click.option(
     "--check",
     "checks",
+    shell_complete=completion.checks,
     multiple=True,
     type=options.TEXT,
     metavar="NAME",
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 @click.option(
     "--capabilities",
     "capability_files",
+    shell_complete=completion.files,
     multiple=True,
     type=options.TEXT,
     metavar="FILE",
@@ -54,6 +56,7 @@ if TYPE_CHECKING:
 @click.option(
     "--report",
     "report_name",
+    shell_complete=completion.files,
     type=options.TEXT,
     metavar="FILE.html",
     help="Write an HTML page with charts, a table and a runbook of the remedies.",
@@ -67,12 +70,14 @@ if TYPE_CHECKING:
 @click.option(
     "--acknowledge",
     "acknowledgements",
+    shell_complete=completion.files,
     type=options.TEXT,
     metavar="FILE",
     help="Count the findings separately that this file lists as acknowledged until a given date.",
 )
 @click.option(
     "--compare-with",
+    shell_complete=completion.files,
     type=options.TEXT,
     metavar="LAST.json",
     help="Report what is new, fixed or still there since an earlier audit, whose JSON output (-f "

@@ -1,4 +1,4 @@
-"""What ``audit --rehearse`` is given, and what it says."""
+"""The options and the output of ``audit --rehearse``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from novadev.cli import options
+from novadev.cli import completion, options
 from novadev.cli.session import Session
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ def rehearsal(function: F) -> Callable[..., Any]:
 _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     click.option(
         "--rehearse",
+        shell_complete=completion.hosts,
         type=options.TEXT,
         metavar="HOST",
         help="Define one guest of each shape on this host, start it paused, and remove it again.",
@@ -96,6 +97,7 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     click.option(
         "--shapes",
         "shapes_name",
+        shell_complete=completion.files,
         type=options.TEXT,
         metavar="FILE.json",
         help="Write every shape, its guests and its result to this file.",

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from novadev.cli import help, options
+from novadev import private_file
+from novadev.cli import completion, help, options
 from novadev.cli.session import Session, pass_session
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ def capabilities() -> None:
 @capabilities.command(short_help="Save a description of a compute host in a file.")
 @click.option(
     "--host",
+    shell_complete=completion.hosts,
     type=options.TEXT,
     metavar="HOST",
     help="Describe another compute host, by the name that Nova gives it. The driver's options "
@@ -31,6 +33,7 @@ def capabilities() -> None:
     "-o",
     "--output",
     "file_name",
+    shell_complete=completion.files,
     type=options.TEXT,
     default="-",
     metavar="FILE",
@@ -55,6 +58,8 @@ def save(session: Session, host: str | None, file_name: str, release: int | None
 
     Example: novadev capabilities save -o cmp1.json
     """
+    if file_name != "-":
+        private_file.check(file_name, "capability file")
     session.deployment.hosts.warm()
     from novadev.capabilities.content import remarks
     from novadev.capabilities.saving import get_capabilities

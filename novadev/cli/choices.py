@@ -1,4 +1,4 @@
-"""How the operator wants a mutating command to go about it: its options, and the question."""
+"""The options that all mutating commands share, and the confirmation."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
-from novadev.cli import options
+from novadev.cli import completion, options
 from novadev.cli.grouping import wrapped
 from novadev.errors import BadInput, Declined
 
@@ -44,6 +44,7 @@ _OPTIONS = {
     ),
     "plan_out": click.option(
         "--plan-out",
+        shell_complete=completion.files,
         metavar="FILE",
         help="Save the plan in FILE and change nothing; novadev apply FILE carries it out.",
     ),

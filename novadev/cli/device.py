@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from novadev import private_file
 from novadev.cli import (
+    completion,
     device_exchange,
     device_forecast,
     device_pin,
@@ -46,7 +48,7 @@ for _command in (
 
 
 @device.command(short_help="Show the devices of a guest and their owners in Nova.")
-@click.argument("instance")
+@click.argument("instance", shell_complete=completion.servers)
 @click.argument("device_name", metavar="[DEVICE]", required=False, type=options.TEXT)
 @click.option("--live", "side", flag_value="live", help="Show only what the running guest has.")
 @click.option(
@@ -61,7 +63,12 @@ for _command in (
 @click.option(
     "--tree", is_flag=True, help="Show the devices as a tree of buses, with the free ports."
 )
-@click.option("--svg", metavar="FILE", help="Draw the tree into FILE, for a browser or a report.")
+@click.option(
+    "--svg",
+    shell_complete=completion.files,
+    metavar="FILE",
+    help="Draw the tree into FILE, for a browser or a report.",
+)
 @options.no_database
 @options.output
 @pass_session
@@ -95,6 +102,8 @@ def show(
     is_picture = tree or svg is not None
     if is_picture and (device_name is not None or output.format != "table" or output.columns):
         raise click.UsageError("--tree and --svg draw all devices: omit DEVICE, -f and -c")
+    if svg is not None:
+        private_file.check(svg, "picture")
     session.deployment.hosts.warm()
     from novadev.cli.device_table import print_devices, print_picture
     from novadev.device.show import show_devices
@@ -135,7 +144,7 @@ def alias_migrate(deployment: Deployment, selection: Any, **request: Any) -> Ite
 
 
 @device.command(short_help="Detach a device that has no owner in Nova.")
-@click.argument("instance")
+@click.argument("instance", shell_complete=completion.servers)
 @click.argument("device_name", metavar="DEVICE", type=options.TEXT)
 @click.option(
     "--timeout",

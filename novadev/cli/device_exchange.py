@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from novadev.cli import help, options
+from novadev import private_file
+from novadev.cli import completion, help, options
 from novadev.cli.as_of import as_of
 from novadev.cli.mutating import mutating
 from novadev.cli.session import Session, pass_session
@@ -19,7 +20,14 @@ if TYPE_CHECKING:
 
 
 @help.command(short_help="Export the recorded devices of instances to a file.")
-@click.argument("instances", nargs=-1, required=True, metavar="INSTANCE...", type=options.TEXT)
+@click.argument(
+    "instances",
+    nargs=-1,
+    shell_complete=completion.servers,
+    required=True,
+    metavar="INSTANCE...",
+    type=options.TEXT,
+)
 @click.option(
     "--ovf", "is_ovf", flag_value=True, help="Write an OVF in the format of oVirt's engine."
 )
@@ -34,6 +42,7 @@ if TYPE_CHECKING:
     "-o",
     "--output",
     "file_name",
+    shell_complete=completion.files,
     type=options.TEXT,
     default="-",
     metavar="FILE",
@@ -56,6 +65,8 @@ def export(
     """
     from novadev.records.export import export_json, export_ovf
 
+    if file_name != "-":
+        private_file.check(file_name, "export file")
     make = export_ovf if is_ovf else export_json
     text = make(session.deployment, instances, as_of)
     _put(file_name, text)
@@ -71,9 +82,10 @@ def _put(file_name: str, text: str) -> None:
 
 
 @help.command("import", short_help="Import addresses from a file into the record.")
-@click.argument("file_name", metavar="FILE", type=options.TEXT)
+@click.argument("file_name", shell_complete=completion.files, metavar="FILE", type=options.TEXT)
 @click.option(
     "--instance",
+    shell_complete=completion.servers,
     type=options.TEXT,
     metavar="INSTANCE",
     help="Import for this instance instead of the one named in FILE.",

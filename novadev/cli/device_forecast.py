@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from novadev.cli import help, options
+from novadev.cli import completion, help, options
 from novadev.cli.grouping import labelled
 from novadev.cli.options import Output
 from novadev.cli.output import presence, print_records
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--assume-config",
+    shell_complete=completion.files,
     metavar="FILE",
     help="Use the rules in this nova.conf or capability file for every compute host.",
 )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from novadev.cli import help, options
+from novadev.cli import completion, help, options
 from novadev.cli.options import Output
 from novadev.cli.output import print_records
 from novadev.cli.session import Session, pass_session
@@ -23,7 +23,9 @@ _COLUMNS = ("label", "address", "pinned", "changed")
 def _arguments(command: Callable[..., Any]) -> Callable[..., Any]:
     command = options.output(pass_session(command))
     devices = click.argument("devices", nargs=-1, metavar="[DEVICE]...", type=options.TEXT)
-    return click.argument("instance", type=options.TEXT)(devices(command))
+    return click.argument("instance", type=options.TEXT, shell_complete=completion.servers)(
+        devices(command)
+    )
 
 
 @help.command(short_help="Pin recorded addresses, so that no record changes them.")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from novadev.cli import help, options
+from novadev.cli import completion, help, options
 from novadev.cli.as_of import as_of
 from novadev.cli.options import Output
 from novadev.cli.output import labelled_row, presence, print_records, print_table
@@ -181,7 +181,7 @@ def drift(
 
 
 @help.command(short_help="Show when the devices of a guest changed.")
-@click.argument("instance")
+@click.argument("instance", shell_complete=completion.servers)
 @options.output
 @pass_session
 def history(session: Session, instance: str, output: Output) -> None:
@@ -236,7 +236,7 @@ class _Notes:
         self._notes.update(notes)
 
     def told_after(self, records: Iterable[T]) -> Iterator[T]:
-        """Yield RECORDS, and tell in the end what was noted."""
+        """Yield RECORDS, and print the collected notes at the end."""
         yield from records
         for note, number in self._notes.items():
             say(f"note: {many(number, 'guest')}: {printable(note)}")

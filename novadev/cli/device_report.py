@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import click
 
-from novadev.cli import help, options
+from novadev import private_file
+from novadev.cli import completion, help, options
 from novadev.cli.session import Session, pass_session
 from novadev.text import printable
 
 
 @help.command(short_help="Write an HTML page about the devices of one guest.")
-@click.argument("instance", type=options.TEXT)
+@click.argument("instance", type=options.TEXT, shell_complete=completion.servers)
 @click.option(
-    "--output", "-o", "file", required=True, metavar="FILE", help="The HTML file to write."
+    "--output",
+    "-o",
+    "file",
+    required=True,
+    shell_complete=completion.files,
+    metavar="FILE",
+    help="The HTML file to write.",
 )
 @click.option(
     "--guest", is_flag=True, help="Ask the guest agent which names the guest uses for its disks."
@@ -28,6 +35,7 @@ def report(session: Session, instance: str, file: str, guest: bool) -> None:
 
     Example: novadev device report web-1 -o web-1.html
     """
+    private_file.check(file, "report")
     session.deployment.hosts.warm()
     from novadev.pages.guest import collect, write
 

@@ -1,4 +1,4 @@
-"""Help that helps: options in groups, examples that can be copied, and names that were meant."""
+"""Help texts with groups of options and an example, and suggestions for mistyped names."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from difflib import get_close_matches
 from typing import Any
 
 import click
+
+from novadev.cli import completion
 
 SELECTION = (
     *("from_file", "everything", "server_names", "hosts", "cell", "project", "status"),
@@ -37,7 +39,7 @@ ANYWHERE = tuple(
         (["-q", "--quiet"], {"is_flag": True}),
         (["-v", "--verbose"], {"is_flag": True}),
         (["--color"], {"type": click.Choice(["auto", "always", "never"])}),
-        (["--log-file"], {}),
+        (["--log-file"], {"shell_complete": completion.files}),
     )
 )
 """Options of the program as they may stand behind a command too, where no help repeats them."""
@@ -135,7 +137,8 @@ class Group(click.Group):
         """Return the command that ARGS begin with; raises click.UsageError, with a near name."""
         name = args[0]
         known = self.list_commands(ctx)
-        if self.get_command(ctx, name) is None and not name.startswith("-"):
+        is_typed = ctx.resilient_parsing  # for the shell: what is not known yet has no completion
+        if not is_typed and self.get_command(ctx, name) is None and not name.startswith("-"):
             near = get_close_matches(name, known, 1, 0.6)
             meant = f" Did you mean {near[0]!r}?" if near else f" There are {', '.join(known)}."
             raise click.UsageError(f"No such command {name!r}.{meant}", ctx)

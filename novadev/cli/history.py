@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from novadev.cli import help, options
+from novadev.cli import completion, help, options
 from novadev.cli.actions import ACTIONS, IRREVERSIBLE
 from novadev.cli.as_of import TIMES
 from novadev.cli.choices import Choices, choices, confirm
@@ -41,9 +41,12 @@ class ChangeRecord:
 
 
 @help.command()
-@click.argument("run", type=options.run_id, required=False)
+@click.argument("run", shell_complete=completion.runs, type=options.run_id, required=False)
 @click.option(
-    "--instance", metavar="INSTANCE", help="Show only runs with a plan for this UUID or name."
+    "--instance",
+    shell_complete=completion.servers,
+    metavar="INSTANCE",
+    help="Show only runs with a plan for this UUID or name.",
 )
 @click.option(
     "--since",
@@ -154,7 +157,7 @@ def _changes(session: Session, run: Run, format_: str) -> Iterator[ChangeRecord]
 
 
 @help.command()
-@click.argument("run_id", metavar="RUN", type=options.run_id)
+@click.argument("run_id", shell_complete=completion.runs, metavar="RUN", type=options.run_id)
 @choices("plan_out", "take_over")
 @pass_session
 def undo(session: Session, run_id: int, choices: Choices) -> int:
@@ -184,7 +187,9 @@ def _check_undo(journal: Journal, run: Run, choices: Choices) -> None:
 
 
 @help.command()
-@click.argument("run_id", metavar="[RUN]", type=options.run_id, required=False)
+@click.argument(
+    "run_id", shell_complete=completion.runs, metavar="[RUN]", type=options.run_id, required=False
+)
 @choices("take_over")
 @pass_session
 def resume(session: Session, run_id: int | None, choices: Choices) -> int:
@@ -251,7 +256,7 @@ def _resume(session: Session, choices: Choices, journal: Journal, run: Run, repo
 
 
 @help.command()
-@click.argument("plan_file", metavar="PLAN-FILE")
+@click.argument("plan_file", shell_complete=completion.files, metavar="PLAN-FILE")
 @click.option("--sha256", metavar="SUM", help="Refuse the file unless its SHA-256 is SUM.")
 @choices("take_over")
 @pass_session

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from novadev.cli import help, options
+from novadev.cli import completion, help, options
 from novadev.cli.grouping import server_label
 from novadev.cli.mutating import mutating
 from novadev.cli.options import Output
@@ -111,8 +111,8 @@ def _print_wide(
 
 
 @image_property.command()
-@click.argument("instance")
-@click.argument("property_name", metavar="PROPERTY")
+@click.argument("instance", shell_complete=completion.servers)
+@click.argument("property_name", shell_complete=completion.properties, metavar="PROPERTY")
 @options.output
 @pass_session
 def show(session: Session, instance: str, property_name: str, output: Output) -> None:

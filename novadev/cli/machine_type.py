@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from novadev.cli import help, options
+from novadev.cli import completion, help, options
 from novadev.cli.mutating import mutating
 
 if TYPE_CHECKING:
@@ -21,7 +21,12 @@ def machine_type() -> None:
 
 
 @machine_type.command("set")
-@click.argument("machine_type", metavar="MACHINE-TYPE", type=options.TEXT)
+@click.argument(
+    "machine_type",
+    shell_complete=completion.machine_types,
+    metavar="MACHINE-TYPE",
+    type=options.TEXT,
+)
 @options.selection
 @options.request_spec
 @options.ask_hosts

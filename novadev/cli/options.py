@@ -10,6 +10,7 @@ from typing import IO, Any, TypeVar
 
 import click
 
+from novadev.cli import completion
 from novadev.cli.selection_options import NAME_VALUE, stack
 from novadev.cli.selection_options import TEXT as TEXT
 from novadev.cli.selection_options import selection as selection
@@ -53,6 +54,7 @@ def output_as(*formats: str) -> Callable[[F], Callable[..., Any]]:
             "-c",
             "--column",
             "columns",
+            shell_complete=completion.columns,
             multiple=True,
             metavar="NAME",
             help="Print only this column; may be repeated.",
@@ -84,6 +86,7 @@ def _distinct(
 properties = click.option(
     "--property",
     "properties",
+    shell_complete=completion.property_values,
     multiple=True,
     required=True,
     type=NAME_VALUE,
@@ -94,6 +97,7 @@ properties = click.option(
 property_names = click.option(
     "--property",
     "names",
+    shell_complete=completion.properties,
     multiple=True,
     type=TEXT,
     metavar="NAME",
@@ -207,7 +211,15 @@ def workers(function: F) -> Callable[..., Any]:
 
 def compute_hosts(text: str) -> Callable[[F], F]:
     """Add ``--host`` of a command that is about compute hosts, not servers; TEXT is its help."""
-    return click.option("--host", "hosts", multiple=True, type=TEXT, metavar="HOST", help=text)
+    return click.option(
+        "--host",
+        "hosts",
+        shell_complete=completion.hosts,
+        multiple=True,
+        type=TEXT,
+        metavar="HOST",
+        help=text,
+    )
 
 
 def host_workers(function: F) -> Callable[..., Any]:
@@ -240,5 +252,5 @@ def is_grouped(summary: bool, details: bool, file: IO[str]) -> bool | None:
 
 
 def screen_width(file: IO[str]) -> int | None:
-    """Return how many columns FILE has, None where it is no terminal."""
+    """Return the number of columns of FILE, or None if it is not a terminal."""
     return get_terminal_size().columns if file.isatty() else None

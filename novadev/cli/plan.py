@@ -1,4 +1,4 @@
-"""``novadev plan show``: what a saved plan is, before it is applied."""
+"""``novadev plan show``: shows a saved plan before it is applied."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from novadev.cli import help, options
+from novadev.cli import completion, help, options
 from novadev.cli.session import Session, pass_session
 from novadev.text import many, printable
 
@@ -23,7 +23,7 @@ def plan() -> None:
 
 
 @plan.command(short_help="Show a saved plan.")
-@click.argument("plan_file", metavar="PLAN-FILE")
+@click.argument("plan_file", shell_complete=completion.files, metavar="PLAN-FILE")
 @options.how_much
 @options.plan_format
 @pass_session

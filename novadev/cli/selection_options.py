@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
+from novadev.cli import completion
 from novadev.errors import BadInput
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -68,7 +69,9 @@ def stack(*decorators: Callable[[F], F]) -> Callable[[F], F]:
 
 
 _SELECTION = stack(
-    click.argument("instances", nargs=-1, metavar="[INSTANCE]..."),
+    click.argument(
+        "instances", shell_complete=completion.servers, nargs=-1, metavar="[INSTANCE]..."
+    ),
     click.option(
         "--from-file",
         type=click.File("r", encoding="utf-8-sig"),
@@ -81,6 +84,7 @@ _SELECTION = stack(
     click.option(
         "--host",
         "hosts",
+        shell_complete=completion.hosts,
         multiple=True,
         type=TEXT,
         metavar="HOST",
@@ -89,16 +93,25 @@ _SELECTION = stack(
     click.option(
         "--name",
         "server_names",
+        shell_complete=completion.servers,
         multiple=True,
         type=TEXT,
         metavar="NAME",
         help="Select instances with this name, such as 'web-*'; may be repeated.",
     ),
     click.option(
-        "--cell", type=TEXT, metavar="CELL", help="Select instances of this cell (name or UUID)."
+        "--cell",
+        shell_complete=completion.cells,
+        type=TEXT,
+        metavar="CELL",
+        help="Select instances of this cell (name or UUID).",
     ),
     click.option(
-        "--project", type=TEXT, metavar="PROJECT", help="Select instances of this project ID."
+        "--project",
+        shell_complete=completion.projects,
+        type=TEXT,
+        metavar="PROJECT",
+        help="Select instances of this project ID.",
     ),
     click.option(
         "--status",
@@ -115,12 +128,14 @@ _SELECTION = stack(
     ),
     click.option(
         "--where",
+        shell_complete=completion.property_values,
         multiple=True,
         type=NAME_VALUE,
         help="Select instances that store this image property with this value; may be repeated.",
     ),
     click.option(
         "--without",
+        shell_complete=completion.stored_properties,
         multiple=True,
         type=TEXT,
         metavar="NAME",

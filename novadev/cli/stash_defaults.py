@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from novadev.cli import help, options
+from novadev.cli import completion, help, options
 from novadev.cli.mutating import mutating
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 @click.option(
     "--property",
     "names",
+    shell_complete=completion.properties,
     multiple=True,
     type=options.TEXT,
     metavar="NAME",
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 @options.request_spec
 @click.option(
     "--assume-config",
+    shell_complete=completion.files,
     metavar="FILE",
     help="Use the rules in this nova.conf or capability file for every compute host.",
 )

@@ -27,6 +27,13 @@ def list_hosts(connection: sa.Connection) -> set[str]:
     return {host for query in (runs, lives) for host in connection.scalars(query) if host}
 
 
+def list_servers(connection: sa.Connection, limit: int) -> set[str]:
+    """Return the names and UUIDs of the newest servers, of LIMIT servers at most."""
+    query = sa.select(instances.c.display_name, instances.c.uuid).where(LIVING)
+    rows = connection.execute(query.order_by(instances.c.id.desc()).limit(limit))
+    return {name for row in rows for name in row if name}
+
+
 def has_project(connection: sa.Connection, project: str) -> bool:
     """Return whether PROJECT has an instance, or had one that is not purged yet."""
     query = sa.select(instances.c.id).where(exactly(instances.c.project_id, project)).limit(1)

@@ -41,6 +41,15 @@ def test_manual_pages_are_where_man_looks(wheel: ZipFile) -> None:
     assert "novadev.1" in found
 
 
+def test_completions_are_where_each_shell_looks(wheel: ZipFile) -> None:
+    found = {
+        "novadev.bash": data(wheel, "share/bash-completion/completions")["novadev"],
+        "novadev.zsh": data(wheel, "share/zsh/site-functions")["_novadev"],
+        "novadev.fish": data(wheel, "share/fish/vendor_completions.d")["novadev.fish"],
+    }
+    assert found == {path.name: path.read_bytes() for path in (ROOT / "completion").iterdir()}
+
+
 def test_the_page_of_the_audit_is_beside_its_code(wheel: ZipFile) -> None:
     templates = [path for path in (ROOT / "novadev").glob("*/templates/*") if path.is_file()]
     names = {str(path.relative_to(ROOT)) for path in templates}

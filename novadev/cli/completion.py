@@ -1,0 +1,150 @@
+"""What the shell completes a word to: each function is the ``shell_complete`` of some parameters.
+
+Only names of plain characters are offered. A server may have any name, and what the shell puts into
+the command line is run when the operator presses Enter.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+
+import click
+from click.shell_completion import (
+    BashComplete,
+    CompletionItem,
+    ZshComplete,
+    add_completion_class,
+    split_arg_string,
+)
+
+Complete = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
+_PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:@%+,=-]*")
+
+
+def files(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Let the shell complete the name of a file."""
+    return [CompletionItem(incomplete, type="file")]
+
+
+def folders(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Let the shell complete the name of a folder."""
+    return [CompletionItem(incomplete, type="dir")]
+
+
+def of(kind: str) -> Complete:
+    """Return the function that offers the candidates of this KIND."""
+
+    def complete(
+        ctx: click.Context, _param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        return _items(ctx, kind, incomplete)
+
+    return complete
+
+
+hosts, cells, projects, servers = of("hosts"), of("cells"), of("projects"), of("servers")
+properties, stored_properties = of("properties"), of("stored properties")
+checks, machine_types, runs = of("checks"), of("machine types"), of("runs")
+
+
+def property_values(
+    ctx: click.Context, _param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Offer ``NAME=``, and ``NAME=VALUE`` once the name is there."""
+    if "=" in incomplete:
+        return _items(ctx, "values", incomplete)
+    names = _items(ctx, "properties", incomplete)
+    return [CompletionItem(f"{item.value}=") for item in names if item.value != "hw_machine_type"]
+
+
+def columns(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Offer the columns of the command that is being typed."""
+    words = []
+    while ctx.parent is not None:
+        words.append(ctx.info_name or "")
+        ctx = ctx.parent
+    command = " ".join(reversed(words))
+    found = {
+        item.value: item
+        for more in ("", " --long", " --wide")
+        for item in _items(ctx, f"columns of {command}{more}", incomplete)
+    }
+    return list(found.values())
+
+
+def _items(ctx: click.Context, kind: str, incomplete: str) -> list[CompletionItem]:
+    """Return the candidates of KIND that begin with INCOMPLETE; none after any error."""
+    from novadev.cli.candidates import known
+
+    of_program = ctx.find_root().params
+    try:
+        found = known(
+            kind, of_program.get("config_files") or (), of_program.get("config_dirs") or ()
+        )
+    except OSError:
+        return []
+    return [
+        CompletionItem(name)
+        for name in found
+        if name.startswith(incomplete) and _PLAIN.fullmatch(name)
+    ]
+
+
+@add_completion_class
+class Bash(BashComplete):
+    """Completion for bash, which cuts a word at ``=`` and ``:`` where click's own does not look.
+
+    The command line is handed over as it was typed, and what bash has already taken for an earlier
+    word is left out of the answer.
+    """
+
+    source_template = """\
+%(complete_func)s() {
+    local IFS=$'\\n' response completion type value
+    response=$(env COMP_WORDS="${COMP_LINE:0:COMP_POINT}" COMP_BREAKS="$COMP_WORDBREAKS" \
+%(complete_var)s=bash_complete "$1" 2>/dev/null)
+    for completion in $response; do
+        IFS=',' read -r type value <<< "$completion"
+        if [[ $type == dir ]]; then
+            compopt -o dirnames
+        elif [[ $type == file ]]; then
+            compopt -o default
+        elif [[ $type == plain ]]; then
+            COMPREPLY+=("$value")
+            [[ $value != *= ]] || compopt -o nospace
+        fi
+    done
+}
+
+complete -o nosort -F %(complete_func)s %(prog_name)s
+"""
+    _taken = ""
+
+    def get_completion_args(self) -> tuple[list[str], str]:
+        """Return the words before the one that is being typed, and what there is of it."""
+        line = os.environ["COMP_WORDS"]
+        words = split_arg_string(line)[1:]
+        word = words.pop() if words and not line[-1:].isspace() else ""
+        breaks = set(os.environ.get("COMP_BREAKS", "=:")) & set("=:")
+        self._taken = word[: 1 + max(map(word.rfind, breaks), default=-1)]
+        return words, word
+
+    def format_completion(self, item: CompletionItem) -> str:
+        """Return a line for bash: the type, and what follows the part that bash has."""
+        value = str(item.value)
+        return f"{item.type},{value.removeprefix(self._taken) if item.type == 'plain' else ''}"
+
+
+@add_completion_class
+class Zsh(ZshComplete):
+    """Completion for zsh, also from a file that zsh loads by itself.
+
+    click's own script takes itself for such a file only the first time, and then completes nothing
+    once.
+    """
+
+    source_template = ZshComplete.source_template.replace(
+        "$zsh_eval_context[-1] == loadautofunc", "$funcstack[1] == _%(prog_name)s"
+    )

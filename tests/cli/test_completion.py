@@ -1,0 +1,144 @@
+"""What the shells complete, and what they must never put into a command line."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import click
+import pytest
+
+from novadev.cli import candidates, root
+from tests.cli.tab import START, Shell
+from tests.cloud import Cloud
+from tests.command import novadev
+
+HOSTILE = (
+    *("$(touch pwned)", "`touch pwned`", "a b;touch pwned", "*", "-rf", "new\nline", "x\x1b[2J"),
+    "only-*",
+)
+TYPED = {
+    "image-property set --property hw_disk_bus=sat": ["hw_disk_bus=sata"],
+    "image-property set --property hw_scsi_mod": ["hw_scsi_model="],
+    "image-property list --where hw_vif_model=vmxnet3": ["hw_vif_model=vmxnet3"],
+    "device show only-o": ["only-one"],
+    "device record --host cmp": ["--host", "cmp1"],
+    "audit --cell cell": ["--cell", "cell"],
+    "audit --check one-si": ["--check", "one-sided"],
+    "audit --capabilities my-": ["--capabilities", "my-plan.json"],
+    "apply my-": ["my-plan.json"],
+    "device import my-": ["my-plan.json"],
+    "image-property list --from-file my-": ["--from-file", "my-plan.json"],
+    "device drift -c recor": ["-c", "recorded"],
+    "machine-type set q3": ["q35"],
+    "machine-t": ["machine-type"],
+    "undo 12": ["12"],
+    "history --action stash-def": ["--action", "stash-defaults"],
+    "no-such-command x": ["no-such-command", "x"],
+}
+"""A command line before Tab is pressed, and how it ends then."""
+IN_EACH = (
+    *("image-property set --property hw_disk_bus=sat", "audit --capabilities my-", "undo 12"),
+    "device show only-o",
+)
+"""Those that are typed in each shell; the others in one."""
+
+
+@pytest.fixture
+def environment(sqlite_cloud: Cloud, tmp_path: Path) -> Mapping[str, str]:
+    """What the shell has: a configuration, and a file of candidates that is a day old."""
+    for name in ("only-one", *HOSTILE):
+        sqlite_cloud.add_instance(name=name, host="cmp1")
+    (tmp_path / "my-plan.json").touch()
+    return {
+        "NOVADEV_CONFIG_FILE": str(sqlite_cloud.config_file),
+        "XDG_CACHE_HOME": str(tmp_path / "cache"),
+    }
+
+
+def test_what_is_offered_is_kept_for_its_owner_alone(
+    sqlite_cloud: Cloud, environment: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    path = _collect(sqlite_cloud.config_file)
+    found = json.loads(path.read_text())
+    assert (found["hosts"], found["cells"]) == (["cmp1"], ["cell0", "cell1", "cell2"])
+    assert "only-one" in found["servers"]
+    assert {"hw_disk_bus=sata", "hw_rng_model=virtio"} <= set(found["values"])
+    assert found["columns of device drift"][-1] == "name"
+    assert (path.stat().st_mode & 0o777, path.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+    assert all("://" not in item for items in found.values() for item in items)
+
+
+def _collect(config_file: Path) -> Path:
+    arguments = json.dumps([[str(config_file)], []])
+    path = candidates._file_of(arguments)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "novadev.cli.candidates", str(path), arguments]
+    subprocess.run(command, check=True)
+    return path
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", START)
+def test_tab_completes_in_a_real_shell(
+    kind: str,
+    sqlite_cloud: Cloud,
+    environment: Mapping[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    stashed = ("stash-defaults", "--all", "--yes")
+    assert novadev(sqlite_cloud, *stashed).code in (0, 8)
+    path = _collect(sqlite_cloud.config_file)
+    (tmp_path / "shell").mkdir()
+    (tmp_path / "shell" / "my-plan.json").touch()
+    shell, found = Shell(kind, tmp_path / "shell", environment), {}
+    try:
+        lines = TYPED if kind == "bash" else {typed: TYPED[typed] for typed in IN_EACH}
+        for typed, expected in lines.items():
+            path.touch()
+            got = shell.press(typed)
+            found[typed] = got[-len(expected) :]
+        for name in HOSTILE:
+            path.touch()
+            shell.press(f"device show {name[:1] if name[0] not in '`$*' else chr(92) + name[0]}")
+    finally:
+        shell.end()
+    assert found == dict(lines)
+    assert not list(tmp_path.rglob("pwned"))
+
+
+def test_every_parameter_of_a_file_or_a_name_is_completed() -> None:
+    lacking = [
+        f"{words}: {param.human_readable_name}"
+        for words, command in _commands(root, "novadev")
+        for param in command.params
+        if _is_of_a_name(param) and param._custom_shell_complete is None
+    ]
+    assert lacking == []
+
+
+NAMES = ("FILE", "HOST", "CELL", "INSTANCE", "PROPERTY", "PROJECT", "DIR", "RUN")
+
+
+def _is_of_a_name(param: click.Parameter) -> bool:
+    text = (param.metavar or str(param.name)).upper()
+    return not isinstance(param.type, click.File) and any(
+        text.strip("[].").startswith(name) or text.endswith(("FILE", ".JSON")) for name in NAMES
+    )
+
+
+def _commands(command: click.Command, words: str) -> list[tuple[str, click.Command]]:
+    found = [(words, command)]
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            child = command.get_command(context, name)
+            assert child is not None
+            found += _commands(child, f"{words} {name}")
+    return found
