@@ -40,7 +40,7 @@ def options(site: Site) -> str:
     """Return what the nova.conf of a compute host says of it."""
     if not MODE:
         return ""
-    url = state_connection(site, "").replace("%", "%%").replace("$", "$$")
+    url = state_connection(site, "").replace("$", "$$")
     return f"""
 [DEFAULT]
 debug = true

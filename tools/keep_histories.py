@@ -15,6 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -102,10 +103,12 @@ class Player:
                 self.given_up.append(f"{type(error).__name__}: {error}"[:300])
                 self._say(self.given_up[-1])
                 server = None
+                with suppress(Exception):
+                    self.server.delete()
 
     def _made(self, image: str) -> Server:
-        host = f"cmp{1 + self.number // 2 % 2}"
-        server = self.nova.create_server(name="history", host=host, image_id=image)
+        host = f"cmp{1 + self.number % 2}"
+        server = self.server = self.nova.create_server(name="history", host=host, image_id=image)
         server.wait_for_guest()
         volumes = [server.attach_volume() for _ in range(3)]
         attach_port(server, self.random)

@@ -21,6 +21,8 @@ LIMIT = 0.2
 """Seconds that one definition may wait."""
 PATIENCE = 120.0
 """Seconds that the process may take to start; then it is started again."""
+HANGING = 10.0
+"""Seconds after which a process that owes an answer is started again; until then it is slow."""
 
 
 class Refused(Exception):
@@ -39,6 +41,7 @@ class Keeper:
         self._buffer = b""
         self._started = 0.0
         self._mode: str | None = None
+        self._asked, self._owed = 0, 0.0
         self.missed: Counter[str] = Counter()
         """Definitions that were passed through without an answer of the process, by reason."""
 
@@ -53,7 +56,7 @@ class Keeper:
         )
         theirs.close()
         self._socket, self._buffer, self._mode = ours, b"", None
-        self._started = time.monotonic()
+        self._started, self._owed = time.monotonic(), 0.0
 
     def stop(self) -> None:
         """End the process, whatever it does."""
@@ -104,21 +107,36 @@ class Keeper:
 
     def _exchange(self, message: dict[str, Any], until: float, answers: bool) -> Any:
 
-        done, missed = False, dict(self.missed)
+        self._asked, missed, sent = self._asked + 1, dict(self.missed), False
+        asked = {**message, "number": self._asked, "missed": missed}
         try:
             self._wait(until)
-            self._channel.sendall(json.dumps({**message, "missed": missed}).encode() + b"\n")
-            answer = self._read(until) if answers else None
-            done = True
+            self._channel.sendall(json.dumps(asked).encode() + b"\n")
+            sent = True
             self.missed -= Counter(missed)
+            answer = self._answer(until) if answers else None
             if answer is not None and message["do"] == "load":
                 self._told(answer)
             return answer
         except OSError:
             raise Refused(f"no answer within {LIMIT * 1000:.0f} ms") from None
         finally:
-            if not done:  # its answer would be taken for that to the next question
+            if not sent:  # half a question is there
                 self.stop()
+
+    def _answer(self, until: float) -> Any:
+        """Return the answer to the last question; one to an earlier question came too late."""
+        self._owed = self._owed or time.monotonic()
+        try:
+            while True:
+                answer = self._read(until)
+                self._owed = 0.0
+                if answer.get("number") == self._asked:
+                    return answer
+        except OSError:
+            if self._owed and time.monotonic() - self._owed > HANGING:
+                self.stop()
+            raise
 
     def _read(self, until: float) -> Any:
 

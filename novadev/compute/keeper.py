@@ -159,9 +159,10 @@ def main(arguments: Sequence[str]) -> None:
     _send(channel, keeper.load())
     Thread(target=_beat, args=(keeper,), daemon=True).start()
     for line in channel.makefile("rb"):
-        answer = keeper.answer(json.loads(line))
+        message = json.loads(line)
+        answer = keeper.answer(message)
         if answer is not None:
-            _send(channel, answer)
+            _send(channel, {**answer, "number": message["number"]})
 
 
 def _beat(keeper: Keeper) -> None:

@@ -207,6 +207,28 @@ def test_an_answer_that_does_not_come_ends_the_wait(
     assert wrapped.kept() != NOVA
 
 
+def test_an_answer_that_comes_too_late_is_that_of_no_other_question(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slow process is not started anew: a busy machine would only get slower."""
+    wrapped = start()
+    process = wrapped.keeper._process
+    assert process is not None
+    process.send_signal(19)  # SIGSTOP
+    monkeypatch.setattr(asking, "LIMIT", 0.05)
+    assert wrapped.kept() == NOVA
+    process.send_signal(18)  # SIGCONT
+    monkeypatch.setattr(asking, "LIMIT", GENEROUS)
+    wrapped.see()
+    assert wrapped.kept() != NOVA
+    assert wrapped.keeper._process is process
+    process.send_signal(19)
+    monkeypatch.setattr(asking, "LIMIT", 0.05)
+    monkeypatch.setattr(asking, "HANGING", 0.0)
+    assert wrapped.kept() == NOVA
+    assert wrapped.keeper._process is None, "one that hangs is"
+
+
 @pytest.mark.parametrize("config", ["[novadev]\nkeep_addresses = maybe\n", "[novadev\n"])
 def test_a_configuration_that_cannot_be_read_keeps_nothing(tmp_path: Path, config: str) -> None:
     path = tmp_path / "nova.conf"
