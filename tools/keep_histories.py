@@ -242,7 +242,7 @@ def _steps() -> Iterator[tuple[str, Step]]:
 
 def differing() -> tuple[int, list[str]]:
     """Return of how many definitions the logs say what differs, and each line that may not."""
-    number, wrong = 0, []
+    number, wrong = 0, Counter[str]()
     for path in LOGS.glob("nova-compute*"):
         inside = False
         for line in path.read_text(errors="replace").splitlines():
@@ -251,8 +251,10 @@ def differing() -> tuple[int, list[str]]:
             elif re.match(r"\d{4}-\d\d-\d\d ", line):
                 inside = False
             elif inside and line[:1] in "+-" and line[:3] not in ("+++", "---"):
-                wrong += [] if _HARMLESS.match(line[1:].strip()) else [line]
-    return number, wrong
+                text = line[1:].strip().replace("/>", ">")  # an address in it opens an element
+                if not _HARMLESS.match(text) and not text.startswith("</"):
+                    wrong[text] += 1 if line[0] == "+" else -1
+    return number, [f"{count:+} {text}" for text, count in wrong.items() if count]
 
 
 def main() -> int:
