@@ -282,7 +282,8 @@ def end_compute(host: str) -> None:
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with suppress(OSError):
             words = path.read_text().split("\0")
-            if config in words and "python" in words[0] and words[1].endswith(COMPUTE):
+            program = [word for word in words[1:4] if word.endswith(f"/{COMPUTE}")]  # or wrapped
+            if config in words and "python" in words[0] and program:
                 os.kill(int(path.parent.name), signal.SIGKILL)
 
 
