@@ -210,8 +210,8 @@ class Server:
         before = self.host
         self._compute.update_service_forced_down(None, before, COMPUTE)
         self._compute.evacuate_server(self.uuid)
+        until(lambda: self.host != before, f"{self.uuid} is elsewhere")  # after its last task
         self.wait_for("ACTIVE", "SHUTOFF")
-        assert self.host != before
 
     def delete(self) -> None:
         """Leave nothing of it."""
