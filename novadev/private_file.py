@@ -24,8 +24,12 @@ def check(name: str, what: str) -> None:
     To be asked before work that takes long: `write` may still fail.
     """
     try:
+        with suppress(OSError):
+            os.lstat(name)  # raises ValueError for what is no name of a file at all
         if not can_be_replaced(name):
             raise BadInput(f"{what} {name!r}: the path exists and is not a regular file")
+        if not Path(name).parent.is_dir():
+            raise BadInput(f"{what} {name!r}: its folder does not exist")
         if not os.access(Path(name).parent, os.W_OK | os.X_OK):
             raise BadInput(f"{what} {name!r}: its folder is not writable")
     except ValueError:

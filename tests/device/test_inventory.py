@@ -89,7 +89,7 @@ def test_a_name_that_shifted_is_told_and_denies_nothing() -> None:
         "disk vdc": (f"volume {B}", "serial"),
     }
     assert entry(found, "disk vdb").doubts == ()
-    assert entry(found, "disk vdb").disagreements == ("target is vdb, Nova says vdc",)
+    assert entry(found, "disk vdb").disagreements == ("target is vdb, but vdc in Nova",)
 
 
 def test_a_disk_with_another_volumes_serial_is_not_found_by_its_name() -> None:
