@@ -69,12 +69,8 @@ def record(
     records = notes.told_after(tally.recorded(skips.sift(counted(session, found)), notes))
     if output.format == "table":
         records = (item for item in records if item.changed)
-    print_records(
-        session,
-        _without_notes(output),
-        RecordedGuest,
-        _for_people(output, records),
-    )
+    shown = _for_people(output, records)
+    print_records(session, output, RecordedGuest, shown, unshown=("notes", "record"))
     skips.tell_groups()
     session.say(f"{tally.text}, {skips.count} skipped.")
     if tally.record is not None:
@@ -125,7 +121,7 @@ def list_(
     elif long_:
         _print_devices(session, output, ListedDevice, records)
     else:
-        empty = skips.unless_any("No guest differs from its record." if changed else "")
+        empty = skips.unless_some("No guest differs from its record." if changed else "")
         print_records(session, output, ListedGuest, _for_people(output, records), empty=empty)
     skips.tell_groups()
     return skips.exit_code
@@ -164,7 +160,7 @@ def drift(
     found = find_drift(session.deployment, selection, asks_guest, as_of, no_database, notes.add)
     records = tally.counted(notes.told_after(skips.sift(counted(session, found))))
     shown = presence("recorded", "found", ("appeared", "vanished"))
-    empty = skips.unless_any("No device of these guests differs from its record.")
+    empty = skips.unless_some("No device of these guests differs from its record.")
     print_records(session, output, Drift, records, ("instance",), shown, empty, _UNSHOWN)
     skips.tell_groups()
     if tally.unfit:
@@ -218,12 +214,6 @@ def _print_devices(
     )
     rows = (labelled_row(session, row) for row in found)
     print_table(session, (*group, *LONG), rows, group)
-
-
-def _without_notes(output: Output) -> Output:
-    """Return OUTPUT without the notes in a table: those were told."""
-    columns = ("instance", "host", "hash", "previous_hash", "changed")
-    return Output(output.format, output.columns or columns * (output.format == "table"))
 
 
 class _Notes:

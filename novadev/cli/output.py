@@ -44,10 +44,11 @@ def print_records(
     if output.format != "table":
         WRITERS[output.format](columns, ({name: row[name] for name in columns} for row in rows))
         return
+    rows = map(for_people, rows)
     if not output.columns:
         columns = [name for name in columns if name not in unshown and has_field(kind, name)]
         label = labelled_row if lacks_name(kind) else _as_it_is
-        rows = (label(session, for_people(row)) for row in rows)
+        rows = (label(session, row) for row in rows)
     if print_table(session, columns, rows, () if output.columns else group_by) or empty is None:
         return
     if text := empty():
