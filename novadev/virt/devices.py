@@ -396,19 +396,33 @@ class SoleKind(Device):
 
 
 class Console(SoleKind):
-    """A console: ``console`` / ``console``; the first one is the serial port once more."""
+    """A console: ``console`` / ``console``; the first one is the serial port once more.
+
+    Its port is no name: libvirt counts the consoles each time it reads the definition
+    (``virDomainDefParseXML``), and puts the serial port in front only later. So before 11 the port
+    of a virtio console is 0 when it was just defined and 1 after a restart of libvirtd. Serial and
+    parallel ports keep the port that they have (``virDomainChrDefParseXML``).
+    """
 
     tag = "console"
     target_type = Text("target/@type")
-    target_name = Text("target/@port")
-    short_name = Text("target/@port", "@type")
+    short_name = Text("target/@type", "@type")
 
     @property
     def is_serial_port(self) -> bool:
         """Whether it is the serial port once more (``virDomainDefAddConsoleCompat``)."""
         ports = self.element.getparent()
         is_there = ports is not None and ports.find("serial") is not None
-        return is_there and self.target_type != "virtio"
+        return is_there and is_serial_target(self.target_type)
+
+
+def is_serial_target(target_type: object) -> bool:
+    """Whether a console with this type of target is the serial port, and no device of its own.
+
+    libvirt makes a serial port for such a one where there is none; virtio, sclp, sclplm, xen … are
+    devices (``virDomainDefAddConsoleCompat``).
+    """
+    return target_type in (None, "serial")
 
 
 _OVIRT_TYPES = {"memballoon": "balloon", "redirdev": "redir"}
