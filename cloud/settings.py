@@ -103,6 +103,7 @@ def _nova(site: Site) -> str:
 [DEFAULT]
 transport_url = {site.transport_url}
 rpc_response_timeout = 120
+service_down_time = 600
 vif_plugging_is_fatal = false
 vif_plugging_timeout = 0
 [api]

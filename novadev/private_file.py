@@ -1,4 +1,4 @@
-"""A file that is there whole or not at all, and that nobody but its owner can read."""
+"""Writes a file that only its owner can read, either completely or not at all."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from novadev.errors import BadInput
 
 
 def can_be_replaced(name: str | Path) -> bool:
-    """Return whether NAME is free or is a plain file: a link, a pipe or a folder is left alone."""
+    """Return whether NAME is free or a regular file, and not a link, a pipe or a folder."""
     path = Path(name)
     return not os.path.lexists(path) or (path.is_file() and not path.is_symlink())
 
@@ -33,7 +33,7 @@ def check(name: str, what: str) -> None:
 
 
 def write(name: str, text: str, what: str) -> None:
-    """Write TEXT to the file NAME; a regular file is replaced, and anything else left alone.
+    """Write TEXT to the file NAME; replace only a regular file.
 
     Raises BadInput, which calls the file WHAT (``export file``).
     """

@@ -1,4 +1,4 @@
-"""What an audit was of: all that its report says beside the findings."""
+"""What an audit has examined: everything that the report says apart from the findings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The audit: every check over the selected guests, as a stream of findings."""
+"""The audit: all checks of the selected guests, as a stream of findings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What another host would make of a guest: by that host's capability file, before it is there."""
+"""Whether another host could run a guest, according to the capability file of that host."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class TargetHost:
 
     @cached_property
     def rules(self) -> DriverRules:
-        """What its driver goes by."""
+        """The rules of the host's driver."""
         found = self.capabilities
         return driver_rules(found.driver, found.architecture, found.versions.nova)
 
@@ -94,7 +94,7 @@ class Needs:
 def target_troubles(
     facts: Facts, needs: Needs, targets: Sequence[TargetHost], told: Unchecked
 ) -> Iterator[Trouble]:
-    """Yield what each of TARGETS would refuse of a guest, or could not be told about.
+    """Yield what each of TARGETS would refuse for a guest, or what is not known about it.
 
     Both of what its definition has and, if Nova builds it there, of what Nova would make of what
     is stored. What nothing tells is "not checked", reported for the first guest of its kind only:

@@ -1,4 +1,4 @@
-"""What of a definition no host can lack: names, sizes, sources, and what every QEMU has had long.
+"""Parts of a definition that every host supports: names, sizes, sources, old QEMU features.
 
 Of a device's attributes the tables give the values that are plain; an empty tuple is any value.
 Sources (files, bridges, secrets) are not looked at: see docs/capabilities.rst.

@@ -236,7 +236,7 @@ class _Notes:
         self._notes.update(notes)
 
     def told_after(self, records: Iterable[T]) -> Iterator[T]:
-        """Yield RECORDS, and tell in the end what was noted."""
+        """Yield RECORDS, and print the collected notes at the end."""
         yield from records
         for note, number in self._notes.items():
             say(f"note: {many(number, 'guest')}: {printable(note)}")

@@ -98,7 +98,7 @@ def _status(alive: Alive) -> str:
 
 
 class Lines:
-    """The lines that the log gets; of a host that was told to be lost, also that it is back."""
+    """The lines of the log, including the return of a host that was reported as lost."""
 
     def __init__(self) -> None:
         self._lost: set[str] = set()

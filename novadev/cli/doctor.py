@@ -66,7 +66,7 @@ def _rows(results: Iterable[Result]) -> Iterator[dict[str, str]]:
 
 def _common(item: Result) -> tuple[str, str, str]:
     """Return what results that share a row have in common."""
-    name = rf"(?<![\w.-]){re.escape(item.subject)}(?![\w.-])"
+    name = rf"(?<![\w.-]){re.escape(item.subject)}(?![\w-]|\.\w)"
     if item.check == "host" and item.status == "failure":
         return item.check, item.status, re.sub(name, "HOST", item.details)
     return item.check, item.status, f"{item.subject} {item.details}"
@@ -90,7 +90,7 @@ class Tally:
             yield item
 
     def print_remedies(self) -> None:
-        """Print what mends it, each line as it is to be pasted."""
+        """Print the remedies, each line ready to be pasted."""
         for item in self._with_remedies:
             click.echo(f"\n{item.check}, {printable(item.subject)}:")
             for line in item.remedies:

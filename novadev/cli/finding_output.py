@@ -1,4 +1,4 @@
-"""What an audit prints: its findings, what is counted apart, the commands; and their numbers."""
+"""The output of an audit: findings, those counted separately, commands and numbers."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _MAX_SERVERS = 50
 
 
 class Totals:
-    """Counts findings by their severity, and those that are no news or nobody's to mend."""
+    """Counts findings by severity; counts acknowledged and known ones separately."""
 
     def __init__(self, fail_on: str) -> None:
         self._fail_on = fail_on
@@ -82,7 +82,7 @@ class Beside:
         self._name = printable(earlier or "")
 
     def marked(self, findings: Iterator[Finding | Skip]) -> Iterator[Finding | Skip]:
-        """Yield FINDINGS with what the files say of each, then those that are mended."""
+        """Yield FINDINGS with their acknowledgement and comparison, then the mended ones."""
         if self._accepted is not None:
             findings = self._accepted.marked(findings)
         if self._earlier is not None:

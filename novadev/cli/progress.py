@@ -1,4 +1,4 @@
-"""How far a long run is: on stderr, where it is a terminal."""
+"""Shows the progress of a long run on stderr if stderr is a terminal."""
 
 from __future__ import annotations
 

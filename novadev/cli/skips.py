@@ -1,4 +1,4 @@
-"""What could not be done: said on stderr, equal reasons together; and its exit code."""
+"""Reports skipped servers on stderr, grouped by reason, and computes their exit code."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Skips:
         return worst(self._codes)
 
     def add(self, skip: Skip) -> None:
-        """Tell and keep SKIP; a remark is only told."""
+        """Print and keep SKIP; a remark is only printed."""
         if skip.is_remark:
             say(printable(skip.reason))
             return

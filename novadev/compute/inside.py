@@ -1,4 +1,4 @@
-"""nova-compute, wrapped: what runs in Nova's own interpreter.
+"""The wrapper around nova-compute: the code that runs in Nova's own interpreter.
 
 It has the standard library and Nova alone: novadev may live in another environment, with
 other versions of the libraries that Nova has. The records are with a process of novadev's

@@ -1,4 +1,4 @@
-"""What a running guest calls its disks: its agent's answer joined with the devices it has."""
+"""The names of disks in a running guest, from its agent's answer and its devices."""
 
 from __future__ import annotations
 

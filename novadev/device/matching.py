@@ -1,4 +1,4 @@
-"""Which device belongs to whom: by the surest thing that says so, and what denies it."""
+"""Matches devices with owners, by the most reliable key first, and collects contradictions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the devices of one guest hang together: its buses, what is on them, and what is free."""
+"""The topology of one guest: its buses, the devices on them and the free ports."""
 
 from __future__ import annotations
 

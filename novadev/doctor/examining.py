@@ -1,4 +1,4 @@
-"""Everything that is examined, in the order in which a fault explains the next."""
+"""All checks of the doctor, ordered so that an early fault explains later ones."""
 
 from __future__ import annotations
 

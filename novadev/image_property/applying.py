@@ -1,4 +1,4 @@
-"""The writer: a batch of plans into a cell's database first, into the API database second.
+"""Writes a batch of plans, first into a cell's database and then into the API database.
 
 The request specs are locked and compared before the cell is written, and written after the cell's
 commit: what stops in between leaves a cell as planned and a spec as before, which resume or undo
@@ -42,7 +42,7 @@ PATIENCE = 3
 
 @dataclass(frozen=True)
 class Policy:
-    """In which states an instance may be written, and what its owner is told of it.
+    """The states in which an instance may be written, and the instance action for its owner.
 
     ``instance_action`` is what ``openstack server event list`` shows; None: nothing, because
     nothing happens to the guest. ``touches_instances``: what is of the request spec alone is a

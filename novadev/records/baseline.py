@@ -1,4 +1,4 @@
-"""The recorded devices that count: those of the newest record, or as of a moment of the past."""
+"""The recorded devices to compare with: those of the newest record or of a time in the past."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Recorded against found: the work behind ``device drift``."""
+"""Compares guests with their record: the work behind ``device drift``."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from novadev.selection import get_instance
 
 @dataclass(frozen=True)
 class PastChange:
-    """What of a device was found changed by a record; ``seen`` is when, in UTC.
+    """A change of a device that a record has found; ``seen`` is the time of the record, in UTC.
 
     The change itself came between this record and the one before it. ``record`` is its number,
     which ``--as-of`` takes. ``field``, ``before`` and ``after`` are as in a drift: field, recorded

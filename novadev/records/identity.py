@@ -98,7 +98,7 @@ def _description(vm_id: str, device: Device, owner: Owner | None) -> str:
 
 
 def natural_name(vm_id: str, device: Device) -> str | None:
-    """Return what names DEVICE in its guest, whoever owns it; None where nothing does.
+    """Return the name of DEVICE in its guest, independent of its owner, or None.
 
     Nova's file name of a disk of the instance's own (``disk.swap``), a serial, a MAC address, the
     tag of a share, the index of a controller, the bus of an input device, the name or number of a
@@ -168,7 +168,7 @@ class _Recognition:
                 self.by(lambda device, name=name: _named(device, name), rows)  # type: ignore[misc]
 
     def by(self, key: Key, rows: Rows) -> None:
-        """Pair what has the same KEY, where it is the only one with it on each side."""
+        """Pair devices whose KEY is equal and unique on both sides."""
         there = grouped((row for row in rows.values() if row.device_id not in self._taken), key)
         for value, members in grouped(self._left.values(), key).items():
             others = there.get(value, ())

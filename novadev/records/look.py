@@ -1,4 +1,4 @@
-"""Which guests differ from what is recorded of them: read in full only where something is new."""
+"""Finds guests that differ from their record, and reads only those in full."""
 
 from __future__ import annotations
 
@@ -77,12 +77,12 @@ class Look:
 
     @property
     def wanted(self) -> tuple[VmDevice, ...]:
-        """The devices that are recorded, with each pinned one that is gone where it is to be."""
+        """The recorded devices; a pinned device that is gone has its pinned address."""
         return as_pinned(self.devices, self.pins)
 
     @property
     def absent(self) -> tuple[VmDevice, ...]:
-        """The pinned devices that the guest has not, as they are to be."""
+        """The pinned devices that the guest lacks, with their pinned addresses."""
         there = {device.device_id for device in self.seen.devices} if self.seen else set()
         wanted = (device for device in self.wanted if device.device_id in self.pins)
         return tuple(device for device in wanted if self.seen and device.device_id not in there)
@@ -116,7 +116,7 @@ class Look:
 
     @property
     def held(self) -> tuple[VmDevice, ...]:
-        """The pinned devices, as seen, that are not where they are pinned."""
+        """The pinned devices that are not at their pinned address, as the guest has them."""
         return tuple(
             device
             for device in (self.seen.devices if self.seen else ())
@@ -125,7 +125,7 @@ class Look:
 
     @property
     def name(self) -> str:
-        """What the server is called; empty where only its XML tells, and was not read."""
+        """The name of the server; empty if only its XML has the name and was not read."""
         return self.instance.name or (self.seen.name if self.seen else "")
 
     @property

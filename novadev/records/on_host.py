@@ -124,7 +124,7 @@ def _told_boot_order(entry: Entry, boots: Mapping[str, int]) -> int | None:
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked of a guest, beside its devices.
+    """What to ask about a guest in addition to its devices.
 
     ``special`` are the kinds managed without an owner, ``recorded`` is what is recorded of it, and
     ``asks_guest`` says whether it is asked what it calls its disks.

@@ -81,7 +81,7 @@ class _Matching:
         self.found = Matched()
 
     def by_key(self, key: Key) -> None:
-        """Pair what has the same KEY, where it is the only one with it on each side."""
+        """Pair devices whose KEY is equal and unique on both sides."""
         there = grouped(self.right.values(), key)
         for value, members in grouped(self.left.values(), key).items():
             others = there.get(value, ())

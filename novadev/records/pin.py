@@ -20,7 +20,7 @@ Names = Callable[[VmDevice], Iterator[str]]
 
 @dataclass(frozen=True)
 class PinnedDevice:
-    """A recorded device; ``address`` is where it is recorded, None where it is in no place now.
+    """A recorded device; ``address`` is its recorded address, or None if it has none.
 
     ``pinned`` says whether the address is pinned, ``changed`` whether it was not before.
     """

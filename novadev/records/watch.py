@@ -1,4 +1,4 @@
-"""Guests recorded as soon as they change: the work behind ``device watch``.
+"""Records guests as soon as they change: the work behind ``device watch``.
 
 libvirt's events come over one connection to each host, all of them in this process. One thread,
 the caller's, decides what is to be done, and waits for nobody. Whatever may hang has a thread of
@@ -55,7 +55,7 @@ class Swept:
 
 @dataclass(frozen=True)
 class Held:
-    """Pinned devices of a guest are not where they are pinned; told once for each change."""
+    """Pinned devices of a guest are not at their pinned addresses; reported once per change."""
 
     host: str
     guest: Recorded
@@ -63,7 +63,7 @@ class Held:
 
 @dataclass(frozen=True)
 class Trouble:
-    """Something that records need gives no answer; told once until it does."""
+    """Something that records need does not answer; reported once until it does."""
 
     error: NovadevError
 

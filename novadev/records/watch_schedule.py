@@ -1,4 +1,4 @@
-"""When a watch looks at which guest: rules alone, with the time given to each.
+"""When a watch checks which guest: pure rules that get the time as an argument.
 
 A guest is recorded shortly after it changed, so that what changes at once is one record; at most
 so often a minute, so that one that flaps costs no more. Its agent is asked when a disk came, and

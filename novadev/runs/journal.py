@@ -1,4 +1,4 @@
-"""What was planned, and whether it landed.
+"""The journal: runs, their plans, and the state of each plan.
 
 A plan is here before the first write it causes; a second line says what became of it. Only the
 process that holds the lease of a run changes what is here of it.
@@ -52,7 +52,7 @@ FORGOTTEN = timedelta(days=1)
 
 @dataclass(frozen=True)
 class Asked:
-    """What was asked for: the action, the options as typed, a message, the run it takes back."""
+    """The request: the action, the options as typed, a message, the run that it undoes."""
 
     action: str
     options: str | None = None
@@ -131,7 +131,7 @@ class Journal:
             connection.execute(update_run(run.id).values(state="running"))
 
     def end_undone(self, run: Run, take_over: bool = False) -> int:
-        """End RUN, of which nothing is to be taken back; return how many plans were abandoned.
+        """End RUN, of which there is nothing to undo; return how many plans were abandoned.
 
         Raises StalePlan where that is no longer so.
         """

@@ -78,7 +78,7 @@ def end_undone(connection: sa.Connection, run_id: int, take_over: bool) -> int:
 
 
 def check_still_to_undo(connection: sa.Connection, run: int, undo: int | None = None) -> None:
-    """Raise StalePlan unless the run UNDO takes back just what is left of RUN; None: nothing is.
+    """Raise StalePlan unless UNDO undoes exactly what is left of RUN; None if nothing is left.
 
     While the undo's question was open, or its plans were in a file, RUN may have been carried on,
     undone, or undone and done again. What another undo took back in part was skipped, and told.

@@ -33,14 +33,14 @@ _CLOSING = 2.0
 
 @dataclass(frozen=True)
 class HostOpened:
-    """A host is connected: what has happened there before was not told."""
+    """A host is connected; events from before are not known."""
 
     host: str
 
 
 @dataclass(frozen=True)
 class HostLost:
-    """A host is not connected, and why: told once, until it is again."""
+    """A host is not connected, and why; reported once until it is connected again."""
 
     host: str
     error: NovadevError

@@ -94,7 +94,7 @@ class Subscription:
 
     @property
     def is_alive(self) -> bool:
-        """Whether the connection has not been lost; asks nobody."""
+        """Whether the connection still exists, as far as known without a call."""
         try:
             return bool(self._connection.isAlive())
         except libvirt.libvirtError:

@@ -146,7 +146,7 @@ class Pool:
         yield from _Run(self, function, limit).answers(work)
 
     def process(self, host: str, busy: Collection[str]) -> tuple[Process, bool]:
-        """Return the host's child and whether it starts now, in the place of one not BUSY.
+        """Return the host's child and whether it is starting, which may replace an idle child.
 
         Raises what the host's URI raises, and the error of a host that was given up.
         """

@@ -59,7 +59,7 @@ _KINDS: tuple[tuple[str, Severity, str, str | None, int], ...] = (
     (
         "request-spec",
         "warning",
-        "hw_disk_bus is virtio, and absent in the request spec",
+        "hw_disk_bus is virtio in the cell, but absent in the request spec",
         "novadev image-property set --property hw_disk_bus=virtio {uuid}",
         8,
     ),
