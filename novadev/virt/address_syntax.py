@@ -93,6 +93,15 @@ def normal_text(text: str) -> str:
     return Address.of(normal, address.type).ovirt_text
 
 
+def completed_text(text: str, known: str) -> str:
+    """Return oVirt's TEXT of an address, with the uid and fid of the KNOWN one if it has none."""
+    address = Address.from_ovirt(text)
+    if address is None or address.type != "pci" or address.zpci:
+        return text
+    found = address.with_zpci_of(Address.from_ovirt(known))
+    return text if found == address else found.ovirt_text
+
+
 def _spelled(kind: str, name: str, value: str) -> str:
     """Return VALUE as libvirt writes it; raises ValueError where it is no number."""
     digits = _HEXADECIMAL.get(kind, {}).get(name)

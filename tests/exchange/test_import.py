@@ -10,6 +10,7 @@ import pytest
 
 from novadev.records.baseline import RecordedInstance
 from novadev.records.device import VmDevice, VmDynamic, hash_of
+from novadev.records.drift import compare
 from novadev.records.exported import ExportedInstance
 from novadev.records.import_ import plan_recorded
 from novadev.records.ovf import reader
@@ -315,6 +316,19 @@ def test_what_has_no_address_in_the_file_keeps_the_one_it_has(name: str) -> None
     others = [replace(item, vm_id=OTHER_VM, device_id=an_id(item.device_id)) for item in mine]
     elsewhere = RecordedInstance(OTHER_VM, "web-2", "", target.dynamic, tuple(others))
     assert plan_recorded(ExportedInstance(VM, "", "", tuple(exported)), elsewhere).changes == ()
+
+
+def test_an_address_without_uid_and_fid_keeps_those_of_the_record() -> None:
+    """On s390x the guest finds a PCI device by them; other programs write none."""
+    zpci = "fid=0x00000001, uid=0x0001"
+    here = device("rng virtio", "rng", "virtio", f"{pci(1)[:-1]}, {zpci}}}")
+    target = RecordedInstance(VM, "web-1", "", VmDynamic(VM, "", "", "cmp1"), (here,))
+    for slot, changes in (1, 0), (2, 1):
+        exported = ExportedInstance(VM, "", "", (replace(here, address=pci(slot)),))
+        found = plan_recorded(exported, target).changes
+        assert len(found) == changes
+        assert all(str(change.after).endswith(f"{zpci}}}") for change in found)
+    assert [*compare([replace(here, address=pci(1))], [here])] == []
 
 
 def test_a_usb_address_without_a_port_is_carried(sqlite_cloud: Cloud, tmp_path: Path) -> None:
