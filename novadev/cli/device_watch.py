@@ -44,10 +44,11 @@ def watch(
     """Record guests as soon as their devices change, until the command is stopped.
 
     novadev keeps a connection to the libvirt of each compute host. It records a guest within two
-    seconds of a change, in the same way as "device record". It also checks all guests when it
-    starts, when a host comes back, and once an hour. With --guest, novadev asks the guest agent for
-    the name of each new disk, and repeats the question at growing intervals until there is an
-    answer.
+    seconds of a change, in the same way as "device record". A device that is attached to a guest
+    that is shut off fires no event, so novadev looks for it every 30 seconds. It also checks all
+    guests when it starts, when a host comes back, and once an hour. With --guest, novadev asks the
+    guest agent for the name of each new disk, and repeats the question at growing intervals until
+    there is an answer.
 
     The command changes nothing in Nova or libvirt. SIGTERM and Ctrl-C end it with exit code 0. It
     reports on stderr each change, and each host or database that does not answer.
@@ -134,7 +135,7 @@ class Lines:
                     f"instance {uuid} changes all the time; it is recorded a few times a "
                     "minute only"
                 )
-                yield False, labelled(f"note: host {host}: {told} only", uuid, name)
+                yield False, labelled(f"note: host {host}: {told}", uuid, name)
             case watch.Unnamed(host, uuid, disks, name):
                 told = f"its agent answers but has no name for {', '.join(disks[:_CHANGES])}"
                 yield False, labelled(f"note: host {host}: instance {uuid}: {told}", uuid, name)
