@@ -15,7 +15,7 @@ from datetime import datetime
 from novadev.records.kinds import Kind, kind_of
 from novadev.virt.address import Address
 from novadev.virt.address_syntax import normal_text
-from novadev.virt.devices import is_serial_target
+from novadev.virt.consoles import is_serial_target
 
 SpecParams = Mapping[str, str | int]
 Pins = Mapping[str, str]

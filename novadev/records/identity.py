@@ -91,8 +91,9 @@ def _description(vm_id: str, device: Device, owner: Owner | None) -> str:
         return f"{device.type}:{name}"
     told = device.device
     if kind_of(device.type).is_host_side:
-        has_target = isinstance(device, CharacterDevice | Console)
-        told = device.target_type if has_target else None
+        told = None
+        if isinstance(device, CharacterDevice | Console):
+            told = device.target_type
     kind = f"{device.type}/{told or ''}/{device.model or ''}"
     return f"local/{kind}" if owner and owner.type == "local" else kind
 
@@ -179,13 +180,12 @@ class _Recognition:
         """Pair what is left of one kind on both sides, in the order in which it is there."""
         there = grouped((row for row in rows.values() if row.device_id not in self._taken), _kind)
         for kind, members in grouped(self._left.values(), _kind).items():
+            left = there.get(kind, [])
             for device in members:
-                row = next((row for row in there.get(kind, ()) if self._fits(device, row)), None)
+                row = next((row for row in left if _may_be(device, row)), None)
                 if row is not None:
+                    left.remove(row)
                     self._pair(device, row)
-
-    def _fits(self, device: VmDevice, row: VmDevice) -> bool:
-        return row.device_id not in self._taken and _may_be(device, row)
 
     def _pair(self, device: VmDevice, row: VmDevice) -> None:
         del self._left[device.device_id]

@@ -15,6 +15,7 @@ from lxml import etree
 
 from novadev.virt.address import ZPCI, Address
 from novadev.virt.alias import Alias
+from novadev.virt.consoles import is_serial_target
 from novadev.virt.elements import Flag, Text, insert_before, remove
 
 if TYPE_CHECKING:
@@ -414,15 +415,6 @@ class Console(SoleKind):
         ports = self.element.getparent()
         is_there = ports is not None and ports.find("serial") is not None
         return is_there and is_serial_target(self.target_type)
-
-
-def is_serial_target(target_type: object) -> bool:
-    """Whether a console with this type of target is the serial port, and no device of its own.
-
-    libvirt makes a serial port for such a one where there is none; virtio, sclp, sclplm, xen … are
-    devices (``virDomainDefAddConsoleCompat``).
-    """
-    return target_type in (None, "serial")
 
 
 _OVIRT_TYPES = {"memballoon": "balloon", "redirdev": "redir"}
