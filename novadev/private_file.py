@@ -24,6 +24,8 @@ def check(name: str, what: str) -> None:
     To be asked before work that takes long: `write` may still fail.
     """
     try:
+        if "\0" in name:
+            raise ValueError(name)
         if not can_be_replaced(name):
             raise BadInput(f"{what} {name!r}: the path exists and is not a regular file")
         if not os.access(Path(name).parent, os.W_OK | os.X_OK):

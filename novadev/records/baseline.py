@@ -112,7 +112,10 @@ def _identify(deployment: Deployment, name: str) -> tuple[str, str, str]:
         instance = get_instance(deployment, name)
         return instance.uuid, instance.name, instance.cell
     if not is_uuid(name):
-        raise BadInput(
-            f"instance {name!r}: without Nova's databases, give the UUID of the instance"
-        )
+        raise nameless(name)
     return name.lower(), "", NO_CELL
+
+
+def nameless(name: str) -> BadInput:
+    """Return what to say to an operator who gives a NAME where no database knows it."""
+    return BadInput(f"instance {name!r}: without Nova's databases, give the UUID of the instance")

@@ -1,8 +1,7 @@
 """The definitions of guests that are shut off: looked at now and then, for libvirt tells nobody.
 
-A device that is attached to or detached from a definition alone fires no event, in libvirt 7.0, 9.0
-and 11.3: ``qemuDomainAttachDeviceLiveAndConfig`` saves the definition and queues none, and
-``VIR_DOMAIN_EVENT_DEFINED`` is that of ``virDomainDefineXML``.
+A device that is attached to or detached from a definition alone fires no event in libvirt 7.0 and
+9.0. In 11.3 it is ``VIR_DOMAIN_EVENT_DEFINED``, as of a definition that was written anew.
 """
 
 from __future__ import annotations

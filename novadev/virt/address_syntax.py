@@ -126,7 +126,8 @@ def _objection(address: Address) -> str | None:
         if switch is None and name not in known:
             return f"a {address.type} address has no {name!r:.40}"
         if value not in switch if switch else not _is_number(name, value, known[name]):
-            return f"{name} is {value!r:.40}"
+            most = " or ".join(switch) if switch else f"a number up to {known[name]}"
+            return f"{name} is {value!r:.40}, not {most}"
     return "it is that of the host bridge" if address.text == "0000:00:00.0" else None
 
 

@@ -197,7 +197,7 @@ def test_a_plan_is_stale_when_nothing_is_recorded_any_more(
     (sqlite_cloud.folder / "state.sqlite").unlink()
     result = novadev(sqlite_cloud, "apply", saved, "--yes")
     assert result.code == 7
-    assert "nothing is recorded" in result.err
+    assert "no record any more" in result.err
 
 
 def test_a_stopped_run_is_resumed(sqlite_cloud: Cloud, tmp_path: Path) -> None:
@@ -256,6 +256,8 @@ def test_without_databases_an_instance_is_its_uuid(sqlite_cloud: Cloud, tmp_path
     assert addresses(sqlite_cloud, vm) == addresses(sqlite_cloud, other)
     named = export(host, "web-1", code=4)  # type: ignore[arg-type]
     assert "give the UUID of the instance" in named.err
+    named = novadev(host, "device", "history", "web-1")  # type: ignore[arg-type]
+    assert (named.code, "give the UUID of the instance" in named.err) == (4, True)
 
 
 def test_a_named_instance_that_is_not_recorded_is_told_with_the_remedy(

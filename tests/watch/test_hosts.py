@@ -89,7 +89,7 @@ def test_a_host_that_hangs_or_is_restarted_stops_no_other(
 def test_a_definition_that_changes_without_an_event_is_recorded(
     sqlite_cloud: Cloud, hypervisor: Hypervisor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nova attaches a volume to a stopped server: libvirt tells nobody, in no generation."""
+    """Nova attaches a volume to a stopped server: libvirt 7.0 and 9.0 tell nobody."""
     monkeypatch.setattr(watch_glances, "GLANCE", 0.5)
     rig = Rig(sqlite_cloud, [hypervisor])
     text = domains.domain(disks=[domains.disk("vda")])
