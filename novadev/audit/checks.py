@@ -80,6 +80,11 @@ CHECKS = (
         "Shapes of guests that do not start on another host, and what could not be tried there",
         "rehearsal",
     ),
+    Check(
+        "not-keeping",
+        "Hosts that do not keep recorded addresses at a power-on, though others do",
+        "databases",
+    ),
     Check("unreachable", "Cells and hosts that could not be reached", "databases"),
 )
 ALWAYS = "unreachable"

@@ -48,6 +48,16 @@ class Foresight:
         }
 
 
+def foresee(
+    everything: Sequence[Facts], hosted: Sequence[HostedInstance], foresight: Foresight | None
+) -> Mapping[str, Trouble]:
+    """Return what FORESIGHT says of those of EVERYTHING that are HOSTED, by UUID."""
+    if foresight is None:
+        return {}
+    facts = {item.instance.uuid: item for item in everything}
+    return foresight.of([(item, facts[item.uuid]) for item in hosted])
+
+
 def _untold(skip: Skip) -> dict[str, Trouble]:
     if skip.instance is None or skip.exit_code == NotFound.exit_code:
         return {}

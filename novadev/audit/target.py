@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timezone
 from functools import cached_property
 
 from novadev.audit.finding import Trouble
@@ -184,3 +184,10 @@ def _oldest_of_its_kind(name: str, target: TargetHost) -> str | None:
         if family_of(other) == family_of(name) and version_of(other) and not machine.deprecated
     ]
     return min(same)[1] if same and version_of(name) < min(same)[0] else None
+
+
+def versions_of(target: TargetHost) -> tuple[str, str]:
+    """Return the name of TARGET, and its versions with the age of its file as a text."""
+    found = target.capabilities.versions
+    age = target.age(datetime.now(timezone.utc))
+    return target.name, f"QEMU {found.qemu or 'unknown'}, libvirt {found.libvirt}, {age}"

@@ -12,10 +12,11 @@ import click
 from novadev.cli import completion, help, options
 from novadev.cli.as_of import as_of
 from novadev.cli.options import Output
-from novadev.cli.output import labelled_row, presence, print_records, print_table
+from novadev.cli.output import labelled_row, presence, print_records
 from novadev.cli.progress import counted
 from novadev.cli.session import Session, pass_session
 from novadev.cli.skips import Skips
+from novadev.cli.table import print_table
 from novadev.cli.talk import say
 from novadev.text import many, printable
 

@@ -11,9 +11,10 @@ import click
 
 from novadev.cli import help, options
 from novadev.cli.options import Output
-from novadev.cli.output import print_records, print_table
+from novadev.cli.output import print_records
 from novadev.cli.progress import counted
 from novadev.cli.session import Session, pass_session
+from novadev.cli.table import print_table
 from novadev.text import many, printable
 
 if TYPE_CHECKING:

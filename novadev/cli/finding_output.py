@@ -16,8 +16,9 @@ from novadev.audit.coverage import Coverage
 from novadev.audit.finding import Comparison, Finding
 from novadev.cli.finding_list import FindingGroups, is_many, place_of
 from novadev.cli.options import COMMANDS, FORMATS, Output, screen_width
-from novadev.cli.output import print_records, print_table
+from novadev.cli.output import print_records
 from novadev.cli.session import Session
+from novadev.cli.table import print_table
 from novadev.text import printable
 
 if TYPE_CHECKING:

@@ -12,9 +12,10 @@ from novadev.cli import completion, help, options
 from novadev.cli.grouping import server_label
 from novadev.cli.mutating import mutating
 from novadev.cli.options import Output
-from novadev.cli.output import print_records, print_table
+from novadev.cli.output import print_records
 from novadev.cli.session import Session, pass_session
 from novadev.cli.skips import Skips
+from novadev.cli.table import print_table
 from novadev.errors import BadInput
 
 if TYPE_CHECKING:

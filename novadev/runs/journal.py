@@ -15,7 +15,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from novadev.database import Database
+from novadev.database import Database, now_of
 from novadev.errors import NotAsNeeded, TakenOver
 from novadev.runs import history, lease
 from novadev.runs.history import RunFilter, RunSummary
@@ -94,7 +94,7 @@ class Journal:
         """Forget the runs whose process ended while it wrote their plans down."""
         query = sa.select(runs).where(runs.c.state == "planning")
         with self._database.writing() as connection:
-            now = lease.now_of(connection)
+            now = now_of(connection)
             for row in connection.execute(query.with_for_update()).all():
                 run = Run(**row._mapping)
                 is_ended = run.holder.is_here and not run.holder.is_running
@@ -215,7 +215,7 @@ class Journal:
         with self._database.writing() as connection:
             lease.hold(connection, run.id, run.lease)
             state = run_state(count(connection, run.id))
-            values = {"state": state, "finished": lease.now_of(connection), "lease": None}
+            values = {"state": state, "finished": now_of(connection), "lease": None}
             connection.execute(update_run(run.id).values(values))
         return state
 
@@ -323,4 +323,4 @@ def _resumed_by(message: str | None) -> str:
 def _taken(connection: sa.Connection) -> dict[str, object]:
     """Return the columns of a run that this process takes."""
     holder = Holder.of_this_process()
-    return {**vars(holder), "lease": lease.new_token(), "heartbeat": lease.now_of(connection)}
+    return {**vars(holder), "lease": lease.new_token(), "heartbeat": now_of(connection)}

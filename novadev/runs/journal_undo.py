@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import sqlalchemy as sa
 
+from novadev.database import now_of
 from novadev.errors import NotAsNeeded, StalePlan
 from novadev.runs import lease
 from novadev.runs.journal_rows import (
@@ -70,7 +71,7 @@ def end_undone(connection: sa.Connection, run_id: int, take_over: bool) -> int:
                 Event.DROPPED,
                 f"run {run_id} was undone before its turn, by {fit(lease.user(), 255)}",
             )
-            values = {"lease": None, "finished": run.finished or lease.now_of(connection)}
+            values = {"lease": None, "finished": run.finished or now_of(connection)}
             state = run_state(count(connection, run.id))
             connection.execute(update_run(run.id).values(state=state, **values))
         abandoned += len(ids)

@@ -210,8 +210,8 @@ class Server:
         before = self.host
         self._compute.update_service_forced_down(None, before, COMPUTE)
         self._compute.evacuate_server(self.uuid)
+        until(lambda: self.host != before, f"{self.uuid} is elsewhere")  # after its last task
         self.wait_for("ACTIVE", "SHUTOFF")
-        assert self.host != before
 
     def delete(self) -> None:
         """Leave nothing of it."""
@@ -282,7 +282,8 @@ def end_compute(host: str) -> None:
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with suppress(OSError):
             words = path.read_text().split("\0")
-            if config in words and "python" in words[0] and words[1].endswith(COMPUTE):
+            program = [word for word in words[1:4] if word.endswith(f"/{COMPUTE}")]  # or wrapped
+            if config in words and "python" in words[0] and program:
                 os.kill(int(path.parent.name), signal.SIGKILL)
 
 
