@@ -170,7 +170,7 @@ def test_a_guest_that_is_shut_off(rig: Rig) -> None:
     }
     assert not [label for label, record in found.items() if record["definition"] != "persistent"]
     assert found["disk vda"]["plugged"] is True
-    assert found["disk sdb"]["disagreements"] == ["target is sdb, Nova says sda"]
+    assert found["disk sdb"]["disagreements"] == ["target is sdb, but sda in Nova"]
     assert found["disk vdc"]["disagreements"] == ["target is vdc, Nova says vdq"]
     shut_off = rig.novadev("device", "show", "odd", "--live")
     assert (shut_off.code, "it is shut off" in shut_off.err) == (3, True)
