@@ -92,7 +92,7 @@ class _Tree:
     def _place(self, record: PlacedDevice) -> tuple[Bus | None, str]:
         """Return the bus that RECORD is on and where on it; None where it is on none."""
         own = record.address or ""
-        if found := _PCI.fullmatch(own):
+        if found := _PCI.fullmatch(own.partition(" ")[0]):
             return ("pci", int(found["bus"], 16)), found["place"]
         first, _, rest = own.partition(":")
         kind = _BEHIND.get(record.type) or _DRIVES.get(record.bus or "")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from novadev.deployment import Deployment
 from novadev.errors import NotFound
+from novadev.records.baseline import nameless
 from novadev.records.device import VmDevice
 from novadev.records.drift import Drift, compare, short_place
 from novadev.records.pin_store import PinChange, PinStore
@@ -64,6 +65,8 @@ def _vm_id(deployment: Deployment, name: str) -> str:
     try:
         return str(uuid.UUID(name))
     except ValueError:
+        if not deployment.has_databases:
+            raise nameless(name) from None
         return get_instance(deployment, name).uuid
 
 

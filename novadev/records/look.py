@@ -160,7 +160,6 @@ def iter_looks(
     state database.
     """
     baseline = Baseline.of(deployment, as_of)
-    full = full or as_of is not None
     if is_without_databases(deployment, no_database):
         for items in iter_hosted(deployment, selection, no_database):
             hosted = [item for item in items if isinstance(item, HostedInstance)]
@@ -210,7 +209,8 @@ class _Guests(Generic[G]):
             if reason is not None:
                 yield self._skip(instance.uuid, NotAsNeeded(reason))
         here = [item for item in self._instances.values() if _why_passed_over(item) is None]
-        known = [item for item in here if item.uuid in self._recorded and not (full or asks_guest)]
+        has_text = {uuid for uuid, recorded in self._recorded.items() if recorded.fingerprint}
+        known = [item for item in here if item.uuid in has_text and not (full or asks_guest)]
         new = {item.uuid for item in here} - {item.uuid for item in known}
         for uuid, found in self._fingerprints(known):
             if isinstance(found, str) and found == self._recorded[uuid].fingerprint:

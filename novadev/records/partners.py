@@ -102,7 +102,8 @@ class _Matching:
     def _pair(self, one: VmDevice, other: VmDevice) -> None:
         if _class(one) != _class(other):
             kinds = [" ".join(part for part in _class(item) if part) for item in (one, other)]
-            raise BadInput(f"{item_text(one)} is a {kinds[0]}, and {other.label} a {kinds[1]}")
+            told = f"{item_text(one)} is of type {kinds[0]}, and {other.label} of type {kinds[1]}"
+            raise BadInput(told)
         del self.left[one.device_id], self.right[other.device_id]
         self.found.pairs.append((one, other))
 

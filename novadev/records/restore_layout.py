@@ -163,7 +163,7 @@ class _Layout:
             return
         why = _why_outdated(device, row, address, self._now.get(device)) or self._why_given(row)
         if why is None:
-            self._then[device] = self._places.spelled(address)
+            self._then[device] = self._places.spelled(address.with_zpci_of(self._now.get(device)))
         else:
             self.outdated[device] = why
 

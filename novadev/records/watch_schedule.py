@@ -109,6 +109,10 @@ class Schedule:
             yield Flapping(guest.host, guest.uuid, guest.name)
         guest.due = min(guest.due, max(now + SETTLE, allowed))
 
+    def redefined(self, host: str, uuid: str, now: float) -> Iterator[Flapping]:
+        """Take note that a guest has another definition, which no event told."""
+        yield from self.changed(GuestEvent(host, uuid, News.CHANGED), now)
+
     def take_records(
         self, now: float, is_free: Callable[[str], bool], room: int
     ) -> dict[str, list[str]]:

@@ -124,6 +124,15 @@ class Connections:
         """Whether HOST is connected."""
         return host in self._lines and self._lines[host].state is _State.OPEN
 
+    def digests(self, host: str) -> Callable[[], dict[str, int]]:
+        """Return what reads the digests of HOST, which is connected; for any thread to call.
+
+        See :meth:`novadev.virt.guest_events.Subscription.digests`.
+        """
+        subscription = self._lines[host].subscription
+        assert subscription is not None
+        return subscription.digests
+
     def keep(self, hosts: Collection[str]) -> None:
         """Connect to these hosts from now on, and to no others."""
         for host in self._lines.keys() - set(hosts):

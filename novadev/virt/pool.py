@@ -45,7 +45,10 @@ def host_uri(template: str, host: str) -> str:
     A name with other characters could turn into another URI.
     """
     if "{host}" in template and not _HOST.fullmatch(host):
-        raise BadInput(f"{host!r} cannot be put into a URI as the name of a host")
+        raise BadInput(
+            f"{host!r} cannot be put into a URI as the name of a host: give the full name of one "
+            "host, not a pattern"
+        )
     return template.replace("{host}", host)
 
 

@@ -295,7 +295,7 @@ MISMATCHES: dict[str, tuple[list[VmDevice], list[VmDevice], str]] = {
     "an interface for a disk": (
         [disk("vda", pci(5), alias="ua-1")],
         [nic("tap1", pci(5), alias="ua-1", vm=OTHER_VM)],
-        "is a disk, and interface tap1 a interface",
+        "is of type disk, and interface tap1 of type interface",
     ),
     "a bus that is not there": (
         [nic("tapa", pci(0, bus=3)), ROOT],
