@@ -125,7 +125,7 @@ fail_on_skip = click.option(
 force = click.option(
     "--force",
     is_flag=True,
-    help="Store the value even if the combination is invalid or has no effect. The state of the "
+    help="Go on even if the combination is invalid or the change has no effect. The state of the "
     "instance, a task in progress and the allow-list always apply.",
 )
 

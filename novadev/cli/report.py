@@ -62,6 +62,7 @@ class Report:
                 continue
             draft = item if isinstance(item, Draft) else Draft(item)
             self._show(draft.plan)
+            self.skips.plan(draft.plan.instance)
             yield draft
         self._listing.end()
         self.skips.tell_groups()

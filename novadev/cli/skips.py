@@ -39,12 +39,26 @@ class Skips:
         self._file: IO[str] | None = None
         self._groups: Groups[Reason, str] = Groups(_REMEMBERED)
         self._told: dict[Reason, int] = {}
-        self.count = 0
+        self._servers: set[str] = set()
+        self._planned: set[str] = set()
+        self._others = 0
 
     @property
     def exit_code(self) -> int:
         """The exit code these skips give."""
         return worst(self._codes)
+
+    @property
+    def count(self) -> int:
+        """How many servers are skipped, and hosts and cells of which no server is known.
+
+        A server of which something else is planned is not skipped.
+        """
+        return len(self._servers - self._planned) + self._others
+
+    def plan(self, uuid: str) -> None:
+        """Take note that something is planned for the server UUID."""
+        self._planned.add(uuid)
 
     def add(self, skip: Skip) -> None:
         """Print and keep SKIP; a remark is only printed."""
@@ -52,7 +66,10 @@ class Skips:
             say(printable(skip.reason))
             return
         self._tell(skip)
-        self.count += 1
+        if skip.instance is None:
+            self._others += 1
+        else:
+            self._servers.add(skip.instance)
         self._codes.add(skip.failure)
         if self._fail_on_skip and not skip.failure:
             self._codes.add(NotAsNeeded.exit_code)
