@@ -36,6 +36,9 @@ _BUILT_IN = {
 """Images whose variables libvirt knows of itself (src/qemu/qemu_conf.c, DEFAULT_LOADER_NVRAM)."""
 _HAS_ABSOLUTE_CLOCK = (8, 4)
 """Since this libvirt a clock can begin at a given time: ``offset='absolute'``."""
+_HAS_NBDKIT = (9, 8)
+"""Since this libvirt a disk over one of `_BY_NBDKIT` can be nbdkit's, if it is installed."""
+_BY_NBDKIT = ("ftp", "ftps", "http", "https", "ssh")
 _EVERY_BOARD_TAKES = 240
 """The fewest processors that a board of x86 takes: Red Hat's i440fx."""
 _NOT_TOLD = "the file does not tell whether the host has it"
@@ -285,6 +288,21 @@ def _emulator(need: Need) -> Told:
     return unknown(f"the host's emulator is {need.host.emulator}")
 
 
+def _block_driver(need: Need) -> Told:
+    """Judge what a disk is reached over; libvirt may start nbdkit for what QEMU lacks.
+
+    Source: libvirt, src/qemu/qemu_nbdkit.c, qemuNbdkitInitStorageSource.
+    """
+    drivers = need.host.block_drivers
+    if drivers is None:
+        return unknown("the file does not tell the block drivers of the host's QEMU")
+    if need.value in drivers:
+        return FINE
+    if need.libvirt >= _HAS_NBDKIT and need.value in _BY_NBDKIT:
+        return unknown("the host's QEMU has no block driver for it, and libvirt may use nbdkit")
+    return "would not start", f"the host's QEMU has no block driver for {need.value}"
+
+
 def _tpm_version(need: Need) -> Told:
     version, _, model = need.value.partition(" ")
     if (version, model) == ("1.2", "tpm-crb"):
@@ -293,6 +311,7 @@ def _tpm_version(need: Need) -> Told:
 
 
 _JUDGES: Mapping[str, Callable[[Need], Told]] = {
+    "block driver": _block_driver,
     "clock offset": _clock_offset,
     "cpu feature": _cpu_feature,
     "cpu mode": _cpu_mode,

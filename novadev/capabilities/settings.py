@@ -288,6 +288,10 @@ def _emulator(domain: Domain) -> Iterator[Setting]:
 def _device(label: str, element: etree._Element) -> Iterator[Setting]:
     """Yield what of a device no table calls plain: ``disk vda driver io=io_uring``."""
     plain = OF_DEVICES.get(str(element.tag), {"*": ANY})
+    for source in element.iter("source") if element.tag == "disk" else ():
+        over = "nvme" if source.get("type") == "pci" else source.get("protocol")
+        if over:
+            yield Setting(f"disk over {over}", "block driver", over)
     version = element.find("backend[@version]") if element.tag == "tpm" else None
     if version is not None:
         asked = version.get("version", "")

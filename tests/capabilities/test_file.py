@@ -74,6 +74,7 @@ EVERYTHING = st.builds(
     example=st.none() | st.builds(Example, TEXTS, st.booleans()),
     firmware=st.none() | FIRMWARE,
     processors=st.none() | SOME,
+    block_drivers=st.none() | SOME,
     page_sizes=st.none() | st.lists(st.integers(), max_size=3).map(tuple),
 )
 
@@ -252,7 +253,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     os.truncate(tmp_path / "large", file.MAX_BYTES + 1)
     (tmp_path / "binary").write_bytes(b"\xff\xfe")
     for name, reason in {
-        "pipe": "plain file",
+        "pipe": "not a regular file",
         "": "cannot be read|plain file",
         "large": "larger than 16 MiB",
         "binary": "not text",

@@ -113,6 +113,33 @@ def test_an_absolute_clock_takes_a_libvirt_that_knows_it(libvirt: str, outcome: 
     assert [one.outcome for one in found if one.subject == "clock offset absolute"] == [outcome]
 
 
+@pytest.mark.parametrize(
+    ("drivers", "libvirt", "over", "outcome"),
+    [
+        (("nbd", "rbd"), "9.0.0", "rbd", "fine"),
+        (("nbd",), "9.0.0", "rbd", "would not start"),
+        (("nbd",), "11.3.0", "rbd", "would not start"),
+        (("nbd",), "9.0.0", "https", "would not start"),
+        (("nbd",), "11.3.0", "https", "not checked"),
+        (None, "9.0.0", "rbd", "not checked"),
+    ],
+)
+def test_what_a_disk_is_reached_over(
+    drivers: tuple[str, ...] | None, libvirt: str, over: str, outcome: str
+) -> None:
+    """In a copy that is being made, too: its source is one like any other."""
+    host = replace(
+        SAMPLE, versions=replace(SAMPLE.versions, libvirt=libvirt), block_drivers=drivers
+    )
+    image = domains.disk(kind="network", source="pool/image").replace('"rbd"', f'"{over}"')
+    nested = etree.fromstring(domains.disk(source="/x"))
+    etree.SubElement(nested, "mirror").append(etree.fromstring(image)[1])
+    for xml in (image, etree.tostring(nested, encoding="unicode")):
+        domain = Domain.from_xml(domains.domain(machine="pc-q35-7.2", disks=[xml]))
+        found = {one.subject: one.outcome for one in check(facts_of_domain(domain), host)}
+        assert found[f"disk over {over}"] == outcome
+
+
 @pytest.mark.parametrize("action", ["none", "pause", "poweroff", "reset"])
 def test_the_watchdog_of_the_board_is_a_need_where_a_migration_sends_it(action: str) -> None:
     dog = f"<watchdog model='itco' action='{action}'/>"
