@@ -13,8 +13,8 @@ from functools import cached_property
 
 from novadev.capabilities.content import Capabilities
 from novadev.capabilities.facts import GuestFacts
-from novadev.capabilities.settings import Setting
 from novadev.capabilities.target import FINE, Outcome, Target, Told, listed, unknown
+from novadev.capabilities.unlisted import Setting
 from novadev.rules.machine_types import X86
 from novadev.virt.firmware import Firmware
 
@@ -36,9 +36,8 @@ _BUILT_IN = {
 """Images whose variables libvirt knows of itself (src/qemu/qemu_conf.c, DEFAULT_LOADER_NVRAM)."""
 _HAS_ABSOLUTE_CLOCK = (8, 4)
 """Since this libvirt a clock can begin at a given time: ``offset='absolute'``."""
-_HAS_NBDKIT = (9, 8)
-"""Since this libvirt a disk over one of `_BY_NBDKIT` can be nbdkit's, if it is installed."""
 _BY_NBDKIT = ("ftp", "ftps", "http", "https", "ssh")
+"""What nbdkit can be for a disk, if it is installed, since libvirt 9.8."""
 _EVERY_BOARD_TAKES = 240
 """The fewest processors that a board of x86 takes: Red Hat's i440fx."""
 _NOT_TOLD = "the file does not tell whether the host has it"
@@ -92,9 +91,12 @@ def _firmware(need: Need) -> Told:
         return missing, told[1]
     if need.host.firmware is None:
         return unknown("the file does not describe the host's firmware") if features else told
+    wanted = {name for name in features if not name.startswith("-")}
+    unwanted = {name[1:] for name in features if name.startswith("-")}
     interface = {"efi": "uefi"}.get(kind, kind)
-    if any(set(features) <= set(item.features) for item in _fitting(need, interface)):
-        return FINE
+    for item in _fitting(need, interface):
+        if wanted <= set(item.features) and not unwanted & set(item.features):
+            return FINE
     return missing, f"the host has no such firmware for {need.target.machine_type}"
 
 
@@ -135,9 +137,8 @@ def _file(need: Need) -> Told:
     firmware = need.host.firmware
     if firmware is None or not firmware.has_folder_of(need.value):
         return unknown(_NOT_TOLD)
-    return (
-        FINE if need.value in firmware.files else ("would not start", "the host has no such file")
-    )
+    has_it = need.value in firmware.files
+    return FINE if has_it else ("would not start", "the host has no such file")
 
 
 def _template_of(need: Need) -> Told:
@@ -155,6 +156,8 @@ def _template_of(need: Need) -> Told:
 def _secure_boot(need: Need) -> Told:
     if need.target.architecture in X86 and not need.target.is_q35:
         return "cannot be defined", "secure boot is for q35 alone"
+    if need.target.architecture in X86 and not need.has_smm:
+        return unknown("it takes SMM, which the guest does not ask for")
     return FINE
 
 
@@ -190,6 +193,9 @@ def _cpu_model(need: Need) -> Told:
     libvirt, src/cpu/cpu.c, virCPUTranslate.
     """
     model, check, fallback = need.value.rsplit(" ", 2)
+    is_kvm = need.guest.domain_type == "kvm"
+    if check == "full" or (check == "partial" and not is_kvm):
+        return unknown(f"check={check!r} compares it with the host's processor")
     told = listed(need.target, "cpu_models", f"cpu model {model}", model)
     if told[0] == "cannot be defined":
         known = need.host.processors
@@ -197,7 +203,7 @@ def _cpu_model(need: Need) -> Told:
             return unknown("the host's QEMU has it not, and libvirt may take another one for it")
         return "would not start", told[1]
     usable = need.target.domain.cpu_usable if need.target.domain else None
-    if told != FINE or need.guest.domain_type != "kvm" or model in (usable or ()):
+    if told != FINE or not is_kvm or model in (usable or ()):
         return told
     if check == "none":
         return unknown("the host's processor has not all of it")
@@ -283,9 +289,13 @@ def _iothreads(need: Need) -> Told:
 def _emulator(need: Need) -> Told:
     if need.host.emulator == need.value:
         return FINE
-    if need.host.emulator is None:
-        return unknown("the file does not tell the host's emulator")
-    return unknown(f"the host's emulator is {need.host.emulator}")
+    return unknown(f"the host's emulator is {need.host.emulator or 'not in the file'}")
+
+
+def _several_watchdogs(need: Need) -> Told:
+    if need.libvirt >= (9, 1):
+        return FINE
+    return "cannot be defined", "several watchdogs take libvirt 9.1"
 
 
 def _block_driver(need: Need) -> Told:
@@ -298,7 +308,7 @@ def _block_driver(need: Need) -> Told:
         return unknown("the file does not tell the block drivers of the host's QEMU")
     if need.value in drivers:
         return FINE
-    if need.libvirt >= _HAS_NBDKIT and need.value in _BY_NBDKIT:
+    if need.libvirt >= (9, 8) and need.value in _BY_NBDKIT:
         return unknown("the host's QEMU has no block driver for it, and libvirt may use nbdkit")
     return "would not start", f"the host's QEMU has no block driver for {need.value}"
 
@@ -332,6 +342,7 @@ _JUDGES: Mapping[str, Callable[[Need], Told]] = {
     "nvram template": _file,
     "nvram template of": _template_of,
     "secure boot": _secure_boot,
+    "several watchdogs": _several_watchdogs,
     "timer": _timer,
     "tpm version": _tpm_version,
     "vcpus": _vcpus,
