@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from novadev.audit.rehearsed import Rehearsals
 
 F = TypeVar("F", bound=Callable[..., Any])
+MAX_SHAPES, TIMEOUT, PARALLEL = 500, 1800, 2
 MAX_PARALLEL = 5
 """Of :mod:`novadev.rehearsal.rehearsing`, which is not imported for help alone."""
 
@@ -39,18 +40,25 @@ def rehearsal(function: F) -> Callable[..., Any]:
     def command(
         rehearse: str | None,
         allow_busy: bool,
-        max_shapes: int,
-        timeout: int,
-        parallel: int,
+        max_shapes: int | None,
+        timeout: int | None,
+        parallel: int | None,
         shapes_name: str | None,
         **values: Any,
     ) -> Any:
-        if rehearse is None and (allow_busy or shapes_name):
-            raise click.UsageError("--allow-busy and --shapes need --rehearse HOST")
-        wanted = rehearse and Wanted(
-            rehearse, allow_busy, max_shapes, timeout, parallel, shapes_name
-        )
-        return function(wanted=wanted or None, **values)
+        if rehearse is None:
+            given = {
+                "--allow-busy": allow_busy,
+                "--max-shapes": max_shapes,
+                "--timeout": timeout,
+                "--parallel": parallel,
+                "--shapes": shapes_name,
+            }
+            if name := next((name for name, value in given.items() if value), None):
+                raise click.UsageError(f"{name} needs --rehearse HOST")
+            return function(wanted=None, **values)
+        budget = (max_shapes or MAX_SHAPES, timeout or TIMEOUT, parallel or PARALLEL)
+        return function(wanted=Wanted(rehearse, allow_busy, *budget, shapes_name), **values)
 
     for decorate in reversed(_OPTIONS):
         command = decorate(command)
@@ -73,24 +81,21 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     click.option(
         "--max-shapes",
         type=click.IntRange(min=1),
-        default=500,
-        show_default=True,
+        show_default=str(MAX_SHAPES),
         metavar="N",
         help="Rehearse at most N shapes, those with the most guests first.",
     ),
     click.option(
         "--timeout",
         type=click.IntRange(min=1),
-        default=1800,
-        show_default=True,
+        show_default=str(TIMEOUT),
         metavar="SECONDS",
         help="Begin no new shape after this time.",
     ),
     click.option(
         "--parallel",
         type=click.IntRange(1, MAX_PARALLEL),
-        default=2,
-        show_default=True,
+        show_default=str(PARALLEL),
         metavar="N",
         help="Number of shapes to rehearse at the same time.",
     ),

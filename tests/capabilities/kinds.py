@@ -122,6 +122,8 @@ def _devices() -> Iterator[tuple[str, str]]:
         yield f"cdrom {bus}", _disk(dev, bus, "cdrom")
     for bus, dev in (("usb", "sda"), ("sd", "sda"), ("xen", "xvda")):
         yield f"disk {bus}", _disk(dev, bus)
+    long = _disk("sda", "scsi").replace("</disk>", f"<serial>{'a' * 41}</serial></disk>")
+    yield "disk scsi with a long serial", long
     for over in ("rbd", "iscsi", "ssh", "https", "gluster"):
         image = domains.disk("vda", kind="network", source="pool/image")
         yield f"disk over {over}", image.replace('"rbd"', f'"{over}"')
@@ -157,6 +159,11 @@ def _devices() -> Iterator[tuple[str, str]]:
         )
     for kind in ("tcp", "null", "file"):
         yield f"serial {kind}", f"<serial type='{kind}'>{_SOURCES[kind]}</serial>"
+    for kind, graphics in (("spiceport", "spice"), ("dbus", "dbus")):
+        port = f"<serial type='{kind}'>{_SOURCES[kind]}</serial>"
+        yield f"serial {kind}", f"{port}<graphics type='{graphics}'/>"
+    sound = "<sound model='ich9'><audio id='1'/></sound><audio id='1' type='dbus'/>"
+    yield "sound dbus", f"{sound}<graphics type='dbus'/>"
     for kind in ("spice", "dbus", "egl-headless"):
         yield f"graphics {kind}", f"<graphics type='{kind}'/>"
     for bus in ("usb", "virtio", "ps2"):
