@@ -6,6 +6,7 @@ import resource
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -216,7 +217,39 @@ def test_a_host_is_held_between_shapes_and_the_guests_of_others_are_left(
     assert names(target) == [f"{PREFIX}9"]
 
 
-def test_a_host_that_dies_in_the_middle(site: Site, target: Hypervisor) -> None:
+@pytest.mark.parametrize("is_killed", [True, False])
+def test_a_host_that_comes_back_loses_no_more_than_what_it_was_at(
+    site: Site, target: Hypervisor, is_killed: bool
+) -> None:
+    """A guest that libvirt can never end is left, and its name is not used any more."""
+    shapes = [shape_of(Domain.from_xml(domains.domain()))] * 4
+
+    def interrupt() -> None:
+        while f"{PREFIX}1" not in names(target):
+            time.sleep(0.01)
+        target.kill() if is_killed else target.pause()
+        time.sleep(2)
+        target.restart() if is_killed else target.resume()
+
+    with Deployment(load([str(site.cloud.config_file)])) as deployment:
+        rehearsal = Rehearsal(deployment.hosts, TARGET, Budget(parallel=1))
+        going = rehearsal.run(shapes)
+        fates = [next(going).fate]
+        thread = threading.Thread(target=interrupt)
+        thread.start()
+        fates += [item.fate for item in going]
+        thread.join()
+        assert fates.count("started") >= (3 if is_killed else 4)
+        assert rehearsal.left is None
+        assert names(target) == sorted(rehearsal.stuck)
+        again = Rehearsal(deployment.hosts, TARGET, Budget(parallel=1))
+        assert [item.fate for item in again.run(shapes[:1])] == ["started"]
+
+
+def test_a_host_that_dies_in_the_middle(
+    site: Site, target: Hypervisor, hypervisors3: list[Hypervisor]
+) -> None:
+    reach(site.cloud, hypervisors3, 3)
     for number, model in enumerate(("virtio", "e1000", "rtl8139")):
         add(site, number, model)
     with begun(site, target) as process:
