@@ -157,6 +157,9 @@ def test_a_host_with_guests_is_left_alone_unless_that_is_allowed(
     assert "1 shape of 1 guest on cmp2: 1 started" in result.err
     assert names(target) == [name, f"{PREFIX}2"]
     assert other.XMLDesc(0) == before
+    target.define(domains.domain(name=LOCK, metadata=False))
+    result = rehearse(site, "--allow-busy", code=3)
+    assert f"has a domain called {LOCK} that is not novadev's: rename it" in result.out
 
 
 def test_what_a_killed_rehearsal_leaves_is_removed_by_the_next(
@@ -174,6 +177,24 @@ def test_what_a_killed_rehearsal_leaves_is_removed_by_the_next(
     rehearse(site)
     assert names(target) == []
     assert [path for path in files(target) if PREFIX in path] == []
+
+
+def test_what_libvirt_cannot_remove_is_named_and_stops_no_rehearsal(
+    site: Site, target: Hypervisor
+) -> None:
+    """A saved state keeps libvirt from removing a guest, as does a start that never ended."""
+    add(site)
+    shape = shape_of(Domain.from_xml(domains.domain()))
+    text = definition(shape.definition, f"{PREFIX}1", {}, Nature("x86_64", "qemu", ()), Backends())
+    target.define(text)
+    saved = target.folder / "var/lib/libvirt/qemu/save" / f"{PREFIX}1.save"
+    saved.touch()
+    result = rehearse(site)
+    assert f"libvirt cannot end {PREFIX}1" in result.out
+    assert f"/run/libvirt/qemu/{PREFIX}1.xml" in result.out
+    assert "1 shape of 1 guest on cmp2: 1 started" in result.err
+    assert names(target) == [f"{PREFIX}1"]
+    saved.unlink()
 
 
 def test_two_rehearsals_do_not_meet_and_ctrl_c_leaves_nothing(
