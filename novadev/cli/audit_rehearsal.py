@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from novadev.cli import completion, options
 from novadev.cli.session import Session
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from novadev.audit.rehearsed import Rehearsals
 
 F = TypeVar("F", bound=Callable[..., Any])
-MAX_SHAPES, TIMEOUT, PARALLEL = 500, 1800, 2
 MAX_PARALLEL = 5
 """Of :mod:`novadev.rehearsal.rehearsing`, which is not imported for help alone."""
 
@@ -40,29 +40,30 @@ def rehearsal(function: F) -> Callable[..., Any]:
     def command(
         rehearse: str | None,
         allow_busy: bool,
-        max_shapes: int | None,
-        timeout: int | None,
-        parallel: int | None,
+        max_shapes: int,
+        timeout: int,
+        parallel: int,
         shapes_name: str | None,
         **values: Any,
     ) -> Any:
         if rehearse is None:
-            given = {
-                "--allow-busy": allow_busy,
-                "--max-shapes": max_shapes,
-                "--timeout": timeout,
-                "--parallel": parallel,
-                "--shapes": shapes_name,
-            }
-            if name := next((name for name, value in given.items() if value), None):
-                raise click.UsageError(f"{name} needs --rehearse HOST")
+            _refuse_others()
             return function(wanted=None, **values)
-        budget = (max_shapes or MAX_SHAPES, timeout or TIMEOUT, parallel or PARALLEL)
-        return function(wanted=Wanted(rehearse, allow_busy, *budget, shapes_name), **values)
+        wanted = Wanted(rehearse, allow_busy, max_shapes, timeout, parallel, shapes_name)
+        return function(wanted=wanted, **values)
 
     for decorate in reversed(_OPTIONS):
         command = decorate(command)
     return command
+
+
+def _refuse_others() -> None:
+    """Raise UsageError if an option of the rehearsal was given without its host."""
+    source = click.get_current_context().get_parameter_source
+    options_of = {"shapes": "shapes_name"}
+    for name in ("allow-busy", "max-shapes", "timeout", "parallel", "shapes"):
+        if source(options_of.get(name, name.replace("-", "_"))) is ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"--{name} needs --rehearse HOST")
 
 
 _OPTIONS: tuple[Callable[[Any], Any], ...] = (
@@ -81,21 +82,24 @@ _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     click.option(
         "--max-shapes",
         type=click.IntRange(min=1),
-        show_default=str(MAX_SHAPES),
+        default=500,
+        show_default=True,
         metavar="N",
         help="Rehearse at most N shapes, those with the most guests first.",
     ),
     click.option(
         "--timeout",
         type=click.IntRange(min=1),
-        show_default=str(TIMEOUT),
+        default=1800,
+        show_default=True,
         metavar="SECONDS",
         help="Begin no new shape after this time.",
     ),
     click.option(
         "--parallel",
         type=click.IntRange(1, MAX_PARALLEL),
-        show_default=str(PARALLEL),
+        default=2,
+        show_default=True,
         metavar="N",
         help="Number of shapes to rehearse at the same time.",
     ),
