@@ -4,6 +4,7 @@ import os
 import subprocess
 from pathlib import Path
 
+from cloud import keeping
 from cloud.places import HOSTS, PROGRAMS, RUN
 from cloud.release import NOVA
 from tests.hypervisor import Hypervisor
@@ -124,7 +125,7 @@ class ComputeHost(Hypervisor):
         """Return the command and the environment of its nova-compute."""
         program = str(NOVA.environment / "bin/nova-compute")
         locale = {"LANG": "C.UTF-8", "PYTHONWARNINGS": "ignore", "HOME": "/root"}
-        command = self.command(program, "--config-file", str(config))
+        command = self.command(*keeping.command(program), "--config-file", str(config))
         return command, os.environ | self._environment() | locale
 
 

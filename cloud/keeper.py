@@ -12,7 +12,7 @@ from contextlib import suppress
 
 import libvirt
 
-from cloud import broker, client, compute, databases, servers, services, settings
+from cloud import broker, client, compute, databases, keeping, servers, services, settings
 from cloud.places import HOSTS, LOGS, RUN, Site, free_ports
 from cloud.relay import relay
 
@@ -50,6 +50,7 @@ def main() -> None:
 
 def _begin_controller(site: Site, running: services.Services) -> None:
     databases.fill_in(site)
+    keeping.make_database(site)
     settings.write(site)
     for folder in ("volumes", "nova", "glance"):
         (RUN / folder).mkdir()

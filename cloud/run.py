@@ -1,6 +1,7 @@
 """Bring up a real Nova on this machine, or take it down: run.py up|down|check.
 
-`check` says why there can be none, in one line, and ends with 1 then.
+`check` says why there can be none, in one line, and ends with 1 then. `down --keep-logs` leaves
+what the services have said.
 """
 
 import fcntl
@@ -111,9 +112,9 @@ def check() -> None:
 
 
 def down() -> None:
-    """End every process of the cloud, and remove its files."""
+    """End every process of the cloud, and remove its files, if wanted all but its logs."""
     found = _runs() or RUN.exists()
-    _end()
+    _end(keep_logs="--keep-logs" in sys.argv)
     print("The cloud is down." if found else "No cloud runs.")
 
 
@@ -204,14 +205,15 @@ def _last_words() -> str:
 
 def _end(keep_logs: bool = False) -> None:
     """End the cloud's first process and with it all others; remove what they wrote."""
-    for number in _STOPPING:
-        signal.signal(number, signal.SIG_IGN)
+    before = [(number, signal.signal(number, signal.SIG_IGN)) for number in _STOPPING]
     while _runs():
         for pid in _holders():
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         time.sleep(0.05)
     _remove(keep_logs)
+    for number, handler in before:
+        signal.signal(number, handler)
 
 
 def _holders() -> Iterator[int]:

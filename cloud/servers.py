@@ -10,7 +10,7 @@ from cloud.places import HOSTS
 from tests.guest.image import micro_guest
 
 COMMAND_LINE = "console=ttyS0 quiet panic=-1 tsc=unstable agent=real"
-LIMIT = 240.0
+LIMIT = 600.0
 """Seconds that a host or a server may take."""
 BOOTED = "init: ready"
 """What the micro guest says on its console when it is there."""

@@ -12,7 +12,7 @@ from cloud import settings
 from cloud.places import ENVIRONMENT, LOGS, ROOT, RUN, Site
 from cloud.release import NOVA
 
-LIMIT = 180.0
+LIMIT = 600.0
 """Seconds that a service may take to come up."""
 WSGI = {
     "keystone": "keystone.wsgi.api",

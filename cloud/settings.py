@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from cloud import keeping
 from cloud.places import ENVIRONMENT, RUN, Site
 from cloud.release import NOVA
 
@@ -20,7 +21,7 @@ def write(site: Site) -> None:
     _write(ETC / "keystone.conf", _keystone(site))
     _write(ETC / "placement.conf", _placement(site))
     _write(ETC / "glance-api.conf", _glance(site))
-    _write(NOVA_CONF, _nova(site) + _controller(site) + _novadev())
+    _write(NOVA_CONF, _nova(site) + _controller(site) + _novadev(site))
     _copy(NOVA.environment / "etc/nova/api-paste.ini")
     _copy(ENVIRONMENT / "etc/glance/glance-api-paste.ini")
 
@@ -28,7 +29,7 @@ def write(site: Site) -> None:
 def write_compute(site: Site, host: str, address: str) -> Path:
     """Write the nova.conf of a compute host, whose address for live migration is ADDRESS."""
     path = COMPUTE_CONFIGS / f"{host}.conf"
-    _write(path, _nova(site) + _compute(host, address))
+    _write(path, _nova(site) + _compute(host, address) + keeping.options(site))
     return path
 
 
@@ -130,11 +131,11 @@ connection = {site.urls["nova_cell1"]}
 """
 
 
-def _novadev() -> str:
+def _novadev(site: Site) -> str:
     socket = f"{RUN}/{{host}}/run/libvirt/libvirt-sock"
     return f"""
 [novadev]
-state_connection = sqlite:///{RUN}/novadev.sqlite
+state_connection = {keeping.state_connection(site, f"sqlite:///{RUN}/novadev.sqlite")}
 libvirt_uri = qemu+unix:///system?socket={socket}
 compute_config_dir = {COMPUTE_CONFIGS}
 """

@@ -1,6 +1,6 @@
 """``python -m novadev``."""
 
-from novadev.cli import main
+from novadev.start import main
 
 if __name__ == "__main__":
     main()

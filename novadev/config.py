@@ -173,7 +173,7 @@ DRIVER_OPTIONS = {
 
 @dataclass(frozen=True)
 class DatabaseOptions:
-    """What a group of database options says beside the URL (``oslo_db/options.py``).
+    """The options of a database group other than the URL (``oslo_db/options.py``).
 
     Nova opens every cell with those of ``[database]`` (``nova/db/main/api.py``
     ``create_context_manager``), and the API database with those of ``[api_database]``.
@@ -281,7 +281,7 @@ def load_driver_options(name: str) -> tuple[str | None, DriverOptions]:
 
 @dataclass(frozen=True)
 class UnknownOption:
-    """An option of novadev's own that it does not know, where it is, and a name that is near."""
+    """An unknown option in ``[novadev]``, its file, and a similar name."""
 
     file: str
     option: str

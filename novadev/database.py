@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime, timezone
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -191,6 +192,14 @@ def _mysql_engine(
         pool_pre_ping=True,
         pool_recycle=3600 if options is None else options.connection_recycle_time,
     )
+
+
+def now_of(connection: sa.Connection) -> datetime:
+    """Return the time (UTC) by the database's own clock, so that those of hosts may differ."""
+    if connection.dialect.name == "sqlite":
+        return datetime.now(timezone.utc).replace(tzinfo=None, microsecond=0)
+    found: datetime = connection.execute(sa.select(sa.func.utc_timestamp())).scalar_one()
+    return found
 
 
 @contextmanager

@@ -68,7 +68,7 @@ class StalePlan(NovadevError):
 
 
 class StartedMeanwhile(NovadevError):
-    """It is written, but Nova was starting the server at that moment: a hard reboot mends it."""
+    """The change is written, but Nova was starting the server meanwhile: reboot it hard."""
 
     exit_code = 7
 

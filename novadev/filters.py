@@ -1,4 +1,4 @@
-"""What the filters of a selection name: whether the deployment has any such thing.
+"""Checks that the deployment has what the filters of a selection name.
 
 Asked where nothing was chosen: then a name may be wrong, or the selection is just empty.
 """

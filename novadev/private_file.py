@@ -1,4 +1,4 @@
-"""A file that is there whole or not at all, and that nobody but its owner can read."""
+"""Writes a file that only its owner can read, either completely or not at all."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from novadev.errors import BadInput
 
 
 def can_be_replaced(name: str | Path) -> bool:
-    """Return whether NAME is free or is a plain file: a link, a pipe or a folder is left alone."""
+    """Return whether NAME is free or a regular file, and not a link, a pipe or a folder."""
     path = Path(name)
     return not os.path.lexists(path) or (path.is_file() and not path.is_symlink())
 
@@ -24,8 +24,12 @@ def check(name: str, what: str) -> None:
     To be asked before work that takes long: `write` may still fail.
     """
     try:
+        with suppress(OSError):
+            os.lstat(name)  # raises ValueError for what is no name of a file at all
         if not can_be_replaced(name):
             raise BadInput(f"{what} {name!r}: the path exists and is not a regular file")
+        if not Path(name).parent.is_dir():
+            raise BadInput(f"{what} {name!r}: its folder does not exist")
         if not os.access(Path(name).parent, os.W_OK | os.X_OK):
             raise BadInput(f"{what} {name!r}: its folder is not writable")
     except ValueError:
@@ -33,7 +37,7 @@ def check(name: str, what: str) -> None:
 
 
 def write(name: str, text: str, what: str) -> None:
-    """Write TEXT to the file NAME; a regular file is replaced, and anything else left alone.
+    """Write TEXT to the file NAME; replace only a regular file.
 
     Raises BadInput, which calls the file WHAT (``export file``).
     """

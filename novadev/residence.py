@@ -53,7 +53,7 @@ class SharedDatabase(Skip):
 
     @classmethod
     def of_cells(cls, cells: Sequence[Cell]) -> SharedDatabase:
-        """Return what is told of CELLS, which lead to one database."""
+        """Return the message about CELLS that use the same database."""
         labels = " and ".join(cell.label for cell in cells)
         text = (
             f"{labels} use the same database. Correct the URL of the wrong cell mapping "

@@ -21,7 +21,7 @@ Value = str | int | None | Absent
 
 
 class AbsentValue(TypedDict):
-    """What stands in a JSON document for a value that is not there at all."""
+    """The JSON form of a value that is absent."""
 
     absent: Literal[True]
 

@@ -1,1 +1,1 @@
-"""The work behind ``audit``: what will break or change, and what to run against it."""
+"""The work behind ``audit``: find what will break or change, and the commands that fix it."""

@@ -1,4 +1,4 @@
-"""What an audit was of: all that its report says beside the findings."""
+"""What an audit has examined: everything that the report says apart from the findings."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from datetime import datetime
 from novadev.audit.checks import Check
 from novadev.audit.rehearsed import Rehearsals
 from novadev.selection import Selection
+from novadev.state.keeping import HostKeeping
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class About:
     ``versions`` is by what has them, such as novadev or the target of ``--capabilities``.
     ``guests`` is how many instances were looked at, ``checks`` what they were looked at for,
     ``unreachable`` why a cell, host or guest could not be asked, ``rehearsals`` what a rehearsal
-    gave, if there was one.
+    gave, if there was one. ``keeping`` is what hosts say of recorded addresses.
     """
 
     finished: datetime
@@ -30,6 +31,7 @@ class About:
     unreachable: Sequence[str] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
     rehearsals: Rehearsals | None = None
+    keeping: Sequence[HostKeeping] = ()
 
 
 def in_words(selection: Selection) -> str:

@@ -1,4 +1,4 @@
-"""What an operator has decided to live with: a file of acknowledgements, each with an end."""
+"""The file of acknowledgements: findings that an operator accepts, each until a given date."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The audit: every check over the selected guests, as a stream of findings."""
+"""The audit: all checks of the selected guests, as a stream of findings."""
 
 from __future__ import annotations
 
@@ -15,13 +15,15 @@ from novadev.audit.checks import Check, names_of
 from novadev.audit.coverage import Coverage
 from novadev.audit.examination import Examination, is_of_host
 from novadev.audit.finding import Finding, Trouble
-from novadev.audit.foreseen import Foresight
+from novadev.audit.foreseen import Foresight, foresee
 from novadev.audit.guest import GUEST_CHECKS, Examined, Inspection, Move, inspect
+from novadev.audit.keeping import CHECK as NOT_KEEPING
+from novadev.audit.keeping import Keeping
 from novadev.audit.mapping import mapping_troubles, residence_finding
 from novadev.audit.recorded import Records
 from novadev.audit.rehearsed import CHECK, Rehearsals
 from novadev.audit.settling import needs, when
-from novadev.audit.target import TargetHost
+from novadev.audit.target import TargetHost, versions_of
 from novadev.audit.unknown import unknown_domains
 from novadev.capabilities.compute_hosts import ComputeHosts
 from novadev.capabilities.server_releases import ServerReleases
@@ -88,6 +90,7 @@ class Audit:
             yield from self._lost_database(Skip.of(None, error, named=False))
         if "unknown-domain" in self._wanted and not self.selection.is_named:
             yield from self._unknown()
+        yield from self._not_keeping()
         if self.rehearsals is not None:
             yield from self._rehearsed(self.rehearsals)
         if self.coverage is not None:
@@ -113,8 +116,9 @@ class Audit:
             guests=self.guests,
             checks=self.checks,
             unreachable=self.unreachable,
-            versions={"novadev": __version__} | dict(map(_versions, self.targets)),
+            versions={"novadev": __version__} | dict(map(versions_of, self.targets)),
             rehearsals=self.rehearsals,
+            keeping=self._keeping.found,
         )
 
     @cached_property
@@ -175,6 +179,10 @@ class Audit:
         return set()
 
     @cached_property
+    def _keeping(self) -> Keeping:
+        return Keeping(self.deployment.config)
+
+    @cached_property
     def _told(self) -> set[tuple[str | None, str | None, str]]:
         return set()
 
@@ -182,10 +190,11 @@ class Audit:
         everything = list(read_facts(self.deployment, chunk, self._releases))
         hosted = list(self._hosted(chunk)) if self._of_hosts else []
         self.guests += len(everything)
+        self._keeping.add(item.instance.host for item in everything)
         inspected = self._inspected(everything, hosted)
         hosted = [item for item in hosted if isinstance(inspected[item.uuid], Inspection)]
         drifted = self._records.drift([item for item in hosted if _is_new(inspected[item.uuid])])
-        foreseen = _foreseen(everything, hosted, foresight)
+        foreseen = foresee(everything, hosted, foresight)
         for facts in everything:
             uuid = facts.instance.uuid
             found = inspected.get(uuid)
@@ -288,6 +297,13 @@ class Audit:
                 lost = Finding("unknown-domain", "failure", None, host, details, None)
                 yield from self._unasked(lost)
 
+    def _not_keeping(self) -> Iterator[Finding]:
+        """Yield the hosts of the guests that do not keep recorded addresses, though others do."""
+        try:
+            yield from self._keeping.findings() if NOT_KEEPING in self._wanted else ()
+        except NovadevError as error:
+            yield from self._lost_database(Skip.of(None, error, named=False))
+
     def _rehearsed(self, rehearsals: Rehearsals) -> Iterator[Finding]:
         """Yield what the rehearsal finds; of a host that was lost, once, that it was."""
         yield from rehearsals.findings()
@@ -330,18 +346,3 @@ def _found(answer: Answer[Inspection]) -> Inspection | NovadevError:
 
 def _is_new(found: Inspection | NovadevError) -> bool:
     return isinstance(found, Inspection) and found.is_new
-
-
-def _foreseen(
-    everything: Sequence[Facts], hosted: Sequence[HostedInstance], foresight: Foresight | None
-) -> Mapping[str, Trouble]:
-    if foresight is None:
-        return {}
-    facts = {item.instance.uuid: item for item in everything}
-    return foresight.of([(item, facts[item.uuid]) for item in hosted])
-
-
-def _versions(target: TargetHost) -> tuple[str, str]:
-    found = target.capabilities.versions
-    age = target.age(datetime.now(timezone.utc))
-    return target.name, f"QEMU {found.qemu or 'unknown'}, libvirt {found.libvirt}, {age}"

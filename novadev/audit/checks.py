@@ -1,4 +1,4 @@
-"""The checks: what each looks for, and what it has to read for that."""
+"""The table of checks: what each check finds, and which sources it has to read."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Needs = Literal["databases", "hosts", "target", "rehearsal"]
 
 @dataclass(frozen=True)
 class Check:
-    """A check: its name, what it finds in one line, and what it reads beside Nova's databases."""
+    """A check: its name, what it finds, and what it reads in addition to Nova's databases."""
 
     name: str
     finds: str
@@ -79,6 +79,11 @@ CHECKS = (
         "rehearsal",
         "Shapes of guests that do not start on another host, and what could not be tried there",
         "rehearsal",
+    ),
+    Check(
+        "not-keeping",
+        "Hosts that do not keep recorded addresses at a power-on, though others do",
+        "databases",
     ),
     Check("unreachable", "Cells and hosts that could not be reached", "databases"),
 )

@@ -1,4 +1,4 @@
-"""The findings of one audit, kept where they need no memory: counted, and read again in order."""
+"""The findings of one audit, kept in a temporary file: counted, and read again in order."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ class Collected:
             yield finding
 
     def by(self, group: Group) -> list[Tally]:
-        """Return a tally for each value of GROUP, empty where it is not known; failures first."""
+        """Return a tally for each value of GROUP (empty if unknown), failures first."""
         rows = self._database.execute(
             f"""SELECT coalesce("{group}", ''), sum(severity = 'failure') AS failures,
                        sum(severity = 'warning') AS warnings, count(DISTINCT instance)
@@ -191,7 +191,7 @@ class Collected:
         return (row[0] for row in rows)
 
     def apart(self, comparison: Comparison | None, limit: int) -> Iterator[Finding]:
-        """Yield at most LIMIT findings that are mended, or that somebody lives with for None."""
+        """Yield at most LIMIT mended findings or, for None, acknowledged ones."""
         rows = self._database.execute(
             f"""SELECT {_COLUMNS} FROM apart WHERE (comparison IS 'mended') = ?
                 ORDER BY severity, "check", rowid LIMIT ?""",  # noqa: S608 - names of our own
@@ -216,7 +216,7 @@ class Collected:
         return dict(rows.fetchall())
 
     def without_remedy(self) -> int:
-        """Return how many findings have no command that mends them."""
+        """Return how many findings have no command that fixes them."""
         row = self._database.execute("SELECT count(*) FROM finding WHERE remedy IS NULL").fetchone()
         return int(row[0])
 

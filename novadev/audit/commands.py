@@ -1,4 +1,4 @@
-"""The commands of an audit: one for all servers that need the same, in an order that works.
+"""The commands of an audit: one for all servers with the same remedy, in an order that works.
 
 A shell takes them as they are. Nothing of a guest's stands in a remark beside them: some shells
 read a pasted remark as a command.

@@ -1,4 +1,4 @@
-"""What is stored beside what the guest's definition says it has."""
+"""Compares the stored properties with the guest's definition."""
 
 from __future__ import annotations
 

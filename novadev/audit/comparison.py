@@ -1,4 +1,4 @@
-"""An audit beside an earlier one: what is new, what is still there, what is mended."""
+"""Compares an audit with an earlier one: new findings, remaining ones and fixed ones."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Comparison:
     def compared(
         self, findings: Iterable[Finding | Skip], coverage: Coverage
     ) -> Iterator[Finding | Skip]:
-        """Yield FINDINGS with what they are beside the earlier audit, then what is mended.
+        """Yield FINDINGS marked as new or still there, then the mended ones of the earlier audit.
 
         COVERAGE is complete when they were taken. What it does not cover is not mended: it is
         counted in ``not_asked``.
@@ -146,7 +146,7 @@ def read_comparison(name: str) -> Comparison:
     try:
         data = parse(read_text(name, _MAX_BYTES))
     except ValueError as error:
-        raise BadInput(f"{what} is not valid JSON: {error}") from None
+        raise BadInput(f"{what}: it is not valid JSON: {error}") from None
     if not isinstance(data, list):
-        raise BadInput(f"{what} is not a list of findings")
+        raise BadInput(f"{what}: it is not a list of findings")
     return Comparison(read(list[Earlier], data, f"earlier audit {name}"))

@@ -1,4 +1,4 @@
-"""What an audit looked at: without that, nobody can tell what is mended from what was not asked."""
+"""What an audit has checked: a finding is fixed only if it was checked again."""
 
 from __future__ import annotations
 

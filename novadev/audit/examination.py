@@ -1,4 +1,4 @@
-"""What the checks find in one guest: by what is stored, by what its host has, for a target."""
+"""The findings in one guest: from stored values, from its host, and for a target host."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A finding: what is wrong with one guest, host or cell, and the command that mends it."""
+"""A finding: what is wrong with one guest, host or cell, and the command that fixes it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Finding:
 
     @property
     def counts(self) -> bool:
-        """Whether it is there, and nobody has decided to live with it."""
+        """Whether the finding exists and is not acknowledged."""
         return self.acknowledged is None and self.comparison != "mended"
 
 

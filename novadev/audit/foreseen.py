@@ -1,4 +1,4 @@
-"""What the next power-on moves or changes in each guest: its forecast, in one finding."""
+"""The forecast of each guest as one finding: what the next power-on moves or changes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Foresight:
         self._forecasts = Forecasts(deployment, hosts, layouts, "power-on")
 
     def of(self, guests: Sequence[Foreseen]) -> Mapping[str, Trouble]:
-        """Return what changes in these guests, by UUID, or why it cannot be told.
+        """Return the changes of these guests by UUID, or why no forecast is possible.
 
         One that is not there is left out: that is told elsewhere.
         """
@@ -46,6 +46,16 @@ class Foresight:
             uuid: Trouble("forecast", "warning", "; ".join((_changes(found), *notes[uuid])))
             for uuid, found in records.items()
         }
+
+
+def foresee(
+    everything: Sequence[Facts], hosted: Sequence[HostedInstance], foresight: Foresight | None
+) -> Mapping[str, Trouble]:
+    """Return what FORESIGHT says of those of EVERYTHING that are HOSTED, by UUID."""
+    if foresight is None:
+        return {}
+    facts = {item.instance.uuid: item for item in everything}
+    return foresight.of([(item, facts[item.uuid]) for item in hosted])
 
 
 def _untold(skip: Skip) -> dict[str, Trouble]:

@@ -1,4 +1,4 @@
-"""What a guest's definitions tell beside what Nova has attached: read in its host's process."""
+"""Compares a guest's definitions with Nova's attachments, in the process of its host."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _ROOT_PORT = "pcie-root-port"
 
 @dataclass(frozen=True)
 class Examined:
-    """What is asked of a guest: the checks, Nova's name of its root disk, the recorded digest.
+    """What to examine in a guest: the checks, Nova's name of its root disk, the recorded digest.
 
     ``move`` is how it is to get to another host, None where what it needs there is not asked;
     ``for_rehearsal``: also its shape.

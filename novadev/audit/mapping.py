@@ -1,4 +1,4 @@
-"""Mappings in the API database that do not lead to the server which its cell has.
+"""Mappings in the API database that do not point to the cell that has the server.
 
 Nova reaches a server through its mapping alone (``nova/compute/api.py``, ``_get_instance``).
 """

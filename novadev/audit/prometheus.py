@@ -5,10 +5,12 @@ The text format is that of https://prometheus.io/docs/instrumenting/exposition_f
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 
 from novadev.audit.about import About
 from novadev.audit.collected import Collected, Tally
+from novadev.state.keeping import HostKeeping
 
 Sample = tuple[Mapping[str, str], float]
 
@@ -36,6 +38,16 @@ def metrics(about: About, collected: Collected) -> str:
             [({}, len(about.unreachable))],
         ),
         (
+            "keeping_hosts",
+            "Hosts by what their nova-compute does with recorded addresses.",
+            _modes(about.keeping),
+        ),
+        (
+            "keeping_definitions",
+            "Definitions that were kept, shown or passed through, in all, by host and reason.",
+            _definitions(about.keeping),
+        ),
+        (
             "last_run_timestamp_seconds",
             "When the audit ended, in seconds since 1970.",
             [({}, int(about.finished.timestamp()))],
@@ -50,6 +62,18 @@ def _findings(about: About, collected: Collected) -> Iterable[Sample]:
         tally = found.get(name, Tally(name))
         yield {"check": name, "severity": "failure"}, tally.failures
         yield {"check": name, "severity": "warning"}, tally.warnings
+
+
+def _modes(keeping: Sequence[HostKeeping]) -> Iterable[Sample]:
+    modes = Counter("silent" if one.is_silent else one.mode for one in keeping)
+    for mode in ("on", "log", "off", "silent"):
+        yield {"mode": mode}, modes[mode]
+
+
+def _definitions(keeping: Sequence[HostKeeping]) -> Iterable[Sample]:
+    for one in keeping:
+        for (outcome, reason), number in sorted(one.counts.items()):
+            yield {"host": one.host, "outcome": outcome, "reason": reason}, number
 
 
 def _family(name: str, told: str, samples: Iterable[Sample]) -> str:

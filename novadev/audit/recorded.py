@@ -1,4 +1,4 @@
-"""What is recorded of the guests, for those that have drifted from it."""
+"""Guests that have drifted from their record."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Remedies as their own commands would take them: none is named that novadev would refuse."""
+"""Checks each remedy with its own command, so that none would be refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rehearsal of an audit: the shapes of its guests, and what became of each on another host.
+"""The rehearsal of an audit: the shapes of its guests, and the result of each on another host.
 
 The shapes are gathered while the guests are looked at, and rehearsed at the end, those of most
 guests first: what a budget leaves out is then of the fewest.

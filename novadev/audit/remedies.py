@@ -1,4 +1,4 @@
-"""The command that mends a finding; None where there is none to be given.
+"""The command that fixes a finding, or None if there is no such command.
 
 A device is never taken out of a guest as a remedy: that is for its owner to decide. An operator
 pastes these commands into a shell, so nothing of a guest's stands in them unquoted, and they ask no

@@ -1,4 +1,4 @@
-"""The report of an audit: one page of HTML that needs nothing else, to look at and to pass on.
+"""The report of an audit: one self-contained HTML page.
 
 Its style and its script are in it, and its Content-Security-Policy lets a browser run no other
 and fetch nothing. Bars are SVG, because such a policy forbids ``style`` attributes too.

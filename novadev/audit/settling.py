@@ -1,4 +1,4 @@
-"""The command that mends what is stored: for a fault of the rules, or for one value."""
+"""The command that corrects stored values: for a fault found by the rules, or for one value."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def settled(uuid: str, name: str, value: str | None) -> str | None:
 
 
 def for_value(uuid: str, name: str, value: str) -> str:
-    """Return the command that mends a VALUE which is none of the property's.
+    """Return the command that replaces a VALUE that is invalid for the property.
 
     That is Nova's own spelling where only case or spaces differ; a guest may have SCSI disks, so
     it keeps a SCSI model. Another value is taken out.
@@ -71,7 +71,7 @@ def when(needed: Needs, instance: Instance) -> str:
 
 
 def for_fault(fault: Fault, uuid: str, host: str | None) -> str | None:
-    """Return the command that mends FAULT, where there is one that can only do good.
+    """Return the command that fixes FAULT, or None if there is no harmless one.
 
     On no HOST nothing shows which SCSI controller the guest had.
     """

@@ -1,4 +1,4 @@
-"""What stash-defaults would record of a guest, and what it would leave out: asked of itself."""
+"""What stash-defaults would record for a guest and what it would not, from its own planner."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Nova's databases alone tell: no host is asked."""
+"""The checks that need only Nova's databases and no host."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""What another host would make of a guest: by that host's capability file, before it is there."""
+"""Whether another host could run a guest, according to the capability file of that host."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timezone
 from functools import cached_property
 
 from novadev.audit.finding import Trouble
@@ -41,7 +41,7 @@ class TargetHost:
 
     @cached_property
     def rules(self) -> DriverRules:
-        """What its driver goes by."""
+        """The rules of the host's driver."""
         found = self.capabilities
         return driver_rules(found.driver, found.architecture, found.versions.nova)
 
@@ -94,7 +94,7 @@ class Needs:
 def target_troubles(
     facts: Facts, needs: Needs, targets: Sequence[TargetHost], told: Unchecked
 ) -> Iterator[Trouble]:
-    """Yield what each of TARGETS would refuse of a guest, or could not be told about.
+    """Yield what each of TARGETS would refuse for a guest, or what is not known about it.
 
     Both of what its definition has and, if Nova builds it there, of what Nova would make of what
     is stored. What nothing tells is "not checked", reported for the first guest of its kind only:
@@ -184,3 +184,10 @@ def _oldest_of_its_kind(name: str, target: TargetHost) -> str | None:
         if family_of(other) == family_of(name) and version_of(other) and not machine.deprecated
     ]
     return min(same)[1] if same and version_of(name) < min(same)[0] else None
+
+
+def versions_of(target: TargetHost) -> tuple[str, str]:
+    """Return the name of TARGET, and its versions with the age of its file as a text."""
+    found = target.capabilities.versions
+    age = target.age(datetime.now(timezone.utc))
+    return target.name, f"QEMU {found.qemu or 'unknown'}, libvirt {found.libvirt}, {age}"

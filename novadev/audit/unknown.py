@@ -1,4 +1,4 @@
-"""Domains of hosts that Nova has no instance of there."""
+"""Domains on a host without an instance of Nova on that host."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What a compute host is and how it is configured: saved there, and read elsewhere."""
+"""The capabilities and the configuration of compute hosts, saved there and read elsewhere."""

@@ -1,4 +1,4 @@
-"""The compute hosts as they are now: libvirt is asked, and the files tell the rest."""
+"""The present capabilities of compute hosts: from libvirt, completed from capability files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The compute hosts as Nova's rules see them: by capability files, or by their own nova.conf."""
+"""Compute hosts as Nova's rules need them, from capability files or from their own nova.conf."""
 
 from __future__ import annotations
 
@@ -106,8 +106,8 @@ class ComputeHost:
         if qemu is None or self.qemu is None or has_same_machine_types(qemu, self.qemu):
             return self
         outdated = (
-            f"the machine types in {self.origin} are of QEMU {self.qemu}, and {self.host} has "
-            f"{qemu} now: save it again (novadev capabilities save)"
+            f"the machine types in {self.origin} are from QEMU {self.qemu}, but {self.host} has "
+            f"{qemu} now: save the file again (novadev capabilities save)"
         )
         return replace(self, machine_types={}, deprecated=frozenset(), outdated=outdated)
 
@@ -206,11 +206,9 @@ class ComputeHosts:
     ) -> ComputeHost:
         found = file.loads(text, path)
         _check_host(path, found.host, host)
-        elsewhere = f" (options of the driver: {found.saved_on}'s)"
-        origin = (
-            f"{kind} {path}{elsewhere if found.is_from_elsewhere else ''}"
-            f"{' (an example, and no host)' if found.example else ''}"
-        )
+        elsewhere = f" (with the driver options of {found.saved_on})"
+        example = " (an example, not a real host)" if found.example else ""
+        origin = f"{kind} {path}{elsewhere if found.is_from_elsewhere else ''}{example}"
         return self.of(found, origin, None if host is None else found.versions.qemu)
 
     def of(self, found: Capabilities, origin: str, qemu: str | None) -> ComputeHost:
@@ -261,7 +259,7 @@ def _readable(folder: str | None) -> Path | None:
     if folder is None:
         return None
     if not Path(folder).is_dir() or not os.access(folder, os.R_OK | os.X_OK):
-        raise BadInput(f"[novadev] compute_config_dir {folder} is no folder that can be read")
+        raise BadInput(f"[novadev] compute_config_dir {folder} is not a readable folder")
     return Path(folder)
 
 

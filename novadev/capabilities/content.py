@@ -1,4 +1,4 @@
-"""What is known of a compute host, as a capability file has it."""
+"""The content of a capability file: everything that is known of a compute host."""
 
 from __future__ import annotations
 
@@ -99,18 +99,25 @@ def time_of(saved_at: str) -> datetime:
 def remarks(found: Capabilities) -> Iterator[str]:
     """Yield what an operator should know of FOUND, a sentence each."""
     if found.example is not None:
-        yield f"{found.host} is an example made from public facts, and no host."
+        yield f"{found.host} is an example made from public facts, not a real host."
     if found.is_from_elsewhere:
         yield (
             f"The options of the driver and libosinfo are those of {found.saved_on}, not of "
-            f"{found.host}: run it on {found.host} with its nova.conf for its own."
+            f"{found.host}. To get those of {found.host}, run the command there with its nova.conf."
         )
     if found.recommendations is None:
-        yield "libosinfo is absent: Nova's driver is taken to recommend nothing for any os_distro."
+        yield (
+            "libosinfo is not installed: novadev assumes that Nova's driver has no "
+            "recommendation for any os_distro."
+        )
     if found.devices is None and found.versions.qemu is not None:
         yield (
-            f"The devices of QEMU {found.versions.qemu} are not known, for only the host itself "
-            "can list them: interfaces, SCSI controllers and input devices will not be checked."
+            f"The devices of QEMU {found.versions.qemu} are not known, because only the host "
+            "itself can list them. Interfaces, SCSI controllers and input devices will not be "
+            "checked."
         )
     if found.versions.nova is None:
-        yield "The release of Nova is not known, so the newest will be assumed: see --nova-release."
+        yield (
+            "The release of Nova is not known, so novadev assumes the newest one (see "
+            "--nova-release)."
+        )

@@ -1,4 +1,4 @@
-"""What libvirt's words for a device are called in QEMU: what ``-device help`` must list for it.
+"""QEMU's names for libvirt's devices: what ``-device help`` has to list for each.
 
 Sources: libvirt, ``src/qemu/qemu_command.c`` (the qemuBuild…DevProps and qemuBuild…DevStr of each
 device, and qemuControllerModelSCSI, qemuControllerModelUSB, qemuDeviceVideo, qemuVideo) and

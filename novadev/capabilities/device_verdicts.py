@@ -1,4 +1,4 @@
-"""Whether a host has a device: by libvirt's domain capabilities and QEMU's own list.
+"""Whether a host has a device, from libvirt's domain capabilities and QEMU's own list.
 
 Each rule was seen with libvirt 9.0.0 and QEMU 7.2 on x86, by defining and starting.
 """
@@ -67,7 +67,7 @@ def _disk(fact: GuestDevice, host: Target) -> Told:
     if kind == "cdrom" and bus == "virtio":
         return "cannot be defined", "virtio has no removable media"
     if (kind == "floppy") != (bus == "fdc"):
-        return "cannot be defined", "only floppies are on bus fdc, and they on no other"
+        return "cannot be defined", "bus fdc is only for floppies, and floppies need bus fdc"
     if kind == "lun" and bus not in ("scsi", "virtio"):
         return "cannot be defined", f"a LUN cannot be on bus {bus}"
     on_bus = listed(host, "disk_bus", f"bus {bus}", bus)
@@ -77,7 +77,7 @@ def _disk(fact: GuestDevice, host: Target) -> Told:
         # Red Hat's QEMU: fdctrl_realize_common() in hw/block/fdc.c
         return "would not start", f"Red Hat's QEMU has no floppies on {host.machine_type}"
     if kind == "lun" and bus == "virtio":
-        return worse(on_bus, unknown("whether a LUN can be on virtio is QEMU's to say"))
+        return worse(on_bus, unknown("only QEMU decides whether a LUN can be on virtio"))
     return worse(on_bus, unless_lacking(fact, host), _disk_controller(bus, host))
 
 
@@ -122,7 +122,7 @@ def _by_qemu(fact: GuestDevice, host: Target) -> Told:
 def _interface(fact: GuestDevice, host: Target) -> Told:
     """Judge an interface: libvirt takes any model at all, and QEMU then has it or not."""
     if fact.device in ("hostdev", "vdpa"):
-        return unknown("it is a device of the host")
+        return unknown("it depends on a device of the host")
     model = (fact.model or "").lower() or (DEFAULT_NIC if host.architecture in X86 else None)
     if model is None:
         return unknown("it names no model")
@@ -154,7 +154,7 @@ def _default_usb(host: Target) -> Told:
     Source: libvirt, src/qemu/qemu_domain.c, qemuDomainControllerDefPostParse.
     """
     told = in_qemu(GuestDevice("", "controller", "usb", model=DEFAULT_USB), host)
-    return FINE if told == FINE else unknown("its model is libvirt's choice")
+    return FINE if told == FINE else unknown("libvirt chooses its model")
 
 
 def _scsi(fact: GuestDevice, host: Target) -> Told:
@@ -166,8 +166,8 @@ def _scsi(fact: GuestDevice, host: Target) -> Told:
     if model in (None, "auto"):
         choice = next((name for name in _scsi_choices(host) if _has_scsi(name, host)), None)
         if choice is None:
-            return unknown("its model is libvirt's choice")
-        return "fine", f"its model is libvirt's choice, {choice} there"
+            return unknown("libvirt chooses its model")
+        return "fine", f"libvirt chooses its model, {choice} there"
     if model not in SCSI:
         return "cannot be defined", f"libvirt has no SCSI controller {model} for QEMU"
     return in_qemu(fact, host, _if_missing(fact))
@@ -188,7 +188,7 @@ def _has_scsi(model: str, host: Target) -> bool:
 
 def _input(fact: GuestDevice, host: Target) -> Told:
     if fact.device in ("evdev", "passthrough"):
-        return unknown("it is a device of the host")
+        return unknown("it depends on a device of the host")
     if fact.bus == "ps2":
         if fact.device == "tablet":
             return "cannot be defined", "there is no tablet on bus ps2"
@@ -198,7 +198,7 @@ def _input(fact: GuestDevice, host: Target) -> Told:
     if fact.bus not in ("usb", "virtio"):
         return "cannot be defined", f"libvirt has no input devices on bus {fact.bus} for QEMU"
     if fact.device not in ("tablet", "mouse", "keyboard"):
-        return unknown("it is a device of the host")
+        return unknown("it depends on a device of the host")
     starts_first = fact.bus == "usb" and fact.device != "keyboard"
     return in_qemu(fact, host, "would not start" if starts_first else "cannot be defined")
 
@@ -207,14 +207,14 @@ def _graphics(fact: GuestDevice, host: Target) -> Told:
     """Judge a console; others than VNC and SPICE need what no list tells, such as a GPU."""
     told = listed(host, "graphics", f"graphics {fact.device}", fact.device)
     if told == FINE and fact.device not in ("vnc", "spice"):
-        return unknown(f"{fact.device} needs more of the host than libvirt tells")
+        return unknown(f"{fact.device} needs more of the host than libvirt reports")
     return told
 
 
 def _tpm(fact: GuestDevice, host: Target) -> Told:
     backend = listed(host, "tpm_backend", f"TPM backend {fact.device}", fact.device)
     if backend == FINE and fact.device == "passthrough":
-        backend = unknown("it is a device of the host")
+        backend = unknown("it depends on a device of the host")
     return worse(backend, _by_model("tpm")(fact, host))
 
 
@@ -236,7 +236,7 @@ def _character_device(kind: str | None, host: Target) -> Told:
         return listed(host, "graphics", "D-Bus", "dbus")
     if kind == "qemu-vdagent":
         has_it = host.libvirt >= (8, 4) and host.qemu >= (6, 1)
-        return FINE if has_it else ("cannot be defined", "it takes libvirt 8.4 and QEMU 6.1")
+        return FINE if has_it else ("cannot be defined", "it needs libvirt 8.4 and QEMU 6.1")
     return unknown(f"novadev does not know type {kind}")
 
 
@@ -250,47 +250,47 @@ def _watchdog(fact: GuestDevice, host: Target) -> Told:
     """Judge a watchdog; libvirt has itco, and a rule for ib700, since 9.1."""
     is_elsewhere = family_of(host.machine_type) != I440FX
     if fact.model == "ib700" and host.libvirt >= (9, 1) and is_elsewhere:
-        return "cannot be defined", "ib700 is for i440fx alone"
+        return "cannot be defined", "ib700 needs i440fx"
     if fact.model == "itco" and not (host.is_q35 and host.libvirt >= (9, 1)):
-        return "cannot be defined", "itco takes q35 and libvirt 9.1"
+        return "cannot be defined", "itco needs q35 and libvirt 9.1"
     return in_qemu(fact, host)
 
 
 def _iommu(fact: GuestDevice, host: Target) -> Told:
     if fact.model == "smmuv3" and host.architecture in X86:
-        return "cannot be defined", "smmuv3 is for the virt board of ARM alone"
+        return "cannot be defined", "smmuv3 needs the virt board of ARM"
     if fact.model == "intel" and not host.is_q35:
-        return "cannot be defined", "an Intel IOMMU is for q35 alone"
+        return "cannot be defined", "an Intel IOMMU needs q35"
     if fact.model == "virtio" and host.libvirt < (8, 3):
-        return "cannot be defined", "a virtio IOMMU takes libvirt 8.3"
+        return "cannot be defined", "a virtio IOMMU needs libvirt 8.3"
     if fact.model == "virtio" and host.architecture in X86 and not host.is_q35:
-        return "cannot be defined", "a virtio IOMMU takes q35"
+        return "cannot be defined", "a virtio IOMMU needs q35"
     return in_qemu(fact, host)
 
 
 def _panic(fact: GuestDevice, host: Target) -> Told:
     """Judge a panic device; libvirt has that of PCI since 9.1."""
     if fact.model == "pvpanic" and host.libvirt < (9, 1):
-        return "cannot be defined", "pvpanic on PCI takes libvirt 9.1"
+        return "cannot be defined", "pvpanic on PCI needs libvirt 9.1"
     return in_qemu(fact, host, "cannot be defined")
 
 
 def _filesystem(fact: GuestDevice, host: Target) -> Told:
     """Judge a share; virtiofs is a program of the host, which nothing tells of."""
     if fact.device == "virtiofs":
-        return unknown("whether the host has virtiofsd is not told")
+        return unknown("it is not known whether the host has virtiofsd")
     return in_qemu(fact, host)
 
 
 def _sound(fact: GuestDevice, host: Target) -> Told:
     """Judge a sound device; libvirt has that of virtio since 10.4."""
     if fact.model == "virtio" and host.libvirt < (10, 4):
-        return "cannot be defined", "virtio sound takes libvirt 10.4"
+        return "cannot be defined", "virtio sound needs libvirt 10.4"
     return in_qemu(fact, host, _if_missing(fact))
 
 
 def _hostdev(fact: GuestDevice, host: Target) -> Told:
-    return unknown("it is a device of the host")
+    return unknown("it depends on a device of the host")
 
 
 def _audio(fact: GuestDevice, host: Target) -> Told:

@@ -1,4 +1,4 @@
-"""What a capability file has, as the values of its JSON, and back."""
+"""Converts the content of a capability file to the values of its JSON, and back."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def _shared(found: Mapping[str, DomainCapabilities]) -> Iterator[tuple[str, dict
 
 
 def decode(data: Mapping[str, Any], what: str) -> Capabilities:
-    """Return what the values say; those that format 1 has not are None, others left alone.
+    """Return the capabilities for the JSON values; values that format 1 lacks are None.
 
     Raises BadInput, which says where in WHAT something is wrong.
     """

@@ -1,4 +1,4 @@
-"""What a guest needs of a host: plain facts, to be held against what a host has.
+"""What a guest needs of a host, as plain facts that can be compared with a host.
 
 Read in the host's process, or anywhere else, from a definition; from what Nova has stored by
 :mod:`novadev.capabilities.stored_facts`.

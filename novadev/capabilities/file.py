@@ -1,4 +1,4 @@
-"""A capability file: JSON in an order that never changes, so that two of them can be compared.
+"""A capability file: JSON in a fixed order, so that two files can be compared with diff.
 
 It ends with a sum over everything but the time. Written aside and renamed, readable by its owner
 only. A file that was edited is refused.

@@ -1,4 +1,4 @@
-"""What the host of a server says to a change of it: which of the new needs it cannot give."""
+"""Which of the new needs of a changed server its host cannot meet."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _OF_MACHINE = "machine type"
 
 @dataclass(frozen=True)
 class HostWord:
-    """``refused`` is what the host cannot give; ``notes`` what it calls old, or nothing tells."""
+    """``refused`` has what the host lacks; ``notes`` what is deprecated there or not known."""
 
     refused: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -102,8 +102,11 @@ def _is_everywhere(device: GuestDevice) -> bool:
 
 def _unknown(host: str | None, names: list[str]) -> str:
     if host is None:
-        return f"whether a host has {', '.join(names)} is not checked: it is on none"
+        return (
+            f"it is not known whether a host has {', '.join(names)}, because the server is on "
+            "no host"
+        )
     return (
-        f"whether {host} has {', '.join(names)} is not checked: its capabilities are not known "
-        "(novadev capabilities save, or --ask-hosts)"
+        f"it is not known whether {host} has {', '.join(names)}: there is no capability file of "
+        "the host (novadev capabilities save, or --ask-hosts)"
     )

@@ -1,4 +1,4 @@
-"""What of a definition no host can lack: names, sizes, sources, and what every QEMU has had long.
+"""Parts of a definition that every host supports: names, sizes, sources, old QEMU features.
 
 The tables give, by path, the values that are plain on every generation. What is not here makes the
 guest "not checked": an element, an attribute, and a value that no check has looked at. ANY is for

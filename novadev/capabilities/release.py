@@ -15,7 +15,7 @@ from novadev.rules.releases import release_of
 
 
 def find_release(deployment: Deployment, host: str) -> int | None:
-    """Return the first number of the version of Nova on HOST, such as 34; None if nothing tells.
+    """Return the major version of Nova on HOST, such as 34, or None if it is not known.
 
     On the host itself the installed Nova tells, elsewhere the cell's services, where 27 counts as
     28 and 29 as 30: their services have one version. Raises the error of a cell that cannot be

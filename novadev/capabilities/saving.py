@@ -1,4 +1,4 @@
-"""What a compute host is, looked up now: the work behind ``capabilities save``."""
+"""Collects the present capabilities of a compute host: the work behind ``capabilities save``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which release of Nova reads what a server stores: the one rule for audit, sync and unset."""
+"""Which release of Nova reads the values of a server: the rule for audit, sync and unset."""
 
 from __future__ import annotations
 

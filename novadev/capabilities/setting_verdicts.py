@@ -1,4 +1,4 @@
-"""Whether a host has what a guest needs beside its devices: firmware, processor, memory, features.
+"""Whether a host meets a guest's needs apart from devices: firmware, CPU, memory, features.
 
 Sources are libvirt's domain capabilities, the firmware on the host's disk and the version of
 libvirt. Each rule was seen on three generations of libvirt and QEMU on x86: see
@@ -40,7 +40,7 @@ _BY_NBDKIT = ("ftp", "ftps", "http", "https", "ssh")
 """What nbdkit can be for a disk, if it is installed, since libvirt 9.8."""
 _EVERY_BOARD_TAKES = 240
 """The fewest processors that a board of x86 takes: Red Hat's i440fx."""
-_NOT_TOLD = "the file does not tell whether the host has it"
+_NOT_TOLD = "the file does not say whether the host has it"
 _X86_FEATURES = ("acpi", "apic", "pae", "pmu", "smm", "vmport")
 _X86_TIMERS = ("pit", "rtc", "hpet", "kvmclock", "hypervclock")
 
@@ -145,19 +145,19 @@ def _template_of(need: Need) -> Told:
     """Judge what libvirt finds by itself for an image: by a description, or built in."""
     firmware = need.host.firmware
     if firmware is None:
-        return unknown("the file does not tell whether the host has one")
+        return unknown("the file does not say whether the host has one")
     found = [item.template for item in firmware.described if item.executable == need.value]
     template = next((item for item in found if item), _BUILT_IN.get(need.value))
     if template in firmware.files:
         return FINE
-    return unknown("novadev does not know what the host's libvirt takes")
+    return unknown("novadev does not know what the host's libvirt accepts")
 
 
 def _secure_boot(need: Need) -> Told:
     if need.target.architecture in X86 and not need.target.is_q35:
-        return "cannot be defined", "secure boot is for q35 alone"
+        return "cannot be defined", "secure boot needs q35"
     if need.target.architecture in X86 and not need.has_smm:
-        return unknown("it takes SMM, which the guest does not ask for")
+        return unknown("it needs SMM, which the guest does not ask for")
     return FINE
 
 
@@ -166,17 +166,17 @@ def _vcpus(need: Need) -> Told:
     number, _, extended = need.value.partition(" ")
     is_x86 = need.target.architecture in X86
     if not number.isdecimal():
-        return unknown("it names no number")
+        return unknown("it does not name a number")
     if int(number) <= _EVERY_BOARD_TAKES and is_x86:
         return FINE
     if most is None:
-        return unknown("the file does not tell the host's largest number")
+        return unknown("the file does not say the host's largest number")
     if int(number) > most:
         return "cannot be defined", f"{need.target.machine_type} has at most {most} there"
     if int(number) > _WITHOUT_EIM and is_x86 and not extended:
         starts_first = need.libvirt >= _LEAVES_EIM_TO_QEMU
         outcome: Outcome = "would not start" if starts_first else "cannot be defined"
-        return outcome, f"more than {_WITHOUT_EIM} take an IOMMU with eim='on'"
+        return outcome, f"more than {_WITHOUT_EIM} need an IOMMU with eim='on'"
     return FINE
 
 
@@ -200,13 +200,13 @@ def _cpu_model(need: Need) -> Told:
     if told[0] == "cannot be defined":
         known = need.host.processors
         if known is None or (model in known and fallback == "allow"):
-            return unknown("the host's QEMU has it not, and libvirt may take another one for it")
+            return unknown("the host's QEMU lacks it, and libvirt may use another one instead")
         return "would not start", told[1]
     usable = need.target.domain.cpu_usable if need.target.domain else None
     if told != FINE or not is_kvm or model in (usable or ()):
         return told
     if check == "none":
-        return unknown("the host's processor has not all of it")
+        return unknown("the host's processor does not have all of its features")
     return "would not start", "the host's processor cannot run it"
 
 
@@ -247,7 +247,7 @@ def _clock_offset(need: Need) -> Told:
     if need.value != "absolute":
         return unknown("novadev has no rule for it")
     if need.libvirt < _HAS_ABSOLUTE_CLOCK:
-        return "cannot be defined", "an absolute clock takes libvirt 8.4"
+        return "cannot be defined", "an absolute clock needs libvirt 8.4"
     return FINE
 
 
@@ -262,7 +262,7 @@ def _huge_pages(need: Need) -> Told:
     sizes, factor = need.host.page_sizes, {"KiB": 1, "MiB": 1024, "GiB": 1024**2}.get(unit)
     if sizes and factor and size.isdecimal() and int(size) * factor not in sizes:
         return "would not start", "the host's processor has no pages of this size"
-    return unknown("whether the host has set any aside is not told")
+    return unknown("it is not known whether the host has reserved any")
 
 
 def _memory_backing(need: Need) -> Told:
@@ -289,13 +289,14 @@ def _iothreads(need: Need) -> Told:
 def _emulator(need: Need) -> Told:
     if need.host.emulator == need.value:
         return FINE
-    return unknown(f"the host's emulator is {need.host.emulator or 'not in the file'}")
+    if need.host.emulator is None:
+        return unknown("the file does not say which emulator the host has")
+    return unknown(f"the host's emulator is {need.host.emulator}")
 
 
 def _several_watchdogs(need: Need) -> Told:
-    if need.libvirt >= (9, 1):
-        return FINE
-    return "cannot be defined", "several watchdogs take libvirt 9.1"
+    has_them = need.libvirt >= (9, 1)
+    return FINE if has_them else ("cannot be defined", "several watchdogs need libvirt 9.1")
 
 
 def _block_driver(need: Need) -> Told:
@@ -305,7 +306,7 @@ def _block_driver(need: Need) -> Told:
     """
     drivers = need.host.block_drivers
     if drivers is None:
-        return unknown("the file does not tell the block drivers of the host's QEMU")
+        return unknown("the file does not say which block drivers the host's QEMU has")
     if need.value in drivers:
         return FINE
     if need.libvirt >= (9, 8) and need.value in _BY_NBDKIT:
@@ -316,7 +317,7 @@ def _block_driver(need: Need) -> Told:
 def _tpm_version(need: Need) -> Told:
     version, _, model = need.value.partition(" ")
     if (version, model) == ("1.2", "tpm-crb"):
-        return "cannot be defined", "tpm-crb is for TPM 2.0 alone"
+        return "cannot be defined", "tpm-crb needs TPM 2.0"
     return listed(need.target, "tpm_version", f"TPM {version}", version)
 
 

@@ -1,4 +1,4 @@
-"""What else of a definition a host can lack, beside its devices and their models.
+"""Parts of a definition that a host may lack, apart from devices and their models.
 
 Nothing is left out by accident: each element, attribute and value either stands in a table of
 :mod:`novadev.capabilities.neutral` as what every host has, or becomes a setting that

@@ -1,4 +1,4 @@
-"""What a guest will need of a host by what Nova has stored of it."""
+"""What a guest will need of a host, derived from the values that Nova stores for it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A host as the target of guests of one machine type, and what its two sources tell of a device.
+"""A host as a target for guests of one machine type, and what its sources say of a device.
 
 They are libvirt's domain capabilities and QEMU's own list of devices.
 """
@@ -56,7 +56,7 @@ class Target:
 
 
 def unknown(why: str) -> Told:
-    """Return that nothing tells, and why."""
+    """Return an unknown verdict with its reason."""
     return "not checked", why
 
 
@@ -66,7 +66,7 @@ def listed(host: Target, enumeration: str, what: str, value: str | None) -> Told
         return unknown(f"it names no {what}")
     values = None if host.domain is None else getattr(host.domain, enumeration)
     if values is None:
-        return unknown(f"the file does not tell whether the host's libvirt has {what}")
+        return unknown(f"the file does not say whether the host's libvirt has {what}")
     if value in values:
         return FINE
     if value in _UNLISTED.get(enumeration, ()):

@@ -1,4 +1,4 @@
-"""Whether a host has what a guest needs, and what becomes of the guest if not.
+"""Whether a host meets the needs of a guest, and what happens to the guest otherwise.
 
 Two things can go wrong with what a host lacks: libvirt refuses to define the guest, or takes it
 and QEMU refuses to start it. What tells is the host's list of machine types, libvirt's domain
@@ -68,7 +68,7 @@ def worst(verdicts: Iterable[Verdict]) -> Outcome:
 def _domain_type(guest: GuestFacts, host: Capabilities) -> Verdict:
     subject = f"domain type {guest.domain_type}"
     if host.domain_types is None:
-        return Verdict(subject, "not checked", "the file does not tell the host's domain types")
+        return Verdict(subject, "not checked", "the file does not say the host's domain types")
     types = host.domain_types.get(guest.architecture, ())
     if guest.domain_type in types:
         return Verdict(subject, *FINE)
@@ -85,7 +85,9 @@ def _machine_type(guest: GuestFacts, host: Capabilities) -> Verdict:
         why = f"the host {other}has no emulator for {guest.architecture}"
         return Verdict(f"machine type {name}", _missing(host), why)
     if name is None:
-        return Verdict("machine type", "not checked", "none is named: it is the host's default")
+        return Verdict(
+            "machine type", "not checked", "no machine type is named, so the host's default applies"
+        )
     found = there.get(name)
     if found is None:
         return Verdict(f"machine type {name}", _missing(host), why_missing(name, there))
@@ -115,7 +117,7 @@ def why_missing(name: str, there: Mapping[str, MachineType]) -> str:
         return f"{name} is older than the oldest of its kind that the host has, {oldest[1]}"
     if version > newest[0]:
         return f"{name} is newer than the newest of its kind that the host has, {newest[1]}"
-    return f"the host has no machine type {name}, though older and newer ones of its kind"
+    return f"the host has no machine type {name}, although it has older and newer ones of its kind"
 
 
 @lru_cache(maxsize=1024)

@@ -1,4 +1,4 @@
-"""A plan's action, and the function that applies it: for every command, undo and resume."""
+"""Maps the action of a plan to the function that applies it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The option ``--as-of``: a moment of the past, by a record's number or a time."""
+"""The option ``--as-of``: a record number or a time in the past."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ``audit --rehearse`` is given, and what it says."""
+"""The options and the output of ``audit --rehearse``."""
 
 from __future__ import annotations
 

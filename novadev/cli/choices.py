@@ -1,4 +1,4 @@
-"""How the operator wants a mutating command to go about it: its options, and the question."""
+"""The options that all mutating commands share, and the confirmation."""
 
 from __future__ import annotations
 

@@ -12,10 +12,11 @@ import click
 from novadev.cli import completion, help, options
 from novadev.cli.as_of import as_of
 from novadev.cli.options import Output
-from novadev.cli.output import labelled_row, presence, print_records, print_table
+from novadev.cli.output import labelled_row, presence, print_records
 from novadev.cli.progress import counted
 from novadev.cli.session import Session, pass_session
 from novadev.cli.skips import Skips
+from novadev.cli.table import print_table
 from novadev.cli.talk import say
 from novadev.text import many, printable
 
@@ -68,12 +69,8 @@ def record(
     records = notes.told_after(tally.recorded(skips.sift(counted(session, found)), notes))
     if output.format == "table":
         records = (item for item in records if item.changed)
-    print_records(
-        session,
-        _without_notes(output),
-        RecordedGuest,
-        _for_people(output, records),
-    )
+    shown = _for_people(output, records)
+    print_records(session, output, RecordedGuest, shown, unshown=("notes", "record"))
     skips.tell_groups()
     session.say(f"{tally.text}, {skips.count} skipped.")
     if tally.record is not None:
@@ -124,7 +121,7 @@ def list_(
     elif long_:
         _print_devices(session, output, ListedDevice, records)
     else:
-        empty = skips.unless_any("No guest differs from its record." if changed else "")
+        empty = skips.unless_some("No guest differs from its record." if changed else "")
         print_records(session, output, ListedGuest, _for_people(output, records), empty=empty)
     skips.tell_groups()
     return skips.exit_code
@@ -163,7 +160,7 @@ def drift(
     found = find_drift(session.deployment, selection, asks_guest, as_of, no_database, notes.add)
     records = tally.counted(notes.told_after(skips.sift(counted(session, found))))
     shown = presence("recorded", "found", ("appeared", "vanished"))
-    empty = skips.unless_any("No device of these guests differs from its record.")
+    empty = skips.unless_some("No device of these guests differs from its record.")
     print_records(session, output, Drift, records, ("instance",), shown, empty, _UNSHOWN)
     skips.tell_groups()
     if tally.unfit:
@@ -219,12 +216,6 @@ def _print_devices(
     print_table(session, (*group, *LONG), rows, group)
 
 
-def _without_notes(output: Output) -> Output:
-    """Return OUTPUT without the notes in a table: those were told."""
-    columns = ("instance", "host", "hash", "previous_hash", "changed")
-    return Output(output.format, output.columns or columns * (output.format == "table"))
-
-
 class _Notes:
     """What was noted of guests, and of how many."""
 
@@ -236,7 +227,7 @@ class _Notes:
         self._notes.update(notes)
 
     def told_after(self, records: Iterable[T]) -> Iterator[T]:
-        """Yield RECORDS, and tell in the end what was noted."""
+        """Yield RECORDS, and print the collected notes at the end."""
         yield from records
         for note, number in self._notes.items():
             say(f"note: {many(number, 'guest')}: {printable(note)}")

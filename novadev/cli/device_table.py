@@ -10,8 +10,9 @@ import click
 
 from novadev.cli.grouping import server_label
 from novadev.cli.options import Output
-from novadev.cli.output import print_records, print_table
+from novadev.cli.output import print_records
 from novadev.cli.session import Session
+from novadev.cli.table import print_table
 from novadev.device.named import FIRST_DOMAIN
 from novadev.device.show_on_host import ShownDevice
 from novadev.text import printable

@@ -14,6 +14,7 @@ from novadev.cli.grouping import labelled
 from novadev.cli.notify import Notifier
 from novadev.cli.session import Session, pass_session
 from novadev.cli.talk import say
+from novadev.errors import Interrupted
 from novadev.text import many, printable
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from novadev.records.watch import Alive, News, Watch
     from novadev.records.watch_jobs import Recorded
 
+_ENDS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _CHANGES = 4
 """Changes of one guest that a line tells, and guests of one sweep that get a line."""
 
@@ -44,33 +46,43 @@ def watch(
     """Record guests as soon as their devices change, until the command is stopped.
 
     novadev keeps a connection to the libvirt of each compute host. It records a guest within two
-    seconds of a change, in the same way as "device record". It also checks all guests when it
-    starts, when a host comes back, and once an hour. With --guest, novadev asks the guest agent for
-    the name of each new disk, and repeats the question at growing intervals until there is an
-    answer.
+    seconds of a change, in the same way as "device record". A device that is attached to a guest
+    that is shut off fires no event in older libvirt, so novadev looks for that every 30 seconds.
+    It checks all guests when it starts, when a host comes back, and once an hour. With --guest,
+    novadev asks the guest agent for the name of each new disk, and repeats the question at growing
+    intervals until there is an answer.
 
-    The command changes nothing in Nova or libvirt. SIGTERM and Ctrl-C end it with exit code 0. It
-    reports on stderr each change, and each host or database that does not answer.
+    The command changes nothing in Nova or libvirt. SIGTERM and SIGHUP end it with exit code 0,
+    Ctrl-C with 130. It reports on stderr each change, and each host or database that does not
+    answer.
 
     Example: novadev device watch --guest --host cmp1 --host cmp2
     """
     from novadev.records.watch import Watch
 
     service = Watch(session.deployment.config, hosts, asks_guest, no_database, every)
-    with _stopped_by_signals(service):
+    with _stopped_by_signals(service) as signals:
         _serve(session, service)
+    if signal.SIGINT in signals:
+        raise click.exceptions.Exit(Interrupted.exit_code)
 
 
 @contextmanager
-def _stopped_by_signals(service: Watch) -> Iterator[None]:
-    """End SERVICE when the process is told to end."""
+def _stopped_by_signals(service: Watch) -> Iterator[list[int]]:
+    """End SERVICE when the process is told to end; yields the signals that did.
 
-    def stop(_number: int, _frame: object) -> None:
+    A signal that is ignored stays so: ``nohup`` has it ignore the end of the terminal.
+    """
+    came: list[int] = []
+
+    def stop(number: int, _frame: object) -> None:
+        came.append(number)
         service.stop()
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    heeded = [number for number in _ENDS if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, stop) for number in heeded}
     try:
-        yield
+        yield came
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -98,7 +110,7 @@ def _status(alive: Alive) -> str:
 
 
 class Lines:
-    """The lines that the log gets; of a host that was told to be lost, also that it is back."""
+    """The lines of the log, including the return of a host that was reported as lost."""
 
     def __init__(self) -> None:
         self._lost: set[str] = set()
@@ -134,7 +146,7 @@ class Lines:
                     f"instance {uuid} changes all the time; it is recorded a few times a "
                     "minute only"
                 )
-                yield False, labelled(f"note: host {host}: {told} only", uuid, name)
+                yield False, labelled(f"note: host {host}: {told}", uuid, name)
             case watch.Unnamed(host, uuid, disks, name):
                 told = f"its agent answers but has no name for {', '.join(disks[:_CHANGES])}"
                 yield False, labelled(f"note: host {host}: instance {uuid}: {told}", uuid, name)

@@ -11,9 +11,10 @@ import click
 
 from novadev.cli import help, options
 from novadev.cli.options import Output
-from novadev.cli.output import print_records, print_table
+from novadev.cli.output import print_records
 from novadev.cli.progress import counted
 from novadev.cli.session import Session, pass_session
+from novadev.cli.table import print_table
 from novadev.text import many, printable
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def _rows(results: Iterable[Result]) -> Iterator[dict[str, str]]:
 
 def _common(item: Result) -> tuple[str, str, str]:
     """Return what results that share a row have in common."""
-    name = rf"(?<![\w.-]){re.escape(item.subject)}(?![\w.-])"
+    name = rf"(?<![\w.-]){re.escape(item.subject)}(?![\w-]|\.\w)"
     if item.check == "host" and item.status == "failure":
         return item.check, item.status, re.sub(name, "HOST", item.details)
     return item.check, item.status, f"{item.subject} {item.details}"
@@ -90,7 +91,7 @@ class Tally:
             yield item
 
     def print_remedies(self) -> None:
-        """Print what mends it, each line as it is to be pasted."""
+        """Print the remedies, each line ready to be pasted."""
         for item in self._with_remedies:
             click.echo(f"\n{item.check}, {printable(item.subject)}:")
             for line in item.remedies:

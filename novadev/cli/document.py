@@ -1,4 +1,4 @@
-"""The one document that a mutating command prints: JSON or YAML, written as its parts come."""
+"""The JSON or YAML document of a mutating command, written part by part."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ class PlanFileDocument(RunDocument, PlanFileFacts):
 def plan_entry(
     plan: Plan, state: PlanState, error: str | None, left: Mapping[str, str] = NOTHING_LEFT
 ) -> PlanEntry:
-    """Return PLAN as the JSON shape scripts rely on; LEFT says why changes were not taken back."""
+    """Return PLAN as a JSON object; LEFT says why changes could not be undone."""
     entry: PlanEntry = {
         "action": plan.action,
         "instance": plan.instance,
@@ -140,7 +140,7 @@ class Document:
         error: str | None,
         left: Mapping[str, str] = NOTHING_LEFT,
     ) -> None:
-        """Write one plan; LEFT says why changes of it were not taken back."""
+        """Write one plan; LEFT says why some of its changes could not be undone."""
         self._start()
         record = plan_entry(plan, state, error, left)
         if self._format == "json":

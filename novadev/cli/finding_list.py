@@ -1,4 +1,4 @@
-"""Findings as people read them: below each server or, where there are many, in groups."""
+"""Findings as text for people: one server after the other or, if there are many, in groups."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an audit prints: its findings, what is counted apart, the commands; and their numbers."""
+"""The output of an audit: findings, those counted separately, commands and numbers."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from novadev.audit.coverage import Coverage
 from novadev.audit.finding import Comparison, Finding
 from novadev.cli.finding_list import FindingGroups, is_many, place_of
 from novadev.cli.options import COMMANDS, FORMATS, Output, screen_width
-from novadev.cli.output import print_records, print_table
+from novadev.cli.output import print_records
 from novadev.cli.session import Session
+from novadev.cli.table import print_table
 from novadev.text import printable
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ _MAX_SERVERS = 50
 
 
 class Totals:
-    """Counts findings by their severity, and those that are no news or nobody's to mend."""
+    """Counts findings by severity; counts acknowledged and known ones separately."""
 
     def __init__(self, fail_on: str) -> None:
         self._fail_on = fail_on
@@ -82,7 +83,7 @@ class Beside:
         self._name = printable(earlier or "")
 
     def marked(self, findings: Iterator[Finding | Skip]) -> Iterator[Finding | Skip]:
-        """Yield FINDINGS with what the files say of each, then those that are mended."""
+        """Yield FINDINGS with their acknowledgement and comparison, then the mended ones."""
         if self._accepted is not None:
             findings = self._accepted.marked(findings)
         if self._earlier is not None:

@@ -1,4 +1,4 @@
-"""Servers that have something in common, shown as one: how a terminal shows many of them."""
+"""Shows servers that have something in common as one group."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Group(Generic[K, T]):
 
     @property
     def named(self) -> str:
-        """The names of its servers, or the first of them and how many there are beside."""
+        """The names of the group's servers, or the first few and the number of the others."""
         shown = self.names if self.count <= _NAMED else self.names[:_FIRST]
         more = self.count - len(shown)
         return ", ".join(shown) + (f" and {more} more" if more else "")

@@ -1,4 +1,4 @@
-"""Help that helps: options in groups, examples that can be copied, and names that were meant."""
+"""Help texts with groups of options and an example, and suggestions for mistyped names."""
 
 from __future__ import annotations
 

@@ -12,9 +12,10 @@ from novadev.cli import completion, help, options
 from novadev.cli.grouping import server_label
 from novadev.cli.mutating import mutating
 from novadev.cli.options import Output
-from novadev.cli.output import print_records, print_table
+from novadev.cli.output import print_records
 from novadev.cli.session import Session, pass_session
 from novadev.cli.skips import Skips
+from novadev.cli.table import print_table
 from novadev.errors import BadInput
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def list_(
     if wide and all_properties:
         raise click.UsageError("give --wide or --all-properties, not both")
     skips, wanted = Skips(session, fail_on_skip), Wanted(all_properties, differing, stored)
-    empty = skips.unless_any("No property matches." if differing or stored else "")
+    empty = skips.unless_some("No property matches." if differing or stored else "")
     if wide:
         servers = skips.sift(list_servers(session.deployment, selection, wanted))
         _print_wide(session, output, servers, empty)

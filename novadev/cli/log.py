@@ -1,4 +1,4 @@
-"""What novadev does, line by line: in the log file, and on stderr with ``--verbose``.
+"""The log of what novadev does: in the log file, and on stderr with ``--verbose``.
 
 Modules that reach something log to ``novadev.…`` by the standard library's ``logging``. No line
 has a connection URL, a password, or a value out of a database's statement.
@@ -79,7 +79,7 @@ def to_file(name: str) -> None:
 
 
 def said(text: str) -> None:
-    """Log TEXT, which the operator was told."""
+    """Log TEXT, which was also printed."""
     LOGGER.info(text.strip(), extra={"is_said": True})
 
 

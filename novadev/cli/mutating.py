@@ -1,4 +1,4 @@
-"""Plan, show, ask, journal, apply, report: the one path of every command that writes."""
+"""Plan, show, confirm, journal, apply, report: the path that all mutating commands share."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def execute(
     undoes: Run | None = None,
     saved_by: str | None = None,
 ) -> int:
-    """Show the plans and, unless only that is wanted, ask and carry them out; return the code.
+    """Show the plans, confirm and carry them out unless it is a dry run; return the exit code.
 
     SAVED_BY says what was typed when the plans were saved in a file.
     """

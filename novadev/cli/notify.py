@@ -1,4 +1,4 @@
-"""What systemd is told of a service: sd_notify(3), written to the socket it names."""
+"""Notifies systemd of the state of a service: sd_notify(3) on the socket that systemd names."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _LONGEST = 1.0
 
 
 class Notifier:
-    """Tells whoever started the process, if it listens on ``NOTIFY_SOCKET``; else does nothing.
+    """Notifies the service manager on ``NOTIFY_SOCKET``, and does nothing if that is not set.
 
     The name is taken out of the environment: what this process starts has nothing to tell.
     """

@@ -252,5 +252,5 @@ def is_grouped(summary: bool, details: bool, file: IO[str]) -> bool | None:
 
 
 def screen_width(file: IO[str]) -> int | None:
-    """Return how many columns FILE has, None where it is no terminal."""
+    """Return the number of columns of FILE, or None if it is not a terminal."""
     return get_terminal_size().columns if file.isatty() else None

@@ -7,7 +7,7 @@ import dataclasses
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import chain, groupby, islice
+from itertools import chain
 from typing import Any
 
 import click
@@ -15,14 +15,10 @@ import click
 from novadev.cli.grouping import server_label
 from novadev.cli.options import Output
 from novadev.cli.session import Session
-from novadev.text import printable
+from novadev.cli.table import Row, plain, print_table
 
-Row = dict[str, Any]
 NAME = "name"
 """The column with the name of a server."""
-FAULTS = frozenset(("agrees",))
-"""Columns in which "no" is a fault, and so is written large."""
-_WIDTH_SAMPLE = 500
 
 
 def print_records(
@@ -48,10 +44,11 @@ def print_records(
     if output.format != "table":
         WRITERS[output.format](columns, ({name: row[name] for name in columns} for row in rows))
         return
+    rows = map(for_people, rows)
     if not output.columns:
         columns = [name for name in columns if name not in unshown and has_field(kind, name)]
         label = labelled_row if lacks_name(kind) else _as_it_is
-        rows = (label(session, for_people(row)) for row in rows)
+        rows = (label(session, row) for row in rows)
     if print_table(session, columns, rows, () if output.columns else group_by) or empty is None:
         return
     if text := empty():
@@ -132,12 +129,12 @@ def _write_csv(columns: Sequence[str], rows: Iterator[Row]) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(columns)
     for row in rows:
-        writer.writerow([_plain(row[name]) for name in columns])
+        writer.writerow([plain(row[name]) for name in columns])
 
 
 def _write_value(columns: Sequence[str], rows: Iterator[Row]) -> None:
     for row in rows:
-        click.echo(" ".join(_plain(row[name]) for name in columns))
+        click.echo(" ".join(plain(row[name]) for name in columns))
 
 
 WRITERS: dict[str, Callable[[Sequence[str], Iterator[Row]], None]] = {
@@ -147,123 +144,6 @@ WRITERS: dict[str, Callable[[Sequence[str], Iterator[Row]], None]] = {
     "csv": _write_csv,
     "value": _write_value,
 }
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, tuple):
-        return "; ".join(map(_plain, value))
-    return "" if value is None else printable(str(value))
-
-
-def print_table(
-    session: Session, columns: Sequence[str], rows: Iterator[Row], group_by: tuple[str, ...] = ()
-) -> int:
-    """Print ROWS as a table, a few hundred at a time in columns of one width; return how many."""
-    count = 0
-    widths: dict[str, int] = {}
-    shown = [name for name in columns if name not in group_by]
-    previous: str | None = None
-    while page := list(islice(rows, _WIDTH_SAMPLE)):
-        count += len(page)
-        _widen(widths, shown, page)
-        for heading, members in groupby(page, lambda row: _heading(row, group_by)):
-            if heading and heading != previous:
-                click.echo(("\n" if previous else "") + _bold(session, heading))
-            print_page = _print_rich if _folds(session) else _print_plain
-            print_page(session, shown, list(members), widths, heading != previous)
-            previous = heading
-    return count
-
-
-def _heading(row: Row, group_by: tuple[str, ...]) -> str:
-    """Return what stands above the rows that share it: ``name (UUID)``, ``name (UUID) on host``."""
-    texts = [_cell(row[name]) for name in group_by]
-    if group_by == ("instance", "name"):
-        return server_label(*texts)
-    return " on ".join(texts)
-
-
-def _bold(session: Session, text: str) -> str:
-    return click.style(text, bold=True) if session.is_colored else text
-
-
-def _widen(widths: dict[str, int], columns: Sequence[str], page: list[Row]) -> None:
-    for name in columns:
-        longest = max(len(_cell(row[name], name)) for row in page)
-        widths[name] = max(widths.get(name, 0), longest, *(len(w) for w in name.split("_")))
-
-
-def _cell(value: Any, column: str = "") -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "NO" if column in FAULTS else "no"
-    return "-" if value in (None, ()) else _plain(value)
-
-
-def _folds(session: Session) -> bool:
-    """Whether a table is fitted to a terminal or coloured; only that is worth loading rich."""
-    return sys.stdout.isatty() or session.is_colored
-
-
-def _print_plain(
-    _session: Session,
-    columns: Sequence[str],
-    rows: list[Row],
-    widths: dict[str, int],
-    with_header: bool,
-) -> None:
-    wide = {name: max(widths[name], len(name)) for name in columns}
-    lines = [[_cell(row[name], name) for name in columns] for row in rows]
-    if with_header:
-        lines.insert(0, [name.replace("_", " ") for name in columns])
-    for line in lines:
-        cells = (f"{cell:<{wide[name]}}" for name, cell in zip(columns, line, strict=True))
-        click.echo("  ".join(cells).rstrip())
-
-
-def _print_rich(
-    session: Session,
-    columns: Sequence[str],
-    rows: list[Row],
-    widths: dict[str, int],
-    with_header: bool,
-) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    terminal = sys.stdout.isatty()
-    console = Console(
-        file=sys.stdout,
-        width=None if terminal else 10_000,
-        force_terminal=session.is_colored or None,
-        color_system="auto" if session.is_colored else None,
-        highlight=False,
-        legacy_windows=False,
-    )
-    exact = _widths_that_fit(columns, widths, console.width)
-    table = Table(box=None, padding=(0, 2, 0, 0), show_header=with_header, pad_edge=False)
-    for name in columns:
-        table.add_column(name.replace("_", " "), width=exact.get(name), overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(_cell(row[name], name), _style(row[name], name)) for name in columns))
-    console.print(table, crop=False, soft_wrap=not terminal)
-
-
-def _widths_that_fit(columns: Sequence[str], widths: dict[str, int], room: int) -> dict[str, int]:
-    """Return the width of each column, with its header on one line if there is ROOM for that.
-
-    Nothing where the longest values have no room beside each other.
-    """
-    roomy = {name: max(widths[name], len(name)) for name in columns}
-    for wanted in (roomy, {name: widths[name] for name in columns}):
-        if sum(wanted.values()) + 2 * (len(columns) - 1) <= room:
-            return wanted
-    return {}
-
-
-def _style(value: Any, column: str) -> str:
-    is_wrong = (value is False and column in FAULTS) or value in ("failed", "stale")
-    return "bold red" if is_wrong else ""
 
 
 def presence(before: str, after: str, words: tuple[str, str]) -> Callable[[Row], Row]:

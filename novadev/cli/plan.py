@@ -1,4 +1,4 @@
-"""``novadev plan show``: what a saved plan is, before it is applied."""
+"""``novadev plan show``: shows a saved plan before it is applied."""
 
 from __future__ import annotations
 

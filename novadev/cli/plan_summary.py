@@ -1,4 +1,4 @@
-"""What a plan does in a few words, the same for every server to which the same is done."""
+"""A short summary of a plan, which is equal for all servers with equal changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Plans as people read them: each in full or, where there are many, in groups."""
+"""Plans as text for people: each in full or, if there are many, in groups."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _GROUPS = 200
 
 
 class Notes:
-    """The notes that were told: a long one is told in full once a run."""
+    """Remembers printed notes, so that a long note is printed in full only once in a run."""
 
     _SHORT = 90
     _KEPT = 1000
@@ -31,7 +31,7 @@ class Notes:
         self._told: set[str] = set()
 
     def text(self, note: str) -> str:
-        """Return NOTE, or its beginning when it was told before."""
+        """Return NOTE, or only its beginning if it was printed before."""
         if note in self._told:
             return f"{printable(note[: self._SHORT]).rsplit(' ', 1)[0]} … (as above)"
         if len(note) > self._SHORT and len(self._told) < self._KEPT:

@@ -1,4 +1,4 @@
-"""How far a long run is: on stderr, where it is a terminal."""
+"""Shows the progress of a long run on stderr if stderr is a terminal."""
 
 from __future__ import annotations
 
@@ -67,7 +67,8 @@ def counted(
 
     done = TextColumn("{task.completed} done")
     columns = (SpinnerColumn(), done, TimeElapsedColumn(), MoreColumn())
-    console, prints = Console(stderr=True), sys.stdout.isatty()
+    console = Console(stderr=True, no_color=True if session.color == "never" else None)
+    prints = sys.stdout.isatty()
     bar = Progress(*columns, console=console, transient=True, redirect_stdout=prints)
     with bar, talking_above(_printer(console)):
         task = bar.add_task("", total=None)

@@ -1,4 +1,4 @@
-"""What a mutating command prints: its plans, what was skipped, what became of it."""
+"""The output of a mutating command: plans, skipped servers and outcomes."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ class Session:
         return Deployment(loaded)
 
     def begin_log(self, log_file: str | None) -> None:
-        """Log what is done, if that is wanted: to --log-file, else LOG_FILE; to stderr with -v."""
+        """Start the log: in --log-file or LOG_FILE if one is given, and on stderr with -v."""
         file = self.log_file or log_file
         if not (file or self.verbose):
             return

@@ -1,4 +1,4 @@
-"""What could not be done: said on stderr, equal reasons together; and its exit code."""
+"""Reports skipped servers on stderr, grouped by reason, and computes their exit code."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Skips:
         return worst(self._codes)
 
     def add(self, skip: Skip) -> None:
-        """Tell and keep SKIP; a remark is only told."""
+        """Print and keep SKIP; a remark is only printed."""
         if skip.is_remark:
             say(printable(skip.reason))
             return
@@ -93,11 +93,11 @@ class Skips:
             return number == 1
         if sys.stderr.isatty():
             return False
-        return skip.named or (bool(skip.exit_code) and number == 1)
+        return skip.named or (bool(skip.failure) and number == 1)
 
     def tell_groups(self) -> None:
         """Say for how many servers each reason was so, unless all of them were told."""
-        width = screen_width(sys.stderr)
+        width, told_before = screen_width(sys.stderr), {*self._told}
         for group in self._groups:
             word, reason = group.key
             if self._told.get(group.key, 0) >= group.count:
@@ -108,14 +108,16 @@ class Skips:
             elif not group.names[0]:
                 text = f"{group.count} times: {printable(reason)}"
             else:
-                servers = f"{many(group.count, 'server')} ({group.named})"
+                told = "in all " * (group.key in told_before)
+                servers = f"{told}{many(group.count, 'server')} ({group.named})"
                 text = f"{word}: {servers}: {printable(reason)}"
             for line in wrapped(text, width):
                 say(line)
 
-    def unless_any(self, text: str) -> Callable[[], str]:
-        """Return what gives TEXT, or nothing where anything was skipped: then nobody knows."""
-        return lambda: "" if self.count else text
+    def unless_some(self, text: str) -> Callable[[], str]:
+        """Return what gives TEXT; it says where something was skipped, which TEXT is not about."""
+        left = "What was skipped was not checked."
+        return lambda: f"{text} {left}" if text and self.count else text
 
     def sift(self, items: Iterable[T | Skip]) -> Iterator[T]:
         """Yield those of ITEMS that are no skips, adding the others."""

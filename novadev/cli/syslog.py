@@ -1,4 +1,4 @@
-"""A line in the system's log when a run begins and when it ends."""
+"""Writes a line to the system log when a run begins and when it ends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is said on stderr: never a reason to stop, whoever listens."""
+"""Messages on stderr. A failure to print one never stops a command."""
 
 from __future__ import annotations
 

@@ -11,17 +11,21 @@ import os
 import signal
 import socket
 import sys
+import time
 import traceback
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from novadev import config
 from novadev.compute.records import Records
+from novadev.compute.report import Report
 from novadev.device.redacted import difference
-from novadev.errors import NovadevError
+from novadev.errors import Busy, NotAsNeeded, NovadevError, Unreachable
 from novadev.keep.definition import Kept, keep
+from novadev.state.keeping import HEARTBEAT, KEPT, SHOWN, Outcome, passed
 from novadev.text import printable
 from novadev.virt.domain import Domain
 
@@ -42,19 +46,31 @@ class Keeper:
         self._seen: OrderedDict[str, str] = OrderedDict()
         self._config: config.Config | None = None
         self._records: Records | None = None
+        self._report = Report()
 
     def answer(self, message: dict[str, Any]) -> dict[str, Any] | None:
         """Return the answer to MESSAGE; None where it wants none."""
+        for reason, number in message.get("missed", {}).items():
+            self._report.count(passed(reason), number)
         match message["do"]:
             case "load":
                 return self.load()
             case "seen":
-                self._note(message["uuid"], message["xml"], message["host"])
+                self._note(message["uuid"], message["xml"])
             case "left":
                 self._seen.pop(message["uuid"], None)
             case "keep":
-                return self._keep(message["uuid"], message["xml"], message["again"])
+                outcome, answer = self._keep(message)
+                self._report.count(outcome)
+                self.report()
+                return answer
         return None
+
+    def report(self) -> None:
+        """Have written what this nova-compute does, and what became of definitions."""
+        found, records = self._config, self._records
+        if found is not None and records is not None:
+            self._report.send(records.later, found.host, found.keep_addresses)
 
     def load(self) -> dict[str, Any]:
         """Read the configuration; return what is to be done by it."""
@@ -65,30 +81,53 @@ class Keeper:
             return {"mode": "off", "told": f"keep_addresses is not read: {error}"}
         if self._records is None or self._records.url != self._config.state_connection:
             self._records = Records(self._config.state_connection)
+            self._report = Report()
         self._records.special = tuple(self._config.special_managed_devices)
         if self._config.keep_addresses != "off":
             self._records.open(_OPENING)
+        self.report()
         return {"mode": self._config.keep_addresses}
 
-    def _note(self, uuid: str, xml: str, host: str) -> None:
+    def _note(self, uuid: str, xml: str) -> None:
         self._seen[uuid] = xml
         if len(self._seen) > _REMEMBERED:
             self._seen.popitem(last=False)
-        if self._records is not None:
-            self._records.write(uuid, xml, host)
+        if self._records is not None and self._config is not None:
+            self._records.write(uuid, xml, self._config.host)
 
-    def _keep(self, uuid: str, text: str, again: bool) -> dict[str, Any]:
+    def _keep(self, message: dict[str, Any]) -> tuple[Outcome, dict[str, Any]]:
+        """Return what becomes of the definition in MESSAGE, and the answer that says so."""
         assert self._config is not None
         assert self._records is not None
+        uuid, text, is_found = message["uuid"], message["xml"], False
         try:
-            record = self._records.get(uuid, self._seen.get(uuid), again)
+            record = self._records.get(uuid, self._seen.get(uuid), message["again"])
+            is_found = True
             kept = keep(text, record, self._config.keep_aliases)
         except Exception as error:
-            return {"text": None, "told": [f"nothing is kept: {_why(error)}"]}
+            reason = _reason(error, is_found)
+            return passed(reason), {"text": None, "told": [f"nothing is kept: {_why(error)}"]}
         if self._config.keep_addresses == "log":
-            told = difference(Domain.from_xml(text), kept.text) or "nothing would differ"
-            return {"text": None, "told": [f"keep_addresses = log: {told}"]}
-        return {"text": kept.text, "told": [_told(kept)]}
+            shown = _difference(text, kept) or "nothing would differ"
+            return SHOWN, {"text": None, "told": [f"keep_addresses = log: {shown}"]}
+        outcome = passed("nothing-to-keep") if kept.text == text else KEPT
+        told = [_told(kept)]
+        if message.get("diff"):
+            told.append(f"what differs from Nova's own definition: {_difference(text, kept)}")
+        return outcome, {"text": kept.text, "told": told}
+
+
+def _difference(text: str, kept: Kept) -> str:
+    return difference(Domain.from_xml(text), kept.text)
+
+
+def _reason(error: Exception, is_found: bool) -> str:
+    """Return for which of the reasons ERROR stands; IS_FOUND: the guest has a record."""
+    if isinstance(error, Unreachable | Busy):
+        return "state-database"
+    if isinstance(error, NotAsNeeded):
+        return "does-not-fit" if is_found else "not-recorded"
+    return "error"
 
 
 def _why(error: Exception) -> str:
@@ -118,10 +157,18 @@ def main(arguments: Sequence[str]) -> None:
         files.append(OWN_FILE)
     keeper = Keeper(files, folders)
     _send(channel, keeper.load())
+    Thread(target=_beat, args=(keeper,), daemon=True).start()
     for line in channel.makefile("rb"):
-        answer = keeper.answer(json.loads(line))
+        message = json.loads(line)
+        answer = keeper.answer(message)
         if answer is not None:
-            _send(channel, answer)
+            _send(channel, {**answer, "number": message["number"]})
+
+
+def _beat(keeper: Keeper) -> None:
+    while True:
+        time.sleep(HEARTBEAT)
+        keeper.report()
 
 
 def _send(channel: socket.socket, answer: dict[str, Any]) -> None:

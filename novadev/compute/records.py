@@ -11,6 +11,7 @@ from dataclasses import replace
 from threading import Lock
 from typing import TypeVar
 
+from novadev.database import Database
 from novadev.device.hosted import HostedInstance
 from novadev.errors import Busy, NotAsNeeded, NovadevError, Unreachable
 from novadev.keep.definition import Record
@@ -38,14 +39,14 @@ class Records:
         self._reading: Future[object] | None = None
         self._writes: list[Future[None]] = []
         self._lock = Lock()
-        self._opened: VmDevices | None = None
+        self._opened: Database | None = None
 
     def open(self, seconds: float) -> None:
         """Open the state database, as far as that takes no more than SECONDS.
 
         What making or upgrading its schema costs is then done before a guest waits for it.
         """
-        wait([self._reader.submit(self._store)], seconds)
+        wait([self._reader.submit(self._database)], seconds)
 
     def get(self, uuid: str, seen: str | None, again: bool) -> Record:
         """Return what counts as the record of the guest UUID.
@@ -78,13 +79,20 @@ class Records:
         if len(self._writes) < _WAITING:
             self._writes.append(self._writer.submit(self._write, uuid, text, host))
 
+    def later(self, call: Callable[[Callable[[], Database]], None]) -> None:
+        """Have CALL write, some time soon, to the database that it opens; no error comes back."""
+        self._writer.submit(call, self._database)
+
     def _question(self, recorded: tuple[VmDevice, ...]) -> Question:
         return Question(self.special, recorded)
 
     def _read(self, uuid: str) -> tuple[tuple[VmDevice, ...], Pins]:
         if self._reading is not None and not self._reading.done():
             raise Unreachable("the state database has not answered the last question yet")
-        return self._within(lambda: self._read_now(uuid))
+        try:
+            return self._within(lambda: self._read_now(uuid))
+        except NotAsNeeded as error:  # it is of another release of novadev
+            raise Unreachable(str(error)) from error
 
     def _within(self, call: Callable[[], T]) -> T:
         future = self._reader.submit(call)
@@ -113,14 +121,17 @@ class Records:
             return
 
     def _store(self) -> VmDevices:
-        """Return the recorded devices, for either thread.
+        return VmDevices(self._database())
+
+    def _database(self) -> Database:
+        """Return the state database, for either thread.
 
         The database is opened once: to close another handle of a SQLite file, as opening it does,
         would take away the locks that this process has on it.
         """
         with self._lock:
             if self._opened is None:
-                self._opened = VmDevices(open_state(self.url))
+                self._opened = open_state(self.url)
             return self._opened
 
 

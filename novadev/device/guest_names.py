@@ -1,4 +1,4 @@
-"""What a running guest calls its disks: its agent's answer joined with the devices it has."""
+"""The names of disks in a running guest, from its agent's answer and its devices."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from novadev.device.inventory import Inventory
 from novadev.virt.devices import Controller, Device, Disk, Hostdev
 from novadev.virt.domain import Domain
 from novadev.virt.guest_agent import ask_disks
-from novadev.virt.guest_answer import GuestAddress, GuestDisk
+from novadev.virt.guest_answer import GuestAddress, GuestAnswer, GuestDisk
 from novadev.virt.host import Host
 
 _SEEN_OF_SERIAL = 20
@@ -29,13 +29,13 @@ class GuestNames:
 
     No answer is no empty answer: what was known of the guest before stands. ``doubts`` are why a
     disk has no name though the guest spoke of it, ``notes`` what is to be said of the guest.
-    ``is_whole`` is False where the guest may have disks that it did not speak of.
+    ``is_partial`` says that the agent failed to list its disks, and only spoke of file systems.
     """
 
     names: Mapping[Device, str] | None
     notes: tuple[str, ...] = ()
     doubts: Mapping[Device, str] = field(default_factory=dict)
-    is_whole: bool = True
+    is_partial: bool = False
 
 
 def names_of(host: Host, inventory: Inventory) -> GuestNames:
@@ -50,27 +50,36 @@ def names_of(host: Host, inventory: Inventory) -> GuestNames:
     if answer.disks is None:
         return GuestNames(None, answer.notes)
     names, doubts = guest_names(live, answer.disks)
-    notes = (*answer.notes, *_left_open(live, answer.disks, {*names, *doubts}))
-    return GuestNames(names, notes, doubts, answer.is_whole)
+    notes = (*answer.notes, *_left_open(live, answer, {*names, *doubts}))
+    return GuestNames(names, notes, doubts, answer.is_partial)
 
 
-def _left_open(
-    live: Domain, disks: Iterable[GuestDisk], spoken_of: Collection[Device]
-) -> Iterator[str]:
-    """Yield which disks the guest may have spoken of by a place that none of them has."""
-    places = _Places(live)
+def _left_open(live: Domain, answer: GuestAnswer, spoken_of: Collection[Device]) -> Iterator[str]:
+    """Yield which disks the guest did not speak of, or by a place that none of them has.
+
+    An agent that knows its file systems alone has no disk that is not mounted.
+    """
+    places, disks = _Places(live), answer.disks or ()
     lost = [disk.name for disk in disks if disk.address and not places.at(disk.address)]
     silent = [
         device.label
         for device in live.of_class(Disk)
         if device not in spoken_of and device.device not in _REMOVABLE
     ]
+    where, whose = (shortened(names) for names in (lost, silent))
     if lost and silent:
-        where, whose = (", ".join(names[:_NAMED]) for names in (lost, silent))
         yield (
             f"the guest reports a disk at {where}, where the definition has no device; disks "
             f"without a name: {whose}"
         )
+    elif silent and answer.is_whole:
+        yield f"the guest's agent does not identify {whose}"
+
+
+def shortened(names: Sequence[str]) -> str:
+    """Return the first few of NAMES, and how many more there are."""
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
 
 
 def guest_names(

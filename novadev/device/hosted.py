@@ -1,4 +1,4 @@
-"""An instance on its host: what is asked of the host's process about it."""
+"""An instance on its host, with everything that the process of the host needs to know."""
 
 from __future__ import annotations
 

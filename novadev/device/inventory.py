@@ -180,9 +180,10 @@ def _ghosts(
     if instance.attachments is None:
         return
     taken = set(map(id, found.owners.values()))
+    doubted = [entry for entry in entries if entry.doubts]
     for owner in everything:
         if id(owner) not in taken and owner.type != "mdev":
-            yield Entry(None, None, owner, None, disagreements=tuple(_why(owner, entries)))
+            yield Entry(None, None, owner, None, disagreements=tuple(_why(owner, doubted)))
 
 
 def _why(owner: Owner, entries: list[Entry]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Which device belongs to whom: by the surest thing that says so, and what denies it."""
+"""Matches devices with owners, by the most reliable key first, and collects contradictions."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from novadev.device.owners import KEYS, Owner, keys_of
+from novadev.device.owners import KEYS, Owner, OwnersByKey, keys_of
 from novadev.virt.devices import Device
 
 Keyed = Mapping[Device, Mapping[str, str]]
@@ -45,26 +45,26 @@ def match(devices: Sequence[Device], owners: Sequence[Owner]) -> Matching:
     Key by key, in the order of `KEYS`: a device that fits one owner, which fits one device, is
     found. What the surer keys left open is tried by the next.
     """
-    found = Matching()
+    found, known = Matching(), OwnersByKey(owners)
     keys = {device: keys_of(device) for device in devices}
     for key in KEYS:
         free = [device for device in devices if key in keys[device] and device not in found.owners]
-        taken = set(map(id, found.owners.values()))
-        left = [owner for owner in owners if key in owner.values and id(owner) not in taken]
-        _match_by(key, {device: keys[device] for device in free}, left, found)
+        _match_by(key, {device: keys[device] for device in free}, known, found)
+    holders = {id(owner): device for device, owner in found.owners.items()}
     for device in devices:
-        _look_for_conflicts(device, keys[device], owners, found)
+        _look_for_conflicts(device, keys[device], known, holders, found)
     return found
 
 
-def _match_by(key: str, devices: Keyed, owners: Sequence[Owner], found: Matching) -> None:
+def _match_by(key: str, devices: Keyed, owners: OwnersByKey, found: Matching) -> None:
     fits: dict[Device, list[Owner]] = {}
     fitted: dict[int, list[Device]] = defaultdict(list)
+    taken = set(map(id, found.owners.values()))
     for device, keys in devices.items():
         fits[device] = [
             owner
-            for owner in _possible(device, owners)
-            if owner.has(key, keys) and _is_likely(key, device, owner)
+            for owner in _possible(device, owners.having(key, keys))
+            if id(owner) not in taken and key in owner.values and _is_likely(key, device, owner)
         ]
         for owner in fits[device]:
             fitted[id(owner)].append(device)
@@ -107,19 +107,28 @@ def _listed(labels: Iterable[str]) -> str:
 
 
 def _look_for_conflicts(
-    device: Device, keys: Mapping[str, str], owners: Iterable[Owner], found: Matching
+    device: Device,
+    keys: Mapping[str, str],
+    owners: OwnersByKey,
+    holders: Mapping[int, Device],
+    found: Matching,
 ) -> None:
-    """Doubt DEVICE where one of its keys names an owner that is not its own; once an owner."""
+    """Doubt DEVICE where one of its keys names an owner that is not its own; once an owner.
+
+    HOLDERS are the devices that were found, by the id of their owner's object.
+    """
     mine = found.owners.get(device)
-    for key, owner in _named(keys, _possible(device, owners)):
+    for key, owner in _named(device, keys, owners):
         if owner is mine or key in _SHIFTING or (key in _SHARED and mine is not None):
             continue
         if not found.has_doubt(device, owner):
             found.doubt(device, f"its {key} {keys[key]} is that of {owner.label}")
-        for other, theirs in found.owners.items():
-            if theirs is owner and key not in _SHARED and not found.has_doubt(other, owner):
-                found.doubt(other, f"{device.label} has the {key} of {owner.label} too")
+        other = holders.get(id(owner))
+        if other is not None and key not in _SHARED and not found.has_doubt(other, owner):
+            found.doubt(other, f"{device.label} has the {key} of {owner.label} too")
 
 
-def _named(keys: Mapping[str, str], owners: Iterable[Owner]) -> Iterator[tuple[str, Owner]]:
-    return ((key, owner) for owner in owners for key in keys if owner.has(key, keys))
+def _named(device: Device, keys: Mapping[str, str], owners: OwnersByKey) -> list[tuple[str, Owner]]:
+    """Return the owners that a key of DEVICE names, in their order, with the key."""
+    found = [(key, owner) for key in keys for owner in _possible(device, owners.having(key, keys))]
+    return sorted(found, key=lambda item: owners.place(item[1]))

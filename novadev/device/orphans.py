@@ -1,4 +1,4 @@
-"""Whether a device is an orphan: a positive finding that Nova has no owner for it."""
+"""Whether a device is an orphan, that is, certainly without an owner in Nova."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _GHOSTS = {
 
 
 def why_no_orphan(entry: Entry, inventory: Inventory) -> str | None:
-    """Return why ENTRY is none, or why that cannot be told; None of an orphan.
+    """Return why ENTRY is not an orphan or may not be one; None if it is an orphan.
 
     An orphan is a device of a kind that Nova attaches, in a guest whose cell was read, with no
     block device mapping, port (also of the definition's Nova metadata), PCI device or share that

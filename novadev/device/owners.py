@@ -32,6 +32,10 @@ another disk may have it.
 """
 _TAP_LENGTH = 14
 """``nova/network/model.py`` NIC_NAME_LEN: ``tap`` and 11 characters of the port's UUID."""
+_ID = "id"
+_LONGEST_NAME = 1024
+"""Characters of a name at the end of a source; no driver makes one of a quarter of that."""
+_ANY_UUID = re.compile(r"(?=([0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}))")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -87,6 +91,46 @@ class Owner:
             return False
         is_uuid = _UUID.fullmatch(serial.lower()) is not None
         return is_uuid and serial not in self.values.get("serial", ())
+
+
+class OwnersByKey:
+    """The owners of a guest's devices, by the values that they are found by.
+
+    A guest may have thousands of each: nobody may compare every device with every owner.
+    """
+
+    def __init__(self, owners: Sequence[Owner]) -> None:
+        self._places = {id(owner): place for place, owner in enumerate(owners)}
+        self._by_value: dict[tuple[str, str], list[Owner]] = {}
+        for owner in owners:
+            for key, values in owner.values.items():
+                for value in values:
+                    self._by_value.setdefault((key, value), []).append(owner)
+            if owner.id is not None:
+                self._by_value.setdefault((_ID, owner.id), []).append(owner)
+
+    def place(self, owner: Owner) -> int:
+        """Return where OWNER stands among all."""
+        return self._places[id(owner)]
+
+    def having(self, key: str, keys: Mapping[str, str]) -> list[Owner]:
+        """Return the owners to which the value of KEY belongs, as `Owner.has` says, in order."""
+        value = keys.get(key)
+        if value is None:
+            return []
+        names = [(key, value), *(_names_in(value) if key == "source" else ())]
+        fitting = [owner for name in names for owner in self._by_value.get(name, ())]
+        owners = {id(owner): owner for owner in fitting if owner.has(key, keys)}
+        return sorted(owners.values(), key=self.place)
+
+
+def _names_in(source: str) -> Iterator[tuple[str, str]]:
+    """Yield under which keys an owner may stand that SOURCE ends with, or whose UUID is in it."""
+    end = source[-_LONGEST_NAME:]
+    for slash in re.finditer("/", end):
+        yield "source", end[slash.end() :]
+    for found in _ANY_UUID.finditer(source):
+        yield _ID, found[1]
 
 
 def keys_of(device: Device) -> dict[str, str]:

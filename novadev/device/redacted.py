@@ -1,4 +1,4 @@
-"""A definition without what is secret in it: to be shown, and to be recognised by its digest."""
+"""A definition without its secrets, to show it and to compute its digest."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from novadev.selection import Chunk, Selection, iter_by_host, of_chunks
 
 
 def is_without_databases(deployment: Deployment, no_database: bool) -> bool:
-    """Whether libvirt alone is asked: wanted so, or no database is configured."""
+    """Whether only libvirt is used: on request, or because no database is configured."""
     return no_database or not deployment.has_databases
 
 
@@ -80,7 +80,7 @@ def attached(
 
 
 def on_no_host(instance: Instance) -> str:
-    """Return why nothing can be asked of the host of INSTANCE."""
+    """Return why INSTANCE has no host that can be contacted."""
     return f"instance {instance.uuid} is {instance.vm_state}: it is on no host"
 
 

@@ -173,7 +173,7 @@ def _record(
         target=device.target if isinstance(device, Disk | Interface | Filesystem) else None,
         serial=device.serial if isinstance(device, Disk) else None,
         mac=device.mac if isinstance(device, Interface) else None,
-        address=_text(entry.persistent.address if entry.persistent else None),
+        address=_place(entry.persistent),
         boot_order=device.boot_order if device else None,
         managed=is_managed(entry, special),
         plugged=(entry.live if running else entry.persistent) is not None,
@@ -181,9 +181,14 @@ def _record(
         logical_name=None,
         definition=_definition(entry),
         live_alias=_text(entry.live.alias if entry.live else None),
-        live_address=_text(entry.live.address if entry.live else None),
+        live_address=_place(entry.live),
         disagreements=entry.disagreements,
     )
+
+
+def _place(device: Device | None) -> str | None:
+    address = device.address if device else None
+    return address.full_text if address else None
 
 
 def _text(value: object) -> str | None:

@@ -1,4 +1,4 @@
-"""How the devices of one guest hang together: its buses, what is on them, and what is free."""
+"""The topology of one guest: its buses, the devices on them and the free ports."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class _Tree:
     def _place(self, record: PlacedDevice) -> tuple[Bus | None, str]:
         """Return the bus that RECORD is on and where on it; None where it is on none."""
         own = record.address or ""
-        if found := _PCI.fullmatch(own):
+        if found := _PCI.fullmatch(own.partition(" ")[0]):
             return ("pci", int(found["bus"], 16)), found["place"]
         first, _, rest = own.partition(":")
         kind = _BEHIND.get(record.type) or _DRIVES.get(record.bus or "")

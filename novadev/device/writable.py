@@ -1,4 +1,4 @@
-"""Whether anything of a guest's definition must be changed now: asked in the host's process."""
+"""Whether a guest's definition may be changed now, checked in the process of its host."""
 
 from __future__ import annotations
 

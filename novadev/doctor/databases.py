@@ -1,4 +1,4 @@
-"""Nova's databases: reached, of which release, and what the account may not do there."""
+"""Checks Nova's databases: the connection, the release, and missing rights of the account."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Everything that is examined, in the order in which a fault explains the next."""
+"""All checks of the doctor, ordered so that an early fault explains later ones."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timezone
 
 from novadev.deployment import Deployment
-from novadev.doctor import databases, hosts, local, units
+from novadev.doctor import databases, hosts, keeping, local, units
 from novadev.doctor.result import Result, failure
 from novadev.errors import BadInput
 from novadev.virt.answers import Answers
@@ -38,6 +38,7 @@ def examine(
         else:
             answers[item[0]] = item[1]
     yield from local.examine_state_database(deployment)
+    yield from keeping.examine(found, wanted or known)
     now = datetime.now(timezone.utc)
     yield from local.examine_capability_files(found, wanted or known, answers, now)
     yield from units.examine_units()

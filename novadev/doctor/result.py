@@ -1,4 +1,4 @@
-"""What was examined, and what is wrong with it."""
+"""The result of one check of the doctor."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The writer: a batch of plans into a cell's database first, into the API database second.
+"""Writes a batch of plans, first into a cell's database and then into the API database.
 
 The request specs are locked and compared before the cell is written, and written after the cell's
 commit: what stops in between leaves a cell as planned and a spec as before, which resume or undo
@@ -15,21 +15,22 @@ from typing import TYPE_CHECKING
 
 from novadev.deployment import Deployment
 from novadev.errors import Busy, NovadevError, StalePlan, TakenOver, Unreachable
-from novadev.image_property.planning import VM_STATES, when_down
+from novadev.image_property.comparison import Comparison, Due
+from novadev.image_property.guards import objection
+from novadev.image_property.planning import VM_STATES
 from novadev.image_property.readable import unread_now
-from novadev.image_property.stored import Stored, Unstorable
-from novadev.image_property.sync.differences import are_stored, sources
+from novadev.image_property.stored import Stored
+from novadev.image_property.sync.differences import sources
 from novadev.nova import image_properties, writes
 from novadev.nova.block_devices import list_block_devices
 from novadev.nova.request_specs import RequestSpec, list_request_specs
 from novadev.nova.writes import DiskWrite, SystemMetadataWrite
 from novadev.runs.change import Change
-from novadev.runs.found import Found, Verdict, compare, judge
 from novadev.runs.lease import Fence
 from novadev.runs.place import Kind
-from novadev.runs.plan import APPLIED, SOURCE, Outcome, Plan
+from novadev.runs.plan import SOURCE, Outcome, Plan
 from novadev.runs.states import State
-from novadev.value import ABSENT, Value, shown
+from novadev.value import ABSENT, Value
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -42,7 +43,7 @@ PATIENCE = 3
 
 @dataclass(frozen=True)
 class Policy:
-    """In which states an instance may be written, and what its owner is told of it.
+    """The states in which an instance may be written, and the instance action for its owner.
 
     ``instance_action`` is what ``openstack server event list`` shows; None: nothing, because
     nothing happens to the guest. ``touches_instances``: what is of the request spec alone is a
@@ -132,30 +133,6 @@ def _left(resumed: bool, error: NovadevError) -> Outcome:
     return Outcome(state, str(error), error.exit_code)
 
 
-@dataclass(frozen=True)
-class _Due:
-    """A plan that can land: what of it is still to be written, and what is left as it is."""
-
-    plan: Plan
-    in_cell: Sequence[Change]
-    in_spec: Sequence[Change]
-    left: str | None = None
-
-    @property
-    def touches_cell(self) -> bool:
-        """Whether the instance is written: also for a change that is of the spec alone."""
-        if self.in_cell or not self.in_spec:
-            return bool(self.in_cell)
-        return not any(item.place.is_in_cell for item in self.plan.changes)
-
-    @property
-    def outcome(self) -> Outcome:
-        """What becomes of the plan when both halves are written."""
-        if self.left is None:
-            return APPLIED
-        return Outcome(State.APPLIED, f"instance {self.plan.instance}: {self.left}; it is left so")
-
-
 @dataclass
 class Batch:
     """Plans of one cell on their way into both databases.
@@ -207,13 +184,13 @@ class Batch:
         taken = image_properties.list_taken(connection, _put_back(self._plans))
         return Stored(locked, properties, disks, specs, taken)
 
-    def _due(self, stored: Stored) -> Iterator[_Due]:
+    def _due(self, stored: Stored) -> Iterator[Due]:
         """Yield the plans that can land, with what is still to be written; keep what is not."""
         for plan in self._plans:
             if plan.instance not in stored.instances:
                 self._refuse(plan, State.STALE, "it is deleted or hidden in its cell")
                 continue
-            found = _Comparison(plan, stored)
+            found = Comparison(plan, stored)
             state, due = found.judge(self._resumed)
             if due is None:
                 self._refuse(plan, state, found.reason(self._resumed))
@@ -226,13 +203,13 @@ class Batch:
 
     def _objection(self, plan: Plan, stored: Stored) -> str | None:
         unread = self._unread.get(plan.instance)
-        return _objection(plan, stored, self._writer.policy) or unread
+        return objection(plan, stored, self._writer.policy.vm_states) or unread
 
     def _refuse(self, plan: Plan, state: State, reason: str) -> None:
         text = f"instance {plan.instance}: {reason}"
         self._outcomes[plan.instance] = Outcome(state, text, StalePlan.exit_code)
 
-    def _landed(self, due: _Due, stored: Stored) -> Outcome:
+    def _landed(self, due: Due, stored: Stored) -> Outcome:
         """Return the outcome of DUE, with the state of its server when that was written.
 
         What an earlier attempt has written it wrote in one of the states that it needs.
@@ -246,7 +223,7 @@ class Batch:
         return replace(due.outcome, vm_state=vm_state if vm_state in needed else min(needed))
 
     def _write_cell(
-        self, connection: sa.Connection, stored: Stored, landing: Sequence[_Due]
+        self, connection: sa.Connection, stored: Stored, landing: Sequence[Due]
     ) -> None:
         policy = self._writer.policy
         touching = [due for due in landing if due.touches_cell]
@@ -262,67 +239,6 @@ class Batch:
         if policy.instance_action is not None:
             writes.record_actions(connection, uuids, policy.instance_action)
         self.may_be_written = True
-
-
-class _Comparison:
-    """A plan beside what is stored."""
-
-    def __init__(self, plan: Plan, stored: Stored) -> None:
-        self._plan = plan
-        self._stored = stored
-        self._found = [(item, self._look(item)) for item in plan.changes]
-
-    def _look(self, item: Change) -> Found:
-        try:
-            return compare(item, self._stored.value(self._plan.instance, item.place))
-        except Unstorable:
-            return Found.OTHER
-
-    def judge(self, resumed: bool) -> tuple[State, _Due | None]:
-        """Return what is to be written, or None and the state that the plan gets."""
-        verdict = self._partly() if self._plan.partly else judge(self._kinds(), resumed)
-        if verdict is not Verdict.WRITE:
-            return State.HALF if verdict is Verdict.HALF else State.STALE, None
-        due = [item for item, found in self._found if found is Found.BEFORE]
-        in_cell = [item for item in due if item.place.is_in_cell]
-        in_spec = [item for item in due if not item.place.is_in_cell]
-        return State.APPLIED, _Due(self._plan, in_cell, in_spec, self._other())
-
-    def _kinds(self, in_cell_alone: bool = False) -> set[Found]:
-        return {found for item, found in self._found if item.place.is_in_cell or not in_cell_alone}
-
-    def _partly(self) -> Verdict:
-        """Take back what is still there; not where the cell has a third value beside it."""
-        mixed = {Found.BEFORE, Found.OTHER} <= self._kinds(in_cell_alone=True)
-        return Verdict.STALE if mixed else Verdict.WRITE
-
-    def state_if_refused(self, resumed: bool) -> State:
-        """Return the state of a plan that must not be written now."""
-        is_there = resumed and Found.AFTER in self._kinds() and not self._plan.partly
-        return State.HALF if is_there else State.STALE
-
-    def reason(self, resumed: bool) -> str:
-        """Return why nothing is written."""
-        other = self._other()
-        if other is None:
-            item = next(item for item, found in self._found if found is Found.AFTER)
-            return self._told(item)
-        if resumed and self._kinds(in_cell_alone=True) == {Found.AFTER}:
-            return f"{other}; its cell is as planned"
-        return other
-
-    def _other(self) -> str | None:
-        """Return what somebody else has put in the place of a value, None where nobody has."""
-        others = (item for item, found in self._found if found is Found.OTHER)
-        item = next(others, None)
-        return None if item is None else self._told(item)
-
-    def _told(self, item: Change) -> str:
-        try:
-            value = self._stored.value(self._plan.instance, item.place)
-        except Unstorable as error:
-            return str(error)
-        return f"{item.what} is {shown(value)} now; the plan expected {shown(item.before)}"
 
 
 def _keys(plans: Sequence[Plan]) -> list[str] | None:
@@ -347,58 +263,7 @@ def _need_disks(plans: Iterable[Plan]) -> bool:
     return any("kept_disks" in plan.guard for plan in plans)
 
 
-def _objection(plan: Plan, stored: Stored, policy: Policy) -> str | None:
-    """Return why the instance must not be written now, None where it may."""
-    locked = stored.instances[plan.instance]
-    if locked.vm_state not in policy.vm_states:
-        when = f": {when_down(locked.vm_state)}" if policy.vm_states == VM_STATES else ""
-        return f"it is {locked.vm_state} now{when}"
-    if locked.task_state is not None:
-        return f"it has a task in progress now: {locked.task_state}"
-    if "kept_disks" in plan.guard and _disks_differ(plan, stored):
-        return "its disks have changed since the plan: plan again"
-    if SOURCE in plan.guard and not are_stored(
-        plan.changes, stored.image_properties(plan.instance)
-    ):
-        return "what its cell stores has changed since the plan: plan again"
-    return _new_rows(plan, stored)
-
-
-def _new_rows(plan: Plan, stored: Stored) -> str | None:
-    """Return which property has rows that the plan to leave one of them does not know."""
-    going = {
-        item.place.row: item.place.name
-        for item in plan.changes
-        if item.place.kind is Kind.HIDDEN and item.after is ABSENT
-    }
-    for name in dict.fromkeys(going.values()):
-        left = [row for row in stored.property_rows(plan.instance, name) if row.id not in going]
-        if len(left) > 1:
-            rows = " and ".join(str(row.id) for row in left)
-            return f"{name} is also stored in rows that the plan does not name ({rows}): plan again"
-    return None
-
-
-def _disks_differ(plan: Plan, stored: Stored) -> bool:
-    """Whether a disk came, went or changed since the plan was made.
-
-    A volume attached to a running guest has no bus of its own; the next power-on writes down the
-    one that the guest has (``DriverBlockDevice.save``), and the disk is still the planned one.
-    """
-    moved = {item.place.row for item in plan.changes if item.place.kind is Kind.DISK}
-    disks = stored.disks.get(plan.instance, ())
-    kept = [(disk.id, disk.disk_bus, disk.device_name) for disk in disks if disk.id not in moved]
-    planned = [tuple(item) for item in plan.guard["kept_disks"]]
-    if [item[::2] for item in kept] != [item[::2] for item in planned]:
-        return True
-    written_down = {None, stored.image_properties(plan.instance).get("hw_disk_bus")}
-    return any(
-        found != before and not (before is None and found in written_down)
-        for (_, found, _), (_, before, _) in zip(kept, planned, strict=True)
-    )
-
-
-def _roots(landing: Iterable[_Due]) -> dict[str, Value]:
+def _roots(landing: Iterable[Due]) -> dict[str, Value]:
     return {
         due.plan.instance: item.after
         for due in landing
@@ -407,7 +272,7 @@ def _roots(landing: Iterable[_Due]) -> dict[str, Value]:
     }
 
 
-def _property_writes(landing: Iterable[_Due], stored: Stored) -> Iterator[SystemMetadataWrite]:
+def _property_writes(landing: Iterable[Due], stored: Stored) -> Iterator[SystemMetadataWrite]:
     for due in landing:
         instance = due.plan.instance
         for item in due.in_cell:
@@ -420,7 +285,7 @@ def _property_writes(landing: Iterable[_Due], stored: Stored) -> Iterator[System
                 yield SystemMetadataWrite(instance, key, row_id, item.before, item.after)
 
 
-def _disk_writes(landing: Iterable[_Due]) -> Iterator[DiskWrite]:
+def _disk_writes(landing: Iterable[Due]) -> Iterator[DiskWrite]:
     for due in landing:
         by_row: dict[int, list[Change]] = {}
         for item in due.in_cell:
@@ -432,7 +297,7 @@ def _disk_writes(landing: Iterable[_Due]) -> Iterator[DiskWrite]:
             yield DiskWrite(row_id, before, after)
 
 
-def _write_specs(api: sa.Connection, stored: Stored, landing: Iterable[_Due]) -> None:
+def _write_specs(api: sa.Connection, stored: Stored, landing: Iterable[Due]) -> None:
     texts: list[tuple[int, str, str]] = []
     for due in landing:
         if due.in_spec:

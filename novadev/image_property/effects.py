@@ -144,7 +144,7 @@ def _type_in(label: str) -> str:
 
 
 def notes(facts: Facts, values: Mapping[str, Value]) -> Iterator[str]:
-    """Yield what the operator must know beside the changes themselves."""
+    """Yield what the operator has to know in addition to the changes."""
     instance, spec = facts.instance, facts.spec
     yield from unreadable_notes(facts, values)
     if facts.leaves_spec:

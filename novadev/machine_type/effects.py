@@ -68,7 +68,7 @@ def _changed_default(old: Guest, new: Guest, rules: ComputeRules) -> Iterator[Ef
 
 
 def notes(before: str, wanted: str, new: Guest, evidence: Evidence) -> Iterator[str]:
-    """Yield what the operator must know of the move, beside what is wrong with it."""
+    """Yield what the operator has to know about the new machine type, apart from faults."""
     families = [family_of(canonical(name, evidence)) for name in (before, wanted)]
     disks = guest_disks(new, evidence.rules)
     if evidence.facts.instance.image_properties.get("hw_machine_type") is None:

@@ -114,7 +114,7 @@ def list_states(
 
 
 def uuid_of(text: str) -> str | None:
-    """Return the UUID that TEXT is, as Nova stores it, None where it is none.
+    """Return TEXT as a UUID in the form that Nova stores, or None if it is not a UUID.
 
     Its dashes may be missing, and its letters may be large.
     """

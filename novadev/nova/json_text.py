@@ -9,7 +9,7 @@ from typing import Any
 
 
 def parsed(text: str | None) -> Any:
-    """Return what the JSON TEXT says; None where it is no JSON, or is nested too deeply.
+    """Return the value of the JSON TEXT, or None if it is not JSON or nested too deeply.
 
     msgspec reads it in a third of the time. What it does not take, such as half characters and
     infinite numbers, ``json`` reads as before.

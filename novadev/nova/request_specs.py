@@ -45,7 +45,7 @@ class RequestSpec:
 
     @property
     def fault(self) -> BadInput:
-        """The error that it stands for where it is not readable."""
+        """The error, if the request spec cannot be read."""
         if self._odd_property is not None:
             return self._odd(self._odd_property)
         return self._unreadable("Nova cannot read it either")
@@ -98,7 +98,7 @@ class RequestSpec:
         return image_text(data | {"properties": self.image_properties})
 
     def with_image(self, image: str | Absent | None) -> str:
-        """Return its text with IMAGE (see `image_text`) in the place of its own.
+        """Return its text with IMAGE (see `image_text`) instead of its own image.
 
         None stands for a null, ABSENT takes the field out.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
+from itertools import groupby
 from pathlib import Path
 
 from novadev import private_file
@@ -43,7 +44,10 @@ class Side:
 
 @dataclass(frozen=True)
 class GuestPage:
-    """Everything that the page shows of one guest; ``made`` is in UTC."""
+    """Everything that the page shows of one guest; ``made`` is in UTC.
+
+    ``history`` has the changes that one record found together, and the pins of one moment.
+    """
 
     name: str
     uuid: str
@@ -55,7 +59,7 @@ class GuestPage:
     drift: tuple[Drift, ...]
     forecast: tuple[ForecastRecord, ...]
     notes: tuple[str, ...]
-    history: tuple[PastChange, ...]
+    history: tuple[tuple[PastChange, ...], ...]
     history_left_out: int = 0
 
 
@@ -87,7 +91,7 @@ def collect(deployment: Deployment, name: str, asks_guest: bool = False) -> Gues
         drift=tuple(item for item in drift if isinstance(item, Drift)),
         forecast=_changes(changes),
         notes=tuple(_notes(found, [*drift, *changes])),
-        history=history[-MAX_CHANGES:],
+        history=_together(history[-MAX_CHANGES:]),
         history_left_out=max(len(history) - MAX_CHANGES, 0),
     )
 
@@ -153,6 +157,13 @@ def _history(deployment: Deployment, uuid: str) -> tuple[PastChange, ...]:
         return tuple(list_changes(deployment, uuid))
     except NotFound:
         return ()
+
+
+def _together(history: Sequence[PastChange]) -> tuple[tuple[PastChange, ...], ...]:
+    """Return the changes of each record together; those of pins have no record, but a time."""
+    return tuple(
+        tuple(changes) for _, changes in groupby(history, key=lambda one: (one.record, one.seen))
+    )
 
 
 def _recorded_side(recorded: Sequence[VmDevice], now: Sequence[PlacedDevice]) -> Side:

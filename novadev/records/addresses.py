@@ -1,4 +1,4 @@
-"""Whether a recorded device can be at an address, on which bus, and which two cannot be at one."""
+"""Whether a recorded device can have an address, and which addresses conflict."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Buses:
                 self._indexes.setdefault(words[1], set()).add(int(words[2]))
 
     def why_not(self, device: VmDevice) -> str | None:
-        """Return which controller DEVICE lacks for its address, None where it is there.
+        """Return the controller that DEVICE lacks for its address, or None.
 
         None too where no controller of the kind is recorded at all.
         """

@@ -1,8 +1,8 @@
-"""The recorded devices that count: those of the newest record, or as of a moment of the past."""
+"""The recorded devices to compare with: those of the newest record or of a time in the past."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from novadev.deployment import Deployment
@@ -43,11 +43,18 @@ class Baseline:
         return {} if self.as_of else self.vm_devices.list_pins(vm_ids)
 
     def list_dynamics(self, vm_ids: Sequence[str]) -> Mapping[str, VmDynamic]:
-        """Return what is recorded of these guests as a whole; in the past without fingerprint."""
+        """Return what is recorded of these guests as a whole.
+
+        Without fingerprint in the past, unless nothing was recorded since then.
+        """
+        newest = self.vm_devices.list_dynamics(vm_ids)
         if self.as_of is None:
-            return self.vm_devices.list_dynamics(vm_ids)
+            return newest
+        now = self.vm_devices.list_devices(vm_ids)
         return {
-            vm_id: VmDynamic(vm_id, hash_of(devices), "", next((d.host for d in devices), ""))
+            vm_id: newest[vm_id]
+            if vm_id in newest and _by_id(devices) == _by_id(now.get(vm_id, ()))
+            else VmDynamic(vm_id, hash_of(devices), "", next((d.host for d in devices), ""))
             for vm_id, devices in self.list_devices(vm_ids).items()
         }
 
@@ -61,6 +68,10 @@ class Baseline:
             f"nothing was recorded of instance {vm_id} as of {self.as_of}: its first record is "
             f"record {first.record}, made {first.seen}"
         )
+
+
+def _by_id(devices: Iterable[VmDevice]) -> dict[str, VmDevice]:
+    return {device.device_id: device for device in devices}
 
 
 @dataclass(frozen=True)
@@ -101,7 +112,10 @@ def _identify(deployment: Deployment, name: str) -> tuple[str, str, str]:
         instance = get_instance(deployment, name)
         return instance.uuid, instance.name, instance.cell
     if not is_uuid(name):
-        raise BadInput(
-            f"instance {name!r}: without Nova's databases, give the UUID of the instance"
-        )
+        raise nameless(name)
     return name.lower(), "", NO_CELL
+
+
+def nameless(name: str) -> BadInput:
+    """Return what to say to an operator who gives a NAME where no database knows it."""
+    return BadInput(f"instance {name!r}: without Nova's databases, give the UUID of the instance")

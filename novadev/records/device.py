@@ -15,12 +15,12 @@ from datetime import datetime
 from novadev.records.kinds import Kind, kind_of
 from novadev.virt.address import Address
 from novadev.virt.address_syntax import normal_text
+from novadev.virt.consoles import is_serial_target
 
 SpecParams = Mapping[str, str | int]
 Pins = Mapping[str, str]
 """The pinned addresses of a guest, by device_id."""
 _CHIPSET_WATCHDOG = "itco"
-_VIRTIO = "virtio"
 _END = re.compile(r" (#\d+|at .+)$")
 """What a label has behind it where several devices share it (`novadev.virt.devices`)."""
 _GENERATED = re.compile(r"interface (vnet|macvtap|macvlan)\d+")
@@ -192,14 +192,14 @@ def is_hardware(device: VmDevice) -> bool:
 
     Three kinds are none. ``<audio>`` is the host's end of a sound device; libvirt 9.0 writes it,
     and 7.0 does not. The itco watchdog is in the chipset of every q35 guest; libvirt 11.3 writes
-    it, and 9.0 does not know it. A console that is no virtio one, and has no address of its own,
-    is the serial port once more. libvirt leaves the first two out of an XML that another release
-    is to read (``VIR_DOMAIN_XML_MIGRATABLE``).
+    it, and 9.0 does not know it. A console with the target of a serial port, and no address of its
+    own, is the serial port once more. libvirt leaves the first two out of an XML that another
+    release is to read (``VIR_DOMAIN_XML_MIGRATABLE``).
     """
     if device.type == "console":
         address = Address.from_ovirt(device.address)
         has_own = address is not None and address.type != "isa"
-        return has_own or device.spec_params.get("target_type") == _VIRTIO
+        return has_own or not is_serial_target(device.spec_params.get("target_type"))
     is_chipset = (device.type, device.model) == ("watchdog", _CHIPSET_WATCHDOG)
     return device.kind.is_hardware and not is_chipset
 

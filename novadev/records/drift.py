@@ -1,4 +1,4 @@
-"""Recorded against found: the work behind ``device drift``."""
+"""Compares guests with their record: the work behind ``device drift``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from novadev.records.look import Look, NoteSink, ignored, iter_looks
 from novadev.runs.plan import Skip
 from novadev.selection import Selection
 from novadev.virt.address import Address
-from novadev.virt.address_syntax import normal_text
+from novadev.virt.address_syntax import completed_text, normal_text
 
 COMPARED = ("type", "device", "bus", "model", "address", "logical_name")
 """Fields of a device that its guest sees."""
@@ -98,7 +98,8 @@ def _differences(recorded: VmDevice, found: VmDevice) -> Iterator[Drift]:
     for name in COMPARED:
         before, now = _value(recorded, name), _value(found, name)
         if name == "address" and before == now:
-            before, now = normal_text(recorded.address), normal_text(found.address)
+            known = completed_text(recorded.address, found.address)
+            before, now = normal_text(known), normal_text(found.address)
         if before != now:
             yield Drift(found.vm_id, found.label, name, before, now, device_id=recorded.device_id)
 
@@ -115,6 +116,12 @@ def _value(device: VmDevice, name: str) -> str | None:
 def short_address(device: VmDevice) -> str | None:
     """Return the recorded address in the form people read: ``0000:00:05.0``."""
     return short_place(device.address)
+
+
+def full_address(device: VmDevice) -> str | None:
+    """Return the short form and, on s390x, what the guest finds the device by."""
+    address = Address.from_ovirt(normal_text(device.address))
+    return address.full_text if address else None
 
 
 def short_place(text: str) -> str | None:

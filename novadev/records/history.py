@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from novadev.deployment import Deployment
 from novadev.errors import NotFound
+from novadev.records.baseline import nameless
 from novadev.records.device import VmDevice
 from novadev.records.drift import Drift, compare, short_place
 from novadev.records.pin_store import PinChange, PinStore
@@ -18,7 +19,7 @@ from novadev.selection import get_instance
 
 @dataclass(frozen=True)
 class PastChange:
-    """What of a device was found changed by a record; ``seen`` is when, in UTC.
+    """A change of a device that a record has found; ``seen`` is the time of the record, in UTC.
 
     The change itself came between this record and the one before it. ``record`` is its number,
     which ``--as-of`` takes. ``field``, ``before`` and ``after`` are as in a drift: field, recorded
@@ -64,6 +65,8 @@ def _vm_id(deployment: Deployment, name: str) -> str:
     try:
         return str(uuid.UUID(name))
     except ValueError:
+        if not deployment.has_databases:
+            raise nameless(name) from None
         return get_instance(deployment, name).uuid
 
 

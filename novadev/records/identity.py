@@ -21,6 +21,7 @@ from novadev.records.kinds import kind_of
 from novadev.virt.alias import Alias
 from novadev.virt.devices import (
     CharacterDevice,
+    Console,
     Controller,
     Device,
     Disk,
@@ -33,6 +34,7 @@ from novadev.virt.own_disks import own_disk_name
 _SORTS = ("cdrom", "floppy")
 _LUN = "lun"
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_UNTARGETED = ("disk", "console")
 Key = Callable[[VmDevice], Hashable | None]
 Rows = Mapping[str, VmDevice]
 
@@ -89,13 +91,15 @@ def _description(vm_id: str, device: Device, owner: Owner | None) -> str:
         return f"{device.type}:{name}"
     told = device.device
     if kind_of(device.type).is_host_side:
-        told = device.target_type if isinstance(device, CharacterDevice) else None
+        told = None
+        if isinstance(device, CharacterDevice | Console):
+            told = device.target_type
     kind = f"{device.type}/{told or ''}/{device.model or ''}"
     return f"local/{kind}" if owner and owner.type == "local" else kind
 
 
 def natural_name(vm_id: str, device: Device) -> str | None:
-    """Return what names DEVICE in its guest, whoever owns it; None where nothing does.
+    """Return the name of DEVICE in its guest, independent of its owner, or None.
 
     Nova's file name of a disk of the instance's own (``disk.swap``), a serial, a MAC address, the
     tag of a share, the index of a controller, the bus of an input device, the name or number of a
@@ -133,6 +137,7 @@ def recognise(
         work.by(lambda device, name=name: _named_in_place(device, name), plugged)  # type: ignore[misc]
     for rows in (plugged, work.rows):
         work.by_names(NAMES.keys() - _OF_HOST, rows)
+        work.by(_companion, rows)
     work.by_owner(owners)
     for rows in (plugged, work.rows):
         work.by_names(_OF_HOST, rows)
@@ -164,7 +169,7 @@ class _Recognition:
                 self.by(lambda device, name=name: _named(device, name), rows)  # type: ignore[misc]
 
     def by(self, key: Key, rows: Rows) -> None:
-        """Pair what has the same KEY, where it is the only one with it on each side."""
+        """Pair devices whose KEY is equal and unique on both sides."""
         there = grouped((row for row in rows.values() if row.device_id not in self._taken), key)
         for value, members in grouped(self._left.values(), key).items():
             others = there.get(value, ())
@@ -175,13 +180,12 @@ class _Recognition:
         """Pair what is left of one kind on both sides, in the order in which it is there."""
         there = grouped((row for row in rows.values() if row.device_id not in self._taken), _kind)
         for kind, members in grouped(self._left.values(), _kind).items():
+            left = there.get(kind, [])
             for device in members:
-                row = next((row for row in there.get(kind, ()) if self._fits(device, row)), None)
+                row = next((row for row in left if _may_be(device, row)), None)
                 if row is not None:
+                    left.remove(row)
                     self._pair(device, row)
-
-    def _fits(self, device: VmDevice, row: VmDevice) -> bool:
-        return row.device_id not in self._taken and _may_be(device, row)
 
     def _pair(self, device: VmDevice, row: VmDevice) -> None:
         del self._left[device.device_id]
@@ -218,10 +222,16 @@ NAMES: Mapping[str, Key] = {
     "lun_id": lambda device: device.spec_params.get("lun_id"),
     "mac": lambda device: str(device.spec_params.get("mac", "")).lower() or None,
     "index": lambda device: controller_of(device),
-    "target": lambda device: None if device.type == "disk" else device.spec_params.get("target"),
+    "target": lambda device: (
+        None if device.type in _UNTARGETED else device.spec_params.get("target")
+    ),
     "source": lambda device: device.spec_params.get("source"),
 }
-"""What names a device in its guest. A disk's target is none: another bus gives it another."""
+"""What names a device in its guest.
+
+A disk's target is none: another bus gives it another. Nor is the port of a console, which earlier
+releases recorded: see :class:`novadev.virt.devices.Console`.
+"""
 _OF_HOST = frozenset(("lun_id", "source"))
 """Names of the host's: those of another host may be others, and tell no two devices apart."""
 
@@ -235,6 +245,12 @@ def controller_of(device: VmDevice) -> tuple[str, str] | None:
     if device.type != "controller" or len(words) < 3 or not words[2].isdecimal():
         return None
     return words[1], words[2]
+
+
+def _companion(device: VmDevice) -> Hashable | None:
+    """Return what tells apart controllers that share an index: USB companions have their models."""
+    index = controller_of(device)
+    return (index, device.model) if index and device.model else None
 
 
 def _named(device: VmDevice, name: str) -> Hashable | None:
@@ -252,9 +268,14 @@ def _place(device: VmDevice) -> Hashable | None:
 
 
 def _class(device: VmDevice) -> Hashable:
-    """Return what never changes of a device: the type, the sort of disk, the bus of an input."""
+    """Return what never changes of a device.
+
+    The type, the sort of disk, the bus of an input, the target of a console.
+    """
     if device.type == "input":
         return device.type, device.device, device.bus
+    if device.type == "console":
+        return device.type, device.spec_params.get("target_type", "virtio")
     sort = device.device if device.device in _SORTS else ""
     return device.type, sort if device.type == "disk" else ""
 

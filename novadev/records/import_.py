@@ -21,7 +21,7 @@ from novadev.runs.place import Kind, Place
 from novadev.runs.plan import APPLIED, Outcome, Plan, Planned, Skip
 from novadev.runs.states import State
 from novadev.value import ABSENT, Value
-from novadev.virt.address_syntax import normal_text
+from novadev.virt.address_syntax import completed_text, normal_text
 
 ACTION = "device import"
 _NAMED = 10
@@ -135,14 +135,15 @@ def _bring(one: VmDevice, other: VmDevice, is_absent: bool) -> _Brought:
     """Return the recorded device OTHER with what its partner ONE of the file has.
 
     It keeps its address where the file has none for it, or the same place in other words, whether
-    it fits or not. It keeps everything but its address where the guest has it no longer
-    (IS_ABSENT).
+    it fits or not; and on s390x the uid and fid where the file has none. It keeps everything but
+    its address where the guest has it no longer (IS_ABSENT).
     """
-    is_there = normal_text(one.address) in ("", normal_text(other.address))
-    objection = None if is_there else why_unfit(other, one.address)
+    wanted = completed_text(one.address, other.address)
+    is_there = normal_text(wanted) in ("", normal_text(other.address))
+    objection = None if is_there else why_unfit(other, wanted)
     if objection:
         raise BadInput(f"{item_text(one)} cannot give {one.address} to {other.label}: {objection}")
-    address = other.address if is_there else one.address
+    address = other.address if is_there else wanted
     properties = other.custom_properties if is_absent else one.custom_properties
     properties = properties or other.custom_properties
     return _Brought(other, replace(other, address=address, custom_properties=properties))

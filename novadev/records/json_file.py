@@ -143,7 +143,7 @@ def _decode_device(data: Any, instance: str, what: str) -> VmDevice:
     _check_spec_params(found["spec_params"], f"{what}: spec_params")
     order, snapshot = found["boot_order"], found["snapshot_id"]
     if order is not None and not 1 <= order <= _HIGHEST_ORDER:
-        raise BadInput(f"{what}: boot_order {order} is not from 1 to {_HIGHEST_ORDER}")
+        raise BadInput(f"{what}: boot_order {order!s:.20} is not from 1 to {_HIGHEST_ORDER}")
     found["device_id"] = read_uuid(found["device_id"], f"{what}: device_id")
     found["snapshot_id"] = snapshot and read_uuid(snapshot, f"{what}: snapshot_id")
     found["address"] = read_address(found["address"], f"{what}: address")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from novadev.deployment import Deployment
 from novadev.records.device import Pins, SpecParams, VmDevice
-from novadev.records.drift import short_address
+from novadev.records.drift import full_address
 from novadev.records.look import Look, NoteSink, ignored, iter_looks
 from novadev.records.store import VmDevices
 from novadev.runs.plan import Skip
@@ -121,7 +121,7 @@ def _device(device: VmDevice, pins: Pins, present: bool = True) -> ListedDevice:
         device_id=device.device_id,
         type=device.type,
         device=device.device,
-        address=short_address(device),
+        address=full_address(device),
         boot_order=device.boot_order,
         spec_params=device.spec_params,
         managed=device.is_managed,

@@ -1,4 +1,4 @@
-"""Which guests differ from what is recorded of them: read in full only where something is new."""
+"""Finds guests that differ from their record, and reads only those in full."""
 
 from __future__ import annotations
 
@@ -77,12 +77,12 @@ class Look:
 
     @property
     def wanted(self) -> tuple[VmDevice, ...]:
-        """The devices that are recorded, with each pinned one that is gone where it is to be."""
+        """The recorded devices; a pinned device that is gone has its pinned address."""
         return as_pinned(self.devices, self.pins)
 
     @property
     def absent(self) -> tuple[VmDevice, ...]:
-        """The pinned devices that the guest has not, as they are to be."""
+        """The pinned devices that the guest lacks, with their pinned addresses."""
         there = {device.device_id for device in self.seen.devices} if self.seen else set()
         wanted = (device for device in self.wanted if device.device_id in self.pins)
         return tuple(device for device in wanted if self.seen and device.device_id not in there)
@@ -116,7 +116,7 @@ class Look:
 
     @property
     def held(self) -> tuple[VmDevice, ...]:
-        """The pinned devices, as seen, that are not where they are pinned."""
+        """The pinned devices that are not at their pinned address, as the guest has them."""
         return tuple(
             device
             for device in (self.seen.devices if self.seen else ())
@@ -125,7 +125,7 @@ class Look:
 
     @property
     def name(self) -> str:
-        """What the server is called; empty where only its XML tells, and was not read."""
+        """The name of the server; empty if only its XML has the name and was not read."""
         return self.instance.name or (self.seen.name if self.seen else "")
 
     @property
@@ -160,7 +160,6 @@ def iter_looks(
     state database.
     """
     baseline = Baseline.of(deployment, as_of)
-    full = full or as_of is not None
     if is_without_databases(deployment, no_database):
         for items in iter_hosted(deployment, selection, no_database):
             hosted = [item for item in items if isinstance(item, HostedInstance)]
@@ -210,7 +209,8 @@ class _Guests(Generic[G]):
             if reason is not None:
                 yield self._skip(instance.uuid, NotAsNeeded(reason))
         here = [item for item in self._instances.values() if _why_passed_over(item) is None]
-        known = [item for item in here if item.uuid in self._recorded and not (full or asks_guest)]
+        has_text = {uuid for uuid, recorded in self._recorded.items() if recorded.fingerprint}
+        known = [item for item in here if item.uuid in has_text and not (full or asks_guest)]
         new = {item.uuid for item in here} - {item.uuid for item in known}
         for uuid, found in self._fingerprints(known):
             if isinstance(found, str) and found == self._recorded[uuid].fingerprint:

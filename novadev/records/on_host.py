@@ -99,9 +99,9 @@ def _spec_params(vm_id: str, device: Device) -> Iterator[tuple[str, str]]:
         values |= {"source": device.short_name}
     elif isinstance(device, Controller):
         values |= {"index": device.index}
-    elif isinstance(device, CharacterDevice | Console):
+    elif isinstance(device, CharacterDevice):
         values |= {"target": device.target_name}
-    if isinstance(device, Console):
+    elif isinstance(device, Console):
         values |= {"target_type": device.target_type}
     yield from ((name, value) for name, value in values.items() if value)
 
@@ -124,7 +124,7 @@ def _told_boot_order(entry: Entry, boots: Mapping[str, int]) -> int | None:
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked of a guest, beside its devices.
+    """What to ask about a guest in addition to its devices.
 
     ``special`` are the kinds managed without an owner, ``recorded`` is what is recorded of it, and
     ``asks_guest`` says whether it is asked what it calls its disks.
@@ -250,13 +250,35 @@ def _with_names(
 ) -> tuple[tuple[VmDevice, ...], tuple[str, ...], bool]:
     """Return DEVICES, in the order of those FOUND, with what the guest calls its disks now.
 
-    They keep the names that they had where it does not say. With notes, and whether it answered.
+    With notes, and whether it answered.
     """
     answer = names_of(host, inventory)
     if answer.names is None:
         return devices, answer.notes, False
     said = [answer.names.get(device) for device in found.devices]
-    old = [None if answer.is_whole else device.logical_name for device in devices]
-    names = [new or (None if name in said else name) for new, name in zip(said, old, strict=True)]
+    names, notes = settled_names(devices, said, answer.is_partial)
     named = zip(devices, names, strict=True)
-    return tuple(replace(device, logical_name=name) for device, name in named), answer.notes, True
+    renamed = tuple(replace(device, logical_name=name) for device, name in named)
+    return renamed, (*answer.notes, *notes), True
+
+
+def settled_names(
+    devices: Sequence[VmDevice], said: Sequence[str | None], is_partial: bool
+) -> tuple[list[str | None], list[str]]:
+    """Return the names of DEVICES, which have those recorded, after their guest SAID these; notes.
+
+    A device that the guest does not name keeps the recorded name, unless the guest gives it to
+    another one. Where the agent failed to list its disks (IS_PARTIAL), its answer adds names, and
+    changes none: a name that is recorded of another device is not taken for this one either.
+    """
+    recorded = {item.logical_name: item.label for item in devices if item.logical_name}
+    names: list[str | None] = []
+    notes: list[str] = []
+    for device, new in zip(devices, said, strict=True):
+        old = device.logical_name
+        if is_partial and new and new != old and (old or new in recorded):
+            known = f"{old} is recorded of it" if old else f"{recorded[new]} has that name"
+            notes.append(f"the guest calls {device.label} {new}, but {known}: the record stays")
+            new = None
+        names.append(new or (old if is_partial or old not in said else None))
+    return names, notes

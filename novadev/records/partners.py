@@ -81,7 +81,7 @@ class _Matching:
         self.found = Matched()
 
     def by_key(self, key: Key) -> None:
-        """Pair what has the same KEY, where it is the only one with it on each side."""
+        """Pair devices whose KEY is equal and unique on both sides."""
         there = grouped(self.right.values(), key)
         for value, members in grouped(self.left.values(), key).items():
             others = there.get(value, ())
@@ -102,7 +102,8 @@ class _Matching:
     def _pair(self, one: VmDevice, other: VmDevice) -> None:
         if _class(one) != _class(other):
             kinds = [" ".join(part for part in _class(item) if part) for item in (one, other)]
-            raise BadInput(f"{item_text(one)} is a {kinds[0]}, and {other.label} a {kinds[1]}")
+            told = f"{item_text(one)} is of type {kinds[0]}, and {other.label} of type {kinds[1]}"
+            raise BadInput(told)
         del self.left[one.device_id], self.right[other.device_id]
         self.found.pairs.append((one, other))
 

@@ -9,7 +9,7 @@ from novadev.deployment import Deployment
 from novadev.errors import BadInput, NotAsNeeded, NotFound
 from novadev.records.baseline import RecordedInstance, get_recorded
 from novadev.records.device import VmDevice
-from novadev.records.drift import short_address
+from novadev.records.drift import full_address, short_address
 from novadev.records.pin_store import PinStore
 from novadev.runs.journal_rows import fit
 from novadev.runs.lease import user
@@ -20,7 +20,7 @@ Names = Callable[[VmDevice], Iterator[str]]
 
 @dataclass(frozen=True)
 class PinnedDevice:
-    """A recorded device; ``address`` is where it is recorded, None where it is in no place now.
+    """A recorded device; ``address`` is its recorded address, or None if it has none.
 
     ``pinned`` says whether the address is pinned, ``changed`` whether it was not before.
     """
@@ -76,7 +76,7 @@ def _settle(
 
 def _pinned(found: RecordedInstance, row: VmDevice) -> PinnedDevice:
     is_pinned = row.device_id in found.pins
-    place = short_address(row)
+    place = full_address(row)
     return PinnedDevice(found.uuid, row.label, row.device_id, place, is_pinned, changed=False)
 
 

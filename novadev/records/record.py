@@ -99,7 +99,7 @@ def _look_again(
 def write_looks(
     vm_devices: VmDevices, looks: Sequence[Look], record: int | None
 ) -> tuple[int | None, tuple[str, ...]]:
-    """Write what was seen; again, a few times, where another record is at the same guests.
+    """Write the records; retry a few times if another process records the same guests.
 
     Return the number of the record, of which RECORD has a part already, if so, and the guests that
     another one has recorded since they were looked at: nothing of these was written.

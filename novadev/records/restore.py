@@ -1,4 +1,4 @@
-"""Recorded addresses put back: the work behind ``device restore``."""
+"""Restores recorded addresses: the work behind ``device restore``."""
 
 from __future__ import annotations
 

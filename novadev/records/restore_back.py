@@ -1,4 +1,4 @@
-"""What of a restore can be taken back, device by device: the definition may have changed since."""
+"""Which changes of a restore can be undone, device by device."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the devices of a guest would be with their recorded addresses, or why that cannot be."""
+"""The layout of a guest with its recorded addresses, or why it is impossible."""
 
 from __future__ import annotations
 
@@ -144,11 +144,11 @@ class _Layout:
         return {item: place for item, place in self._then.items() if place != self._now.get(item)}
 
     def move(self, moves: Mapping[Device, Address]) -> None:
-        """Put devices where MOVES says, whoever is there."""
+        """Put devices at the addresses in MOVES, even if others are there."""
         self._then |= moves
 
     def take_recorded(self) -> None:
-        """Put every device where it is recorded, whoever is there."""
+        """Put every device at its recorded address, even if another one is there."""
         for device, row in self._recorded.items():
             if device not in self._now and not self._is_new:
                 continue
@@ -163,7 +163,7 @@ class _Layout:
             return
         why = _why_outdated(device, row, address, self._now.get(device)) or self._why_given(row)
         if why is None:
-            self._then[device] = self._places.spelled(address)
+            self._then[device] = self._places.spelled(address.with_zpci_of(self._now.get(device)))
         else:
             self.outdated[device] = why
 

@@ -1,4 +1,4 @@
-"""Which changes of a restore move a pinned device off its pin: told by the plan's guard."""
+"""Which changes of a restore move a device off its pin, according to the plan's guard."""
 
 from __future__ import annotations
 

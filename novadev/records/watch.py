@@ -1,4 +1,4 @@
-"""Guests recorded as soon as they change: the work behind ``device watch``.
+"""Records guests as soon as they change: the work behind ``device watch``.
 
 libvirt's events come over one connection to each host, all of them in this process. One thread,
 the caller's, decides what is to be done, and waits for nobody. Whatever may hang has a thread of
@@ -7,7 +7,7 @@ its own (a connection that is opened, a job that records), and comes back by one
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from math import inf
 from queue import Empty, SimpleQueue
@@ -18,8 +18,10 @@ from novadev.config import Config
 from novadev.deployment import Deployment
 from novadev.errors import NovadevError, Unreachable
 from novadev.records.drift import Drift
-from novadev.records.watch_jobs import NotRecorded, Recorded, Recorder, Result
+from novadev.records.watch_glances import Digests, Glances
+from novadev.records.watch_jobs import Recorded, Recorder, Result
 from novadev.records.watch_schedule import SETTLE, Flapping, Schedule, Unnamed
+from novadev.records.watch_troubles import LONGEST_PAUSE, Troubles, of_all
 from novadev.virt.connections import Beat, Connections, HostLost, HostNews, HostOpened
 from novadev.virt.guest_events import GuestEvent
 
@@ -29,8 +31,6 @@ SLOW = 5.0
 """Seconds after which a job does not count among those that may run at a time: its host hangs."""
 MOST = 4
 """How many times as many jobs may run at a time if hosts hang."""
-LONGEST_PAUSE = 60.0
-"""Seconds between two tries while a database gives no answer, once they have grown."""
 LISTING = 3600.0
 """Seconds between two looks for new hosts."""
 ENDING = 5.0
@@ -55,7 +55,7 @@ class Swept:
 
 @dataclass(frozen=True)
 class Held:
-    """Pinned devices of a guest are not where they are pinned; told once for each change."""
+    """Pinned devices of a guest are not at their pinned addresses; reported once per change."""
 
     host: str
     guest: Recorded
@@ -63,7 +63,7 @@ class Held:
 
 @dataclass(frozen=True)
 class Trouble:
-    """Something that records need gives no answer; told once until it does."""
+    """Something that records need does not answer; reported once until it does."""
 
     error: NovadevError
 
@@ -91,21 +91,27 @@ News = (
 
 @dataclass(frozen=True)
 class _Job:
-    """What a thread does: ``sweep`` a host, ``record`` guests, ``ask`` one, or list ``hosts``."""
+    """What a thread does.
+
+    It may ``sweep`` a host, ``record`` guests, ``ask`` one, list ``hosts``, or ``glance`` at the
+    definitions of a host, with what reads their ``digests``.
+    """
 
     kind: str
     host: str
     uuids: tuple[str, ...]
     began: float
+    digests: Callable[[], Digests] = dict
 
 
 @dataclass(frozen=True)
 class _Done:
-    """A job that has ended: with results, with hosts, or with an error of the databases."""
+    """A job that has ended: with results, hosts or digests, or with an error."""
 
     job: _Job
     results: tuple[Result, ...] = ()
     hosts: tuple[str, ...] | None = None
+    digests: Digests | None = None
     error: NovadevError | None = None
 
 
@@ -113,7 +119,8 @@ class Watch:
     """Records the guests of some hosts as they change; with ASKS_GUEST the names of their disks.
 
     HOSTS are those to watch; without any it is all of the deployment, or this host where no
-    database of Nova's is used. Every EVERY seconds all guests of a host are looked at. Raises as
+    database of Nova's is used. Every EVERY seconds all guests of a host are looked at, and the
+    definitions of those that are shut off more often: see `Glances`. Raises as
     :meth:`novadev.records.watch_jobs.Recorder.list_hosts`.
     """
 
@@ -130,10 +137,11 @@ class Watch:
         self._news: SimpleQueue[object] = SimpleQueue()
         self._schedule = Schedule(asks_guest)
         self._sweeps: dict[str, float] = {}
+        self._glances = Glances()
         self._jobs: dict[tuple[str, str], tuple[_Job, Thread]] = {}
         self._room = {"sweep": -(-config.workers // 2), "ask": -(-config.workers // 2)}
-        self._room |= {"record": config.workers, "hosts": 1}
-        self._troubles = _Troubles()
+        self._room |= {"record": config.workers, "glance": config.workers, "hosts": 1}
+        self._troubles = Troubles()
         self._held: dict[str, tuple[Drift, ...]] = {}
         found = self._recorder.list_hosts(self._wanted)
         self._uris = Deployment(config)
@@ -187,11 +195,17 @@ class Watch:
         return Alive(len(connections.open_hosts), len(connections.hosts), self._schedule.waiting)
 
     def _connected(self, news: HostNews, now: float) -> Iterator[News]:
-        """Look at a host that comes as a whole; of one that is lost nothing is known."""
+        """Look at a host that comes as a whole; of one that is lost nothing is known.
+
+        First at its definitions: what changes after that is found by the next glance.
+        """
         self._sweeps.pop(news.host, None)
         if isinstance(news, HostOpened):
-            self._sweeps[news.host] = now
+            self._glances.begin(news.host, now)
+            if ("glance", news.host) in self._jobs:  # over the connection that was lost
+                self._sweeps[news.host] = now
         else:
+            self._glances.forget(news.host)
             self._schedule.forget(news.host)
         yield news
 
@@ -201,6 +215,7 @@ class Watch:
             return inf if self._jobs else self._troubles.hold
         times = [due for host, due in self._sweeps.items() if self._is_free("sweep", host)]
         times.append(self._schedule.due(self._may_record, self._may_ask))
+        times.append(self._glances.due(self._may_glance))
         times += [self._list_due] * self._is_free("hosts", "")
         full = [kind for kind in self._room if self._left(kind) <= 0]
         times += [job.began + SLOW for job, _ in self._jobs.values() if job.kind in full]
@@ -217,6 +232,8 @@ class Watch:
             self._start(job)
             if self._troubles.hold > 0:
                 return
+        for host in self._glances.take(now, self._may_glance):
+            self._start(_Job("glance", host, (), now, self._connections.digests(host)))
 
     def _due_jobs(self, now: float) -> Iterator[_Job]:
         most = 1 if self._troubles.hold > 0 else self._room["record"] * MOST
@@ -247,6 +264,9 @@ class Watch:
     def _may_record(self, host: str) -> bool:
         return self._left("record") > 0 and self._is_free("record", host)
 
+    def _may_glance(self, host: str) -> bool:
+        return self._left("glance") > 0 and self._is_free("glance", host)
+
     def _may_ask(self, host: str) -> bool:
         return self._left("ask") > 0 and self._is_free("ask", host)
 
@@ -265,6 +285,8 @@ class Watch:
 
     def _outcome(self, job: _Job) -> _Done:
         try:
+            if job.kind == "glance":
+                return _Done(job, digests=job.digests())
             if job.kind == "hosts":
                 return _Done(job, hosts=self._recorder.list_hosts(self._wanted))
             if job.kind == "sweep":
@@ -276,7 +298,10 @@ class Watch:
 
     def _ended(self, done: _Done, now: float) -> Iterator[News]:
         """Take note of what a job came to."""
-        job, error = done.job, done.error or _of_all(done.results)
+        if done.job.kind == "glance":
+            yield from self._glanced(done, now)
+            return
+        job, error = done.job, done.error or of_all(done.results)
         if isinstance(done.error, Unreachable):
             self._troubles.hold_back(now)
         elif done.error is None:
@@ -285,10 +310,22 @@ class Watch:
             missing = set(job.uuids) - {result.uuid for result in done.results}
             pause = 1.0 if isinstance(error, Unreachable) else LONGEST_PAUSE
             self._schedule.failed(job.host, missing, now + pause, job.kind == "ask")
-            yield from self._troubles.failed(job.host, error)
+            yield from map(Trouble, self._troubles.failed(job.host, error))
         else:
-            yield from self._troubles.succeeded(job.host)
+            yield from map(Mended, self._troubles.succeeded(job.host))
         yield from self._results(done, error, now)
+
+    def _glanced(self, done: _Done, now: float) -> Iterator[News]:
+        """Record the guests whose definitions have changed, after the first look all of the host.
+
+        A host that gave no answer is told by its connection.
+        """
+        host = done.job.host
+        is_first, changed = self._glances.ended(host, done.digests, now)
+        if is_first:
+            self._sweeps[host] = now
+        for uuid in changed:
+            yield from self._schedule.redefined(host, uuid, now)
 
     def _results(self, done: _Done, error: NovadevError | None, now: float) -> Iterator[News]:
         job = done.job
@@ -323,54 +360,3 @@ class Watch:
                 self._held[item.uuid] = item.held
             if item.held and item.held != known:
                 yield Held(done.job.host, item)
-
-
-def _of_all(results: Iterable[Result]) -> NovadevError | None:
-    """Return why nothing at all could be looked at, if so: a host or a database does not answer.
-
-    A cell that does not answer is not the cell of a host of which guests are known.
-    """
-    lost = [item for item in results if isinstance(item, Recorded) or item.uuid or item.exit_code]
-    for item in lost:
-        if isinstance(item, Recorded) or (item.uuid and item.exit_code != Unreachable.exit_code):
-            return None
-    first = next((item for item in lost if isinstance(item, NotRecorded)), None)
-    return Unreachable(first.reason, first.database) if first else None
-
-
-class _Troubles:
-    """What gives no answer, of which hosts; each is told once, and when it gives answers again.
-
-    ``hold`` is the time until which no job is begun, because none could be done; 0 for none.
-    """
-
-    def __init__(self) -> None:
-        self.hold = 0.0
-        self._pause = 1.0
-        self._errors: dict[str, NovadevError] = {}
-
-    def hold_back(self, now: float) -> None:
-        """Begin no job for a while, a longer one each time."""
-        self.hold = now + self._pause
-        self._pause = min(2 * self._pause, LONGEST_PAUSE)
-
-    def release(self) -> None:
-        """Begin jobs again: one of them was done."""
-        self.hold, self._pause = 0.0, 1.0
-
-    def failed(self, host: str, error: NovadevError) -> Iterator[Trouble]:
-        """Take note that ERROR is in the way of HOST."""
-        known = {_key(item) for item in self._errors.values()}
-        self._errors[host] = error
-        if _key(error) not in known:
-            yield Trouble(error)
-
-    def succeeded(self, host: str) -> Iterator[Mended]:
-        """Take note that nothing is in the way of HOST."""
-        error = self._errors.pop(host, None)
-        if error is not None and _key(error) not in map(_key, self._errors.values()):
-            yield Mended(error)
-
-
-def _key(error: NovadevError) -> str:
-    return error.database or str(error)

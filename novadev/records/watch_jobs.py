@@ -1,4 +1,4 @@
-"""What a watch does in its threads: it records guests, several hosts at a time.
+"""The threads of a watch, which record guests on several hosts at the same time.
 
 Each job is a small ``device record``, with a deployment of its own: it opens the databases and, if
 there is anything to read, a child process for the host, and leaves nothing open. So a database that
@@ -109,7 +109,7 @@ class Recorder:
         return Deployment(self._config, self._has_state)
 
     def sweep(self, host: str, asks_names: bool) -> list[Result]:
-        """Record every guest of HOST that has changed; ASKS_NAMES: tell who has unnamed disks.
+        """Record every changed guest of HOST; with ASKS_NAMES report guests with unnamed disks.
 
         Raises as :func:`novadev.records.look.iter_looks`.
         """

@@ -1,4 +1,4 @@
-"""When a watch looks at which guest: rules alone, with the time given to each.
+"""When a watch checks which guest: pure rules that get the time as an argument.
 
 A guest is recorded shortly after it changed, so that what changes at once is one record; at most
 so often a minute, so that one that flaps costs no more. Its agent is asked when a disk came, and
@@ -108,6 +108,10 @@ class Schedule:
             guest.is_flapping = True
             yield Flapping(guest.host, guest.uuid, guest.name)
         guest.due = min(guest.due, max(now + SETTLE, allowed))
+
+    def redefined(self, host: str, uuid: str, now: float) -> Iterator[Flapping]:
+        """Take note that a guest has another definition, which no event told."""
+        yield from self.changed(GuestEvent(host, uuid, News.CHANGED), now)
 
     def take_records(
         self, now: float, is_free: Callable[[str], bool], room: int

@@ -52,7 +52,7 @@ class Rehearsed:
 
 
 class Rehearsal:
-    """A rehearsal on the HOST of that name; beside other guests only where that is allowed."""
+    """A rehearsal on HOST, which may have other guests only if that is allowed."""
 
     def __init__(self, hosts: Pool, host: str, budget: Budget, allow_busy: bool = False) -> None:
         self.host, self.budget = host, budget

@@ -50,7 +50,7 @@ class Case:
 
     @property
     def is_q35(self) -> bool:
-        """Whether it is a Q35 machine, as Nova tells: by its name."""
+        """Whether it is a Q35 machine, by its name, as in Nova."""
         return is_q35(self.machine_type)
 
     @property

@@ -76,7 +76,7 @@ class ComputeRules:
 
     @property
     def virt_type_text(self) -> str:
-        """The virt_type in a message, which says where it is only assumed."""
+        """The virt_type for a message, marked if it is only assumed."""
         text = f"virt_type {self.virt_type}"
         return (
             f"{text} (assumed, because its host's virt_type is not known)"

@@ -39,7 +39,7 @@ _TPM = "tpm-tis"
 
 @dataclass(frozen=True)
 class Attached:
-    """What a guest has beside what its image and its disks say.
+    """What a guest has in addition to its disks and the devices from its image.
 
     ``interfaces`` are those with the model of the property; ``host_devices`` PCI devices of the
     host, those of ports included; ``has_rng`` is the flavor's ``hw_rng:allowed``.

@@ -1,4 +1,4 @@
-"""Whether Nova can read the stored image properties at all: one bad value spoils them all."""
+"""Whether Nova can read the stored image properties: one bad value makes all unreadable."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ _UHCI_PORTS, _IDE_UNITS = 2, 2
 
 
 def lay_out(board: Board) -> tuple[str | None, ...] | None:
-    """Return the address of each outline of BOARD; None of what the rules do not tell.
+    """Return the address of each outline of BOARD, or None where the rules do not know it.
 
     None for the whole where they know nothing of the machine type. Addresses are texts:
     ``0000:00:04.0``, of a drive ``0:0:0:1``, on USB ``0:1``.

@@ -122,7 +122,7 @@ class _Case:
         return row.device_type if row.device_type in DEVICE_TYPES else "disk"
 
     def bus(self, row: BlockDevice) -> str | None:
-        """Return the bus the row's disk is on; None if only a power-on would tell."""
+        """Return the bus of the row's disk, or None if only a power-on decides it."""
         if self.is_iso_root(row):
             return self.default_bus("cdrom")
         if is_valid(row.disk_bus, self.rules):

@@ -57,7 +57,7 @@ class OsInfo:
 
     @property
     def version(self) -> str | None:
-        """The version of libosinfo, None where it is missing."""
+        """The version of libosinfo, or None if it is not installed."""
         library = self._library
         if library is None:
             return None
@@ -65,7 +65,7 @@ class OsInfo:
 
     @property
     def database_version(self) -> str | None:
-        """The version of osinfo-db, as its folder tells; None where that cannot be read."""
+        """The version of osinfo-db from its folder, or None if that cannot be read."""
         folder = os.environ.get("OSINFO_SYSTEM_DIR") or SYSTEM_DIR
         try:
             return (Path(folder) / "VERSION").read_text(encoding="utf-8").strip() or None

@@ -1,4 +1,4 @@
-"""Properties that cannot go together, or have no effect: what can be told without a host."""
+"""Properties that are incompatible or have no effect, as far as this is known without a host."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ def carry_out(
     max_failures: int | None = None,
     second_look: SecondLook = _NO_LOOK,
 ) -> Iterator[tuple[Plan, Outcome]]:
-    """Apply what RUN has not finished, batch by batch, and yield each plan with its outcome.
+    """Apply the unfinished plans of RUN batch by batch; yield each plan with its outcome.
 
     A batch is in the journal before its first write. Ends early, between two batches, when STOP
     says so or more than MAX_FAILURES plans failed. What Nova may have been starting meanwhile gets

@@ -1,4 +1,4 @@
-"""A plan from a file must be one that its action, or an undo of it, would make.
+"""Checks that a plan from a file is one that its action, or an undo of it, could make.
 
 One table says where each action may write; what a value may be follows from the place.
 """

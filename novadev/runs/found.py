@@ -1,4 +1,4 @@
-"""What is there when a plan is about to be written, and what follows from it."""
+"""Decides what to do with a plan from the values that are there when it is to be written."""
 
 from __future__ import annotations
 

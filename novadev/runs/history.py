@@ -10,8 +10,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from novadev.database import now_of
 from novadev.nova.instances import uuid_of
-from novadev.runs.lease import LEASE, Holder, now_of
+from novadev.runs.lease import LEASE, Holder
 from novadev.runs.states import PENDING, State, run_state
 from novadev.state.tables import plans, runs
 

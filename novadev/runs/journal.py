@@ -1,4 +1,4 @@
-"""What was planned, and whether it landed.
+"""The journal: runs, their plans, and the state of each plan.
 
 A plan is here before the first write it causes; a second line says what became of it. Only the
 process that holds the lease of a run changes what is here of it.
@@ -15,7 +15,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from novadev.database import Database
+from novadev.database import Database, now_of
 from novadev.errors import NotAsNeeded, TakenOver
 from novadev.runs import history, lease
 from novadev.runs.history import RunFilter, RunSummary
@@ -52,7 +52,7 @@ FORGOTTEN = timedelta(days=1)
 
 @dataclass(frozen=True)
 class Asked:
-    """What was asked for: the action, the options as typed, a message, the run it takes back."""
+    """The request: the action, the options as typed, a message, the run that it undoes."""
 
     action: str
     options: str | None = None
@@ -94,7 +94,7 @@ class Journal:
         """Forget the runs whose process ended while it wrote their plans down."""
         query = sa.select(runs).where(runs.c.state == "planning")
         with self._database.writing() as connection:
-            now = lease.now_of(connection)
+            now = now_of(connection)
             for row in connection.execute(query.with_for_update()).all():
                 run = Run(**row._mapping)
                 is_ended = run.holder.is_here and not run.holder.is_running
@@ -131,7 +131,7 @@ class Journal:
             connection.execute(update_run(run.id).values(state="running"))
 
     def end_undone(self, run: Run, take_over: bool = False) -> int:
-        """End RUN, of which nothing is to be taken back; return how many plans were abandoned.
+        """End RUN, of which there is nothing to undo; return how many plans were abandoned.
 
         Raises StalePlan where that is no longer so.
         """
@@ -215,7 +215,7 @@ class Journal:
         with self._database.writing() as connection:
             lease.hold(connection, run.id, run.lease)
             state = run_state(count(connection, run.id))
-            values = {"state": state, "finished": lease.now_of(connection), "lease": None}
+            values = {"state": state, "finished": now_of(connection), "lease": None}
             connection.execute(update_run(run.id).values(values))
         return state
 
@@ -323,4 +323,4 @@ def _resumed_by(message: str | None) -> str:
 def _taken(connection: sa.Connection) -> dict[str, object]:
     """Return the columns of a run that this process takes."""
     holder = Holder.of_this_process()
-    return {**vars(holder), "lease": lease.new_token(), "heartbeat": lease.now_of(connection)}
+    return {**vars(holder), "lease": lease.new_token(), "heartbeat": now_of(connection)}

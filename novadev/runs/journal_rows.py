@@ -12,6 +12,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from novadev.database import now_of
 from novadev.errors import NotFound, NovadevError
 from novadev.runs import lease
 from novadev.runs.encoding import loads
@@ -106,9 +107,7 @@ def get_run(connection: sa.Connection, run_id: int, lock: bool = False) -> Run:
 def check_free(connection: sa.Connection, run: Run, take_over: bool) -> None:
     """Raise NotAsNeeded while another process carries RUN out; see :func:`lease.check_free`."""
     if run.finished is None:
-        lease.check_free(
-            run.id, run.holder, run.heartbeat, lease.now_of(connection), take_over=take_over
-        )
+        lease.check_free(run.id, run.holder, run.heartbeat, now_of(connection), take_over=take_over)
 
 
 def count(connection: sa.Connection, run_id: int) -> dict[str, int]:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import sqlalchemy as sa
 
+from novadev.database import now_of
 from novadev.errors import NotAsNeeded, StalePlan
 from novadev.runs import lease
 from novadev.runs.journal_rows import (
@@ -70,7 +71,7 @@ def end_undone(connection: sa.Connection, run_id: int, take_over: bool) -> int:
                 Event.DROPPED,
                 f"run {run_id} was undone before its turn, by {fit(lease.user(), 255)}",
             )
-            values = {"lease": None, "finished": run.finished or lease.now_of(connection)}
+            values = {"lease": None, "finished": run.finished or now_of(connection)}
             state = run_state(count(connection, run.id))
             connection.execute(update_run(run.id).values(state=state, **values))
         abandoned += len(ids)
@@ -78,7 +79,7 @@ def end_undone(connection: sa.Connection, run_id: int, take_over: bool) -> int:
 
 
 def check_still_to_undo(connection: sa.Connection, run: int, undo: int | None = None) -> None:
-    """Raise StalePlan unless the run UNDO takes back just what is left of RUN; None: nothing is.
+    """Raise StalePlan unless UNDO undoes exactly what is left of RUN; None if nothing is left.
 
     While the undo's question was open, or its plans were in a file, RUN may have been carried on,
     undone, or undone and done again. What another undo took back in part was skipped, and told.

@@ -15,12 +15,12 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import sqlalchemy as sa
 
-from novadev.database import Database
+from novadev.database import Database, now_of
 from novadev.errors import NotAsNeeded, NovadevError, TakenOver
 from novadev.state.tables import runs
 
@@ -87,14 +87,6 @@ def refusal(holder: Holder, renewed: datetime, now: datetime, take_over: bool) -
 def new_token() -> str:
     """Return a token that no other process has."""
     return secrets.token_hex(16)
-
-
-def now_of(connection: sa.Connection) -> datetime:
-    """Return the time (UTC) by the journal's own clock, so that those of controllers may differ."""
-    if connection.dialect.name == "sqlite":
-        return datetime.now(timezone.utc).replace(tzinfo=None, microsecond=0)
-    found: datetime = connection.execute(sa.select(sa.func.utc_timestamp())).scalar_one()
-    return found
 
 
 def hold(connection: sa.Connection, run: int, token: str | None) -> None:

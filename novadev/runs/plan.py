@@ -1,4 +1,4 @@
-"""What will be done, as plain values.
+"""Plans, skips and outcomes as plain values.
 
 One plan is one instance and lands whole. A planner only reads and yields plans and skips; an
 apply function only writes what its plans say, checking every ``before`` as it writes.
@@ -88,12 +88,12 @@ class Skip:
 
     @classmethod
     def remark(cls, text: str) -> Skip:
-        """Return what is told of no instance, and is no failure: nothing was chosen, and why."""
+        """Return a remark, such as that a selection is empty: no failure of an instance."""
         return cls(None, text, 0)
 
     @property
     def is_remark(self) -> bool:
-        """Whether it is only to be told, and nothing was skipped."""
+        """Whether it is only a remark, and nothing was skipped."""
         return self.instance is None and not self.exit_code
 
     @property
@@ -142,7 +142,7 @@ APPLIED = Outcome("applied")
 
 
 def taken_back(plan: Plan, left: Mapping[str, str]) -> Outcome:
-    """Return the outcome of PLAN, which takes back what it can: of what is LEFT the text says why.
+    """Return the outcome of PLAN, an undo of as much as possible; LEFT says why for the rest.
 
     LEFT has reasons such as "is gone" by the text of the change's place.
     """
@@ -158,7 +158,7 @@ def taken_back(plan: Plan, left: Mapping[str, str]) -> Outcome:
 
 @dataclass(frozen=True)
 class Draft:
-    """A plan on its way into the journal; ``undoes`` is the id of the one there it takes back."""
+    """A plan on its way into the journal; ``undoes`` is the id of the plan that it undoes."""
 
     plan: Plan
     undoes: int | None = None

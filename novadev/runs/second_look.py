@@ -1,4 +1,4 @@
-"""Servers that are looked at again some seconds after they were written.
+"""Checks servers once more some seconds after they were written.
 
 Nova may have been starting one of them: it reads the properties, novadev commits, and Nova starts
 the guest with what it has read. Nobody can prevent that from outside, but it can be seen.

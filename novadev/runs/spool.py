@@ -1,4 +1,4 @@
-"""Plans that wait for an answer: in a file that nobody else can open, not in the journal.
+"""Keeps plans that wait for confirmation in a private temporary file, not in the journal.
 
 So that a command that was only looked at leaves nothing behind, and no run exists of which nobody
 knows whether it will begin.

@@ -1,4 +1,4 @@
-"""Which plans take a run back."""
+"""The plans that undo a run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BY_PARTS = frozenset(("device alias-migrate", "device restore"))
 
 
 def drafts(journal: Journal, run: Run) -> Iterator[Draft | Skip]:
-    """Yield what takes back the plans of RUN that landed, or may have in part, newest first.
+    """Yield plans that undo the applied and half plans of RUN, newest first.
 
     What an earlier undo took back in part is a Skip that names that undo.
     """

@@ -1,4 +1,4 @@
-"""What a recorded value would change after all."""
+"""What recording a value would change in spite of everything."""
 
 from __future__ import annotations
 

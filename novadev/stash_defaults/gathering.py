@@ -82,7 +82,7 @@ def _read_domains(
 
 
 def no_domain(facts: Facts) -> NotAsNeeded | None:
-    """Return why the instance has no definition that tells its hardware."""
+    """Return why the instance has no definition that shows its hardware."""
     instance = facts.instance
     if instance.host is None:
         return NotAsNeeded(f"it is {instance.vm_state}, on no host")

@@ -171,7 +171,7 @@ def pointer_model(domain: Domain) -> Seen:
 
 
 def would_add_keyboard(domain: Domain, bus: str | None) -> bool:
-    """Return whether hw_input_bus of this value would add a keyboard that DOMAIN has not.
+    """Return whether this value of hw_input_bus would add a keyboard that DOMAIN lacks.
 
     Nova adds one on the same bus as the tablet as soon as the property is stored. A guest that
     has one of itself (see `input_bus`) has it on usb either way.

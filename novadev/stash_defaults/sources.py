@@ -44,7 +44,7 @@ _LIKENESS = attrgetter(*(item.name for item in fields(BlockDevice) if item.name 
 
 @dataclass(frozen=True)
 class Alike:
-    """A guest that equals every other which the rules cannot tell from it."""
+    """A guest that equals all guests for which the rules give the same result."""
 
     guest: Guest = field(compare=False)
     seen: Hashable

@@ -128,3 +128,24 @@ vm_device_pin_history = sa.Table(
     sa.Column("user", sa.String(255), nullable=False),
 )
 """Each time a device was pinned or unpinned, and by whom."""
+
+keeping_host = sa.Table(
+    "keeping_host",
+    metadata,
+    sa.Column("host", sa.String(255), primary_key=True),
+    sa.Column("mode", sa.String(10), nullable=False),
+    sa.Column("since", sa.DateTime, nullable=False),
+    sa.Column("seen", sa.DateTime, nullable=False),
+)
+"""What the nova-compute of each host does with recorded addresses, as it last said."""
+
+keeping_count = sa.Table(
+    "keeping_count",
+    metadata,
+    sa.Column("host", sa.String(255), primary_key=True),
+    sa.Column("outcome", sa.String(10), primary_key=True),
+    sa.Column("reason", sa.String(30), primary_key=True),
+    sa.Column("number", _BIG_ID, nullable=False),
+    sa.Column("last", sa.DateTime, nullable=False),
+)
+"""How many definitions it has kept and passed through, and why; never reset."""

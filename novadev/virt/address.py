@@ -99,6 +99,26 @@ class Address:
         """The attributes by name, without the type."""
         return dict(self.attributes)
 
+    def with_zpci_of(self, other: Address | None) -> Address:
+        """Return the address with the uid and fid of OTHER, where it says neither itself.
+
+        A file of another program, or an earlier record, may have none of them. A move in the PCI
+        topology changes neither (``virDomainZPCIAddressReserveAddr``).
+        """
+        if self.type != "pci" or other is None or self.zpci:
+            return self
+        return Address.of({"type": self.type, **self.values, **other.zpci}, self.type)
+
+    @property
+    def zpci(self) -> dict[str, str]:
+        """The uid and fid of an address on s390x, as far as it has them."""
+        return {name: self.values[name] for name in ZPCI if name in self.values}
+
+    @property
+    def full_text(self) -> str:
+        """The short form and, on s390x, the uid and fid by which the guest finds the device."""
+        return " ".join((self.text, *(f"{name}={value}" for name, value in self.zpci.items())))
+
     @property
     def is_place(self) -> bool:
         """Whether it says just where: a USB address without a port does not."""

@@ -93,6 +93,15 @@ def normal_text(text: str) -> str:
     return Address.of(normal, address.type).ovirt_text
 
 
+def completed_text(text: str, known: str) -> str:
+    """Return oVirt's TEXT of an address, with the uid and fid of the KNOWN one if it has none."""
+    address = Address.from_ovirt(text)
+    if address is None or address.type != "pci" or address.zpci:
+        return text
+    found = address.with_zpci_of(Address.from_ovirt(known))
+    return text if found == address else found.ovirt_text
+
+
 def _spelled(kind: str, name: str, value: str) -> str:
     """Return VALUE as libvirt writes it; raises ValueError where it is no number."""
     digits = _HEXADECIMAL.get(kind, {}).get(name)
@@ -117,7 +126,8 @@ def _objection(address: Address) -> str | None:
         if switch is None and name not in known:
             return f"a {address.type} address has no {name!r:.40}"
         if value not in switch if switch else not _is_number(name, value, known[name]):
-            return f"{name} is {value!r:.40}"
+            most = " or ".join(switch) if switch else f"a number up to {known[name]}"
+            return f"{name} is {value!r:.40}, not {most}"
     return "it is that of the host bridge" if address.text == "0000:00:00.0" else None
 
 

@@ -1,4 +1,4 @@
-"""What a host says when it is only asked whether it works."""
+"""A host's answers to the doctor, which only asks whether the host works."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The process that speaks to one host, for as long as its parent has questions.
+"""The child process that talks to one host on behalf of its parent.
 
 It takes (function, arguments) from the parent and gives back what ``function(host, *arguments)``
 returns or raises. It ends when the parent does, even in the middle of a call that never returns.

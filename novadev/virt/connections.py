@@ -33,14 +33,14 @@ _CLOSING = 2.0
 
 @dataclass(frozen=True)
 class HostOpened:
-    """A host is connected: what has happened there before was not told."""
+    """A host is connected; events from before are not known."""
 
     host: str
 
 
 @dataclass(frozen=True)
 class HostLost:
-    """A host is not connected, and why: told once, until it is again."""
+    """A host is not connected, and why; reported once until it is connected again."""
 
     host: str
     error: NovadevError
@@ -123,6 +123,15 @@ class Connections:
     def is_open(self, host: str) -> bool:
         """Whether HOST is connected."""
         return host in self._lines and self._lines[host].state is _State.OPEN
+
+    def digests(self, host: str) -> Callable[[], dict[str, int]]:
+        """Return what reads the digests of HOST, which is connected; for any thread to call.
+
+        See :meth:`novadev.virt.guest_events.Subscription.digests`.
+        """
+        subscription = self._lines[host].subscription
+        assert subscription is not None
+        return subscription.digests
 
     def keep(self, hosts: Collection[str]) -> None:
         """Connect to these hosts from now on, and to no others."""

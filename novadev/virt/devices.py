@@ -15,6 +15,7 @@ from lxml import etree
 
 from novadev.virt.address import ZPCI, Address
 from novadev.virt.alias import Alias
+from novadev.virt.consoles import is_serial_target
 from novadev.virt.elements import Flag, Text, insert_before, remove
 
 if TYPE_CHECKING:
@@ -396,19 +397,24 @@ class SoleKind(Device):
 
 
 class Console(SoleKind):
-    """A console: ``console`` / ``console``; the first one is the serial port once more."""
+    """A console: ``console`` / ``console``; the first one is the serial port once more.
+
+    Its port is no name: libvirt counts the consoles each time it reads the definition
+    (``virDomainDefParseXML``), and puts the serial port in front only later. So before 11 the port
+    of a virtio console is 0 when it was just defined and 1 after a restart of libvirtd. Serial and
+    parallel ports keep the port that they have (``virDomainChrDefParseXML``).
+    """
 
     tag = "console"
     target_type = Text("target/@type")
-    target_name = Text("target/@port")
-    short_name = Text("target/@port", "@type")
+    short_name = Text("target/@type", "@type")
 
     @property
     def is_serial_port(self) -> bool:
         """Whether it is the serial port once more (``virDomainDefAddConsoleCompat``)."""
         ports = self.element.getparent()
         is_there = ports is not None and ports.find("serial") is not None
-        return is_there and self.target_type != "virtio"
+        return is_there and is_serial_target(self.target_type)
 
 
 _OVIRT_TYPES = {"memballoon": "balloon", "redirdev": "redir"}

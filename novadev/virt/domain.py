@@ -41,7 +41,7 @@ D = TypeVar("D", bound=Device)
 
 @dataclass(frozen=True)
 class NovaMetadata:
-    """What Nova wrote into the definition when it last wrote its metadata; None is not there."""
+    """Nova's metadata in the definition; None for elements that are missing."""
 
     name: str | None
     flavor: str | None

@@ -23,7 +23,7 @@ class HasElement(Protocol):
 
 
 class Text:
-    """A text of the element, read anew each time; None when none of the paths is there."""
+    """A text of the element, read again each time; None if none of the paths exists."""
 
     def __init__(self, *paths: str) -> None:
         self._paths = [_split(path) for path in paths]

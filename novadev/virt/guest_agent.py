@@ -101,7 +101,7 @@ def _ask(handle: Any, seconds: int) -> GuestAnswer:
         raise refused from None
     if _is_unknown(refused):
         return answer
-    return replace(answer, notes=(*answer.notes, _PARTIAL))
+    return replace(answer, notes=(*answer.notes, _PARTIAL), is_partial=True)
 
 
 def _is_unknown(error: libvirt.libvirtError) -> bool:

@@ -59,12 +59,14 @@ class GuestDisk:
 class GuestAnswer:
     """What a guest says of its disks; ``disks`` is None where it gave no answer.
 
-    ``is_whole`` is False where it may have disks that it did not speak of.
+    ``is_whole`` is False where it may have disks that it did not speak of. ``is_partial`` says that
+    the agent failed to list its disks, and only spoke of file systems instead.
     """
 
     disks: tuple[GuestDisk, ...] | None
     notes: tuple[str, ...] = ()
     is_whole: bool = True
+    is_partial: bool = False
 
 
 @dataclass(frozen=True)

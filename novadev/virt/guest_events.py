@@ -56,6 +56,7 @@ _KINDS = (
     libvirt.VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED,
     libvirt.VIR_DOMAIN_EVENT_ID_AGENT_LIFECYCLE,
 )
+_SHUT_OFF = libvirt.VIR_CONNECT_LIST_DOMAINS_INACTIVE | libvirt.VIR_CONNECT_LIST_DOMAINS_PERSISTENT
 _REASONS = {
     libvirt.VIR_CONNECT_CLOSE_REASON_EOF: "its libvirtd ended the connection",
     libvirt.VIR_CONNECT_CLOSE_REASON_KEEPALIVE: "it does not answer. Is its libvirtd hung?",
@@ -94,11 +95,29 @@ class Subscription:
 
     @property
     def is_alive(self) -> bool:
-        """Whether the connection has not been lost; asks nobody."""
+        """Whether the connection still exists, as far as known without a call."""
         try:
             return bool(self._connection.isAlive())
         except libvirt.libvirtError:
             return False
+
+    def digests(self) -> dict[str, int]:
+        """Return a number for the devices of each guest that is shut off, by its UUID.
+
+        The number is another one when the definition of the devices is; it holds for this process.
+        May hang as long as the host does. Raises Unreachable.
+        """
+        found: dict[str, int] = {}
+        with self._host.translated():
+            for domain in self._connection.listAllDomains(_SHUT_OFF):
+                try:
+                    text = domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)
+                except libvirt.libvirtError as error:
+                    if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:
+                        raise
+                    continue
+                found[domain.UUIDString()] = hash(text[text.find("<devices>") :])
+        return found
 
     def close(self) -> None:
         """End it with all that libvirt keeps for it; may hang as long as the host does.

@@ -164,7 +164,7 @@ class Host:
             LOG.info("host %s: its driver has no keepalive", self.name)
 
     def is_alive(self) -> bool:
-        """Whether there is a connection that has not been lost; asks nobody."""
+        """Whether a connection exists, as far as known without a call."""
         try:
             return self._connection is not None and bool(self._connection.isAlive())
         except libvirt.libvirtError:

@@ -64,7 +64,7 @@ class Outline:
     def of_device(
         cls, device: Device, changed: Mapping[str, str | None] = MappingProxyType({})
     ) -> Outline | None:
-        """Return the outline of DEVICE, with what is CHANGED by path in the place of its own.
+        """Return the outline of DEVICE, with the values in CHANGED, by path, instead of its own.
 
         None where libvirt gives its kind no address.
         """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable
 
-from novadev.virt.devices import Device, Disk
+from novadev.virt.devices import Controller, Device, Disk
 from novadev.virt.domain import Domain
 from novadev.virt.own_disks import file_name
 
@@ -69,8 +69,12 @@ def _identity(device: Device) -> Hashable:
 
 
 def _named(device: Device) -> Hashable:
-    """Return the identity, and of a disk its name."""
-    return _identity(device), _disk_name(device) if isinstance(device, Disk) else None
+    """Return the identity, of a disk its name, and of a controller the model.
+
+    Companions, such as the USB controllers of one index, differ in their model alone.
+    """
+    name = _disk_name(device) if isinstance(device, Disk) else None
+    return _identity(device), name or (device.model if isinstance(device, Controller) else None)
 
 
 def _name(device: Device) -> Hashable:

@@ -45,7 +45,10 @@ def host_uri(template: str, host: str) -> str:
     A name with other characters could turn into another URI.
     """
     if "{host}" in template and not _HOST.fullmatch(host):
-        raise BadInput(f"{host!r} cannot be put into a URI as the name of a host")
+        raise BadInput(
+            f"{host!r} cannot be put into a URI as the name of a host: give the full name of one "
+            "host, not a pattern"
+        )
     return template.replace("{host}", host)
 
 
@@ -146,7 +149,7 @@ class Pool:
         yield from _Run(self, function, limit).answers(work)
 
     def process(self, host: str, busy: Collection[str]) -> tuple[Process, bool]:
-        """Return the host's child and whether it starts now, in the place of one not BUSY.
+        """Return the host's child and whether it is starting, which may replace an idle child.
 
         Raises what the host's URI raises, and the error of a host that was given up.
         """

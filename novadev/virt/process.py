@@ -58,7 +58,7 @@ class Process:
         self._say((host, uri, timeout, logging.getLogger().getEffectiveLevel()))
 
     def ask(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
-        """Send a call; what comes of a child that has died is told by `receive`."""
+        """Send a call; `receive` reports a child that has died."""
         self._say((function, arguments))
 
     def _say(self, message: object) -> None:

@@ -1,4 +1,4 @@
-"""What libvirt refuses, in novadev's errors."""
+"""Translates libvirt's errors into novadev's."""
 
 from __future__ import annotations
 

@@ -120,7 +120,7 @@ def remove_marked(host: Host, uuids: Sequence[str]) -> dict[str, str]:
 
 
 def define(host: Host, text: str) -> Trial | None:
-    """Define the domain TEXT on HOST, or anew if it has it; return the failure, None for none.
+    """Define or redefine the domain TEXT on HOST; return the failure, or None.
 
     libvirt refuses a name that a domain with another UUID has, also at the same moment.
     """

@@ -119,7 +119,7 @@ def _same(found: Device, wanted: Device) -> bool:
 
 
 def redefine(host: Host, before: Domain, text: str) -> Domain:
-    """Put TEXT in the place of the persistent definition BEFORE; return what is read back.
+    """Replace the persistent definition BEFORE with TEXT; return what is read back.
 
     For what libvirt cannot change of a device alone. Raises StalePlan when the definition is no
     longer BEFORE, or another when read back; NotAsNeeded when libvirt refuses TEXT.

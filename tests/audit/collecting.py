@@ -11,6 +11,7 @@ from novadev.audit.about import About
 from novadev.audit.checks import CHECKS
 from novadev.audit.collected import Collected
 from novadev.audit.finding import Finding, Severity
+from novadev.state.keeping import KEPT, HostKeeping, passed
 
 ABOUT = About(
     finished=datetime(2026, 11, 21, 3, 7, 45, tzinfo=timezone.utc),
@@ -18,6 +19,13 @@ ABOUT = About(
     selection="all guests",
     guests=1204,
     checks=CHECKS,
+    keeping=(
+        HostKeeping(
+            *("cmp1", "on", datetime(2026, 11, 20), datetime(2026, 11, 21)),
+            is_silent=False,
+            counts={KEPT: 12, passed("not-recorded"): 2},
+        ),
+    ),
     versions={"novadev": "0.1.0", "Nova": "34", "Target": "cmp9: QEMU 10.0.2, libvirt 11.3.0"},
 )
 FINDING = Finding(
@@ -59,7 +67,7 @@ _KINDS: tuple[tuple[str, Severity, str, str | None, int], ...] = (
     (
         "request-spec",
         "warning",
-        "hw_disk_bus is virtio, and absent in the request spec",
+        "hw_disk_bus is virtio in the cell, but absent in the request spec",
         "novadev image-property set --property hw_disk_bus=virtio {uuid}",
         8,
     ),

@@ -98,8 +98,8 @@ def test_of_a_server_without_a_domain_only_what_needs_one_was_not_looked_for() -
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("", "it is no JSON"),
-        ("{", "it is no JSON"),
+        ("", "it is not valid JSON"),
+        ("{", "it is not valid JSON"),
         ("{}", "it is not a list of findings"),
         ('[{"check": "orphan", "check": "lun"}]', "a key twice: 'check'"),
         ('[{"check": "orphan"}]', "has no severity"),

@@ -224,7 +224,7 @@ def test_the_page_says_what_it_is_of() -> None:
     ("found", "guests", "unreachable", "told"),
     [
         ([], 1204, (), "Nothing was found."),
-        ([], 1204, UNREACHABLE, "Nothing was found in what could be asked."),
+        ([], 1204, UNREACHABLE, "Nothing was found in what could be checked."),
         ([], 0, (), "No guest was audited."),
         ([FINDING], 1204, (), "No guest has a failure. 1 of 1,204 has warnings."),
         ([replace(FINDING, instance=None)], 1204, (), "No finding is of a guest."),

@@ -91,7 +91,7 @@ def test_rules_that_are_assumed_because_a_file_is_bad_are_told_once(sqlite_cloud
             {"hw_machine_type": "q35", "hw_cdrom_bus": "sata"},
             "machine-type",
             "warning",
-            "hw_machine_type=q35 stands for the newest of its kind",
+            "hw_machine_type=q35 stands for the newest version of its kind",
             None,
         ),
     ],
@@ -153,7 +153,7 @@ def test_a_request_spec_that_says_otherwise(sqlite_cloud: Cloud) -> None:
     assert text != row["spec"]
     sqlite_cloud.update("request_specs", "api", {"instance_uuid": uuid}, spec=text)
     (item,) = found(sqlite_cloud)
-    assert item["details"] == "hw_vif_model is virtio, and e1000 in the request spec"
+    assert item["details"] == "hw_vif_model is virtio in the cell, but e1000 in the request spec"
     assert item["remedy"] == f"novadev image-property sync --yes {uuid}"
     sqlite_cloud.delete("request_specs", "api", instance_uuid=uuid)
     (item,) = found(sqlite_cloud)
@@ -197,7 +197,8 @@ def test_one_remedy_mends_a_running_server_s_request_spec(sqlite_cloud: Cloud, i
     told = {
         "empty": "the request spec lacks hw_cdrom_bus=ide, hw_disk_bus=virtio, hw_machine_type=",
         "null": "the request spec has no image, so a resize builds the guest with Nova's defaults",
-        "contradicting": "hw_disk_bus is virtio, and ide in the request spec; hw_pmu is not stored",
+        "contradicting": "hw_disk_bus is virtio in the cell, but ide in the request spec; "
+        "hw_pmu is not stored",
     }
     assert told[image] in item["details"]
     assert "stopped" not in item["details"]

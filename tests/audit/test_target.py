@@ -93,8 +93,8 @@ def test_going_back_to_an_older_host(
     assert {item["instance"]: item["details"] for item in failing} == {
         uuid: f"on {old.name} it cannot be defined: {why}"
         for uuid, why in (
-            (newer, "sound virtio: virtio sound takes libvirt 10.4"),
-            (two_dogs, "watchdog itco: itco takes q35 and libvirt 9.1"),
+            (newer, "sound virtio: virtio sound needs libvirt 10.4"),
+            (two_dogs, "watchdog itco: itco needs q35 and libvirt 9.1"),
         )
     }
 

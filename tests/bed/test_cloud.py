@@ -1,6 +1,7 @@
 """`make cloud` says in one line why a machine can have no cloud, and leaves nothing behind."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,15 +19,18 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         (name / file).touch()
     paths = {"FOLDER": tmp_path, "RUN": tmp_path / "run", "LOGS": tmp_path / "log"}
     paths |= {"LOCK": tmp_path / "lock", "RC": tmp_path / "rc", "ROOT": Path("/checkout")}
-    paths |= {"ENVIRONMENT": environment, "PROGRAMS": programs}
+    paths |= {"PROGRAMS": programs, "STARTING": tmp_path / "starting"}
     for name, path in paths.items():
         monkeypatch.setattr(cloud, name, path)
+    newest = replace(cloud.NOVA, environment=environment)
+    monkeypatch.setattr(cloud, "NOVA", newest)
+    monkeypatch.setitem(cloud.RELEASES, cloud.NEWEST, newest)
     monkeypatch.setattr(cloud, "unsupported", str)
     monkeypatch.setattr(cloud, "_free_memory", lambda: cloud.MEMORY)
     monkeypatch.setattr(cloud.os, "getuid", int)
     yield tmp_path
     left = {path.name for path in tmp_path.iterdir()}
-    assert left <= {"nova", "programs", "lock", "log"}
+    assert left <= {"nova", "programs", "lock", "starting", "log"}
 
 
 @pytest.mark.parametrize(

@@ -93,14 +93,14 @@ def test_a_capability_file_can_be_assumed(tmp_path: Path) -> None:
     found = ComputeHosts(configured(None), str(assumed)).find("cmp9")
     assert found is not None
     assert (found.host, found.rules.virt_type) == ("cmp9", "qemu")
-    assert found.origin == f"--assume-config {assumed} (options of the driver: ctl1's)"
+    assert found.origin == f"--assume-config {assumed} (with the driver options of ctl1)"
 
 
 def test_an_example_says_that_it_is_one(tmp_path: Path) -> None:
     assumed = saved(tmp_path, "anything", example=Example("public facts", True))
     found = ComputeHosts(configured(None), str(assumed)).find("cmp9")
     assert found is not None
-    assert found.origin == f"--assume-config {assumed} (an example, and no host)"
+    assert found.origin == f"--assume-config {assumed} (an example, not a real host)"
 
 
 def test_nothing_is_known(tmp_path: Path) -> None:

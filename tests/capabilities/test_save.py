@@ -231,8 +231,8 @@ def test_of_another_host(
     assert f"those of {result.json['saved_on']}, not of cmp2" in result.err
     assert result.json["domain_capabilities"]
     assert result.json["devices"] is None
-    assert "are not known, for only the host itself can list them" in result.err
+    assert "are not known, because only the host itself can list them" in result.err
     (tmp_path / "cmp2.json").write_text(json.dumps(result.json))
     found = ComputeHosts(configured(tmp_path)).find("cmp2")
     assert found is not None
-    assert "(options of the driver: " in found.origin
+    assert "(with the driver options of " in found.origin

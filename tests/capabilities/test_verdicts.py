@@ -158,7 +158,7 @@ def test_a_guest_without_its_machine_type_has_no_other_verdicts() -> None:
     [
         ("pc-i440fx-1.3", "older than the oldest of its kind that the host has, pc-i440fx-1.4"),
         ("pc-0.12", "older than the oldest"),
-        ("pc-i440fx-2.9", "though older and newer ones"),
+        ("pc-i440fx-2.9", "although it has older and newer ones"),
         ("pc-i440fx-10.0", "newer than the newest of its kind that the host has, pc-i440fx-7.2"),
         ("pc-i440fx-rhel7.6.0", "no machine type of the kind"),
         ("pc-q35-noble", "the host has no machine type pc-q35-noble"),
@@ -360,7 +360,7 @@ def test_a_guest_that_stores_nothing() -> None:
     ]
     choice = check(facts, example("el9"))[3]
     assert choice == Verdict(
-        "controller scsi 0", "fine", "its model is libvirt's choice, virtio-scsi there"
+        "controller scsi 0", "fine", "libvirt chooses its model, virtio-scsi there"
     )
 
 

@@ -74,9 +74,13 @@ def test_what_the_file_does_not_tell_is_a_note(sqlite_cloud: Cloud) -> None:
     [
         (
             "cmp1",
-            "whether cmp1 has hw_vif_model=igb is not checked: its capabilities are not known",
+            "it is not known whether cmp1 has hw_vif_model=igb: there is no capability file of "
+            "the host",
         ),
-        (None, "whether a host has hw_vif_model=igb is not checked: it is on none"),
+        (
+            None,
+            "it is not known whether a host has hw_vif_model=igb, because the server is on no host",
+        ),
     ],
 )
 def test_nothing_known_is_a_note(sqlite_cloud: Cloud, host: str | None, told: str) -> None:

@@ -201,7 +201,7 @@ def test_a_database_of_something_else_gets_no_journal(sqlite_cloud: Cloud) -> No
     sqlite_cloud.config_file.write_text(text.replace(state, cell))
     result = novadev(sqlite_cloud, "history")
     assert result.code == 3
-    assert "one of its own" in result.err
+    assert "a database of its own" in result.err
 
 
 def test_a_plan_file_below_a_file(sqlite_cloud: Cloud, tmp_path: Path) -> None:

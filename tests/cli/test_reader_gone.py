@@ -1,4 +1,4 @@
-"""A reader that goes away is no error: `novadev ... | head`."""
+"""A reader that goes away is no error: `novadev ... | head`; nor is Ctrl-C at the begin."""
 
 import os
 import subprocess
@@ -27,3 +27,18 @@ def test_a_reading_command_ends_in_silence_like_other_tools(sqlite_cloud: Cloud)
 
 
 LIST = ("image-property", "list", "--all")
+
+
+def test_ctrl_c_while_the_program_is_imported_shows_no_traceback() -> None:
+    code = """
+import sys
+from novadev import start
+class CtrlC:
+    def find_spec(self, name, *_):
+        if name == "click":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, CtrlC())
+start.main()
+"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert (ended.returncode, ended.stderr) == (130, b"Interrupted.\n")

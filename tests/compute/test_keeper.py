@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from novadev.compute import inside
+from novadev.compute import asking, wrapping
 from novadev.keep.definition import Record, keep
 from novadev.records.device import VmDynamic
 from novadev.records.store import VmDevices
+from novadev.state.keeping import KEPT, list_keeping, passed
 from novadev.state.store import open_state
 from novadev.virt.domain import Domain
 from tests.keep.guests import bare, record_of
@@ -35,6 +36,9 @@ class Log(list[str]):
 
     warning = debug = info
 
+    def isEnabledFor(self, level: int) -> bool:
+        return level > 10
+
 
 class Wrapped:
     """What the driver's functions are wrapped in, with a real process behind it."""
@@ -42,8 +46,8 @@ class Wrapped:
     def __init__(self, config: Path) -> None:
         self.log = Log()
         command = [sys.executable, "-m", "novadev.compute.keeper", "{}", "--config-file"]
-        self.keeper = inside.Keeper([*command, str(config)], self.log)
-        self.wrapper = inside.Wrapper(self.keeper, self.log)
+        self.keeper = asking.Keeper([*command, str(config)], self.log)
+        self.wrapper = wrapping.Wrapper(self.keeper, self.log)
         self.keeper.start()
         self.keeper._be_ready(time.monotonic() + GENEROUS)
 
@@ -51,21 +55,20 @@ class Wrapped:
         return self.wrapper.kept(NOVA, UUID, None)
 
     def see(self) -> None:
-        message = {"do": "seen", "uuid": UUID, "xml": DRIFTED, "host": "cmp1"}
-        self.keeper.ask(message, answers=False)
+        self.keeper.ask({"do": "seen", "uuid": UUID, "xml": DRIFTED}, answers=False)
 
 
 @pytest.fixture
 def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
     """`start(option=value)`: a process with these options of novadev's own."""
-    monkeypatch.setattr(inside, "LIMIT", GENEROUS)
+    monkeypatch.setattr(asking, "LIMIT", GENEROUS)
     started: list[Wrapped] = []
 
     def run(**options: str) -> Wrapped:
         values = {"keep_addresses": "on", "state_connection": _state(tmp_path), **options}
         lines = [f"{name} = {value}" for name, value in values.items()]
         config = tmp_path / "nova.conf"
-        config.write_text("\n".join(("[novadev]", *lines, "")))
+        config.write_text("\n".join(("[DEFAULT]", "host = cmp7", "[novadev]", *lines, "")))
         started.append(Wrapped(config))
         return started[-1]
 
@@ -110,13 +113,31 @@ def test_what_is_seen_is_recorded(start: Start, tmp_path: Path) -> None:
     text = DRIFTED
     store = VmDevices(open_state(_state(tmp_path)))
     wrapped = start()
-    wrapped.keeper.ask({"do": "seen", "uuid": UUID, "xml": text, "host": "cmp7"}, answers=False)
+    wrapped.see()
     until = time.monotonic() + GENEROUS
     while not (found := store.list_devices([UUID]).get(UUID)) and time.monotonic() < until:
         time.sleep(0.1)
     assert found
     assert {row.address for row in found} == {row.address for row in record_of(text).devices}
     assert store.list_dynamics([UUID])[UUID].host == "cmp7"
+
+
+def test_what_becomes_of_definitions_is_counted(start: Start, tmp_path: Path) -> None:
+    wrapped = start()
+    wrapped.keeper.missed["no-answer"] += 2
+    wrapped.see()
+    wrapped.kept()
+    assert wrapped.keeper.missed == {}
+    wanted = {KEPT: 1, passed("no-answer"): 2}
+    until = time.monotonic() + GENEROUS
+    while time.monotonic() < until:
+        found = list_keeping(_state(tmp_path)).get("cmp7")
+        if found is not None and found.counts == wanted:
+            break
+        wrapped.wrapper.load()
+        time.sleep(0.1)
+    assert found is not None
+    assert (found.mode, found.counts) == ("on", wanted)
 
 
 @pytest.mark.parametrize("mode", ["off", "log"])
@@ -175,15 +196,37 @@ def test_an_answer_that_does_not_come_ends_the_wait(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wrapped = start()
-    monkeypatch.setattr(inside, "LIMIT", 0.05)
+    monkeypatch.setattr(asking, "LIMIT", 0.05)
     message = {"do": "keep", "uuid": UUID, "xml": bare(DRIFTED) + " " * 3_000_000, "again": False}
     wrapped.keeper._process.send_signal(19)  # type: ignore[union-attr] - SIGSTOP: it hangs
-    with pytest.raises(inside.Refused, match="no answer within 50 ms"):
+    with pytest.raises(asking.Refused, match="no answer within 50 ms"):
         wrapped.keeper.ask(message)
     assert wrapped.kept() == NOVA
-    monkeypatch.setattr(inside, "LIMIT", GENEROUS)
+    monkeypatch.setattr(asking, "LIMIT", GENEROUS)
     wrapped.see()
     assert wrapped.kept() != NOVA
+
+
+def test_an_answer_that_comes_too_late_is_that_of_no_other_question(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slow process is not started anew: a busy machine would only get slower."""
+    wrapped = start()
+    process = wrapped.keeper._process
+    assert process is not None
+    process.send_signal(19)  # SIGSTOP
+    monkeypatch.setattr(asking, "LIMIT", 0.05)
+    assert wrapped.kept() == NOVA
+    process.send_signal(18)  # SIGCONT
+    monkeypatch.setattr(asking, "LIMIT", GENEROUS)
+    wrapped.see()
+    assert wrapped.kept() != NOVA
+    assert wrapped.keeper._process is process
+    process.send_signal(19)
+    monkeypatch.setattr(asking, "LIMIT", 0.05)
+    monkeypatch.setattr(asking, "HANGING", 0.0)
+    assert wrapped.kept() == NOVA
+    assert wrapped.keeper._process is None, "one that hangs is"
 
 
 @pytest.mark.parametrize("config", ["[novadev]\nkeep_addresses = maybe\n", "[novadev\n"])

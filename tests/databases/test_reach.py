@@ -273,7 +273,7 @@ def test_a_server_that_cannot_answer_is_unreachable(mariadb_cloud: Cloud, code: 
 
 def test_an_error_amid_the_work_is_one_of_reach_too(mariadb_cloud: Cloud) -> None:
     database = Database("API database", mariadb_cloud.url("api"))
-    told = r"^API database gives no answer: 1969 Query exec"
+    told = r"^API database does not answer: 1969 Query exec"
     with pytest.raises(Unreachable, match=told), database.reading() as connection:
         connection.exec_driver_sql(
             "SET STATEMENT max_statement_time=0.01 FOR "

@@ -57,6 +57,8 @@ def test_the_page_of_a_guest(sqlite_cloud: Cloud, hypervisor: Hypervisor, tmp_pa
     assert rig.novadev("device", "record", uuid).code == 0
     domain.undefine()
     rig.define(uuid, disks, ports)
+    for action in ("pin", "unpin"):
+        assert rig.novadev("device", action, uuid, "vdb").code == 0
     file = tmp_path / "web.html"
     shown = rig.novadev("device", "report", uuid, "-o", str(file))
     assert (shown.code, shown.out) == (0, ""), shown.err
@@ -76,6 +78,10 @@ def test_the_page_of_a_guest(sqlite_cloud: Cloud, hypervisor: Hypervisor, tmp_pa
     assert len(texts(tables[0], ".//tbody/tr")) == len(drift) > 0
     forecast = rig.novadev("device", "forecast", uuid, "-f", "json").json
     assert sum(len(texts(table, ".//tbody/tr")) for table in tables[1:]) == len(forecast)
+
+    history = texts(page, ".//section[@aria-labelledby='history']//ul/li")
+    assert [text for text in history if text.startswith("disk vdb: pinned at 0000:")]
+    assert [text for text in history if text.startswith("disk vdb: unpinned from 0000:")]
 
     text = file.read_text()
     assert page.findall(".//script") == []

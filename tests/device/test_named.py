@@ -92,7 +92,7 @@ def test_finds_one(name: str, label: str) -> None:
 
 def test_several() -> None:
     found = attached.inventory(GUEST, ATTACHED, LIVE)
-    with pytest.raises(BadInput, match="fits 2 devices of instance-1: ") as caught:
+    with pytest.raises(BadInput, match="matches 2 devices of instance-1: ") as caught:
         find_named(found.entries, mac(2), "instance-1")
     assert f"interface {tap(2)}" in str(caught.value)
     assert f"interface {tap(3)}" in str(caught.value)

@@ -36,7 +36,7 @@ def test_an_interface_beside_a_cache_that_names_no_port(
     reason = why_no_orphan(card, found)
     assert (reason is None) == is_orphan
     (trouble,) = (item for item in _CHECKS["orphan"](found) if card.label in item.details)
-    assert ("cannot be told: its network info cache " in trouble.details) != is_orphan
+    assert ("it is not known whether Nova has a port" in trouble.details) != is_orphan
 
 
 def test_metadata_of_a_nova_that_wrote_no_ports_say_nothing() -> None:

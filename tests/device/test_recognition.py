@@ -289,16 +289,43 @@ def test_what_libvirt_writes_of_itself_is_not_recorded() -> None:
     assert len(seen(inventory([*full_guest(), serial, virtio, dog]))) == len(plain) + 2
 
 
-def test_every_virtio_console_is_recorded_with_an_address_or_without() -> None:
-    """libvirt 9.0 writes none for them; each is its port, and one that is taken out is gone."""
+@pytest.mark.parametrize("kind", ["virtio", "sclp"])
+def test_every_console_of_its_own_is_recorded_with_an_address_or_without(kind: str) -> None:
+    """libvirt 9.0 writes none for them; one that is taken out is gone.
+
+    Before libvirt 11 their ports shift by one at a restart of libvirtd.
+    """
     serial = '<serial type="pty"><target type="isa-serial" port="0"/></serial>'
-    one, two = (
-        f'<console type="pty"><target type="virtio" port="{port}"/></console>' for port in (1, 2)
+    zero, one, two = (
+        f'<console type="pty"><target type="{kind}" port="{port}"/></console>' for port in range(3)
     )
     before = inventory([serial, ITSELF[-1], one, two])
     assert differences(before, before) == set()
-    assert differences(before, inventory([serial, ITSELF[-1], two])) == {("console 1", "device")}
-    assert differences(before, inventory([serial, two, one])) == set()
+    assert differences(before, inventory([serial, ITSELF[-1], zero, one])) == set()
+    gone = {(f"console {kind} #2", "device")}
+    assert differences(before, inventory([serial, ITSELF[-1], two])) == gone
+    other = '<console type="pty"><target type="sclplm" port="3"/></console>'
+    added = inventory([serial, ITSELF[-1], zero, one, other])
+    assert differences(before, added) == {("console sclplm", "device")}
+
+
+def test_a_console_is_the_one_that_was_recorded_with_its_port() -> None:
+    console = '<console type="pty"><target type="virtio" port="0"/></console>'
+    (row,) = (row for row in seen(inventory([console])) if row.type == "console")
+    params = {**row.spec_params, "target": "1"}
+    old = replace(row, device_id=volume_id(7), label="console 0 #2", spec_params=params)
+    assert volume_id(7) in {item.device_id for item in seen(inventory([console]), [old])}
+
+
+def test_companions_of_one_index_are_known_by_their_models() -> None:
+    usb = [controller("usb", 0, f"ich9-{model}") for model in ("ehci1", "uhci1", "uhci2")]
+    assert differences(inventory(usb), inventory(usb[::-1])) == set()
+    gone = {("controller usb 0 #1", "device")}
+    assert differences(inventory(usb), inventory(usb[1:])) == gone
+    both = attached.inventory(
+        domains.domain(GUEST, devices=usb), NOTHING, domains.domain(GUEST, devices=usb[::-1])
+    )
+    assert {entry.persistent.model == entry.live.model for entry in both.entries} == {True}
 
 
 def test_a_record_of_an_earlier_release_stays_one() -> None:

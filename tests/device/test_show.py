@@ -170,13 +170,13 @@ def test_a_guest_that_is_shut_off(rig: Rig) -> None:
     }
     assert not [label for label, record in found.items() if record["definition"] != "persistent"]
     assert found["disk vda"]["plugged"] is True
-    assert found["disk sdb"]["disagreements"] == ["target is sdb, Nova says sda"]
-    assert found["disk vdc"]["disagreements"] == ["target is vdc, Nova says vdq"]
+    assert found["disk sdb"]["disagreements"] == ["target is sdb, but sda in Nova"]
+    assert found["disk vdc"]["disagreements"] == ["target is vdc, but vdq in Nova"]
     shut_off = rig.novadev("device", "show", "odd", "--live")
     assert (shut_off.code, "it is shut off" in shut_off.err) == (3, True)
     text = rig.novadev("device", "show", "odd").out
     assert f"odd ({uuid}) on cmp1, shut off" in text
-    assert "! disk vdc: target is vdc, Nova says vdq" in text
+    assert "! disk vdc: target is vdc, but vdq in Nova" in text
     names = {
         **{f"ua-{port_id(3)}": port_id(3), port_id(3): port_id(3), port_id(1): port_id(1)},
         **{lun: lun, PCI: PCI, MDEV: MDEV, SHARE: SHARE, tap(2): port_id(2), "sdb": lun},
@@ -188,7 +188,7 @@ def test_a_guest_that_is_shut_off(rig: Rig) -> None:
         assert record["owner_id"] == owner, name
     several = rig.novadev("device", "show", "odd", mac(1).upper())
     assert several.code == 4
-    assert "fits 3 devices" in several.err
+    assert "matches 3 devices" in several.err
     assert all(tap(number) in several.err for number in (1, 2, 3))
 
 
@@ -225,7 +225,7 @@ def test_formats_and_columns(rig: Rig) -> None:
     assert run("web", "vdb", "-f", "value", *chosen).split(" ", 2) == [
         "disk",
         "vdb",
-        f"{volume_id(0)} target is vdb, Nova says vdq\n",
+        f"{volume_id(0)} target is vdb, but vdq in Nova\n",
     ]
     assert run("web", "vdb", "-c", "label", "-c", "plugged") == (
         "label     plugged\ndisk vdb  yes\n"

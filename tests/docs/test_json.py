@@ -124,7 +124,7 @@ def test_a_plan_has_a_diff_where_it_was_asked_for() -> None:
 
 
 def test_the_page_has_every_way_to_match_a_device() -> None:
-    told = PAGE.partition("``matched_by``\n")[2].partition(": what")[0]
+    told = PAGE.partition("``matched_by``\n")[2].partition(": the property")[0]
     assert tuple(re.findall(r"``([a-z-]+)``", told)) == KEYS
 
 

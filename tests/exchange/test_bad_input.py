@@ -212,7 +212,7 @@ def test_a_broken_json(site: Cloud, tmp_path: Path, what: str) -> None:
         ('{"novadev": "device export", "version": 1, "version": 1}', "a key twice: 'version'"),
         ('{"novadev": NaN}', "NaN"),
         ("[" * 100_000, "nested too deeply"),
-        ('{"novadev": "device export", "version": ' + "9" * 5000 + "}", "no JSON"),
+        ('{"novadev": "device export", "version": ' + "9" * 5000 + "}", "neither JSON"),
         ("web-1\n", "neither JSON nor an OVF"),
     ],
 )
@@ -285,7 +285,7 @@ MISMATCHES: dict[str, tuple[list[VmDevice], list[VmDevice], str]] = {
     "another bus without an address": (
         [disk("vda", drive(1), "sata")],
         [disk("vda", "", vm=OTHER_VM)],
-        "a device of bus virtio has no drive address",
+        "a device of bus virtio cannot have an address of type drive",
     ),
     "a CD-ROM for a disk": (
         [disk("sda", drive(0), "sata", name="cdrom", alias="ua-1")],
@@ -295,7 +295,7 @@ MISMATCHES: dict[str, tuple[list[VmDevice], list[VmDevice], str]] = {
     "an interface for a disk": (
         [disk("vda", pci(5), alias="ua-1")],
         [nic("tap1", pci(5), alias="ua-1", vm=OTHER_VM)],
-        "is a disk, and interface tap1 a interface",
+        "is of type disk, and interface tap1 of type interface",
     ),
     "a bus that is not there": (
         [nic("tapa", pci(0, bus=3)), ROOT],

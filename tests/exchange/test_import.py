@@ -196,7 +196,7 @@ def test_a_plan_is_stale_when_nothing_is_recorded_any_more(
     (sqlite_cloud.folder / "state.sqlite").unlink()
     result = novadev(sqlite_cloud, "apply", saved, "--yes")
     assert result.code == 7
-    assert "nothing is recorded" in result.err
+    assert "has no record any more" in result.err
 
 
 def test_a_stopped_run_is_resumed(sqlite_cloud: Cloud, tmp_path: Path) -> None:

@@ -13,6 +13,8 @@ from typing import Any
 import libvirt
 import pytest
 
+from novadev.state.keeping import write_keeping
+from novadev.state.store import open_state
 from novadev.virt.capabilities import MachineType
 from novadev.virt.domain import Domain
 from novadev.virt.host import PERSISTENT, Host
@@ -76,6 +78,33 @@ def test_the_drifted_guest_and_what_nova_made_of_it(rig: Rig) -> None:
     assert found == real
     assert "Linux may rename network interfaces" in result.err
     assert "interface tap90270003-77" in result.err
+
+
+def test_a_host_that_keeps_recorded_addresses_moves_nothing(rig: Rig) -> None:
+    """The same guest: its disks and cards stay, and of a new disk's place nothing is told."""
+    rig.host.define((HERE / "drifted.xml").read_text())
+    uuid = record(
+        *(rig.cloud, (HERE / "drifted.xml").read_text()),
+        flavor={"swap": 2048},
+        columns={"ephemeral_gb": 0},
+    )
+    rig.cloud.add_volume(uuid, volume_id(2), "/dev/vdx")
+    before = told(run(rig, uuid))
+    moved = {label for label, field in before if field == "address"}
+    assert len(moved) > 3
+    state = open_state(f"sqlite:///{rig.cloud.folder / 'state.sqlite'}")
+    write_keeping(state, "cmp1", "on", {})
+    result = run(rig, uuid)
+    found = told(result)
+    assert {label for label, field in found if field == "address"} == set()
+    assert {key for key in found if key[1] == "device" and "controller" not in key[0]} == {
+        key for key in before if key[1] == "device" and "controller" not in key[0]
+    }
+    assert "host cmp1: its nova-compute keeps recorded addresses" in result.err
+    write_keeping(state, "cmp1", "log", {})
+    assert told(run(rig, uuid)) == before
+    write_keeping(state, "cmp2", "on", {})
+    assert "is not known here" not in run(rig, uuid).err, "this host said that it only logs"
 
 
 def guest(rig: Rig, running: bool = False, **more: Any) -> str:

@@ -162,7 +162,7 @@ def test_no_answer_is_not_an_empty_one(reply: str) -> None:
 def test_an_answer_has_an_end() -> None:
     answer = read(*(entry(f"/dev/x{number}") for number in range(3 * MOST_DISKS)))
     assert len(answer.disks or ()) == MOST_DISKS
-    assert answer.notes == (f"only the first {MOST_DISKS} were looked at",)
+    assert answer.notes == (f"only the first {MOST_DISKS} of the guest's disks were read",)
 
 
 anything = st.recursive(

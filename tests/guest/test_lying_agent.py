@@ -1,5 +1,6 @@
 """`device show --guest` of a guest whose agent lies: neither a hang nor a wrong name."""
 
+import copy
 import json
 import time
 from collections.abc import Callable
@@ -120,7 +121,7 @@ LIES: dict[str, tuple[Callable[[Say], Any], set[str], str]] = {
     "thousands of disks": (
         lambda say: [say("/dev/vdb", FIRST), *({"name": f"/dev/x{n}"} for n in range(9000))],
         {FIRST},
-        "no more than 1024 were looked at",
+        "only the first 1024 of",
     ),
     "things of other kinds": (
         lambda say: [1, None, {"name": 5}, {"address": []}, {"name": "/dev/vdb", "address": "x"}],
@@ -145,7 +146,7 @@ BYTES: dict[str, tuple[liar.Reply, str]] = {
         liar.refusing("GenericError", "\x1b[31mno\u202e" * 1000),
         'gave no answer: "internal error: unable to execute',
     ),
-    "no text": (liar.sending(b'{"return": [{"name": "/dev/\xff\xfe"}]}\n'), "is no text"),
+    "no text": (liar.sending(b'{"return": [{"name": "/dev/\xff\xfe"}]}\n'), "is not text"),
     "no JSON": (liar.sending(b"{{{{ \n"), "gave no answer"),
     "deep": (liar.sending(b'{"return": ' + b"[" * 900 + b"]" * 900 + b"}\n"), ""),
     "silence": (liar.silent, "does not answer"),
@@ -195,27 +196,43 @@ def test_what_is_left_open_is_said(rig: Rig, relay: MicroGuest, say: Say) -> Non
     )
 
 
-def test_an_agent_that_fails_once_takes_no_name_away(rig: Rig, relay: MicroGuest, say: Say) -> None:
-    """It still has the file systems to speak of: they add names, and move one."""
+def test_an_agent_that_fails_takes_no_name_away(rig: Rig, relay: MicroGuest, say: Say) -> None:
+    """Nor does it move one: it only adds names, unless it positively says otherwise."""
     full = [say("/dev/vda", "disk vda"), say("/dev/vdb", FIRST), say("/dev/vdc", SECOND)]
+    lost = copy.deepcopy(full)
+    for item in lost:
+        item["address"] |= {"serial": "", "pci-controller": dict.fromkeys(_PCI, -1)}
     system = {"name": "x", "mountpoint": "/", "type": "ext4"}
-    mounted = {**system, "disk": [say("/dev/vdc", FIRST)["address"]]}
-    failing = {
-        "guest-get-disks": liar.refusing("GenericError", "no such device"),
-        "guest-get-fsinfo": liar.returning([mounted]),
-    }
-    kept = []
-    for replies in ({"guest-get-disks": liar.returning(full)}, failing):
-        with liar.answering(relay.relay, replies):
-            relay.wait_for(lambda: relay.has_agent)
-            result = rig.novadev("device", "record", "--guest", relay.uuid, "-f", "json")
-        relay.wait_for(lambda: not relay.has_agent)
-        assert result.code == 0
-        listed = rig.novadev("device", "list", "--long", relay.uuid, "-f", "json").json
-        kept.append({row["label"]: row["logical_name"] for row in listed if row["type"] == "disk"})
-    assert kept[0] == {"disk vda": "/dev/vda", FIRST: "/dev/vdb", SECOND: "/dev/vdc"}
-    assert kept[1] == {"disk vda": "/dev/vda", FIRST: "/dev/vdc", SECOND: None}
-    assert "failed to list the disks" in result.json[0]["notes"][0]
+    failed = liar.refusing("GenericError", "no such device")
+    mounted = liar.returning([{**system, "disk": [say("/dev/vdc", FIRST)["address"]]}])
+    answers: list[tuple[str, dict[str, liar.Reply]]] = [
+        ("", {"get-disks": liar.returning(full)}),
+        ("disk vdb /dev/vdc, but /dev/vdb", {"get-disks": failed, "get-fsinfo": mounted}),
+        ("does not identify disk vda, disk vdb, disk vdc", {"get-disks": liar.returning(lost)}),
+        ("no usable name", {"get-disks": liar.returning([1, 2])}),
+        ("does not identify disk vdb, disk vdc", {"get-disks": liar.returning(full[:1])}),
+    ]
+    known = {"disk vda": "/dev/vda", FIRST: "/dev/vdb", SECOND: "/dev/vdc"}
+    for note, replies in answers:
+        assert names_recorded(rig, relay, note, replies) == known
+    swapped = [say("/dev/vdc", FIRST)]
+    known |= {FIRST: "/dev/vdc", SECOND: None}
+    replies = {"get-disks": liar.returning(swapped)}
+    assert names_recorded(rig, relay, "disk vda, disk vdc", replies) == known
+
+
+def names_recorded(
+    rig: Rig, relay: MicroGuest, note: str, replies: dict[str, liar.Reply]
+) -> dict[str, str | None]:
+    """What disks are called after a record that has NOTE, which the agent answers with REPLIES."""
+    with liar.answering(relay.relay, {f"guest-{name}": item for name, item in replies.items()}):
+        relay.wait_for(lambda: relay.has_agent)
+        result = rig.novadev("device", "record", "--guest", relay.uuid, "-f", "json")
+    relay.wait_for(lambda: not relay.has_agent)
+    assert result.code == 0
+    assert note in " ".join(result.json[0]["notes"])
+    listed = rig.novadev("device", "list", "--long", relay.uuid, "-f", "json").json
+    return {row["label"]: row["logical_name"] for row in listed if row["type"] == "disk"}
 
 
 def test_a_refusal_of_everything(rig: Rig, relay: MicroGuest) -> None:

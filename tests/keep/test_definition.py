@@ -88,7 +88,7 @@ def test_two_devices_that_are_recorded_in_one_place_are_never_both_there() -> No
     cards = [row for row in record.devices if row.type == "interface"]
     same = replace(cards[0], address=cards[1].address)
     rows = tuple(same if row == cards[0] else row for row in record.devices)
-    _assert_apart(keep(bare(DRIFTED), Record(rows)).text)
+    assert_apart(keep(bare(DRIFTED), Record(rows)).text)
 
 
 def test_a_port_gets_its_alias_and_nobody_anothers() -> None:
@@ -116,7 +116,7 @@ def test_whatever_is_recorded_no_two_devices_are_in_one_place(
     except (NotAsNeeded, BadInput):
         return
     assert essence(kept.text) == essence(text)
-    _assert_apart(kept.text)
+    assert_apart(kept.text)
 
 
 def _root(text: str) -> VmDevice:
@@ -126,7 +126,7 @@ def _root(text: str) -> VmDevice:
     return VmDevice("root", "", "controller", "pci", spec_params=spec, label="controller pci 0")
 
 
-def _assert_apart(text: str) -> None:
+def assert_apart(text: str) -> None:
     devices = Domain.from_xml(text).devices
     places = [
         (device.bus if device.address.type == "drive" else "", device.address.text)

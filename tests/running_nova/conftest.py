@@ -53,10 +53,10 @@ def is_alone(item: pytest.Item) -> bool:
     return item.get_closest_marker("alone") is not None
 
 
-def pytest_sessionfinish() -> None:
-    """End the cloud that was started here."""
+def pytest_sessionfinish(exitstatus: int) -> None:
+    """End the cloud that was started here; its logs stay if something has failed."""
     if _started:
-        subprocess.run([*PROGRAM, "down"], check=True)
+        subprocess.run([*PROGRAM, "down", *["--keep-logs"] * bool(exitstatus)], check=True)
 
 
 @pytest.fixture(scope="session")

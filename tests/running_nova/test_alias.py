@@ -2,10 +2,16 @@
 
 import pytest
 
+from cloud.release import NOVA
 from tests.running_nova.forecast import addresses
 from tests.running_nova.nova import Server
 
 pytestmark = [pytest.mark.slow, pytest.mark.cloud]
+
+
+def given(*names: str) -> set[str]:
+    """Of NAMES, aliases of volumes, those that Nova gives itself: it does so since release 29."""
+    return set(names) if int(NOVA.number) >= 29 else set()
 
 
 def expected(server: Server) -> dict[str, str]:
@@ -18,10 +24,10 @@ def test_aliases_live_as_long_as_the_notes_say(server: Server) -> None:
     nova, (first,) = server.nova, server.volumes
     wanted = expected(server)
     assert set(wanted) == {"volume", "port"}
-    volume, both = {wanted["volume"]}, set(wanted.values())
+    volume, both = given(wanted["volume"]), set(wanted.values())
     said = nova.write("device", "alias-migrate", server.uuid)
     assert "take effect at its next soft reboot" in said["plans"][0]["note"]
-    assert server.guest.aliases() == volume  # Nova gives those of volumes itself
+    assert server.guest.aliases() == volume
     server.reboot("SOFT")
     assert server.guest.aliases() == both
     before = addresses(server)
@@ -38,7 +44,7 @@ def test_aliases_live_as_long_as_the_notes_say(server: Server) -> None:
     server.detach_ports()
     assert server.guest.disks() == {"vda": "virtio", "vdc": "virtio"}
     server.reboot()
-    assert server.guest.aliases() == {f"ua-{second}"}
+    assert server.guest.aliases() == given(f"ua-{second}")
     assert server.failures() == []
 
 
@@ -47,10 +53,10 @@ def test_a_start_and_a_cold_migration_give_volumes_theirs(server: Server) -> Non
     nova.write("device", "alias-migrate", server.uuid)
     server.stop()
     server.start()
-    assert server.guest.aliases() == {wanted["volume"]}
+    assert server.guest.aliases() == given(wanted["volume"])
     nova.write("device", "alias-migrate", server.uuid)
     server.cold_migrate()
-    assert server.guest.aliases() == {wanted["volume"]}
+    assert server.guest.aliases() == given(wanted["volume"])
     server.detach_volume(server.volumes[0])
     server.detach_ports()
     assert server.failures() == []

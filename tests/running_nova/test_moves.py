@@ -94,9 +94,11 @@ def test_an_evacuation_keeps_it_and_leaves_a_domain_behind(make: Callable[..., S
     server.wait_for_guest()
     server.stop()
     set_properties(server, *WANTED)
-    server.evacuate()
-    assert server.uuid in unknown_domains(server.nova, "cmp2")
-    server.nova.revive("cmp2")
+    try:
+        server.evacuate()
+        assert server.uuid in unknown_domains(server.nova, "cmp2")
+    finally:
+        server.nova.revive("cmp2")
     assert server.uuid not in unknown_domains(server.nova, "cmp2")
     server.start()
     assert hardware(server) == SET

@@ -248,7 +248,7 @@ def test_a_cell_that_answers_no_more(sqlite_cloud: Cloud, meanwhile: Meanwhile) 
     result = novadev(sqlite_cloud, *E1000, uuid, "--yes", "-f", "json")
     (plan,) = result.json["plans"]
     assert plan["state"] == "applied"
-    assert "could not be looked at" in plan["error"]
+    assert "could not check whether Nova was starting it" in plan["error"]
     assert result.code not in (0, 7)
     assert sqlite_cloud.system_metadata(uuid)["image_hw_vif_model"] == "e1000"
 

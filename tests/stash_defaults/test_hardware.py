@@ -106,8 +106,9 @@ def test_where_the_running_guest_has_something_else_there_is_a_doubt() -> None:
     found = hardware(persistent, live)
     assert found.values == {**BARE, "hw_disk_bus": "virtio"}
     assert found.doubts == {
-        "hw_vif_model": "the running guest has e1000, its persistent definition virtio",
-        "hw_rng_model": "the running guest has virtio, its persistent definition no such device",
+        "hw_vif_model": "the running guest has e1000, but its persistent definition has virtio",
+        "hw_rng_model": "the running guest has virtio, but its persistent definition has no "
+        "such device",
     }
     half_unplugged = hardware(persistent, guest(ROOT, *nics, live=True))
     assert half_unplugged.doubts == {

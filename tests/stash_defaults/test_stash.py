@@ -265,7 +265,9 @@ def test_rules_of_another_release_than_the_host_runs_are_not_believed(
         assert stash.plan(uuid, *DRIVER)["changes"]
         return
     (reason,) = stash.reasons(uuid, *DRIVER, code=3)
-    assert reason.startswith(f"the rules in capability file {file} are of Nova {saved_with}, and ")
+    assert reason.startswith(
+        f"the rules in capability file {file} are from Nova {saved_with}, but "
+    )
     (stash.hosts / "cmp7.json").rename(stash.cloud.folder / "kept.json")
     assumed = ("--assume-config", str(stash.cloud.folder / "kept.json"))
     assert stash.plan(uuid, *DRIVER, *assumed)["changes"]

@@ -232,7 +232,7 @@ def test_an_alias_in_a_file_of_an_earlier_qemu_is_not_believed(site: Site) -> No
     site.save_capabilities(pc=canonical, versions=EARLIER)
     plan = site.plan(uuid)
     assert changes(plan)["hw_machine_type"] == canonical
-    told = f"cmp1.json are of QEMU {EARLIER.qemu}, and cmp1 has "
+    told = f"cmp1.json are from QEMU {EARLIER.qemu}, but cmp1 has "
     assert any(told in note for note in notes(plan))
     forecast = novadev(site.cloud, "device", "forecast", other)
     assert f"its capability file is from QEMU {EARLIER.qemu}" in forecast.err

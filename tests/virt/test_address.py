@@ -104,6 +104,10 @@ def test_zpci_is_a_part_of_the_address() -> None:
     assert one.address.exact_text == one.address.ovirt_text
     assert one.address.ovirt_text.endswith("function=0x0, fid=0x0, uid=0x0001}")
     assert Address.from_ovirt(one.address.ovirt_text) == one.address
+    assert one.address.full_text == "0000:00:01.0 uid=0x0001 fid=0x0"
+    assert none.address
+    assert none.address.with_zpci_of(one.address) == one.address
+    assert other.address.with_zpci_of(one.address) == other.address
     for device in (other, none):
         device.address = one.address
         texts = (domains.text(item.element) for item in (device, one))

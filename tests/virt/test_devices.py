@@ -90,7 +90,7 @@ def view(xml: str) -> Device:
         ),
         (
             "<console type='pty'><target type='serial' port='0'/></console>",
-            *("console 0", "console", "console", None, None),
+            *("console serial", "console", "console", None, None),
         ),
         ("<novelty/>", "novelty", "novelty", None, None, None),
     ],

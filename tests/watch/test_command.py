@@ -14,7 +14,7 @@ import pytest
 from novadev.cli.notify import Notifier
 from tests import domains
 from tests.cloud import Cloud
-from tests.command import novadev
+from tests.command import heed_ctrl_c, novadev
 from tests.device.bed import compute_host
 from tests.hypervisor import Hypervisor
 
@@ -65,7 +65,10 @@ def test_what_cannot_be_watched_is_told_at_once(sqlite_cloud: Cloud, tmp_path: P
 
 
 @pytest.mark.slow
-def test_the_service_from_its_begin_to_its_end(hypervisor: Hypervisor, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGHUP, 0), (signal.SIGINT, 130)])
+def test_the_service_from_its_begin_to_its_end(
+    number: signal.Signals, code: int, hypervisor: Hypervisor, tmp_path: Path
+) -> None:
     """On a compute host, without a database of Nova's; a guest that is not Nova's is left."""
     config = compute_host(tmp_path, hypervisor)
     guest = hypervisor.define(domains.domain(disks=[domains.disk("vda")])).UUIDString()
@@ -77,19 +80,20 @@ def test_the_service_from_its_begin_to_its_end(hypervisor: Hypervisor, tmp_path:
             env={**os.environ, "NOTIFY_SOCKET": f"{tmp_path}/notify"},
             stderr=subprocess.PIPE,
             text=True,
+            preexec_fn=heed_ctrl_c,
         )
         try:
             assert server.recv(1000).startswith(b"READY=1\n")
             assert process.stderr
             lines = [process.stderr.readline() for _ in range(2)]
-            process.send_signal(signal.SIGTERM)
+            process.send_signal(number)
             rest = process.communicate(timeout=60)[1]
         finally:
             process.kill()
         told = [server.recv(1000)]
         while b"STOPPING=1" not in told[-1]:
             told.append(server.recv(1000))
-    assert process.returncode == 0
+    assert process.returncode == code
     assert lines[0] == "Watching 1 host.\n"
     assert f" ({guest}): recorded for the first time" in lines[1]
     assert (rest, foreign in "".join(lines)) == ("Stopped.\n", False)

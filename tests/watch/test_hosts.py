@@ -9,6 +9,7 @@ import libvirt
 import pytest
 
 from novadev.config import load
+from novadev.records import watch_glances
 from novadev.records.watch import Swept
 from novadev.records.watch_jobs import Recorded, Recorder
 from tests import domains
@@ -83,6 +84,27 @@ def test_a_host_that_hangs_or_is_restarted_stops_no_other(
     calm.resume()
     assert sorted(watch.lost()) == ["cmp1", "cmp2", "cmp3"]
     assert recorded(rig, guests["cmp3"]) == {"disk vda", "disk vdd"}
+
+
+def test_a_definition_that_changes_without_an_event_is_recorded(
+    sqlite_cloud: Cloud, hypervisor: Hypervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nova attaches a volume to a stopped server: libvirt 7.0 and 9.0 tell nobody."""
+    monkeypatch.setattr(watch_glances, "GLANCE", 0.5)
+    rig = Rig(sqlite_cloud, [hypervisor])
+    text = domains.domain(disks=[domains.disk("vda")])
+    domain = hypervisor.define(text)
+    uuid = record(rig.cloud, text, host=hypervisor.name)
+    disk = domains.disk("vdb", serial=volume_id(1))
+    hypervisor.make_files(f"<x>{disk}</x>")
+    with watching(sqlite_cloud) as watch:
+        watch.wait(lambda: swept(watch, "cmp1"))
+        domain.attachDeviceFlags(disk, libvirt.VIR_DOMAIN_AFFECT_CONFIG)
+        watch.wait(lambda: watch.changes("device").get("disk vdb"))
+        domain.detachDeviceFlags(disk, libvirt.VIR_DOMAIN_AFFECT_CONFIG)
+        watch.wait(lambda: recorded(rig, uuid) == {"disk vda"})
+    assert swept(watch, "cmp1") == 1
+    assert watch.lost() == []
 
 
 @pytest.mark.parametrize(

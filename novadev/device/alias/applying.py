@@ -1,4 +1,4 @@
-"""The writer of aliases: the databases are asked once more, then every host writes its guests."""
+"""Writes aliases: reads the databases once more, then lets every host write its guests."""
 
 from __future__ import annotations
 

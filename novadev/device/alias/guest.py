@@ -1,4 +1,4 @@
-"""What to do about the aliases of one guest: decided in the process of its host."""
+"""Decides which aliases of one guest change, in the process of its host."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ OF_NOTHING = "ua-None"
 
 @dataclass(frozen=True)
 class Wish:
-    """What was asked for, beside the guests."""
+    """The options of the command other than its guests."""
 
     whole_definition: bool = False
     diff: bool = False

@@ -1,4 +1,4 @@
-"""One guest's aliases, written in the process of its host: all of a plan's, or none."""
+"""Writes the aliases of one guest in the process of its host: all of a plan, or none."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def _check(host: Host, plan: Plan, definitions: Definitions) -> Domain:
 
 
 class Aliases:
-    """A plan beside the aliases that the persistent definition has.
+    """A plan together with the aliases in the persistent definition.
 
     RESUMED: parts of it may be there already.
     """
@@ -128,7 +128,7 @@ class Aliases:
 
     @property
     def landed(self) -> Outcome:
-        """The outcome when all that was due is written: what others have changed is told."""
+        """The outcome when everything due is written; it names what others have changed."""
         others = (item for item, found in self._found if found is Found.OTHER)
         return taken_back(self._plan, {item.what: self._why(item) for item in others})
 

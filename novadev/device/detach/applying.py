@@ -1,4 +1,4 @@
-"""The writer of detaches: what Nova has attached is read once more, then the host is asked."""
+"""Carries out detaches: reads Nova's attachments once more, then calls the host."""
 
 from __future__ import annotations
 

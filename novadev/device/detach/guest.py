@@ -1,4 +1,4 @@
-"""What a detach would take out of a guest: decided in the process of its host."""
+"""Decides what a detach would remove from a guest, in the process of its host."""
 
 from __future__ import annotations
 

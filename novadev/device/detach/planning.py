@@ -1,4 +1,4 @@
-"""The plan that takes one device out of one guest."""
+"""The plan that detaches one device from one guest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One device taken out of one guest, in the process of its host."""
+"""Detaches one device from one guest, in the process of its host."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Nova's rules say of a guest's next power-on, by what is stored and by its host's rules."""
+"""What Nova's rules decide for a guest's next power-on, from stored values and host rules."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _BY_RULE = ("hw_video_model", "hw_vif_model", "hw_input_bus")
 
 
 def decide(facts: Facts, compute: ComputeHost | None) -> Decided:
-    """Return what is decided about the next power-on.
+    """Return Nova's decisions for the next power-on.
 
     COMPUTE None: nothing is known of the host's rules, and only what is stored counts. Raises one
     of ``rules.defaults.REFUSALS`` where Nova fails, and NotAsNeeded for a broken libosinfo.

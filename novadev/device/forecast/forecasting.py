@@ -15,6 +15,7 @@ from novadev.deployment import Deployment
 from novadev.device.forecast.decided import Decided
 from novadev.device.forecast.deciding import decide
 from novadev.device.forecast.guest import RESCUED, predict_power_on, predict_soft_reboot
+from novadev.device.forecast.keeping import Keeping, kept
 from novadev.device.forecast.layouts import Layouts
 from novadev.device.forecast.records import ForecastRecord, Note, Prediction, records_of
 from novadev.device.forecast.warnings import warnings
@@ -79,6 +80,7 @@ class Forecasts:
     ) -> None:
         self._deployment, self._hosts, self._layouts = deployment, hosts, layouts
         self._is_power_on = after == "power-on"
+        self._keeping = Keeping(deployment.config)
         self._told: set[str] = set()
 
     def of(self, chunk: list[Known]) -> Iterator[Forecast]:
@@ -103,7 +105,7 @@ class Forecasts:
             if answer.error is not None:
                 yield Skip.of(asked_of.uuid, answer.error, asked_of.named)
             else:
-                yield from self._told_of(answer.result(), facts[asked_of.uuid])
+                yield from self._told_of(answer.result(), asked_of.host, facts[asked_of.uuid])
 
     def _question(self, instance: HostedInstance, facts: Facts | None) -> tuple[Any, ...]:
         """Return what the host's process is asked; raises NotAsNeeded where Nova would fail."""
@@ -124,8 +126,12 @@ class Forecasts:
         return self._hosts.find(host)
 
     def _about_host(self, instance: HostedInstance, facts: Facts | None) -> Iterator[Note]:
-        """Say once of each host that its rules are not known."""
-        if not self._is_power_on or facts is None or self._compute(instance.host) is not None:
+        """Say once of each host that its rules are not known, and whether it keeps addresses."""
+        if not self._is_power_on:
+            return
+        for text in self._keeping.notes(instance.host):
+            yield from self._once(text)
+        if facts is None or self._compute(instance.host) is not None:
             return
         text = (
             f"host {instance.host}: its rules are not known (novadev capabilities save), so the "
@@ -138,7 +144,9 @@ class Forecasts:
             self._told.add(text)
             yield Note(None, text)
 
-    def _told_of(self, prediction: Prediction, facts: Facts | None) -> Iterator[Forecast]:
+    def _told_of(
+        self, prediction: Prediction, host: str, facts: Facts | None
+    ) -> Iterator[Forecast]:
         if prediction.about_host is not None:
             yield from self._once(prediction.about_host)
         notes = [*prediction.notes]
@@ -149,6 +157,7 @@ class Forecasts:
                 yield from self._once(told.text)
             elif told is not None:
                 notes.append(told.text)
+            layout = kept(prediction, layout) if self._keeping.keeps(host) else layout
         records = list(records_of(prediction, layout))
         yield from records
         notes += warnings(records, facts.guest if facts else None)

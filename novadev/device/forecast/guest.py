@@ -1,4 +1,4 @@
-"""A guest's forecast as far as its host tells: read and decided there, nothing is written."""
+"""The part of a guest's forecast that is computed in the process of its host."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where devices will be: asked of a scratch libvirt, else told by rules."""
+"""The addresses of the forecast: from a private libvirt or, without one, from rules."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _BY_RULES = (
 
 @dataclass(frozen=True)
 class Told:
-    """What is not told by libvirt, and why, as a sentence; ``of_all`` guests alike."""
+    """Says which addresses are not from libvirt, and why; ``of_all`` guests or one."""
 
     text: str
     of_all: bool
@@ -52,7 +52,7 @@ class Layouts:
         self._scratch.__exit__(kind, error, traceback)
 
     def lay_out(self, board: Board, libvirt: str | None) -> tuple[Layout, Told | None]:
-        """Return the places of BOARD's devices, and what of them is told by rules; None: nothing.
+        """Return the addresses of BOARD's devices, and which of them come from rules, if any.
 
         LIBVIRT is the version of the host's, if it is known. What the rules do not tell has no
         place. A scratch libvirt that is older than the host's may not know a device: then that

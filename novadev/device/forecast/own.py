@@ -1,4 +1,4 @@
-"""What a guest has of itself at its next power-on: by its image, its flavor and its host.
+"""The devices that come from a guest's image, its flavor and its host.
 
 What Nova makes of the flavor is in none of the records that are read here, and made again as it is.
 """

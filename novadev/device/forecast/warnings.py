@@ -1,4 +1,4 @@
-"""Which guests will mind: those of Windows, and those whose network interfaces move."""
+"""Which guests may have trouble: those with Windows, and those whose interfaces move."""
 
 from __future__ import annotations
 

@@ -138,7 +138,7 @@ class Item:
         return text_of(self.plain.get(name)).strip()
 
     def flag(self, name: str, default: bool) -> bool:
-        """Return what an element says, DEFAULT where it is not there; raises BadInput."""
+        """Return the boolean in an element, or DEFAULT without it; raises BadInput."""
         told = self.text(name).lower()
         if told not in ("", "true", "false"):
             raise BadInput(f"{self.what}: {name} is {told!r:.60}, not true or false")
@@ -174,7 +174,7 @@ class Item:
         return {**{name: value for name, value in told.items() if value}, **found}
 
     def label(self, kind: tuple[str, str]) -> str:
-        """Return what people call it, as far as the item tells."""
+        """Return the label of the device, as far as the item has it."""
         caption, name = self.rasd.get("Caption"), self.rasd.get("Name")
         if self.resource_type == words.DISK and caption:
             found = caption

@@ -1,0 +1,161 @@
+"""The process that has the records, asked by nova-compute through a socket.
+
+Runs in Nova's own interpreter with the standard library alone. With eventlet the socket is a green
+one, that lets other green threads run, and with Nova's native threads an ordinary one.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import threading
+import time
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+LIMIT = 0.2
+"""Seconds that one definition may wait."""
+PATIENCE = 120.0
+"""Seconds that the process may take to start; then it is started again."""
+HANGING = 10.0
+"""Seconds after which a process that owes an answer is started again; until then it is slow."""
+
+
+class Refused(Exception):
+    """The keeper has nothing for this definition; the text says why."""
+
+
+class Keeper:
+    """The process that has the records; started, and started again, when it is needed."""
+
+    def __init__(self, command: Sequence[str], log: Any) -> None:
+
+        self._command, self._log = command, log
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._socket: socket.socket | None = None
+        self._buffer = b""
+        self._started = 0.0
+        self._mode: str | None = None
+        self._asked, self._owed = 0, 0.0
+        self.missed: Counter[str] = Counter()
+        """Definitions that were passed through without an answer of the process, by reason."""
+
+    def start(self) -> None:
+        """Start the process; it says when it is ready."""
+        ours, theirs = socket.socketpair()
+        number = theirs.fileno()
+        self._process = subprocess.Popen(  # noqa: S603 - novadev's own interpreter
+            [part.format(number) if part == "{}" else part for part in self._command],
+            pass_fds=[number],
+            stdin=subprocess.DEVNULL,
+        )
+        theirs.close()
+        self._socket, self._buffer, self._mode = ours, b"", None
+        self._started, self._owed = time.monotonic(), 0.0
+
+    def stop(self) -> None:
+        """End the process, whatever it does."""
+        process, self._process = self._process, None
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+        if process is not None:
+            process.kill()
+            process.wait()
+
+    def ask(self, message: dict[str, Any], answers: bool = True) -> Any:
+        """Return the answer to MESSAGE, within the limit; raises Refused."""
+        until = time.monotonic() + LIMIT
+        if not self._lock.acquire(timeout=LIMIT):
+            raise Refused("another definition is waited for")
+        try:
+            self._be_ready(until)
+            if self.is_off and message["do"] != "load":
+                return None
+            return self._exchange(message, until, answers)
+        finally:
+            self._lock.release()
+
+    @property
+    def is_off(self) -> bool:
+        """Whether the process has said that nothing is to be kept."""
+        return self._mode == "off"
+
+    def _be_ready(self, until: float) -> None:
+        """Have a process that has said that it is ready."""
+        if self._process is None or self._process.poll() is not None:
+            self.stop()
+            self.start()
+        if self._mode is None:
+            try:
+                self._told(self._read(until))
+            except OSError:
+                if time.monotonic() - self._started > PATIENCE:
+                    self.stop()
+                raise Refused("novadev's process is not ready yet") from None
+
+    def _told(self, answer: dict[str, Any]) -> None:
+        self._mode = answer["mode"]
+        if answer.get("told"):
+            self._log.warning("novadev: %s", answer["told"])
+        self._log.info("novadev: keep_addresses is %s", self._mode)
+
+    def _exchange(self, message: dict[str, Any], until: float, answers: bool) -> Any:
+
+        self._asked, missed, sent = self._asked + 1, dict(self.missed), False
+        asked = {**message, "number": self._asked, "missed": missed}
+        try:
+            self._wait(until)
+            self._channel.sendall(json.dumps(asked).encode() + b"\n")
+            sent = True
+            self.missed -= Counter(missed)
+            answer = self._answer(until) if answers else None
+            if answer is not None and message["do"] == "load":
+                self._told(answer)
+            return answer
+        except OSError:
+            raise Refused(f"no answer within {LIMIT * 1000:.0f} ms") from None
+        finally:
+            if not sent:  # half a question is there
+                self.stop()
+
+    def _answer(self, until: float) -> Any:
+        """Return the answer to the last question; one to an earlier question came too late."""
+        self._owed = self._owed or time.monotonic()
+        try:
+            while True:
+                answer = self._read(until)
+                self._owed = 0.0
+                if answer.get("number") == self._asked:
+                    return answer
+        except OSError:
+            if self._owed and time.monotonic() - self._owed > HANGING:
+                self.stop()
+            raise
+
+    def _read(self, until: float) -> Any:
+
+        while b"\n" not in self._buffer:
+            self._wait(until)
+            part = self._channel.recv(1 << 16)
+            if not part:
+                self.stop()
+                raise Refused("novadev's process has ended")
+            self._buffer += part
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        return json.loads(line)
+
+    @property
+    def _channel(self) -> socket.socket:
+        if self._socket is None:
+            raise Refused("novadev's process has ended")
+        return self._socket
+
+    def _wait(self, until: float) -> None:
+
+        self._channel.settimeout(max(until - time.monotonic(), 0.001))

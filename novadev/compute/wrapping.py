@@ -1,0 +1,177 @@
+"""The functions of Nova's driver that are wrapped, and what is done around each.
+
+Runs in Nova's own interpreter with the standard library alone. Whatever goes wrong, Nova goes on
+with its own text.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import logging
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from novadev.compute.asking import Keeper
+
+XML_PARAMETERS = ("self", "context", "instance", "network_info", "disk_info", "image_meta")
+RECORDING = ("_hard_reboot", "destroy", "migrate_disk_and_power_off")
+"""What Nova does to a guest before its definition is gone, or made elsewhere
+(``nova/virt/libvirt/driver.py``)."""
+DEFINED = 32
+"""Kept definitions that are remembered with Nova's own text, until they are defined."""
+
+
+class OtherShape(Exception):
+    """A function of this release of Nova is not the one that is wrapped; the text names it."""
+
+
+class Wrapper:
+    """What the driver's functions do beside what Nova wrote."""
+
+    def __init__(self, keeper: Keeper, log: Any) -> None:
+        self._keeper, self._log = keeper, log
+        self._again: set[str] = set()
+        self._own: dict[str, str] = {}
+
+    def kept(self, text: Any, uuid: str, rescue: object) -> Any:
+        """Return what libvirt is to be given instead of Nova's TEXT: the same where in doubt."""
+        if not isinstance(text, str) or rescue is not None:
+            return text
+        message = {"do": "keep", "uuid": uuid, "xml": text, "again": uuid in self._again}
+        try:
+            if self._log.isEnabledFor(logging.DEBUG):
+                message["diff"] = True
+            answer = self._keeper.ask(message)
+        except Exception as error:
+            self._keeper.missed["no-answer"] += 1
+            self._tell("nothing is kept: %s", uuid, error)
+            return text
+        if answer is None:
+            return text
+        for line in answer["told"]:
+            self._tell("%s", uuid, line)
+        kept = answer["text"] or text
+        if kept != text:
+            self._own[kept] = text
+            while len(self._own) > DEFINED:
+                del self._own[next(iter(self._own))]
+        return str(kept)
+
+    def define(self, original: Callable[..., Any], host: Any, xml: Any) -> Any:
+        """Define XML; where libvirt refuses what is kept, Nova's own text in its place."""
+        own = self._own.pop(xml, None)
+        try:
+            return original(host, xml)
+        except Exception as error:
+            if own is None:
+                raise
+            self._keeper.missed["refused"] += 1
+            self._log.warning("novadev: libvirt refuses what is kept, so nothing is: %s", error)
+            return original(host, own)
+
+    def record(self, driver: Any, instance: Any) -> None:
+        """Have what the guest has now recorded, and nothing else: Nova goes on in any case."""
+        uuid = getattr(instance, "uuid", None)
+        if uuid is None or uuid in self._again or self._keeper.is_off:
+            return
+        try:
+            xml = driver._host.get_guest(instance).get_xml_desc()
+        except Exception:  # no domain: nothing to record
+            return
+        try:
+            self._keeper.ask({"do": "seen", "uuid": uuid, "xml": xml}, answers=False)
+        except Exception as error:
+            self._tell("what it has is not recorded: %s", uuid, error)
+
+    def begin(self, uuid: str) -> None:
+        """Note that UUID is made anew on this host."""
+        self._again.add(uuid)
+
+    def end(self, uuid: str) -> None:
+        """Forget what was seen of UUID."""
+        self._again.discard(uuid)
+        try:
+            self._keeper.ask({"do": "left", "uuid": uuid}, answers=False)
+        except Exception as error:
+            self._log.debug("novadev: %s", error)
+
+    def load(self, *_: object) -> None:
+        """Have the configuration read again, as Nova does at SIGHUP."""
+        try:
+            self._keeper.ask({"do": "load"})
+        except Exception as error:
+            self._log.warning("novadev: the configuration is not read again: %s", error)
+
+    def _tell(self, text: str, uuid: str, *values: object) -> None:
+        self._log.info("[instance: %s] novadev: " + text, uuid, *values)
+
+
+def wrap(driver: Any, host: Any, wrapper: Wrapper) -> None:
+    """Wrap functions of the classes DRIVER and HOST; raises OtherShape where that cannot be."""
+    _check(driver, "_get_guest_xml", XML_PARAMETERS)
+    if "rescue" not in inspect.signature(driver._get_guest_xml).parameters:
+        raise OtherShape("this release of Nova has another _get_guest_xml")
+    for name in RECORDING:
+        _check(driver, name, XML_PARAMETERS[:3])
+    _check(host, "write_instance_config", ("self", "xml"), is_all=True)
+    host.write_instance_config = _defined(host.write_instance_config, wrapper)
+    driver._get_guest_xml = _kept(driver._get_guest_xml, wrapper)
+    for name in RECORDING:
+        around = _around_reboot if name == "_hard_reboot" else _before
+        setattr(driver, name, around(getattr(driver, name), wrapper))
+
+
+def _check(owner: Any, name: str, parameters: tuple[str, ...], is_all: bool = False) -> None:
+    """Raise OtherShape unless OWNER's function NAME begins with these PARAMETERS, or has all."""
+    function = getattr(owner, name, None)
+    found = tuple(inspect.signature(function).parameters) if callable(function) else ()
+    if (found if is_all else found[: len(parameters)]) != parameters:
+        raise OtherShape(f"this release of Nova has another {name}")
+
+
+def _kept(original: Callable[..., Any], wrapper: Wrapper) -> Callable[..., Any]:
+
+    signature = inspect.signature(original)
+
+    @functools.wraps(original)
+    def _get_guest_xml(self: Any, context: Any, instance: Any, *args: Any, **kwargs: Any) -> Any:
+        text = original(self, context, instance, *args, **kwargs)
+        bound = signature.bind(self, context, instance, *args, **kwargs)
+        return wrapper.kept(text, instance.uuid, bound.arguments.get("rescue"))
+
+    return _get_guest_xml
+
+
+def _defined(original: Callable[..., Any], wrapper: Wrapper) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def write_instance_config(self: Any, xml: Any) -> Any:
+        return wrapper.define(original, self, xml)
+
+    return write_instance_config
+
+
+def _before(original: Callable[..., Any], wrapper: Wrapper) -> Callable[..., Any]:
+
+    @functools.wraps(original)
+    def recorded(self: Any, context: Any, instance: Any, *args: Any, **kwargs: Any) -> Any:
+        wrapper.record(self, instance)
+        return original(self, context, instance, *args, **kwargs)
+
+    return recorded
+
+
+def _around_reboot(original: Callable[..., Any], wrapper: Wrapper) -> Callable[..., Any]:
+
+    @functools.wraps(original)
+    def _hard_reboot(self: Any, context: Any, instance: Any, *args: Any, **kwargs: Any) -> Any:
+        wrapper.record(self, instance)
+        wrapper.begin(instance.uuid)
+        try:
+            return original(self, context, instance, *args, **kwargs)
+        finally:
+            wrapper.end(instance.uuid)
+
+    return _hard_reboot

@@ -1,0 +1,120 @@
+"""What the nova-compute of each host does with recorded addresses, as it says itself.
+
+``novadev-nova-compute`` writes it; doctor, audit and forecast read it. Of a host that has written
+nothing here nothing is known: it may not run the script, or have another state database.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+
+from novadev.database import Database, now_of
+from novadev.state.store import SCHEMAS, examine_state
+from novadev.state.tables import keeping_count, keeping_host
+
+HEARTBEAT = 60.0
+"""Seconds after which a nova-compute says again what it does."""
+SILENCE = timedelta(minutes=10)
+"""After so long without a word it is not known any more what a nova-compute does."""
+Outcome = tuple[str, str]
+"""What became of a definition, and the reason, empty where it needs none."""
+KEPT: Outcome = ("kept", "")
+SHOWN: Outcome = ("shown", "")
+REASONS: Mapping[str, str] = {
+    "not-recorded": "nothing is recorded of the guest that counts on this host",
+    "nothing-to-keep": "the record has nothing that the definition does not have anyway",
+    "does-not-fit": "the guest has another machine type, or no room for what is recorded",
+    "state-database": "the state database is away, slow, or of another release of novadev",
+    "no-answer": "novadev's process gave no answer in time",
+    "refused": "libvirt refused the definition with kept addresses",
+    "error": "an unexpected error, or a definition that cannot be read",
+}
+"""Why a definition is passed through as Nova wrote it."""
+
+
+def passed(reason: str) -> Outcome:
+    """Return the outcome of a definition that is passed through for this REASON."""
+    assert reason in REASONS
+    return ("passed", reason)
+
+
+@dataclass(frozen=True)
+class HostKeeping:
+    """What one host said: ``mode`` (off, log or on) and ``since`` when; when it was ``seen`` last.
+
+    Times are UTC by the database's clock. ``is_silent``: it has not said anything for long.
+    ``counts`` are of all definitions ever, by outcome.
+    """
+
+    host: str
+    mode: str
+    since: datetime
+    seen: datetime
+    is_silent: bool
+    counts: Mapping[Outcome, int]
+
+    @property
+    def keeps(self) -> bool:
+        """Whether it is known that recorded addresses are put into definitions there."""
+        return self.mode == "on" and not self.is_silent
+
+
+def write_keeping(database: Database, host: str, mode: str, counts: Mapping[Outcome, int]) -> None:
+    """Write that HOST does MODE now, and add COUNTS to what it has counted before."""
+    with database.writing() as connection:
+        now = now_of(connection)
+        _write_mode(connection, host, mode, now)
+        for (outcome, reason), number in counts.items():
+            _add(connection, (host, outcome, reason), number, now)
+
+
+def _write_mode(connection: sa.Connection, host: str, mode: str, now: datetime) -> None:
+    table = keeping_host
+    query = sa.select(table).where(table.c.host == host).with_for_update()
+    known = connection.execute(query).one_or_none()
+    if known is None:
+        values = {"host": host, "mode": mode, "since": now, "seen": now}
+        connection.execute(sa.insert(table), values)
+        return
+    is_same = known.mode == mode and known.seen + SILENCE > now
+    values = {"mode": mode, "since": known.since if is_same else now, "seen": now}
+    connection.execute(sa.update(table).where(table.c.host == host).values(values))
+
+
+def _add(connection: sa.Connection, key: tuple[str, str, str], number: int, now: datetime) -> None:
+    table = keeping_count
+    names = dict(zip(("host", "outcome", "reason"), key, strict=True))
+    chosen = [table.c[name] == value for name, value in names.items()]
+    values = {"number": table.c.number + number, "last": now}
+    if not connection.execute(sa.update(table).where(*chosen).values(values)).rowcount:
+        connection.execute(sa.insert(table), {**names, "number": number, "last": now})
+
+
+def list_keeping(url: str) -> dict[str, HostKeeping]:
+    """Return what is known in the state database at URL, by host; it is not made or upgraded.
+
+    Raises as :func:`novadev.state.store.examine_state`.
+    """
+    facts = examine_state(url)
+    if facts.revision != SCHEMAS[-1]:
+        return {}
+    with facts.database.reading() as connection:
+        now = now_of(connection)
+        counts: dict[str, dict[Outcome, int]] = {}
+        for row in connection.execute(sa.select(keeping_count)):
+            counts.setdefault(row.host, {})[row.outcome, row.reason] = row.number
+        return {
+            row.host: HostKeeping(
+                host=row.host,
+                mode=row.mode,
+                since=row.since,
+                seen=row.seen,
+                is_silent=row.seen + SILENCE < now,
+                counts=counts.get(row.host, {}),
+            )
+            for row in connection.execute(sa.select(keeping_host).order_by(keeping_host.c.host))
+        }

@@ -1,0 +1,135 @@
+"""`cloud/run.py`: why there can be no cloud, in one line, and the end of one that is left over."""
+
+import fcntl
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cloud import loop, places, run
+from tests.hypervisor import PRIVILEGED
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of its own for the cloud, on a machine that can have one."""
+    for name in ("FOLDER", "RUN", "LOGS", "RC", "LOCK", "STARTING"):
+        monkeypatch.setattr(run, name, tmp_path / getattr(places, name).relative_to(places.FOLDER))
+    monkeypatch.setattr(run, "FOLDER", tmp_path)
+    for name, value in POSSIBLE.items():
+        monkeypatch.setattr(run, name, value)
+    monkeypatch.setattr(os, "getuid", lambda: 0)
+    monkeypatch.setattr(loop, "CONTROL", tmp_path)
+    return tmp_path
+
+
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+POSSIBLE: dict[str, Any] = {
+    "ROOT": Path("/home/me/novadev"),
+    "unsupported": lambda: "",
+    "_free_memory": lambda: run.MEMORY,
+}
+
+
+def refusal() -> str:
+    """What `check` says."""
+    with pytest.raises(run.NoCloud) as found:
+        run.check()
+    assert "\n" not in str(found.value)
+    return str(found.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("WANTED", "27", "there is no cloud with Nova 27, only with 34 and 28"),
+        ("ROOT", Path("/home/me/a-folder-with-a-name-that-is-much-too-long"), "is too long"),
+        ("ROOT", Path("/var/novadev"), "Move the checkout /var/novadev elsewhere"),
+        ("unsupported", lambda: "unshare failed: no", "no namespaces for compute hosts: unshare"),
+        ("_free_memory", lambda: 1 << 20, "only 1024 MiB of memory are free and the cloud needs"),
+    ],
+)
+def test_a_machine_that_cannot_have_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: Any, said: str
+) -> None:
+    run.check()
+    monkeypatch.setattr(run, name, value)
+    assert said in refusal()
+
+
+def test_no_loop_devices_and_no_root(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "CONTROL", folder / "none")
+    assert 'Run "modprobe loop"' in refusal()
+    monkeypatch.setattr(os, "getuid", lambda: 1000)
+    assert 'Run "sudo make cloud"' in refusal()
+
+
+@pytest.mark.skipif(not PRIVILEGED, reason="only root has a capability to go without")
+def test_root_that_may_make_no_namespaces() -> None:
+    if (places.RUN / "ready").exists():
+        pytest.skip("a cloud runs, so there can be one")
+    without = ("setpriv", "--bounding-set=-sys_admin", "--inh-caps=-sys_admin")
+    command = [*without, sys.executable, "cloud/run.py", "check"]
+    result = subprocess.run(command, cwd=places.ROOT, capture_output=True, text=True)
+    assert result.returncode == 1
+    assert result.stderr.startswith("Error: no namespaces for compute hosts: unshare")
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_port_in_use_is_left_alone() -> None:
+    ports = places.free_ports()
+    with socket.create_server(("127.0.0.1", ports["nova"])):
+        others = places.free_ports()
+        assert others["nova"] != ports["nova"]
+        assert len(set(others.values())) == len(others)
+
+
+def test_another_release_runs(folder: Path) -> None:
+    run.RUN.mkdir()
+    (run.RUN / "ready").write_text("34")
+    run.check()
+    (run.RUN / "ready").write_text("28")
+    assert "a cloud with Nova 28 runs" in refusal()
+
+
+def test_one_that_comes_up_is_not_taken_for_a_leftover(folder: Path) -> None:
+    with run.STARTING.open("w") as starting:
+        fcntl.flock(starting, fcntl.LOCK_EX)
+        with pytest.raises(run.NoCloud, match="a cloud is coming up already"):
+            run.up()
+
+
+@pytest.fixture
+def leftover(folder: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    """A process that has the lock of a cloud, as one has whose starter was killed."""
+    run.RUN.mkdir()
+    run.RC.touch()
+    with run.LOCK.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        process = subprocess.Popen(["sleep", "60"], pass_fds=[lock.fileno()])
+    yield process
+    process.kill()
+    process.wait()
+
+
+def test_what_a_killed_start_has_left_is_ended(
+    leftover: "subprocess.Popen[bytes]", capsys: pytest.CaptureFixture[str]
+) -> None:
+    heeded = [signal.getsignal(number) for number in STOPPING]
+    run.down()
+    assert [signal.getsignal(number) for number in STOPPING] == heeded
+    assert leftover.wait(5) == -9
+    assert capsys.readouterr().out == "The cloud is down.\n"
+    assert not run.RUN.exists()
+    assert not run.RC.exists()
+    began = time.monotonic()
+    run.down()
+    assert capsys.readouterr().out == "No cloud runs.\n"
+    assert time.monotonic() - began < 5

@@ -1,0 +1,47 @@
+"""A table in a narrow terminal: words are folded between blanks, identities stay in one piece."""
+
+import io
+from contextlib import redirect_stdout
+
+import pytest
+
+from novadev.cli.session import Session
+from novadev.cli.table import Row, print_table
+
+UUID = "7f150524-34b9-45df-9e77-69b10f4205b4"
+ROWS: tuple[Row, ...] = (
+    {
+        "seen": "2026-11-21T03:00:12Z",
+        "instance": f"db-1 ({UUID})",
+        "label": "interface fa:16:3e:00:00:01",
+        "address": "0000:00:06.0",
+        "note": "it was moved by a power-on that nobody has expected, and is to be put back",
+    },
+    {
+        "seen": "2026-11-22T03:00:12Z",
+        "instance": UUID,
+        "label": "disk vdb",
+        "address": None,
+        "note": "",
+    },
+)
+
+
+class Screen(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("width", [48, 60, 80, 100, 132, 300])
+@pytest.mark.parametrize("columns", [2, 3, 5])
+def test_no_identity_is_broken(monkeypatch: pytest.MonkeyPatch, columns: int, width: int) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setenv("TERM", "xterm")
+    session, names = Session(), list(ROWS[0])[:columns]
+    session.color = "never"
+    with redirect_stdout(Screen()) as screen:
+        print_table(session, names, iter(ROWS))
+    shown = screen.getvalue()
+    assert max(map(len, shown.splitlines())) <= width
+    values = [str(row[name] or "-") for row in ROWS for name in names]
+    assert {word for value in values for word in value.split()} <= set(shown.split()), shown
