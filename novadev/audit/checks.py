@@ -94,8 +94,9 @@ ALWAYS = "unreachable"
 def choose(names: Iterable[str], has_target: bool, has_stage: bool = False) -> tuple[Check, ...]:
     """Return the checks called NAMES, all for none; those that need another host if there is one.
 
-    HAS_TARGET says that there is a capability file, HAS_STAGE that there is a host to rehearse on.
-    Raises BadInput for a name that is none, and for a check whose host there is not.
+    HAS_TARGET says that there is a capability file, HAS_STAGE that there is a host to rehearse on:
+    the rehearsal then goes with the checks called NAMES. Raises BadInput for a name that is none,
+    and for a check whose host there is not.
     """
     wanted = set(names)
     known = {check.name for check in CHECKS}
@@ -105,6 +106,8 @@ def choose(names: Iterable[str], has_target: bool, has_stage: bool = False) -> t
         raise BadInput("--check target needs --capabilities FILE")
     if "rehearsal" in wanted and not has_stage:
         raise BadInput("--check rehearsal needs --rehearse HOST")
+    if wanted and has_stage:
+        wanted.add("rehearsal")
     absent = {"target": not has_target, "rehearsal": not has_stage}
     wanted = wanted | {ALWAYS} if wanted else known
     return tuple(check for check in CHECKS if check.name in wanted and not absent.get(check.needs))

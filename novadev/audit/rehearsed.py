@@ -182,6 +182,12 @@ class Rehearsals:
             texts.append(f"{many(self.without, 'guest')} without a definition that could be read")
         for text in texts:
             yield Finding(CHECK, "warning", None, self.host, f"not rehearsed: {text}", None)
+        for name, why in self.rehearsal.stuck.items():
+            details = (
+                f"libvirt cannot end {name}, a guest of a rehearsal ({_words(why)}). Stop libvirtd "
+                f"there, remove /run/libvirt/qemu/{name}.xml and {name}.pid, and start it again."
+            )
+            yield Finding(CHECK, "warning", None, self.host, details, None)
 
     def summary(self) -> str:
         """Return in one sentence how many shapes were rehearsed, and what became of them."""

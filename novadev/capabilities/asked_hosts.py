@@ -14,8 +14,8 @@ from novadev.errors import NovadevError
 class AskedHosts(ComputeHosts):
     """The compute hosts, each asked when it is first looked for.
 
-    What only the host itself can list, the devices of its QEMU and its firmware, is taken from its
-    capability file while QEMU is the same; so are Nova's options and libosinfo.
+    What only the host itself can list, the devices and drivers of its QEMU and its firmware, is
+    taken from its capability file while QEMU is the same; so are Nova's options and libosinfo.
     """
 
     def __init__(self, deployment: Deployment) -> None:
@@ -50,8 +50,10 @@ def _with_saved(now: Capabilities, saved: Capabilities) -> Capabilities:
     is_same = now.versions.qemu == saved.versions.qemu
     return replace(
         now,
+        saved_on=saved.saved_on,
         driver=saved.driver,
         recommendations=saved.recommendations,
         devices=now.devices or (saved.devices if is_same else None),
         firmware=now.firmware or (saved.firmware if is_same else None),
+        block_drivers=now.block_drivers or (saved.block_drivers if is_same else None),
     )

@@ -46,8 +46,8 @@ class Capabilities:
     absent. The others are None where they are not known: domain_types by architecture; for the
     host's own one the emulator, domain_capabilities by versioned machine type, and devices, which
     are QEMU's with the bus of each; firmware, the images on its disk; page_sizes, in KiB;
-    processors, the models that libvirt knows, whether QEMU has them or not. example
-    is of a file that no host is behind.
+    processors, the models that libvirt knows, whether QEMU has them or not; block_drivers, what
+    QEMU can reach disks over. example is of a file that no host is behind.
     """
 
     host: str
@@ -67,6 +67,7 @@ class Capabilities:
     firmware: HostFirmware | None = None
     page_sizes: tuple[int, ...] | None = None
     processors: tuple[str, ...] | None = None
+    block_drivers: tuple[str, ...] | None = None
 
     @property
     def is_from_elsewhere(self) -> bool:

@@ -69,6 +69,7 @@ _PCI: Mapping[str, Names] = {
 _MODELS: Mapping[str, Mapping[str, Names]] = {
     "interface": {
         **_virtio("net"),
+        "virtio-net": ("virtio-net-pci",),  # QEMU's own short name, which libvirt passes on
         **{
             name: (name,)
             for name in (

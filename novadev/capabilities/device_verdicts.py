@@ -123,7 +123,7 @@ def _interface(fact: GuestDevice, host: Target) -> Told:
     """Judge an interface: libvirt takes any model at all, and QEMU then has it or not."""
     if fact.device in ("hostdev", "vdpa"):
         return unknown("it depends on a device of the host")
-    model = fact.model or (DEFAULT_NIC if host.architecture in X86 else None)
+    model = (fact.model or "").lower() or (DEFAULT_NIC if host.architecture in X86 else None)
     if model is None:
         return unknown("it names no model")
     named = GuestDevice(fact.subject, fact.tag, model=model)
@@ -193,6 +193,8 @@ def _input(fact: GuestDevice, host: Target) -> Told:
         if fact.device == "tablet":
             return "cannot be defined", "there is no tablet on bus ps2"
         return FINE if host.architecture in X86 else unknown("ps2 is for x86")
+    if fact.bus in (None, "none"):
+        return unknown("it names no bus")
     if fact.bus not in ("usb", "virtio"):
         return "cannot be defined", f"libvirt has no input devices on bus {fact.bus} for QEMU"
     if fact.device not in ("tablet", "mouse", "keyboard"):
@@ -255,6 +257,8 @@ def _watchdog(fact: GuestDevice, host: Target) -> Told:
 
 
 def _iommu(fact: GuestDevice, host: Target) -> Told:
+    if fact.model == "smmuv3" and host.architecture in X86:
+        return "cannot be defined", "smmuv3 needs the virt board of ARM"
     if fact.model == "intel" and not host.is_q35:
         return "cannot be defined", "an Intel IOMMU needs q35"
     if fact.model == "virtio" and host.libvirt < (8, 3):

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from novadev.capabilities.settings import SENT_IF_NEEDED, Setting, follows, settings_of
+from novadev.capabilities.settings import SENT_IF_NEEDED, follows, settings_of
+from novadev.capabilities.unlisted import Setting
 from novadev.rules.device import GuestDevice
 from novadev.virt.devices import Controller, Device, Disk
 from novadev.virt.domain import Domain

@@ -12,7 +12,7 @@ from novadev.errors import NotAsNeeded
 from novadev.rules.osinfo import OsInfo, UnreadableOsInfo
 from novadev.rules.releases import NEWEST_RELEASE
 from novadev.virt.capabilities import HostCapabilities, read_capabilities
-from novadev.virt.emulator import is_local, list_devices
+from novadev.virt.emulator import is_local, list_block_drivers, list_devices
 from novadev.virt.firmware import HostFirmware, read_firmware
 
 
@@ -54,6 +54,7 @@ def get_capabilities(
         firmware=_firmware(deployment, host, found),
         page_sizes=found.page_sizes or None,
         processors=found.processors,
+        block_drivers=_block_drivers(deployment, host, found),
     )
 
 
@@ -64,6 +65,14 @@ def _devices(
     if found.emulator is None or found.qemu is None or not _is_here(deployment, host):
         return None
     return list_devices(found.emulator, found.qemu)
+
+
+def _block_drivers(
+    deployment: Deployment, host: str, found: HostCapabilities
+) -> tuple[str, ...] | None:
+    if found.emulator is None or found.qemu is None or not _is_here(deployment, host):
+        return None
+    return list_block_drivers(found.emulator, found.qemu)
 
 
 def _firmware(deployment: Deployment, host: str, found: HostCapabilities) -> HostFirmware | None:

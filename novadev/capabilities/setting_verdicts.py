@@ -13,8 +13,8 @@ from functools import cached_property
 
 from novadev.capabilities.content import Capabilities
 from novadev.capabilities.facts import GuestFacts
-from novadev.capabilities.settings import Setting
 from novadev.capabilities.target import FINE, Outcome, Target, Told, listed, unknown
+from novadev.capabilities.unlisted import Setting
 from novadev.rules.machine_types import X86
 from novadev.virt.firmware import Firmware
 
@@ -36,6 +36,8 @@ _BUILT_IN = {
 """Images whose variables libvirt knows of itself (src/qemu/qemu_conf.c, DEFAULT_LOADER_NVRAM)."""
 _HAS_ABSOLUTE_CLOCK = (8, 4)
 """Since this libvirt a clock can begin at a given time: ``offset='absolute'``."""
+_BY_NBDKIT = ("ftp", "ftps", "http", "https", "ssh")
+"""What nbdkit can be for a disk, if it is installed, since libvirt 9.8."""
 _EVERY_BOARD_TAKES = 240
 """The fewest processors that a board of x86 takes: Red Hat's i440fx."""
 _NOT_TOLD = "the file does not say whether the host has it"
@@ -89,9 +91,12 @@ def _firmware(need: Need) -> Told:
         return missing, told[1]
     if need.host.firmware is None:
         return unknown("the file does not describe the host's firmware") if features else told
+    wanted = {name for name in features if not name.startswith("-")}
+    unwanted = {name[1:] for name in features if name.startswith("-")}
     interface = {"efi": "uefi"}.get(kind, kind)
-    if any(set(features) <= set(item.features) for item in _fitting(need, interface)):
-        return FINE
+    for item in _fitting(need, interface):
+        if wanted <= set(item.features) and not unwanted & set(item.features):
+            return FINE
     return missing, f"the host has no such firmware for {need.target.machine_type}"
 
 
@@ -132,9 +137,8 @@ def _file(need: Need) -> Told:
     firmware = need.host.firmware
     if firmware is None or not firmware.has_folder_of(need.value):
         return unknown(_NOT_TOLD)
-    return (
-        FINE if need.value in firmware.files else ("would not start", "the host has no such file")
-    )
+    has_it = need.value in firmware.files
+    return FINE if has_it else ("would not start", "the host has no such file")
 
 
 def _template_of(need: Need) -> Told:
@@ -152,6 +156,8 @@ def _template_of(need: Need) -> Told:
 def _secure_boot(need: Need) -> Told:
     if need.target.architecture in X86 and not need.target.is_q35:
         return "cannot be defined", "secure boot needs q35"
+    if need.target.architecture in X86 and not need.has_smm:
+        return unknown("it needs SMM, which the guest does not ask for")
     return FINE
 
 
@@ -187,16 +193,17 @@ def _cpu_model(need: Need) -> Told:
     libvirt, src/cpu/cpu.c, virCPUTranslate.
     """
     model, check, fallback = need.value.rsplit(" ", 2)
+    is_kvm = need.guest.domain_type == "kvm"
+    if check == "full" or (check == "partial" and not is_kvm):
+        return unknown(f"check={check!r} compares it with the host's processor")
     told = listed(need.target, "cpu_models", f"cpu model {model}", model)
     if told[0] == "cannot be defined":
         known = need.host.processors
         if known is None or (model in known and fallback == "allow"):
-            return unknown(
-                "the host's QEMU does not have it, and libvirt may use another one instead"
-            )
+            return unknown("the host's QEMU lacks it, and libvirt may use another one instead")
         return "would not start", told[1]
     usable = need.target.domain.cpu_usable if need.target.domain else None
-    if told != FINE or need.guest.domain_type != "kvm" or model in (usable or ()):
+    if told != FINE or not is_kvm or model in (usable or ()):
         return told
     if check == "none":
         return unknown("the host's processor does not have all of its features")
@@ -287,6 +294,26 @@ def _emulator(need: Need) -> Told:
     return unknown(f"the host's emulator is {need.host.emulator}")
 
 
+def _several_watchdogs(need: Need) -> Told:
+    has_them = need.libvirt >= (9, 1)
+    return FINE if has_them else ("cannot be defined", "several watchdogs need libvirt 9.1")
+
+
+def _block_driver(need: Need) -> Told:
+    """Judge what a disk is reached over; libvirt may start nbdkit for what QEMU lacks.
+
+    Source: libvirt, src/qemu/qemu_nbdkit.c, qemuNbdkitInitStorageSource.
+    """
+    drivers = need.host.block_drivers
+    if drivers is None:
+        return unknown("the file does not say which block drivers the host's QEMU has")
+    if need.value in drivers:
+        return FINE
+    if need.libvirt >= (9, 8) and need.value in _BY_NBDKIT:
+        return unknown("the host's QEMU has no block driver for it, and libvirt may use nbdkit")
+    return "would not start", f"the host's QEMU has no block driver for {need.value}"
+
+
 def _tpm_version(need: Need) -> Told:
     version, _, model = need.value.partition(" ")
     if (version, model) == ("1.2", "tpm-crb"):
@@ -295,6 +322,7 @@ def _tpm_version(need: Need) -> Told:
 
 
 _JUDGES: Mapping[str, Callable[[Need], Told]] = {
+    "block driver": _block_driver,
     "clock offset": _clock_offset,
     "cpu feature": _cpu_feature,
     "cpu mode": _cpu_mode,
@@ -315,6 +343,7 @@ _JUDGES: Mapping[str, Callable[[Need], Told]] = {
     "nvram template": _file,
     "nvram template of": _template_of,
     "secure boot": _secure_boot,
+    "several watchdogs": _several_watchdogs,
     "timer": _timer,
     "tpm version": _tpm_version,
     "vcpus": _vcpus,

@@ -1,8 +1,9 @@
 """Parts of a definition that a host may lack, apart from devices and their models.
 
-Nothing is left out by accident: each element and attribute either stands in a table here as what
-every host has, or becomes a setting that :mod:`novadev.capabilities.setting_verdicts` judges. A
-setting that no judge knows is "not checked".
+Nothing is left out by accident: each element, attribute and value either stands in a table of
+:mod:`novadev.capabilities.neutral` as what every host has, or becomes a setting that
+:mod:`novadev.capabilities.setting_verdicts` judges. A setting that no judge knows is "not
+checked".
 
 Source: libvirt, src/conf/domain_conf.c, and docs/formatdomain.rst.
 """
@@ -10,10 +11,19 @@ Source: libvirt, src/conf/domain_conf.c, and docs/formatdomain.rst.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from novadev.capabilities.neutral import ANY, EVERY_DEVICE_HAS, EVERY_HOST_HAS, OF_DEVICES
+from novadev.capabilities.neutral import (
+    OF_BOOT,
+    OF_GUESTS,
+    OF_LOADERS,
+    OF_PROCESSORS,
+    OF_TIMERS,
+    OF_VARIABLES,
+    Table,
+    table_of,
+)
+from novadev.capabilities.unlisted import OTHER, Setting, attributes, unlisted
 from novadev.rules.machine_types import is_q35
 from novadev.virt.domain import Domain
 from novadev.virt.xml import children, local_name
@@ -22,20 +32,6 @@ if TYPE_CHECKING:
     from lxml import etree
 
 
-@dataclass(frozen=True)
-class Setting:
-    """One thing that a guest needs: ``kind`` is the judge that knows it, ``value`` what is asked.
-
-    ``subject`` is what people know it by.
-    """
-
-    subject: str
-    kind: str
-    value: str = ""
-
-
-OTHER = "other"
-"""The kind of what no judge knows."""
 SENT_IF_NEEDED = ("watchdog",)
 """Devices that libvirt adds by itself, and that the other host must know if a migration sends them.
 
@@ -43,14 +39,28 @@ libvirt 11.3 sends the itco watchdog of q35 for every action but ``reset``. A li
 refuses the definition. Source: libvirt, src/qemu/qemu_domain.c, qemuDomainDefFormatBufInternal.
 """
 _PLAIN_CLOCKS = (None, "utc", "localtime", "timezone", "variable")
-_RANDOM = ("/dev/urandom", "/dev/random")
+_OLD_TIMERS = ("platform", "pit", "rtc", "hpet", "tsc", "kvmclock", "hypervclock")
+_OLD_SWITCHES = {
+    "hyperv": (
+        *("relaxed", "vapic", "spinlocks", "vpindex", "runtime", "synic", "stimer", "reset"),
+        *("vendor_id", "frequencies", "reenlightenment", "tlbflush", "ipi", "evmcs"),
+    ),
+    "kvm": ("hidden", "hint-dedicated", "poll-control"),
+}
+"""What libvirt has known since 6.0, so that it can be switched off everywhere."""
+_ARGUMENTS = ("state", "retries", "value", "mode")
+"""Attributes of a feature of Hyper-V that came with it."""
 
 
 def settings_of(domain: Domain) -> Iterator[Setting]:
     """Yield the settings of DOMAIN, each once."""
     found = [one for element in children(domain.root) for one in _top(element)]
-    found += [one for device in domain.devices for one in _device(device.label, device.element)]
-    found += _emulator(domain)
+    for device in domain.devices:
+        table = table_of(
+            str(device.element.tag), device.bus, device.model, device.element.get("type")
+        )
+        found += _device(device.label, device.element, table)
+    found += [*_emulator(domain), *_watchdogs(domain)]
     yield from dict.fromkeys(found)
 
 
@@ -73,9 +83,10 @@ def follows(element: etree._Element, domain: Domain) -> bool:
 
 def _top(element: etree._Element) -> Iterator[Setting]:
     tag = str(element.tag)
-    if tag in EVERY_HOST_HAS or tag == "devices":
-        return
-    yield from _READERS.get(tag, _other)(element)
+    if tag in OF_GUESTS:
+        yield from unlisted(tag, element, OF_GUESTS[tag])
+    elif tag != "devices":
+        yield from _READERS.get(tag, _other)(element)
 
 
 def _other(element: etree._Element) -> Iterator[Setting]:
@@ -85,21 +96,27 @@ def _other(element: etree._Element) -> Iterator[Setting]:
 def _os(element: etree._Element) -> Iterator[Setting]:
     """Yield the firmware; what is booted instead of one is a file of the host."""
     if firmware := element.get("firmware"):
-        features = element.iterfind("firmware/feature[@enabled='yes']")
-        wanted = [item.get("name", "") for item in features]
+        features = element.findall("firmware/feature")
+        wanted = [item.get("name", "") for item in features if item.get("enabled") == "yes"]
+        unwanted = [f"-{item.get('name')}" for item in features if item.get("enabled") != "yes"]
         subject = " with ".join([f"firmware {firmware}", *([", ".join(wanted)] if wanted else [])])
-        yield Setting(subject, "firmware", " ".join([firmware, *wanted]))
+        yield Setting(subject, "firmware", " ".join([firmware, *wanted, *unwanted]))
     for child in children(element):
         if child.tag == "smbios":
             if is_unusual_smbios(child):
                 yield Setting(f"smbios {child.get('mode')}", OTHER)
-        elif child.tag not in ("type", "boot", "bootmenu", "bios", "firmware"):
+        elif child.tag in OF_BOOT:
+            yield from unlisted(f"os {child.tag}", child, OF_BOOT[str(child.tag)])
+        elif child.tag != "firmware":
             yield from _boot_file(child, element)
 
 
 def _boot_file(child: etree._Element, parent: etree._Element) -> Iterator[Setting]:
     path = (child.text or "").strip()
     if child.tag == "loader":
+        yield from unlisted("loader", child, OF_LOADERS)
+        if not path and parent.get("firmware") and child.get("secure"):
+            yield Setting(f"loader secure={child.get('secure')} of chosen firmware", OTHER)
         if path:
             yield Setting(f"loader {path}", "loader", path)
             yield from _variables(path, parent)
@@ -108,8 +125,7 @@ def _boot_file(child: etree._Element, parent: etree._Element) -> Iterator[Settin
         if child.get("stateless") == "yes":
             yield Setting("loader that is stateless", OTHER)
     elif child.tag == "nvram":
-        if child.get("type") not in (None, "file"):
-            yield Setting(f"nvram of type {child.get('type')}", OTHER)
+        yield from unlisted("nvram", child, OF_VARIABLES)
     else:
         yield Setting(f"{local_name(child)} {path}".strip(), OTHER)
 
@@ -132,6 +148,8 @@ def _vcpu(element: etree._Element) -> Iterator[Setting]:
     yield Setting(f"{number} vcpus", "vcpus", f"{number} eim" if extended else number)
     if element.get("cpuset"):
         yield Setting("vcpu cpuset", OTHER)
+    if element.get("placement", "static") != "static":
+        yield Setting(f"vcpu placement {element.get('placement')}", OTHER)
 
 
 def _cpu(element: etree._Element) -> Iterator[Setting]:
@@ -139,17 +157,15 @@ def _cpu(element: etree._Element) -> Iterator[Setting]:
     model = (element.findtext("model") or "").strip()
     named = element.find("model")
     fallback = "allow" if named is None else named.get("fallback", "allow")
-    check = element.get("check") or "partial"
+    check = element.get("check") or "default"
     if mode != "custom":
         yield Setting(f"cpu mode {mode}", "cpu mode", mode)
-    elif model:
+    elif model and element.get("match", "exact") == "exact":
         yield Setting(f"cpu model {model}", "cpu model", f"{model} {check} {fallback}")
     for feature in element.iterfind("feature"):
         policy, name = feature.get("policy", "require"), feature.get("name", "")
         yield Setting(f"cpu feature {name} ({policy})", "cpu feature", f"{name} {policy}")
-    for child in children(element):
-        if child.tag not in ("model", "feature", "topology", "numa"):
-            yield Setting(f"cpu {local_name(child)}", OTHER)
+    yield from unlisted("cpu", element, OF_PROCESSORS)
 
 
 def _features(element: etree._Element) -> Iterator[Setting]:
@@ -161,7 +177,7 @@ def _features(element: etree._Element) -> Iterator[Setting]:
         elif child.get("state") == "off":
             yield Setting(f"feature {name} off", "feature off", name)
         else:
-            extra = [f"{key}={value}" for key, value in _attributes(child) if key != "state"]
+            extra = [f"{key}={value}" for key, value in attributes(child) if key != "state"]
             extra += [str(item.tag) for item in children(child)]
             subject = " ".join([f"feature {name}", *extra])
             yield Setting(subject, OTHER if extra else "feature", name)
@@ -171,8 +187,13 @@ def _group(group: str, element: etree._Element) -> Iterator[Setting]:
     if element.get("mode") == "passthrough":
         yield Setting(f"feature {group} passthrough", OTHER)
     for child in children(element):
-        if child.get("state") != "off":
-            yield Setting(f"feature {group} {local_name(child)}", group, str(child.tag))
+        name = f"feature {group} {local_name(child)}"
+        if child.get("state") != "off" or child.tag not in _OLD_SWITCHES[group]:
+            yield Setting(name, group, str(child.tag))
+        more = [f"{key}={value}" for key, value in attributes(child) if key not in _ARGUMENTS]
+        more += [local_name(item) for item in children(child)]
+        if more:
+            yield Setting(" ".join([name, *more]), OTHER)
 
 
 def _memory_backing(element: etree._Element) -> Iterator[Setting]:
@@ -206,8 +227,9 @@ def _clock(element: etree._Element) -> Iterator[Setting]:
         if child.tag != "timer":
             yield Setting(f"clock {local_name(child)}", OTHER)
     for timer in element.iterfind("timer"):
-        if timer.get("present") != "no":
-            name = timer.get("name", "")
+        name = timer.get("name", "")
+        yield from unlisted(f"timer {name}", timer, OF_TIMERS)
+        if timer.get("present") != "no" or name not in _OLD_TIMERS:
             yield Setting(f"timer {name}", "timer", name)
 
 
@@ -258,10 +280,6 @@ def _genid(_element: etree._Element) -> Iterator[Setting]:
     yield Setting("genid", "feature of libvirt", "genid")
 
 
-def _iothreadids(_element: etree._Element) -> Iterator[Setting]:
-    yield from ()
-
-
 _READERS: Mapping[str, Callable[[etree._Element], Iterator[Setting]]] = {
     "clock": _clock,
     "cpu": _cpu,
@@ -269,7 +287,6 @@ _READERS: Mapping[str, Callable[[etree._Element], Iterator[Setting]]] = {
     "features": _features,
     "genid": _genid,
     "iothreads": _iothreads,
-    "iothreadids": _iothreadids,
     "launchSecurity": _launch_security,
     "memoryBacking": _memory_backing,
     "os": _os,
@@ -285,33 +302,22 @@ def _emulator(domain: Domain) -> Iterator[Setting]:
         yield Setting(f"emulator {path}", "emulator", path)
 
 
-def _device(label: str, element: etree._Element) -> Iterator[Setting]:
+def _watchdogs(domain: Domain) -> Iterator[Setting]:
+    """Yield that there is more than one, beside what follows from the board."""
+    dogs = domain.root.findall("devices/watchdog")
+    if sum(not follows(dog, domain) for dog in dogs) > 1:
+        yield Setting("several watchdogs", "several watchdogs")
+
+
+def _device(label: str, element: etree._Element, table: Table) -> Iterator[Setting]:
     """Yield what of a device no table calls plain: ``disk vda driver io=io_uring``."""
-    plain = OF_DEVICES.get(str(element.tag), {"*": ANY})
+    for source in element.iter("source") if element.tag == "disk" else ():
+        over = "nvme" if source.get("type") == "pci" else source.get("protocol")
+        if over:
+            yield Setting(f"disk over {over}", "block driver", over)
     version = element.find("backend[@version]") if element.tag == "tpm" else None
     if version is not None:
         asked = version.get("version", "")
         yield Setting(f"TPM {asked}", "tpm version", f"{asked} {element.get('model', '')}")
-    if element.tag == "rng" and (element.findtext("backend") or _RANDOM[0]).strip() not in _RANDOM:
-        yield Setting(f"{label} {element.findtext('backend')}", OTHER)
-    if "*" in plain:
-        return
-    for where, node in _nodes(element):
-        for name, value in _attributes(node):
-            path = f"{where}@{name}" if where else f"@{name}"
-            allowed = plain.get(path, plain.get(f"{where}@*"))
-            if allowed is None or (allowed and value not in allowed):
-                yield Setting(f"{label} {where} {name}={value}".replace("  ", " "), OTHER)
-        if not node.items() and where and where not in plain:
-            yield Setting(f"{label} {where}", OTHER)
-
-
-def _attributes(element: etree._Element) -> Iterator[tuple[str, str]]:
-    return ((str(name), str(value)) for name, value in element.items())
-
-
-def _nodes(element: etree._Element, where: str = "") -> Iterator[tuple[str, etree._Element]]:
-    yield where, element
-    for child in children(element):
-        if where or child.tag not in EVERY_DEVICE_HAS:
-            yield from _nodes(child, f"{where}/{local_name(child)}" if where else str(child.tag))
+    if "*" not in table:
+        yield from unlisted(label, element, table)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from novadev.capabilities.facts import GuestFacts
-from novadev.capabilities.settings import OTHER, Setting
+from novadev.capabilities.unlisted import OTHER, Setting
 from novadev.rules.guest import DriverRules, Guest, architecture, machine_type, property_value
 from novadev.rules.hardware import hardware
 from novadev.rules.image_meta import check_readable, is_yes

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from novadev.cli import completion, options
 from novadev.cli.session import Session
@@ -45,16 +46,24 @@ def rehearsal(function: F) -> Callable[..., Any]:
         shapes_name: str | None,
         **values: Any,
     ) -> Any:
-        if rehearse is None and (allow_busy or shapes_name):
-            raise click.UsageError("--allow-busy and --shapes need --rehearse HOST")
-        wanted = rehearse and Wanted(
-            rehearse, allow_busy, max_shapes, timeout, parallel, shapes_name
-        )
-        return function(wanted=wanted or None, **values)
+        if rehearse is None:
+            _refuse_others()
+            return function(wanted=None, **values)
+        wanted = Wanted(rehearse, allow_busy, max_shapes, timeout, parallel, shapes_name)
+        return function(wanted=wanted, **values)
 
     for decorate in reversed(_OPTIONS):
         command = decorate(command)
     return command
+
+
+def _refuse_others() -> None:
+    """Raise UsageError if an option of the rehearsal was given without its host."""
+    source = click.get_current_context().get_parameter_source
+    options_of = {"shapes": "shapes_name"}
+    for name in ("allow-busy", "max-shapes", "timeout", "parallel", "shapes"):
+        if source(options_of.get(name, name.replace("-", "_"))) is ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"--{name} needs --rehearse HOST")
 
 
 _OPTIONS: tuple[Callable[[Any], Any], ...] = (

@@ -98,12 +98,12 @@ def _unchecked(wanted: str, evidence: Evidence) -> str:
 def _about_q35(new: Guest, disks: tuple[GuestDisk, ...], evidence: Evidence) -> Iterator[str]:
     """Yield what is otherwise on Q35, which has PCI Express."""
     ports = root_ports(new, disks, evidence)
-    of_host = "of its host" if evidence.compute else "by novadev's configuration"
+    where = f"on {evidence.host}" if _has_own_options(evidence) else "in novadev's configuration"
     reason = evidence.attachments.why_no_ports
     yield (
         f"PCI Express: its devices take {ports.taken} ports, {ports.free} more "
         f"{'is' if ports.free == 1 else 'are'} left to attach a device while it runs ([libvirt] "
-        f"num_pcie_ports is {ports.written} {of_host})"
+        f"num_pcie_ports is {ports.written} {where})"
         f"{f'. Not all network cards are counted: {reason}' if reason else ''}"
     )
     if _needs_virtio(new, disks, evidence):
@@ -113,6 +113,14 @@ def _about_q35(new: Guest, disks: tuple[GuestDisk, ...], evidence: Evidence) -> 
         and property_value(new, "hw_firmware_type") == "uefi"
     ):
         yield "secure boot, which is optional for this server, will be on if the host supports it"
+
+
+def _has_own_options(evidence: Evidence) -> bool:
+    """Whether the options of Nova's driver are those of the host, and not of another machine."""
+    compute = evidence.compute
+    if compute is None:
+        return False
+    return compute.capabilities is None or not compute.capabilities.is_from_elsewhere
 
 
 def _needs_virtio(new: Guest, disks: tuple[GuestDisk, ...], evidence: Evidence) -> bool:

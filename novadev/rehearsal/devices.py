@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from lxml import etree
 
 NULL = "/dev/null"
+_LONGEST_SERIAL = 36
+"""What every QEMU takes; a longer one is as long in the rehearsal (QEMU, hw/scsi/scsi-disk.c)."""
 _RANDOM = ("/dev/urandom", "/dev/random")
 _LEFT_TO_LIBVIRT = ("pci", "usb", "ccw")
 """Addresses that libvirt gives anew, as at a power-on by Nova."""
@@ -24,7 +26,7 @@ _SILENT = frozenset(
         *("alias", "source", "auth", "backingStore", "mirror", "wwn", "virtualport", "vlan"),
         *("bandwidth", "mtu", "filterref", "guest", "ip", "route", "tune", "coalesce", "script"),
         *("downscript", "port", "listen", "channel", "protocol", "log", "stats", "audio"),
-        *("portForward", "backend", "shareable"),
+        "shareable",
     )
 )
 """Children that are a guest's own: a source, a network, an identity."""
@@ -88,13 +90,15 @@ def give_names(devices: etree._Element) -> None:
         mac = f"52:54:00:6e:{number >> 8 & 255:02x}:{number & 255:02x}"
         xml.child(interface, "mac").set("address", mac)
     for number, serial in enumerate(devices.iterfind("disk/serial")):
-        serial.text = f"novadev-{number}"
+        name, length = f"novadev-{number}", len((serial.text or "").strip())
+        serial.text = name.ljust(length, "x") if length > _LONGEST_SERIAL else name
 
 
 _MADE = {
     "disk": ("source", "shareable"),
     "graphics": ("listen",),
-    "channel": ("source",),
+    **dict.fromkeys(("channel", "console", "parallel", "serial"), ("source",)),
+    "sound": ("audio",),
     "rng": ("backend",),
 }
 """Children that the stand-in itself has."""
@@ -289,8 +293,21 @@ def _video(element: etree._Element, told: list[str]) -> bool:
 
 
 def _audio(element: etree._Element, told: list[str]) -> bool:
+    """Keep the sound that goes with D-Bus graphics; every other is the host's."""
+    if element.get("type") == "dbus":
+        xml.keep_attributes(element, "id", "type")
+        return True
     told.append(f"audio {element.get('type')}")
     return False
+
+
+def _sound(element: etree._Element, _told: list[str]) -> bool:
+    """Leave it with its audio only if that is kept."""
+    wanted = element.find("audio")
+    number = None if wanted is None else wanted.get("id")
+    if wanted is not None and element.find(f"../audio[@type='dbus'][@id='{number}']") is None:
+        element.remove(wanted)
+    return True
 
 
 _STAND_INS: Mapping[str, _StandIn] = {
@@ -306,6 +323,7 @@ _STAND_INS: Mapping[str, _StandIn] = {
     "redirdev": _redirected,
     "rng": _rng,
     "serial": _character,
+    "sound": _sound,
     "tpm": _tpm,
     "video": _video,
 }

@@ -29,8 +29,13 @@ def hold(host: Host, identity: str, mark: Mapping[str, str]) -> None:
     failed = define(host, lock(identity, mark, nature_of(host)))
     if failed is None:
         return
-    if any(item.name == LOCK and item.uuid != identity for item in list_all(host).marked):
+    found = list_all(host)
+    if any(item.name == LOCK and item.uuid != identity for item in found.marked):
         raise NotAsNeeded(f"host {host.name}: another rehearsal has started there")
+    if LOCK in found.others:
+        raise NotAsNeeded(
+            f"host {host.name} has a domain called {LOCK} that is not novadev's: rename it"
+        )
     raise NotAsNeeded(_unable(host, failed))
 
 

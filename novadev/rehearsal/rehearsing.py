@@ -24,6 +24,8 @@ MAX_PARALLEL = 5
 """Calls that libvirtd takes of one connection at a time (``max_client_requests``)."""
 _LEAST_TIME = 60.0
 """Seconds a batch may take at least: QEMU under emulation starts slowly."""
+_PAUSE = 1.0
+"""Seconds between two looks at a host that may come back."""
 _GRACE = timedelta(minutes=2)
 """How much longer than a batch a mark from another machine counts: clocks differ."""
 
@@ -59,6 +61,8 @@ class Rehearsal:
         self._lock = str(uuid.uuid4())
         self.left: str | None = None
         """Why something may be left on the host, if so; the next rehearsal removes it."""
+        self.stuck: dict[str, str] = {}
+        """Why libvirt cannot end a guest of a rehearsal, by name; no rehearsal removes it."""
 
     def check(self) -> tuple[Marked, ...]:
         """Return what a rehearsal that was killed has left on the host; changes nothing.
@@ -108,6 +112,7 @@ class Rehearsal:
                 found = self._try(stage, batch)
             except Unreachable as error:
                 self._recover(error)
+                stage = replace(stage, names=self._free_names())
                 if len(batch) == 1:
                     yield Rehearsed(batch[0], "not rehearsed", str(error))
                 else:  # which of them it was shows when each is tried alone
@@ -126,15 +131,26 @@ class Rehearsal:
         return answer.result()
 
     def _recover(self, error: Unreachable) -> None:
-        """Go on after a shape that hung or took libvirtd with it; raises ERROR if it is gone."""
-        try:
-            self._remove(self._guests())
-        except NovadevError:
-            raise error from None
+        """Go on after a shape that hung or took libvirtd with it.
+
+        Raises ERROR if the host does not come back within the time limit of a host.
+        """
+        ends = time.monotonic() + self._hosts.timeout
+        while True:
+            try:
+                self._remove(self._guests())
+            except NovadevError:
+                if time.monotonic() > ends:
+                    raise error from None
+                time.sleep(_PAUSE)
+                self._hosts.try_again(self.host)
+            else:
+                return
 
     def _free_names(self) -> tuple[str, ...]:
         """Return a name for each guest at a time: few, since libvirt keeps a log for each name."""
-        taken = set(self._hosts.call(self.host, list_all).others)
+        found = self._hosts.call(self.host, list_all)
+        taken = {*found.others, *(item.name for item in found.marked)}
         names = (f"{PREFIX}{number}" for number in range(1, len(taken) + MAX_PARALLEL + 1))
         return tuple(name for name in names if name not in taken)[: self.budget.parallel]
 
@@ -155,8 +171,10 @@ class Rehearsal:
         return [item for item in found if item.uuid != self._lock and _is_free(item.mark)]
 
     def _remove(self, marked: Sequence[Marked]) -> None:
-        if marked:
-            self._call(remove_marked, [item.uuid for item in marked])
+        """Remove what is MARKED, but for what libvirt could not end before."""
+        uuids = [item.uuid for item in marked if item.name not in self.stuck]
+        if uuids:
+            self.stuck |= self._call(remove_marked, uuids)
 
     def _sweep(self) -> None:
         """Remove what is left of this rehearsal, unless the host does not answer any more."""

@@ -177,6 +177,10 @@ class Pool:
             self._given_up[host] = error
         self.drop(host)
 
+    def try_again(self, host: str) -> None:
+        """Ask a host that was given up once more when the next question comes."""
+        self._given_up.pop(host, None)
+
     def drop(self, host: str) -> None:
         """Kill the host's child, if it has one."""
         process = self._processes.pop(host, None)

@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from novadev.errors import NotFound
+from novadev.errors import NotFound, NovadevError, Unreachable
 from novadev.virt import xml
 from novadev.virt.binding import libvirt
 from novadev.virt.host import Host
@@ -100,13 +100,23 @@ def _mark_of(handle: Any) -> Mapping[str, str] | None:
     return {str(name): str(value) for name, value in root.attrib.items()}
 
 
-def remove_marked(host: Host, uuids: Sequence[str]) -> int:
-    """Remove those of the domains UUIDS that carry the mark; return how many there were."""
-    found = [item for item in list_all(host).marked if item.uuid in uuids]
-    for item in found:
-        with suppress(NotFound), host.translated(item.uuid):
-            _remove(host.connection.lookupByUUIDString(item.uuid))
-    return len(found)
+def remove_marked(host: Host, uuids: Sequence[str]) -> dict[str, str]:
+    """Remove those of the domains UUIDS that carry the mark.
+
+    Return by name why libvirt could not remove one: it never ends a guest whose start it was
+    making when it was killed, not even when it is restarted.
+    """
+    stuck = {}
+    for item in list_all(host).marked:
+        if item.uuid in uuids:
+            try:
+                with suppress(NotFound), host.translated(item.uuid):
+                    _remove(host.connection.lookupByUUIDString(item.uuid))
+            except Unreachable:
+                raise
+            except NovadevError as error:
+                stuck[item.name] = str(error)
+    return stuck
 
 
 def define(host: Host, text: str) -> Trial | None:

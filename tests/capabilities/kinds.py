@@ -18,7 +18,7 @@ from novadev.capabilities.target import Outcome
 from novadev.config import DriverOptions
 from novadev.virt.capabilities import read_capabilities
 from novadev.virt.domain import Domain
-from novadev.virt.emulator import devices_in
+from novadev.virt.emulator import NO_MACHINE, block_drivers_in, block_questions, devices_in
 from novadev.virt.firmware import read_firmware
 from novadev.virt.host import Host
 from tests import domains
@@ -122,6 +122,11 @@ def _devices() -> Iterator[tuple[str, str]]:
         yield f"cdrom {bus}", _disk(dev, bus, "cdrom")
     for bus, dev in (("usb", "sda"), ("sd", "sda"), ("xen", "xvda")):
         yield f"disk {bus}", _disk(dev, bus)
+    long = _disk("sda", "scsi").replace("</disk>", f"<serial>{'a' * 41}</serial></disk>")
+    yield "disk scsi with a long serial", long
+    for over in ("rbd", "iscsi", "ssh", "https", "gluster"):
+        image = domains.disk("vda", kind="network", source="pool/image")
+        yield f"disk over {over}", image.replace('"rbd"', f'"{over}"')
     yield "floppy", _disk("fda", "fdc", "floppy")
     for setting in ("io='io_uring'", "discard='unmap' detect_zeroes='unmap'", "queues='2'"):
         yield (
@@ -154,6 +159,11 @@ def _devices() -> Iterator[tuple[str, str]]:
         )
     for kind in ("tcp", "null", "file"):
         yield f"serial {kind}", f"<serial type='{kind}'>{_SOURCES[kind]}</serial>"
+    for kind, graphics in (("spiceport", "spice"), ("dbus", "dbus")):
+        port = f"<serial type='{kind}'>{_SOURCES[kind]}</serial>"
+        yield f"serial {kind}", f"{port}<graphics type='{graphics}'/>"
+    sound = "<sound model='ich9'><audio id='1'/></sound><audio id='1' type='dbus'/>"
+    yield "sound dbus", f"{sound}<graphics type='dbus'/>"
     for kind in ("spice", "dbus", "egl-headless"):
         yield f"graphics {kind}", f"<graphics type='{kind}'/>"
     for bus in ("usb", "virtio", "ps2"):
@@ -269,8 +279,13 @@ class Result:
 def capabilities_of(host: Hypervisor) -> Capabilities:
     """What ``capabilities save`` would find on a host of another generation."""
     tree = CACHE / f"generation-{host.name.removesuffix('1')}"
-    asked = ["chroot", tree, "qemu-system-x86_64", "-device", "help"]
-    listed = subprocess.run(asked, capture_output=True, text=True, check=True).stdout
+
+    def ask(*arguments: str, questions: str = "") -> str:
+        command = ["chroot", str(tree), "/usr/bin/qemu-system-x86_64", *arguments]
+        return subprocess.run(
+            command, input=questions, capture_output=True, text=True, check=True
+        ).stdout
+
     found = read_capabilities(Host(host.name, host.uri))
     loaders = {path for item in found.domain_capabilities.values() for path in item.loader or ()}
     return Capabilities(
@@ -286,7 +301,8 @@ def capabilities_of(host: Hypervisor) -> Capabilities:
         domain_types=found.domain_types,
         emulator=found.emulator,
         domain_capabilities=found.domain_capabilities,
-        devices=devices_in(listed),
+        devices=devices_in(ask("-device", "help")),
+        block_drivers=block_drivers_in(ask(*NO_MACHINE, questions=block_questions())),
         firmware=read_firmware(loaders, tree),
         page_sizes=found.page_sizes,
         processors=found.processors,

@@ -74,6 +74,7 @@ EVERYTHING = st.builds(
     example=st.none() | st.builds(Example, TEXTS, st.booleans()),
     firmware=st.none() | FIRMWARE,
     processors=st.none() | SOME,
+    block_drivers=st.none() | SOME,
     page_sizes=st.none() | st.lists(st.integers(), max_size=3).map(tuple),
 )
 

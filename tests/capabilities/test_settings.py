@@ -10,7 +10,7 @@ from lxml import etree
 
 from novadev.capabilities.device_verdicts import _JUDGES as DEVICE_JUDGES
 from novadev.capabilities.facts import facts_of_domain
-from novadev.capabilities.neutral import EVERY_DEVICE_HAS, EVERY_HOST_HAS, OF_DEVICES
+from novadev.capabilities.neutral import OF_DEVICES
 from novadev.capabilities.settings import settings_of
 from novadev.capabilities.verdicts import check
 from novadev.virt.domain import Domain
@@ -29,21 +29,23 @@ WHOLE = domains.domain(
         "<serial type='pty'><target type='isa-serial' port='0'/></serial>",
     ],
 )
-_PLAIN = {*EVERY_DEVICE_HAS, *EVERY_HOST_HAS, "type", "boot", "graphics", "hugepages", "parameters"}
+_NOT_LOOKED_INTO = {"domain", "devices", "os", "emulator", "features", "acpi", "apic", "vcpu"}
 
 
 def changed() -> Iterator[tuple[str, str]]:
     """A definition with one more element or attribute that nobody knows, at every place."""
-    root = etree.fromstring(WHOLE)
-    for number, element in enumerate(root.iter(etree.Element)):
-        above = {etree.QName(item).localname for item in (element, *element.iterancestors())}
-        if above & _PLAIN or element.tag in ("domain", "devices", "os", "backend", "emulator"):
+    for number, element in enumerate(etree.fromstring(WHOLE).iter(etree.Element)):
+        is_free_text = any(item.tag == "metadata" for item in (element, *element.iterancestors()))
+        if is_free_text or element.tag in _NOT_LOOKED_INTO:
             continue
-        if element.tag in ("features", "acpi", "apic", "vcpu"):
-            continue
-        again = etree.fromstring(WHOLE)
-        etree.SubElement(list(again.iter(etree.Element))[number], "novelty", on="yes")
-        yield f"<novelty> in {element.tag}", etree.tostring(again, encoding="unicode")
+        for what in ("<novelty>", "@novelty"):
+            again = etree.fromstring(WHOLE)
+            place = list(again.iter(etree.Element))[number]
+            if what == "@novelty":
+                place.set("novelty", "yes")
+            else:
+                etree.SubElement(place, "novelty", on="yes")
+            yield f"{what} in {element.tag}", etree.tostring(again, encoding="unicode")
 
 
 @pytest.mark.parametrize(("where", "xml"), tuple(changed()), ids=lambda value: value[:30])
@@ -51,6 +53,102 @@ def test_what_nobody_knows_is_not_checked(where: str, xml: str) -> None:
     verdicts = check(facts_of_domain(Domain.from_xml(xml)), SAMPLE)
     told = [one for one in verdicts if "novelty" in one.subject]
     assert [one.outcome for one in told] == ["not checked"], where
+
+
+def _disk(bus: str, part: str) -> str:
+    return (
+        "<disk type='file' device='disk'><source file='/x'/>"
+        f"<target dev='sda' bus='{bus}'/>{part}</disk>"
+    )
+
+
+def _card(kind: str, part: str) -> str:
+    return f"<interface type='{kind}'><model type='virtio'/>{part}</interface>"
+
+
+LONG = "a" * 37
+VALUES = {
+    _disk("scsi", f"<serial>{LONG[1:]}</serial><vendor>SEAGATE</vendor>"): True,
+    _disk("scsi", f"<serial>{LONG}</serial>"): False,
+    _disk("sata", "<product>ST3146707LC</product>"): False,
+    _disk("virtio", "<boot order='1'/><iotune><read_bytes_sec>1</read_bytes_sec></iotune>"): True,
+    _disk("virtio", "<boot order='1' loadparm='x'/>"): False,
+    _disk("virtio", "<blockio logical_block_size='4096'/>"): True,
+    _disk("sata", "<blockio logical_block_size='4096'/>"): False,
+    _disk("virtio", "<blockio discard_granularity='4096'/>"): False,
+    _disk("usb", "").replace("'usb'", "'usb' removable='on'"): True,
+    _disk("scsi", "").replace("'scsi'", "'scsi' removable='on'"): False,
+    _disk("virtio", "<backingStore type='file'><format type='qcow2'/></backingStore>"): True,
+    _disk("virtio", "<backingStore type='file'><format type='vmdk'/></backingStore>"): False,
+    _disk("virtio", "<encryption format='luks' engine='librbd'/>"): False,
+    _card("vhostuser", "<driver tx_queue_size='1024' rx_queue_size='1024'/>"): True,
+    _card("bridge", "<driver tx_queue_size='1024'/>"): False,
+    _card("bridge", "<driver rx_queue_size='1024'/><mtu size='1500'/>"): True,
+    _card("user", "<backend type='passt'/>"): False,
+    _card("user", "<portForward proto='tcp'><range start='1'/></portForward>"): False,
+    _card("bridge", "<vlan><tag id='5'/></vlan>"): False,
+    _card("null", ""): False,
+    "<controller type='pci' model='pcie-root-port'><target hotplug='off'/></controller>": True,
+    "<controller type='pci' model='pcie-root'><target hotplug='off'/></controller>": False,
+    "<controller type='pci' model='pcie-to-pci-bridge'><target memReserve='1'/></controller>": (
+        False
+    ),
+    "<iommu model='intel'><driver caching_mode='on'/></iommu>": True,
+    "<iommu model='intel'><driver eim='on'/></iommu>": False,
+    "<iommu model='virtio'><driver caching_mode='on'/></iommu>": False,
+    "<filesystem type='mount'><driver type='mtp'/></filesystem>": False,
+    "<graphics type='vnc'><listen type='address' address='::1'/></graphics>": True,
+    "<graphics type='spice' defaultMode='secure'/>": False,
+    "<on_poweroff>destroy</on_poweroff>": True,
+    "<on_poweroff>preserve</on_poweroff>": False,
+    "<resource><partition>/machine</partition></resource>": True,
+    "<resource><fibrechannel appid='x'/></resource>": False,
+    "<features><kvm><hidden state='off'/></kvm></features>": True,
+    "<features><kvm><pv-ipi state='off'/></kvm></features>": False,
+    "<features><hyperv><stimer state='off'><direct state='on'/></stimer></hyperv></features>": (
+        False
+    ),
+    "<os firmware='efi'><loader secure='no'/></os>": False,
+    "<os><loader type='rom' format='qcow2'/></os>": False,
+    "<cpu mode='custom' match='minimum'><model>EPYC</model></cpu>": False,
+    "<cpu><topology sockets='1' cores='2' clusters='1'/></cpu>": True,
+    "<cpu><topology sockets='1' cores='2' clusters='2'/></cpu>": False,
+    "<cpu><numa><interconnects><latency value='5'/></interconnects></numa></cpu>": False,
+    "<clock offset='utc'><timer name='rtc' present='no' track='wall'/></clock>": False,
+}
+"""A device or another part of a definition, and whether all in it is plain on every host."""
+
+
+@pytest.mark.parametrize("part", VALUES)
+def test_a_value_that_no_check_has_looked_at_is_not_checked(part: str) -> None:
+    root = etree.fromstring(WHOLE)
+    element = etree.fromstring(part)
+    is_device = element.tag in OF_DEVICES
+    (root.find("devices") if is_device else root).append(element)  # type: ignore[union-attr]
+    before = {one.subject for one in settings_of(Domain.from_xml(WHOLE))}
+    new = {one.subject for one in settings_of(Domain(root))} - before
+    guest = facts_of_domain(Domain(root))
+    found = [one for one in check(guest, SAMPLE) if one.subject in new]
+    known = [one for one in guest.settings if one.subject in new and one.kind == "firmware"]
+    unknown = [one for one in found if one.outcome == "not checked"]
+    assert bool(len(unknown) - len(known) <= 0) is VALUES[part], unknown
+
+
+@pytest.mark.parametrize(
+    ("dogs", "libvirt", "expected"),
+    [
+        (("i6300esb", "ib700"), "9.0.0", ["cannot be defined"]),
+        (("i6300esb", "ib700"), "11.3.0", ["fine"]),
+        (("i6300esb", "itco"), "9.0.0", []),
+    ],
+)
+def test_several_watchdogs(dogs: tuple[str, ...], libvirt: str, expected: list[str]) -> None:
+    """Of those of the board libvirt adds one by itself, so that it does not count."""
+    devices = [f"<watchdog model='{model}' action='reset'/>" for model in dogs]
+    domain = Domain.from_xml(domains.domain(machine="pc-q35-7.2", devices=devices))
+    host = replace(SAMPLE, versions=replace(SAMPLE.versions, libvirt=libvirt))
+    found = check(facts_of_domain(domain), host)
+    assert [one.outcome for one in found if one.subject == "several watchdogs"] == expected
 
 
 @pytest.mark.parametrize(
@@ -111,6 +209,33 @@ def test_an_absolute_clock_takes_a_libvirt_that_knows_it(libvirt: str, outcome: 
     host = replace(SAMPLE, versions=replace(SAMPLE.versions, libvirt=libvirt))
     found = check(facts_of_domain(Domain(root)), host)
     assert [one.outcome for one in found if one.subject == "clock offset absolute"] == [outcome]
+
+
+@pytest.mark.parametrize(
+    ("drivers", "libvirt", "over", "outcome"),
+    [
+        (("nbd", "rbd"), "9.0.0", "rbd", "fine"),
+        (("nbd",), "9.0.0", "rbd", "would not start"),
+        (("nbd",), "11.3.0", "rbd", "would not start"),
+        (("nbd",), "9.0.0", "https", "would not start"),
+        (("nbd",), "11.3.0", "https", "not checked"),
+        (None, "9.0.0", "rbd", "not checked"),
+    ],
+)
+def test_what_a_disk_is_reached_over(
+    drivers: tuple[str, ...] | None, libvirt: str, over: str, outcome: str
+) -> None:
+    """In a copy that is being made, too: its source is one like any other."""
+    host = replace(
+        SAMPLE, versions=replace(SAMPLE.versions, libvirt=libvirt), block_drivers=drivers
+    )
+    image = domains.disk(kind="network", source="pool/image").replace('"rbd"', f'"{over}"')
+    nested = etree.fromstring(domains.disk(source="/x"))
+    etree.SubElement(nested, "mirror").append(etree.fromstring(image)[1])
+    for xml in (image, etree.tostring(nested, encoding="unicode")):
+        domain = Domain.from_xml(domains.domain(machine="pc-q35-7.2", disks=[xml]))
+        found = {one.subject: one.outcome for one in check(facts_of_domain(domain), host)}
+        assert found[f"disk over {over}"] == outcome
 
 
 @pytest.mark.parametrize("action", ["none", "pause", "poweroff", "reset"])

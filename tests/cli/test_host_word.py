@@ -117,5 +117,7 @@ def test_the_host_is_asked_itself(sqlite_cloud: Cloud, hypervisor: Hypervisor) -
     assert "not checked" not in (good.json["plans"][0]["note"] or "")
     bad = set_(sqlite_cloud, "hw_video_model=gop", uuid, "--ask-hosts", "--dry-run")
     assert bad.code == 6
+    board = ("machine-type", "set", "q35", uuid, "--ask-hosts", "--dry-run", "--force")
+    assert "num_pcie_ports is 0 on cmp1" in novadev(sqlite_cloud, *board).out
     hypervisor.kill()
     assert set_(sqlite_cloud, "hw_video_model=vga", uuid, "--ask-hosts", "--dry-run").code == 8

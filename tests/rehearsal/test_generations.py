@@ -16,6 +16,8 @@ KINDS = (
     *("q35 watchdog ib700", "q35 tpm tpm-crb 2.0", "q35 loader OVMF_CODE.fd", "q35 secure boot"),
     *("q35 loader OVMF_CODE_4M.fd with a template", "q35 cpu EPYC-Genoa", "q35 nic igb"),
     *("q35 channel qemu-vdagent", "q35 500 vcpus", "q35 disk driver io='io_uring'"),
+    *("q35 disk scsi with a long serial", "q35 serial spiceport", "q35 serial dbus"),
+    "q35 sound dbus",
 )
 """What differs between the generations. `tools/verdict_matrix.py` tries every kind of guest."""
 

@@ -6,6 +6,7 @@ import resource
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -156,6 +157,9 @@ def test_a_host_with_guests_is_left_alone_unless_that_is_allowed(
     assert "1 shape of 1 guest on cmp2: 1 started" in result.err
     assert names(target) == [name, f"{PREFIX}2"]
     assert other.XMLDesc(0) == before
+    target.define(domains.domain(name=LOCK, metadata=False))
+    result = rehearse(site, "--allow-busy", code=3)
+    assert f"has a domain called {LOCK} that is not novadev's: rename it" in result.out
 
 
 def test_what_a_killed_rehearsal_leaves_is_removed_by_the_next(
@@ -173,6 +177,24 @@ def test_what_a_killed_rehearsal_leaves_is_removed_by_the_next(
     rehearse(site)
     assert names(target) == []
     assert [path for path in files(target) if PREFIX in path] == []
+
+
+def test_what_libvirt_cannot_remove_is_named_and_stops_no_rehearsal(
+    site: Site, target: Hypervisor
+) -> None:
+    """A saved state keeps libvirt from removing a guest, as does a start that never ended."""
+    add(site)
+    shape = shape_of(Domain.from_xml(domains.domain()))
+    text = definition(shape.definition, f"{PREFIX}1", {}, Nature("x86_64", "qemu", ()), Backends())
+    target.define(text)
+    saved = target.folder / "var/lib/libvirt/qemu/save" / f"{PREFIX}1.save"
+    saved.touch()
+    result = rehearse(site)
+    assert f"libvirt cannot end {PREFIX}1" in result.out
+    assert f"/run/libvirt/qemu/{PREFIX}1.xml" in result.out
+    assert "1 shape of 1 guest on cmp2: 1 started" in result.err
+    assert names(target) == [f"{PREFIX}1"]
+    saved.unlink()
 
 
 def test_two_rehearsals_do_not_meet_and_ctrl_c_leaves_nothing(
@@ -216,7 +238,39 @@ def test_a_host_is_held_between_shapes_and_the_guests_of_others_are_left(
     assert names(target) == [f"{PREFIX}9"]
 
 
-def test_a_host_that_dies_in_the_middle(site: Site, target: Hypervisor) -> None:
+@pytest.mark.parametrize("is_killed", [True, False])
+def test_a_host_that_comes_back_loses_no_more_than_what_it_was_at(
+    site: Site, target: Hypervisor, is_killed: bool
+) -> None:
+    """A guest that libvirt can never end is left, and its name is not used any more."""
+    shapes = [shape_of(Domain.from_xml(domains.domain()))] * 4
+
+    def interrupt() -> None:
+        while f"{PREFIX}1" not in names(target):
+            time.sleep(0.01)
+        target.kill() if is_killed else target.pause()
+        time.sleep(2)
+        target.restart() if is_killed else target.resume()
+
+    with Deployment(load([str(site.cloud.config_file)])) as deployment:
+        rehearsal = Rehearsal(deployment.hosts, TARGET, Budget(parallel=1))
+        going = rehearsal.run(shapes)
+        fates = [next(going).fate]
+        thread = threading.Thread(target=interrupt)
+        thread.start()
+        fates += [item.fate for item in going]
+        thread.join()
+        assert fates.count("started") >= (3 if is_killed else 4)
+        assert rehearsal.left is None
+        assert names(target) == sorted(rehearsal.stuck)
+        again = Rehearsal(deployment.hosts, TARGET, Budget(parallel=1))
+        assert [item.fate for item in again.run(shapes[:1])] == ["started"]
+
+
+def test_a_host_that_dies_in_the_middle(
+    site: Site, target: Hypervisor, hypervisors3: list[Hypervisor]
+) -> None:
+    reach(site.cloud, hypervisors3, 3)
     for number, model in enumerate(("virtio", "e1000", "rtl8139")):
         add(site, number, model)
     with begun(site, target) as process:

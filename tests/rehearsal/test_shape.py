@@ -167,6 +167,19 @@ def test_what_a_network_disk_and_a_vhost_card_were_is_named() -> None:
 
 
 @pytest.mark.parametrize(
+    ("part", "told"),
+    [
+        ("<backend type='passt'/>", "interface backend"),
+        ("<portForward proto='tcp'><range start='2022' to='22'/></portForward>",
+         "interface portForward"),
+    ],
+)  # fmt: skip
+def test_a_way_through_the_hosts_network_is_named(part: str, told: str) -> None:
+    text = guest().replace("</interface>", f"{part}</interface>")
+    assert shape(text).not_rehearsed == (told,)
+
+
+@pytest.mark.parametrize(
     ("number", "rehearsed"), [("1", "1"), ("64", "1"), ("65", "65"), ("288", "288")]
 )
 def test_processors_are_as_few_as_their_number_allows(number: str, rehearsed: str) -> None:

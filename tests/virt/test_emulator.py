@@ -1,5 +1,6 @@
-"""QEMU's own list of devices: read from the emulator, or not known; never a wrong one."""
+"""What QEMU says that it has: read from the emulator, or not known; never a wrong answer."""
 
+import json
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from novadev.virt import emulator
-from novadev.virt.emulator import is_local, list_devices
+from novadev.virt.emulator import PROTOCOLS, is_local, list_block_drivers, list_devices
 
 REAL = "/usr/bin/qemu-system-x86_64"
 HELP = """Network devices:
@@ -96,3 +97,26 @@ def test_the_real_one() -> None:
     assert found is not None
     assert (found["e1000"], found["ide-hd"], found["tpm-crb"]) == ("PCI", "IDE", None)
     assert len(found) > 100
+
+
+def test_block_drivers_of_the_real_one() -> None:
+    """Debian has those of Ceph, iSCSI and others in a package that a host may lack."""
+    version = subprocess.run([REAL, "-version"], capture_output=True, text=True, check=True)
+    found = list_block_drivers(REAL, version.stdout.split()[3])
+    assert found is not None
+    assert set(found) & {"nbd", "sheepdog"} == {"nbd"}
+    modules = {path.stem for path in Path("/usr/lib").glob("*/qemu/block-*.so")}
+    assert ("rbd" in found, "ssh" in found) == ("block-rbd" in modules, "block-ssh" in modules)
+
+
+@pytest.mark.parametrize("answers", ["", "no JSON", '{"return": "", "id": "rbd"}', "[]\n7"])
+def test_block_drivers_that_are_not_told(folder: Path, answers: str) -> None:
+    path = script(folder, f"cat <<'END'\n{answers}\nEND")
+    assert list_block_drivers(path, "7.2.22") is None
+
+
+def test_a_block_driver_that_cannot_be_loaded(folder: Path) -> None:
+    answers = [{"return": "Parameter is missing", "id": name} for name in PROTOCOLS]
+    answers[0]["return"] = "Unable to load module curl.\r\nUnknown driver 'ftp'"
+    path = script(folder, "cat <<'END'\n" + "\n".join(map(json.dumps, answers)) + "\nEND")
+    assert list_block_drivers(path, "7.2.22") == PROTOCOLS[1:]
