@@ -69,7 +69,7 @@ def forecast(
     )
     shown = presence("now", "after", ("appears", "vanishes"))
     records = _without_notes(session, found)
-    empty = skips.unless_some("The forecast finds no change.")
+    empty = skips.unless_all("The forecast finds no change.", int)
     print_records(session, output, ForecastRecord, records, ("instance",), shown, empty)
     skips.tell_groups()
     return skips.exit_code

@@ -121,7 +121,8 @@ def list_(
     elif long_:
         _print_devices(session, output, ListedDevice, records)
     else:
-        empty = skips.unless_some("No guest differs from its record." if changed else "")
+        nothing = "No guest differs from its record." if changed else ""
+        empty = skips.unless_all(nothing, lambda: notes.guests)
         print_records(session, output, ListedGuest, _for_people(output, records), empty=empty)
     skips.tell_groups()
     return skips.exit_code
@@ -160,7 +161,8 @@ def drift(
     found = find_drift(session.deployment, selection, asks_guest, as_of, no_database, notes.add)
     records = tally.counted(notes.told_after(skips.sift(counted(session, found))))
     shown = presence("recorded", "found", ("appeared", "vanished"))
-    empty = skips.unless_some("No device of these guests differs from its record.")
+    nothing = "No device of these guests differs from its record."
+    empty = skips.unless_all(nothing, lambda: notes.guests)
     print_records(session, output, Drift, records, ("instance",), shown, empty, _UNSHOWN)
     skips.tell_groups()
     if tally.unfit:
@@ -221,10 +223,12 @@ class _Notes:
 
     def __init__(self) -> None:
         self._notes: Counter[str] = Counter()
+        self.guests = 0
 
     def add(self, notes: Iterable[str]) -> None:
-        """Count the NOTES of a guest."""
+        """Count the NOTES of a guest, and the guest."""
         self._notes.update(notes)
+        self.guests += 1
 
     def told_after(self, records: Iterable[T]) -> Iterator[T]:
         """Yield RECORDS, and print the collected notes at the end."""

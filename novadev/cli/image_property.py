@@ -74,7 +74,7 @@ def list_(
     if wide and all_properties:
         raise click.UsageError("give --wide or --all-properties, not both")
     skips, wanted = Skips(session, fail_on_skip), Wanted(all_properties, differing, stored)
-    empty = skips.unless_some("No property matches." if differing or stored else "")
+    empty = skips.unless_all("No property matches." if differing or stored else "", int)
     if wide:
         servers = skips.sift(list_servers(session.deployment, selection, wanted))
         _print_wide(session, output, servers, empty)

@@ -131,10 +131,18 @@ class Skips:
             for line in wrapped(text, width):
                 say(line)
 
-    def unless_some(self, text: str) -> Callable[[], str]:
-        """Return what gives TEXT; it says where something was skipped, which TEXT is not about."""
-        left = "What was skipped was not checked."
-        return lambda: f"{text} {left}" if text and self.count else text
+    def unless_all(self, text: str, checked: Callable[[], int]) -> Callable[[], str]:
+        """Return what gives TEXT: nothing where nothing was CHECKED and something skipped.
+
+        Where only some was skipped, it says that TEXT is not about that.
+        """
+
+        def said() -> str:
+            if not (text and self.count):
+                return text
+            return f"{text} What was skipped was not checked." if checked() else ""
+
+        return said
 
     def sift(self, items: Iterable[T | Skip]) -> Iterator[T]:
         """Yield those of ITEMS that are no skips, adding the others."""

@@ -62,7 +62,7 @@ class Baseline:
         """Return what to say of a guest of which nothing is recorded, or was by then."""
         first = self.vm_devices.find_first(vm_id) if self.as_of else None
         if first is None:
-            text = f"nothing is recorded of instance {vm_id}: run novadev device record {vm_id}"
+            text = f"nothing is recorded for instance {vm_id}: run novadev device record {vm_id}"
             return NotAsNeeded(text)
         return NotAsNeeded(
             f"nothing was recorded of instance {vm_id} as of {self.as_of}: its first record is "

@@ -51,14 +51,15 @@ def find_drift(
     """Yield what the selected guests have otherwise than recorded; nothing for an unchanged one.
 
     Than recorded last, or AS OF a moment. A guest of which nothing is recorded is a skip. NOTE gets
-    the notes of each guest, changed or not. Raises as :func:`novadev.records.look.iter_looks`.
+    the notes of each guest that was compared. Raises as :func:`novadev.records.look.iter_looks`.
     """
     baseline = Baseline.of(deployment, as_of)
     found = iter_looks(deployment, selection, asks_guest, as_of=as_of, no_database=no_database)
     for looks in found:
         guests = [look for look in looks if isinstance(look, Look)]
         for look in guests:
-            note(look.notes)
+            if look.recorded is not None:
+                note(look.notes)
         changed = [look for look in guests if look.is_changed]
         yield from (look for look in looks if isinstance(look, Skip))
         for look in changed:

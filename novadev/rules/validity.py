@@ -79,7 +79,7 @@ def _lost_disks(old: Case, new: Case) -> Iterator[Fault]:
     for disk in old.disks:
         if identity(disk) not in kept and disk.name != "disk.config":
             message = (
-                f"{told(disk)} would not move, because another disk has the name it would get; "
+                f"{told(disk)} would be missing, because another disk has the name it would get; "
                 "give that disk another name"
             )
             yield Fault("disk-lost", "error", message, identity(disk))

@@ -267,7 +267,7 @@ def test_undo_where_the_definition_has_changed(site: Site) -> None:
     undone = site.run("undo", "1", "--yes", "-f", "json")
     assert undone.code == 0
     errors = {plan["instance"]: plan["error"] for plan in undone.json["plans"]}
-    told = "disk vdb has alias ua-odd; this part was left as it was; undone: interface tap"
+    told = "disk vdb has alias ua-odd; this part was left as it is; undone: interface tap"
     assert errors.pop(renamed).startswith(f"domain {renamed}: {told}")
     (odd_plan,) = (plan for plan in undone.json["plans"] if plan["instance"] == renamed)
     left = {item["what"]: item["left"] for item in odd_plan["changes"] if "left" in item}

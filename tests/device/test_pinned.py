@@ -87,7 +87,7 @@ def test_a_pinned_device_is_put_back_after_every_record(site: Site) -> None:
         swap(site, uuid, TAP, OTHER_TAP)
         for _ in range(2):
             result = site.run("device", "record", uuid)
-            assert "a pinned device is not where it is pinned" in result.err
+            assert "a pinned device is not at its pinned address" in result.err
         assert "0 changed, 1 unchanged" in result.err
         assert set(drift(site, uuid)) == {TAP}
         assert card.address

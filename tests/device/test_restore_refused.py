@@ -262,7 +262,7 @@ def test_undo_where_the_definition_has_changed(site: Site) -> None:
         assert _address(found, "disk vda") == _address(swapped, "disk vda")
     found = addresses(site.persistent(uuids["gone"]))
     assert _address(found, "disk vdb") == _address(swapped, "disk vdb")
-    assert "disk vda is gone; this part was left as it was; undone: disk vdb" in undone.err
+    assert "disk vda is gone; this part was left as it is; undone: disk vdb" in undone.err
     states = {name: plans[uuid]["state"] for name, uuid in uuids.items()}
     assert states == dict.fromkeys(names, "applied") | {"taken": "stale"}
     move(site, uuids["taken"], {TAP: pci("0:1d.0")})

@@ -233,7 +233,7 @@ def test_formats_and_columns(rig: Rig) -> None:
     one = run("web", "vdb")
     assert [line.split()[0] for line in one.splitlines()[2:]] == KEYS[:-1]
     wrong = rig.novadev("device", "show", "web", "-c", "nonsense")
-    assert (wrong.code, "there are instance, label" in wrong.err) == (4, True)
+    assert (wrong.code, "The columns are instance, label" in wrong.err) == (4, True)
 
 
 def test_what_is_not_there(rig: Rig, tmp_path: Path) -> None:

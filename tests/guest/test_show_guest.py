@@ -217,7 +217,7 @@ def test_guests_without_an_agent(sqlite_cloud: Cloud, guest_host: Hypervisor) ->
     uuid = record(sqlite_cloud, text, vm_state="active")
     domain = guest_host.define(text)
     try:
-        for starts, note in ((False, "does not run"), (True, "has no channel for a guest agent")):
+        for starts, note in ((False, "is not running"), (True, "has no channel for a guest agent")):
             if starts:
                 domain.create()
             result = rig.novadev("device", "show", uuid, "--guest", "-f", "json")

@@ -140,7 +140,11 @@ def test_the_plan_tells_all_and_a_dry_run_writes_nothing(cloud: Cloud) -> None:
         ("volume hdb cdrom", "ide hdb", "sata sdb"),
         ("disk.config cdrom", "ide hdc", "sata sdc"),
     ]
-    for words in ("hw_vif_model=e1000: a conventional", "is not checked", "another address"):
+    for words in (
+        "hw_vif_model=e1000: it is a conventional",
+        "Not all network cards are counted",
+        "another address",
+    ):
         assert words in found["note"]
     assert "virtio 1.0" not in found["note"]
     assert stored(cloud, uuid) == before
