@@ -80,7 +80,7 @@ def test_devices_that_are_not_certain(site: Site) -> None:
             f"disk vdb: disk vdb and disk vdc have the serial of volume {A}",
             f"disk vdc: disk vdb and disk vdc have the serial of volume {A}",
         ],
-        "either": [f"disk sda: its target sda fits volume {A} and volume {B}"],
+        "either": [f"disk sda: its target sda matches volume {A} and volume {B}"],
         "swapped": [
             f"disk vdb: its serial {A} is that of volume {A}; disk vdc has the serial of volume "
             f"{B} too",

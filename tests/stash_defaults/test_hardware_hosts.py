@@ -84,7 +84,7 @@ def test_a_device_that_only_the_running_guest_has(hypervisor: Hypervisor, host: 
     hypervisor.connection.defineXML(etree.tostring(text).decode())
     found = read_hardware(host, UUID)
     assert found.doubts == {
-        "hw_vif_model": "the running guest has rtl8139, its persistent definition e1000"
+        "hw_vif_model": "the running guest has rtl8139, but its persistent definition has e1000"
     }
     assert found.values == {
         name: value for name, value in expected(host, "pc").values.items() if name != "hw_vif_model"
