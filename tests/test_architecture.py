@@ -104,6 +104,7 @@ HOMES = {
     "gi": {"rules"},
     "jinja2": {"pages"},
     "nova": {"compute"},
+    "oslo_context": {"compute"},
     "oslo_log": {"compute"},
 }
 NAMES_WITHOUT_A_JOB = {"utils", "util", "helpers", "helper", "common", "manager", "base", "misc"}

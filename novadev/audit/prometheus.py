@@ -44,7 +44,7 @@ def metrics(about: About, collected: Collected) -> str:
         ),
         (
             "keeping_definitions",
-            "Definitions that were kept, shown or passed through, in all, by host and reason.",
+            "Definitions kept, shown or passed through, and guests not recorded, by host and why.",
             _definitions(about.keeping),
         ),
         (

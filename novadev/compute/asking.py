@@ -12,6 +12,7 @@ import subprocess
 import threading
 import time
 from collections import Counter
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -42,8 +43,8 @@ class Keeper:
         self._started = 0.0
         self._mode: str | None = None
         self._asked, self._owed = 0, 0.0
-        self.missed: Counter[str] = Counter()
-        """Definitions that were passed through without an answer of the process, by reason."""
+        self.missed: Counter[tuple[str, str]] = Counter()
+        """What the process does not know of, by outcome and reason; it is told with a question."""
 
     def start(self) -> None:
         """Start the process; it says when it is ready."""
@@ -57,6 +58,11 @@ class Keeper:
         theirs.close()
         self._socket, self._buffer, self._mode = ours, b"", None
         self._started, self._owed = time.monotonic(), 0.0
+
+    def await_ready(self, seconds: float) -> None:
+        """Wait until the process is ready, or SECONDS have passed."""
+        with self._lock, suppress(Refused):
+            self._be_ready(time.monotonic() + seconds)
 
     def stop(self) -> None:
         """End the process, whatever it does."""
@@ -108,7 +114,8 @@ class Keeper:
     def _exchange(self, message: dict[str, Any], until: float, answers: bool) -> Any:
 
         self._asked, missed, sent = self._asked + 1, dict(self.missed), False
-        asked = {**message, "number": self._asked, "missed": missed}
+        counts = [(*outcome, number) for outcome, number in missed.items()]
+        asked = {**message, "number": self._asked, "missed": counts}
         try:
             self._wait(until)
             self._channel.sendall(json.dumps(asked).encode() + b"\n")
@@ -131,12 +138,19 @@ class Keeper:
             while True:
                 answer = self._read(until)
                 self._owed = 0.0
+                self._tell_troubles(answer)
                 if answer.get("number") == self._asked:
                     return answer
         except OSError:
             if self._owed and time.monotonic() - self._owed > HANGING:
                 self.stop()
             raise
+
+    def _tell_troubles(self, answer: dict[str, Any]) -> None:
+        """Say in Nova's log what the process could not write since its last answer."""
+        for uuid, text in answer.get("troubles", ()):
+            about = f"[instance: {uuid}] " if uuid else ""
+            self._log.warning("%snovadev: %s", about, text)
 
     def _read(self, until: float) -> Any:
 

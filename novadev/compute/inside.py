@@ -15,7 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
+_READY = 10.0
+"""Seconds that the process beside may take before Nova begins: it starts guests at once then."""
 
 
 def config_arguments(arguments: Sequence[str]) -> list[str]:
@@ -55,24 +58,24 @@ def main() -> None:
     try:
         _install([python, "-m", "novadev.compute.keeper", "{}", *config_arguments(sys.argv[1:])])
     except Exception as error:
-        _tell_when_nova_logs(
-            nova.cmd.compute.service, f"nova-compute runs without novadev: {error}"
-        )
+        told = f"novadev: nova-compute runs without novadev: {error}"
+        _before_serving(nova.cmd.compute.service, lambda: _log().warning("%s", told))
     sys.exit(nova.cmd.compute.main())
 
 
-def _tell_when_nova_logs(service: Any, text: str) -> None:
-    """Say TEXT once in Nova's log, which Nova opens before it serves its SERVICE."""
+def _before_serving(service: Any, call: Callable[[], None]) -> None:
+    """Have CALL called once when Nova has opened its log, and has not begun its SERVICE yet."""
     serve = service.serve
 
-    def telling(*args: Any, **kwargs: Any) -> Any:
-        _log().warning("novadev: %s", text)
+    def called_before(*args: Any, **kwargs: Any) -> Any:
+        call()
         return serve(*args, **kwargs)
 
-    service.serve = telling
+    service.serve = called_before
 
 
 def _install(command: Sequence[str]) -> None:
+    import nova.cmd.compute
     import nova.conf
     from nova.virt.libvirt import driver, host
 
@@ -82,6 +85,7 @@ def _install(command: Sequence[str]) -> None:
     wrapping.wrap(driver.LibvirtDriver, host.Host, wrapper)
     nova.conf.CONF.register_mutate_hook(wrapper.load)
     keeper.start()
+    _before_serving(nova.cmd.compute.service, lambda: keeper.await_ready(_READY))
 
 
 def _log() -> Any:

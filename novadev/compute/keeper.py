@@ -13,7 +13,7 @@ import socket
 import sys
 import time
 import traceback
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Sequence
 from pathlib import Path
 from threading import Thread
@@ -25,46 +25,81 @@ from novadev.compute.report import Report
 from novadev.device.redacted import difference
 from novadev.errors import Busy, NotAsNeeded, NovadevError, Unreachable
 from novadev.keep.definition import Kept, keep
-from novadev.state.keeping import HEARTBEAT, KEPT, SHOWN, Outcome, passed
+from novadev.state.keeping import HEARTBEAT, KEPT, SHOWN, Outcome, passed, unrecorded
 from novadev.text import printable
 from novadev.virt.domain import Domain
 
 OWN_FILE = "/etc/novadev/novadev.conf"
 _OPENING = 3.0
 """Seconds that the state database may take to open before the first question."""
+_ENDING = 5.0
+"""Seconds that what is still to be written may take when nova-compute is gone."""
 _REMEMBERED = 64
 """Guests that are made anew at a time."""
 _NAMED = 6
 """Devices that a line names."""
+_TROUBLES = 32
+"""Lines about what could not be written that wait for the next answer."""
 
 
 class Keeper:
-    """Answers questions; what a guest was last seen with on this host is kept while it is made."""
+    """Answers questions.
+
+    What a guest was last seen with on this host is kept, with Nova's request that it was seen by:
+    for any other request the guest may have been elsewhere in between.
+    """
 
     def __init__(self, files: Sequence[str], folders: Sequence[str]) -> None:
         self._files, self._folders = files, folders
-        self._seen: OrderedDict[str, str] = OrderedDict()
+        self._seen: OrderedDict[str, tuple[str | None, str]] = OrderedDict()
+        self._troubles: deque[tuple[str, str]] = deque(maxlen=_TROUBLES)
+        self._uncounted = ""
         self._config: config.Config | None = None
         self._records: Records | None = None
         self._report = Report()
 
     def answer(self, message: dict[str, Any]) -> dict[str, Any] | None:
         """Return the answer to MESSAGE; None where it wants none."""
-        for reason, number in message.get("missed", {}).items():
-            self._report.count(passed(reason), number)
+        for outcome, reason, number in message.get("missed", ()):
+            self._report.count((outcome, reason), number)
         match message["do"]:
             case "load":
                 return self.load()
             case "seen":
-                self._note(message["uuid"], message["xml"])
+                self._note(message)
             case "left":
                 self._seen.pop(message["uuid"], None)
+            case "written":
+                assert self._records is not None
+                return {"is_written": self._records.is_written(message["uuid"])}
             case "keep":
                 outcome, answer = self._keep(message)
                 self._report.count(outcome)
                 self.report()
                 return answer
         return None
+
+    def troubles(self) -> list[tuple[str, str]]:
+        """Return what could not be written since the last answer: guests, and why."""
+        found = []
+        while self._troubles:
+            found.append(self._troubles.popleft())
+        return found
+
+    def end(self) -> None:
+        """Write what waits to be written, as far as that takes no longer than is useful."""
+        if self._records is not None:
+            self._records.end(_ENDING)
+
+    def _failed(self, uuid: str, error: Exception) -> None:
+        """Note what could not be written; called by the thread that writes."""
+        if uuid:
+            reason = "state-database" if isinstance(error, NovadevError) else "error"
+            self._report.count(unrecorded(reason))
+            self._troubles.append((uuid, f"what it has is not recorded: {_why(error)}"))
+        elif (told := f"what is kept here is not written down: {_why(error)}") != self._uncounted:
+            self._uncounted = told
+            self._troubles.append(("", told))
 
     def report(self) -> None:
         """Have written what this nova-compute does, and what became of definitions."""
@@ -80,7 +115,7 @@ class Keeper:
             self._config = None
             return {"mode": "off", "told": f"keep_addresses is not read: {error}"}
         if self._records is None or self._records.url != self._config.state_connection:
-            self._records = Records(self._config.state_connection)
+            self._records = Records(self._config.state_connection, self._failed)
             self._report = Report()
         self._records.special = tuple(self._config.special_managed_devices)
         if self._config.keep_addresses != "off":
@@ -88,8 +123,10 @@ class Keeper:
         self.report()
         return {"mode": self._config.keep_addresses}
 
-    def _note(self, uuid: str, xml: str) -> None:
-        self._seen[uuid] = xml
+    def _note(self, message: dict[str, Any]) -> None:
+        uuid, xml = message["uuid"], message["xml"]
+        self._seen[uuid] = message.get("request"), xml
+        self._seen.move_to_end(uuid)
         if len(self._seen) > _REMEMBERED:
             self._seen.popitem(last=False)
         if self._records is not None and self._config is not None:
@@ -101,7 +138,7 @@ class Keeper:
         assert self._records is not None
         uuid, text, is_found = message["uuid"], message["xml"], False
         try:
-            record = self._records.get(uuid, self._seen.get(uuid), message["again"])
+            record = self._records.get(uuid, self._seen_by(message), message["again"])
             is_found = True
             kept = keep(text, record, self._config.keep_aliases)
         except Exception as error:
@@ -115,6 +152,12 @@ class Keeper:
         if message.get("diff"):
             told.append(f"what differs from Nova's own definition: {_difference(text, kept)}")
         return outcome, {"text": kept.text, "told": told}
+
+    def _seen_by(self, message: dict[str, Any]) -> str | None:
+        """Return what the guest was seen with by the request that now makes it anew."""
+        request, xml = self._seen.get(message["uuid"], (None, None))
+        is_known = request is not None or message["again"]
+        return xml if is_known and request == message.get("request") else None
 
 
 def _difference(text: str, kept: Kept) -> str:
@@ -162,7 +205,9 @@ def main(arguments: Sequence[str]) -> None:
         message = json.loads(line)
         answer = keeper.answer(message)
         if answer is not None:
-            _send(channel, {**answer, "number": message["number"]})
+            told = {"number": message["number"], "troubles": keeper.troubles()}
+            _send(channel, {**answer, **told})
+    keeper.end()
 
 
 def _beat(keeper: Keeper) -> None:

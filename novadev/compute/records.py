@@ -21,6 +21,8 @@ from novadev.records.store import VmDevices
 from novadev.state.store import open_state
 
 T = TypeVar("T")
+Failed = Callable[[str, Exception], None]
+"""Is told of what could not be written: the UUID of the guest, empty where it is of none."""
 LIMIT = 0.12
 """Seconds that the state database may take of the limit that nova-compute sets."""
 _WAITING = 256
@@ -29,15 +31,19 @@ _TRIES = 3
 
 
 class Records:
-    """What is recorded in the state database at URL; ``special`` kinds of devices are managed."""
+    """What is recorded in the state database at URL; ``special`` kinds of devices are managed.
 
-    def __init__(self, url: str) -> None:
+    FAILED is called, by another thread, for each write that does not land.
+    """
+
+    def __init__(self, url: str, failed: Failed) -> None:
         self.url = url
+        self._failed = failed
         self.special: tuple[str, ...] = ()
         self._is_own = url.startswith("sqlite")
         self._reader, self._writer = ThreadPoolExecutor(1), ThreadPoolExecutor(1)
         self._reading: Future[object] | None = None
-        self._writes: list[Future[None]] = []
+        self._writes: dict[str, Future[None]] = {}
         self._lock = Lock()
         self._opened: Database | None = None
 
@@ -51,9 +57,9 @@ class Records:
     def get(self, uuid: str, seen: str | None, again: bool) -> Record:
         """Return what counts as the record of the guest UUID.
 
-        What it was SEEN with on this host just now, as XML, is newer than any record; then the
-        state database is only asked for pins, and for who is who. AGAIN: it is made anew on the
-        host it was on. Raises NotAsNeeded where nothing counts, and Unreachable.
+        What it was SEEN with by the request that makes it anew, as XML, is newer than any record;
+        then the state database is only asked for pins, and for who is who. AGAIN: it is made anew
+        on the host it was on. Raises NotAsNeeded where nothing counts, and Unreachable.
         """
         try:
             recorded, pins = self._read(uuid)
@@ -75,13 +81,31 @@ class Records:
 
     def write(self, uuid: str, text: str, host: str) -> None:
         """Record, some time soon, what the guest UUID has by TEXT on HOST."""
-        self._writes = [item for item in self._writes if not item.done()]
-        if len(self._writes) < _WAITING:
-            self._writes.append(self._writer.submit(self._write, uuid, text, host))
+        self._writes = {key: item for key, item in self._writes.items() if not item.done()}
+        if len(self._writes) >= _WAITING:
+            self._failed(uuid, Unreachable(f"{_WAITING} guests wait for the state database"))
+            return
+        self._writes[uuid] = self._writer.submit(self._told, uuid, self._write, uuid, text, host)
+
+    def is_written(self, uuid: str) -> bool:
+        """Return whether no write of the guest UUID waits any more; that may take the limit."""
+        found = self._writes.get(uuid)
+        return found is None or not wait([found], LIMIT).not_done
+
+    def end(self, seconds: float) -> None:
+        """Wait until all is written, as far as that takes no more than SECONDS."""
+        wait(self._writes.values(), seconds)
 
     def later(self, call: Callable[[Callable[[], Database]], None]) -> None:
-        """Have CALL write, some time soon, to the database that it opens; no error comes back."""
-        self._writer.submit(call, self._database)
+        """Have CALL write, some time soon, to the database that it opens."""
+        self._writer.submit(self._told, "", call, self._database)
+
+    def _told(self, uuid: str, call: Callable[..., None], *values: object) -> None:
+        """Call, and tell of what it raises: nobody waits for a thread that writes."""
+        try:
+            call(*values)
+        except Exception as error:
+            self._failed(uuid, error)
 
     def _question(self, recorded: tuple[VmDevice, ...]) -> Question:
         return Question(self.special, recorded)
@@ -110,15 +134,19 @@ class Records:
 
     def _write(self, uuid: str, text: str, host: str) -> None:
         store = self._store()
-        for _ in range(_TRIES):
+        for left in reversed(range(_TRIES)):
             newest = store.list_newest([uuid])
             recorded = store.list_devices([uuid]).get(uuid, ())
-            seen = see_text(HostedInstance(uuid, "", host), self._question(recorded), text)
+            try:
+                seen = see_text(HostedInstance(uuid, "", host), self._question(recorded), text)
+            except NotAsNeeded:  # it is rescued: its devices are not its own
+                return
             try:
                 store.write({seen.dynamic: seen.devices}, newest=newest)
+                return
             except Busy:
-                continue
-            return
+                if not left:
+                    raise
 
     def _store(self) -> VmDevices:
         return VmDevices(self._database())

@@ -17,9 +17,17 @@ if TYPE_CHECKING:
     from novadev.compute.asking import Keeper
 
 XML_PARAMETERS = ("self", "context", "instance", "network_info", "disk_info", "image_meta")
-RECORDING = ("_hard_reboot", "destroy", "migrate_disk_and_power_off")
-"""What Nova does to a guest before its definition is gone, or made elsewhere
-(``nova/virt/libvirt/driver.py``)."""
+RECORDING = {
+    "_hard_reboot": ("self", "context", "instance"),
+    "destroy": ("self", "context", "instance"),
+    "migrate_disk_and_power_off": ("self", "context", "instance"),
+    "power_off": ("self", "instance"),
+}
+"""What Nova does to a guest before its definition is gone, or made elsewhere, and the parameters
+of each (``nova/virt/libvirt/driver.py``). A rebuild powers the guest off, detaches its volumes, and
+destroys it only then (``nova/compute/manager.py`` _rebuild_default_impl)."""
+REMEMBERED = 256
+"""Guests whose last request is remembered."""
 DEFINED = 32
 """Kept definitions that are remembered with Nova's own text, until they are defined."""
 
@@ -34,19 +42,24 @@ class Wrapper:
     def __init__(self, keeper: Keeper, log: Any) -> None:
         self._keeper, self._log = keeper, log
         self._again: set[str] = set()
+        self._requests: dict[str, str] = {}
         self._own: dict[str, str] = {}
 
-    def kept(self, text: Any, uuid: str, rescue: object) -> Any:
-        """Return what libvirt is to be given instead of Nova's TEXT: the same where in doubt."""
+    def kept(self, text: Any, uuid: str, rescue: object, request: str | None = None) -> Any:
+        """Return what libvirt is to be given instead of Nova's TEXT: the same where in doubt.
+
+        REQUEST is the number of Nova's request that makes the guest.
+        """
         if not isinstance(text, str) or rescue is not None:
             return text
-        message = {"do": "keep", "uuid": uuid, "xml": text, "again": uuid in self._again}
+        is_again = uuid in self._again
+        message = {"do": "keep", "uuid": uuid, "xml": text, "again": is_again, "request": request}
         try:
             if self._log.isEnabledFor(logging.DEBUG):
                 message["diff"] = True
             answer = self._keeper.ask(message)
         except Exception as error:
-            self._keeper.missed["no-answer"] += 1
+            self._keeper.missed["passed", "no-answer"] += 1
             self._tell("nothing is kept: %s", uuid, error)
             return text
         if answer is None:
@@ -68,23 +81,54 @@ class Wrapper:
         except Exception as error:
             if own is None:
                 raise
-            self._keeper.missed["refused"] += 1
+            self._keeper.missed["passed", "refused"] += 1
             self._log.warning("novadev: libvirt refuses what is kept, so nothing is: %s", error)
             return original(host, own)
 
-    def record(self, driver: Any, instance: Any) -> None:
-        """Have what the guest has now recorded, and nothing else: Nova goes on in any case."""
+    def record(self, driver: Any, instance: Any, request: str | None) -> bool:
+        """Have what the guest has now recorded, and nothing else; return whether that was asked.
+
+        Of all that one REQUEST does only the first counts: after it the guest may have lost
+        devices that it gets again. Nova goes on in any case.
+        """
         uuid = getattr(instance, "uuid", None)
         if uuid is None or uuid in self._again or self._keeper.is_off:
-            return
+            return False
+        if request is not None and self._requests.get(uuid) == request:
+            return False
         try:
             xml = driver._host.get_guest(instance).get_xml_desc()
         except Exception:  # no domain: nothing to record
-            return
+            return False
+        message = {"do": "seen", "uuid": uuid, "xml": xml, "request": request}
         try:
-            self._keeper.ask({"do": "seen", "uuid": uuid, "xml": xml}, answers=False)
+            self._keeper.ask(message, answers=False)
         except Exception as error:
+            self._keeper.missed["unrecorded", "no-answer"] += 1
             self._tell("what it has is not recorded: %s", uuid, error)
+            return False
+        self._note(uuid, request)
+        return True
+
+    def _note(self, uuid: str, request: str | None) -> None:
+        self._requests.pop(uuid, None)
+        if request is not None:
+            self._requests[uuid] = request
+        while len(self._requests) > REMEMBERED:
+            del self._requests[next(iter(self._requests))]
+
+    def wait(self, instance: Any) -> None:
+        """Wait, as long as a definition may, until what the guest had is recorded.
+
+        The host that makes it next reads that.
+        """
+        uuid = instance.uuid
+        try:
+            answer = self._keeper.ask({"do": "written", "uuid": uuid})
+            if answer is not None and not answer["is_written"]:
+                self._tell("what it had is not recorded yet: the state database is slow", uuid)
+        except Exception as error:
+            self._tell("whether what it had is recorded is not known: %s", uuid, error)
 
     def begin(self, uuid: str) -> None:
         """Note that UUID is made anew on this host."""
@@ -109,13 +153,25 @@ class Wrapper:
         self._log.info("[instance: %s] novadev: " + text, uuid, *values)
 
 
+def request_of(context: Any) -> str | None:
+    """Return the number of the request of CONTEXT; of the one that this thread is at without it."""
+    try:
+        if context is None:
+            from oslo_context.context import get_current
+
+            context = get_current()
+        return str(context.request_id)
+    except Exception:  # there is none
+        return None
+
+
 def wrap(driver: Any, host: Any, wrapper: Wrapper) -> None:
     """Wrap functions of the classes DRIVER and HOST; raises OtherShape where that cannot be."""
     _check(driver, "_get_guest_xml", XML_PARAMETERS)
     if "rescue" not in inspect.signature(driver._get_guest_xml).parameters:
         raise OtherShape("this release of Nova has another _get_guest_xml")
-    for name in RECORDING:
-        _check(driver, name, XML_PARAMETERS[:3])
+    for name, parameters in RECORDING.items():
+        _check(driver, name, parameters)
     _check(host, "write_instance_config", ("self", "xml"), is_all=True)
     host.write_instance_config = _defined(host.write_instance_config, wrapper)
     driver._get_guest_xml = _kept(driver._get_guest_xml, wrapper)
@@ -140,7 +196,8 @@ def _kept(original: Callable[..., Any], wrapper: Wrapper) -> Callable[..., Any]:
     def _get_guest_xml(self: Any, context: Any, instance: Any, *args: Any, **kwargs: Any) -> Any:
         text = original(self, context, instance, *args, **kwargs)
         bound = signature.bind(self, context, instance, *args, **kwargs)
-        return wrapper.kept(text, instance.uuid, bound.arguments.get("rescue"))
+        rescue = bound.arguments.get("rescue")
+        return wrapper.kept(text, instance.uuid, rescue, request_of(context))
 
     return _get_guest_xml
 
@@ -155,10 +212,17 @@ def _defined(original: Callable[..., Any], wrapper: Wrapper) -> Callable[..., An
 
 def _before(original: Callable[..., Any], wrapper: Wrapper) -> Callable[..., Any]:
 
+    signature = inspect.signature(original)
+
     @functools.wraps(original)
-    def recorded(self: Any, context: Any, instance: Any, *args: Any, **kwargs: Any) -> Any:
-        wrapper.record(self, instance)
-        return original(self, context, instance, *args, **kwargs)
+    def recorded(self: Any, *args: Any, **kwargs: Any) -> Any:
+        given = signature.bind(self, *args, **kwargs).arguments
+        instance = given["instance"]
+        is_asked = wrapper.record(self, instance, request_of(given.get("context")))
+        found = original(self, *args, **kwargs)
+        if is_asked:
+            wrapper.wait(instance)
+        return found
 
     return recorded
 
@@ -167,7 +231,7 @@ def _around_reboot(original: Callable[..., Any], wrapper: Wrapper) -> Callable[.
 
     @functools.wraps(original)
     def _hard_reboot(self: Any, context: Any, instance: Any, *args: Any, **kwargs: Any) -> Any:
-        wrapper.record(self, instance)
+        wrapper.record(self, instance, request_of(context))
         wrapper.begin(instance.uuid)
         try:
             return original(self, context, instance, *args, **kwargs)

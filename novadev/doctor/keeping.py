@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from novadev.config import Config
 from novadev.doctor.result import Result
 from novadev.errors import NovadevError
-from novadev.state.keeping import KEPT, SHOWN, HostKeeping, list_keeping
+from novadev.state.keeping import KEPT, PASSED, SHOWN, UNRECORDED, HostKeeping, list_keeping
 
 _CHECK = "addresses"
 
@@ -48,13 +48,28 @@ def _told(found: HostKeeping) -> Result:
 
 
 def counts_text(found: HostKeeping) -> str:
-    """Return how many definitions were kept, shown and passed through in all, and why."""
+    """Return how many definitions were kept, shown and passed through in all, and why.
+
+    And of how many guests it could not be recorded what they had, if any.
+    """
     kept, shown = found.counts.get(KEPT, 0), found.counts.get(SHOWN, 0)
-    passed = {why: number for (_, why), number in sorted(found.counts.items()) if why}
     text = f"{kept} kept, " + (f"{shown} shown, " if shown else "")
-    text += f"{sum(passed.values())} passed through"
-    reasons = ", ".join(f"{why} {number}" for why, number in passed.items())
-    return f"{text} ({reasons})" if reasons else text
+    text += f"{_number(found, PASSED)} passed through{_reasons(found, PASSED)}"
+    unrecorded = _number(found, UNRECORDED)
+    text += f", {unrecorded} not recorded{_reasons(found, UNRECORDED)}" if unrecorded else ""
+    return text
+
+
+def _number(found: HostKeeping, outcome: str) -> int:
+    return sum(number for (name, _), number in found.counts.items() if name == outcome)
+
+
+def _reasons(found: HostKeeping, outcome: str) -> str:
+    reasons = (
+        f"{why} {number}" for (name, why), number in sorted(found.counts.items()) if name == outcome
+    )
+    told = ", ".join(reasons)
+    return f" ({told})" if told else ""
 
 
 def _time(moment: object) -> str:

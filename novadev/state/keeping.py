@@ -24,6 +24,9 @@ Outcome = tuple[str, str]
 """What became of a definition, and the reason, empty where it needs none."""
 KEPT: Outcome = ("kept", "")
 SHOWN: Outcome = ("shown", "")
+PASSED = "passed"
+UNRECORDED = "unrecorded"
+"""What a guest had is not recorded, though Nova ended or moved it."""
 REASONS: Mapping[str, str] = {
     "not-recorded": "nothing is recorded of the guest that counts on this host",
     "nothing-to-keep": "the record has nothing that the definition does not have anyway",
@@ -33,13 +36,19 @@ REASONS: Mapping[str, str] = {
     "refused": "libvirt refused the definition with kept addresses",
     "error": "an unexpected error, or a definition that cannot be read",
 }
-"""Why a definition is passed through as Nova wrote it."""
+"""Why a definition is passed through as Nova wrote it, or a guest is not recorded."""
 
 
 def passed(reason: str) -> Outcome:
     """Return the outcome of a definition that is passed through for this REASON."""
     assert reason in REASONS
-    return ("passed", reason)
+    return (PASSED, reason)
+
+
+def unrecorded(reason: str) -> Outcome:
+    """Return the outcome of a guest that could not be recorded for this REASON."""
+    assert reason in REASONS
+    return (UNRECORDED, reason)
 
 
 @dataclass(frozen=True)

@@ -128,6 +128,8 @@ class Driver:
 
     def migrate_disk_and_power_off(self, context, instance): ...
 
+    def power_off(self, instance): ...
+
 
 class Host:
     """… and a host."""

@@ -9,7 +9,15 @@ from prometheus_client.parser import text_string_to_metric_families
 from novadev.compute.report import Report
 from novadev.database import now_of
 from novadev.errors import Unreachable
-from novadev.state.keeping import KEPT, REASONS, SILENCE, list_keeping, passed, write_keeping
+from novadev.state.keeping import (
+    KEPT,
+    REASONS,
+    SILENCE,
+    list_keeping,
+    passed,
+    unrecorded,
+    write_keeping,
+)
 from novadev.state.store import open_state
 from novadev.state.tables import keeping_host
 from tests.audit.auditing import audit, healthy
@@ -26,7 +34,7 @@ def say(url: str) -> None:
     database = open_state(url)
     for _ in range(2):
         write_keeping(database, "cmp1", "on", {KEPT: 3, passed("no-answer"): 1})
-    write_keeping(database, "cmp2", "log", {})
+    write_keeping(database, "cmp2", "log", {KEPT: 1, unrecorded("state-database"): 4})
     write_keeping(database, "cmp4", "on", {})
     with database.writing() as connection:
         then = now_of(connection) - SILENCE - timedelta(seconds=5)
@@ -61,6 +69,7 @@ def test_hosts_that_share_a_state_database(mariadb_cloud: Cloud) -> None:
         metrics = novadev(mariadb_cloud, "audit", "--all", "-f", "prometheus").out
     assert [told[host][0] for host in HOSTS] == ["ok", "ok", "skipped", "warning"]
     assert told["cmp1"][1].endswith("6 kept, 2 passed through (no-answer 2)")
+    assert told["cmp2"][1].endswith("1 kept, 0 passed through, 4 not recorded (state-database 4)")
     assert told["cmp3"][1] == "not known: its nova-compute has told this state database nothing"
     assert set(found) == {"cmp2", "cmp3", "cmp4"}
     assert found["cmp2"].startswith("keep_addresses is log here, and 1 other host")
@@ -73,6 +82,8 @@ def test_hosts_that_share_a_state_database(mariadb_cloud: Cloud) -> None:
     assert {tuple(sample.labels.values()): sample.value for sample in counted} == {
         ("cmp1", "kept", ""): 6,
         ("cmp1", "passed", "no-answer"): 2,
+        ("cmp2", "kept", ""): 1,
+        ("cmp2", "unrecorded", "state-database"): 4,
     }
 
 

@@ -5,18 +5,21 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from random import Random
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from novadev.compute import asking, wrapping
 from novadev.keep.definition import Record, keep
 from novadev.records.device import VmDynamic
 from novadev.records.store import VmDevices
-from novadev.state.keeping import KEPT, list_keeping, passed
+from novadev.state.keeping import KEPT, list_keeping, passed, unrecorded
 from novadev.state.store import open_state
 from novadev.virt.domain import Domain
-from tests.keep.guests import bare, record_of
+from tests.keep.guests import bare, record_of, without
 
 pytestmark = pytest.mark.slow  # a process of novadev's for each test
 
@@ -51,11 +54,18 @@ class Wrapped:
         self.keeper.start()
         self.keeper._be_ready(time.monotonic() + GENEROUS)
 
-    def kept(self) -> Any:
-        return self.wrapper.kept(NOVA, UUID, None)
+    def kept(self, request: str | None = None) -> Any:
+        return self.wrapper.kept(NOVA, UUID, None, request)
 
     def see(self) -> None:
+        """As a hard reboot does, without a request's number."""
         self.keeper.ask({"do": "seen", "uuid": UUID, "xml": DRIFTED}, answers=False)
+        self.wrapper.begin(UUID)
+
+    def record(self, text: str, request: str | None) -> bool:
+        guest = SimpleNamespace(get_xml_desc=lambda: text)
+        driver = SimpleNamespace(_host=SimpleNamespace(get_guest=lambda _: guest))
+        return self.wrapper.record(driver, SimpleNamespace(uuid=UUID), request)
 
 
 @pytest.fixture
@@ -122,9 +132,78 @@ def test_what_is_seen_is_recorded(start: Start, tmp_path: Path) -> None:
     assert store.list_dynamics([UUID])[UUID].host == "cmp7"
 
 
+def test_what_a_request_saw_first_counts_for_it(start: Start) -> None:
+    """As in a rebuild: Nova powers off, detaches the volumes, destroys, and makes the guest."""
+    wrapped = start()
+    assert wrapped.record(DRIFTED, "req-1")
+    assert not wrapped.record(without(DRIFTED, Random(1), 1.0), "req-1")
+    assert wrapped.kept("req-1") == keep(NOVA, record_of(DRIFTED)).text
+
+
+def test_what_was_seen_here_counts_for_no_other_request(start: Start) -> None:
+    """The guest may have been on another host in between, and have got other devices there."""
+    wrapped = start()
+    assert wrapped.record(DRIFTED, "req-1")
+    assert wrapped.kept("req-2") == NOVA
+    assert wrapped.kept("req-1") != NOVA
+    assert wrapped.record(NOVA, "req-2"), "a new request sees it anew"
+
+
+def test_who_reads_next_reads_what_a_guest_had(start: Start, tmp_path: Path) -> None:
+    """What is wrapped does not end before the guest is recorded."""
+    wrapped = start()
+
+    class Driver:
+        def power_off(self, instance: object, timeout: int = 0) -> int:
+            return timeout
+
+    guest = SimpleNamespace(get_xml_desc=lambda: DRIFTED)
+    driver = Driver()
+    driver._host = SimpleNamespace(get_guest=lambda _: guest)  # type: ignore[attr-defined]
+    power_off = wrapping._before(Driver.power_off, wrapped.wrapper)
+    assert power_off(driver, SimpleNamespace(uuid=UUID), timeout=3) == 3
+    store = VmDevices(open_state(_state(tmp_path)))
+    assert len(store.list_devices([UUID])[UUID]) == len(record_of(DRIFTED).devices)
+
+
+def test_what_waits_to_be_written_is_written_when_nova_compute_is_killed(
+    start: Start, tmp_path: Path
+) -> None:
+    wrapped = start()
+    wrapped.see()
+    process, channel = wrapped.keeper._process, wrapped.keeper._socket
+    assert process is not None
+    assert channel is not None
+    channel.close()
+    process.wait(GENEROUS)
+    assert VmDevices(open_state(_state(tmp_path))).list_devices([UUID])
+
+
+def test_what_cannot_be_written_is_told_and_counted(start: Start, tmp_path: Path) -> None:
+    wrapped = start()
+    assert wrapped.kept() == NOVA
+    with open_state(_state(tmp_path)).writing() as connection:
+        connection.execute(sa.text("DROP TABLE vm_device_history"))
+    wrapped.record(DRIFTED, "req-1")
+    wrapped.wrapper.wait(SimpleNamespace(uuid=UUID))
+    wrapped.kept("req-1")
+    (told,) = (line for line in wrapped.log if "is not recorded" in line)
+    assert UUID in told
+    assert "no such table: vm_device_history" in told
+    until = time.monotonic() + GENEROUS
+    while time.monotonic() < until:
+        found = list_keeping(_state(tmp_path)).get("cmp7")
+        if found is not None and found.counts.get(unrecorded("state-database")) == 1:
+            break
+        wrapped.wrapper.load()
+        time.sleep(0.1)
+    assert found is not None
+    assert found.counts[unrecorded("state-database")] == 1
+
+
 def test_what_becomes_of_definitions_is_counted(start: Start, tmp_path: Path) -> None:
     wrapped = start()
-    wrapped.keeper.missed["no-answer"] += 2
+    wrapped.keeper.missed[passed("no-answer")] += 2
     wrapped.see()
     wrapped.kept()
     assert wrapped.keeper.missed == {}
