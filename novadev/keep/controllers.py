@@ -24,6 +24,10 @@ Rows = Sequence[VmDevice | None]
 """What is recorded of each device of a definition, in its order."""
 PCI = "pci"
 _ROOT_PORT = "pcie-root-port"
+_ROOTS = ("pci-root", "pcie-root")
+_ON_PORTS = ("scsi", "virtio-serial")
+"""Kinds of controllers that take a root port; SATA and USB may be in the chipset."""
+_PCI_TAGS = ("filesystem", "interface", "sound", "hostdev", "rng", "shmem", "vsock")
 _NO_PLACE = {"controller": "0", "bus": "0", "target": "0", "unit": "0"}
 
 
@@ -76,6 +80,56 @@ def with_controllers(
     added = [key for key in dict.fromkeys(needed) if key not in there]
     more = [_controller(key, recorded[key].model) for key in added]
     return domain.with_devices(more), tuple(recorded[key] for key in added)
+
+
+def names_ports(domain: Domain) -> bool:
+    """Whether DOMAIN names root ports or bridges: then libvirt adds no free root port to it."""
+    controllers = domain.of_class(Controller)
+    return any(item.kind == PCI and item.model not in _ROOTS for item in controllers)
+
+
+def with_free_ports(
+    domain: Domain, rows: Rows, added: Rows, recorded: Mapping[Key, VmDevice]
+) -> tuple[Domain, Rows]:
+    """Return DOMAIN with the root ports that libvirt would add without ours, and all rows ADDED.
+
+    That is one for each device that has no place yet, and one for what is attached while the guest
+    runs: libvirt leaves it free only where a definition names no ports
+    (``qemuDomainAssignPCIAddresses``), and ours names those of the ROWS. A free port that was
+    RECORDED comes back to its place.
+    """
+    found = domain.of_class(Controller)
+    numbers = {int(item.index): item.model for item in found if item.kind == PCI and item.index}
+    ports = {number for number, model in numbers.items() if model == _ROOT_PORT}
+    if not ports:
+        return domain, added
+    lacking = 1 + _wanting(domain, rows) - len(ports - _taken((*rows, *added)))
+    first = max(numbers) + 1
+    keys = [(PCI, str(number)) for number in range(first, first + lacking)]
+    known = [row if (row := recorded.get(key)) and _is_port(row) else None for key in keys]
+    return domain.with_devices(_controller(key, _ROOT_PORT) for key in keys), (*added, *known)
+
+
+def _wanting(domain: Domain, rows: Rows) -> int:
+    """Return how many devices of DOMAIN have no place in ROWS, and may need a root port."""
+    placed = zip(domain.devices, (*rows, *[None] * len(domain.devices)), strict=False)
+    named = sum(not row and not item.address and _needs_port(item) for item, row in placed)
+    there = _keys(domain)
+    return named + sum(key not in there and key[0] in _ON_PORTS for key in {*_needed_by(domain)})
+
+
+def _needs_port(device: Device) -> bool:
+    if isinstance(device, Controller):
+        return device.kind in _ON_PORTS
+    tag = device.element.tag
+    is_virtio = "virtio" in (device.bus, device.model)
+    return tag in _PCI_TAGS or (tag in ("disk", "input", "memballoon") and is_virtio)
+
+
+def _taken(rows: Rows) -> set[int]:
+    """Return the buses of PCI that something in ROWS is on, bridges too."""
+    places = (Address.from_ovirt(row.address) for row in rows if row is not None)
+    return {slot_of(place)[0] for place in places if place is not None and place.type == PCI}
 
 
 def with_balloon(

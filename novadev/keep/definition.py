@@ -15,11 +15,14 @@ from novadev.errors import BadInput, NotAsNeeded
 from novadev.keep.controllers import (
     PCI,
     Key,
+    Rows,
     complete,
+    names_ports,
     number_ports,
     recorded_controllers,
     with_balloon,
     with_controllers,
+    with_free_ports,
 )
 from novadev.records.device import Pins, VmDevice, as_pinned, is_hardware
 from novadev.records.identity import recognise
@@ -178,7 +181,10 @@ def _place(
     if not _usb_fits(domain, rows):
         kept = [None if row and "type=usb" in row.address else row for row in kept]
     while True:
-        made, added = with_controllers(domain, kept, recorded)
+        made, controllers = with_controllers(domain, kept, recorded)
+        added: Rows = controllers
+        if root == _ROOTS[Q35] and not names_ports(domain):
+            made, added = with_free_ports(made, kept, added, recorded)
         whole = complete(made, (*rows, *added), root)
         asked = dict(zip(whole.devices, (*kept, *added), strict=False))
         layout = lay_out_anew(whole, {item: row for item, row in asked.items() if row}, pinned)

@@ -11,8 +11,13 @@ from typing import Any
 
 import libvirt
 import pytest
+from lxml import etree
 
 from novadev.keep.definition import Record, keep
+from novadev.virt.devices import Controller
+from novadev.virt.domain import Domain
+from novadev.virt.xml import serialise
+from tests import domains
 from tests.cloud import Cloud
 from tests.device import variety
 from tests.forecast import drifting
@@ -53,6 +58,23 @@ def moved(recorded: Record, text: str) -> list[str]:
     ]
 
 
+def free_ports(text: str) -> int:
+    """The root ports with nothing on them: as many devices can be attached to a running guest."""
+    domain = Domain.from_xml(text)
+    ports = {one.index for one in domain.of_class(Controller) if one.model == "pcie-root-port"}
+    places = (device.address for device in domain.devices if device.address)
+    return len(ports - {str(int(at.values["bus"], 0)) for at in places if at.type == "pci"})
+
+
+def on_q35(number: int) -> str:
+    """A guest with a number of cards, as Nova writes it where num_pcie_ports is 0."""
+    cards = [domains.interface(f"fa:16:3e:00:00:0{one}") for one in range(number)]
+    root = etree.fromstring(as_nova(domains.domain(machine="q35", interfaces=cards)))
+    for port in root.findall("devices/controller[@type='pci']"):
+        port.getparent().remove(port)
+    return serialise(root)
+
+
 def is_behind_hub(places: dict[str, str], row: Any) -> bool:
     address = places[row.device_id]
     return "type=usb" in address and "." in address
@@ -73,6 +95,7 @@ def test_every_kind_of_device_on_every_generation(any_generation: Hypervisor) ->
         found = defined(any_generation, kept.text)
         assert found is not None, kept.text
         assert moved(recorded, found) == [], kept.text
+        assert free_ports(found) or not free_ports(own), kept.text
         counts["moved by Nova"] += bool(moved(recorded, own))
         counts["kept"] += 1
         if counts["started"] < STARTED and defined(any_generation, later, start=True):
@@ -82,6 +105,24 @@ def test_every_kind_of_device_on_every_generation(any_generation: Hypervisor) ->
     assert counts["kept"] > 40
     assert counts["moved by Nova"] > counts["kept"] / 2
     assert counts["started"] == STARTED
+
+
+def test_a_running_guest_on_q35_still_has_a_port_to_attach_a_device_to(
+    any_generation: Hypervisor,
+) -> None:
+    """libvirt leaves one free where Nova names no root ports; ours name those of kept places."""
+    first = defined(any_generation, on_q35(2))
+    assert first is not None
+    assert free_ports(first) == 1
+    for number in (1, 2, 3, 4):
+        text = on_q35(number)
+        kept = keep(text, record_of(first))
+        found = defined(any_generation, kept.text)
+        assert found is not None
+        assert moved(record_of(first), found) == []
+        assert free_ports(found) == 1, "of a card that is gone it is that card's"
+        again = keep(text, record_of(found, record_of(first)))
+        assert defined(any_generation, again.text) == found, "no port is added at each start"
 
 
 @pytest.mark.parametrize("release", ["34", "28"])
@@ -129,6 +170,7 @@ def _drift(nova: NovaProcess, host: Hypervisor) -> Counter[str]:
             line for line in moved(recorded, found) if line.split(":")[0] not in str(kept.left)
         ]
         assert wrong == [], (kept.left, kept.text)
+        assert free_ports(found) or not free_ports(own), kept.text
         counts["moved by Nova"] += bool(moved(recorded, own))
         counts["kept"] += 1
     return counts
