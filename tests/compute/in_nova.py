@@ -20,6 +20,7 @@ sys.argv[:] = ["nova-compute"]
 
 import nova.cmd.compute  # noqa: E402 - it patches
 import nova.conf  # noqa: E402
+import nova.context  # noqa: E402
 from nova.virt.libvirt import driver, host  # noqa: E402
 
 spec = importlib.util.spec_from_file_location("inside", f"{ROOT}/novadev/compute/inside.py")
@@ -55,7 +56,8 @@ def main():
         with contextlib.suppress(asking.Refused):
             keeper._be_ready(time.monotonic() + 0.5)
     made = driver.LibvirtDriver.__new__(driver.LibvirtDriver)
-    found = {"kept": _rebooted(made), "given": _defined(), "ticks": _ticks(made, keeper)}
+    found = {"kept": _rebooted(made), "rebuilt": _rebuilt(made), "given": _defined()}
+    found["ticks"] = _ticks(made, keeper)
     keeper.stop()
     config = Path(CONFIG)
     config.write_text(config.read_text().replace("keep_addresses = on", "keep_addresses = off"))
@@ -80,6 +82,22 @@ def _rebooted(made):
         made._hard_reboot(None, instance, [], None)
     _rebooted.text = given[0]
     return given[0]
+
+
+def _rebuilt(made):
+    """The definition after a rebuild, which detaches the volumes before it destroys the guest."""
+    text, seen = Path(NOVA).read_text(), Path(SEEN).read_text()
+    made._host = types.SimpleNamespace(get_guest=lambda _: guest)
+    made._destroy = made.cleanup = lambda *_, **__: None
+    made._device_event_handler = types.SimpleNamespace(cleanup_waiters=lambda _: None)
+    made._get_guest_config = lambda *_: types.SimpleNamespace(to_xml=lambda: text)
+    instance = types.SimpleNamespace(uuid=UUID, name="instance", id=1)
+    context = nova.context.RequestContext(request_id="req-5eed")  # that of this thread from now on
+    guest = types.SimpleNamespace(get_xml_desc=lambda: seen)
+    made.power_off(instance)
+    guest = types.SimpleNamespace(get_xml_desc=lambda: text)
+    made.destroy(context.elevated(), instance, [])
+    return made._get_guest_xml(context, instance, [], {}, None)
 
 
 def _defined():

@@ -23,7 +23,9 @@ NATIVE, EVENTLET = "1", "0"
 @pytest.mark.parametrize(
     ("release", "threads"), [("34", NATIVE), ("34", EVENTLET), ("28", EVENTLET)]
 )
-def test_a_hard_reboot_keeps_what_the_guest_had(tmp_path: Path, release: str, threads: str) -> None:
+def test_a_hard_reboot_and_a_rebuild_keep_what_the_guest_had(
+    tmp_path: Path, release: str, threads: str
+) -> None:
     """Nova's own functions are wrapped; while the keeper hangs, Nova's other work goes on."""
     config, nova, seen = (tmp_path / name for name in ("nova.conf", "nova.xml", "seen.xml"))
     state = f"state_connection = sqlite:///{tmp_path / 'state.sqlite'}"
@@ -44,6 +46,7 @@ def test_a_hard_reboot_keeps_what_the_guest_had(tmp_path: Path, release: str, th
     assert result.returncode == 0, result.stderr
     found = json.loads(result.stdout.splitlines()[-1])
     assert found["kept"] == keep(NOVA, record_of(DRIFTED)).text
+    assert found["rebuilt"] == found["kept"]
     assert found["given"] == [found["kept"], NOVA]
     assert found["off"] == NOVA
     assert found["ticks"] > 3

@@ -192,7 +192,8 @@ class Server:
 
     def rebuild(self) -> None:
         """Make its disks and its guest anew from the image that it had."""
-        self._compute.rebuild_server(self.uuid, self.nova.image())
+        image = self._row().image
+        self._compute.rebuild_server(self.uuid, image.id if image else self.nova.image())
         self.wait_for_guest()
 
     def rescue(self) -> None:
@@ -278,13 +279,18 @@ class Server:
 
 def end_compute(host: str) -> None:
     """End the nova-compute of a host as a crash does; the cloud starts it again."""
+    signal_compute(host, signal.SIGKILL)
+
+
+def signal_compute(host: str, number: signal.Signals) -> None:
+    """Send a signal to the nova-compute of a host."""
     config = str(COMPUTE_CONFIGS / f"{host}.conf")
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with suppress(OSError):
             words = path.read_text().split("\0")
             program = [word for word in words[1:4] if word.endswith(f"/{COMPUTE}")]  # or wrapped
             if config in words and "python" in words[0] and program:
-                os.kill(int(path.parent.name), signal.SIGKILL)
+                os.kill(int(path.parent.name), number)
 
 
 def until(condition: Callable[[], bool], what: str) -> None:
