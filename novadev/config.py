@@ -82,7 +82,7 @@ NOVADEV_OPTS = [
         help="What novadev-nova-compute does with the definition of a guest that Nova is about "
         "to start: nothing (off), write to Nova's log what it would change (log), or put the "
         "recorded addresses into the definition (on). The option is read when nova-compute "
-        "starts and at SIGHUP.",
+        "starts, and at a SIGHUP if nova-compute runs with eventlet.",
     ),
     cfg.BoolOpt(
         "keep_aliases",

@@ -6,8 +6,8 @@ its agent answers, every device that was there before and still is has its addre
 finds the same on its PCI bus and the same network cards. At the end, all that Nova's logs say of
 kept definitions: each differs from Nova's own in addresses, aliases and controllers alone.
 
-With ``--mode off`` or ``log`` the hosts are told so by SIGHUP, and every definition that libvirt
-is given has to be one that Nova has logged, byte for byte; addresses may change then.
+With ``--mode off`` or ``log`` the hosts do that, and every definition that libvirt is given has to
+be one that Nova has logged, byte for byte; addresses may change then.
 
 What is moved because an answer came too late for the time limit is counted apart: that is what the
 limit is for, and busy machines pass it. A step that Nova itself refuses is told; where it gives up
@@ -16,7 +16,6 @@ on a server, the server is replaced.
 
 import argparse
 import re
-import signal
 import sys
 import time
 import traceback
@@ -34,7 +33,7 @@ from cloud.places import HOSTS
 from cloud.settings import COMPUTE_CONFIGS
 from novadev.keep.definition import Record
 from tests.keep.guests import record_of
-from tests.running_nova.nova import Nova, Server, end_compute, signal_compute, until
+from tests.running_nova.nova import Nova, Server, end_compute, until
 from tools import keep_logs
 
 STEPS = 4
@@ -272,11 +271,15 @@ def _steps() -> Iterator[tuple[str, Step]]:
 
 
 def switch(host: str, mode: str) -> None:
-    """Have a host do MODE: its nova.conf is changed, and its nova-compute gets a SIGHUP."""
+    """Have a host do MODE: its nova.conf is changed, and its nova-compute begins again.
+
+    A SIGHUP would not do: with native threads nova-compute reads nothing then, and a second one
+    ends it (oslo.service, ``backend/_threading/service.py`` _reload_service).
+    """
     config, marks = COMPUTE_CONFIGS / f"{host}.conf", keep_logs.marks()
     text, said = config.read_text(), f"keep_addresses is {mode}"
     config.write_text(re.sub(r"keep_addresses = \w+", f"keep_addresses = {mode}", text))
-    signal_compute(host, signal.SIGHUP)
+    end_compute(host)
     until(lambda: keep_logs.is_said(host, said, marks), f"{host}: {said}")
 
 

@@ -81,7 +81,7 @@ def _install(command: Sequence[str]) -> None:
 
     wrapping = beside("wrapping")
     keeper = beside("asking").Keeper(command, _log())
-    wrapper = wrapping.Wrapper(keeper, _log())
+    wrapper = wrapping.Wrapper(keeper, _log(), lambda: str(nova.conf.CONF.host))
     wrapping.wrap(driver.LibvirtDriver, host.Host, wrapper)
     nova.conf.CONF.register_mutate_hook(wrapper.load)
     keeper.start()

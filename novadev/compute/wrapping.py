@@ -37,10 +37,10 @@ class OtherShape(Exception):
 
 
 class Wrapper:
-    """What the driver's functions do beside what Nova wrote."""
+    """What the driver's functions do beside what Nova wrote; HOST gives the name of this host."""
 
-    def __init__(self, keeper: Keeper, log: Any) -> None:
-        self._keeper, self._log = keeper, log
+    def __init__(self, keeper: Keeper, log: Any, host: Callable[[], str]) -> None:
+        self._keeper, self._log, self._host = keeper, log, host
         self._again: set[str] = set()
         self._requests: dict[str, str] = {}
         self._own: dict[str, str] = {}
@@ -89,10 +89,14 @@ class Wrapper:
         """Have what the guest has now recorded, and nothing else; return whether that was asked.
 
         Of all that one REQUEST does only the first counts: after it the guest may have lost
-        devices that it gets again. Nova goes on in any case.
+        devices that it gets again. What a host still has of a guest that is elsewhere, as after an
+        evacuation (``compute/manager.py`` _destroy_evacuated_instances), counts for nothing. Nova
+        goes on in any case.
         """
         uuid = getattr(instance, "uuid", None)
         if uuid is None or uuid in self._again or self._keeper.is_off:
+            return False
+        if getattr(instance, "host", None) not in (None, self._host()):
             return False
         if request is not None and self._requests.get(uuid) == request:
             return False

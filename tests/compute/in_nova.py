@@ -46,7 +46,7 @@ def main():
     log = Log()
     command = [PYTHON, "-m", "novadev.compute.keeper", "{}", "--config-file", CONFIG]
     keeper = asking.Keeper(command, log)
-    wrapper = wrapping.Wrapper(keeper, log)
+    wrapper = wrapping.Wrapper(keeper, log, lambda: "cmp7")
     wrapping.wrap(driver.LibvirtDriver, host.Host, wrapper)
     nova.conf.CONF([], project="nova", default_config_files=[CONFIG])
     nova.conf.CONF.register_mutate_hook(wrapper.load)

@@ -158,7 +158,7 @@ def test_another_nova_is_left_as_it_is(
         monkeypatch.setattr(owner, name, other)
     before = dict(vars(Driver)), dict(vars(Host))
     with pytest.raises(wrapping.OtherShape, match=name):
-        wrapping.wrap(Driver, Host, wrapping.Wrapper(None, Log()))  # type: ignore[arg-type]
+        wrapping.wrap(Driver, Host, wrapping.Wrapper(None, Log(), lambda: "cmp7"))  # type: ignore[arg-type]
     assert (dict(vars(Driver)), dict(vars(Host))) == before
 
 

@@ -279,18 +279,13 @@ class Server:
 
 def end_compute(host: str) -> None:
     """End the nova-compute of a host as a crash does; the cloud starts it again."""
-    signal_compute(host, signal.SIGKILL)
-
-
-def signal_compute(host: str, number: signal.Signals) -> None:
-    """Send a signal to the nova-compute of a host."""
     config = str(COMPUTE_CONFIGS / f"{host}.conf")
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with suppress(OSError):
             words = path.read_text().split("\0")
             program = [word for word in words[1:4] if word.endswith(f"/{COMPUTE}")]  # or wrapped
             if config in words and "python" in words[0] and program:
-                os.kill(int(path.parent.name), number)
+                os.kill(int(path.parent.name), signal.SIGKILL)
 
 
 def until(condition: Callable[[], bool], what: str) -> None:
