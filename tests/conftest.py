@@ -13,12 +13,14 @@ from tests.cloud import Cloud
 from tests.deployments import MariaDBHost
 from tests.hypervisor import GENERATIONS, Hypervisor, Hypervisors, pool, unsupported
 from tests.nova_process import NovaProcess
+from tests.sqlite import wait_for_no_disk
 
 pytest_plugins = ["tests.hypervisor.required"]
 hypothesis.settings.register_profile(
     "novadev", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 hypothesis.settings.load_profile("novadev")
+wait_for_no_disk()
 MakeCloud = Callable[[str, str], Cloud]
 
 
