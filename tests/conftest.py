@@ -13,6 +13,7 @@ from tests.cloud import Cloud
 from tests.deployments import MariaDBHost
 from tests.hypervisor import GENERATIONS, Hypervisor, Hypervisors, pool, unsupported
 from tests.nova_process import NovaProcess
+from tests.shared_osinfo import read_osinfo_once
 from tests.sqlite import wait_for_no_disk
 
 pytest_plugins = ["tests.hypervisor.required"]
@@ -21,6 +22,7 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("novadev")
 wait_for_no_disk()
+read_osinfo_once()
 MakeCloud = Callable[[str, str], Cloud]
 
 
