@@ -10,6 +10,7 @@ import pytest
 
 from tests import deployments, ending
 from tests.cloud import Cloud
+from tests.compiled import keep_compiled_statements
 from tests.deployments import MariaDBHost
 from tests.hypervisor import GENERATIONS, Hypervisor, Hypervisors, pool, unsupported
 from tests.nova_process import NovaProcess
@@ -23,6 +24,7 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("novadev")
 wait_for_no_disk()
 read_osinfo_once()
+keep_compiled_statements()
 MakeCloud = Callable[[str, str], Cloud]
 
 
