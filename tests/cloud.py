@@ -296,11 +296,15 @@ class Cloud:
 
     def _map_cells(self) -> None:
         """Point the cell mappings at this deployment's databases."""
-        self.delete("cell_mappings", "api")
-        for name, cell in CELLS.items():
-            row = {"transport_url": f"fake:///{name}", "disabled": False, **cell}
-            row |= {"name": name, "database_connection": self.url(name), "created_at": rows.now()}
-            self.insert("cell_mappings", "api", **row)
+        made = [
+            {"transport_url": f"fake:///{name}", "disabled": False, **cell, "name": name}
+            | {"database_connection": self.url(name), "created_at": rows.now()}
+            for name, cell in CELLS.items()
+        ]
+        mappings = self.table("cell_mappings", "api")
+        with self.engine("api").begin() as connection:
+            connection.execute(mappings.delete())
+            connection.execute(mappings.insert(), made)
 
 
 def instance_rows(

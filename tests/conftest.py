@@ -10,15 +10,21 @@ import pytest
 
 from tests import deployments, ending
 from tests.cloud import Cloud
+from tests.compiled import keep_compiled_statements
 from tests.deployments import MariaDBHost
 from tests.hypervisor import GENERATIONS, Hypervisor, Hypervisors, pool, unsupported
 from tests.nova_process import NovaProcess
+from tests.shared_osinfo import read_osinfo_once
+from tests.sqlite import wait_for_no_disk
 
 pytest_plugins = ["tests.hypervisor.required"]
 hypothesis.settings.register_profile(
     "novadev", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 hypothesis.settings.load_profile("novadev")
+wait_for_no_disk()
+read_osinfo_once()
+keep_compiled_statements()
 MakeCloud = Callable[[str, str], Cloud]
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from types import FunctionType
@@ -131,11 +132,12 @@ def layer_of(path: Path) -> str:
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
-def imports_of(path: Path, source: str | None = None) -> Iterator[Import]:
+@cache
+def imports_of(path: Path, source: str | None = None) -> tuple[Import, ...]:
     """Every import of the module at `path` that runs, wherever it stands in it."""
     tree = ast.parse(path.read_text() if source is None else source)
-    for node, name in runtime_imports(tree):
-        yield Import(str(path.relative_to(ROOT)), layer_of(path), name, node.lineno)
+    module, layer = str(path.relative_to(ROOT)), layer_of(path)
+    return tuple(Import(module, layer, name, node.lineno) for node, name in runtime_imports(tree))
 
 
 def runtime_imports(tree: ast.AST) -> Iterator[tuple[ast.stmt, str]]:
@@ -209,7 +211,7 @@ def test_a_library_has_one_home(path: Path) -> None:
     ],
 )
 def test_the_checks_can_fail(module: str, line: str, wrong: bool) -> None:
-    found = list(imports_of(PACKAGE / module, line))
+    found = imports_of(PACKAGE / module, line)
     assert any(wrong_layer(item) or wrong_home(item) for item in found) is wrong
 
 

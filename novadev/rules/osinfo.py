@@ -47,7 +47,8 @@ class OsInfo:
     """
 
     def __init__(self) -> None:
-        self._library, self._systems = _read_database()
+        self._library = _library()
+        self._systems: Any = None if self._library is None else _read_systems(self._library)
         self._known: dict[tuple[str, int], Recommendation] = {}
 
     @property
@@ -133,18 +134,25 @@ def _as_nova_calls(
     return device if device in known else None
 
 
-def _read_database() -> tuple[Any, Any]:
-    """Return the library and its list of operating systems; None twice where it is missing."""
+def _library() -> Any:
+    """Return the library, or None where it, its typelib or PyGObject is missing."""
     try:
         import gi
 
         gi.require_version("Libosinfo", "1.0")
-        from gi.repository import GLib, Libosinfo
+        from gi.repository import Libosinfo
     except (ImportError, ValueError):
-        return None, None
-    loader = Libosinfo.Loader()
+        return None
+    return Libosinfo
+
+
+def _read_systems(library: Any) -> Any:
+    """Return the library's list of operating systems."""
+    from gi.repository import GLib
+
+    loader = library.Loader()
     try:
         loader.process_default_path()
     except GLib.Error as error:
         raise UnreadableOsInfo(f"libosinfo cannot read its database: {error.message}") from error
-    return Libosinfo, loader.get_db().get_os_list()
+    return loader.get_db().get_os_list()

@@ -3,7 +3,6 @@
 import json
 import re
 import shlex
-from pathlib import Path
 
 import click
 import pytest
@@ -12,6 +11,7 @@ from novadev.cli.schema import DOCUMENTS, RECORDS, schema_of
 from tests import domains, schemas
 from tests.cloud import Cloud
 from tests.command import novadev
+from tests.deployments import sqlite_cloud
 from tests.docs.test_commands import COMMANDS
 from tests.docs.test_generated import DOCS
 
@@ -55,22 +55,28 @@ def place(slot: int) -> str:
     return f'<address type="pci" domain="0x0000" bus="0x00" slot="{slot:#04x}" function="0x0"/>'
 
 
-@pytest.fixture
-def words(sqlite_cloud: Cloud, tmp_path: Path) -> dict[str, str]:
-    """A cloud with a guest on libvirt's test driver, a record, a run and a saved plan."""
-    guest = sqlite_cloud.add_instance(host="cmp1", hw_vif_model="e1000")
-    sqlite_cloud.add_disk(guest)
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Cloud:
+    """One deployment for all tests: what one of them types changes nothing another looks at."""
+    return sqlite_cloud("34", tmp_path_factory.mktemp("cloud"))
+
+
+@pytest.fixture(scope="module")
+def words(cloud: Cloud) -> dict[str, str]:
+    """A guest of the cloud on libvirt's test driver, a record, a run and a saved plan."""
+    guest = cloud.add_instance(host="cmp1", hw_vif_model="e1000")
+    cloud.add_disk(guest)
     disks = [domains.disk("vda"), domains.disk("vdb", serial=VOLUME)]
     disks = [disk.replace("</disk>", f"{place(slot)}</disk>") for slot, disk in enumerate(disks, 4)]
     xml = domains.domain(guest, disks=disks)
-    node, plan, export = (tmp_path / name for name in ("node.xml", "a.plan", "guest.json"))
+    node, plan, export = (cloud.folder / name for name in ("node.xml", "a.plan", "guest.json"))
     node.write_text(f"<node>{xml}</node>".replace('<domain type="qemu"', '<domain type="test"'))
-    with sqlite_cloud.config_file.open("a") as file:
+    with cloud.config_file.open("a") as file:
         file.write(f"libvirt_uri = test://{node}?of={{host}}\n")
     set_model = "image-property set --property hw_vif_model=rtl8139 {0} --no-request-spec --yes"
     set_bus = "image-property set --property hw_vif_model=virtio {0} --plan-out {1}"
     for line in (set_model, set_bus, "device record {0}", "device export {0} -o {2}"):
-        result = novadev(sqlite_cloud, *shlex.split(line.format(guest, plan, export)))
+        result = novadev(cloud, *shlex.split(line.format(guest, plan, export)))
         assert result.code == 0, (line, result.out, result.err)
     return {"guest": guest, "plan": str(plan), "export": str(export)}
 
@@ -87,14 +93,14 @@ def test_every_command_with_a_json_output_has_a_schema() -> None:
 
 
 @pytest.mark.slow
-def test_each_document_fits_its_schema(sqlite_cloud: Cloud, words: dict[str, str]) -> None:
+def test_each_document_fits_its_schema(cloud: Cloud, words: dict[str, str]) -> None:
     """Of every command; one that is made up of nothing would hold for anything."""
     empty = []
     for command, line in TYPED.items():
         typed = shlex.split(line.format(**words))
         typed += [] if line.startswith("device export") else ["-f", "json"]
         assert schemas.command_of(typed) == command
-        result = novadev(sqlite_cloud, *typed)
+        result = novadev(cloud, *typed)
         assert result.out, (line, result.err)
         document = json.loads(result.out)
         schemas.validator(command).validate(document)
@@ -110,11 +116,11 @@ NOTHING_PLANNED = {"device import", "device restore", "resume"}
     "command", [name for name in TYPED if name in RECORDS and not name.startswith("device ")]
 )
 def test_json_lines_are_the_items_of_the_array(
-    sqlite_cloud: Cloud, words: dict[str, str], command: str
+    cloud: Cloud, words: dict[str, str], command: str
 ) -> None:
     typed = shlex.split(TYPED[command].format(**words))
-    array = novadev(sqlite_cloud, *typed, "-f", "json").json
-    lines = novadev(sqlite_cloud, *typed, "-f", "jsonl").out.splitlines()
+    array = novadev(cloud, *typed, "-f", "json").json
+    lines = novadev(cloud, *typed, "-f", "jsonl").out.splitlines()
     assert array
     assert [re.sub("answered in [0-9.]+ s", "", line) for line in lines] == [
         re.sub("answered in [0-9.]+ s", "", json.dumps(item)) for item in array

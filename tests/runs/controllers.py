@@ -10,7 +10,6 @@ import json
 import os
 import signal
 import socket
-import sqlite3
 import subprocess
 import sys
 import threading
@@ -29,6 +28,7 @@ from novadev.cli import history, image_property, report  # noqa: F401 - imported
 from novadev.image_property import applying
 from novadev.runs import carry_out, spool, undo  # noqa: F401
 from novadev.state import store  # noqa: F401
+from tests.sqlite import wait_for_no_disk
 
 FAULTS = ("kill", "interrupt", "lost", "lost for good", "stop")
 """SIGKILL; Ctrl-C; a database that is away once, or from then on; a process that sleeps."""
@@ -148,7 +148,7 @@ class _Events:
 
     def watch(self) -> None:
         """Be told of every event."""
-        sa.event.listen(sa.Engine, "connect", without_waiting_for_disks)
+        wait_for_no_disk()
         sa.event.listen(sa.Engine, "begin", self._begin)
         sa.event.listen(sa.Engine, "before_cursor_execute", self._execute)
         setattr(DefaultDialect, "do_commit", self._around(DefaultDialect.do_commit))  # noqa: B010
@@ -191,12 +191,6 @@ class _Events:
                 raise _away()
             case "lost":
                 raise _away()
-
-
-def without_waiting_for_disks(connection: Any, _record: Any) -> None:
-    """Give up what survives a power cut, and nothing else: a commit takes 20 ms with it."""
-    if isinstance(connection, sqlite3.Connection):
-        connection.execute("PRAGMA synchronous = OFF")
 
 
 def _away() -> sa.exc.OperationalError:

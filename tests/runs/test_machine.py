@@ -41,7 +41,7 @@ from novadev.state.tables import plans, runs
 from novadev.value import ABSENT, Value
 from tests.cloud import Cloud
 from tests.image_property.guests import add_guest
-from tests.runs.controllers import Controller, End, without_waiting_for_disks
+from tests.runs.controllers import Controller, End
 from tests.state.places import journal_on_mariadb, place_journal
 
 pytestmark = pytest.mark.slow
@@ -606,8 +606,6 @@ def _site(cloud: Cloud, urls: list[str]) -> Iterator[Site]:
         configs[-1].write_text(cloud.config_file.read_text())
     for url in urls:
         open_state(url).close()
-    for name in ("api", "cell1", "cell2"):
-        sa.event.listen(cloud.engine(name), "connect", without_waiting_for_disks)
     journals = [_engine(url) for url in urls]
     writer = [_engine(cloud.url(name)) for name in ("cell1", "cell2", "api")]
     with (
