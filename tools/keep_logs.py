@@ -39,7 +39,7 @@ def follow_definitions() -> None:
 
 def marks() -> Marks:
     """Return how long each log is now."""
-    return {path: path.stat().st_size for path in _logs()}
+    return {path: path.stat().st_size for path in (*_logs(), *LOGS.glob("libvirtd-*"))}
 
 
 def is_late(uuid: str, since: Marks) -> bool:
