@@ -11,8 +11,8 @@ import click
 
 from novadev.cli import completion, help, options
 from novadev.cli.actions import ACTIONS, IRREVERSIBLE
-from novadev.cli.as_of import TIMES
 from novadev.cli.choices import Choices, choices, confirm
+from novadev.cli.moments import EXAMPLES, MOMENT
 from novadev.cli.mutating import carry_on, execute, stop_between_batches
 from novadev.cli.options import Output
 from novadev.cli.output import print_records
@@ -50,9 +50,9 @@ class ChangeRecord:
 )
 @click.option(
     "--since",
-    type=click.DateTime(TIMES),
+    type=MOMENT,
     metavar="TIME",
-    help="Show only runs started since this time (UTC).",
+    help=f"Show only runs started since this time: {EXAMPLES} (UTC).",
 )
 @click.option("--user", metavar="NAME", help="Show only runs of this user.")
 @click.option(
@@ -78,7 +78,7 @@ def history(
 ) -> None:
     """List the runs of novadev, newest first; with RUN, list every change of that run.
 
-    Example: novadev history --since 2026-03-01 --action "image-property set"
+    Example: novadev history --since 7d --action "image-property set"
     """
     from novadev.runs.history import RunFilter
 

@@ -48,7 +48,8 @@ def test_an_export_of_the_past(sqlite_cloud: Cloud) -> None:
         ("1", 3, f"nothing was recorded of instance {OTHER_VM} as of record 1: its first record"),
         ("2001-01-01", 3, f"instance {OTHER_VM} as of 2001-01-01T00:00:00Z: its first record is"),
         ("2999-01-01", 4, "is in the future"),
-        ("yesterday", 4, "neither the number of a record nor a time such as"),
+        ("7d", 3, f"nothing was recorded of instance {OTHER_VM} as of 20"),
+        ("last tuesday", 4, "is neither the number of a record nor a time such as 2h, 7d, 2026-11"),
         ("", 4, "neither the number of a record nor a time such as"),
     ],
 )
