@@ -147,7 +147,7 @@ def _run(arguments: Sequence[str] | None, session: Session) -> int:
         error.show()
         return BadInput.exit_code
     except NovadevError as error:
-        say(f"Error: {printable_line(error)}")
+        say(f"Error: {_line(error, session)}")
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         say("Interrupted.")
@@ -175,11 +175,12 @@ def _unexpected(error: Exception, session: Session) -> int:
     return NovadevError.exit_code
 
 
-def printable_line(error: Exception) -> str:
-    """Return the message of ERROR without control characters."""
+def _line(error: NovadevError, session: Session) -> str:
+    """Return the message of ERROR without control characters, and with the names of servers."""
+    from novadev.cli.grouping import with_names
     from novadev.text import printable
 
-    return printable(str(error))
+    return printable(with_names(str(error), session.names))
 
 
 def _flush() -> None:

@@ -19,7 +19,7 @@ from novadev.text import many, printable
 
 T = TypeVar("T")
 Reason = tuple[str, str]
-"""How a skip is told ("error", "skipped"), and why it is one, without what is one server's."""
+"""How a skip is told ("Error", "skipped"), and why it is one, without what is one server's."""
 _REMEMBERED = 1000
 """Reasons that are grouped; those that come after are told each time."""
 
@@ -93,7 +93,7 @@ class Skips:
     def _tell(self, skip: Skip) -> None:
         """Put SKIP into its group, and say it now unless that is left for the end."""
         name = self._session.names.get(skip.instance or "")
-        word = "error" if skip.failure else "skipped"
+        word = "Error" if skip.failure else "skipped"
         reason = (word, common(skip.reason, skip.instance, name))
         text = labelled(skip.reason, skip.instance, name)
         group = self._groups.add(reason, name or skip.instance or "", text)

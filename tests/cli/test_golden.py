@@ -14,6 +14,7 @@ from tests.cloud import Cloud
 from tests.command import novadev
 
 FOLDER = Path(__file__).parent / "golden"
+ROOT = Path(__file__).parents[2]
 IS_MADE_AGAIN = bool(os.environ.get("NOVADEV_GOLDEN"))
 SESSIONS = {
     "first_day": [
@@ -38,6 +39,8 @@ SESSIONS = {
         "image-property list --host cmp99",
         "image-property lst web-1",
         "device show web-1 --config-file nova.conf",
+        "-f json image-property list web-1",
+        "history --since last",
         "history 7",
         "undo 7 --yes",
         "schema device lst",
@@ -94,3 +97,12 @@ def test_commands_say_what_the_files_have(deployment: Cloud, name: str) -> None:
 
 def test_there_is_no_other_file() -> None:
     assert {path.stem for path in FOLDER.iterdir()} == set(SESSIONS)
+
+
+def test_an_error_begins_like_every_other() -> None:
+    text = (FOLDER / "refusals.txt").read_text()
+    assert len(re.findall(r"(?m)^! Error: ", text)) > 10
+    assert not re.search(r"(?m)^! (error|ERROR)\b", text)
+    sources = [*ROOT.glob("novadev/**/*.py"), *ROOT.glob("cloud/*.py"), *ROOT.glob("demo/*.py")]
+    wrong = [path.name for path in sources if re.search(r"""["']error: """, path.read_text())]
+    assert not wrong

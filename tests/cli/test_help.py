@@ -69,6 +69,14 @@ def test_no_parameter_is_in_two_groups() -> None:
         ("frobnicate", "There are apply, audit, "),
         ("undo 3 --config-file a", "--config-file goes before the command: novadev --config-file"),
         ("device --config-dir a list", "--config-dir goes before the command"),
+        (
+            "-f json image-property list --all",
+            "-f goes after the command: novadev image-property list -f …",
+        ),
+        ("--format=json history", "--format goes after the command: novadev history --format …"),
+        ("device -c label show web-1", "-c goes after the command: novadev device show -c …"),
+        ("--yes device", "--yes goes after the command: novadev COMMAND --yes …"),
+        ("--nonsense history", "Error: No such option '--nonsense'."),
     ],
 )
 def test_what_was_meant(typed: str, said: str) -> None:
