@@ -25,7 +25,7 @@ RECORDS = {
     "device unpin": "novadev.records.pin:PinnedDevice",
     "doctor": "novadev.doctor.result:Result",
     "history": "novadev.runs.history:RunSummary",
-    "history RUN": "novadev.cli.history:ChangeRecord",
+    "history RUN": "novadev.cli.past_run:ChangeRecord",
     "image-property list": "novadev.image_property.listing:PropertyRecord",
     "image-property list --wide": "novadev.image_property.listing:ServerProperties",
     "image-property show": "novadev.image_property.listing:PropertyRecord",
