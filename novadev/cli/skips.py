@@ -14,7 +14,7 @@ from novadev.cli.options import screen_width
 from novadev.cli.session import Session
 from novadev.cli.talk import say
 from novadev.errors import NotAsNeeded, NovadevError, worst
-from novadev.runs.plan import Skip
+from novadev.runs.plan import NothingChosen, Skip
 from novadev.text import many, printable
 
 T = TypeVar("T")
@@ -42,6 +42,7 @@ class Skips:
         self._servers: set[str] = set()
         self._planned: set[str] = set()
         self._others = 0
+        self._is_empty = False
 
     @property
     def exit_code(self) -> int:
@@ -64,6 +65,7 @@ class Skips:
         """Print and keep SKIP; a remark is only printed."""
         if skip.is_remark:
             say(printable(skip.reason))
+            self._is_empty |= isinstance(skip, NothingChosen)
             return
         self._tell(skip)
         if skip.instance is None:
@@ -132,12 +134,14 @@ class Skips:
                 say(line)
 
     def unless_all(self, text: str, checked: Callable[[], int]) -> Callable[[], str]:
-        """Return what gives TEXT: nothing where nothing was CHECKED and something skipped.
+        """Return what gives TEXT: nothing where no server was chosen, or all that were are skipped.
 
         Where only some was skipped, it says that TEXT is not about that.
         """
 
         def said() -> str:
+            if self._is_empty:
+                return ""
             if not (text and self.count):
                 return text
             return f"{text} What was skipped was not checked." if checked() else ""
