@@ -157,10 +157,10 @@ plan_format = click.option(
     "-f",
     "--format",
     "format_",
-    type=click.Choice(["table", "json", "yaml"]),
+    type=click.Choice(["table", "json", "jsonl", "yaml"]),
     default="table",
     show_default=True,
-    help="Output format of the plan and its outcome.",
+    help="Output format of the plan and its outcome; jsonl is the JSON document on one line.",
 )
 HOW_MUCH = {
     "summary": click.option(
