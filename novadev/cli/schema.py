@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from novadev.cli import help, options
+from novadev.cli import completion, help, options
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 RECORDS = {
@@ -47,14 +47,15 @@ DOCUMENTS = {
 """What is printed as one object, and the type that describes it."""
 CAPABILITIES_FILE = "capabilities-file"
 """What stands for a command where the schema is that of the file of ``capabilities save``."""
-_KNOWN = sorted({*RECORDS, *DOCUMENTS, CAPABILITIES_FILE})
+KNOWN = sorted({*RECORDS, *DOCUMENTS, CAPABILITIES_FILE})
+"""What the argument of ``schema`` may be."""
 
 
 @help.command(
     short_help="Print the JSON Schema of a command's output.",
     context_settings={"ignore_unknown_options": True},
 )
-@click.argument("command", nargs=-1, type=options.TEXT)
+@click.argument("command", shell_complete=completion.schemas, nargs=-1, type=options.TEXT)
 def schema(command: tuple[str, ...]) -> None:
     """Print the JSON Schema of COMMAND's output with "-f json"; without COMMAND, list the commands.
 
@@ -65,7 +66,7 @@ def schema(command: tuple[str, ...]) -> None:
     Example: novadev schema image-property list --wide
     """
     if not command:
-        click.echo("\n".join(_KNOWN))
+        click.echo("\n".join(KNOWN))
         return
     click.echo(json.dumps(schema_of(" ".join(command)), indent=2))
 
@@ -99,7 +100,7 @@ def _kind(place: str) -> Any:
 
 
 def _unknown(command: str) -> str:
-    near = get_close_matches(command, _KNOWN, 1, 0.6)
+    near = get_close_matches(command, KNOWN, 1, 0.6)
     meant = (
         f"Did you mean {near[0]!r}?" if near else "novadev schema lists the commands that have one."
     )

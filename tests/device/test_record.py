@@ -330,7 +330,8 @@ def test_an_instance_without_its_domain(site: Site) -> None:
     before = rows(site)
     result = site.run("device", "record", uuid)
     assert result.code == 2
-    assert f"has no domain {uuid}, although Nova has the instance there" in result.err
+    called = f"instance-{uuid[:8]} ({uuid})"
+    assert f"has no domain {called}, although Nova has the instance there" in result.err
     assert rows(site) == before
 
 
