@@ -72,7 +72,7 @@ def record(
         records = (item for item in records if item.changed)
     shown = _for_people(output, records)
     unshown = ("notes", "record")
-    new = _new_as("first record", "previous_hash")
+    new = _new("previous_hash")
     print_records(session, output, RecordedGuest, shown, for_people=new, unshown=unshown)
     skips.tell_groups()
     session.say(f"{tally.text}, {skips.count} skipped.")
@@ -105,7 +105,7 @@ def list_(
 ) -> int:
     """List INSTANCEs with the hash of their present devices and the recorded hash.
 
-    A guest without a record counts as changed.
+    A guest without a record is shown as new; --changed lists it too.
 
     Example: novadev device list --all --changed --ids
     """
@@ -127,7 +127,7 @@ def list_(
         nothing = "No guest differs from its record." if changed else ""
         empty = skips.unless_all(nothing, lambda: notes.guests)
         shown = _for_people(output, records)
-        new = _new_as("no record", "recorded_hash")
+        new = _new("recorded_hash")
         print_records(session, output, ListedGuest, shown, for_people=new, empty=empty)
     skips.tell_groups()
     return skips.exit_code
@@ -192,8 +192,8 @@ def history(session: Session, instance: str, output: Output) -> None:
     """Show the changes that each "device record" found in INSTANCE, oldest first.
 
     SEEN is the time of the record that found the change. The change itself happened after the
-    record before it. The devices of the first record are listed too, although nothing had changed
-    then. RECORD is the number of the record, which "device restore", "device drift" and
+    record before it. At the first record nothing had changed: its devices are shown as recorded.
+    RECORD is the number of the record, which "device restore", "device drift" and
     "device export" accept for --as-of. Rows with the FIELD "pin" show which address was pinned or
     unpinned, and USER shows who did it.
 
@@ -209,12 +209,12 @@ def history(session: Session, instance: str, output: Output) -> None:
 
 def _past(for_people: Callable[[Row], Row]) -> Callable[[Row], Row]:
     """Return FOR_PEOPLE for changes of the past: at its first record a device did not appear."""
-    return lambda row: row | {"after": "first record"} if row["first"] else for_people(row)
+    return lambda row: row | {"after": "recorded"} if row["first"] else for_people(row)
 
 
-def _new_as(word: str, recorded: str) -> Callable[[Row], Row]:
-    """Return what shows a guest without a hash RECORDED: as WORD, because nothing has changed."""
-    return lambda row: row | {"changed": word} if row[recorded] is None else row
+def _new(recorded: str) -> Callable[[Row], Row]:
+    """Return what shows a guest without a hash RECORDED as new, because nothing has changed."""
+    return lambda row: row | {"changed": "new"} if row[recorded] is None else row
 
 
 def _print_devices(

@@ -58,8 +58,8 @@ def _rows(results: Iterable[Result]) -> Iterator[dict[str, str]]:
     """Yield the rows of a table; hosts that fail for the same reason share one."""
     for (check, status, details), group in groupby(results, _common):
         members = list(group)
-        names = [item.subject for item in members]
-        subject, text = names[0], members[0].details
+        names = sorted(item.subject for item in members)
+        subject, text = members[0].subject, members[0].details
         if len(names) > 1:
             more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
             subject = f"{len(names)} hosts: {', '.join(names[:_NAMED])}{more}"

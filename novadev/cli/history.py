@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from novadev.runs.journal_rows import Run
 
 
-@help.command()
+@help.command(short_help="List the runs of novadev, or the changes of one run.")
 @click.argument("run", shell_complete=completion.runs, type=options.run_id, required=False)
 @click.option(
     "--instance",
@@ -103,7 +103,7 @@ _SHOWN = ("run", "started", "user", "action", "state", "plans", "applied", "fail
 """The columns of a table; the other formats have them all."""
 
 
-@help.command()
+@help.command(short_help="Undo the changes of a run.")
 @click.argument("run_id", shell_complete=completion.runs, metavar="RUN", type=options.run_id)
 @choices("plan_out", "take_over")
 @pass_session
@@ -133,7 +133,7 @@ def _check_undo(journal: Journal, run: Run, choices: Choices) -> None:
         raise NotAsNeeded(f"run {run.id} is a {run.action}, which cannot be undone")
 
 
-@help.command()
+@help.command(short_help="Finish a run that was interrupted.")
 @click.argument(
     "run_id", shell_complete=completion.runs, metavar="[RUN]", type=options.run_id, required=False
 )
@@ -152,6 +152,7 @@ def resume(session: Session, run_id: int | None, choices: Choices) -> int:
     run = _resumable(session, journal, run_id, choices)
     report = Report(session, choices)
     if run is None:
+        session.say("There is no run to resume.")
         return report.finish_nothing()
     return _resume(session, choices, journal, run, report)
 
@@ -196,13 +197,14 @@ def _resume(session: Session, choices: Choices, journal: Journal, run: Run, repo
     if count:
         confirm(choices, f"To finish run {run.id}, {report.sentence}?")
     elif not journal.count_left(run):
+        session.say(f"Run {run.id} is finished.")
         return int(report.finish_nothing())
     run = journal.take_over(run, choices.take_over, choices.message)
     with stop_between_batches() as stop, journal.renewing(run) as fence:
         return carry_on(session, choices, journal, run, report, fence, stop)
 
 
-@help.command()
+@help.command(short_help="Carry out exactly the plans of a saved file.")
 @click.argument("plan_file", shell_complete=completion.files, metavar="PLAN-FILE")
 @click.option("--sha256", metavar="SUM", help="Refuse the file unless its SHA-256 is SUM.")
 @choices("take_over")

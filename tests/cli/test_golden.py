@@ -26,7 +26,9 @@ SESSIONS = {
         "image-property set --property hw_vif_model=virtio web-1 --yes",
         "undo 1 --yes",
         "undo 1 --yes",
+        "undo 1 --dry-run",
         "resume --yes",
+        "resume 2 --yes",
     ],
     "refusals": [
         "image-property set --property hw_disk_bus=floppy web-1",
@@ -43,6 +45,7 @@ SESSIONS = {
         "history --since last",
         "history 7",
         "undo 7 --yes",
+        "undo web-1",
         "schema device lst",
     ],
     "empty_cloud": [

@@ -119,14 +119,14 @@ def test_what_is_recorded(site: Site) -> None:
 
 def test_a_first_record_is_no_change(site: Site) -> None:
     uuid = site.add(guest(), name="web-1")
-    assert "  no record" in site.run("device", "list", uuid).out.splitlines()[1]
+    assert re.search(r"^web-1 \(.* -  +new  ", site.run("device", "list", uuid).out, re.MULTILINE)
     first = site.run("device", "record", uuid)
-    assert re.search(r"^web-1 \(.* -  +first record$", first.out, re.MULTILINE)
+    assert re.search(r"^web-1 \(.* -  +new$", first.out, re.MULTILINE)
     assert first.err.startswith("1 recorded for the first time, 0 changed, 0 unchanged")
     site.handle(uuid).attachDeviceFlags('<input type="tablet" bus="usb"/>', CONFIG)
     assert site.run("device", "record", uuid).out.splitlines()[1].endswith("  yes")
     told = site.run("device", "history", uuid, "-c", "label", "-c", "before", "-c", "after").out
-    assert re.search(r"^disk vda +- +first record$", told, re.MULTILINE)
+    assert re.search(r"^disk vda +- +recorded$", told, re.MULTILINE)
     assert re.findall(r"^(.*?) +- +appeared$", told, re.MULTILINE) == ["input tablet usb"]
     past = ask(site, "history", uuid)
     assert {item["label"] for item in past if not item["first"]} == {"input tablet usb"}
