@@ -127,8 +127,8 @@ class Skips:
             elif not group.names[0]:
                 text = f"{group.count} times: {printable(reason)}"
             else:
-                told = "in all " * (group.key in told_before)
-                servers = f"{told}{many(group.count, 'server')} ({group.named})"
+                in_all = " in all" * (group.key in told_before)
+                servers = f"{many(group.count, 'server')}{in_all} ({group.named})"
                 text = f"{word}: {servers}: {printable(reason)}"
             for line in wrapped(text, width):
                 say(line)
