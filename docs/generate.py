@@ -18,9 +18,10 @@ from click.shell_completion import get_completion_class
 from click_man.core import generate_man_page
 from oslo_config import cfg, generator
 
-from novadev import __version__, config, errors
+from novadev import __version__, errors
 from novadev.audit.checks import CHECKS
 from novadev.cli import root
+from novadev.config.options import NOVA_OPTS
 from novadev.errors import NovadevError
 
 FOLDER = Path(__file__).resolve().parent
@@ -110,7 +111,7 @@ def nova_options() -> str:
     """Return the table of Nova's options that novadev reads."""
     rows = [
         (f"``[{group}]``", f"``{option.name}``", _default(option))
-        for group, options in config.NOVA_OPTS.items()
+        for group, options in NOVA_OPTS.items()
         for option in options
     ]
     return _table(("Group", "Option", "Default"), rows, (25, 45, 30))

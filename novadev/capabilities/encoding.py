@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from novadev.capabilities.content import Capabilities
-from novadev.config import DRIVER_OPTIONS
+from novadev.config.options import DRIVER_OPTIONS
 from novadev.errors import BadInput
 from novadev.strict_json import read
 from novadev.virt.domain_capabilities import DomainCapabilities

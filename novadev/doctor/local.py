@@ -11,6 +11,7 @@ from novadev import config
 from novadev.capabilities import file
 from novadev.capabilities.content import age_text
 from novadev.config import Config
+from novadev.config.unknown import find_unknown
 from novadev.deployment import Deployment
 from novadev.doctor.result import Result, failure
 from novadev.errors import BadInput, NovadevError
@@ -27,7 +28,7 @@ def examine_configuration(
     found: Config, files: Sequence[str], directories: Sequence[str]
 ) -> Iterator[Result]:
     """Yield a result for each file that was read, and for each option that nobody knows."""
-    unknown = config.find_unknown(files, directories)
+    unknown = find_unknown(files, directories)
     for name in found.files:
         yield Result("configuration", name, "ok", "read")
     if not found.files:

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from novadev.capabilities import file
 from novadev.capabilities.content import Capabilities, Example, Versions, remarks
-from novadev.config import DRIVER_OPTIONS, DriverOptions
+from novadev.config import DriverOptions
+from novadev.config.options import DRIVER_OPTIONS
 from novadev.errors import BadInput
 from novadev.rules.osinfo import Recommendation
 from novadev.virt.capabilities import MachineType

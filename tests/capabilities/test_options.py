@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from novadev import config
-from novadev.config import DRIVER_OPTIONS, DriverOptions, load_driver_options
+from novadev.config import DriverOptions, load_driver_options
+from novadev.config.options import DRIVER_OPTIONS
 from novadev.errors import BadInput
 from tests.templates import nova_environment, nova_program
 

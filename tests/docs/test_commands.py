@@ -9,6 +9,7 @@ import pytest
 
 from novadev import config
 from novadev.cli import root
+from novadev.config.options import NOVA_OPTS
 from novadev.errors import NovadevError, worst
 from tests.docs.test_generated import DOCS, ROOT, generate
 
@@ -109,7 +110,7 @@ def test_the_page_tells_the_order_of_codes() -> None:
 
 def test_every_option_of_nova_is_in_the_table() -> None:
     table = (DOCS / "generated" / "nova_options.inc").read_text()
-    for group, options in config.NOVA_OPTS.items():
+    for group, options in NOVA_OPTS.items():
         for option in options:
             assert f"   * - ``[{group}]``\n     - ``{option.name}``\n" in table
 

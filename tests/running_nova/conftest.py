@@ -2,15 +2,12 @@
 
 import fcntl
 import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from tests import ending
-from tests.cached import ROOT
+from cloud.places import RUN
 
 pytest.register_assert_rewrite("tests.running_nova.forecast")
 if "NOVADEV_CLOUD" not in os.environ:
@@ -18,29 +15,11 @@ if "NOVADEV_CLOUD" not in os.environ:
 else:
     from tests.running_nova.nova import Nova, Server
 
-PROGRAM = [sys.executable, str(ROOT / "cloud" / "run.py")]
-_started = False
 
-
-def pytest_sessionstart(session: pytest.Session) -> None:
-    """Start the cloud unless it runs: once, before the processes that share it."""
-    global _started
-    if "NOVADEV_CLOUD" not in os.environ or hasattr(session.config, "workerinput"):
-        return
-    from cloud.places import RUN
-
-    if (RUN / "ready").exists():
-        return
-    ending.heed(session)
-    with subprocess.Popen([*PROGRAM, "up"]) as starting:
-        try:
-            failed = starting.wait()
-        except BaseException:
-            starting.terminate()  # it ends what it has begun
-            raise
-    if failed:
-        pytest.exit("there is no cloud to test on", returncode=1)
-    _started = True
+def pytest_sessionstart() -> None:
+    """Say where there is no cloud."""
+    if "NOVADEV_CLOUD" in os.environ and not (RUN / "ready").exists():
+        pytest.exit("no cloud runs: tools/cloud-test starts one for these tests", returncode=2)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -53,12 +32,6 @@ def is_alone(item: pytest.Item) -> bool:
     return item.get_closest_marker("alone") is not None
 
 
-def pytest_sessionfinish(exitstatus: int) -> None:
-    """End the cloud that was started here; its logs stay if something has failed."""
-    if _started:
-        subprocess.run([*PROGRAM, "down", *["--keep-logs"] * bool(exitstatus)], check=True)
-
-
 @pytest.fixture(scope="session")
 def nova() -> "Nova":
     """The cloud."""
@@ -68,8 +41,6 @@ def nova() -> "Nova":
 @pytest.fixture(autouse=True)
 def _cloud(request: pytest.FixtureRequest) -> Iterator[None]:
     """The cloud, for a test beside others in other processes, or alone."""
-    from cloud.places import RUN
-
     with (RUN / "tests.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX if is_alone(request.node) else fcntl.LOCK_SH)
         yield
