@@ -6,7 +6,8 @@ from typing import Any, get_args, get_type_hints
 
 from novadev.capabilities.content import Capabilities
 from novadev.capabilities.encoding import SAME_AS
-from novadev.config import DRIVER_OPTIONS, DriverOptions
+from novadev.config import DriverOptions
+from novadev.config.options import DRIVER_OPTIONS
 from novadev.strict_json import form, object_of, schema_of_type
 from novadev.virt.domain_capabilities import DomainCapabilities
 from novadev.virt.firmware import HostFirmware
