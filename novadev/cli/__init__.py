@@ -20,7 +20,7 @@ from novadev import __version__
 from novadev.cli import completion
 from novadev.cli.help import Group
 from novadev.cli.session import Session
-from novadev.cli.talk import open_standard_files, say
+from novadev.cli.talk import open_standard_files, say, tell
 from novadev.errors import BadInput, Interrupted, NovadevError
 
 COMMANDS = {
@@ -149,7 +149,11 @@ def _run(arguments: Sequence[str] | None, session: Session) -> int:
     except NovadevError as error:
         say(f"Error: {_line(error, session)}")
         return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
+    except click.Abort:
+        tell("")  # the question is on this line
+        say("Interrupted.")
+        return Interrupted.exit_code
+    except KeyboardInterrupt:
         say("Interrupted.")
         return Interrupted.exit_code
     except SystemExit as ended:  # click's, for a completion or where the reader went away

@@ -280,6 +280,15 @@ def test_a_run_in_groups_says_what_failed(sqlite_cloud: Cloud) -> None:
     assert uuids[2] not in shown
 
 
+def test_ctrl_c_at_the_question_ends_its_line(sqlite_cloud: Cloud) -> None:
+    sqlite_cloud.add_instance(name="web-1", hw_vif_model="e1000")
+    command = ("image-property", "set", "--property", "hw_vif_model=virtio", "--all")
+    screen = Terminal(sqlite_cloud, *command, keys="\x04")  # the end of the input, as Ctrl-C
+    assert screen.code == 130
+    assert screen.lines[-2].endswith("? [y/N]: ")
+    assert screen.lines[-1] == "Interrupted."
+
+
 def finding(n: int, details: str = "", **more: object) -> Finding:
     uuid = f"0f8fad5b-d9cb-469f-a165-{n:012d}"
     given = {"check": "ghost", "severity": "failure", "remedy": f"novadev x {uuid}", **more}
