@@ -11,6 +11,7 @@ from novadev import __version__
 
 project = "novadev"
 author = "the novadev developers"
+copyright = author
 release = version = __version__
 extensions = ["sphinx_click"]
 exclude_patterns = ["_build", "generated"]

@@ -27,7 +27,7 @@ from novadev.residence import (
     one_a_database,
     shared_databases,
 )
-from novadev.runs.plan import Skip
+from novadev.runs.plan import NothingChosen, Skip
 
 T = TypeVar("T")
 CHUNK = 500
@@ -172,7 +172,7 @@ def _or_why_none(
         is_told = True
     if not is_told:
         why = nothing_chosen(selection.narrow, selection.cell, selection.is_named)
-        yield Skip.remark(why)
+        yield NothingChosen.remark(why)
 
 
 def get_instance(deployment: Deployment, name: str) -> Instance:

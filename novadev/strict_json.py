@@ -50,6 +50,11 @@ def array_of(kind: Any) -> Any:
     return GenericAlias(list, (kind,))
 
 
+def object_of(kind: Any) -> Any:
+    """Return the type of an object with any names, whose values are of KIND."""
+    return GenericAlias(dict, (str, kind))
+
+
 def schema_of_type(kind: Any) -> dict[str, Any]:
     """Return the JSON Schema of KIND (a dataclass, a typed dictionary, a form), by annotations."""
     return msgspec.json.schema(kind)

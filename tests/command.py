@@ -54,9 +54,11 @@ class _captured:
             part.__exit__(*error)
 
 
-def heed_ctrl_c() -> None:
-    """Let a process that is about to begin be ended by SIGINT, as one typed at a terminal is.
+def heed_signals() -> None:
+    """Let a process that is about to begin be ended by a signal, as one typed at a terminal is.
 
-    What a shell starts in the background is deaf to it, and so is all that this starts.
+    What a shell starts in the background is deaf to SIGINT, what nohup starts to SIGHUP, and so is
+    all that these start.
     """
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)

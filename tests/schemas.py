@@ -24,7 +24,7 @@ def check(arguments: Sequence[str], out: str) -> None:
         found = [json.loads(line) for line in (out.splitlines() if format_ == "jsonl" else [out])]
     except ValueError:
         return  # an error came before, or in the middle
-    document: Any = found if format_ == "jsonl" else found[0]
+    document: Any = found if format_ == "jsonl" and command in RECORDS else found[0]
     validator(command).validate(_sample(document))
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
+from novadev.audit.change_words import FUTURE, change_in_words
 from novadev.audit.finding import Trouble
 from novadev.capabilities.compute_hosts import ComputeHosts
 from novadev.deployment import Deployment
@@ -67,16 +68,11 @@ def _untold(skip: Skip) -> dict[str, Trouble]:
     return {skip.instance: Trouble("forecast", "warning", details, is_unasked=is_unasked)}
 
 
-def _told(records: Sequence[ForecastRecord]) -> Iterator[str]:
-    for item in records:
-        if item.field == "device":
-            yield f"{item.label} {'appears' if item.now is None else 'vanishes'}"
-        else:
-            yield f"{item.label} {item.field} {item.now or 'none'} to {item.after or 'none'}"
-
-
 def _changes(records: Sequence[ForecastRecord]) -> str:
-    told = list(_told(records[:_TOLD]))
+    told = [
+        change_in_words(item.label, item.field, item.now, item.after, FUTURE)
+        for item in records[:_TOLD]
+    ]
     if len(records) > _TOLD:
         told.append(f"{len(records) - _TOLD} more")
     return f"at the next power-on: {', '.join(told)} (novadev device forecast)"

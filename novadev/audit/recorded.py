@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
+from novadev.audit.change_words import PAST, change_in_words
 from novadev.audit.finding import Trouble
 from novadev.audit.remedies import record, restore, unpin
 from novadev.deployment import Deployment
@@ -80,9 +81,9 @@ def _is_lost(item: Drift) -> bool:
 
 def _told(found: Sequence[Drift]) -> str:
     parts = [
-        f"{item.label}{' (pinned)' * item.pinned}: {item.field} was "
-        f"{item.recorded or 'not there'}, "
-        f"is {item.found or 'not there'}"
+        change_in_words(
+            item.label + " (pinned)" * item.pinned, item.field, item.recorded, item.found, PAST
+        )
         for item in found[:_TOLD]
     ]
     more = f"; {len(found) - _TOLD} more" if len(found) > _TOLD else ""

@@ -15,7 +15,7 @@ from novadev.virt.firmware import HostFirmware
 
 _FIRST = ("host", "saved_on", "saved_at", "novadev", "example")
 """What a file begins with."""
-_SAME_AS = "same_as"
+SAME_AS = "same_as"
 """The one key of a machine type whose guests can have just what those of another one can."""
 _SINCE_FORMAT_2 = ("num_pcie_ports", "mem_stats_period_seconds")
 
@@ -66,7 +66,7 @@ def _shared(found: Mapping[str, DomainCapabilities]) -> Iterator[tuple[str, dict
     first: dict[DomainCapabilities, str] = {}
     for name in sorted(found):
         same = first.setdefault(found[name], name)
-        yield name, asdict(found[name]) if same == name else {_SAME_AS: same}
+        yield name, asdict(found[name]) if same == name else {SAME_AS: same}
 
 
 def decode(data: Mapping[str, Any], what: str) -> Capabilities:
@@ -108,7 +108,7 @@ def _options(data: Mapping[str, Mapping[str, Any]], what: str) -> Iterator[tuple
 def _unshared(data: Mapping[str, Mapping[str, Any]], what: str) -> Iterator[tuple[str, Any]]:
     """Yield the domain capabilities; one that is the same as another names it, and no third."""
     for name, item in data.items():
-        same = item.get(_SAME_AS, name)
-        if not isinstance(same, str) or _SAME_AS in data.get(same, {_SAME_AS: ""}):
+        same = item.get(SAME_AS, name)
+        if not isinstance(same, str) or SAME_AS in data.get(same, {SAME_AS: ""}):
             raise BadInput(f"{what}: domain_capabilities: {name!r:.60} is the same as no other")
         yield name, data[same]

@@ -20,7 +20,7 @@ from novadev import __version__
 from novadev.cli import completion
 from novadev.cli.help import Group
 from novadev.cli.session import Session
-from novadev.cli.talk import open_standard_files, say
+from novadev.cli.talk import open_standard_files, say, tell
 from novadev.errors import BadInput, Interrupted, NovadevError
 
 COMMANDS = {
@@ -147,9 +147,13 @@ def _run(arguments: Sequence[str] | None, session: Session) -> int:
         error.show()
         return BadInput.exit_code
     except NovadevError as error:
-        say(f"Error: {printable_line(error)}")
+        say(f"Error: {_line(error, session)}")
         return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
+    except click.Abort:
+        tell("")  # the question is on this line
+        say("Interrupted.")
+        return Interrupted.exit_code
+    except KeyboardInterrupt:
         say("Interrupted.")
         return Interrupted.exit_code
     except SystemExit as ended:  # click's, for a completion or where the reader went away
@@ -175,11 +179,12 @@ def _unexpected(error: Exception, session: Session) -> int:
     return NovadevError.exit_code
 
 
-def printable_line(error: Exception) -> str:
-    """Return the message of ERROR without control characters."""
+def _line(error: NovadevError, session: Session) -> str:
+    """Return the message of ERROR without control characters, and with the names of servers."""
+    from novadev.cli.grouping import with_names
     from novadev.text import printable
 
-    return printable(str(error))
+    return printable(with_names(str(error), session.names))
 
 
 def _flush() -> None:

@@ -6,13 +6,9 @@ from typing import Any
 
 import click
 
+from novadev.cli.moments import EXAMPLES, read_moment
 from novadev.records.device import AsOf
 
-TIMES = (
-    *("%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%SZ"),
-    *("%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S"),
-)
-"""How a time is typed; it is in UTC, and a date alone is its first moment."""
 _LARGEST = 2**63 - 1
 
 
@@ -30,17 +26,17 @@ class _Moment(click.ParamType[AsOf]):
             if not 0 < number <= _LARGEST:
                 self.fail(f"{value!r:.60} is not the number of a record", param, ctx)
             return AsOf(record=number)
-        try:
-            return AsOf(time=click.DateTime(TIMES).convert(value, param, ctx))
-        except click.BadParameter:
-            told = "is neither the number of a record nor a time such as 2026-03-01T04:00 (UTC)"
+        moment = read_moment(str(value))
+        if moment is None:
+            told = f"is neither the number of a record nor a time such as {EXAMPLES} (UTC)"
             self.fail(f"{value!r:.60} {told}", param, ctx)
+        return AsOf(time=moment)
 
 
 as_of = click.option(
     "--as-of",
     type=_Moment(),
     metavar="TIME|RECORD",
-    help="Use what was recorded at this time (UTC), or the record with this number (see device "
-    "history), instead of the newest record.",
+    help="Use what was recorded at this time, such as 7d or 2026-11-01 (UTC), or the record with "
+    "this number (see device history), instead of the newest record.",
 )

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from novadev.capabilities.content import Capabilities
 
 
-@help.group()
+@help.group(short_help="Save what a compute host is, and what it can do.")
 def capabilities() -> None:
     """Save what a compute host is and how Nova is configured there."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Callable
 
 import click
@@ -60,18 +61,33 @@ def property_values(
 
 
 def columns(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Offer the columns of the command that is being typed."""
+    """Offer the columns of the command that is being typed, with the options it has so far."""
+    given = {name for name, value in ctx.params.items() if value}
+    given |= {"run"} if "run" in ctx.params and ctx.args else set()  # not parsed, after a bare -c
+    variant = next((more for name, more in _VARIANTS.items() if name in given), "")
     words = []
     while ctx.parent is not None:
         words.append(ctx.info_name or "")
         ctx = ctx.parent
-    command = " ".join(reversed(words))
+    return _items(ctx, f"columns of {' '.join(reversed(words))}{variant}", incomplete)
+
+
+_VARIANTS = {"long_": " --long", "wide": " --wide", "run": " RUN"}
+"""What makes a command print other records: its parameter, and its words in `schema.RECORDS`."""
+
+
+def schemas(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Offer the next word of the commands that have a schema."""
+    from novadev.cli.schema import KNOWN
+
+    typed = list(ctx.params.get("command") or ())
+    commands = [name.split() for name in KNOWN]
     found = {
-        item.value: item
-        for more in ("", " --long", " --wide")
-        for item in _items(ctx, f"columns of {command}{more}", incomplete)
+        words[len(typed)]
+        for words in commands
+        if words[: len(typed)] == typed and len(words) > len(typed)
     }
-    return list(found.values())
+    return [CompletionItem(word) for word in sorted(found) if word.startswith(incomplete)]
 
 
 def _items(ctx: click.Context, kind: str, incomplete: str) -> list[CompletionItem]:
@@ -121,6 +137,7 @@ class Bash(BashComplete):
 complete -o nosort -F %(complete_func)s %(prog_name)s
 """
     _taken = ""
+    _is_quoted = False
 
     def get_completion_args(self) -> tuple[list[str], str]:
         """Return the words before the one that is being typed, and what there is of it."""
@@ -129,12 +146,30 @@ complete -o nosort -F %(complete_func)s %(prog_name)s
         word = words.pop() if words and not line[-1:].isspace() else ""
         breaks = set(os.environ.get("COMP_BREAKS", "=:")) & set("=:")
         self._taken = word[: 1 + max(map(word.rfind, breaks), default=-1)]
+        self._is_quoted = _ends_in_quotes(line)
         return words, word
 
     def format_completion(self, item: CompletionItem) -> str:
-        """Return a line for bash: the type, and what follows the part that bash has."""
-        value = str(item.value)
-        return f"{item.type},{value.removeprefix(self._taken) if item.type == 'plain' else ''}"
+        """Return a line for bash: the type, and what follows the part that bash has.
+
+        A blank is escaped: bash puts into the line what it gets. It closes quotes itself.
+        """
+        if item.type != "plain":
+            return f"{item.type},"
+        value = str(item.value).removeprefix(self._taken)
+        return f"plain,{value if self._is_quoted else value.replace(' ', _ESCAPED)}"
+
+
+_ESCAPED = "\\ "
+
+
+def _ends_in_quotes(line: str) -> bool:
+    """Whether the command LINE ends inside quotes that are still open."""
+    try:
+        shlex.split(line.rstrip("\\"))
+    except ValueError:
+        return True
+    return False
 
 
 @add_completion_class

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from novadev.runs.plan import Planned
 
 
-@help.group()
+@help.group(short_help="Show, record and change the devices of guests.")
 def device() -> None:
     """Show the devices of guests, and change how libvirt has them."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -16,7 +16,7 @@ from novadev.cli.output import labelled_row, presence, print_records
 from novadev.cli.progress import counted
 from novadev.cli.session import Session, pass_session
 from novadev.cli.skips import Skips
-from novadev.cli.table import print_table
+from novadev.cli.table import Row, print_table
 from novadev.cli.talk import say
 from novadev.text import many, printable
 
@@ -57,7 +57,8 @@ def record(
 
     novadev computes a hash of the devices that each guest sees, and writes nothing while the hash
     stays the same. A record of all guests every night is therefore cheap, and "device history"
-    shows when something changed. The output lists the guests that have changed.
+    shows when something changed. The output lists the guests that have changed and
+    those recorded for the first time.
 
     Example: novadev device record --all --guest
     """
@@ -70,7 +71,9 @@ def record(
     if output.format == "table":
         records = (item for item in records if item.changed)
     shown = _for_people(output, records)
-    print_records(session, output, RecordedGuest, shown, unshown=("notes", "record"))
+    unshown = ("notes", "record")
+    new = _new("previous_hash")
+    print_records(session, output, RecordedGuest, shown, for_people=new, unshown=unshown)
     skips.tell_groups()
     session.say(f"{tally.text}, {skips.count} skipped.")
     if tally.record is not None:
@@ -102,7 +105,7 @@ def list_(
 ) -> int:
     """List INSTANCEs with the hash of their present devices and the recorded hash.
 
-    A guest without a record counts as changed.
+    A guest without a record is shown as new; --changed lists it too.
 
     Example: novadev device list --all --changed --ids
     """
@@ -123,7 +126,9 @@ def list_(
     else:
         nothing = "No guest differs from its record." if changed else ""
         empty = skips.unless_all(nothing, lambda: notes.guests)
-        print_records(session, output, ListedGuest, _for_people(output, records), empty=empty)
+        shown = _for_people(output, records)
+        new = _new("recorded_hash")
+        print_records(session, output, ListedGuest, shown, for_people=new, empty=empty)
     skips.tell_groups()
     return skips.exit_code
 
@@ -187,7 +192,8 @@ def history(session: Session, instance: str, output: Output) -> None:
     """Show the changes that each "device record" found in INSTANCE, oldest first.
 
     SEEN is the time of the record that found the change. The change itself happened after the
-    record before it. RECORD is the number of the record, which "device restore", "device drift" and
+    record before it. At the first record nothing had changed: its devices are shown as recorded.
+    RECORD is the number of the record, which "device restore", "device drift" and
     "device export" accept for --as-of. Rows with the FIELD "pin" show which address was pinned or
     unpinned, and USER shows who did it.
 
@@ -195,10 +201,20 @@ def history(session: Session, instance: str, output: Output) -> None:
     """
     from novadev.records.history import PastChange, list_changes
 
-    shown = presence("before", "after", ("appeared", "vanished"))
     changes = list(list_changes(session.deployment, instance))
-    unshown = () if any(item.user for item in changes) else ("user",)
+    shown = _past(presence("before", "after", ("appeared", "vanished")))
+    unshown = ("first",) if any(item.user for item in changes) else ("first", "user")
     print_records(session, output, PastChange, changes, (), shown, lambda: _NO_CHANGE, unshown)
+
+
+def _past(for_people: Callable[[Row], Row]) -> Callable[[Row], Row]:
+    """Return FOR_PEOPLE for changes of the past: at its first record a device did not appear."""
+    return lambda row: row | {"after": "recorded"} if row["first"] else for_people(row)
+
+
+def _new(recorded: str) -> Callable[[Row], Row]:
+    """Return what shows a guest without a hash RECORDED as new, because nothing has changed."""
+    return lambda row: row | {"changed": "new"} if row[recorded] is None else row
 
 
 def _print_devices(

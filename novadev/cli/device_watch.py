@@ -122,14 +122,14 @@ class Lines:
         match news:
             case watch.HostLost(host, error):
                 self._lost.add(host)
-                yield True, f"error: {error}"
+                yield True, f"Error: {error}"
             case watch.HostOpened(host) if host in self._lost:
                 self._lost.remove(host)
                 yield False, f"host {host} is watched again"
             case watch.Trouble(error):
                 yield (
                     True,
-                    f"error: {error}; changes there are recorded once the host answers again",
+                    f"Error: {error}; changes there are recorded once the host answers again",
                 )
             case watch.Mended(error):
                 yield False, f"recording continues; the error before was: {error}"

@@ -58,10 +58,12 @@ def _rows(results: Iterable[Result]) -> Iterator[dict[str, str]]:
     """Yield the rows of a table; hosts that fail for the same reason share one."""
     for (check, status, details), group in groupby(results, _common):
         members = list(group)
-        names = [item.subject for item in members]
-        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-        subject = ", ".join(names[:_NAMED]) + more
-        text = members[0].details if len(members) == 1 else details
+        names = sorted(item.subject for item in members)
+        subject, text = members[0].subject, members[0].details
+        if len(names) > 1:
+            more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+            subject = f"{len(names)} hosts: {', '.join(names[:_NAMED])}{more}"
+            text = details
         yield {"check": check, "status": status, "subject": subject, "details": text}
 
 
@@ -69,7 +71,7 @@ def _common(item: Result) -> tuple[str, str, str]:
     """Return what results that share a row have in common."""
     name = rf"(?<![\w.-]){re.escape(item.subject)}(?![\w-]|\.\w)"
     if item.check == "host" and item.status == "failure":
-        return item.check, item.status, re.sub(name, "HOST", item.details)
+        return item.check, item.status, re.sub(name, "<host>", item.details)
     return item.check, item.status, f"{item.subject} {item.details}"
 
 

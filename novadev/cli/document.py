@@ -125,10 +125,11 @@ def _change_entry(item: Change | Effect) -> ChangeEntry:
 
 
 class Document:
-    """One JSON or YAML document, written as its parts come."""
+    """One JSON or YAML document, written as its parts come; as ``jsonl`` it is on one line."""
 
     def __init__(self, format_: str, paper: Paper) -> None:
-        self._format = format_
+        self._is_yaml = format_ == "yaml"
+        self._break, self._item_break = ("\n ", "\n    ") if format_ == "json" else (" ", " ")
         self._paper = paper
         self._started = False
         self._plans = 0
@@ -143,30 +144,29 @@ class Document:
         """Write one plan; LEFT says why some of its changes could not be undone."""
         self._start()
         record = plan_entry(plan, state, error, left)
-        if self._format == "json":
-            self._paper.echo(
-                (",\n    " if self._plans else "\n    ") + json.dumps(record), nl=False
-            )
-        else:
+        if self._is_yaml:
             self._paper.echo(("\n" if not self._plans else "") + _yaml([record]), nl=False)
+        else:
+            before = "," * bool(self._plans) + self._item_break
+            self._paper.echo(before + json.dumps(record), nl=False)
         self._plans += 1
 
     def _start(self) -> None:
         if not self._started:
-            self._paper.echo('{"plans": [' if self._format == "json" else "plans:", nl=False)
+            self._paper.echo("plans:" if self._is_yaml else '{"plans": [', nl=False)
             self._started = True
 
     def close(self, run: int | None, result: str, skips: Skips, **more: object) -> None:
         """Write what is known only at the end."""
         self._start()
         rest = {"run": run, "result": result, **more}
-        if self._format == "json":
-            skipped = ",\n    ".join(json.dumps(skip) for skip in skips)
-            end = json.dumps(rest)[1:]
-            self._paper.echo(f'],\n "skipped": [{skipped}],\n {end}')
-        else:
+        if self._is_yaml:
             empty = "" if self._plans else " []\n"
             self._paper.echo(empty + _yaml({"skipped": list(skips)} | rest), nl=False)
+        else:
+            skipped = f",{self._item_break}".join(json.dumps(skip) for skip in skips)
+            end = json.dumps(rest)[1:]
+            self._paper.echo(f'],{self._break}"skipped": [{skipped}],{self._break}{end}')
 
 
 def _yaml(data: object) -> str:

@@ -19,11 +19,13 @@ Key = tuple[str, str, str, str]
 _VARIANTS = 5
 """So many kinds of details are shown of one check."""
 _OWN = re.compile(
-    r"(?P<UUID>\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b)"
-    r"|(?P<MAC>\b(?:[0-9a-f]{2}:){5}[0-9a-f]{2}\b)"
-    r"|(?P<ADDRESS>\b[0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]\b)"
-    r"|(?P<TAP>\btap[0-9a-f]{8}-[0-9a-f]{2}\b)"
+    r"(?P<uuid>\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b)"
+    r"|(?P<mac>\b(?:[0-9a-f]{2}:){5}[0-9a-f]{2}\b)"
+    r"|(?P<pci>\b[0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]\b)"
+    r"|(?P<tap>\btap[0-9a-f]{8}-[0-9a-f]{2}\b)"
 )
+_PLACEHOLDERS = {"uuid": "<UUID>", "mac": "<MAC>", "pci": "<PCI address>", "tap": "<tap>"}
+"""What stands in the details of a group for what each server has another value of."""
 
 
 def place_of(item: Finding) -> str:
@@ -35,18 +37,19 @@ def place_of(item: Finding) -> str:
 
 def key_of(item: Finding) -> Key:
     """Return what ITEM has in common with those of other servers."""
-    return item.severity, item.check, _common(item, item.details), _mending(item)
+    return item.severity, item.check, _without_own(item.details), _mending(item)
 
 
 def _mending(item: Finding) -> str:
     """Return the remedy without the server, and without what only a shell needs."""
     command = for_many(item.remedy, item.instance) if item.remedy else None
-    return _common(item, command or item.remedy or "").replace(" --yes", "", 1)
-
-
-def _common(item: Finding, text: str) -> str:
+    text = command or item.remedy or ""
     plain = text.replace(item.instance, "INSTANCE") if item.instance else text
-    return _OWN.sub(lambda found: str(found.lastgroup), plain)
+    return _without_own(plain).replace(" --yes", "", 1)
+
+
+def _without_own(text: str) -> str:
+    return _OWN.sub(lambda found: _PLACEHOLDERS[str(found.lastgroup)], text)
 
 
 def is_many(findings: Iterable[Finding]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
@@ -15,6 +16,7 @@ MANY = 20
 _NAMED = 5
 """A group of so many servers names all of them; a larger one names fewer."""
 _FIRST = 3
+_SERVER = re.compile(r"\b(instance|domain) ([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\b")
 _KEPT = 2
 """So many members of a group are kept: the memory must not grow with the number of servers."""
 
@@ -33,7 +35,16 @@ def labelled(text: str, uuid: str | None, name: str | None) -> str:
         text = f"instance {uuid}: {text}"
     if not uuid or not name or f"{name} (" in text:
         return text
-    return text.replace(f"instance {uuid}", f"instance {name} ({uuid})", 1)
+    return with_names(text, {uuid: name})
+
+
+def with_names(text: str, names: Mapping[str, str]) -> str:
+    """Return TEXT with the names of the servers in it that are in NAMES, by their UUIDs."""
+
+    def label(found: re.Match[str]) -> str:
+        return f"{found[1]} {server_label(found[2], names.get(found[2]))}"
+
+    return _SERVER.sub(label, text)
 
 
 def common(text: str, uuid: str | None, name: str | None = None) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import Any
@@ -81,7 +81,7 @@ class Command(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse ARGS; say of an option of the program where it goes."""
-        with _telling_the_place(ctx):
+        with _telling_the_place(ctx, list(args)):
             return super().parse_args(ctx, args)
 
 
@@ -89,8 +89,8 @@ OTHERS = "The global options -q, -v, --color and --log-file work here too; see n
 
 
 @contextmanager
-def _telling_the_place(ctx: click.Context) -> Iterator[None]:
-    """Say of an option of the program that stands behind a command where it goes."""
+def _telling_the_place(ctx: click.Context, args: Sequence[str]) -> Iterator[None]:
+    """Say where an option goes that is on the wrong side of the command in ARGS."""
     try:
         yield
     except click.NoSuchOption as error:
@@ -98,7 +98,37 @@ def _telling_the_place(ctx: click.Context) -> Iterator[None]:
         if name in BEFORE:
             text = f"{name} goes before the command: novadev {name} …"
             raise click.UsageError(text, ctx) from None
+        if command := _command_with(ctx, name, args):
+            text = f"{name} goes after the command: {ctx.command_path} {command} {name} …"
+            raise click.UsageError(text, ctx) from None
         raise
+
+
+def _command_with(ctx: click.Context, option: str, args: Sequence[str]) -> str | None:
+    """Return the command below CTX, of those that have OPTION, which ARGS seem to mean.
+
+    The word COMMAND if they mean none of these; None if there are none.
+    """
+    found = [
+        path
+        for path, command in _commands(ctx.command, ctx)
+        if any(option in param.opts for param in command.params)
+    ]
+    typed = " ".join(args)
+    meant = [path for path in found if f" {path} " in f" {typed} "]
+    return max(meant, key=len, default="COMMAND") if found else None
+
+
+def _commands(group: click.Command, ctx: click.Context) -> Iterator[tuple[str, click.Command]]:
+    """Yield the commands of GROUP and of the groups in it, each with what is typed for it."""
+    if not isinstance(group, click.Group):
+        return
+    for name in group.list_commands(ctx):
+        command = group.get_command(ctx, name)
+        if isinstance(command, click.Group):
+            yield from ((f"{name} {path}", below) for path, below in _commands(command, ctx))
+        elif command is not None:
+            yield name, command
 
 
 def _write(
@@ -128,7 +158,7 @@ class Group(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse ARGS; say of an option of the program where it goes."""
-        with _telling_the_place(ctx):
+        with _telling_the_place(ctx, list(args)):
             return super().parse_args(ctx, args)
 
     def resolve_command(

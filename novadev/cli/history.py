@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+import sys
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -11,36 +11,23 @@ import click
 
 from novadev.cli import completion, help, options
 from novadev.cli.actions import ACTIONS, IRREVERSIBLE
-from novadev.cli.as_of import TIMES
 from novadev.cli.choices import Choices, choices, confirm
+from novadev.cli.moments import EXAMPLES, MOMENT
 from novadev.cli.mutating import carry_on, execute, stop_between_batches
 from novadev.cli.options import Output
 from novadev.cli.output import print_records
+from novadev.cli.past_run import print_run
 from novadev.cli.session import Session, pass_session
 from novadev.errors import BadInput, NotAsNeeded
 from novadev.text import printable
-from novadev.value import JsonValue
 
 if TYPE_CHECKING:
     from novadev.runs.file import Saved
-    from novadev.runs.history import RunSummary
     from novadev.runs.journal import Journal
     from novadev.runs.journal_rows import Run
 
 
-@dataclass(frozen=True)
-class ChangeRecord:
-    """One change of a run, as the journal has it."""
-
-    instance: str
-    state: str
-    what: str
-    before: JsonValue
-    after: JsonValue
-    error: str | None
-
-
-@help.command()
+@help.command(short_help="List the runs of novadev, or the changes of one run.")
 @click.argument("run", shell_complete=completion.runs, type=options.run_id, required=False)
 @click.option(
     "--instance",
@@ -50,9 +37,9 @@ class ChangeRecord:
 )
 @click.option(
     "--since",
-    type=click.DateTime(TIMES),
+    type=MOMENT,
     metavar="TIME",
-    help="Show only runs started since this time (UTC).",
+    help=f"Show only runs started since this time: {EXAMPLES} (UTC).",
 )
 @click.option("--user", metavar="NAME", help="Show only runs of this user.")
 @click.option(
@@ -64,6 +51,7 @@ class ChangeRecord:
 @click.option(
     "--limit", type=click.IntRange(min=1), metavar="N", help="Show only the newest N runs."
 )
+@options.how_much
 @options.output
 @pass_session
 def history(
@@ -74,21 +62,25 @@ def history(
     user: str | None,
     action: str | None,
     limit: int | None,
+    summary: bool,
+    details: bool,
     output: Output,
 ) -> None:
-    """List the runs of novadev, newest first; with RUN, list every change of that run.
+    """List the runs of novadev, newest first; with RUN, list the changes of that run.
 
-    Example: novadev history --since 2026-03-01 --action "image-property set"
+    Example: novadev history --since 7d --action "image-property set"
     """
     from novadev.runs.history import RunFilter
 
     wanted = RunFilter(instance, since, user, action, limit)
     if run is not None and wanted != RunFilter():
         raise click.UsageError("give RUN or options that select runs, not both")
+    if run is None and (summary or details):
+        raise click.UsageError("--summary and --details show one run: give its number as RUN")
     if run is None:
         _list_runs(session, wanted, output)
     else:
-        _show_run(session, run, output)
+        print_run(session, run, output, options.is_grouped(summary, details, sys.stdout))
 
 
 def _list_runs(session: Session, wanted: Any, output: Output) -> None:
@@ -111,52 +103,7 @@ _SHOWN = ("run", "started", "user", "action", "state", "plans", "applied", "fail
 """The columns of a table; the other formats have them all."""
 
 
-def _show_run(session: Session, run_id: int, output: Output) -> None:
-    from novadev.runs.history import RunFilter
-
-    journal = session.deployment.journal
-    run = journal.get(run_id)
-    if output.format == "table":
-        for summary in journal.iter_runs(RunFilter(run=run.id)):
-            _tell_run(session, summary)
-    records = _changes(session, run, output.format)
-    print_records(session, output, ChangeRecord, records, ("instance",))
-
-
-def _tell_run(session: Session, run: RunSummary) -> None:
-    """Say of one run who did what, and what became of it."""
-    until = f" to {run.finished}" if run.finished else ""
-    session.say(f"Run {run.run}: {run.action}, {run.state}")
-    session.say(f"  {run.started}{until}, {printable(run.user)} on {printable(run.host)}")
-    told = {"asked": run.asked, "message": run.message}
-    for name, text in told.items():
-        if text:
-            session.say(f"  {name}: {printable(text)}")
-    if run.undoes:
-        session.say(f"  undoes run {run.undoes}")
-    if run.undone_by:
-        session.say(f"  undone by run {run.undone_by}")
-
-
-def _changes(session: Session, run: Run, format_: str) -> Iterator[ChangeRecord]:
-    from novadev.cli.plan_summary import value_text
-    from novadev.value import to_json
-
-    shown = to_json if format_ in options.DOCUMENTS else value_text
-    for item in session.deployment.journal.iter_plans(run):
-        session.deployment.remember_names({item.plan.instance: item.plan.name})
-        for change in item.plan.changes:
-            yield ChangeRecord(
-                item.plan.instance,
-                str(item.state),
-                change.what,
-                shown(change.before),
-                shown(change.after),
-                item.error,
-            )
-
-
-@help.command()
+@help.command(short_help="Undo the changes of a run.")
 @click.argument("run_id", shell_complete=completion.runs, metavar="RUN", type=options.run_id)
 @choices("plan_out", "take_over")
 @pass_session
@@ -186,7 +133,7 @@ def _check_undo(journal: Journal, run: Run, choices: Choices) -> None:
         raise NotAsNeeded(f"run {run.id} is a {run.action}, which cannot be undone")
 
 
-@help.command()
+@help.command(short_help="Finish a run that was interrupted.")
 @click.argument(
     "run_id", shell_complete=completion.runs, metavar="[RUN]", type=options.run_id, required=False
 )
@@ -205,6 +152,7 @@ def resume(session: Session, run_id: int | None, choices: Choices) -> int:
     run = _resumable(session, journal, run_id, choices)
     report = Report(session, choices)
     if run is None:
+        session.say("There is no run to resume.")
         return report.finish_nothing()
     return _resume(session, choices, journal, run, report)
 
@@ -249,13 +197,14 @@ def _resume(session: Session, choices: Choices, journal: Journal, run: Run, repo
     if count:
         confirm(choices, f"To finish run {run.id}, {report.sentence}?")
     elif not journal.count_left(run):
+        session.say(f"Run {run.id} is finished.")
         return int(report.finish_nothing())
     run = journal.take_over(run, choices.take_over, choices.message)
     with stop_between_batches() as stop, journal.renewing(run) as fence:
         return carry_on(session, choices, journal, run, report, fence, stop)
 
 
-@help.command()
+@help.command(short_help="Carry out exactly the plans of a saved file.")
 @click.argument("plan_file", shell_complete=completion.files, metavar="PLAN-FILE")
 @click.option("--sha256", metavar="SUM", help="Refuse the file unless its SHA-256 is SUM.")
 @choices("take_over")

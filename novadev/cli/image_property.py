@@ -26,7 +26,7 @@ _PAGE = 500
 """Servers that one table has: its columns are those that they have values for."""
 
 
-@help.group()
+@help.group(short_help="List and change the image properties of servers.")
 def image_property() -> None:
     """List and change the image properties stored with instances."""
 
@@ -111,7 +111,7 @@ def _print_wide(
         page = list(islice(servers, _PAGE))
 
 
-@image_property.command()
+@image_property.command(short_help="Show one stored property of a server.")
 @click.argument("instance", shell_complete=completion.servers)
 @click.argument("property_name", shell_complete=completion.properties, metavar="PROPERTY")
 @options.output

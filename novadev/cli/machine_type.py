@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from novadev.runs.plan import Planned
 
 
-@help.group("machine-type")
+@help.group("machine-type", short_help="Change the machine type of servers.")
 def machine_type() -> None:
     """Change the machine type of instances and what depends on it."""
 
 
-@machine_type.command("set")
+@machine_type.command("set", short_help="Give servers another machine type.")
 @click.argument(
     "machine_type",
     shell_complete=completion.machine_types,

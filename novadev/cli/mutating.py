@@ -68,6 +68,7 @@ def execute(
         spool.flush()
         if not spool.count:
             if undoes is not None:
+                _say_why_nothing(session, report, journal, undoes)
                 _end_undone(session, chosen, journal, undoes)
             return report.finish_nothing()
         confirm(chosen, _question(action, report))
@@ -98,6 +99,19 @@ def _question(action: str, report: Report) -> str:
     return f"{does[:1].upper()}{does[1:]}{skipped}?{warning}"
 
 
+def _say_why_nothing(session: Session, report: Report, journal: Journal, undoes: Run) -> None:
+    """Say why nothing is to be taken back, unless the skips have said it."""
+    from novadev.runs.history import RunFilter
+
+    (found,) = journal.iter_runs(RunFilter(run=undoes.id))
+    if report.skips.count:
+        return
+    if found.undone_by and not found.applied - found.undone:
+        session.say(f"Run {found.run} was undone by run {found.undone_by}.")
+    elif not found.applied and not found.half:
+        session.say(f"Run {found.run} has changed nothing.")
+
+
 def _end_undone(session: Session, chosen: Choices, journal: Journal, undoes: Run) -> None:
     """End a run of which nothing is to be taken back, so that nobody carries on its rest."""
     planned = journal.count_planned(undoes)
@@ -122,7 +136,10 @@ def _preview(
 
     drafts = report.show_planned(planned)
     if chosen.plan_out is None:
-        return report.finish_preview(sum(1 for _ in drafts))
+        count = sum(1 for _ in drafts)
+        if undoes is not None and not count:
+            _say_why_nothing(session, report, session.deployment.journal, undoes)
+        return report.finish_preview(count)
     saved = file.write(chosen.plan_out, _head(session, chosen, action, undoes), drafts)
     session.say(f"{many(saved.plans, 'plan')} saved: novadev apply {quote(str(chosen.plan_out))}")
     session.say(f"SHA-256: {saved.sha256}")

@@ -157,10 +157,10 @@ plan_format = click.option(
     "-f",
     "--format",
     "format_",
-    type=click.Choice(["table", "json", "yaml"]),
+    type=click.Choice(["table", "json", "jsonl", "yaml"]),
     default="table",
     show_default=True,
-    help="Output format of the plan and its outcome.",
+    help="Output format of the plan and its outcome; jsonl is the JSON document on one line.",
 )
 HOW_MUCH = {
     "summary": click.option(
@@ -174,7 +174,23 @@ HOW_MUCH = {
     ),
 }
 """How much of many servers a table shows."""
-run_id = click.IntRange(1, 2**31 - 1)
+
+
+class _RunId(click.ParamType[int]):
+    """The number of a run."""
+
+    name = "RUN"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the number."""
+        text = str(value)
+        if not (text.isascii() and text.isdecimal() and 0 < int(text[:20]) < 2**31):
+            told = "is not the number of a run: novadev history lists the runs"
+            self.fail(f"{text!r:.60} {told}", param, ctx)
+        return int(text)
+
+
+run_id = _RunId()
 
 no_database = click.option(
     "--no-database",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import json
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
@@ -129,7 +130,20 @@ def _write_csv(columns: Sequence[str], rows: Iterator[Row]) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(columns)
     for row in rows:
-        writer.writerow([plain(row[name]) for name in columns])
+        writer.writerow([_no_formula(plain(row[name])) for name in columns])
+
+
+_FORMULA = re.compile(r"[=+\-@](?![0-9.]+$)")
+_QUOTE = "'"
+
+
+def _no_formula(text: str) -> str:
+    """Return TEXT with a quote before what a spreadsheet would take for a formula.
+
+    A user of the cloud chooses names, and the quote is how spreadsheets mark a text. A tab or a
+    line break, which they skip, is an escape by now. A number stays one.
+    """
+    return _QUOTE + text if _FORMULA.match(text) else text
 
 
 def _write_value(columns: Sequence[str], rows: Iterator[Row]) -> None:

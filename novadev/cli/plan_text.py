@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import IO
+from typing import IO, Any
 
 import click
 
@@ -28,26 +28,32 @@ class Notes:
     _KEPT = 1000
 
     def __init__(self) -> None:
-        self._told: set[str] = set()
+        self._told: dict[str, str] = {}
 
-    def text(self, note: str) -> str:
-        """Return NOTE, or only its beginning if it was printed before."""
+    def text(self, note: str, server: str) -> str:
+        """Return NOTE of SERVER; if it was printed before, its beginning and where it is."""
         if note in self._told:
-            return f"{printable(note[: self._SHORT]).rsplit(' ', 1)[0]} … (as above)"
+            begin = printable(note[: self._SHORT]).rsplit(" ", 1)[0]
+            return f"{begin} … (in full under {self._told[note]})"
         if len(note) > self._SHORT and len(self._told) < self._KEPT:
-            self._told.add(note)
+            self._told[note] = server
         return printable(note)
 
 
-def plan_text(plan: Plan, notes: Notes, colored: bool = False) -> str:
-    """Return PLAN as lines for people."""
+def plan_text(
+    plan: Plan, notes: Notes | None, colored: bool = False, width: int | None = None
+) -> str:
+    """Return PLAN as lines for people, with its NOTES wrapped to WIDTH; with None without them."""
     host = f" on {printable(plan.host)}" if plan.host else ""
     title = f"{server_label(plan.instance, plan.name)}{host}"
     lines = [click.style(title, bold=True) if colored else title]
     lines += _change_lines(plan.changes, "  ")
     if plan.effects:
         lines += ["  at the next power-on:", *_change_lines(plan.effects, "    ")]
-    lines += [f"  note: {notes.text(note)}" for note in plan.notes]
+    server = printable(plan.name or plan.instance)
+    shown = [notes.text(note, server) for note in plan.notes] if notes else []
+    for note in shown:
+        lines += wrapped(f"  note: {note}", width, "    ")
     lines += [_diff_line(line, colored) for line in plan.diff.splitlines()]
     return "\n".join(lines)
 
@@ -126,7 +132,7 @@ class Listing:
         self._held, self._is_grouped = [], False
 
     def _show(self, plan: Plan) -> None:
-        self._echo(plan_text(plan, self._notes, self._colored))
+        self._echo(plan_text(plan, self._notes, self._colored, self._width))
 
     def _grouped(self) -> Iterator[str]:
         groups = list(self._groups)
@@ -134,10 +140,10 @@ class Listing:
         exceptions = alone[:_IN_FULL] if self._is_grouped is None else []
         for group in groups:
             if group not in exceptions:
-                yield from self._group_lines(group)
+                yield from group_lines(group, group.key, self._width, self._colored)
         for group in exceptions:
             for plan in group.members:
-                yield plan_text(plan, self._notes, self._colored)
+                yield plan_text(plan, None, self._colored)
         if self._groups.others:
             yield f"{many(self._groups.others, 'other server')}, each with different changes"
         for note in self._of_notes:
@@ -146,13 +152,22 @@ class Listing:
         if self._groups.count:
             yield "Add --details to see each server."
 
-    def _group_lines(self, group: Group[tuple[Line, ...], Plan]) -> Iterator[str]:
-        title = many(group.count, "server")
-        title += f" on {many(len(group.hosts), 'host')}" if len(group.hosts) > 1 else ""
-        title += f" on {printable(*group.hosts)}" if len(group.hosts) == 1 else ""
-        yield click.style(title, bold=True) if self._colored else title
-        yield from (f"  {line}" for line in wrapped(group.named, self._width and self._width - 2))
-        yield from _line_lines(group.key, group.count)
+
+def group_lines(
+    group: Group[Any, Any],
+    lines: Sequence[Line],
+    width: int | None,
+    colored: bool,
+    became: str = "",
+) -> Iterator[str]:
+    """Yield GROUP as text: how many servers, which, the LINES of what changes, what it BECAME."""
+    title = many(group.count, "server")
+    title += f" on {many(len(group.hosts), 'host')}" if len(group.hosts) > 1 else ""
+    title += f" on {printable(*group.hosts)}" if len(group.hosts) == 1 else ""
+    title += f": {became}" if became else ""
+    yield click.style(title, bold=True) if colored else title
+    yield from (f"  {line}" for line in wrapped(group.named, width and width - 2))
+    yield from _line_lines(lines, group.count)
 
 
 def _line_lines(lines: Sequence[Line], servers: int) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""``novadev schema``: the JSON Schema of what a command prints."""
+"""``novadev schema``: the JSON Schema of what a command prints, and of a capability file."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from novadev.cli import help, options
+from novadev.cli import completion, help, options
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 RECORDS = {
@@ -25,7 +25,7 @@ RECORDS = {
     "device unpin": "novadev.records.pin:PinnedDevice",
     "doctor": "novadev.doctor.result:Result",
     "history": "novadev.runs.history:RunSummary",
-    "history RUN": "novadev.cli.history:ChangeRecord",
+    "history RUN": "novadev.cli.past_run:ChangeRecord",
     "image-property list": "novadev.image_property.listing:PropertyRecord",
     "image-property list --wide": "novadev.image_property.listing:ServerProperties",
     "image-property show": "novadev.image_property.listing:PropertyRecord",
@@ -45,23 +45,28 @@ DOCUMENTS = {
     "plan show": "novadev.cli.document:PlanFileDocument",
 }
 """What is printed as one object, and the type that describes it."""
+CAPABILITIES_FILE = "capabilities-file"
+"""What stands for a command where the schema is that of the file of ``capabilities save``."""
+KNOWN = sorted({*RECORDS, *DOCUMENTS, CAPABILITIES_FILE})
+"""What the argument of ``schema`` may be."""
 
 
 @help.command(
     short_help="Print the JSON Schema of a command's output.",
     context_settings={"ignore_unknown_options": True},
 )
-@click.argument("command", nargs=-1, type=options.TEXT)
+@click.argument("command", shell_complete=completion.schemas, nargs=-1, type=options.TEXT)
 def schema(command: tuple[str, ...]) -> None:
     """Print the JSON Schema of COMMAND's output with "-f json"; without COMMAND, list the commands.
 
     With "-f jsonl" each line is one item of the array. The schema describes all columns, that is
-    the output without "-c". It allows further keys, because later versions may add some.
+    the output without "-c". It allows further keys, because later versions may add some. The word
+    capabilities-file stands for the file that "capabilities save" writes.
 
     Example: novadev schema image-property list --wide
     """
     if not command:
-        click.echo("\n".join(sorted({*RECORDS, *DOCUMENTS})))
+        click.echo("\n".join(KNOWN))
         return
     click.echo(json.dumps(schema_of(" ".join(command)), indent=2))
 
@@ -79,6 +84,11 @@ def schema_of(command: str) -> dict[str, Any]:
     elif command in DOCUMENTS:
         found = _schema(_kind(DOCUMENTS[command]))
         shape = {"$ref": found.pop("$ref")}
+    elif command == CAPABILITIES_FILE:
+        from novadev.capabilities.file_schema import file_schema
+
+        found = file_schema()
+        shape = {"$ref": found.pop("$ref")}
     else:
         raise click.UsageError(_unknown(command))
     return {"$schema": DIALECT, "title": f"novadev {command}", **shape, **found}
@@ -90,8 +100,7 @@ def _kind(place: str) -> Any:
 
 
 def _unknown(command: str) -> str:
-    known = sorted({*RECORDS, *DOCUMENTS})
-    near = get_close_matches(command, known, 1, 0.6)
+    near = get_close_matches(command, KNOWN, 1, 0.6)
     meant = (
         f"Did you mean {near[0]!r}?" if near else "novadev schema lists the commands that have one."
     )

@@ -101,7 +101,7 @@ class Session:
     def is_colored(self) -> bool:
         """Whether stdout gets colours."""
         if self.color == "auto":
-            return sys.stdout.isatty() and "NO_COLOR" not in os.environ
+            return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
         return self.color == "always"
 
     def say(self, text: str) -> None:

@@ -14,12 +14,12 @@ from novadev.cli.options import screen_width
 from novadev.cli.session import Session
 from novadev.cli.talk import say
 from novadev.errors import NotAsNeeded, NovadevError, worst
-from novadev.runs.plan import Skip
+from novadev.runs.plan import NothingChosen, Skip
 from novadev.text import many, printable
 
 T = TypeVar("T")
 Reason = tuple[str, str]
-"""How a skip is told ("error", "skipped"), and why it is one, without what is one server's."""
+"""How a skip is told ("Error", "skipped"), and why it is one, without what is one server's."""
 _REMEMBERED = 1000
 """Reasons that are grouped; those that come after are told each time."""
 
@@ -42,6 +42,7 @@ class Skips:
         self._servers: set[str] = set()
         self._planned: set[str] = set()
         self._others = 0
+        self._is_empty = False
 
     @property
     def exit_code(self) -> int:
@@ -64,6 +65,7 @@ class Skips:
         """Print and keep SKIP; a remark is only printed."""
         if skip.is_remark:
             say(printable(skip.reason))
+            self._is_empty |= isinstance(skip, NothingChosen)
             return
         self._tell(skip)
         if skip.instance is None:
@@ -93,7 +95,7 @@ class Skips:
     def _tell(self, skip: Skip) -> None:
         """Put SKIP into its group, and say it now unless that is left for the end."""
         name = self._session.names.get(skip.instance or "")
-        word = "error" if skip.failure else "skipped"
+        word = "Error" if skip.failure else "skipped"
         reason = (word, common(skip.reason, skip.instance, name))
         text = labelled(skip.reason, skip.instance, name)
         group = self._groups.add(reason, name or skip.instance or "", text)
@@ -125,19 +127,21 @@ class Skips:
             elif not group.names[0]:
                 text = f"{group.count} times: {printable(reason)}"
             else:
-                told = "in all " * (group.key in told_before)
-                servers = f"{told}{many(group.count, 'server')} ({group.named})"
+                in_all = " in all" * (group.key in told_before)
+                servers = f"{many(group.count, 'server')}{in_all} ({group.named})"
                 text = f"{word}: {servers}: {printable(reason)}"
             for line in wrapped(text, width):
                 say(line)
 
     def unless_all(self, text: str, checked: Callable[[], int]) -> Callable[[], str]:
-        """Return what gives TEXT: nothing where nothing was CHECKED and something skipped.
+        """Return what gives TEXT: nothing where no server was chosen, or all that were are skipped.
 
         Where only some was skipped, it says that TEXT is not about that.
         """
 
         def said() -> str:
+            if self._is_empty:
+                return ""
             if not (text and self.count):
                 return text
             return f"{text} What was skipped was not checked." if checked() else ""

@@ -25,7 +25,8 @@ class PastChange:
     which ``--as-of`` takes. ``field``, ``before`` and ``after`` are as in a drift: field, recorded
     and found. Or an operator, the ``user``, pinned or unpinned a device: then ``field`` is ``pin``,
     with the pinned address ``before`` and ``after`` in the short form; that is no record, and
-    ``record`` is None.
+    ``record`` is None. ``first`` says that it is the guest's first record: it has every device as
+    a new one, and nothing had changed.
     """
 
     seen: str
@@ -36,6 +37,7 @@ class PastChange:
     after: str | None
     record: int | None
     user: str | None = None
+    first: bool = False
 
 
 def list_changes(deployment: Deployment, name: str) -> Iterator[PastChange]:
@@ -52,11 +54,13 @@ def list_changes(deployment: Deployment, name: str) -> Iterator[PastChange]:
 
 def _recorded_changes(deployment: Deployment, vm_id: str) -> Iterator[PastChange]:
     before: dict[str, VmDevice | None] = {}
+    first: int | None = None
     for version in VmDevices(deployment.state).iter_versions(vm_id):
+        first = version.record if first is None else first
         earlier = before.get(version.device_id)
         before[version.device_id] = version.device
         for drift in compare(_plugged(earlier), _plugged(version.device)):
-            yield _change(version, version.device or earlier, drift)
+            yield _change(version, version.device or earlier, drift, version.record == first)
     if not before:
         raise NotFound(f"nothing was ever recorded of instance {vm_id}: run novadev device record")
 
@@ -74,10 +78,10 @@ def _plugged(device: VmDevice | None) -> tuple[VmDevice, ...]:
     return (device,) if device and device.is_plugged else ()
 
 
-def _change(version: Version, device: VmDevice | None, drift: Drift) -> PastChange:
+def _change(version: Version, device: VmDevice | None, drift: Drift, is_first: bool) -> PastChange:
     host = device.host if device else ""
     change = (drift.label, drift.field, drift.recorded, drift.found)
-    return PastChange(version.seen, host, *change, version.record)
+    return PastChange(version.seen, host, *change, version.record, first=is_first)
 
 
 def _pin(change: PinChange) -> PastChange:

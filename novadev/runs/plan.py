@@ -112,6 +112,10 @@ class Skip:
         return self.exit_code if counts else 0
 
 
+class NothingChosen(Skip):
+    """The remark that the selection has no server: then there is nothing else to say."""
+
+
 _NOT_LOOKED_AT = {kind.exit_code for kind in (NovadevError, BadInput, Unreachable)}
 _ERRORS: dict[int, type[NovadevError]] = {
     kind.exit_code: kind for kind in (NovadevError, NotFound, BadInput, StalePlan, Unreachable)

@@ -2,6 +2,7 @@
 
 import functools
 import http.server
+import itertools
 import json
 import subprocess
 import threading
@@ -182,6 +183,26 @@ def test_paper_has_the_runbook(
     tables = [sheet for sheet in sheets if sheet.count("\nfailure") + sheet.count("\nwarning") > 3]
     assert len(tables) > 3
     assert all("Machine" in sheet for sheet in tables), "each has the heads of the columns"
+
+
+HEADS = """Array.from(document.querySelectorAll("thead"), (head) =>
+  Array.from(head.querySelectorAll("th"), (cell) => {
+    const range = document.createRange();
+    range.selectNodeContents(cell);
+    const box = range.getBoundingClientRect();
+    return [box.left, box.right];
+  }).filter(([left, right]) => right > left))"""
+"""Where the words at the head of each table begin and end, but for those that are not shown."""
+
+
+@pytest.mark.parametrize("width", [360, 390, 768, 1280])
+def test_the_heads_of_tables_stand_apart(browser: Browser, address: str, width: int) -> None:
+    with browser.page(address, width=width) as page:
+        tables = [table for table in page.run(HEADS) if table]
+    assert len(tables) >= 4
+    for table in tables:
+        for (_, right), (left, _) in itertools.pairwise(table):
+            assert left - right >= 6
 
 
 @pytest.mark.parametrize("width", [390, 768, 1280, 1920])

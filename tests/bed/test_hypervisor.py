@@ -15,7 +15,7 @@ import libvirt
 import pytest
 from lxml import etree
 
-from tests.command import heed_ctrl_c
+from tests.command import heed_signals
 from tests.domains import disk, domain, interface, mdev, pci, samples, scsi_controller, share, sriov
 from tests.hypervisor import PRIVILEGED, Hypervisor, Hypervisors
 
@@ -205,7 +205,7 @@ def test_nothing_is_left(hypervisors: Hypervisors, number: signal.Signals | None
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
-        preexec_fn=heed_ctrl_c,
+        preexec_fn=heed_signals,
     )
     assert process.stdout
     folder, namespace = process.stdout.readline().split()

@@ -7,6 +7,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,7 +22,9 @@ from novadev.virt.capabilities import MachineType
 from novadev.virt.domain_capabilities import DomainCapabilities
 from novadev.virt.firmware import Firmware, HostFirmware
 from tests.capabilities.samples import SAMPLE
+from tests.command import novadev
 
+EXAMPLES = Path(__file__).parents[2] / "docs" / "examples" / "capabilities"
 TEXTS = st.text(max_size=20)
 DRIVERS = st.builds(
     DriverOptions,
@@ -98,6 +101,37 @@ def changed(*path: str, to: Any) -> str:
 @given(EVERYTHING)
 def test_it_comes_back(found: Capabilities) -> None:
     assert file.loads(file.dumps(found), "x.json") == found
+
+
+def fit() -> Any:
+    """What checks a file against its schema, to which a key too many is an error here."""
+    schema = novadev(None, "schema", "capabilities-file").json
+    for item in schema["$defs"].values():
+        item["additionalProperties"] = False
+    jsonschema.Draft202012Validator.check_schema(schema)
+    return jsonschema.Draft202012Validator(schema)
+
+
+FIT = fit()
+
+
+@given(EVERYTHING)
+def test_every_file_fits_its_schema(found: Capabilities) -> None:
+    FIT.validate(json.loads(file.dumps(found)))
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.json")), ids=lambda path: path.stem)
+def test_the_examples_fit_the_schema(path: Path) -> None:
+    data = json.loads(path.read_text())
+    FIT.validate(data)
+    for broken in (
+        {key: value for key, value in data.items() if key != "driver"},
+        data | {"more": 1},
+        data | {"page_sizes": "4"},
+        data | {"driver": data["driver"] | {"libvirt": {}}},
+        data | {"domain_capabilities": {"pc-q35-9.0": {"same": "pc"}}},
+    ):
+        assert not FIT.is_valid(broken)
 
 
 def test_every_option_of_the_driver_is_in_it() -> None:

@@ -35,12 +35,21 @@ TYPED = {
     "machine-t": ["machine-type"],
     "undo 12": ["12"],
     "history --action stash-def": ["--action", "stash-defaults"],
+    "history --action image-property\\ se": ["--action", "image-property set"],
+    'history --action "image-property se': ["--action", "image-property set"],
+    "history --action image-property\\ u": ["--action", "image-property unset"],
+    "image-property list --wide -c hw_vif_mod": ["-c", "hw_vif_model"],
+    "image-property list -c hw_vif_mod": ["-c", "hw_vif_mod"],
+    "device list --long -c spec_": ["-c", "spec_params"],
+    "history 12 -c bef": ["-c", "before"],
+    "schema plan sh": ["plan", "show"],
+    "schema capab": ["capabilities-file"],
     "no-such-command x": ["no-such-command", "x"],
 }
 """A command line before Tab is pressed, and how it ends then."""
 IN_EACH = (
     *("image-property set --property hw_disk_bus=sat", "audit --capabilities my-", "undo 12"),
-    "device show only-o",
+    *("device show only-o", 'history --action "image-property se'),
 )
 """Those that are typed in each shell; the others in one."""
 

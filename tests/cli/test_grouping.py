@@ -132,6 +132,41 @@ def test_notes_are_told_once_with_their_servers() -> None:
     assert told == ["note for 25 servers (web-0, web-1, web-2 and 22 more): run x INSTANCE"]
 
 
+LONG = "the guest keeps running, and " * 4 + "sees nothing of it"
+
+
+def test_a_note_that_was_printed_says_where() -> None:
+    plans = [plan(CELL_BUS, name=f"web-{n}", instance=f"id-{n}", notes=(LONG,)) for n in range(3)]
+    first, second, third = shown(plans)
+    assert f"  note: {LONG}" in first
+    for text in (second, third):
+        (note,) = (line for line in text.splitlines() if "note:" in line)
+        assert note.startswith("  note: the guest keeps running, and the guest")
+        assert note.endswith(" … (in full under web-0)")
+
+
+def test_a_note_of_an_exception_stands_with_those_of_the_groups() -> None:
+    plans = [plan(CELL_BUS, name=f"web-{n}", instance=f"id-{n}", notes=(LONG,)) for n in range(25)]
+    other = plan(SPEC_BUS, name="db-1", instance="db-uuid", notes=(LONG, "its own"))
+    lines = shown([other, *plans])
+    assert [line for line in lines if "in full under" in line] == []
+    assert [line for line in lines if "its own" in line] == ["note for 1 server (db-1): its own"]
+    (note,) = (line for line in lines if LONG in line)
+    assert note.startswith("note for 26 servers (db-1, web-0, web-1 and 23 more): ")
+
+
+@pytest.mark.parametrize("is_grouped", [True, False])
+def test_notes_are_wrapped_to_the_terminal(is_grouped: bool) -> None:
+    lines: list[str] = []
+    listing = Listing(lines.append, is_grouped=is_grouped, width=60)
+    listing.add(plan(CELL_BUS, notes=(LONG,)))
+    listing.end()
+    note = "\n".join(lines).partition("note")[2].splitlines()
+    assert len(note) > 2
+    assert max(map(len, note)) <= 60
+    assert {line[:2] for line in note[1:-1]} == {"  "}
+
+
 def test_a_difference_is_never_left_out() -> None:
     plans = [plan(CELL_BUS, diff="-a\n+b", name=f"web-{n}") for n in range(25)]
     assert sum("+b" in text for text in shown(plans)) == 25
@@ -204,6 +239,56 @@ def test_on_a_terminal(sqlite_cloud: Cloud) -> None:
     assert short.out.startswith("24 servers on cmp1\n")
 
 
+def test_a_run_of_many_is_shown_in_groups(sqlite_cloud: Cloud) -> None:
+    sqlite_cloud.add_instances(24, lambda n: {"name": f"web-{n}"}, hw_vif_model="e1000")
+    change = ("image-property", "set", "--property", "hw_vif_model=virtio")
+    assert novadev(sqlite_cloud, *change, "--all", "--yes").code == 0
+    screen = Terminal(sqlite_cloud, "history", "1", "--color", "never", columns=80)
+    assert screen.text.startswith("Run 1: image-property set, applied\n")
+    assert screen.text.endswith(
+        "24 servers on cmp1: applied\n"
+        "  web-0, web-1, web-2 and 21 more\n"
+        "    hw_vif_model  e1000 -> virtio\n"
+        "Add --details to see each server.\n"
+    )
+    assert max(map(len, screen.lines[-4:])) <= 80
+    assert novadev(sqlite_cloud, "history", "1", "--summary").out.startswith("24 servers on cmp1")
+    for whole in (
+        Terminal(sqlite_cloud, "history", "1", "--details", "--color", "never").text,
+        novadev(sqlite_cloud, "history", "1").out,
+    ):
+        assert whole.count("applied  hw_vif_model ") == 24
+        assert "24 servers" not in whole
+    records = novadev(sqlite_cloud, "history", "1", "--summary", "-f", "json").json
+    assert len(records) == 48
+    unclear = novadev(sqlite_cloud, "history", "--summary")
+    assert (unclear.code, "give its number as RUN" in unclear.err) == (4, True)
+
+
+def test_a_run_in_groups_says_what_failed(sqlite_cloud: Cloud) -> None:
+    uuids = sqlite_cloud.add_instances(4, lambda n: {"name": f"web-{n}"}, hw_vif_model="e1000")
+    change = ("image-property", "set", "--property", "hw_vif_model=virtio", "--all")
+    file = str(sqlite_cloud.folder / "plan")
+    assert novadev(sqlite_cloud, *change, "--plan-out", file).code == 0
+    sqlite_cloud.update("instances", "cell1", {"uuid": uuids[2]}, vm_state="active")
+    assert novadev(sqlite_cloud, "apply", file, "--yes").code == 7
+    shown = novadev(sqlite_cloud, "history", "1", "--summary").out
+    assert "3 servers on cmp1: applied\n  web-0, web-1, web-3\n" in shown
+    alone = shown.partition("1 server on cmp1: stale\n")[2].splitlines()
+    assert alone[0] == "  web-2"
+    assert "active" in alone[2]
+    assert uuids[2] not in shown
+
+
+def test_ctrl_c_at_the_question_ends_its_line(sqlite_cloud: Cloud) -> None:
+    sqlite_cloud.add_instance(name="web-1", hw_vif_model="e1000")
+    command = ("image-property", "set", "--property", "hw_vif_model=virtio", "--all")
+    screen = Terminal(sqlite_cloud, *command, keys="\x04")  # the end of the input, as Ctrl-C
+    assert screen.code == 130
+    assert screen.lines[-2].endswith("? [y/N]: ")
+    assert screen.lines[-1] == "Interrupted."
+
+
 def finding(n: int, details: str = "", **more: object) -> Finding:
     uuid = f"0f8fad5b-d9cb-469f-a165-{n:012d}"
     given = {"check": "ghost", "severity": "failure", "remedy": f"novadev x {uuid}", **more}
@@ -219,7 +304,7 @@ def test_findings_of_many_servers_are_groups() -> None:
     groups.add(finding(99, "alone", severity="warning", remedy=None))
     assert list(groups.lines(None))[:-1] == [
         "failure  ghost  30 servers (web-0, web-1, web-2 and 27 more)",
-        "  volume INSTANCE at ADDRESS",
+        "  volume <UUID> at <PCI address>",
         "  fix: novadev x",
         "warning  ghost  web-99 (0f8fad5b-d9cb-469f-a165-000000000099) on cmp1",
         "  alone",

@@ -55,6 +55,16 @@ def test_a_host_is_no_filter_where_no_server_is_selected() -> None:
     assert "--host HOST" in text.partition("\nOptions:")[2].partition("\nOutput:")[0]
 
 
+GROUPS = {words: item for words, item in COMMANDS.items() if isinstance(item, click.Group)}
+
+
+@pytest.mark.parametrize("words", GROUPS)
+def test_a_list_of_commands_cuts_no_description_short(words: str) -> None:
+    lines = novadev(None, *words.split()[1:], "--help").out.partition("\nCommands:\n")[2]
+    assert re.findall(r"^  [a-z-]+  .*\.$", lines, re.M)
+    assert [line for line in lines.splitlines() if line.endswith("...")] == []
+
+
 def test_no_parameter_is_in_two_groups() -> None:
     names = [*SELECTION, *OUTPUT, *RUN]
     assert len(names) == len(set(names))
@@ -69,6 +79,14 @@ def test_no_parameter_is_in_two_groups() -> None:
         ("frobnicate", "There are apply, audit, "),
         ("undo 3 --config-file a", "--config-file goes before the command: novadev --config-file"),
         ("device --config-dir a list", "--config-dir goes before the command"),
+        (
+            "-f json image-property list --all",
+            "-f goes after the command: novadev image-property list -f …",
+        ),
+        ("--format=json history", "--format goes after the command: novadev history --format …"),
+        ("device -c label show web-1", "-c goes after the command: novadev device show -c …"),
+        ("--yes device", "--yes goes after the command: novadev COMMAND --yes …"),
+        ("--nonsense history", "Error: No such option '--nonsense'."),
     ],
 )
 def test_what_was_meant(typed: str, said: str) -> None:

@@ -85,6 +85,29 @@ def test_the_table_without_a_terminal_is_plain(sqlite_cloud: Cloud) -> None:
     assert row == ["hw_disk_bus", "value", "scsi", "value", "virtio", "NO"]
 
 
+@pytest.mark.parametrize(
+    ("name", "cell"),
+    [
+        ('=HYPERLINK("http://x")', '\'=HYPERLINK("http://x")'),
+        ("+1+cmd|x", "'+1+cmd|x"),
+        ("-2+3", "'-2+3"),
+        ("@SUM(A1)", "'@SUM(A1)"),
+        ("\t=1+1", "\\t=1+1"),
+        ("-5", "-5"),
+        ("+49.5", "+49.5"),
+        ("web-1", "web-1"),
+        ("a=b", "a=b"),
+    ],
+)
+def test_no_cell_of_csv_is_a_formula(sqlite_cloud: Cloud, name: str, cell: str) -> None:
+    """A user chooses the name of a server; JSON and plain values have it as it is."""
+    uuid = sqlite_cloud.add_instance(name=name, hw_vif_model="e1000")
+    asked = ("image-property", "list", uuid, "--stored", "-c", "name", "-c", "value", "-f")
+    found = list(csv.reader(io.StringIO(novadev(sqlite_cloud, *asked, "csv").out)))
+    assert found == [["name", "value"], [cell, "e1000"]]
+    assert novadev(sqlite_cloud, *asked, "json").json[0]["name"] == name
+
+
 def test_csv_yaml_value_and_columns(sqlite_cloud: Cloud) -> None:
     uuid = sqlite_cloud.add_instance(hw_disk_bus="scsi")
     chosen = ("image-property", "list", uuid, "-c", "property", "-c", "value", "-f")

@@ -7,6 +7,8 @@ import pytest
 
 from novadev.cli.session import Session
 from novadev.cli.table import Row, print_table
+from tests.cloud import Cloud
+from tests.device.rig import Terminal
 
 UUID = "7f150524-34b9-45df-9e77-69b10f4205b4"
 ROWS: tuple[Row, ...] = (
@@ -45,3 +47,17 @@ def test_no_identity_is_broken(monkeypatch: pytest.MonkeyPatch, columns: int, wi
     assert max(map(len, shown.splitlines())) <= width
     values = [str(row[name] or "-") for row in ROWS for name in names]
     assert {word for value in values for word in value.split()} <= set(shown.split()), shown
+
+
+@pytest.mark.parametrize(("value", "is_colored"), [(None, True), ("", True), ("1", False)])
+def test_no_color_of_the_environment(
+    sqlite_cloud: Cloud, monkeypatch: pytest.MonkeyPatch, value: str | None, is_colored: bool
+) -> None:
+    """As no-color.org has it: an empty one is as none."""
+    sqlite_cloud.add_instance(name="web-1", hw_vif_model="e1000")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    if value is not None:
+        monkeypatch.setenv("NO_COLOR", value)
+    shown = Terminal(sqlite_cloud, "image-property", "list", "--all", "--stored").text
+    assert "web-1" in shown
+    assert ("\x1b[1m" in shown) == is_colored

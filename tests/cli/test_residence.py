@@ -89,7 +89,7 @@ def test_nothing_is_written_where_two_cells_have_the_server(
     assert result.code == 3
     assert result.err.count("lives in cell") == 1
     told = novadev(sqlite_cloud, "image-property", "list", "--all")
-    assert (told.code, "error: instance web-1" in told.err) == (3, True)
+    assert (told.code, "Error: instance web-1" in told.err) == (3, True)
     for cell in ("cell1", "cell2"):
         rows = sqlite_cloud.rows("instance_system_metadata", cell, instance_uuid=uuid)
         assert "e1000" not in {row["value"] for row in rows}

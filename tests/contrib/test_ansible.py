@@ -29,9 +29,7 @@ class Play:
 
     def run(self, cloud: Cloud, is_check: bool = False) -> dict[str, bool]:
         """Run the first task, and return what Ansible would say of it."""
-        asked = self._variables | {"ansible_check_mode": is_check}
-        argv = self.task["ansible.builtin.command"]["argv"]
-        words = argv if isinstance(argv, list) else self.evaluate(argv.strip()[2:-2], asked)
+        words = self.words(is_check)
         assert words[:2] == ["novadev", "-q"]
         result = novadev(cloud, *words[2:])
         self.known = {self.task["register"]: {"rc": result.code, "stdout": result.out}}
@@ -39,6 +37,13 @@ class Play:
             name: self.task[name] and self.evaluate(self.task[name], self.known)
             for name in ("changed_when", "failed_when")
         }
+
+    def words(self, is_check: bool = False) -> list[str]:
+        """What the first task runs."""
+        asked = self._variables | {"ansible_check_mode": is_check}
+        argv = self.task["ansible.builtin.command"]["argv"]
+        found = argv if isinstance(argv, list) else self.evaluate(argv.strip()[2:-2], asked)
+        return [*found]
 
     def evaluate(self, expression: str, known: dict[str, Any]) -> Any:
         """Return the value of EXPRESSION."""
@@ -63,11 +68,21 @@ def test_a_second_run_changes_nothing(sqlite_cloud: Cloud) -> None:
 
 
 def test_a_failed_run_fails_the_task(sqlite_cloud: Cloud) -> None:
+    """One that prints no document too: the message is what Ansible shows, not an error of JSON."""
     sqlite_cloud.add_instance()
     play = Play("image-property.yml", novadev_property="hw_vif_model=none-such")
-    with pytest.raises(json.JSONDecodeError):  # Ansible fails the task for such an error, too
-        play.run(sqlite_cloud)
-    assert play.known["property"]["rc"] == 6
+    assert play.run(sqlite_cloud) == {"changed_when": False, "failed_when": True}
+    assert play.known["property"] == {"rc": 6, "stdout": ""}
+
+
+def test_a_check_of_the_defaults_writes_nothing(sqlite_cloud: Cloud) -> None:
+    sqlite_cloud.add_instance(vm_state="shelved_offloaded", host=None)
+    play = Play("stash-defaults.yml")
+    assert play.task["check_mode"] is False  # Ansible would skip the command else
+    assert "--dry-run" in play.words(is_check=True)
+    assert "--yes" in play.words()
+    assert not {"--yes", "--dry-run"} <= {*play.words()}
+    assert play.run(sqlite_cloud, is_check=True) == NOTHING
 
 
 def test_an_audit_with_failures_stops_the_play(sqlite_cloud: Cloud) -> None:

@@ -208,7 +208,7 @@ def test_what_is_wrong_costs_its_cell_only(
     for arguments in (["--all"], [here, there]):
         result = listed(mariadb_cloud, *arguments)
         assert (result.code, instances(result)) == (code, {here})
-        told = [line for line in result.err.splitlines() if line.startswith("error: ")]
+        told = [line for line in result.err.splitlines() if line.startswith("Error: ")]
         assert len(told) == 1
         assert "cell cell2" in told[0]
         assert named in told[0]

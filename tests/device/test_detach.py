@@ -175,7 +175,7 @@ def test_what_is_somebodys(rig: Rig, tmp_path: Path) -> None:
     refused("vdd", "its source is called disk.eph0")
     refused(tap(2), f"it may be port {port_id(2)}, which is in the Nova metadata of the definition")
     refused("controller usb 0", "only disks, interfaces, hostdevs and filesystems can be detached")
-    refused(mac(2), f"matches 2 devices of instance {uuid}: interface {tap(2)}", 4)
+    refused(mac(2), f"matches 2 devices of instance web-1 ({uuid}): interface {tap(2)}", 4)
     refused("vdz", "has no device 'vdz'", 2)
     with instance(task_state="rebooting"):
         refused("vdc", "it has a task in progress: rebooting")

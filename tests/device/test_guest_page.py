@@ -1,5 +1,6 @@
 """`device report`: the page of one guest says what the commands say of it."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,7 @@ def test_the_page_of_a_guest(sqlite_cloud: Cloud, hypervisor: Hypervisor, tmp_pa
     assert sum(len(texts(table, ".//tbody/tr")) for table in tables[1:]) == len(forecast)
 
     history = texts(page, ".//section[@aria-labelledby='history']//ul/li")
+    assert re.fullmatch(r"recorded for the first time, with \d+ devices", history[-1])
     assert [text for text in history if text.startswith("disk vdb: pinned at 0000:")]
     assert [text for text in history if text.startswith("disk vdb: unpinned from 0000:")]
 

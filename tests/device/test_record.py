@@ -1,6 +1,7 @@
 """`device record`, `list`, `drift`, `history` on real hosts: what is kept, what counts as new."""
 
 import json
+import re
 import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -114,6 +115,22 @@ def test_what_is_recorded(site: Site) -> None:
     assert kept["rng virtio"]["is_managed"] == 1
     assert kept["controller pci 0"]["is_managed"] == 0
     assert len(kept) == len(site.live(uuid).devices) - 1  # audio
+
+
+def test_a_first_record_is_no_change(site: Site) -> None:
+    uuid = site.add(guest(), name="web-1")
+    assert re.search(r"^web-1 \(.* -  +new  ", site.run("device", "list", uuid).out, re.MULTILINE)
+    first = site.run("device", "record", uuid)
+    assert re.search(r"^web-1 \(.* -  +new$", first.out, re.MULTILINE)
+    assert first.err.startswith("1 recorded for the first time, 0 changed, 0 unchanged")
+    site.handle(uuid).attachDeviceFlags('<input type="tablet" bus="usb"/>', CONFIG)
+    assert site.run("device", "record", uuid).out.splitlines()[1].endswith("  yes")
+    told = site.run("device", "history", uuid, "-c", "label", "-c", "before", "-c", "after").out
+    assert re.search(r"^disk vda +- +recorded$", told, re.MULTILINE)
+    assert re.findall(r"^(.*?) +- +appeared$", told, re.MULTILINE) == ["input tablet usb"]
+    past = ask(site, "history", uuid)
+    assert {item["label"] for item in past if not item["first"]} == {"input tablet usb"}
+    assert {item["record"] for item in past if item["first"]} == {1}
 
 
 def test_an_unchanged_guest_costs_no_write(site: Site) -> None:
@@ -313,7 +330,8 @@ def test_an_instance_without_its_domain(site: Site) -> None:
     before = rows(site)
     result = site.run("device", "record", uuid)
     assert result.code == 2
-    assert f"has no domain {uuid}, although Nova has the instance there" in result.err
+    called = f"instance-{uuid[:8]} ({uuid})"
+    assert f"has no domain {called}, although Nova has the instance there" in result.err
     assert rows(site) == before
 
 

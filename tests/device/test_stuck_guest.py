@@ -67,7 +67,7 @@ def emulator_of(uuid: str) -> int:
 def test_alias_migrate_does_the_others(site: Site) -> None:
     with stuck(site, STUCK):
         result = site.migrate("--all", code=8)
-        assert f"domain {STUCK}: its QEMU does not answer within 1 s" in result.err
+        assert f"({STUCK}): its QEMU does not answer within 1 s" in result.err
         assert f"ua-{VOLUMES[0]}" in site.aliases(FIRST).values()
         assert f"ua-{VOLUMES[2]}" in site.aliases(LAST).values()
         assert site.aliases(STUCK) == {}
@@ -99,7 +99,7 @@ def test_a_guest_that_gets_stuck_between_plan_and_write(site: Site) -> None:
     with stuck(site, STUCK):
         applied = site.run("apply", file, "--yes")
         assert applied.code == 8
-        assert f"domain {STUCK}: its QEMU does not answer" in applied.err + applied.out
+        assert f"({STUCK}): its QEMU does not answer" in applied.err + applied.out
         assert f"ua-{VOLUMES[2]}" in site.aliases(LAST).values()
     assert site.run("resume", "--yes").code == 0
     assert f"ua-{VOLUMES[1]}" in site.aliases(STUCK).values()

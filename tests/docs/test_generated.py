@@ -58,6 +58,8 @@ def test_pages_build_without_a_warning(tmp_path: Path) -> None:
     page = (tmp_path / "commands.html").read_text()
     for command_name in ("novadev-image-property-set", "novadev-resume", "novadev-history"):
         assert f'id="{command_name}"' in page
+    (holder,) = re.findall(r"^Copyright: The (.*)$", (ROOT / "debian/copyright").read_text(), re.M)
+    assert f"Copyright &#169; the {holder}\n" in page
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "man").glob("*.1")), ids=lambda path: path.name)

@@ -10,8 +10,8 @@ import pytest
 from novadev.audit.finding import Finding
 from novadev.cli.choices import Choices
 from novadev.cli.document import Document, Paper, plan_entry
-from novadev.cli.history import ChangeRecord
 from novadev.cli.output import columns_of
+from novadev.cli.past_run import ChangeRecord
 from novadev.cli.session import Session
 from novadev.cli.skips import Skips
 from novadev.device.owners import KEYS

@@ -15,7 +15,7 @@ def replay() -> ModuleType:
     return importlib.import_module("replay")
 
 
-@pytest.mark.parametrize("text", ["Error: no such thing", "error: instance x: unexpected"])
+@pytest.mark.parametrize("text", ["Error: no such thing", "Error: instance x: unexpected"])
 def test_an_error_that_a_page_may_show(replay: ModuleType, tmp_path: Path, text: str) -> None:
     assert list(_ran(replay, tmp_path, text)) == [text, "# exit code 1"]
 

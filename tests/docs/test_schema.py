@@ -127,6 +127,15 @@ def test_json_lines_are_the_items_of_the_array(
     ]
 
 
+def test_a_document_is_one_line_of_json_lines(sqlite_cloud: Cloud, words: dict[str, str]) -> None:
+    sqlite_cloud.add_instance(vm_state="active")
+    for command in ("image-property set", "resume", "plan show"):
+        typed = shlex.split(TYPED[command].format(**words))
+        (line,) = novadev(sqlite_cloud, *typed, "-f", "jsonl").out.splitlines()
+        assert json.loads(line) == novadev(sqlite_cloud, *typed, "-f", "json").json
+    assert json.loads(line)["plans"]
+
+
 def test_a_key_that_is_missing_or_new_does_not_fit() -> None:
     record = dict.fromkeys(schema_of("device pin")["$defs"]["PinnedDevice"]["properties"], "")
     fit = schemas.validator("device pin")
@@ -140,7 +149,7 @@ def test_a_command_without_a_schema_gets_a_near_name() -> None:
     result = novadev(None, "schema", "devise", "list")
     assert result.code == 4
     assert "Did you mean 'device list'?" in result.err
-    assert novadev(None, "schema").out.split("\n")[:-1] == sorted(TYPED)
+    assert novadev(None, "schema").out.split("\n")[:-1] == sorted([*TYPED, "capabilities-file"])
     printed = novadev(None, "schema", "device", "list", "--long").json
     assert printed == schema_of("device list --long")
     assert "``novadev schema" in (DOCS / "json.rst").read_text()

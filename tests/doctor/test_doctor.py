@@ -187,10 +187,14 @@ def test_hosts_that_cannot_be_reached(sqlite_cloud: Cloud) -> None:
         sqlite_cloud.add_instance(host=host)
     _, found = doctor(sqlite_cloud)
     assert {item["exit_code"] for item in of("host", found).values()} == {8}
-    table = novadev(sqlite_cloud, "doctor").out
+    told = novadev(sqlite_cloud, "doctor")
     assert re.search(
-        "^failure  cmp1, cmp2 +novadev runs on .* no URI for host HOST", table, re.MULTILINE
+        "^failure  2 hosts: cmp1, cmp2 +novadev runs on .* no URI for host <host>",
+        told.out,
+        re.MULTILINE,
     )
+    folded = re.findall(r"^failure  (?:(\d+) hosts: )?", told.out, re.MULTILINE)
+    assert told.err.startswith(f"{sum(int(number or 1) for number in folded)} failures, ")
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         add_options(

@@ -45,10 +45,19 @@ def test_an_export_of_the_past(sqlite_cloud: Cloud) -> None:
         ("99", 2, "there is no record 99: the newest is 2"),
         ("99999999999999999999999", 4, "not the number of a record"),
         ("0", 4, "not the number of a record"),
-        ("1", 3, f"nothing was recorded of instance {OTHER_VM} as of record 1: its first record"),
-        ("2001-01-01", 3, f"instance {OTHER_VM} as of 2001-01-01T00:00:00Z: its first record is"),
+        (
+            "1",
+            3,
+            f"nothing was recorded of instance web-2 ({OTHER_VM}) as of record 1: its first record",
+        ),
+        (
+            "2001-01-01",
+            3,
+            f"instance web-2 ({OTHER_VM}) as of 2001-01-01T00:00:00Z: its first record is",
+        ),
         ("2999-01-01", 4, "is in the future"),
-        ("yesterday", 4, "neither the number of a record nor a time such as"),
+        ("7d", 3, f"nothing was recorded of instance web-2 ({OTHER_VM}) as of 20"),
+        ("last tuesday", 4, "is neither the number of a record nor a time such as 2h, 7d, 2026-11"),
         ("", 4, "neither the number of a record nor a time such as"),
     ],
 )

@@ -22,7 +22,7 @@ from novadev.virt.outline import Board, Outline, definition_of
 from tests import domains
 from tests.capabilities.samples import saved
 from tests.cloud import Cloud
-from tests.command import Result, heed_ctrl_c
+from tests.command import Result, heed_signals
 from tests.device.bed import compute_host
 from tests.device.rig import Rig, mac, port_id, tap, volume_id
 from tests.device.site import Site, record
@@ -367,7 +367,7 @@ def test_ctrl_c_leaves_nothing(rig: Rig) -> None:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=heed_ctrl_c,
+        preexec_fn=heed_signals,
     )
     name = f"novadev-scratch-{process.pid}-"
     while not _commands(name) and process.poll() is None:

@@ -29,7 +29,7 @@ from novadev.virt.trial import NAMESPACE, PREFIX, Nature
 from tests import domains
 from tests.audit.auditing import STASHED
 from tests.cloud import Cloud
-from tests.command import Result, heed_ctrl_c
+from tests.command import Result, heed_signals
 from tests.device.bed import reach
 from tests.device.rig import mac
 from tests.device.site import Site
@@ -87,7 +87,7 @@ def begun(site: Site, target: Hypervisor) -> Iterator[subprocess.Popen[str]]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=heed_ctrl_c,
+        preexec_fn=heed_signals,
     )
     try:
         ends = time.monotonic() + 60

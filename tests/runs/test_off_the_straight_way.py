@@ -81,7 +81,7 @@ def test_the_rest_of_an_undone_run_is_dropped_for_good(
     before = ["virtio", "virtio", "ne2k_pci", "virtio", "virtio", "virtio"]
     assert models(sqlite_cloud, uuids) == before
     bare = novadev(sqlite_cloud, "resume", "--yes")
-    assert (bare.code, bare.err.strip()) == (0, "Nothing to do.")
+    assert (bare.code, bare.err.strip()) == (0, "There is no run to resume.\nNothing to do.")
     named = novadev(sqlite_cloud, "resume", "1", "--yes")
     assert named.code == 3
     assert "run 1 was undone by run 2" in named.err

@@ -14,7 +14,7 @@ import pytest
 from novadev.cli.notify import Notifier
 from tests import domains
 from tests.cloud import Cloud
-from tests.command import heed_ctrl_c, novadev
+from tests.command import heed_signals, novadev
 from tests.device.bed import compute_host
 from tests.hypervisor import Hypervisor
 
@@ -80,7 +80,7 @@ def test_the_service_from_its_begin_to_its_end(
             env={**os.environ, "NOTIFY_SOCKET": f"{tmp_path}/notify"},
             stderr=subprocess.PIPE,
             text=True,
-            preexec_fn=heed_ctrl_c,
+            preexec_fn=heed_signals,
         )
         try:
             assert server.recv(1000).startswith(b"READY=1\n")
