@@ -11,7 +11,7 @@ from novadev.audit.refusals import accepted, agreed
 from novadev.audit.stashing import Outlook
 from novadev.audit.stored import Stored, stored_troubles
 from novadev.audit.target import Needs, TargetHost, Unchecked, target_troubles
-from novadev.capabilities.compute_hosts import ComputeHost, ComputeHosts, assumed_rules
+from novadev.capabilities.compute_hosts import ComputeHost, ComputeHosts
 from novadev.capabilities.server_releases import ServerReleases
 from novadev.config import Config
 from novadev.errors import BadInput, Busy, NotAsNeeded, NotFound, NovadevError, Unreachable
@@ -19,6 +19,7 @@ from novadev.image_property.facts import Facts
 from novadev.nova.image_properties import MACHINE_TYPE
 from novadev.nova.instances import Instance
 from novadev.rules.defaults import BY_DEFAULT
+from novadev.rules.guest import DriverRules
 from novadev.stash_defaults.gathering import find_compute, no_domain
 from novadev.stash_defaults.sources import Evidence
 
@@ -39,16 +40,18 @@ class Examination:
     ) -> None:
         self._config, self._hosts, self._releases = config, hosts, releases
         self._wanted, self._targets = wanted, targets
-        self._assumed = assumed_rules(config.driver_options)
         self._unchecked: Unchecked = set()
 
     def troubles(self, facts: Facts, found: Inspection | NovadevError | None) -> Iterator[Trouble]:
         """Yield what the checks find in the guest that FACTS are of.
 
         FOUND is what its host has of it, or why the host does not say; None where none was asked.
+        Nothing is found in an instance that never had a guest.
         """
+        if facts.instance.was_never_built:
+            return
         compute = self._compute(facts.instance)
-        rules = self._assumed if compute is None else compute.rules
+        rules = self._assumed(facts.instance) if compute is None else compute.rules
         inspection = found if isinstance(found, Inspection) else None
         known = self._evidence(facts, found)
         stored = Stored(
@@ -103,6 +106,10 @@ class Examination:
             return self._hosts.find(instance.host or instance.shelved_host)
         except BadInput:
             return None
+
+    def _assumed(self, instance: Instance) -> DriverRules:
+        host = instance.host or instance.shelved_host
+        return self._hosts.assumed(host, self._config.driver_options)
 
     def _without_domain(self, instance: Instance, error: NovadevError) -> Iterator[Trouble]:
         """Yield why a guest could not be looked at, unless its whole host could not."""
