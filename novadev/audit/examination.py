@@ -8,9 +8,11 @@ from novadev.audit.compared import compared
 from novadev.audit.finding import Trouble
 from novadev.audit.guest import Inspection
 from novadev.audit.refusals import accepted, agreed
+from novadev.audit.settling import undecided
 from novadev.audit.stashing import Outlook
 from novadev.audit.stored import Stored, stored_troubles
 from novadev.audit.target import Needs, TargetHost, Unchecked, target_troubles
+from novadev.audit.wishes import Wishes
 from novadev.capabilities.compute_hosts import ComputeHost, ComputeHosts
 from novadev.capabilities.server_releases import ServerReleases
 from novadev.config import Config
@@ -20,6 +22,7 @@ from novadev.nova.image_properties import MACHINE_TYPE
 from novadev.nova.instances import Instance
 from novadev.rules.defaults import BY_DEFAULT
 from novadev.rules.guest import DriverRules
+from novadev.rules.machine_types import may_be
 from novadev.stash_defaults.gathering import find_compute, no_domain
 from novadev.stash_defaults.sources import Evidence
 
@@ -28,7 +31,7 @@ _UNBUILT = ("building", "error", "shelved_offloaded", "soft-delete")
 
 
 class Examination:
-    """The checks of single guests: those WANTED, against TARGETS too."""
+    """The checks of single guests: those WANTED, against TARGETS too; WISHES are of operators."""
 
     def __init__(
         self,
@@ -37,9 +40,10 @@ class Examination:
         releases: ServerReleases,
         wanted: frozenset[str],
         targets: Sequence[TargetHost],
+        wishes: Wishes,
     ) -> None:
         self._config, self._hosts, self._releases = config, hosts, releases
-        self._wanted, self._targets = wanted, targets
+        self._wanted, self._targets, self._wishes = wanted, targets, wishes
         self._unchecked: Unchecked = set()
 
     def troubles(self, facts: Facts, found: Inspection | NovadevError | None) -> Iterator[Trouble]:
@@ -66,7 +70,7 @@ class Examination:
         if any(item.remedy for item in troubles):
             hosts, config = self._hosts, self._config
             troubles = [accepted(item, stored, hosts, config) for item in agreed(troubles)]
-        yield from troubles
+        yield from (undecided(item, facts.instance) for item in troubles)
 
     def _troubles(
         self, stored: Stored, found: Inspection | NovadevError | None, known: Evidence | None
@@ -77,7 +81,8 @@ class Examination:
             yield from target_troubles(facts, _needs(inspection), self._targets, self._unchecked)
         if inspection is not None and known is not None:
             yield from inspection.troubles
-            yield from (item for item in compared(known, stored) if item.check in self._wanted)
+            found_here = compared(known, stored, self._wishes)
+            yield from (item for item in found_here if item.check in self._wanted)
         elif isinstance(found, NovadevError):
             yield from self._without_domain(facts.instance, found)
 
@@ -125,12 +130,17 @@ class Examination:
 def _machine_type(
     facts: Facts, inspection: Inspection | None, compute: ComputeHost | None
 ) -> str | None:
-    """Return the versioned machine type of a guest, or of its next one where it is on no host."""
-    if inspection is not None:
-        return inspection.hardware.machine_type
-    if facts.instance.host is not None or compute is None:
+    """Return what the stored machine type stands for; None where that is not known.
+
+    That is what the guest has, unless it was started as a machine of another family.
+    """
+    stored = facts.instance.image_properties.get(MACHINE_TYPE) or ""
+    if inspection is None and facts.instance.host is not None:
         return None
-    return compute.machine_types.get(facts.instance.image_properties.get(MACHINE_TYPE) or "")
+    found = inspection.hardware.machine_type if inspection else None
+    if found is not None and may_be(stored, found):
+        return found
+    return compute.machine_types.get(stored) if compute else None
 
 
 def _needs(inspection: Inspection | None) -> Needs:
