@@ -18,6 +18,7 @@ from novadev.errors import Busy, NovadevError, StalePlan, TakenOver, Unreachable
 from novadev.image_property.comparison import Comparison, Due
 from novadev.image_property.guards import objection
 from novadev.image_property.planning import VM_STATES
+from novadev.image_property.present import WithEffects, with_disk_effects
 from novadev.image_property.readable import unread_now
 from novadev.image_property.stored import Stored
 from novadev.image_property.sync.differences import sources
@@ -29,6 +30,7 @@ from novadev.runs.change import Change
 from novadev.runs.lease import Fence
 from novadev.runs.place import Kind
 from novadev.runs.plan import SOURCE, Outcome, Plan
+from novadev.runs.preview import Previewed
 from novadev.runs.states import State
 from novadev.value import ABSENT, Value
 
@@ -74,6 +76,28 @@ def apply(
     outcomes: list[Outcome] = []
     _Writer(deployment, policy, fence).write(plans, resumed, outcomes)
     return outcomes
+
+
+def preview(
+    deployment: Deployment,
+    plans: Sequence[Plan],
+    resumed: bool,
+    policy: Policy = CHANGES_GUESTS,
+    with_effects: WithEffects = with_disk_effects,
+) -> list[Previewed]:
+    """Return PLANS of one cell, each with what `apply` would make of it now; nothing is locked.
+
+    Those that it would write have the effects that WITH_EFFECTS finds by what is stored now.
+    """
+    batch = Batch(_Writer(deployment, policy, lambda: None), plans, resumed)
+    try:
+        outcomes = batch.preview()
+    except NovadevError as error:
+        outcomes = batch.outcomes_after(error)
+    found = list(zip(plans, outcomes, strict=True))
+    due = [plan for plan, outcome in found if not outcome.exit_code and "kept_disks" in plan.guard]
+    renewed = with_effects(deployment, due) if due else {}
+    return [(renewed.get(plan.instance, plan), outcome) for plan, outcome in found]
 
 
 @dataclass(frozen=True)
@@ -175,10 +199,27 @@ class Batch:
         self._outcomes.update({due.plan.instance: self._landed(due, stored) for due in landing})
         return [self._outcomes[plan.instance] for plan in self._plans]
 
+    def preview(self) -> list[Outcome]:
+        """Return the outcomes that `write` would have; nothing is locked or written."""
+        deployment = self._writer.deployment
+        cell = deployment.cell(self._plans[0].cell)
+        uuids = [plan.instance for plan in self._plans]
+        self._unread = unread_now(deployment, self._plans)
+        with deployment.api.reading() as api:
+            specs = list_request_specs(api, uuids)
+        with deployment.cell_database(cell).reading() as connection:
+            stored = self._read(connection, uuids, specs, lock=False)
+        self._outcomes.update({due.plan.instance: due.outcome for due in self._due(stored)})
+        return [self._outcomes[plan.instance] for plan in self._plans]
+
     def _read(
-        self, connection: sa.Connection, uuids: list[str], specs: Mapping[str, RequestSpec]
+        self,
+        connection: sa.Connection,
+        uuids: list[str],
+        specs: Mapping[str, RequestSpec],
+        lock: bool = True,
     ) -> Stored:
-        locked = writes.lock_instances(connection, uuids)
+        locked = writes.lock_instances(connection, uuids, lock)
         properties = image_properties.list_stored(connection, uuids, _keys(self._plans))
         disks = list_block_devices(connection, uuids) if _need_disks(self._plans) else {}
         taken = image_properties.list_taken(connection, _put_back(self._plans))
