@@ -12,7 +12,7 @@ from novadev.errors import NovadevError, StalePlan
 from novadev.nova.attached import list_attachments
 from novadev.nova.instances import Instance, InstanceFilter, list_instances
 from novadev.runs.lease import Fence
-from novadev.runs.plan import Outcome, Plan, Planned, Skip
+from novadev.runs.plan import AGAIN, Outcome, Plan, Planned, Skip
 from novadev.runs.preview import Previewed
 from novadev.runs.states import State
 from novadev.virt.host import Host
@@ -171,7 +171,8 @@ def _reason(
     if instance is None:
         return _GONE
     if instance.host != plan.host:
-        return f"it is on host {instance.host} now, but the plan was made for {plan.host}"
+        where = f"it is on host {instance.host} now, but the plan was made for {plan.host}"
+        return f"{where}: {AGAIN}"
     if instance.task_state is not None:
         return f"it has a task in progress now: {instance.task_state}"
     if unfinished is not None:

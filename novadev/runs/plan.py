@@ -26,6 +26,8 @@ RELEASE = "release"
 """The part of a guard with the release of Nova that reads the values; taking back asks for none."""
 AGAIN = "plan again"
 """What a writer advises where a plan is stale; :func:`novadev.runs.undo.advised` replaces it."""
+UNDO = "undo"
+"""The part of a guard that says that the plan takes another one back."""
 NO_CELL = ""
 """The cell of a plan that was made without databases: its host alone knows the instance."""
 

@@ -1,5 +1,6 @@
 """What a preview promises is what becomes of it: plans of a file, of an undo, of a resumed run."""
 
+import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -8,6 +9,8 @@ from typing import Any
 import pytest
 
 from novadev.cli.actions import ACTIONS
+from novadev.runs import carry_out
+from tests.cli.test_hostile_input import resummed
 from tests.cloud import Cloud
 from tests.command import novadev
 from tests.exchange.recorded import VM, export, record, recorded, two_guests
@@ -127,6 +130,45 @@ def test_a_dry_run_says_stale_and_plans_the_others(sqlite_cloud: Cloud) -> None:
     assert (result.code, uuid in result.out, other in result.out) == (7, False, True)
     assert f"stale: instance web-1 ({uuid}): it is active now" in result.err
     assert "1 planned, 1 stale, 0 skipped; nothing was changed." in result.err
+
+
+def test_only_an_undo_is_written_as_one(sqlite_cloud: Cloud, tmp_path: Path) -> None:
+    """A file that says so of another plan would have it written beside disks it does not know."""
+    uuid, file = server(sqlite_cloud), tmp_path / "plan"
+    words = (*COMMANDS["image-property set"], uuid, "--plan-out", str(file))
+    assert novadev(sqlite_cloud, *words).code == 0
+    plan = json.loads(file.read_text().splitlines()[1])["plan"]
+    resummed(file, plan | {"guard": {**plan["guard"], "undo": True}})
+    result = novadev(sqlite_cloud, "apply", str(file), "--yes")
+    assert (result.code, "it takes back no plan" in result.err) == (4, True), result.err
+
+
+def test_nobody_is_asked_about_plans_that_would_all_be_refused(sqlite_cloud: Cloud) -> None:
+    uuid = server(sqlite_cloud)
+    run = partial(novadev, sqlite_cloud)
+    assert run(*COMMANDS["image-property set"], uuid, "--yes").code == 0
+    starts(sqlite_cloud, uuid)
+    result = run("undo", "1")
+    assert (result.code, result.out) == (7, "")
+    assert "it is active now" in result.err
+    assert "Nothing was done." in result.err
+    assert [item["run"] for item in run("history", "-f", "json").json] == [1]
+
+
+def test_a_resumed_run_is_previewed(sqlite_cloud: Cloud, tmp_path: Path) -> None:
+    """The first server has changed, so the run ends before the others, one of which changes."""
+    run = partial(novadev, sqlite_cloud)
+    uuids = [server(sqlite_cloud) for _ in range(3)]
+    file = str(tmp_path / "plan")
+    assert run(*COMMANDS["image-property set"], *uuids, "--plan-out", file).code == 0
+    starts(sqlite_cloud, uuids[0])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(carry_out, "BATCH", 1)
+        assert run("apply", file, "--yes", "--max-failures", "0").code == 7
+    gets_a_volume(sqlite_cloud, uuids[1])
+    result = kept(run, "resume")
+    states = {plan["instance"]: plan["state"] for plan in result.json["plans"]}
+    assert states == {uuids[1]: "stale", uuids[2]: "applied"}
 
 
 def test_effects_are_those_of_what_is_stored_now(sqlite_cloud: Cloud) -> None:
