@@ -13,7 +13,7 @@ demo: ## try novadev on a made-up cloud
 
 cloud: ## a real Nova with two compute hosts, to type along; RELEASE=28 for an older one
 	@tools/setup cloud $(RELEASE)
-	@NOVADEV_CLOUD_RELEASE=$(RELEASE) NOVADEV_CLOUD_KEEP=$(KEEP) $(PYTHON) cloud/run.py up
+	@exec env NOVADEV_CLOUD_RELEASE=$(RELEASE) NOVADEV_CLOUD_KEEP=$(KEEP) $(PYTHON) cloud/run.py up
 
 cloud-down: ## end that cloud, and remove what it wrote
 	@$(PYTHON) cloud/run.py down

@@ -11,6 +11,7 @@ from cloud.places import ROOT, Site
 
 MODE = os.environ.get("NOVADEV_CLOUD_KEEP", "")
 """What the hosts do: off, log or on; empty where they begin Nova's own program."""
+MODES = ("", "off", "log", "on")
 _NAME = "novadev"
 _SCRIPT = ROOT / ".venv/bin/novadev-nova-compute"
 

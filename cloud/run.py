@@ -19,7 +19,7 @@ from typing import IO
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from cloud import loop  # noqa: E402 - the path is set above
+from cloud import keeping, loop  # noqa: E402 - the path is set above
 from cloud.places import (  # noqa: E402
     FOLDER,
     LOCK,
@@ -122,6 +122,9 @@ def _check() -> None:
     """Say why there can be no cloud on this machine."""
     if WANTED not in RELEASES:
         raise NoCloud(f"there is no cloud with Nova {WANTED}, only with {' and '.join(RELEASES)}")
+    if keeping.MODE not in keeping.MODES:
+        modes = ", ".join(filter(None, keeping.MODES))
+        raise NoCloud(f"KEEP={keeping.MODE} is none of {modes}, which keep_addresses can be")
     if os.getuid():
         raise NoCloud('the cloud needs root, for its hosts\' networks. Run "sudo make cloud"')
     if len(str(ROOT)) > LONGEST:
@@ -169,7 +172,7 @@ def _bring_up() -> None:
         subprocess.Popen(
             command,
             cwd=ROOT,
-            env=os.environ | {"TMPDIR": str(RUN)},
+            env=os.environ | {"TMPDIR": str(RUN), "XDG_CACHE_HOME": f"{RUN}/cache"},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -193,13 +196,15 @@ def _follow(lines: Iterator[str]) -> None:
 
 
 def _last_words() -> str:
-    log = LOGS / "cloud.log"
-    if not log.exists():
+    try:
+        said = (LOGS / "cloud.log").read_text(errors="replace").strip()
+    except FileNotFoundError:
+        said = ""
+    if not said:
         return "somebody has stopped it"
-    lines = log.read_text(errors="replace").strip().split("\n")
     return (
-        f"{lines[-1]}. The logs are in {LOGS}. Run it once more; if it fails again, report this as "
-        "a bug"
+        f"{said.splitlines()[-1]}. The logs are in {LOGS}. Run it once more; if it fails again, "
+        "report this as a bug"
     )
 
 
@@ -211,6 +216,7 @@ def _end(keep_logs: bool = False) -> None:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         time.sleep(0.05)
+    loop.remove_made(RUN)
     _remove(keep_logs)
     for number, handler in before:
         signal.signal(number, handler)

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from cloud import loop, places, run
+from cloud import keeping, loop, places, run
 from tests.hypervisor import PRIVILEGED
 
 
@@ -62,6 +62,40 @@ def test_a_machine_that_cannot_have_it(
     run.check()
     monkeypatch.setattr(run, name, value)
     assert said in refusal()
+
+
+def test_a_switch_that_is_none(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keeping, "MODE", "maybe")
+    assert refusal() == "KEEP=maybe is none of off, log, on, which keep_addresses can be"
+
+
+@pytest.mark.parametrize("text", [None, "", "\n"])
+def test_what_somebody_stopped_is_no_bug(folder: Path, text: str | None) -> None:
+    run.LOGS.mkdir()
+    if text is not None:
+        (run.LOGS / "cloud.log").write_text(text)
+    with pytest.raises(run.NoCloud, match=r"did not come up: somebody has stopped it$"):
+        run._follow(iter(()))
+
+
+@pytest.mark.skipif(not PRIVILEGED, reason="only root has loop devices")
+def test_loop_devices_that_were_made_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel makes one where none is free; here none is known before."""
+    if not loop.CONTROL.exists():
+        pytest.skip("this machine has no loop devices")
+    monkeypatch.setattr(loop, "RUN", tmp_path)
+    monkeypatch.setattr(loop, "DEVICES", tmp_path)
+    (tmp_path / "volume").write_bytes(bytes(1 << 20))
+    handle = loop.make(tmp_path / "volume", tmp_path / "node")
+    number = int((tmp_path / loop.MADE).read_text())
+    assert os.fstat(handle).st_rdev == os.makedev(loop.MAJOR, number)
+    loop.remove_made(tmp_path)
+    assert Path(f"/sys/block/loop{number}").exists(), "it is in use"
+    os.close(handle)
+    deadline = time.monotonic() + 10
+    while Path(f"/sys/block/loop{number}").exists() and time.monotonic() < deadline:
+        loop.remove_made(tmp_path)
+    assert not Path(f"/sys/block/loop{number}").exists()
 
 
 def test_no_loop_devices_and_no_root(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
