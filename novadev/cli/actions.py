@@ -1,18 +1,20 @@
-"""Maps the action of a plan to the function that applies it."""
+"""Maps the action of a plan to the functions that apply it, and that preview it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from novadev.errors import BadInput
 
 if TYPE_CHECKING:
     from novadev.deployment import Deployment
+    from novadev.residence import Residence
     from novadev.runs.carry_out import Apply
     from novadev.runs.lease import Fence
-    from novadev.runs.plan import Outcome, Plan
+    from novadev.runs.plan import Draft, Outcome, Plan, Skip
+    from novadev.runs.preview import Previewed
     from novadev.runs.second_look import SecondLook, Written
 
 ACTIONS = {
@@ -26,7 +28,7 @@ ACTIONS = {
     "machine-type set": "novadev.machine_type.applying",
     "stash-defaults": "novadev.stash_defaults.applying",
 }
-"""Modules whose ``apply`` writes a batch."""
+"""Modules whose ``apply`` writes a batch, and whose ``preview`` compares one and writes nothing."""
 IRREVERSIBLE = frozenset(("device detach",))
 """What cannot be taken back, so that undo refuses it and the question says it."""
 
@@ -43,17 +45,55 @@ def applier(deployment: Deployment) -> Apply:
     residence = Residence(deployment)
 
     def apply(plans: Sequence[Plan], resumed: bool, fence: Fence) -> list[Outcome]:
-        action = plans[0].action
-        if action not in ACTIONS:
-            raise BadInput(f"there is no action {action!r}")
-        applying = import_module(ACTIONS[action])
-        stale = residence.stale(plans, resumed)
-        due = [plan for plan in plans if plan.instance not in stale]
-        outcomes: list[Outcome] = applying.apply(deployment, due, resumed, fence) if due else []
-        written = iter(outcomes)
-        return [stale.get(plan.instance) or next(written) for plan in plans]
+        def write(due: Sequence[Plan]) -> list[Previewed]:
+            outcomes = _module(plans).apply(deployment, due, resumed, fence)
+            return list(zip(due, outcomes, strict=True))
+
+        return [outcome for _, outcome in _living(residence, plans, resumed, write)]
 
     return apply
+
+
+def with_preview(deployment: Deployment, drafts: Iterable[Draft | Skip]) -> Iterator[Draft | Skip]:
+    """Yield DRAFTS of plans of the past, each with what `applier` would make of it now, and skips.
+
+    Raises BadInput for an action novadev has not.
+    """
+    from novadev.residence import Residence
+    from novadev.runs.preview import previewed
+
+    residence = Residence(deployment)
+
+    def preview(plans: Sequence[Plan], resumed: bool) -> list[Previewed]:
+        def compare(due: Sequence[Plan]) -> list[Previewed]:
+            found: list[Previewed] = _module(plans).preview(deployment, due, resumed)
+            return found
+
+        return _living(residence, plans, resumed, compare)
+
+    return previewed(drafts, preview)
+
+
+def _module(plans: Sequence[Plan]) -> Any:
+    action = plans[0].action
+    if action not in ACTIONS:
+        raise BadInput(f"there is no action {action!r}")
+    return import_module(ACTIONS[action])
+
+
+def _living(
+    residence: Residence,
+    plans: Sequence[Plan],
+    resumed: bool,
+    work: Callable[[Sequence[Plan]], list[Previewed]],
+) -> list[Previewed]:
+    """Return PLANS with their outcomes: what WORK makes of those whose cell still has them."""
+    stale = residence.stale(plans, resumed)
+    due = [plan for plan in plans if plan.instance not in stale]
+    done = iter(work(due) if due else ())
+    return [
+        (plan, stale[plan.instance]) if plan.instance in stale else next(done) for plan in plans
+    ]
 
 
 def second_look(deployment: Deployment) -> SecondLook:

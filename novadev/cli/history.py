@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from novadev.cli import completion, help, options
-from novadev.cli.actions import ACTIONS, IRREVERSIBLE
+from novadev.cli.actions import ACTIONS, IRREVERSIBLE, with_preview
 from novadev.cli.choices import Choices, choices, confirm
 from novadev.cli.moments import EXAMPLES, MOMENT
 from novadev.cli.mutating import carry_on, execute, stop_between_batches
@@ -122,6 +122,7 @@ def undo(session: Session, run_id: int, choices: Choices) -> int:
     run = journal.get(run_id)
     _check_undo(journal, run, choices)
     found = with_pin_notes(session.deployment, drafts(journal, run))
+    found = with_preview(session.deployment, found)
     return execute(session, choices, f"undo {run.id}", found, undoes=run)
 
 
@@ -188,20 +189,30 @@ def _newest_unfinished(session: Session, journal: Journal, choices: Choices) -> 
 
 def _resume(session: Session, choices: Choices, journal: Journal, run: Run, report: Any) -> int:
     from novadev.runs.plan import Draft
-    from novadev.runs.states import PENDING
+    from novadev.runs.states import BEGUN, PENDING
 
-    pending = (Draft(item.plan) for item in journal.iter_plans(run, PENDING))
-    count = sum(1 for _ in report.show_planned(pending))
+    pending = (
+        Draft(item.plan, item.undoes, resumed=item.state in BEGUN)
+        for item in journal.iter_plans(run, PENDING)
+    )
+    shown = with_preview(session.deployment, pending)
+    count = sum(1 for _ in report.show_planned(shown))
     if not choices.writes:
         return int(report.finish_preview(count))
     if count:
-        confirm(choices, f"To finish run {run.id}, {report.sentence}?")
+        confirm(choices, _question(run, report, count))
     elif not journal.count_left(run):
         session.say(f"Run {run.id} is finished.")
         return int(report.finish_nothing())
     run = journal.take_over(run, choices.take_over, choices.message)
     with stop_between_batches() as stop, journal.renewing(run) as fence:
         return carry_on(session, choices, journal, run, report, fence, stop)
+
+
+def _question(run: Run, report: Any, count: int) -> str:
+    if report.refused == count:
+        return f"No plan of run {run.id} can be carried out now. Try all the same?"
+    return f"To finish run {run.id}, {report.sentence}?"
 
 
 @help.command(short_help="Carry out exactly the plans of a saved file.")
@@ -226,7 +237,8 @@ def apply(session: Session, plan_file: str, sha256: str | None, choices: Choices
     if choices.message is None and saved.head.message:
         choices = replace(choices, message=saved.head.message)
     if saved.head.undoes is None:
-        drafts, action = saved.iter_drafts(), saved.head.action
+        drafts = with_preview(session.deployment, saved.iter_drafts())
+        action = saved.head.action
         return execute(session, choices, action, drafts, saved_by=saved.head.asked)
     return _apply_undo(session, choices, saved, saved.head.undoes)
 
@@ -244,5 +256,6 @@ def _apply_undo(session: Session, choices: Choices, saved: Saved, undoes: int) -
     run = journal.get(undoes)
     _check_undo(journal, run, choices)
     drafts = with_pin_notes(session.deployment, of_file(journal, run, saved.iter_drafts()))
+    drafts = with_preview(session.deployment, drafts)
     action, asked = saved.head.action, saved.head.asked
     return execute(session, choices, action, drafts, undoes=run, saved_by=asked)

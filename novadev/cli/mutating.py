@@ -71,6 +71,8 @@ def execute(
                 _say_why_nothing(session, report, journal, undoes)
                 _end_undone(session, chosen, journal, undoes)
             return report.finish_nothing()
+        if spool.count == report.refused and not chosen.yes:
+            return report.finish_refused()
         confirm(chosen, _question(action, report))
         asked = _asked(session, chosen, action, undoes, saved_by)
         with stop_between_batches() as stop:
@@ -93,8 +95,13 @@ def _question(action: str, report: Report) -> str:
     does = report.sentence
     if action.startswith("undo "):
         does = f"to take back run {action.removeprefix('undo ')}, {does}"
-    number = report.skips.count
-    skipped = f" ({number} {'is' if number == 1 else 'are'} skipped)" if number else ""
+    numbers = {"skipped": report.skips.count, "refused": report.refused}
+    left = ", ".join(
+        f"{number} {'is' if number == 1 else 'are'} {word}"
+        for word, number in numbers.items()
+        if number
+    )
+    skipped = f" ({left})" if left else ""
     warning = " This cannot be undone." if action in IRREVERSIBLE else ""
     return f"{does[:1].upper()}{does[1:]}{skipped}?{warning}"
 
@@ -106,8 +113,9 @@ def _say_why_nothing(session: Session, report: Report, journal: Journal, undoes:
     (found,) = journal.iter_runs(RunFilter(run=undoes.id))
     if report.skips.count:
         return
-    if found.undone_by and not found.applied - found.undone:
-        session.say(f"Run {found.run} was undone by run {found.undone_by}.")
+    undos = [str(undo) for undo, _ in journal.list_undone_by(undoes)]
+    if undos and not found.applied - found.undone:
+        session.say(f"Run {found.run} was undone by run {' and '.join(undos)}.")
     elif not found.applied and not found.half:
         session.say(f"Run {found.run} has changed nothing.")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from typing import TYPE_CHECKING
@@ -51,7 +51,7 @@ def print_run(session: Session, run_id: int, output: Output, is_grouped: bool | 
         is_grouped = False
     if output.format == "table":
         for found in journal.iter_runs(RunFilter(run=run.id)):
-            _tell_run(session, found)
+            _tell_run(session, found, journal.list_undone_by(run))
     held = [] if is_grouped is not None else list(islice(plans, MANY))
     if is_grouped or len(held) == MANY:
         _print_groups(session, chain(held, plans))
@@ -60,8 +60,11 @@ def print_run(session: Session, run_id: int, output: Output, is_grouped: bool | 
         print_records(session, output, ChangeRecord, records, ("instance",))
 
 
-def _tell_run(session: Session, run: RunSummary) -> None:
-    """Say of one run who did what, and what became of it."""
+def _tell_run(session: Session, run: RunSummary, undos: Sequence[tuple[int, int]]) -> None:
+    """Say of one run who did what, and what became of it.
+
+    UNDOS are those that have taken plans of it back, and how many.
+    """
     until = f" to {run.finished}" if run.finished else ""
     session.say(f"Run {run.run}: {run.action}, {run.state}")
     session.say(f"  {run.started}{until}, {printable(run.user)} on {printable(run.host)}")
@@ -71,8 +74,11 @@ def _tell_run(session: Session, run: RunSummary) -> None:
             session.say(f"  {name}: {printable(text)}")
     if run.undoes:
         session.say(f"  undoes run {run.undoes}")
-    if run.undone_by:
-        session.say(f"  undone by run {run.undone_by}")
+    for undo, number in undos:
+        part = "" if number == run.applied + run.half else f"{many(number, 'server')} of it: "
+        session.say(f"  {part}undone by run {undo}")
+    if run.undone_by and run.undone_by not in dict(undos):
+        session.say(f"  run {run.undone_by} was an undo of it, of which nothing is in effect now")
 
 
 def _named(session: Session, plans: Iterable[Journaled]) -> Iterator[Journaled]:

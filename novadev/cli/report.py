@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, cast
 
@@ -15,7 +16,7 @@ from novadev.cli.progress import counted, progress
 from novadev.cli.session import Session
 from novadev.cli.skips import Skips
 from novadev.cli.talk import say
-from novadev.errors import NovadevError, TakenOver
+from novadev.errors import NovadevError, TakenOver, worst
 from novadev.runs.plan import Draft, Outcome, Plan, Skip
 from novadev.runs.states import BEGUN, PENDING, State
 from novadev.text import printable
@@ -37,6 +38,8 @@ class Report:
         self._document = None if is_text else Document(chosen.format_, self._paper)
         self._listing = self._new_listing()
         self.skips = Skips(session, chosen.fail_on_skip)
+        self._refused: Counter[PlanState] = Counter()
+        self._codes: set[int] = set()
 
     def _new_listing(self) -> Listing:
         """Return what shows the plans: on standard output, or to who is to be asked."""
@@ -54,6 +57,11 @@ class Report:
         """The exit code that what was skipped gives."""
         return self.skips.exit_code
 
+    @property
+    def refused(self) -> int:
+        """How many of the plans that were shown could not be carried out now."""
+        return self._refused.total()
+
     def show_planned(self, planned: Iterable[Planned | Draft]) -> Iterator[Draft]:
         """Yield the plans of PLANNED as drafts for the journal, showing them on the way."""
         for item in counted(self._session, planned) if self._is_silent else planned:
@@ -61,7 +69,10 @@ class Report:
                 self.skips.add(item)
                 continue
             draft = item if isinstance(item, Draft) else Draft(item)
-            self._show(draft.plan)
+            if draft.expected.exit_code:
+                self._refuse(draft)
+            else:
+                self._show(draft)
             self.skips.plan(draft.plan.instance)
             yield draft
         self._listing.end()
@@ -77,22 +88,53 @@ class Report:
         """What the plans that were shown will do, as the beginning of a question."""
         return self._listing.totals.sentence
 
-    def _show(self, plan: Plan) -> None:
-        """Print PLAN: as text, or into the document of a preview, or for who is to be asked."""
+    def _refuse(self, draft: Draft) -> None:
+        """Say what stands against DRAFT now, unless carrying it out will say it at once."""
+        plan, outcome = draft.plan, draft.expected
+        state = told(outcome)
+        self._refused[state] += 1
+        self._codes.add(outcome.exit_code)
         if self._document is not None and not self._chosen.writes:
-            self._document.add(plan, "planned", None)
+            self._document.add(plan, state, outcome.error, outcome.left)
+        if not (self._chosen.writes and self._chosen.yes):
+            self._say_outcome(plan, outcome)
+
+    @staticmethod
+    def _say_outcome(plan: Plan, outcome: Outcome) -> None:
+        if outcome.error:
+            error = labelled(outcome.error, plan.instance, plan.name)
+            say(f"{told(outcome)}: {printable(error)}")
+
+    def _show(self, draft: Draft) -> None:
+        """Print a plan: as text, or into the document of a preview, or for who is to be asked."""
+        plan = draft.plan
+        if self._document is not None and not self._chosen.writes:
+            self._document.add(plan, "planned", None, draft.expected.left)
         elif self._document is None or not self._chosen.yes:
             self._listing.add(plan)
 
     def finish_preview(self, count: int) -> int:
-        """Close the report of a dry run and return its exit code."""
+        """Close the report of a dry run of COUNT plans and return its exit code."""
         self.skips.tell_groups()
+        planned = count - self.refused
         if self._document is None:
-            self._session.say(f"{count} planned, {self.skips.count} skipped; nothing was changed.")
+            refused = "".join(f", {number} {name}" for name, number in self._refused.items())
+            skipped = f"{self.skips.count} skipped"
+            self._session.say(f"{planned} planned{refused}, {skipped}; nothing was changed.")
         else:
-            self._document.close(None, "planned" if count else "nothing", self.skips)
+            result = "planned" if planned else "failed" if count else "nothing"
+            self._document.close(None, result, self.skips)
         self._paper.check()
-        return self.skips.exit_code
+        return worst({*self._codes, self.skips.exit_code})
+
+    def finish_refused(self) -> int:
+        """Close the report of a run that was not begun, as no plan could be carried out."""
+        self.skips.tell_groups()
+        if self._document is not None:
+            self._document.close(None, "failed", self.skips)
+        self._session.say("Nothing was done.")
+        self._paper.check()
+        return worst({*self._codes, self.skips.exit_code})
 
     def finish_nothing(self) -> int:
         """Close the report of a run that had nothing to do and return its exit code."""
@@ -115,9 +157,7 @@ class Report:
         with progress(self._session, total) as advance:
             for plan, outcome in results:
                 codes.add(outcome.exit_code)
-                if outcome.error:
-                    error = labelled(outcome.error, plan.instance, plan.name)
-                    say(f"{told(outcome)}: {printable(error)}")
+                self._say_outcome(plan, outcome)
                 if self._document is not None:
                     self._document.add(plan, told(outcome), outcome.error, outcome.left)
                 advance()

@@ -12,7 +12,8 @@ from novadev.errors import NovadevError, StalePlan
 from novadev.nova.attached import list_attachments
 from novadev.nova.instances import Instance, InstanceFilter, list_instances
 from novadev.runs.lease import Fence
-from novadev.runs.plan import Outcome, Plan, Planned, Skip
+from novadev.runs.plan import AGAIN, Outcome, Plan, Planned, Skip
+from novadev.runs.preview import Previewed
 from novadev.runs.states import State
 from novadev.virt.host import Host
 from novadev.virt.pool import Answer
@@ -71,6 +72,21 @@ def apply_on_hosts(
         found[next(coming[answer.host])] = _outcome(answer, resumed)
     fenced.check()
     return [found[place] for place in range(len(plans))]
+
+
+def preview_on_hosts(
+    deployment: Deployment,
+    plans: Sequence[Plan],
+    resumed: bool,
+    preview_guest: Callable[[Host, Plan, bool], Outcome],
+    refusal: Refusal = lambda _plan, _instance: None,
+) -> list[Previewed]:
+    """Return PLANS of one cell, each with what `apply_on_hosts` would make of it now.
+
+    PREVIEW_GUEST compares as the writer does, and writes nothing.
+    """
+    outcomes = apply_on_hosts(deployment, plans, resumed, lambda: None, preview_guest, refusal)
+    return list(zip(plans, outcomes, strict=True))
 
 
 class Fenced:
@@ -155,7 +171,8 @@ def _reason(
     if instance is None:
         return _GONE
     if instance.host != plan.host:
-        return f"it is on host {instance.host} now, but the plan was made for {plan.host}"
+        where = f"it is on host {instance.host} now, but the plan was made for {plan.host}"
+        return f"{where}: {AGAIN}"
     if instance.task_state is not None:
         return f"it has a task in progress now: {instance.task_state}"
     if unfinished is not None:

@@ -18,19 +18,21 @@ from novadev.errors import Busy, NovadevError, StalePlan, TakenOver, Unreachable
 from novadev.image_property.comparison import Comparison, Due
 from novadev.image_property.guards import objection
 from novadev.image_property.planning import VM_STATES
+from novadev.image_property.present import WithEffects, with_disk_effects
 from novadev.image_property.readable import unread_now
+from novadev.image_property.statements import disk_writes, property_writes, roots, write_specs
 from novadev.image_property.stored import Stored
 from novadev.image_property.sync.differences import sources
+from novadev.image_property.way_back import WayBack, ways_back
 from novadev.nova import image_properties, writes
 from novadev.nova.block_devices import list_block_devices
 from novadev.nova.request_specs import RequestSpec, list_request_specs
-from novadev.nova.writes import DiskWrite, SystemMetadataWrite
-from novadev.runs.change import Change
 from novadev.runs.lease import Fence
 from novadev.runs.place import Kind
 from novadev.runs.plan import SOURCE, Outcome, Plan
+from novadev.runs.preview import Previewed
 from novadev.runs.states import State
-from novadev.value import ABSENT, Value
+from novadev.value import ABSENT
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
@@ -74,6 +76,28 @@ def apply(
     outcomes: list[Outcome] = []
     _Writer(deployment, policy, fence).write(plans, resumed, outcomes)
     return outcomes
+
+
+def preview(
+    deployment: Deployment,
+    plans: Sequence[Plan],
+    resumed: bool,
+    policy: Policy = CHANGES_GUESTS,
+    with_effects: WithEffects = with_disk_effects,
+) -> list[Previewed]:
+    """Return PLANS of one cell, each with what `apply` would make of it now; nothing is locked.
+
+    Those that it would write have the effects that WITH_EFFECTS finds by what is stored now.
+    """
+    batch = Batch(_Writer(deployment, policy, lambda: None), plans, resumed)
+    try:
+        outcomes = batch.preview()
+    except NovadevError as error:
+        outcomes = batch.outcomes_after(error)
+    found = list(zip(plans, outcomes, strict=True))
+    due = [plan for plan, outcome in found if not outcome.exit_code and "kept_disks" in plan.guard]
+    renewed = with_effects(deployment, due) if due else {}
+    return [(renewed.get(plan.instance, plan), outcome) for plan, outcome in found]
 
 
 @dataclass(frozen=True)
@@ -146,6 +170,7 @@ class Batch:
     may_be_written: bool = False
     _outcomes: dict[str, Outcome] = field(default_factory=dict)
     _unread: dict[str, str] = field(default_factory=dict)
+    _ways: dict[str, WayBack] = field(default_factory=dict)
 
     def outcomes_after(self, error: NovadevError) -> list[Outcome]:
         """Return the outcomes of a batch that ERROR ended."""
@@ -162,7 +187,7 @@ class Batch:
         deployment = self._writer.deployment
         cell = deployment.cell(self._plans[0].cell)
         uuids = [plan.instance for plan in self._plans]
-        self._unread = unread_now(deployment, self._plans)
+        self._ask_first()
         with deployment.api.writing() as api:
             specs = list_request_specs(api, uuids, lock=True)
             with deployment.cell_database(cell).writing() as connection:
@@ -171,14 +196,37 @@ class Batch:
                 self._writer.fence()
                 self._write_cell(connection, stored, landing)
             self.may_be_written = self.may_be_written or bool(landing)
-            _write_specs(api, stored, landing)
+            write_specs(api, stored, landing)
         self._outcomes.update({due.plan.instance: self._landed(due, stored) for due in landing})
         return [self._outcomes[plan.instance] for plan in self._plans]
 
+    def preview(self) -> list[Outcome]:
+        """Return the outcomes that `write` would have; nothing is locked or written."""
+        deployment = self._writer.deployment
+        cell = deployment.cell(self._plans[0].cell)
+        uuids = [plan.instance for plan in self._plans]
+        self._ask_first()
+        with deployment.api.reading() as api:
+            specs = list_request_specs(api, uuids)
+        with deployment.cell_database(cell).reading() as connection:
+            stored = self._read(connection, uuids, specs, lock=False)
+        self._outcomes.update({due.plan.instance: self._outcome(due) for due in self._due(stored)})
+        return [self._outcomes[plan.instance] for plan in self._plans]
+
+    def _ask_first(self) -> None:
+        """Ask, before anything is locked, what the comparison under the locks needs to know."""
+        deployment = self._writer.deployment
+        self._unread = unread_now(deployment, self._plans)
+        self._ways = ways_back(deployment, self._plans)
+
     def _read(
-        self, connection: sa.Connection, uuids: list[str], specs: Mapping[str, RequestSpec]
+        self,
+        connection: sa.Connection,
+        uuids: list[str],
+        specs: Mapping[str, RequestSpec],
+        lock: bool = True,
     ) -> Stored:
-        locked = writes.lock_instances(connection, uuids)
+        locked = writes.lock_instances(connection, uuids, lock)
         properties = image_properties.list_stored(connection, uuids, _keys(self._plans))
         disks = list_block_devices(connection, uuids) if _need_disks(self._plans) else {}
         taken = image_properties.list_taken(connection, _put_back(self._plans))
@@ -186,7 +234,9 @@ class Batch:
 
     def _due(self, stored: Stored) -> Iterator[Due]:
         """Yield the plans that can land, with what is still to be written; keep what is not."""
-        for plan in self._plans:
+        for whole in self._plans:
+            way = self._ways.get(whole.instance)
+            plan = way.plan if way else whole
             if plan.instance not in stored.instances:
                 self._refuse(plan, State.STALE, "it is deleted or hidden in its cell")
                 continue
@@ -202,25 +252,30 @@ class Batch:
                 self._refuse(plan, found.state_if_refused(self._resumed), objection)
 
     def _objection(self, plan: Plan, stored: Stored) -> str | None:
-        unread = self._unread.get(plan.instance)
-        return objection(plan, stored, self._writer.policy.vm_states) or unread
+        way = self._ways.get(plan.instance)
+        found = objection(plan, stored, self._writer.policy.vm_states)
+        return found or (way and way.refusal) or self._unread.get(plan.instance)
 
     def _refuse(self, plan: Plan, state: State, reason: str) -> None:
         text = f"instance {plan.instance}: {reason}"
         self._outcomes[plan.instance] = Outcome(state, text, StalePlan.exit_code)
+
+    def _outcome(self, due: Due) -> Outcome:
+        way = self._ways.get(due.plan.instance)
+        return way.outcome(due.outcome) if way else due.outcome
 
     def _landed(self, due: Due, stored: Stored) -> Outcome:
         """Return the outcome of DUE, with the state of its server when that was written.
 
         What an earlier attempt has written it wrote in one of the states that it needs.
         """
-        vm_state = stored.instances[due.plan.instance].vm_state
+        vm_state, outcome = stored.instances[due.plan.instance].vm_state, self._outcome(due)
         if due.touches_cell:
-            return replace(due.outcome, vm_state=vm_state)
+            return replace(outcome, vm_state=vm_state)
         if not self._resumed:
-            return due.outcome
+            return outcome
         needed = self._writer.policy.vm_states
-        return replace(due.outcome, vm_state=vm_state if vm_state in needed else min(needed))
+        return replace(outcome, vm_state=vm_state if vm_state in needed else min(needed))
 
     def _write_cell(
         self, connection: sa.Connection, stored: Stored, landing: Sequence[Due]
@@ -233,9 +288,9 @@ class Batch:
         if not touching:
             return
         locked = [stored.instances[uuid] for uuid in uuids]
-        writes.touch_instances(connection, locked, policy.vm_states, _roots(touching))
-        writes.write_system_metadata(connection, _property_writes(touching, stored))
-        writes.write_disks(connection, _disk_writes(touching))
+        writes.touch_instances(connection, locked, policy.vm_states, roots(touching))
+        writes.write_system_metadata(connection, property_writes(touching, stored))
+        writes.write_disks(connection, disk_writes(touching))
         if policy.instance_action is not None:
             writes.record_actions(connection, uuids, policy.instance_action)
         self.may_be_written = True
@@ -261,54 +316,3 @@ def _put_back(plans: Iterable[Plan]) -> list[int]:
 
 def _need_disks(plans: Iterable[Plan]) -> bool:
     return any("kept_disks" in plan.guard for plan in plans)
-
-
-def _roots(landing: Iterable[Due]) -> dict[str, Value]:
-    return {
-        due.plan.instance: item.after
-        for due in landing
-        for item in due.in_cell
-        if item.place.kind is Kind.ROOT
-    }
-
-
-def _property_writes(landing: Iterable[Due], stored: Stored) -> Iterator[SystemMetadataWrite]:
-    for due in landing:
-        instance = due.plan.instance
-        for item in due.in_cell:
-            key = image_properties.PREFIX + item.place.name
-            if item.place.kind is Kind.HIDDEN:
-                yield SystemMetadataWrite(instance, key, item.place.row, item.before, item.after)
-            if item.place.kind is Kind.PROPERTY:
-                row = stored.property_row(instance, item.place.name)
-                row_id = row.id if row else None
-                yield SystemMetadataWrite(instance, key, row_id, item.before, item.after)
-
-
-def _disk_writes(landing: Iterable[Due]) -> Iterator[DiskWrite]:
-    for due in landing:
-        by_row: dict[int, list[Change]] = {}
-        for item in due.in_cell:
-            if item.place.kind is Kind.DISK and item.place.row is not None:
-                by_row.setdefault(item.place.row, []).append(item)
-        for row_id, changes in by_row.items():
-            before = tuple((item.place.name, item.before) for item in changes)
-            after = tuple((item.place.name, item.after) for item in changes)
-            yield DiskWrite(row_id, before, after)
-
-
-def _write_specs(api: sa.Connection, stored: Stored, landing: Iterable[Due]) -> None:
-    texts: list[tuple[int, str, str]] = []
-    for due in landing:
-        if due.in_spec:
-            spec = stored.specs[due.plan.instance]
-            texts.append((spec.id, spec.text, _new_text(spec, due.in_spec)))
-    writes.write_request_specs(api, texts)
-
-
-def _new_text(spec: RequestSpec, changes: Sequence[Change]) -> str:
-    """Return the text of SPEC after CHANGES: its image as a whole, or properties of it."""
-    if changes[0].place.kind is Kind.IMAGE:
-        after = changes[0].after
-        return spec.with_image(str(after) if isinstance(after, int) else after)
-    return spec.edited({item.place.name: item.after for item in changes})

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from novadev.image_property.planning import VM_STATES, when_down
 from novadev.image_property.stored import Stored
 from novadev.image_property.sync.differences import are_stored
+from novadev.nova.block_devices import BlockDevice
 from novadev.runs.place import Kind
-from novadev.runs.plan import SOURCE, Plan
+from novadev.runs.plan import AGAIN, SOURCE, UNDO, Plan
 from novadev.value import ABSENT
 
 
@@ -19,7 +22,9 @@ def objection(plan: Plan, stored: Stored, vm_states: frozenset[str]) -> str | No
     if locked.task_state is not None:
         return f"it has a task in progress now: {locked.task_state}"
     if "kept_disks" in plan.guard and _disks_differ(plan, stored):
-        return "its disks have changed since the plan: plan again"
+        if plan.guard.get(UNDO):
+            return "its disks changed while it was being undone: run novadev undo again"
+        return f"its disks have changed since the plan: {AGAIN}"
     if SOURCE in plan.guard and not are_stored(
         plan.changes, stored.image_properties(plan.instance)
     ):
@@ -43,18 +48,23 @@ def _new_rows(plan: Plan, stored: Stored) -> str | None:
 
 
 def _disks_differ(plan: Plan, stored: Stored) -> bool:
-    """Whether a disk came, went or changed since the plan was made.
+    bus = stored.image_properties(plan.instance).get("hw_disk_bus")
+    return disks_differ(plan, stored.disks.get(plan.instance, ()), bus)
 
-    A volume attached to a running guest has no bus of its own; the next power-on writes down the
-    one that the guest has (``DriverBlockDevice.save``), and the disk is still the planned one.
+
+def disks_differ(plan: Plan, disks: Iterable[BlockDevice], disk_bus: str | None) -> bool:
+    """Whether one of DISKS came, went or changed since the plan was made.
+
+    DISK_BUS is the stored hw_disk_bus. A volume attached to a running guest has no bus of its own;
+    the next power-on writes down the one that the guest has (``DriverBlockDevice.save``), and the
+    disk is still the planned one.
     """
     moved = {item.place.row for item in plan.changes if item.place.kind is Kind.DISK}
-    disks = stored.disks.get(plan.instance, ())
     kept = [(disk.id, disk.disk_bus, disk.device_name) for disk in disks if disk.id not in moved]
     planned = [tuple(item) for item in plan.guard["kept_disks"]]
     if [item[::2] for item in kept] != [item[::2] for item in planned]:
         return True
-    written_down = {None, stored.image_properties(plan.instance).get("hw_disk_bus")}
+    written_down = {None, disk_bus}
     return any(
         found != before and not (before is None and found in written_down)
         for (_, found, _), (_, before, _) in zip(kept, planned, strict=True)

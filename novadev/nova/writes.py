@@ -45,10 +45,13 @@ class LockedInstance:
     root_device_name: str | None
 
 
-def lock_instances(connection: sa.Connection, uuids: Iterable[str]) -> dict[str, LockedInstance]:
+def lock_instances(
+    connection: sa.Connection, uuids: Iterable[str], lock: bool = True
+) -> dict[str, LockedInstance]:
     """Lock the rows of the living among UUIDS, in order of id, and return them by UUID.
 
-    A hidden row is the dead copy of a server that has moved to another cell.
+    Without LOCK they are only read, as the lock would find them. A hidden row is the dead copy of a
+    server that has moved to another cell.
     """
     columns = instances.c
     query = (
@@ -61,9 +64,9 @@ def lock_instances(connection: sa.Connection, uuids: Iterable[str]) -> dict[str,
         )
         .where(columns.uuid.in_(tuple(uuids)), LIVING)
         .order_by(columns.id)
-        .with_for_update()
     )
-    return {row.uuid: LockedInstance(*row) for row in connection.execute(query)}
+    rows = connection.execute(query.with_for_update() if lock else query)
+    return {row.uuid: LockedInstance(*row) for row in rows}
 
 
 class SystemMetadataWrite(NamedTuple):

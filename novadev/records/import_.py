@@ -19,6 +19,7 @@ from novadev.runs.found import Found, Verdict, compare, judge
 from novadev.runs.lease import Fence
 from novadev.runs.place import Kind, Place
 from novadev.runs.plan import APPLIED, Outcome, Plan, Planned, Skip
+from novadev.runs.preview import Previewed
 from novadev.runs.states import State
 from novadev.value import ABSENT, Value
 from novadev.virt.address_syntax import completed_text, normal_text
@@ -217,14 +218,29 @@ def apply(
     outcomes = []
     for plan in plans:
         fence()
-        outcomes.append(_apply_one(deployment, plan, resumed))
+        outcomes.append(_outcome(deployment, plan, resumed, VmDevices.replace))
     return outcomes
 
 
-def _apply_one(deployment: Deployment, plan: Plan, resumed: bool) -> Outcome:
+def preview(deployment: Deployment, plans: Sequence[Plan], resumed: bool) -> list[Previewed]:
+    """Return PLANS, each with what `apply` would make of it now; nothing is written."""
+
+    def compare_alone(vm_devices: VmDevices, vm_id: str, write: Write) -> None:
+        write(vm_devices.list_devices([vm_id]).get(vm_id, ()))
+
+    return [(plan, _outcome(deployment, plan, resumed, compare_alone)) for plan in plans]
+
+
+def _outcome(
+    deployment: Deployment,
+    plan: Plan,
+    resumed: bool,
+    replace_devices: Callable[[VmDevices, str, Write], None],
+) -> Outcome:
+    """Return what becomes of PLAN when REPLACE_DEVICES gets what it makes of the devices."""
     try:
         vm_devices = VmDevices(deployment.state)
-        vm_devices.replace(plan.instance, _writer(vm_devices, plan, resumed))
+        replace_devices(vm_devices, plan.instance, _writer(vm_devices, plan, resumed))
     except _HalfThere as error:
         return Outcome(State.HALF, str(error), error.exit_code)
     except StalePlan as error:

@@ -7,16 +7,23 @@ from dataclasses import replace
 
 from novadev.deployment import Deployment
 from novadev.device.guests import Hosted
-from novadev.device.on_hosts import apply_on_hosts, plan_on_hosts
+from novadev.device.on_hosts import apply_on_hosts, plan_on_hosts, preview_on_hosts
 from novadev.device.selecting import iter_hosted
 from novadev.errors import StalePlan, Unreachable
 from novadev.records.baseline import Baseline
 from novadev.records.device import AsOf, Pins, VmDevice, as_pinned
-from novadev.records.restore_on_host import ACTION, Question, plan_guest, write_guest
+from novadev.records.restore_on_host import (
+    ACTION,
+    Question,
+    plan_guest,
+    preview_guest,
+    write_guest,
+)
 from novadev.records.restore_pins import iter_leaving, leaves_pin, why_pinned
 from novadev.records.store import VmDevices
 from novadev.runs.lease import Fence
 from novadev.runs.plan import Draft, Outcome, Plan, Planned, Skip
+from novadev.runs.preview import Previewed
 from novadev.runs.states import State
 from novadev.selection import Selection
 
@@ -82,6 +89,16 @@ def apply(
     due = [plan for plan in plans if plan.instance not in found]
     written = iter(apply_on_hosts(deployment, due, resumed, fence, write_guest) if due else ())
     return [found.get(plan.instance) or next(written) for plan in plans]
+
+
+def preview(deployment: Deployment, plans: Sequence[Plan], resumed: bool) -> list[Previewed]:
+    """Return what `apply` would make of PLANS; see :func:`preview_on_hosts`."""
+    found = _pinned_since(deployment, plans, resumed)
+    due = [plan for plan in plans if plan.instance not in found]
+    rest = iter(preview_on_hosts(deployment, due, resumed, preview_guest) if due else ())
+    return [
+        (plan, found[plan.instance]) if plan.instance in found else next(rest) for plan in plans
+    ]
 
 
 def _pinned_since(

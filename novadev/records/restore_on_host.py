@@ -15,7 +15,7 @@ from novadev.errors import Busy, NotAsNeeded, NotFound, NovadevError, StalePlan,
 from novadev.records.device import Pins, VmDevice, is_hardware
 from novadev.records.identity import recognise
 from novadev.records.on_host import seen_devices
-from novadev.records.restore_back import way_back
+from novadev.records.restore_back import WayBack, way_back
 from novadev.records.restore_layout import Layout, check_machine, lay_out, named
 from novadev.records.restore_pins import leaves_pin, pins_of_changes
 from novadev.runs.change import Change
@@ -189,6 +189,35 @@ def write_guest(host: Host, plan: Plan, resumed: bool) -> Outcome:
 
     RESUMED: it may be there already. Raises Unreachable when the host is lost on the way.
     """
+    found = _compare_guest(host, plan, resumed)
+    if isinstance(found, Outcome):
+        return found
+    if isinstance(found.due, WayBack):
+        return _take_back(host, found.domain, plan, found.due, found.left)
+    return _write(host, found.domain, plan, found.due)
+
+
+def preview_guest(host: Host, plan: Plan, resumed: bool) -> Outcome:
+    """Return what `write_guest` would return now; nothing is written."""
+    found = _compare_guest(host, plan, resumed)
+    if isinstance(found, Outcome):
+        return found
+    if isinstance(found.due, WayBack):
+        return _taken_back(plan, found.due, found.left, is_preview=True)
+    return APPLIED
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """A plan that may be written: the definition, what moves, what an earlier attempt has left."""
+
+    domain: Domain
+    due: WayBack | Mapping[Device, Address]
+    left: State | None
+
+
+def _compare_guest(host: Host, plan: Plan, resumed: bool) -> _Compared | Outcome:
+    """Return what is to be written of PLAN, or the outcome of one that is not to be written."""
     left = State.STARTED if resumed else None
     try:
         definitions = host.definitions_and_jobs(plan.instance)
@@ -197,9 +226,8 @@ def write_guest(host: Host, plan: Plan, resumed: bool) -> Outcome:
         if kinds and resumed and kinds == {Found.AFTER}:
             return APPLIED
         domain = _check(host, plan, definitions)
-        if plan.partly:
-            return _take_back(host, domain, plan, left)
-        moves = _moves(domain, plan)
+        due = way_back(domain, plan) if plan.partly else _moves(domain, plan)
+        return _Compared(domain, due, left)
     except Busy as error:  # the guest is stuck, its host is not: nothing was written now
         state = State.STARTED if resumed else State.PLANNED
         return Outcome(state, str(error), error.exit_code)
@@ -211,7 +239,6 @@ def write_guest(host: Host, plan: Plan, resumed: bool) -> Outcome:
         return Outcome(left or State.STALE, str(error), StalePlan.exit_code)
     except NovadevError as error:
         return Outcome(left or State.FAILED, str(error), error.exit_code)
-    return _write(host, domain, plan, moves)
 
 
 def _left(kinds: Collection[Found], plan: Plan) -> State | None:
@@ -221,19 +248,30 @@ def _left(kinds: Collection[Found], plan: Plan) -> State | None:
     return State.STARTED if plan.partly else State.HALF
 
 
-def _take_back(host: Host, domain: Domain, plan: Plan, before: State | None) -> Outcome:
+def _take_back(
+    host: Host, domain: Domain, plan: Plan, back: WayBack, before: State | None
+) -> Outcome:
     """Write what of PLAN can be taken back; what cannot is told device by device.
 
-    BEFORE is the state that an earlier attempt has left. What still has the address that was
-    written is not taken back: then the plan is half, or stale where nothing could be written.
+    BEFORE is the state that an earlier attempt has left.
     """
-    back = way_back(domain, plan)
     if back.moves:
         due = replace(plan, changes=tuple(back.changes))
         written = _write(host, domain, due, back.moves)
         if written.state != State.APPLIED:
             return written
-    outcome = taken_back(plan, back.left)
+    return _taken_back(plan, back, before)
+
+
+def _taken_back(
+    plan: Plan, back: WayBack, before: State | None, is_preview: bool = False
+) -> Outcome:
+    """Return the outcome of PLAN, an undo of which BACK says how far it goes.
+
+    What still has the address that was written and cannot go back makes the plan half, or stale
+    where nothing could be written.
+    """
+    outcome = taken_back(plan, back.left, is_preview)
     if not back.is_barred:
         return outcome
     state = State.HALF if back.moves else before or State.STALE

@@ -13,6 +13,7 @@ from novadev.runs.lease import Fence
 from novadev.runs.plan import Outcome, Plan
 from novadev.runs.second_look import SecondLook, Waiting
 from novadev.runs.states import BEGUN, State
+from novadev.runs.undo import advised
 
 _LOG = logging.getLogger("novadev.runs")
 BATCH = 100
@@ -55,6 +56,9 @@ def carry_out(
                 break
             journal.mark_started(run, batch)
             outcomes = apply([item.plan for item in batch], resumed, fence)
+            if run.undoes is not None:
+                pairs = zip(batch, outcomes, strict=True)
+                outcomes = [advised(item.plan, outcome) for item, outcome in pairs]
             journal.mark(run, batch, outcomes)
             for item, outcome in zip(batch, outcomes, strict=True):
                 told = (run.id, item.plan.action, item.plan.instance, str(outcome.state))

@@ -18,7 +18,7 @@ from novadev.rules.image_meta import FIELDS, coerced, was_unreadable
 from novadev.rules.machine_types import NAME
 from novadev.runs.change import Change
 from novadev.runs.place import Kind
-from novadev.runs.plan import RELEASE, SOURCE, Draft, Plan
+from novadev.runs.plan import RELEASE, SOURCE, UNDO, Draft, Plan
 from novadev.value import ABSENT, Value
 from novadev.virt.address import Address
 from novadev.virt.address_syntax import checked_address, read_address
@@ -71,6 +71,8 @@ def check(draft: Draft) -> None:
     places = [(item.place, *_owner(plan, n)) for n, item in enumerate(plan.changes)]
     if not places or len(set(places)) != len(places):
         raise _bad(plan, "it has no change, or the same change twice")
+    if draft.undoes is None and UNDO in plan.guard:
+        raise _bad(plan, "it takes back no plan")
     for item in plan.changes:
         if not action.may_write(item):
             kind = InvalidProperty if Kind.PROPERTY in action.kinds else BadInput

@@ -278,6 +278,23 @@ class Journal:
         with self._database.reading() as connection:
             return {row.id: row.run_id for row in connection.execute(query)}
 
+    def list_undone_by(self, run: Run) -> list[tuple[int, int]]:
+        """Return the undos of RUN by which plans of it are undone now, and how many, newest first.
+
+        An undo that was refused, or undone itself, is none of them.
+        """
+        theirs = plans.alias()
+        query = (
+            sa.select(theirs.c.run_id, sa.func.count())
+            .join(plans, theirs.c.undoes == plans.c.id)
+            .where(plans.c.run_id == run.id, plans.c.state == State.UNDONE)
+            .where(theirs.c.state == State.APPLIED)
+            .group_by(theirs.c.run_id)
+            .order_by(theirs.c.run_id.desc())
+        )
+        with self._database.reading() as connection:
+            return [(undo, number) for undo, number in connection.execute(query)]
+
     def list_put_back_in_part(self, run: Run) -> list[tuple[str, int]]:
         """Return whose plans of RUN were undone and may be there again in part, and by which run.
 

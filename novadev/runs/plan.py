@@ -24,6 +24,10 @@ SOURCE = "source"
 """The part of a guard that says where the values came from; taking them back asks for none."""
 RELEASE = "release"
 """The part of a guard with the release of Nova that reads the values; taking back asks for none."""
+AGAIN = "plan again"
+"""What a writer advises where a plan is stale; :func:`novadev.runs.undo.advised` replaces it."""
+UNDO = "undo"
+"""The part of a guard that says that the plan takes another one back."""
 NO_CELL = ""
 """The cell of a plan that was made without databases: its host alone knows the instance."""
 
@@ -145,24 +149,32 @@ class Outcome:
 APPLIED = Outcome("applied")
 
 
-def taken_back(plan: Plan, left: Mapping[str, str]) -> Outcome:
+def taken_back(plan: Plan, left: Mapping[str, str], is_preview: bool = False) -> Outcome:
     """Return the outcome of PLAN, an undo of as much as possible; LEFT says why for the rest.
 
-    LEFT has reasons such as "is gone" by the text of the change's place.
+    LEFT has reasons such as "is gone" by the text of the change's place. IS_PREVIEW: the outcome
+    that it would have.
     """
     if not left:
         return APPLIED
     names = {item.what: item.place.name for item in plan.changes}
     reasons = ", ".join(f"{names[what]} {why}" for what, why in left.items())
     others = ", ".join(name for what, name in names.items() if what not in left)
-    done = f"undone: {others}" if others else "nothing was undone"
-    text = f"domain {plan.instance}: {reasons}; this part was left as it is; {done}"
+    be = "would be" if is_preview else "was"
+    done = f"undone: {others}" if others else f"nothing {be} undone"
+    text = f"domain {plan.instance}: {reasons}; this part {be} left as it is; {done}"
     return Outcome("applied", text, left=left)
 
 
 @dataclass(frozen=True)
 class Draft:
-    """A plan on its way into the journal; ``undoes`` is the id of the plan that it undoes."""
+    """A plan on its way into the journal; ``undoes`` is the id of the plan that it undoes.
+
+    ``expected`` is what would become of it now, by the comparison that its writer makes, and
+    ``resumed`` says that an earlier process had begun it.
+    """
 
     plan: Plan
     undoes: int | None = None
+    expected: Outcome = APPLIED
+    resumed: bool = False

@@ -9,11 +9,18 @@ from itertools import islice
 from novadev.errors import BadInput, StalePlan
 from novadev.runs.journal import Journal
 from novadev.runs.journal_rows import Journaled, Run
-from novadev.runs.plan import Draft, Plan, Skip
+from novadev.runs.plan import AGAIN, UNDO, Draft, Outcome, Plan, Skip
 from novadev.runs.states import BEGUN, TO_UNDO
 
 BY_PARTS = frozenset(("device alias-migrate", "device restore"))
 """Actions whose changes are taken back one by one: as long as each still holds what was written."""
+_BY_HAND = {
+    "device alias-migrate": "run novadev device alias-migrate where the server is now",
+    "device restore": "run novadev device restore where the server is now",
+    "device import": "import the addresses that you want (novadev device import)",
+    "machine-type set": "set what you want (novadev machine-type set, novadev image-property set)",
+}
+_SET = "set what you want (novadev image-property set or unset)"
 
 
 def drafts(journal: Journal, run: Run) -> Iterator[Draft | Skip]:
@@ -39,8 +46,16 @@ def inverse(item: Journaled) -> Plan:
     """Return the plan that takes ITEM back: what may be half written, only as far as it is."""
     begun = item.state in BEGUN
     undo = item.plan.inverse
-    guard = {**undo.guard, "begun": True} if begun else undo.guard
+    guard = {**undo.guard, UNDO: True, **({"begun": True} if begun else {})}
     return replace(undo, partly=begun or item.plan.action in BY_PARTS, guard=guard)
+
+
+def advised(plan: Plan, outcome: Outcome) -> Outcome:
+    """Return OUTCOME of PLAN, an undo, with advice that fits: nobody can plan an undo again."""
+    if outcome.error is None or AGAIN not in outcome.error:
+        return outcome
+    by_hand = _BY_HAND.get(plan.action, _SET)
+    return replace(outcome, error=outcome.error.replace(AGAIN, f"it cannot be undone; {by_hand}"))
 
 
 def _unfinished(item: Journaled, undo: int) -> Skip:

@@ -10,6 +10,7 @@ from novadev.image_property.applying import Policy
 from novadev.image_property.states import AT_REST
 from novadev.runs.lease import Fence
 from novadev.runs.plan import Outcome, Plan
+from novadev.runs.preview import Previewed
 
 RECORDS = Policy(AT_REST, None)
 
@@ -19,3 +20,8 @@ def apply(
 ) -> list[Outcome]:
     """Write PLANS of one cell and return an outcome for each, as ``image_property.applying``."""
     return applying.apply(deployment, plans, resumed, fence, RECORDS)
+
+
+def preview(deployment: Deployment, plans: Sequence[Plan], resumed: bool) -> list[Previewed]:
+    """Return what `apply` would make of PLANS; see ``image_property.applying``."""
+    return applying.preview(deployment, plans, resumed, RECORDS)

@@ -16,6 +16,7 @@ from tests.cloud import Cloud
 from tests.device.site import Site, aliases
 from tests.hypervisor import PRIVILEGED, Hypervisor
 from tests.nova_process import NovaProcess
+from tests.previewing import kept
 
 pytestmark = pytest.mark.slow
 as_root = pytest.mark.skipif(not PRIVILEGED, reason="only root's host takes such devices")
@@ -264,7 +265,7 @@ def test_undo_where_the_definition_has_changed(site: Site) -> None:
     odd = site.persistent(renamed).device("disk vdb").copy()
     odd.element.find("alias").set("name", "ua-odd")  # type: ignore[union-attr]
     site.handle(renamed).updateDeviceFlags(domains.text(odd.element), CONFIG)
-    undone = site.run("undo", "1", "--yes", "-f", "json")
+    undone = kept(site.run, "undo", "1")
     assert undone.code == 0
     errors = {plan["instance"]: plan["error"] for plan in undone.json["plans"]}
     told = "disk vdb has alias ua-odd; this part was left as it is; undone: interface tap"
@@ -302,7 +303,7 @@ def test_plans_in_a_file(site: Site, tmp_path: Path) -> None:
     disk = domains.disk("vdx", serial=str(uuid4()))
     site.handle(uuids["changed"]).attachDeviceFlags(disk, CONFIG)
     site.handle(uuids["undefined"]).undefine()
-    applied = site.run("apply", str(file), "--yes", "-f", "json")
+    applied = kept(site.run, "apply", str(file))
     assert applied.code == 7
     errors = {plan["instance"]: plan["error"] for plan in applied.json["plans"]}
     said = {name: errors[uuid] or "" for name, uuid in uuids.items()}

@@ -18,6 +18,7 @@ from tests.command import Result
 from tests.device.bed import compute_host
 from tests.device.rig import Desk, Rig, Terminal, mac, port_id, tap, volume_id
 from tests.hypervisor import Hypervisor
+from tests.previewing import kept
 
 pytestmark = pytest.mark.slow
 
@@ -296,7 +297,7 @@ def test_a_saved_plan(rig: Rig, change: Callable[[Rig, str], None] | None) -> No
     if change:
         change(rig, uuid)
     before = domain.XMLDesc(PERSISTENT)
-    result = rig.novadev("apply", str(file), "--yes", "-f", "json")
+    result = kept(rig.novadev, "apply", str(file))
     if change is None:
         assert (result.code, sides(domain, "vdb")) == (0, ""), result.err
     else:

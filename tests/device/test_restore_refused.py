@@ -30,6 +30,7 @@ from tests.device.restoring import (
 )
 from tests.device.site import Site
 from tests.hypervisor import Hypervisor
+from tests.previewing import kept
 
 pytestmark = pytest.mark.slow
 
@@ -206,7 +207,7 @@ def test_plans_in_a_file(site: Site, tmp_path: Path) -> None:
     site.handle(uuids["undefined"]).undefine()
     before = {name: site.persistent(uuids[name]).canonical for name in names[1:-2]}
 
-    applied = site.run("apply", str(file), "--yes", "-f", "json")
+    applied = kept(site.run, "apply", str(file))
     assert applied.code == 7
     errors = {item["instance"]: item["error"] for item in applied.json["plans"]}
     states = {item["instance"]: item["state"] for item in applied.json["plans"]}
@@ -245,7 +246,7 @@ def test_undo_where_the_definition_has_changed(site: Site) -> None:
     site.handle(uuids["gone"]).detachDeviceFlags(domains.text(first.element), CONFIG)
     move(site, uuids["taken"], {"disk vdb": pci("0:1e.0")})
     move(site, uuids["taken"], {TAP: _address(there, "disk vdb")})
-    undone = site.run("undo", "1", "--yes", "-f", "json")
+    undone = kept(site.run, "undo", "1")
     assert undone.code == 7, undone.err
     plans = {item["instance"]: item for item in undone.json["plans"]}
     left = {

@@ -228,18 +228,27 @@ def test_the_name_of_the_root_disk_keeps_its_spelling(
 
 
 @pytest.mark.parametrize(("found", "code"), [("virtio", 0), ("sata", 7)])
-def test_a_bus_that_nova_wrote_down_at_a_start_does_not_hinder_undo(
+def test_a_bus_that_nova_wrote_down_at_a_start_does_not_hinder_a_saved_plan(
     sqlite_cloud: Cloud, found: str, code: int
 ) -> None:
-    """A volume attached to a running guest has none until then; another bus is another disk."""
+    """A volume attached to a running guest has none until then; another bus is another disk.
+
+    An undo is not hindered by either.
+    """
     uuid = on_virtio(sqlite_cloud, hw_disk_bus="virtio")
     sqlite_cloud.add_volume(uuid, device_name="/dev/vdz", disk_bus=None, device_type=None)
     assert set_(sqlite_cloud, uuid).code == 0
+    file = str(sqlite_cloud.folder / "plan")
+    assert novadev(sqlite_cloud, "machine-type", "set", "pc", uuid, "--plan-out", file).code == 0
     late = {"instance_uuid": uuid, "device_name": "/dev/vdz"}
     sqlite_cloud.update("block_device_mapping", "cell1", late, disk_bus=found, device_type="disk")
-    result = novadev(sqlite_cloud, "undo", "1", "--yes")
+    dry = novadev(sqlite_cloud, "undo", "1", "--dry-run")
+    assert dry.code == 0, dry.err
+    result = novadev(sqlite_cloud, "apply", file, "--yes")
     assert result.code == code, result.err
-    assert ("its disks have changed since the plan" in result.err) == bool(code)
+    assert ("its disks have changed since the plan: plan again" in result.err) == bool(code)
+    if code:
+        assert novadev(sqlite_cloud, "undo", "1", "--yes").code == 0
 
 
 def test_libosinfo_that_recommends_ide_is_overruled(sqlite_cloud: Cloud) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from novadev.deployment import Deployment
-from novadev.device.alias.writing import write_guest
-from novadev.device.on_hosts import apply_on_hosts
+from novadev.device.alias.writing import preview_guest, write_guest
+from novadev.device.on_hosts import apply_on_hosts, preview_on_hosts
 from novadev.nova.instances import Instance
 from novadev.rules.server_states import way_to_stopped
 from novadev.runs.lease import Fence
 from novadev.runs.plan import Outcome, Plan
+from novadev.runs.preview import Previewed
 
 
 def apply(
@@ -18,6 +19,11 @@ def apply(
 ) -> list[Outcome]:
     """Write PLANS of one cell; return as :func:`novadev.device.on_hosts.apply_on_hosts`."""
     return apply_on_hosts(deployment, plans, resumed, fence, write_guest, _refusal)
+
+
+def preview(deployment: Deployment, plans: Sequence[Plan], resumed: bool) -> list[Previewed]:
+    """Return what `apply` would make of PLANS; see :func:`preview_on_hosts`."""
+    return preview_on_hosts(deployment, plans, resumed, preview_guest, _refusal)
 
 
 def _refusal(plan: Plan, instance: Instance) -> str | None:

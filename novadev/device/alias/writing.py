@@ -27,13 +27,44 @@ def write_guest(host: Host, plan: Plan, resumed: bool) -> Outcome:
     RESUMED: parts of it may be there already. What was written is put back when a later part
     cannot be. Raises Unreachable when the host is lost on the way.
     """
+    found = _compare_guest(host, plan, resumed)
+    if isinstance(found, Outcome):
+        return found
+    writing = _Writing(host, plan, found.domain, found.left, resumed)
+    try:
+        writing.write(found.due)
+    except Unreachable:
+        raise
+    except NovadevError as error:
+        return writing.put_back(error)
+    return Aliases(plan, writing.domain, resumed).landed if plan.partly else APPLIED
+
+
+def preview_guest(host: Host, plan: Plan, resumed: bool) -> Outcome:
+    """Return what `write_guest` would return now; nothing is written."""
+    found = _compare_guest(host, plan, resumed)
+    if isinstance(found, Outcome):
+        return found
+    return Aliases(plan, found.domain, resumed).would_land if plan.partly else APPLIED
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """A plan that may be written: the definition, what is due, what an earlier attempt has left."""
+
+    domain: Domain
+    due: Sequence[Change]
+    left: State | None
+
+
+def _compare_guest(host: Host, plan: Plan, resumed: bool) -> _Compared | Outcome:
+    """Return what is to be written of PLAN, or the outcome of one that must not be written."""
     left = State.STARTED if resumed else None
     try:
         definitions = host.definitions_and_jobs(plan.instance)
         aliases = Aliases(plan, definitions.persistent, resumed)
         left = aliases.left if resumed else None
-        domain = _check(host, plan, definitions)
-        due = aliases.due
+        return _Compared(_check(host, plan, definitions), aliases.due, left)
     except Busy as error:  # the guest is stuck, its host is not: nothing was written now
         state = State.STARTED if resumed else State.PLANNED
         return Outcome(state, str(error), error.exit_code)
@@ -41,14 +72,6 @@ def write_guest(host: Host, plan: Plan, resumed: bool) -> Outcome:
         raise
     except NovadevError as error:
         return _refusal(error, left)
-    writing = _Writing(host, plan, domain, left, resumed)
-    try:
-        writing.write(due)
-    except Unreachable:
-        raise
-    except NovadevError as error:
-        return writing.put_back(error)
-    return Aliases(plan, writing.domain, resumed).landed if plan.partly else APPLIED
 
 
 def _refusal(error: NovadevError, left: State | None) -> Outcome:
@@ -129,8 +152,16 @@ class Aliases:
     @property
     def landed(self) -> Outcome:
         """The outcome when everything due is written; it names what others have changed."""
-        others = (item for item, found in self._found if found is Found.OTHER)
-        return taken_back(self._plan, {item.what: self._why(item) for item in others})
+        return taken_back(self._plan, self._others)
+
+    @property
+    def would_land(self) -> Outcome:
+        """The outcome that writing what is due would have."""
+        return taken_back(self._plan, self._others, is_preview=True)
+
+    @property
+    def _others(self) -> dict[str, str]:
+        return {item.what: self._why(item) for item, found in self._found if found is Found.OTHER}
 
     def _told(self, item: Change) -> str:
         return f"{item.place.name} {self._why(item)}"

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from novadev.deployment import Deployment
-from novadev.device.detach.writing import detach
+from novadev.device.detach import writing
 from novadev.device.selecting import get_hosted
 from novadev.errors import NotAsNeeded, NotFound, NovadevError, StalePlan, Unreachable
 from novadev.runs.lease import Fence
 from novadev.runs.plan import Outcome, Plan
+from novadev.runs.preview import Previewed
 from novadev.runs.states import State
 
 
@@ -23,11 +24,19 @@ def apply(
     outcomes = []
     for plan in plans:
         fence()
-        outcomes.append(_apply_one(deployment, plan, resumed))
+        outcomes.append(_on_host(deployment, plan, resumed, writing.detach))
     return outcomes
 
 
-def _apply_one(deployment: Deployment, plan: Plan, resumed: bool) -> Outcome:
+def preview(deployment: Deployment, plans: Sequence[Plan], resumed: bool) -> list[Previewed]:
+    """Return PLANS, each with what is known before `apply` asks for anything."""
+    return [(plan, _on_host(deployment, plan, resumed, writing.preview)) for plan in plans]
+
+
+def _on_host(
+    deployment: Deployment, plan: Plan, resumed: bool, work_there: Callable[..., Outcome]
+) -> Outcome:
+    """Return what WORK_THERE returns for PLAN on its host, or why that was not asked."""
     try:
         hosted = get_hosted(deployment, plan.instance, no_database=not plan.cell)
         if hosted.host != plan.host:
@@ -40,7 +49,7 @@ def _apply_one(deployment: Deployment, plan: Plan, resumed: bool) -> Outcome:
         return Outcome(state, str(error), error.exit_code)
     limit = deployment.hosts.timeout + int(plan.guard["timeout"])
     work = {hosted.host: [(plan, hosted, resumed)]}
-    (answer,) = deployment.hosts.run(detach, work, limit)
+    (answer,) = deployment.hosts.run(work_there, work, limit)
     if answer.error is None:
         return answer.result()
     lost = isinstance(answer.error, Unreachable) and (answer.was_asked or resumed)

@@ -24,8 +24,32 @@ def detach(host: Host, plan: Plan, instance: HostedInstance, resumed: bool) -> O
     RESUMED: it may be out of either side already, or of both. A guest that does not let it go in
     time leaves the plan for resume. Raises Unreachable when the host is lost.
     """
+    work = _compare(host, plan, instance, resumed)
+    if isinstance(work, Outcome):
+        return work
     try:
-        work = _find(host, plan, instance, resumed)
+        gone = work.carry_out(int(plan.guard["timeout"]))
+    except Unreachable:
+        raise
+    except NovadevError as error:
+        is_nothing = not (work.is_begun or resumed) and _is_refusal(error)
+        state = State.FAILED if is_nothing and _is_untouched(work, plan) else State.STARTED
+        return Outcome(state, str(error), error.exit_code)
+    return _landed(host, plan, instance) if gone else _not_let_go(plan)
+
+
+def preview(host: Host, plan: Plan, instance: HostedInstance, resumed: bool) -> Outcome:
+    """Return what is known of PLAN before `detach` asks for anything; nothing is asked for."""
+    work = _compare(host, plan, instance, resumed)
+    return work if isinstance(work, Outcome) else APPLIED
+
+
+def _compare(
+    host: Host, plan: Plan, instance: HostedInstance, resumed: bool
+) -> _Detaching | Outcome:
+    """Return what is to be taken out, or the outcome of a plan that must not be carried out."""
+    try:
+        return _find(host, plan, instance, resumed)
     except Busy as error:  # the guest is stuck, its host is not: nothing was written now
         state = State.STARTED if resumed else State.PLANNED
         return Outcome(state, str(error), error.exit_code)
@@ -36,15 +60,6 @@ def detach(host: Host, plan: Plan, instance: HostedInstance, resumed: bool) -> O
     except NovadevError as error:
         state = State.STARTED if resumed else State.STALE
         return Outcome(state, str(error), StalePlan.exit_code)
-    try:
-        gone = work.carry_out(int(plan.guard["timeout"]))
-    except Unreachable:
-        raise
-    except NovadevError as error:
-        is_nothing = not (work.is_begun or resumed) and _is_refusal(error)
-        state = State.FAILED if is_nothing and _is_untouched(work, plan) else State.STARTED
-        return Outcome(state, str(error), error.exit_code)
-    return _landed(host, plan, instance) if gone else _not_let_go(plan)
 
 
 def _landed(host: Host, plan: Plan, instance: HostedInstance) -> Outcome:
