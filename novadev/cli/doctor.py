@@ -26,7 +26,7 @@ _NAMED = 3
 
 
 @help.command(short_help="Check whether novadev can work on this machine.")
-@options.compute_hosts("Contact only this compute host; may be repeated.")
+@options.compute_hosts("Contact only this compute host, such as cmp1 or 'cmp*'; may be repeated.")
 @options.output
 @pass_session
 @options.host_workers

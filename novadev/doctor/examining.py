@@ -20,7 +20,8 @@ def examine(
 ) -> Iterator[Result]:
     """Yield what was examined; OPENED gives the deployment of the configuration FILES.
 
-    WANTED are the hosts to be asked, none for all. Nothing is written, made or upgraded.
+    WANTED are the hosts to be asked, names or patterns, none for all. Nothing is written, made or
+    upgraded.
     """
     try:
         deployment = opened()
@@ -30,15 +31,15 @@ def examine(
     found = deployment.config
     yield from local.examine_configuration(found, files, directories)
     yield from databases.examine(deployment)
-    known, is_all = hosts.list_hosts(deployment)
+    chosen, missing = hosts.choose(*hosts.list_hosts(deployment), wanted)
     answers: dict[str, Answers] = {}
-    for item in hosts.examine(deployment, known, is_all, wanted):
+    for item in hosts.examine(deployment, chosen, missing):
         if isinstance(item, Result):
             yield item
         else:
             answers[item[0]] = item[1]
     yield from local.examine_state_database(deployment)
-    yield from keeping.examine(found, wanted or known)
+    yield from keeping.examine(found, chosen)
     now = datetime.now(timezone.utc)
-    yield from local.examine_capability_files(found, wanted or known, answers, now)
+    yield from local.examine_capability_files(found, chosen, answers, now)
     yield from units.examine_units()

@@ -207,6 +207,27 @@ def test_hosts_that_cannot_be_reached(sqlite_cloud: Cloud) -> None:
     assert hosts["elsewhere"]["exit_code"] == 2
 
 
+def test_hosts_by_a_pattern(sqlite_cloud: Cloud, tmp_path: Path) -> None:
+    for host in ("cmp1", "cmp2", "other"):
+        sqlite_cloud.add_instance(host=host)
+    add_options(sqlite_cloud, f"compute_config_dir = {tmp_path}\n")
+    result, found = doctor(sqlite_cloud, "--host", "cmp*", "--host", "cmp1")
+    assert (result.code, set(of("host", found))) == (8, {"cmp1", "cmp2"})
+    [files] = of("capabilities", found).values()
+    assert files["details"] == "2 hosts without one: cmp1, cmp2"
+
+
+def test_a_host_that_does_not_exist_lacks_no_file(sqlite_cloud: Cloud, tmp_path: Path) -> None:
+    sqlite_cloud.add_instance(host="cmp1")
+    add_options(sqlite_cloud, f"compute_config_dir = {tmp_path}\n")
+    for word in ("elsewhere", "else*"):
+        result, found = doctor(sqlite_cloud, "--host", word)
+        [only] = of("host", found).values()
+        assert (result.code, only["details"]) == (2, f"no cell has a compute host '{word}'")
+        assert not of("capabilities", found)
+        assert set(of("addresses", found)) <= {"compute hosts"}
+
+
 @pytest.mark.slow
 def test_a_host_that_answers(sqlite_cloud: Cloud, hypervisors: Hypervisors) -> None:
     [host] = hypervisors.take()
