@@ -12,6 +12,7 @@ from novadev.capabilities import file
 from novadev.capabilities.content import age_text
 from novadev.config import Config
 from novadev.config.unknown import find_unknown
+from novadev.config.values import WrongValue
 from novadev.deployment import Deployment
 from novadev.doctor.result import Result, failure
 from novadev.errors import BadInput, NovadevError
@@ -25,9 +26,12 @@ _FEW = 5
 
 
 def examine_configuration(
-    found: Config, files: Sequence[str], directories: Sequence[str]
+    found: Config,
+    files: Sequence[str],
+    directories: Sequence[str],
+    wrong: Sequence[WrongValue],
 ) -> Iterator[Result]:
-    """Yield a result for each file that was read, and for each option that nobody knows."""
+    """Yield a result for each file that was read, each unknown option, and each WRONG value."""
     unknown = find_unknown(files, directories)
     for name in found.files:
         yield Result("configuration", name, "ok", "read")
@@ -37,7 +41,9 @@ def examine_configuration(
     for item in unknown:
         meant = f"; did you mean {item.near}?" if item.near else ""
         text = f"{item.option} is not an option of novadev and has no effect{meant}"
-        yield Result("configuration", item.file, "failure", text, exit_code=BadInput.exit_code)
+        yield failure("configuration", item.file, BadInput(text))
+    for value in wrong:
+        yield failure("configuration", value.file, BadInput(value.sentence))
 
 
 def examine_state_database(deployment: Deployment) -> Iterator[Result]:

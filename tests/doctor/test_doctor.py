@@ -87,10 +87,54 @@ def test_an_option_that_nobody_knows(sqlite_cloud: Cloud, monkeypatch: pytest.Mo
 
 
 def test_a_value_that_an_option_cannot_have(sqlite_cloud: Cloud) -> None:
-    add_options(sqlite_cloud, "workers = many\n")
-    result, [only] = doctor(sqlite_cloud)
-    assert (result.code, only["check"], only["status"]) == (4, "configuration", "failure")
-    assert "workers" in only["details"]
+    """It is told beside all that doctor finds else; other commands tell it alone."""
+    values = "workerz = 8\nhost_timeout = abc\nworkers = 65\nkeep_addresses = yes\nsyslog = x\n"
+    add_options(sqlite_cloud, f"{values}start_check_delay = -1\n\n[vnc]\nenabled = maybe\n")
+    wrong = [
+        "[vnc] enabled must be true or false",
+        "[novadev] host_timeout must be a whole number, 1 or more",
+        "[novadev] workers must be a whole number from 1 to 64",
+        "[novadev] keep_addresses must be one of off, log, on",
+        "[novadev] start_check_delay must be a whole number from 0 to 60",
+        "[novadev] syslog must be true or false",
+    ]
+    for arguments in ((), ("--workers", "2")):
+        result, found = doctor(sqlite_cloud, *arguments)
+        failed = [item for item in found if item["status"] == "failure"]
+        assert (result.code, {item["check"] for item in failed}) == (4, {"configuration"})
+        assert {item["subject"] for item in failed} == {str(sqlite_cloud.config_file)}
+        told = [item["details"] for item in failed]
+        assert (told[0].partition(" is not")[0], told[1:]) == ("[novadev] workerz", wrong)
+        assert of("database", found)["cell cell1"]["status"] == "ok"
+        assert {"state database", "timer"} <= {item["check"] for item in found}
+    other = novadev(sqlite_cloud, "history")
+    lines = "; ".join(f"{sqlite_cloud.config_file}: {text}" for text in wrong)
+    assert (other.code, other.err) == (4, f"Error: {lines}\n")
+
+
+def test_where_a_wrong_value_stands(
+    sqlite_cloud: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the file that counts, under an older name, or in the environment; never with a secret."""
+    add_options(sqlite_cloud, "workers = 3\n")
+    (tmp_path / "last.conf").write_text("[novadev]\nworkers = x\n[DEFAULT]\nvnc_enabled = x\n")
+    also = ("--config-file", str(sqlite_cloud.config_file), "--config-dir", str(tmp_path))
+    monkeypatch.setenv("OS_NOVADEV__HOST_TIMEOUT", "0")
+    monkeypatch.setenv("OS_NOVADEV__STATE_CONNECTION", f"mysql://nova:{SECRET}$x@db/novadev")
+    result = novadev(None, *also, "doctor", "-f", "json")
+    assert (result.code, SECRET in result.out + result.err) == (4, False)
+    found = json.loads(result.out)
+    assert [
+        (item["subject"], item["details"].split()[1]) for item in found if item["exit_code"]
+    ] == [
+        (str(tmp_path / "last.conf"), "enabled"),
+        ("environment variable OS_NOVADEV__STATE_CONNECTION", "state_connection"),
+        ("environment variable OS_NOVADEV__HOST_TIMEOUT", "host_timeout"),
+        (str(tmp_path / "last.conf"), "workers"),
+    ]
+    assert [item["subject"] for item in found if item["check"] == "database"] == [
+        "databases and hosts"
+    ]
 
 
 @contextmanager
