@@ -361,6 +361,16 @@ def test_capability_files(sqlite_cloud: Cloud, tmp_path: Path) -> None:
     assert "saved " in files[str(folder / "cmp1.json")]["details"]
     assert files[str(folder / "cmp2.json")]["exit_code"] == 4
     assert files[str(folder)]["details"] == "1 host without one: cmp3"
+    for place, host in ((folder / "cmp2.json", "cmp2"), (folder, "cmp3")):
+        assert files[str(place)]["remedies"] == [
+            f"# On {host}, with the configuration files of its nova-compute:",
+            f"novadev capabilities save -o {host}.json",
+            f"# Then copy the file to this machine, into the folder {folder}",
+        ]
+    (folder / "cmp2.json").unlink()
+    shown = novadev(sqlite_cloud, "doctor").out
+    assert "\n  # On each of these hosts (HOST is its name in Nova), with" in shown
+    assert f"\n  # Then copy the file to this machine, into the folder {folder}\n" in shown
 
 
 def test_how_old_a_file_is() -> None:
