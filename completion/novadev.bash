@@ -2,7 +2,7 @@ _novadev_completion() {
     local IFS=$'\n' response completion type value
     response=$(env COMP_WORDS="${COMP_LINE:0:COMP_POINT}" COMP_BREAKS="$COMP_WORDBREAKS" _NOVADEV_COMPLETE=bash_complete "$1" 2>/dev/null)
     for completion in $response; do
-        IFS=',' read -r type value <<< "$completion"
+        type=${completion%%,*} value=${completion#*,}
         if [[ $type == dir ]]; then
             compopt -o dirnames
         elif [[ $type == file ]]; then

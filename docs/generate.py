@@ -27,6 +27,7 @@ from novadev.errors import NovadevError
 FOLDER = Path(__file__).resolve().parent
 sys.path.insert(0, str(FOLDER))
 
+from pictures import pictures  # noqa: E402 - the path is set above
 from replay import DOCUMENTS, replayed, why_not  # noqa: E402 - the path is set above
 
 GENERATED = FOLDER / "generated"
@@ -237,7 +238,7 @@ def main() -> None:
     files = generated()
     for path in present() - set(files):
         path.unlink()
-    files |= {path: replayed(path) for path in DOCUMENTS if not why_not(path)}
+    files |= {path: replayed(path) for path in DOCUMENTS if not why_not(path)} | pictures()
     for path, text in files.items():
         path.parent.mkdir(exist_ok=True)
         path.write_text(text, encoding="utf-8")

@@ -46,8 +46,8 @@ UNEXPECTED = "Error: unexpected "
 def replayed(document: Path) -> str:
     """Return the text of DOCUMENT with the output its commands have now."""
     text = document.read_text(encoding="utf-8")
-    with _stage(document in HOSTED) as stage:
-        return "\n".join(_replay(text.splitlines(), stage)) + "\n"
+    with stage(document in HOSTED) as made:
+        return "\n".join(_replay(text.splitlines(), made)) + "\n"
 
 
 def why_not(document: Path) -> str:
@@ -58,7 +58,7 @@ def why_not(document: Path) -> str:
 
 
 @dataclass
-class _Stage:
+class Stage:
     """Where a document's commands run: a deployment, and its compute hosts if it has them."""
 
     folder: Path
@@ -108,7 +108,8 @@ def _told(line: str) -> str:
 
 
 @contextmanager
-def _stage(with_hosts: bool) -> Iterator[_Stage]:
+def stage(with_hosts: bool) -> Iterator[Stage]:
+    """Give a deployment of the demo in a folder of its own, WITH_HOSTS or without."""
     from demo.hosts import private_hosts
     from demo.servers import build
 
@@ -122,7 +123,7 @@ def _stage(with_hosts: bool) -> Iterator[_Stage]:
         with mock.patch.object(uuid, "uuid4", new=identity):
             cloud = build(folder / "demo")
             hosts = stack.enter_context(private_hosts(cloud)) if with_hosts else None
-        yield _Stage(folder, _environment(cloud.config_file), hosts)
+        yield Stage(folder, _environment(cloud.config_file), hosts)
 
 
 def _environment(config_file: Path) -> dict[str, str]:
@@ -134,7 +135,7 @@ def _environment(config_file: Path) -> dict[str, str]:
     }
 
 
-def _replay(lines: list[str], stage: _Stage) -> Iterator[str]:
+def _replay(lines: list[str], stage: Stage) -> Iterator[str]:
     """Yield LINES with the output in console blocks replaced."""
     indent: str | None = None
     first = True
@@ -159,7 +160,7 @@ def _ends(line: str, indent: str) -> bool:
     return bool(line.strip()) and not line.startswith(indent) if indent else line == "```"
 
 
-def _example(line: str, indent: str, stage: _Stage) -> Iterator[str]:
+def _example(line: str, indent: str, stage: Stage) -> Iterator[str]:
     yield line
     command = line.removeprefix(f"{indent}$ ")
     if command.startswith("novadev "):

@@ -15,6 +15,7 @@ import click
 from click.shell_completion import (
     BashComplete,
     CompletionItem,
+    FishComplete,
     ZshComplete,
     add_completion_class,
     split_arg_string,
@@ -122,7 +123,7 @@ class Bash(BashComplete):
     response=$(env COMP_WORDS="${COMP_LINE:0:COMP_POINT}" COMP_BREAKS="$COMP_WORDBREAKS" \
 %(complete_var)s=bash_complete "$1" 2>/dev/null)
     for completion in $response; do
-        IFS=',' read -r type value <<< "$completion"
+        type=${completion%%%%,*} value=${completion#*,}
         if [[ $type == dir ]]; then
             compopt -o dirnames
         elif [[ $type == file ]]; then
@@ -182,4 +183,16 @@ class Zsh(ZshComplete):
 
     source_template = ZshComplete.source_template.replace(
         "$zsh_eval_context[-1] == loadautofunc", "$funcstack[1] == _%(prog_name)s"
+    )
+
+
+@add_completion_class
+class Fish(FishComplete):
+    """Completion for fish that keeps the commas of a name and of a description.
+
+    click's own script splits a line at every comma, and takes only what is before the second.
+    """
+
+    source_template = FishComplete.source_template.replace(
+        'string split ","', 'string split --max 1 ","'
     )

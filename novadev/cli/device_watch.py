@@ -28,7 +28,9 @@ _CHANGES = 4
 
 
 @help.command(short_help="Run as a service that records guests as they change.")
-@options.compute_hosts("Watch this compute host; may be repeated.  [default: all of them]")
+@options.compute_hosts(
+    "Watch this compute host, such as cmp1 or 'cmp*'; may be repeated.  [default: all of them]"
+)
 @options.guest
 @options.no_database
 @click.option(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -25,10 +26,22 @@ COLUMNS = ("status", "subject", "details")
 _NAMED = 3
 
 
+def _in_spite_of_values(function: Callable[..., int]) -> Callable[..., int]:
+    """Let the command go on with the defaults of options that have wrong values."""
+
+    @functools.wraps(function)
+    def command(session: Session, **values: Any) -> int:
+        session.wrong_values = []
+        return function(session, **values)
+
+    return command
+
+
 @help.command(short_help="Check whether novadev can work on this machine.")
-@options.compute_hosts("Contact only this compute host; may be repeated.")
+@options.compute_hosts("Contact only this compute host, such as cmp1 or 'cmp*'; may be repeated.")
 @options.output
 @pass_session
+@_in_spite_of_values
 @options.host_workers
 def doctor(session: Session, hosts: tuple[str, ...], output: Output) -> int:
     """Check configuration, databases, rights, hosts, state, capability files and units.
@@ -43,7 +56,10 @@ def doctor(session: Session, hosts: tuple[str, ...], output: Output) -> int:
     from novadev.errors import worst
 
     tally = Tally()
-    found = examine(lambda: session.deployment, session.config_files, session.config_dirs, hosts)
+    found = examine(
+        lambda: (session.deployment, session.wrong_values or ()),
+        *(session.config_files, session.config_dirs, hosts),
+    )
     results = tally.counted(counted(session, found))
     if output.format != "table" or output.columns:
         print_records(session, output, Result, results)

@@ -20,6 +20,7 @@ from novadev.cli.talk import say
 if TYPE_CHECKING:
     import logging
 
+    from novadev.config.values import WrongValue
     from novadev.deployment import Deployment
 
 _CREDENTIALS = re.compile(r"(?<=://).*@", re.DOTALL)
@@ -31,7 +32,11 @@ def masked(text: str) -> str:
 
 
 class Session:
-    """What every command needs."""
+    """What every command needs.
+
+    ``wrong_values`` is a list for a command that goes on although options of the configuration
+    have values that they cannot have: those are then added to it.
+    """
 
     def __init__(self) -> None:
         self.config_files: tuple[str, ...] = ()
@@ -41,6 +46,7 @@ class Session:
         self.quiet = False
         self.log_file: str | None = None
         self.arguments: tuple[str, ...] = ()
+        self.wrong_values: list[WrongValue] | None = None
         self._log: logging.Logger | None = None
         self._began = time.monotonic()
 
@@ -55,7 +61,7 @@ class Session:
         from novadev import config
         from novadev.deployment import Deployment
 
-        loaded = config.load(self.config_files, self.config_dirs)
+        loaded = config.load(self.config_files, self.config_dirs, self.wrong_values)
         self.begin_log(loaded.log_file)
         if not gc.isenabled():  # cli.main switched it off for the imports
             gc.freeze()  # they stay: the collector need not look through them

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from oslo_config import cfg
 
 from novadev.config.options import DRIVER_OPTIONS, NOVA_OPTS, NOVADEV_OPTS, SPECIAL_MANAGED_DEVICES
+from novadev.config.values import WrongValue, every_file, find_wrong
 from novadev.errors import BadInput
 
 DEFAULT_FILES = ("/etc/nova/nova.conf", "/etc/novadev/novadev.conf")
 DEFAULT_DIRS = ("/etc/nova/nova.conf.d",)
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -100,15 +100,20 @@ class Config(DriverOptions):
 _OF_DRIVER = fields(DriverOptions)
 
 
-def load(files: Sequence[str] = (), directories: Sequence[str] = ()) -> Config:
+def load(
+    files: Sequence[str] = (),
+    directories: Sequence[str] = (),
+    wrong: list[WrongValue] | None = None,
+) -> Config:
     """Return the configuration of FILES and DIRECTORIES, or of what nova-manage would read.
 
     Without any file everything has its default. Raises BadInput for a file that is missing,
-    cannot be read or does not parse.
+    cannot be read or does not parse, and for values that options cannot have. If there is a list
+    WRONG, such values are added to it instead, and their options have their defaults.
     """
     files, directories = read_files(files, directories)
-    options = _parse(files, directories)
-    return _read("configuration", lambda: _to_config(options, (*files, *directories)))
+    options = _parse(files, directories, wrong)
+    return _to_config(options, (*files, *directories))
 
 
 def load_driver_options(name: str) -> tuple[str | None, DriverOptions]:
@@ -119,7 +124,7 @@ def load_driver_options(name: str) -> tuple[str | None, DriverOptions]:
     """
     files, _ = read_files([name], ())
     options = _parse(files, [], use_env=False)
-    return _read(name, lambda: (options.host, DriverOptions(**_driver_values(options))))
+    return options.host, DriverOptions(**_driver_values(options))
 
 
 def read_files(files: Sequence[str], directories: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -139,9 +144,14 @@ def read_files(files: Sequence[str], directories: Sequence[str]) -> tuple[list[s
     return list(files), list(directories)
 
 
-def _parse(files: list[str], directories: list[str], use_env: bool = True) -> cfg.ConfigOpts:
+def _parse(
+    files: list[str],
+    directories: list[str],
+    wrong: list[WrongValue] | None = None,
+    use_env: bool = True,
+) -> cfg.ConfigOpts:
     options = cfg.ConfigOpts()
-    for group, opts in {**NOVA_OPTS, "novadev": NOVADEV_OPTS}.items():
+    for group, opts in _KNOWN.items():
         options.register_opts(opts, group=None if group == "DEFAULT" else group)
     try:
         options(
@@ -155,7 +165,18 @@ def _parse(files: list[str], directories: list[str], use_env: bool = True) -> cf
         raise BadInput(f"configuration: {_without_values(error)}") from None
     except UnicodeDecodeError:
         raise BadInput(f"configuration: {', '.join(files)}: not text") from None
+    found = [*find_wrong(options, _KNOWN, every_file(files, directories), use_env)]
+    if found and wrong is None:
+        raise BadInput("; ".join(map(str, found)))
+    for item in found:
+        default = next(opt.default for opt in _KNOWN[item.group] if opt.name == item.name)
+        options.set_override(item.name, default, None if item.group == "DEFAULT" else item.group)
+    if wrong is not None:
+        wrong += found
     return options
+
+
+_KNOWN = {**NOVA_OPTS, "novadev": NOVADEV_OPTS}
 
 
 def _without_values(error: cfg.Error) -> str:
@@ -163,16 +184,6 @@ def _without_values(error: cfg.Error) -> str:
     if isinstance(error, cfg.ConfigFileParseError):
         return f"{error.config_file} cannot be parsed as an INI file"
     return str(error).splitlines()[0]
-
-
-def _read(what: str, values: Callable[[], T]) -> T:
-    """Return the values; raises BadInput, naming WHAT, for one that an option cannot have."""
-    try:
-        return values()
-    except (cfg.TemplateSubstitutionError, cfg.NoSuchOptError):
-        raise BadInput(f"{what}: a value holds a single $; write it as $$") from None
-    except (ValueError, cfg.Error) as error:
-        raise BadInput(f"{what}: {str(error).splitlines()[0]}") from None
 
 
 def _driver_values(options: cfg.ConfigOpts) -> dict[str, Any]:

@@ -6,13 +6,10 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from pathlib import Path
-
-from oslo_config import cfg
 
 from novadev.config import read_files
 from novadev.config.options import NOVADEV_OPTS
-from novadev.errors import BadInput
+from novadev.config.values import every_file, sections
 
 _ENVIRONMENT = "OS_NOVADEV__"
 _OWN = frozenset(option.name for option in NOVADEV_OPTS)
@@ -34,7 +31,7 @@ def find_unknown(files: Sequence[str], directories: Sequence[str]) -> list[Unkno
     environment that oslo.config would take for an option of this group. Raises as `load`.
     """
     files, directories = read_files(files, directories)
-    found = [item for name in _every_file(files, directories) for item in _unknown_in(name)]
+    found = [item for name in every_file(files, directories) for item in _unknown_in(name)]
     for variable in sorted(os.environ):
         option = variable.removeprefix(_ENVIRONMENT).lower()
         if variable.startswith(_ENVIRONMENT) and option not in _OWN:
@@ -42,19 +39,9 @@ def find_unknown(files: Sequence[str], directories: Sequence[str]) -> list[Unkno
     return found
 
 
-def _every_file(files: Sequence[str], directories: Sequence[str]) -> list[str]:
-    inside = (sorted(Path(name).glob("*.conf")) for name in directories)
-    return [*files, *(str(path) for found in inside for path in found)]
-
-
 def _unknown_in(name: str) -> list[UnknownOption]:
-    sections: dict[str, dict[str, list[str]]] = {}
-    try:
-        cfg.ConfigParser(name, sections).parse()
-    except (cfg.ConfigFileParseError, OSError, UnicodeDecodeError):
-        raise BadInput(f"{name} cannot be parsed as an INI file") from None
     found = []
-    for section, options in sections.items():
+    for section, options in sections(name).items():
         if section == "novadev":
             wrong = [option for option in options if option not in _OWN]
             found += [

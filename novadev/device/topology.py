@@ -26,7 +26,8 @@ class Node:
 
     ``place`` is where it is on the bus above it (``03.0``, ``unit 1``), empty where it has none.
     ``owner`` is ``port UUID`` or the like, ``alias`` the alias that was set (``ua-…``).
-    ``has_fault``: Nova, the definition and the running guest disagree about it.
+    ``has_fault``: Nova, the definition and the running guest disagree about it. ``ports`` are the
+    free root ports that it stands for.
     """
 
     name: str
@@ -36,13 +37,15 @@ class Node:
     is_free: bool = False
     has_fault: bool = False
     children: tuple[Node, ...] = ()
+    ports: tuple[Node, ...] = ()
 
 
 @dataclass(frozen=True)
 class PlacedDevice:
     """A device with its address in the short form; where it is from does not matter.
 
-    ``owner`` and ``alias`` are those of its node. A ghost has no address.
+    ``owner`` and ``alias`` are those of its node. ``ghost`` is what an attachment without a device
+    is called elsewhere; it has no address.
     """
 
     label: str
@@ -53,6 +56,7 @@ class PlacedDevice:
     owner: str = ""
     alias: str = ""
     has_fault: bool = False
+    ghost: str = ""
 
 
 def placed(record: ShownDevice, is_running: bool) -> PlacedDevice:
@@ -68,6 +72,7 @@ def placed(record: ShownDevice, is_running: bool) -> PlacedDevice:
         owner=" ".join(filter(None, (record.owner_type, record.owner_id))),
         alias=alias if alias and alias.startswith("ua-") else "",
         has_fault=bool(record.disagreements),
+        ghost=record.label if is_ghost else "",
     )
 
 
@@ -191,6 +196,7 @@ def _gathered(nodes: Sequence[Node]) -> Iterator[Node]:
         if node not in free:
             yield node
         elif len(free) <= _FEW:
-            yield Node(f"{node.name}: free", node.place, is_free=True)
+            yield Node(f"{node.name}: free", node.place, is_free=True, ports=(node,))
         elif node is free[0]:
-            yield Node(f"{len(free)} {_PORT}s: free", node.place + " …", is_free=True)
+            name = f"{len(free)} {_PORT}s: free"
+            yield Node(name, node.place + " …", is_free=True, ports=tuple(free))

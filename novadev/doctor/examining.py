@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timezone
 
+from novadev.config.values import WrongValue
 from novadev.deployment import Deployment
 from novadev.doctor import databases, hosts, keeping, local, units
 from novadev.doctor.result import Result, failure
@@ -13,32 +14,43 @@ from novadev.virt.answers import Answers
 
 
 def examine(
-    opened: Callable[[], Deployment],
+    opened: Callable[[], tuple[Deployment, Sequence[WrongValue]]],
     files: Sequence[str],
     directories: Sequence[str],
     wanted: Sequence[str],
 ) -> Iterator[Result]:
     """Yield what was examined; OPENED gives the deployment of the configuration FILES.
 
-    WANTED are the hosts to be asked, none for all. Nothing is written, made or upgraded.
+    With it come the values that options cannot have; the deployment has the defaults of these.
+
+    WANTED are the hosts to be asked, names or patterns, none for all. Nothing is written, made or
+    upgraded.
     """
     try:
-        deployment = opened()
+        deployment, wrong = opened()
     except BadInput as error:
         yield failure("configuration", "configuration files", error)
-        return
-    found = deployment.config
-    yield from local.examine_configuration(found, files, directories)
+    else:
+        yield from local.examine_configuration(deployment.config, files, directories, wrong)
+        if any(item.is_place for item in wrong):
+            text = "nothing is asked until the configuration says where it is"
+            yield Result("database", "databases and hosts", "skipped", text)
+        else:
+            yield from _examine_what_it_names(deployment, wanted)
+    yield from units.examine_units()
+
+
+def _examine_what_it_names(deployment: Deployment, wanted: Sequence[str]) -> Iterator[Result]:
+    """Yield what is found of the databases, hosts and files that the configuration names."""
     yield from databases.examine(deployment)
-    known, is_all = hosts.list_hosts(deployment)
+    chosen, missing = hosts.choose(*hosts.list_hosts(deployment), wanted)
     answers: dict[str, Answers] = {}
-    for item in hosts.examine(deployment, known, is_all, wanted):
+    for item in hosts.examine(deployment, chosen, missing):
         if isinstance(item, Result):
             yield item
         else:
             answers[item[0]] = item[1]
     yield from local.examine_state_database(deployment)
-    yield from keeping.examine(found, wanted or known)
+    yield from keeping.examine(deployment.config, chosen)
     now = datetime.now(timezone.utc)
-    yield from local.examine_capability_files(found, wanted or known, answers, now)
-    yield from units.examine_units()
+    yield from local.examine_capability_files(deployment.config, chosen, answers, now)

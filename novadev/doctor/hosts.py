@@ -8,6 +8,7 @@ from novadev.deployment import Deployment
 from novadev.doctor.result import Result, failure
 from novadev.errors import NotFound, NovadevError
 from novadev.nova import known_names
+from novadev.nova.exact import WILD, in_full
 from novadev.text import many
 from novadev.virt.answers import Answers, ask
 
@@ -44,17 +45,37 @@ def list_hosts(deployment: Deployment) -> tuple[list[str], bool]:
     return sorted(found), is_all
 
 
-def examine(
-    deployment: Deployment, known: Sequence[str], is_all: bool, wanted: Sequence[str]
-) -> Iterator[Result | tuple[str, Answers]]:
-    """Yield a result for each of the WANTED hosts, all that are KNOWN if none is named.
+def choose(
+    known: Sequence[str], is_all: bool, wanted: Sequence[str]
+) -> tuple[list[str], list[Result]]:
+    """Return the WANTED hosts (names or patterns), all that are KNOWN if none is named.
 
-    Beside it, for a host that answers, its name with what it says. IS_ALL: there are no others.
+    With it a failure for each of WANTED that there is not. IS_ALL: there are no others than KNOWN.
     """
-    missing = [host for host in wanted if is_all and host not in known]
-    for host in missing:
-        yield failure("host", host, NotFound(f"no cell has a compute host {host!r:.80}"))
-    hosts = [host for host in dict.fromkeys(wanted or known) if host not in missing]
+    missing = [word for word in wanted if not _is_found(word, known, is_all)]
+    hosts = [host for host in in_full(wanted or known, known) if host not in missing]
+    return hosts, [failure("host", word, _no_host(word, is_all)) for word in missing]
+
+
+def _is_found(word: str, known: Sequence[str], is_all: bool) -> bool:
+    """Return whether WORD stands for a host, or may: a cell that cannot be read may have it."""
+    is_pattern = bool(WILD & {*word})
+    return any(host in known for host in in_full([word], known)) or not (is_all or is_pattern)
+
+
+def _no_host(word: str, is_all: bool) -> NotFound:
+    text = "no cell has a compute host" if is_all else "of the known hosts none is like"
+    return NotFound(f"{text} {word!r:.80}")
+
+
+def examine(
+    deployment: Deployment, hosts: Sequence[str], missing: Sequence[Result]
+) -> Iterator[Result | tuple[str, Answers]]:
+    """Yield what is MISSING, and a result for each of HOSTS.
+
+    Beside it, for a host that answers, its name with what it says.
+    """
+    yield from missing
     if hosts:
         yield from _asked(deployment, hosts)
     elif not missing:

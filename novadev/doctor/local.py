@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -12,6 +13,7 @@ from novadev.capabilities import file
 from novadev.capabilities.content import age_text
 from novadev.config import Config
 from novadev.config.unknown import find_unknown
+from novadev.config.values import WrongValue
 from novadev.deployment import Deployment
 from novadev.doctor.result import Result, failure
 from novadev.errors import BadInput, NovadevError
@@ -25,9 +27,12 @@ _FEW = 5
 
 
 def examine_configuration(
-    found: Config, files: Sequence[str], directories: Sequence[str]
+    found: Config,
+    files: Sequence[str],
+    directories: Sequence[str],
+    wrong: Sequence[WrongValue],
 ) -> Iterator[Result]:
-    """Yield a result for each file that was read, and for each option that nobody knows."""
+    """Yield a result for each file that was read, each unknown option, and each WRONG value."""
     unknown = find_unknown(files, directories)
     for name in found.files:
         yield Result("configuration", name, "ok", "read")
@@ -37,7 +42,9 @@ def examine_configuration(
     for item in unknown:
         meant = f"; did you mean {item.near}?" if item.near else ""
         text = f"{item.option} is not an option of novadev and has no effect{meant}"
-        yield Result("configuration", item.file, "failure", text, exit_code=BadInput.exit_code)
+        yield failure("configuration", item.file, BadInput(text))
+    for value in wrong:
+        yield failure("configuration", value.file, BadInput(value.sentence))
 
 
 def examine_state_database(deployment: Deployment) -> Iterator[Result]:
@@ -99,8 +106,19 @@ def examine_capability_files(
     if missing:
         names = ", ".join(missing[:_FEW]) + (" …" if len(missing) > _FEW else "")
         text = f"{many(len(missing), 'host')} without one: {names}"
-        save = "novadev capabilities save -o HOST.json"
-        yield Result("capabilities", folder, "warning", text, (save,))
+        yield Result("capabilities", folder, "warning", text, _save(missing, folder))
+
+
+def _save(hosts: Sequence[str], folder: str | Path) -> tuple[str, ...]:
+    """Return the lines that save the files of HOSTS: on each host, and then into FOLDER here."""
+    is_one = len(hosts) == 1
+    name = hosts[0] if is_one else "HOST"
+    where = name if is_one else "each of these hosts (HOST is its name in Nova)"
+    return (
+        f"# On {where}, with the configuration files of its nova-compute:",
+        f"novadev capabilities save -o {shlex.quote(f'{name}.json')}",
+        f"# Then copy the file to this machine, into the folder {folder}",
+    )
 
 
 def _capability_file(path: Path, host: str, answers: Answers | None, now: datetime) -> Result:
@@ -109,11 +127,11 @@ def _capability_file(path: Path, host: str, answers: Answers | None, now: dateti
         if saved.host != host:
             raise BadInput(f"it is the file of another host: {saved.host!r:.80}")
     except NovadevError as error:
-        return failure("capabilities", str(path), error)
+        return failure("capabilities", str(path), error, *_save([host], path.parent))
     age = age_text(saved.saved_at, now)
     then = saved.versions.qemu
     text = f"saved {age}, libvirt {saved.versions.libvirt}, QEMU {then or 'none'}"
     if answers and answers.qemu and then and not has_same_machine_types(answers.qemu, then):
         text += f"; the host has QEMU {answers.qemu} now: save it again"
-        return Result("capabilities", str(path), "warning", text)
+        return Result("capabilities", str(path), "warning", text, _save([host], path.parent))
     return Result("capabilities", str(path), "ok", text)

@@ -1,4 +1,4 @@
-"""Text compared byte by byte, alike on all databases.
+"""Text compared byte by byte, alike on all databases, and by patterns.
 
 The collations of Nova's tables on MySQL and MariaDB ignore case, accents and blanks at the end:
 there ``image_HW_VIF_MODEL`` equals ``image_hw_vif_model``, and Nova, which compares in Python,
@@ -7,6 +7,8 @@ knows only the one. SQLite compares bytes.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from typing import Any
 
 import sqlalchemy as sa
@@ -78,3 +80,19 @@ def matches(column: sa.ColumnElement[Any], pattern: str) -> sa.ColumnElement[boo
     glob = pattern.replace("[", "[[]")
     like = "".join(f"|{x}" if x in "|%_" else {"*": "%", "?": "_"}.get(x, x) for x in pattern)
     return _Like(column, sa.literal(glob), sa.literal(like))
+
+
+def is_like(text: str, pattern: str) -> bool:
+    """Return whether TEXT is as PATTERN says, by the rule of :func:`matches`."""
+    parts = ({"*": ".*", "?": "."}.get(x, re.escape(x)) for x in pattern)
+    return re.fullmatch("".join(parts), text, re.DOTALL) is not None
+
+
+def in_full(wanted: Iterable[str], known: Iterable[str]) -> list[str]:
+    """Return the names WANTED; in place of a pattern, those of the KNOWN names that match it."""
+    names = sorted({*known})
+    found = (
+        [name for name in names if is_like(name, word)] if WILD & {*word} else [word]
+        for word in wanted
+    )
+    return list(dict.fromkeys(name for some in found for name in some))

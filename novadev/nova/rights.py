@@ -20,9 +20,12 @@ NEEDED: dict[str, dict[str, tuple[str, ...]]] = {
     },
 }
 """The rights to write, by table (:mod:`novadev.nova.writes`). Each table needs SELECT."""
+REVISION_TABLE = "alembic_version"
+"""Alembic's: only the doctor reads it, to name the release of the schema."""
 _DENIED = (1142, 1143)
 """The account has no such right on the table, or on a column of it."""
 _NO_TABLE = 1146
+_REVISIONS = sa.table(REVISION_TABLE, sa.column("version_num"))
 _STATEMENTS = {
     "INSERT": "INSERT INTO {} () VALUES ()",
     "UPDATE": "UPDATE {} SET updated_at = NULL WHERE FALSE",
@@ -57,6 +60,8 @@ def get_access(connection: sa.Connection, kind: str, later_tables: Sequence[str]
         for table in METADATA[kind].sorted_tables
         if not (table.name in later_tables and _is_missing(connection, table))
     }
+    if not _is_missing(connection, _REVISIONS) and _is_denied(connection, sa.select(_REVISIONS)):
+        lacking[REVISION_TABLE] = ("SELECT",)
     return Access(
         server=f"SQLite {connection.scalar(sa.text('SELECT sqlite_version()'))}"
         if is_sqlite
@@ -84,25 +89,25 @@ def account(user: str, host: str) -> str:
     return "@".join(f"'{text}'" for text in quoted)
 
 
-def grant(rights: Sequence[str], schema: str, table: str, to: str) -> str:
-    """Return the statement that gives the account TO these rights on a table."""
-    names = ".".join(f"`{name.replace('`', '``')}`" for name in (schema, table))
-    return f"GRANT {', '.join(rights)} ON {names} TO {to};"
+def grant(rights: Sequence[str], schema: str, table: str, to: str, remark: str = "") -> str:
+    """Return the statement that gives the account TO these rights on a table.
 
-
-def all_grants(kind: str, schema: str, to: str, later_tables: Sequence[str]) -> Iterator[str]:
-    """Yield the statements that give the account TO all that novadev needs of a database.
-
-    But for LATER_TABLES: there is no right on a table that is not there.
+    A REMARK stands in it as a comment of SQL.
     """
-    for table in sorted({*METADATA[kind].tables} - {*later_tables}):
-        rights = ("SELECT", *NEEDED[kind].get(table, ()))
-        yield grant(rights, schema, table, to)
+    names = ".".join(f"`{name.replace('`', '``')}`" for name in (schema, table))
+    comment = f" /* {remark} */" if remark else ""
+    return f"GRANT {', '.join(rights)} ON {names} TO {to}{comment};"
+
+
+def all_rights(kind: str) -> dict[str, tuple[str, ...]]:
+    """Return, by table, all rights that novadev needs in a database of KIND (``api``, ``main``)."""
+    names = sorted({*METADATA[kind].tables, REVISION_TABLE})
+    return {name: ("SELECT", *NEEDED[kind].get(name, ())) for name in names}
 
 
 def _revision(connection: sa.Connection) -> str | None:
     try:
-        found = connection.scalar(sa.text("SELECT version_num FROM alembic_version"))
+        found = connection.scalar(sa.select(_REVISIONS.c.version_num))
     except sa.exc.DBAPIError as error:
         if connection.dialect.name != "sqlite" and _code(error) not in (*_DENIED, _NO_TABLE):
             raise
@@ -114,7 +119,7 @@ def _code(error: sa.exc.DBAPIError) -> object:
     return error.orig.args[0] if error.orig is not None and error.orig.args else None
 
 
-def _is_missing(connection: sa.Connection, table: sa.Table) -> bool:
+def _is_missing(connection: sa.Connection, table: sa.TableClause) -> bool:
     """Whether TABLE is not there; one that the account may not read counts as there."""
     try:
         connection.execute(sa.select(sa.literal(1)).select_from(table).limit(0))

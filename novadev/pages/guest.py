@@ -17,6 +17,7 @@ from novadev.device.show_on_host import GuestDevices
 from novadev.device.topology import Node, PlacedDevice, placed, topology
 from novadev.errors import NotFound
 from novadev.pages.environment import environment, policy
+from novadev.pages.rows import Row, drift_rows, forecast_rows
 from novadev.records.device import VmDevice, is_hardware
 from novadev.records.drift import Drift, find_drift, short_address
 from novadev.records.history import PastChange, list_changes
@@ -56,8 +57,8 @@ class GuestPage:
     made: datetime
     sides: tuple[Side, ...]
     disagreements: tuple[str, ...]
-    drift: tuple[Drift, ...]
-    forecast: tuple[ForecastRecord, ...]
+    drift: tuple[Row, ...]
+    forecast: tuple[Row, ...]
     notes: tuple[str, ...]
     history: tuple[tuple[PastChange, ...], ...]
     history_left_out: int = 0
@@ -88,8 +89,8 @@ def collect(deployment: Deployment, name: str, asks_guest: bool = False) -> Gues
             _side("After the next power-on", [*after(now, _changes(changes))], now),
         ),
         disagreements=tuple(_disagreements(found)),
-        drift=tuple(item for item in drift if isinstance(item, Drift)),
-        forecast=_changes(changes),
+        drift=tuple(drift_rows(item for item in drift if isinstance(item, Drift))),
+        forecast=tuple(forecast_rows(_changes(changes))),
         notes=tuple(_notes(found, [*drift, *changes])),
         history=_together(history[-MAX_CHANGES:]),
         history_left_out=max(len(history) - MAX_CHANGES, 0),
@@ -107,21 +108,26 @@ def write(name: str, page: GuestPage) -> None:
     private_file.write(name, text, "report")
 
 
-def after(now: Iterable[PlacedDevice], changes: Sequence[ForecastRecord]) -> Iterator[PlacedDevice]:
+def after(now: Sequence[PlacedDevice], changes: Sequence[ForecastRecord]) -> Iterator[PlacedDevice]:
     """Yield the devices that are there NOW as CHANGES of a forecast leave them, then the new ones.
 
-    A forecast calls a device by its label; a device's alias and owner stay.
+    A forecast calls a device by its label, a ghost by that of its owner; a device's alias and owner
+    stay. What disagrees now is built anew then.
     """
+    owners = {device.ghost: device.owner for device in now if device.ghost}
     of_each: dict[str, dict[str, ForecastRecord]] = {}
     for change in changes:
         of_each.setdefault(change.label, {})[change.field] = change
     for device in now:
         fields = of_each.pop(device.label, {})
-        if "device" not in fields or fields["device"].after is not None:
-            yield _changed(device, fields)
+        is_built = "device" in of_each.get(device.ghost, {})
+        if not is_built and ("device" not in fields or fields["device"].after is not None):
+            yield _changed(replace(device, has_fault=bool(device.ghost)), fields)
     for label, fields in of_each.items():
         if "device" in fields and fields["device"].after is not None:
-            yield _changed(PlacedDevice(label, label.partition(" ")[0]), fields)
+            kind, owner = label.partition(" ")[0], owners.get(label, "")
+            name = f"new {owner.partition(' ')[0]}" if owner else label
+            yield _changed(PlacedDevice(name, kind, owner=owner), fields)
 
 
 def _changed(device: PlacedDevice, fields: Mapping[str, ForecastRecord]) -> PlacedDevice:
@@ -167,13 +173,26 @@ def _together(history: Sequence[PastChange]) -> tuple[tuple[PastChange, ...], ..
 
 
 def _recorded_side(recorded: Sequence[VmDevice], now: Sequence[PlacedDevice]) -> Side:
-    devices = [_of_record(row) for row in recorded if row.is_plugged and is_hardware(row)]
+    order = {device.label: number for number, device in enumerate(now)}
+    rows = [row for row in recorded if row.is_plugged and is_hardware(row)]
+    rows.sort(key=lambda row: order.get(row.label, len(order)))
+    devices = [_of_record(row, _owner(row, now)) for row in rows]
     if not devices:
         return Side("Recorded", note="Nothing is recorded: run novadev device record.")
     return _side("Recorded", devices, now)
 
 
-def _of_record(row: VmDevice) -> PlacedDevice:
+def _owner(row: VmDevice, now: Sequence[PlacedDevice]) -> str:
+    """Return the owner of a recorded device, as far as it is known NOW.
+
+    An attached device is recorded under the id of its owner.
+    """
+    of_id = (device.owner for device in now if device.owner.endswith(f" {row.device_id}"))
+    of_label = (device.owner for device in now if device.label == row.label)
+    return next(of_id, next(of_label, ""))
+
+
+def _of_record(row: VmDevice, owner: str) -> PlacedDevice:
     return PlacedDevice(
         label=row.label,
         type=row.type,
@@ -181,6 +200,7 @@ def _of_record(row: VmDevice) -> PlacedDevice:
         model=row.model,
         address=short_address(row),
         alias=row.alias if row.alias.startswith("ua-") else "",
+        owner=owner,
     )
 
 
@@ -197,6 +217,7 @@ def _places(nodes: Sequence[Node], above: str = "") -> Iterator[tuple[str, str]]
     for node in nodes:
         if not node.is_free:
             yield node.name, f"{above} {node.place}"
+        yield from _places(node.ports, above)
         yield from _places(node.children, node.name)
 
 

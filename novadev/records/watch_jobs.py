@@ -15,8 +15,9 @@ from time import sleep
 from novadev.config import Config
 from novadev.deployment import Deployment
 from novadev.device.selecting import is_without_databases
-from novadev.errors import NovadevError
+from novadev.errors import NotFound, NovadevError
 from novadev.filters import HOST, check_known
+from novadev.nova.exact import WILD, in_full
 from novadev.nova.instances import InstanceFilter
 from novadev.nova.known_names import list_hosts
 from novadev.records.device import Pins, VmDevice
@@ -86,7 +87,9 @@ class Recorder:
         self._has_state = False
 
     def list_hosts(self, wanted: Sequence[str] = ()) -> tuple[str, ...]:
-        """Return the hosts to watch: those WANTED, else all; opens the state database, too.
+        """Return the hosts to watch: those WANTED (names or patterns), else all.
+
+        It opens the state database, too.
 
         Raises NotFound for one that the deployment does not have, Unreachable without a database,
         and what a host's URI raises where none of the hosts has one.
@@ -95,10 +98,14 @@ class Recorder:
             VmDevices(deployment.state).list_dynamics([])
             self._has_state = True
             if is_without_databases(deployment, self._no_database):
-                found = set(wanted or [self._config.host])
+                known = [self._config.host]
             else:
                 list(check_known(deployment, [(HOST, host) for host in wanted]))
-                found = set(wanted) or set(_known_hosts(deployment))
+                is_exact = wanted and not any(WILD & {*name} for name in wanted)
+                known = [] if is_exact else sorted(_known_hosts(deployment))
+            found = set(in_full(wanted or known, known))
+            if wanted and not found:
+                raise NotFound(f"no compute host is like {' or '.join(wanted):.80}")
             errors = [error for host in found if (error := _no_uri(deployment, host))]
         if errors and (wanted or len(errors) == len(found)):
             raise errors[0]

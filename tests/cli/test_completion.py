@@ -1,6 +1,7 @@
 """What the shells complete, and what they must never put into a command line."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -10,7 +11,7 @@ import click
 import pytest
 
 from novadev.cli import candidates, root
-from tests.cli.tab import START, Shell
+from tests.cli.tab import COMPLETION, START, Shell
 from tests.cloud import Cloud
 from tests.command import novadev
 
@@ -45,11 +46,14 @@ TYPED = {
     "schema plan sh": ["plan", "show"],
     "schema capab": ["capabilities-file"],
     "no-such-command x": ["no-such-command", "x"],
+    "device show prod": ["prod,db"],
+    "image-property list lis": ["list,of,"],
 }
 """A command line before Tab is pressed, and how it ends then."""
 IN_EACH = (
     *("image-property set --property hw_disk_bus=sat", "audit --capabilities my-", "undo 12"),
     *("device show only-o", 'history --action "image-property se'),
+    *("device show prod", "image-property list lis"),
 )
 """Those that are typed in each shell; the others in one."""
 
@@ -57,7 +61,7 @@ IN_EACH = (
 @pytest.fixture
 def environment(sqlite_cloud: Cloud, tmp_path: Path) -> Mapping[str, str]:
     """What the shell has: a configuration, and a file of candidates that is a day old."""
-    for name in ("only-one", *HOSTILE):
+    for name in ("only-one", "prod,db", "list,of,", *HOSTILE):
         sqlite_cloud.add_instance(name=name, host="cmp1")
     (tmp_path / "my-plan.json").touch()
     return {
@@ -120,6 +124,25 @@ def test_tab_completes_in_a_real_shell(
         shell.end()
     assert found == dict(lines)
     assert not list(tmp_path.rglob("pwned"))
+
+
+@pytest.mark.parametrize("typed", ["", "device ", "capabilities "])
+def test_fish_shows_the_whole_description_of_a_command(
+    typed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    script = f"source {COMPLETION}/novadev.fish; complete --do-complete 'novadev {typed}'"
+    done = subprocess.run(
+        ["fish", "--no-config", "-c", script], capture_output=True, text=True, check=True
+    )
+    shown = dict(line.split("\t") for line in done.stdout.splitlines())
+    commands = dict(_commands(root, "novadev"))
+    named = f"novadev {typed}".strip()
+    assert shown
+    assert shown == {
+        name: commands[f"{named} {name}"].get_short_help_str(limit=200) for name in shown
+    }
 
 
 def test_every_parameter_of_a_file_or_a_name_is_completed() -> None:

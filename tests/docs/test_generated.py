@@ -44,6 +44,24 @@ def test_examples_print_what_they_show(path: Path) -> None:
     assert path.read_text() == generate.replayed(path), REMEDY
 
 
+@pytest.mark.slow
+def test_the_picture_is_what_the_program_draws() -> None:
+    if reason := generate.why_not(ROOT / "README.md"):
+        pytest.skip(f"no compute hosts for the picture: {reason}")
+    drawn = generate.pictures()
+    assert set(drawn) == set((DOCS / "images").glob("*.svg"))
+    for path, text in drawn.items():
+        assert path.read_text() == text, REMEDY
+
+
+def test_every_picture_is_shown_and_every_shown_one_is_there() -> None:
+    readme = (ROOT / "README.md").read_text()
+    shown = set(re.findall(r"!\[.+\]\(docs/images/(.+?)\)", readme))
+    pages = "".join(path.read_text() for path in DOCS.glob("*.rst"))
+    assert shown == {path.name for path in (DOCS / "images").iterdir()}
+    assert shown == set(re.findall(r"\.\. image:: images/(\S+)\n   :alt: .+", pages))
+
+
 def test_sample_is_what_the_generator_prints() -> None:
     program = [Path(sys.executable).parent / "oslo-config-generator", "--namespace", "novadev"]
     printed = subprocess.run(program, check=True, capture_output=True, text=True).stdout

@@ -28,4 +28,4 @@ def test_an_error_of_novadev_s_own_ends_it(replay: ModuleType, tmp_path: Path) -
 
 def _ran(replay: ModuleType, folder: Path, text: str) -> list[str]:
     (folder / "program.py").write_text(f"raise SystemExit({text!r})\n")
-    return list(replay._Stage(folder, {}, None).run("program"))
+    return list(replay.Stage(folder, {}, None).run("program"))

@@ -87,10 +87,54 @@ def test_an_option_that_nobody_knows(sqlite_cloud: Cloud, monkeypatch: pytest.Mo
 
 
 def test_a_value_that_an_option_cannot_have(sqlite_cloud: Cloud) -> None:
-    add_options(sqlite_cloud, "workers = many\n")
-    result, [only] = doctor(sqlite_cloud)
-    assert (result.code, only["check"], only["status"]) == (4, "configuration", "failure")
-    assert "workers" in only["details"]
+    """It is told beside all that doctor finds else; other commands tell it alone."""
+    values = "workerz = 8\nhost_timeout = abc\nworkers = 65\nkeep_addresses = yes\nsyslog = x\n"
+    add_options(sqlite_cloud, f"{values}start_check_delay = -1\n\n[vnc]\nenabled = maybe\n")
+    wrong = [
+        "[vnc] enabled must be true or false",
+        "[novadev] host_timeout must be a whole number, 1 or more",
+        "[novadev] workers must be a whole number from 1 to 64",
+        "[novadev] keep_addresses must be one of off, log, on",
+        "[novadev] start_check_delay must be a whole number from 0 to 60",
+        "[novadev] syslog must be true or false",
+    ]
+    for arguments in ((), ("--workers", "2")):
+        result, found = doctor(sqlite_cloud, *arguments)
+        failed = [item for item in found if item["status"] == "failure"]
+        assert (result.code, {item["check"] for item in failed}) == (4, {"configuration"})
+        assert {item["subject"] for item in failed} == {str(sqlite_cloud.config_file)}
+        told = [item["details"] for item in failed]
+        assert (told[0].partition(" is not")[0], told[1:]) == ("[novadev] workerz", wrong)
+        assert of("database", found)["cell cell1"]["status"] == "ok"
+        assert {"state database", "timer"} <= {item["check"] for item in found}
+    other = novadev(sqlite_cloud, "history")
+    lines = "; ".join(f"{sqlite_cloud.config_file}: {text}" for text in wrong)
+    assert (other.code, other.err) == (4, f"Error: {lines}\n")
+
+
+def test_where_a_wrong_value_stands(
+    sqlite_cloud: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the file that counts, under an older name, or in the environment; never with a secret."""
+    add_options(sqlite_cloud, "workers = 3\n")
+    (tmp_path / "last.conf").write_text("[novadev]\nworkers = x\n[DEFAULT]\nvnc_enabled = x\n")
+    also = ("--config-file", str(sqlite_cloud.config_file), "--config-dir", str(tmp_path))
+    monkeypatch.setenv("OS_NOVADEV__HOST_TIMEOUT", "0")
+    monkeypatch.setenv("OS_NOVADEV__STATE_CONNECTION", f"mysql://nova:{SECRET}$x@db/novadev")
+    result = novadev(None, *also, "doctor", "-f", "json")
+    assert (result.code, SECRET in result.out + result.err) == (4, False)
+    found = json.loads(result.out)
+    assert [
+        (item["subject"], item["details"].split()[1]) for item in found if item["exit_code"]
+    ] == [
+        (str(tmp_path / "last.conf"), "enabled"),
+        ("environment variable OS_NOVADEV__STATE_CONNECTION", "state_connection"),
+        ("environment variable OS_NOVADEV__HOST_TIMEOUT", "host_timeout"),
+        (str(tmp_path / "last.conf"), "workers"),
+    ]
+    assert [item["subject"] for item in found if item["check"] == "database"] == [
+        "databases and hosts"
+    ]
 
 
 @contextmanager
@@ -135,31 +179,66 @@ def test_the_rights_that_an_account_lacks_can_be_pasted(mariadb_cloud: Cloud) ->
         assert "UPDATE" not in of_cell1
         assert lacking["cell cell2"]["status"] == "failure"
         entry = of("database", found)["cell cell0"]
-        assert (entry["status"], len(entry["remedies"])) == (
+        told = [re.findall("`([^`]+)`", line)[1] for line in entry["remedies"]]
+        assert (entry["status"], {*told}) == (
             "failure",
-            len(cell_metadata.tables) - 1,
+            {*cell_metadata.tables, "alembic_version"},
         )
+        assert told[-1] == "share_mapping"
         shown = novadev(mariadb_cloud, "doctor")
+        assert shown.out.count("\ndatabase\n") + shown.out.startswith("database\n") == 1
+        assert len(re.findall("^rights$", shown.out, re.MULTILINE)) == 1
         every = [line for item in found for line in item["remedies"]]
         assert all(f"\n  {line}\n" in shown.out for line in every)
         assert "cret" not in result.out + result.err + shown.out
-        for _ in range(2):  # share_mapping is known to be there once cell0 can be opened
-            with mariadb_cloud.engine("api").connect() as connection:
-                for line in (line for item in found for line in item["remedies"]):
-                    connection.execute(sa.text(line))
-            result, found = doctor(mariadb_cloud)
+        with mariadb_cloud.engine("api").connect() as connection:
+            for line in every:
+                connection.execute(sa.text(line))
+        result, found = doctor(mariadb_cloud)
+        assert {item["status"] for item in of("database", found).values()} == {"ok"}
         assert (result.code, {item["status"] for item in of("rights", found).values()}) == (
             0,
             {"ok"},
         ), result.out
 
 
+def documented_rights(cloud: Cloud, but: str) -> list[str]:
+    """The statements that give the poor account all rights that novadev needs, BUT on one table."""
+    return [
+        rights.grant(needed, str(cloud.engine(name).url.database), table, "'po''or'@'localhost'")
+        for name in ("api", "cell0", "cell1", "cell2")
+        for table, needed in rights.all_rights("api" if name == "api" else "main").items()
+        if table != but
+    ]
+
+
+def test_a_table_that_the_release_does_not_have_gets_no_grant(make_cloud: Any) -> None:
+    """With the rights of the documentation, MySQL denies such a table instead of missing it."""
+    cloud = make_cloud("mariadb", "28")
+    given = documented_rights(cloud, "share_mapping")
+    with poor_account(cloud, *given):
+        result, found = doctor(cloud)
+    assert (result.code, {item["status"] for item in of("rights", found).values()}) == (0, {"ok"})
+
+
+def test_what_only_the_doctor_reads_is_a_warning(mariadb_cloud: Cloud) -> None:
+    given = documented_rights(mariadb_cloud, "alembic_version")
+    with poor_account(mariadb_cloud, *given):
+        result, found = doctor(mariadb_cloud)
+    lacking = of("rights", found).values()
+    assert (result.code, {item["status"] for item in lacking}) == (0, {"warning"})
+    assert all(
+        re.fullmatch(r"GRANT SELECT ON `\w+`.`alembic_version` TO .*;", *item["remedies"])
+        for item in lacking
+    )
+
+
 def test_the_rights_are_those_of_the_documentation() -> None:
     page = (ROOT / "docs" / "configuration.rst").read_text()
     metadata = {"API": ("api", api_metadata), "cell": ("main", cell_metadata)}
     for name, (kind, tables) in metadata.items():
-        for table in tables.tables:
-            wanted = ("SELECT", *rights.NEEDED[kind].get(table, ()))
+        assert {*rights.all_rights(kind)} > {*tables.tables}
+        for table, wanted in rights.all_rights(kind).items():
             [row] = [
                 row
                 for row in page.split("   * - ")
@@ -205,6 +284,27 @@ def test_hosts_that_cannot_be_reached(sqlite_cloud: Cloud) -> None:
     assert (result.code, set(hosts)) == (8, {"cmp2", "elsewhere"})
     assert "no answer within 1 s" in hosts["cmp2"]["details"]
     assert hosts["elsewhere"]["exit_code"] == 2
+
+
+def test_hosts_by_a_pattern(sqlite_cloud: Cloud, tmp_path: Path) -> None:
+    for host in ("cmp1", "cmp2", "other"):
+        sqlite_cloud.add_instance(host=host)
+    add_options(sqlite_cloud, f"compute_config_dir = {tmp_path}\n")
+    result, found = doctor(sqlite_cloud, "--host", "cmp*", "--host", "cmp1")
+    assert (result.code, set(of("host", found))) == (8, {"cmp1", "cmp2"})
+    [files] = of("capabilities", found).values()
+    assert files["details"] == "2 hosts without one: cmp1, cmp2"
+
+
+def test_a_host_that_does_not_exist_lacks_no_file(sqlite_cloud: Cloud, tmp_path: Path) -> None:
+    sqlite_cloud.add_instance(host="cmp1")
+    add_options(sqlite_cloud, f"compute_config_dir = {tmp_path}\n")
+    for word in ("elsewhere", "else*"):
+        result, found = doctor(sqlite_cloud, "--host", word)
+        [only] = of("host", found).values()
+        assert (result.code, only["details"]) == (2, f"no cell has a compute host '{word}'")
+        assert not of("capabilities", found)
+        assert set(of("addresses", found)) <= {"compute hosts"}
 
 
 @pytest.mark.slow
@@ -261,6 +361,16 @@ def test_capability_files(sqlite_cloud: Cloud, tmp_path: Path) -> None:
     assert "saved " in files[str(folder / "cmp1.json")]["details"]
     assert files[str(folder / "cmp2.json")]["exit_code"] == 4
     assert files[str(folder)]["details"] == "1 host without one: cmp3"
+    for place, host in ((folder / "cmp2.json", "cmp2"), (folder, "cmp3")):
+        assert files[str(place)]["remedies"] == [
+            f"# On {host}, with the configuration files of its nova-compute:",
+            f"novadev capabilities save -o {host}.json",
+            f"# Then copy the file to this machine, into the folder {folder}",
+        ]
+    (folder / "cmp2.json").unlink()
+    shown = novadev(sqlite_cloud, "doctor").out
+    assert "\n  # On each of these hosts (HOST is its name in Nova), with" in shown
+    assert f"\n  # Then copy the file to this machine, into the folder {folder}\n" in shown
 
 
 def test_how_old_a_file_is() -> None:
