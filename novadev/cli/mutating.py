@@ -93,8 +93,7 @@ def _question(action: str, report: Report) -> str:
     does = report.sentence
     if action.startswith("undo "):
         does = f"to take back run {action.removeprefix('undo ')}, {does}"
-    number = report.skips.count
-    skipped = f" ({number} {'is' if number == 1 else 'are'} skipped)" if number else ""
+    skipped = f" ({report.skips.told})" if report.skips.count else ""
     warning = " This cannot be undone." if action in IRREVERSIBLE else ""
     return f"{does[:1].upper()}{does[1:]}{skipped}?{warning}"
 

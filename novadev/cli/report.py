@@ -37,6 +37,7 @@ class Report:
         self._document = None if is_text else Document(chosen.format_, self._paper)
         self._listing = self._new_listing()
         self.skips = Skips(session, chosen.fail_on_skip)
+        self._unbegun = 0
 
     def _new_listing(self) -> Listing:
         """Return what shows the plans: on standard output, or to who is to be asked."""
@@ -88,7 +89,7 @@ class Report:
         """Close the report of a dry run and return its exit code."""
         self.skips.tell_groups()
         if self._document is None:
-            self._session.say(f"{count} planned, {self.skips.count} skipped; nothing was changed.")
+            self._session.say(f"{count} planned, {self.skips.told}; nothing was changed.")
         else:
             self._document.close(None, "planned" if count else "nothing", self.skips)
         self._paper.check()
@@ -98,7 +99,7 @@ class Report:
         """Close the report of a run that had nothing to do and return its exit code."""
         self.skips.tell_groups()
         if self._document is None:
-            skipped = f" ({self.skips.count} skipped)" if self.skips.count else ""
+            skipped = f" ({self.skips.told})" if self.skips.count else ""
             self._session.say(
                 f"{'Nothing was done' if self.skips.exit_code else 'Nothing to do'}{skipped}."
             )
@@ -115,6 +116,7 @@ class Report:
         with progress(self._session, total) as advance:
             for plan, outcome in results:
                 codes.add(outcome.exit_code)
+                self._unbegun += outcome.state == State.PLANNED
                 if outcome.error:
                     error = labelled(outcome.error, plan.instance, plan.name)
                     say(f"{told(outcome)}: {printable(error)}")
@@ -146,9 +148,10 @@ class Report:
         if self._document is not None:
             self._document.close(run.id, state, self.skips)
         else:
-            numbers["skipped"] = self.skips.count
-            summary = ", ".join(f"{number} {name}" for name, number in numbers.items() if number)
-            self._session.say(f"Run {run.id}: {state} ({summary}).")
+            numbers = _as_told(numbers, self._unbegun)
+            parts = [f"{number} {name}" for name, number in numbers.items() if number]
+            parts += [self.skips.told] if self.skips.count else []
+            self._session.say(f"Run {run.id}: {state} ({', '.join(parts)}).")
         if any(counts.get(name) for name in PENDING):
             back = f", or undo it with: novadev undo {run.id}" if numbers.get("half") else ""
             self._session.say(f"Not finished. Continue with: novadev resume {run.id}{back}")
@@ -166,6 +169,18 @@ def _for_people(counts: Mapping[str, int]) -> dict[str, int]:
     half = sum(counts.get(state, 0) for state in BEGUN)
     others = {name: number for name, number in counts.items() if name not in BEGUN}
     return others | {"half": half}
+
+
+def _as_told(numbers: Mapping[str, int], unbegun: int) -> dict[str, int]:
+    """Return NUMBERS with the plans that :func:`told` calls failed among those that failed.
+
+    UNBEGUN is how many of them are planned still, because nothing was written of them.
+    """
+    failed, planned = str(State.FAILED), str(State.PLANNED)
+    return dict(numbers) | {
+        failed: numbers.get(failed, 0) + unbegun,
+        planned: max(0, numbers.get(planned, 0) - unbegun),
+    }
 
 
 def told(outcome: Outcome) -> PlanState:
