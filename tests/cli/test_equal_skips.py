@@ -70,6 +70,8 @@ def test_hosts_that_an_audit_cannot_reach_are_one_group(fleet: Cloud) -> None:
     (line,) = lines(result.out, "failure")
     assert line == "failure  unreachable  12 hosts (cmp1, cmp2, cmp3 and 9 more)"
     assert "host <host>: novadev runs on " in result.out
+    assert "12 findings of unreachable: what could not be reached was not checked." in result.err
+    assert "a person has to decide" not in result.err
 
 
 @pytest.mark.parametrize(
