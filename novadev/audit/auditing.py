@@ -25,6 +25,7 @@ from novadev.audit.rehearsed import CHECK, Rehearsals
 from novadev.audit.settling import needs, when
 from novadev.audit.target import TargetHost, versions_of
 from novadev.audit.unknown import unknown_domains
+from novadev.audit.wishes import Wishes
 from novadev.capabilities.compute_hosts import ComputeHosts
 from novadev.capabilities.server_releases import ServerReleases
 from novadev.deployment import Deployment
@@ -146,8 +147,9 @@ class Audit:
 
     @cached_property
     def _examination(self) -> Examination:
-        config = self.deployment.config
-        return Examination(config, self._hosts, self._releases, self._wanted, self.targets)
+        hosts, wishes = self._hosts, Wishes(self.deployment)
+        config, releases = self.deployment.config, self._releases
+        return Examination(config, hosts, releases, self._wanted, self.targets, wishes)
 
     @cached_property
     def _records(self) -> Records:

@@ -8,13 +8,20 @@ from novadev.audit.finding import Trouble
 from novadev.audit.remedies import stash
 from novadev.audit.settling import settled
 from novadev.audit.stored import Stored, other_buses
+from novadev.audit.wishes import Wishes
 from novadev.capabilities.compute_hosts import ComputeHost
 from novadev.nova.image_properties import MACHINE_TYPE, PROPERTIES
+from novadev.nova.instances import Instance
+from novadev.rules.machine_types import may_be
+from novadev.rules.server_states import way_to_stored_hardware
 from novadev.stash_defaults.sources import Evidence, agrees
 
 
-def compared(evidence: Evidence, stored: Stored) -> Iterator[Trouble]:
-    """Yield stored nulls of devices that are there, and values that are not the guest's."""
+def compared(evidence: Evidence, stored: Stored, wishes: Wishes) -> Iterator[Trouble]:
+    """Yield stored nulls of devices that are there, and values that are not the guest's.
+
+    WISHES tell which of these are to come at the next power-on.
+    """
     instance, hardware = evidence.facts.instance, evidence.hardware
     if hardware is None:
         return
@@ -28,11 +35,29 @@ def compared(evidence: Evidence, stored: Stored) -> Iterator[Trouble]:
             details = f"{name} is stored as null, and the guest has {value}"
             yield Trouble("stash-null", "warning", details, stash(instance.uuid))
         elif not agrees(name, kept, value, evidence.compute) and not other_buses(stored, name):
-            details = f"{name} is stored as {kept}, and the guest has {value}"
-            told = f"{details}: the next power-on changes the guest"
-            yield Trouble("definition", "warning", told, _remedy(instance.uuid, name, value))
+            yield _differing(instance, name, kept, value, wishes)
         elif name == MACHINE_TYPE and kept != value and evidence.compute:
             yield from _alias_unknown(kept, value, evidence.compute)
+
+
+def _differing(instance: Instance, name: str, kept: str, value: str, wishes: Wishes) -> Trouble:
+    """Return that the guest has another VALUE than the one that is stored.
+
+    Nova may have started the guest by the values before, or by those of a snapshot; or somebody
+    has stored what the guest must not get. Only a run of novadev shows which. An alias of the
+    guest's machine type was no choice of a version.
+    """
+    details = f"{name} is stored as {kept}, and the guest has {value}"
+    told = f"{details}: the next power-on changes the guest"
+    remedy = _remedy(instance.uuid, name, value)
+    if name == MACHINE_TYPE and may_be(kept, value):
+        return Trouble("definition", "warning", told, remedy)
+    way, run = way_to_stored_hardware(instance.vm_state), wishes.run_of(instance.uuid, name, kept)
+    if run is not None:
+        told = f"{details}: run {run} stored it for the next power-on ({way})"
+        return Trouble("definition", "warning", told)
+    instead = f"to give the guest what is stored, run {way}"
+    return Trouble("definition", "warning", told, remedy, instead=instead)
 
 
 def _alias_unknown(kept: str, value: str, compute: ComputeHost) -> Iterator[Trouble]:

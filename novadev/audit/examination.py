@@ -8,10 +8,12 @@ from novadev.audit.compared import compared
 from novadev.audit.finding import Trouble
 from novadev.audit.guest import Inspection
 from novadev.audit.refusals import accepted, agreed
+from novadev.audit.settling import undecided
 from novadev.audit.stashing import Outlook
 from novadev.audit.stored import Stored, stored_troubles
 from novadev.audit.target import Needs, TargetHost, Unchecked, target_troubles
-from novadev.capabilities.compute_hosts import ComputeHost, ComputeHosts, assumed_rules
+from novadev.audit.wishes import Wishes
+from novadev.capabilities.compute_hosts import ComputeHost, ComputeHosts
 from novadev.capabilities.server_releases import ServerReleases
 from novadev.config import Config
 from novadev.errors import BadInput, Busy, NotAsNeeded, NotFound, NovadevError, Unreachable
@@ -19,6 +21,8 @@ from novadev.image_property.facts import Facts
 from novadev.nova.image_properties import MACHINE_TYPE
 from novadev.nova.instances import Instance
 from novadev.rules.defaults import BY_DEFAULT
+from novadev.rules.guest import DriverRules
+from novadev.rules.machine_types import may_be
 from novadev.stash_defaults.gathering import find_compute, no_domain
 from novadev.stash_defaults.sources import Evidence
 
@@ -27,7 +31,7 @@ _UNBUILT = ("building", "error", "shelved_offloaded", "soft-delete")
 
 
 class Examination:
-    """The checks of single guests: those WANTED, against TARGETS too."""
+    """The checks of single guests: those WANTED, against TARGETS too; WISHES are of operators."""
 
     def __init__(
         self,
@@ -36,19 +40,22 @@ class Examination:
         releases: ServerReleases,
         wanted: frozenset[str],
         targets: Sequence[TargetHost],
+        wishes: Wishes,
     ) -> None:
         self._config, self._hosts, self._releases = config, hosts, releases
-        self._wanted, self._targets = wanted, targets
-        self._assumed = assumed_rules(config.driver_options)
+        self._wanted, self._targets, self._wishes = wanted, targets, wishes
         self._unchecked: Unchecked = set()
 
     def troubles(self, facts: Facts, found: Inspection | NovadevError | None) -> Iterator[Trouble]:
         """Yield what the checks find in the guest that FACTS are of.
 
         FOUND is what its host has of it, or why the host does not say; None where none was asked.
+        Nothing is found in an instance that never had a guest.
         """
+        if facts.instance.was_never_built:
+            return
         compute = self._compute(facts.instance)
-        rules = self._assumed if compute is None else compute.rules
+        rules = self._assumed(facts.instance) if compute is None else compute.rules
         inspection = found if isinstance(found, Inspection) else None
         known = self._evidence(facts, found)
         stored = Stored(
@@ -63,7 +70,7 @@ class Examination:
         if any(item.remedy for item in troubles):
             hosts, config = self._hosts, self._config
             troubles = [accepted(item, stored, hosts, config) for item in agreed(troubles)]
-        yield from troubles
+        yield from (undecided(item, facts.instance) for item in troubles)
 
     def _troubles(
         self, stored: Stored, found: Inspection | NovadevError | None, known: Evidence | None
@@ -74,7 +81,8 @@ class Examination:
             yield from target_troubles(facts, _needs(inspection), self._targets, self._unchecked)
         if inspection is not None and known is not None:
             yield from inspection.troubles
-            yield from (item for item in compared(known, stored) if item.check in self._wanted)
+            found_here = compared(known, stored, self._wishes)
+            yield from (item for item in found_here if item.check in self._wanted)
         elif isinstance(found, NovadevError):
             yield from self._without_domain(facts.instance, found)
 
@@ -104,6 +112,10 @@ class Examination:
         except BadInput:
             return None
 
+    def _assumed(self, instance: Instance) -> DriverRules:
+        host = instance.host or instance.shelved_host
+        return self._hosts.assumed(host, self._config.driver_options)
+
     def _without_domain(self, instance: Instance, error: NovadevError) -> Iterator[Trouble]:
         """Yield why a guest could not be looked at, unless its whole host could not."""
         if isinstance(error, NotFound) and "missing-domain" in self._wanted:
@@ -118,12 +130,17 @@ class Examination:
 def _machine_type(
     facts: Facts, inspection: Inspection | None, compute: ComputeHost | None
 ) -> str | None:
-    """Return the versioned machine type of a guest, or of its next one where it is on no host."""
-    if inspection is not None:
-        return inspection.hardware.machine_type
-    if facts.instance.host is not None or compute is None:
+    """Return what the stored machine type stands for; None where that is not known.
+
+    That is what the guest has, unless it was started as a machine of another family.
+    """
+    stored = facts.instance.image_properties.get(MACHINE_TYPE) or ""
+    if inspection is None and facts.instance.host is not None:
         return None
-    return compute.machine_types.get(facts.instance.image_properties.get(MACHINE_TYPE) or "")
+    found = inspection.hardware.machine_type if inspection else None
+    if found is not None and may_be(stored, found):
+        return found
+    return compute.machine_types.get(stored) if compute else None
 
 
 def _needs(inspection: Inspection | None) -> Needs:

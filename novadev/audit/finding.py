@@ -48,7 +48,8 @@ class Finding:
 class Trouble:
     """A finding as a check has it, before it is said of which guest: see `Finding`.
 
-    ``is_unasked`` says that the check could not be made: its question got no answer.
+    ``is_unasked`` says that the check could not be made: its question got no answer. ``instead`` is
+    what else a person may do than to run the remedy, where nothing tells which of both is right.
     """
 
     check: str
@@ -56,3 +57,4 @@ class Trouble:
     details: str
     remedy: str | None = None
     is_unasked: bool = False
+    instead: str | None = None

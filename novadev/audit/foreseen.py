@@ -52,11 +52,14 @@ class Foresight:
 def foresee(
     everything: Sequence[Facts], hosted: Sequence[HostedInstance], foresight: Foresight | None
 ) -> Mapping[str, Trouble]:
-    """Return what FORESIGHT says of those of EVERYTHING that are HOSTED, by UUID."""
+    """Return what FORESIGHT says of those of EVERYTHING that are HOSTED, by UUID.
+
+    A guest that Nova is still building has no hardware yet that could change.
+    """
     if foresight is None:
         return {}
-    facts = {item.instance.uuid: item for item in everything}
-    return foresight.of([(item, facts[item.uuid]) for item in hosted])
+    facts = {one.instance.uuid: one for one in everything if not one.instance.was_never_built}
+    return foresight.of([(item, facts[item.uuid]) for item in hosted if item.uuid in facts])
 
 
 def _untold(skip: Skip) -> dict[str, Trouble]:

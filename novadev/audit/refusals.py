@@ -40,7 +40,12 @@ def agreed(troubles: Iterable[Trouble]) -> list[Trouble]:
     for item, name in found:
         if name and _weight(item) > _weight(chosen.get(name)):
             chosen[name] = item
-    return [replace(item, remedy=chosen[name].remedy) if name else item for item, name in found]
+    return [_with(item, chosen[name].remedy) if name else item for item, name in found]
+
+
+def _with(item: Trouble, remedy: str | None) -> Trouble:
+    """Return ITEM with REMEDY: another one than its own settles what else could be done."""
+    return replace(item, remedy=remedy, instead=item.instead if remedy == item.remedy else None)
 
 
 def _property_of(remedy: str | None) -> str | None:

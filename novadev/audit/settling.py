@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
-from novadev.audit.finding import Needs
+from novadev.audit.finding import Needs, Trouble
 from novadev.audit.remedies import set_machine_type, set_property, stash, unset
 from novadev.image_property.planning import VM_STATES
 from novadev.nova.image_properties import MACHINE_TYPE
@@ -68,6 +69,21 @@ def when(needed: Needs, instance: Instance) -> str:
         task = instance.task_state or instance.vm_state
         return f"; the remedy has to wait until its task has ended: {task}"
     return ""
+
+
+def undecided(trouble: Trouble, instance: Instance) -> Trouble:
+    """Return TROUBLE; where something else may be right than its remedy, with both in its details.
+
+    Such a trouble has no remedy: a person decides.
+    """
+    if trouble.instead is None:
+        return trouble
+    details = f"{trouble.details}; {trouble.instead}"
+    if trouble.remedy is not None:
+        waits = needs(trouble.remedy, instance) == "stop"
+        first = f"{way_to_stopped(instance.vm_state)}; then " * waits
+        details += f"; to keep what the guest has, run {first}{trouble.remedy}"
+    return replace(trouble, details=details, remedy=None, instead=None)
 
 
 def for_fault(fault: Fault, uuid: str, host: str | None) -> str | None:

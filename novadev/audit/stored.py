@@ -40,7 +40,7 @@ KINDS = {"hw_disk_bus": "disk", "hw_cdrom_bus": "cdrom", "hw_floppy_bus": "flopp
 class Stored:
     """What is stored of one instance, and the rules of the host that would build its guest.
 
-    ``machine_type`` is the canonical one that the guest has; None where no definition was read.
+    ``machine_type`` is the versioned one that the stored one stands for; None where none is known.
     ``release`` is the release of Nova that reads the values, None for that of the rules.
     ``are_assumed``: nothing is known of the host, and the rules are those of novadev's own
     configuration. ``outlook`` is what stash-defaults would record; None where no host was asked.

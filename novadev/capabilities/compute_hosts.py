@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol
 
 from novadev.capabilities import file
 from novadev.capabilities.content import Capabilities
@@ -22,7 +22,8 @@ from novadev.virt.host import has_same_machine_types
 
 _HOST = re.compile(r"[A-Za-z0-9._:-]+")
 """As novadev/virt/pool.py has it; no such name leaves a folder."""
-T = TypeVar("T")
+_OWN = ("release", "is_assumed")
+"""What is no option of a host."""
 
 
 class OsInfoSource(Protocol):
@@ -157,6 +158,9 @@ class ComputeHosts:
 
         Raises BadInput, naming the file, for one that is bad or is another host's.
         """
+        return self._find(host)
+
+    def _find(self, host: str | None) -> ComputeHost | None:
         if host not in self._found:
             self._found[host] = self._look_for(host)
         found = self._found[host]
@@ -165,16 +169,44 @@ class ComputeHosts:
         return found
 
     def rules_of(self, host: str | None, options: DriverOptions, release: int) -> DriverRules:
-        """Return the rules of HOST, which runs this RELEASE; those of OPTIONS if none are known."""
+        """Return the rules of HOST, which runs this RELEASE; if none are known, see `assumed`."""
         key = (host, release)
         if key not in self._rules:
             try:
                 found = self.find(host)
             except BadInput:
                 found = None
-            rules = found.rules if found else assumed_rules(options)
+            rules = found.rules if found else self.assumed(host, options)
             self._rules[key] = replace(rules, release=release)
         return self._rules[key]
+
+    def assumed(self, host: str | None, options: DriverOptions) -> DriverRules:
+        """Return rules for HOST, of which nothing is known.
+
+        They are those that the files of all other hosts have in common, and for the rest those of
+        OPTIONS, novadev's own. An instance on no host may start on any: for that, what all hosts
+        have in common is not assumed.
+        """
+        is_assumed = host is not None or "virt_type" not in self._common
+        return replace(driver_rules(options), **self._common, is_assumed=is_assumed)
+
+    @cached_property
+    def _common(self) -> Mapping[str, Any]:
+        """The rules that are the same in the files of all hosts; none if a file is bad."""
+        try:
+            known = [found.rules for host in self._names() if (found := self._find(host))]
+        except BadInput:
+            return {}
+        return {
+            item.name: getattr(known[0], item.name)
+            for item in fields(DriverRules)
+            if item.name not in _OWN and len({getattr(rules, item.name) for rules in known}) == 1
+        }
+
+    def _names(self) -> list[str]:
+        """Return the hosts that the folder has a file of."""
+        files = self._folder.iterdir() if self._folder else ()
+        return sorted({path.stem for path in files if path.suffix in (".json", ".conf")})
 
     def _look_for(self, host: str | None) -> ComputeHost | BadInput | None:
         """Return what `find` keeps: a bad file is read once too, whatever number of guests."""
@@ -275,11 +307,6 @@ def driver_rules(
     """Return the rules of a host whose driver has these OPTIONS, and which runs this RELEASE."""
     arch = ARCHITECTURE_SPELLINGS.get(architecture, architecture)
     return DriverRules(**asdict(options), host_arch=arch, release=release or NEWEST_RELEASE)
-
-
-def assumed_rules(options: DriverOptions) -> DriverRules:
-    """Return the rules of a host of which nothing is known: those of OPTIONS, novadev's own."""
-    return replace(driver_rules(options), is_assumed=True)
 
 
 def _names(found: Capabilities) -> dict[str, str]:

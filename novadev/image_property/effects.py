@@ -184,7 +184,8 @@ def _about_snapshot(instance: Instance, values: Mapping[str, Value]) -> str:
     gone = [f"--property {name}" for name, value in values.items() if not isinstance(value, str)]
     lines = [f"openstack image set {' '.join(done)} {snapshot}"] if done else []
     lines += [f"openstack image unset {' '.join(gone)} {snapshot}"] if gone else []
+    when = "it" if instance.vm_state == "shelved_offloaded" else "once offloaded, it"
     return (
-        f"once offloaded, it is unshelved with the properties of its Glance snapshot {snapshot} "
+        f"{when} is unshelved with the properties of its Glance snapshot {snapshot} "
         f"and not with these. To complete the change, run: {'; '.join(lines)}"
     )

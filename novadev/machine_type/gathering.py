@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from novadev.capabilities.compute_hosts import ComputeHost, ComputeHosts, assumed_rules
+from novadev.capabilities.compute_hosts import ComputeHost, ComputeHosts
 from novadev.capabilities.server_releases import ServerReleases
 from novadev.deployment import Deployment
 from novadev.errors import NovadevError
@@ -46,7 +46,7 @@ class Evidence:
     @property
     def host(self) -> str | None:
         """The host it is on, or was on before it was offloaded."""
-        return self.facts.instance.host or self.facts.instance.shelved_host
+        return _host_of(self.facts)
 
     @property
     def guest(self) -> Guest:
@@ -73,18 +73,19 @@ def gather(deployment: Deployment, chunk: Chunk, hosts: ComputeHosts) -> Iterato
     with deployment.cell_database(chunk.cell).reading() as connection:
         attachments = list_attachments(connection, uuids)
         flavors = list_flavors(connection, uuids)
-    own = assumed_rules(deployment.config.driver_options)
+    options = deployment.config.driver_options
     releases = ServerReleases(deployment, ComputeHosts(deployment.config))
     for facts in read_facts(deployment, chunk, releases):
         uuid = facts.instance.uuid
         flavor = flavors.get(uuid)
         found = _find(hosts, facts)
         compute = found if isinstance(found, ComputeHost) else None
+        rules = compute.rules if compute else hosts.assumed(_host_of(facts), options)
         yield Evidence(
             facts=facts,
             attachments=attachments[uuid],
             extra_specs=flavor.extra_specs if flavor else {},
-            rules=compute.rules if compute else replace(own, release=facts.release),
+            rules=rules if compute else replace(rules, release=facts.release),
             compute=compute,
             bad_compute=found if isinstance(found, NovadevError) else None,
         )
@@ -93,6 +94,10 @@ def gather(deployment: Deployment, chunk: Chunk, hosts: ComputeHosts) -> Iterato
 def _find(hosts: ComputeHosts, facts: Facts) -> ComputeHost | NovadevError | None:
     """Return what is known of the instance's host, or why it cannot be known."""
     try:
-        return hosts.find(facts.instance.host or facts.instance.shelved_host)
+        return hosts.find(_host_of(facts))
     except NovadevError as error:
         return error
+
+
+def _host_of(facts: Facts) -> str | None:
+    return facts.instance.host or facts.instance.shelved_host

@@ -25,8 +25,9 @@ class Instance:
 
     ``image_properties`` are the stored ``image_*`` rows without the prefix; None is a stored null,
     a name that is missing is not stored. ``shelved_image_id`` is the snapshot a shelve made,
-    ``shelved_host`` the host it was on before it was offloaded. ``hidden_rows`` are, by the name of
-    a property, its rows that Nova never reads, because a later one has the same key.
+    ``shelved_host`` the host it was on before it was offloaded. ``has_launched`` says that Nova has
+    made a guest of it at some time. ``hidden_rows`` are, by the name of a property, its rows that
+    Nova never reads, because a later one has the same key.
     """
 
     id: int
@@ -45,6 +46,7 @@ class Instance:
     image_properties: Mapping[str, str | None]
     shelved_image_id: str | None
     shelved_host: str | None = None
+    has_launched: bool = True
     vm_mode: str | None = None
     hidden_rows: Mapping[str, tuple[StoredProperty, ...]] = field(default_factory=dict)
 
@@ -52,6 +54,15 @@ class Instance:
     def is_image_backed(self) -> bool:
         """Whether its root disk came from an image; a boot-from-volume server has no image_ref."""
         return bool(self.image_ref)
+
+    @property
+    def was_never_built(self) -> bool:
+        """Whether Nova has made no guest of it: it is building, or that has failed.
+
+        After a failure Nova can only delete it (``check_instance_state`` in nova/compute/api.py,
+        must_have_launched).
+        """
+        return not self.has_launched and self.vm_state in ("building", "error")
 
 
 @dataclass(frozen=True)
@@ -95,6 +106,7 @@ _COLUMNS = (
     instances.c.config_drive,
     instances.c.ephemeral_gb,
     instances.c.vm_mode,
+    instances.c.launched_at,
 )
 LIVING = sa.and_(
     instances.c.deleted == 0,
@@ -259,6 +271,7 @@ def _from_row(row: Any, cell: str, stored: Sequence[StoredProperty]) -> Instance
         image_properties=_image_properties(metadata),
         shelved_image_id=metadata.get("shelved_image_id"),
         shelved_host=metadata.get("shelved_host"),
+        has_launched=row.launched_at is not None,
         vm_mode=row.vm_mode,
         hidden_rows=_hidden(stored) if len(metadata) < len(stored) else {},
     )

@@ -71,6 +71,7 @@ instances = sa.Table(
     sa.Column("config_drive", sa.String(255)),
     sa.Column("ephemeral_gb", sa.Integer),
     sa.Column("vm_mode", sa.String(255)),
+    sa.Column("launched_at", sa.DateTime),
     sa.Column("hidden", sa.Boolean, default=False),
     *_cell_columns(),
 )

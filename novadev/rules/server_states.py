@@ -1,8 +1,9 @@
-"""How a server is stopped, from each state that Nova may have it in: the one home of these hints.
+"""How a server is stopped, or gets the stored hardware, from each state that Nova may have it in.
 
-Source: nova/compute/api.py, the ``check_instance_state`` of ``stop``, ``confirm_resize``,
-``revert_resize``, ``unrescue``, ``unpause``, ``resume`` and ``restore``. Stop takes a server that
-is active or in error, and no other.
+This is the one home of these hints. Source: nova/compute/api.py, the ``check_instance_state`` of
+``stop``, ``reboot``, ``start``, ``confirm_resize``, ``revert_resize``, ``unrescue``, ``unpause``,
+``resume`` and ``restore``. Stop takes a server that is active or in error, and no other. A hard
+reboot also takes one that is stopped, paused or suspended.
 """
 
 from __future__ import annotations
@@ -18,6 +19,14 @@ _FIRST: Mapping[str, str] = {
     "suspended": "openstack server resume",
 }
 """What brings a server out of a state that Nova stops none from."""
+_POWER_ON: Mapping[str, str] = {
+    "stopped": "openstack server start",
+    "shelved": "openstack server unshelve",
+    "shelved_offloaded": "openstack server unshelve",
+    "soft-delete": "openstack server restore",
+}
+"""What starts a guest that Nova has ended."""
+_REBOOT = "openstack server reboot --hard"
 _NOTHING_TO_RUN: Mapping[str, str] = {
     "building": "wait until Nova has built it",
     "deleted": "it is deleted",
@@ -34,3 +43,14 @@ def way_to_stopped(vm_state: str | None) -> str:
         return _NOTHING_TO_RUN[state]
     first = _FIRST.get(state)
     return _STOP if first is None else f"{first}; then {_STOP}"
+
+
+def way_to_stored_hardware(vm_state: str | None) -> str:
+    """Return the commands after which the guest has what is stored, in order, without its name."""
+    state = vm_state or ""
+    if state in _NOTHING_TO_RUN:
+        return _NOTHING_TO_RUN[state]
+    if state in _POWER_ON:
+        return _POWER_ON[state]
+    first = _FIRST.get(state) if state in ("rescued", "resized") else None
+    return _REBOOT if first is None else f"{first}; then {_REBOOT}"

@@ -258,6 +258,11 @@ class Journal:
         """Return the plans with these IDS, by id."""
         return {item.id: item for item in self._read(sa.select(plans).where(plans.c.id.in_(ids)))}
 
+    def list_landed(self, instance: str) -> list[Journaled]:
+        """Return the plans that were applied to INSTANCE and not undone, newest first."""
+        theirs = (plans.c.instance == instance, plans.c.state == State.APPLIED)
+        return self._read(sa.select(plans).where(*theirs).order_by(plans.c.id.desc()))
+
     def _read(self, query: sa.Select[Any]) -> list[Journaled]:
         with self._database.reading() as connection:
             return [journaled(row) for row in connection.execute(query)]

@@ -15,6 +15,7 @@ from novadev.image_property.states import check_at_rest
 from novadev.image_property.sync import NO_IMAGE
 from novadev.image_property.traits import traits_note
 from novadev.nova.image_properties import MACHINE_TYPE, get_property
+from novadev.nova.instances import Instance
 from novadev.rules.defaults import BY_DEFAULT, RECORDED, REFUSALS
 from novadev.rules.guest import property_value
 from novadev.runs.change import Change
@@ -130,6 +131,7 @@ def _plan_or_skip(evidence: Evidence, request: Request, named: bool) -> Iterator
     uuid = evidence.facts.instance.uuid
     try:
         check_at_rest(evidence.facts.instance)
+        _check_built(evidence.facts.instance)
         _check_definition(evidence, request.source)
         if evidence.bad_compute is not None and request.source != "domain":
             raise evidence.bad_compute
@@ -155,6 +157,14 @@ def _plan_or_skip(evidence: Evidence, request: Request, named: bool) -> Iterator
         yield Skip(uuid, text, code, named)
     for text in disagreements(evidence):
         yield Skip(uuid, f"instance {uuid}: {text}")
+
+
+def _check_built(instance: Instance) -> None:
+    """Raise NotAsNeeded for an INSTANCE that never had a guest."""
+    if instance.was_never_built:
+        raise NotAsNeeded(
+            f"instance {instance.uuid} was never built, so it has no hardware to record"
+        )
 
 
 def outlook(evidence: Evidence) -> tuple[dict[str, Recorded], dict[str, list[str]]]:

@@ -22,7 +22,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(bool(unsupported()), reason="no namespaces for private hosts"),
 ]
-OPEN = {"orphan", "ghost", "duplicate-mac", "forecast"}
+OPEN = {"orphan", "ghost", "duplicate-mac", "forecast", "definition"}
 """The checks whose findings a person has to decide about, of those that find something there."""
 
 

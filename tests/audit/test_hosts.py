@@ -164,11 +164,77 @@ def test_what_is_stored_is_not_what_the_guest_has(site: Site) -> None:
         "hw_vif_model is stored as null, and the guest has virtio"
         in (found["stash-null"]["details"])
     )
-    for item in found.values():
-        result = novadev(site.cloud, *shlex.split(item["remedy"])[1:], "--yes")
+    assert found["definition"]["remedy"] is None
+    details = found["definition"]["details"]
+    assert "to give the guest what is stored, run openstack server start; " in details
+    keep = details.partition("; to keep what the guest has, run ")[2]
+    for remedy in (keep, found["stash-null"]["remedy"]):
+        result = novadev(site.cloud, *shlex.split(remedy)[1:])
         assert result.code == 0, result.out + result.err
-    assert of(site, "definition", "stash-null") == []
     assert site.cloud.system_metadata(uuid)["image_hw_video_model"] == "cirrus"
+    assert of(site, "definition", "stash-null") == []
+
+
+@pytest.mark.parametrize(
+    ("state", "way"),
+    [
+        ("active", "openstack server reboot --hard"),
+        ("stopped", "openstack server start"),
+        ("resized", "openstack server resize confirm or resize revert; then openstack server"),
+    ],
+)
+def test_what_a_run_has_stored_comes_with_the_next_power_on(
+    site: Site, state: str, way: str
+) -> None:
+    """A start in flight and an unshelve make a guest that has less than what was just stored."""
+    uuid = site.add(aliased(), **OBSERVED)
+    line = ("image-property", "set", "--yes", "--property", "hw_vif_model=rtl8139", uuid)
+    run = novadev(site.cloud, *line, "-f", "json").json["run"]
+    site.cloud.update("instances", "cell1", {"uuid": uuid}, vm_state=state)
+    (item,) = of(site, "definition")
+    assert (item["remedy"], item["needs"]) == (None, "decision")
+    start = "hw_vif_model is stored as rtl8139, and the guest has virtio: "
+    assert item["details"].startswith(f"{start}run {run} stored it for the next power-on ({way}")
+    assert "image-property set" not in item["details"]
+
+
+def test_what_a_run_has_stored_and_somebody_has_changed_since(site: Site) -> None:
+    uuid = site.add(aliased(), **OBSERVED)
+    line = ("image-property", "set", "--yes", "--property", "hw_vif_model=rtl8139", uuid)
+    assert novadev(site.cloud, *line).code == 0
+    where = {"instance_uuid": uuid, "key": "image_hw_vif_model"}
+    site.cloud.update("instance_system_metadata", "cell1", where, value="e1000")
+    site.cloud.update("instances", "cell1", {"uuid": uuid}, vm_state="active")
+    (item,) = of(site, "definition")
+    assert item["remedy"] is None
+    command = f"novadev image-property set --yes --property hw_vif_model=virtio {uuid}"
+    assert item["details"].endswith(
+        "to give the guest what is stored, run openstack server reboot --hard; to keep what the "
+        f"guest has, run openstack server stop; then {command}"
+    )
+
+
+def test_an_undo_has_stored_what_was_there_before(site: Site) -> None:
+    uuid = site.add(aliased(), **{**OBSERVED, "hw_vif_model": "e1000"})
+    line = ("image-property", "set", "--yes", "--property", "hw_vif_model=rtl8139", uuid)
+    run = novadev(site.cloud, *line, "-f", "json").json["run"]
+    undo = novadev(site.cloud, "undo", str(run), "--yes", "-f", "json").json["run"]
+    (item,) = of(site, "definition")
+    assert f"is stored as e1000, and the guest has virtio: run {undo} stored it" in item["details"]
+
+
+def test_a_machine_type_of_another_family_is_not_made_that_of_the_guest(site: Site) -> None:
+    uuid = site.add(aliased(), **{**OBSERVED, "hw_machine_type": "q35"})
+    found = of(site, "definition", "machine-type")
+    assert checks(found) == ["definition", "machine-type"]
+    assert [item["remedy"] for item in found] == [None, None]
+    details = {item["check"]: item["details"] for item in found}
+    assert "choose a machine type with a version" in details["machine-type"]
+    assert (
+        "; to keep what the guest has, run novadev machine-type set --yes pc-"
+        in (details["definition"])
+    )
+    assert uuid in details["definition"]
 
 
 def test_drift(site: Site) -> None:

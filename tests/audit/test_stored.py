@@ -35,6 +35,33 @@ def test_nothing_is_found_of_a_healthy_guest(any_cloud: Cloud) -> None:
     assert found(any_cloud) == []
 
 
+@pytest.mark.parametrize(
+    ("wanted", "cell"),
+    [
+        ({"vm_state": "error", "host": None}, "cell0"),
+        ({"vm_state": "error", "host": None}, "cell1"),
+        ({"vm_state": "error", "host": "cmp1"}, "cell1"),
+        ({"vm_state": "building", "host": "cmp1"}, "cell1"),
+    ],
+)
+def test_a_server_that_was_never_built_has_no_guest_to_find_anything_in(
+    sqlite_cloud: Cloud, wanted: dict[str, Any], cell: str
+) -> None:
+    bad = {"hw_disk_bus": "xen", "hw_rng_model": "virtio", "hw_vif_model": "no"}
+    uuid = sqlite_cloud.add_instance(
+        cell=cell, columns={"launched_at": None}, request_spec=False, **wanted, **bad
+    )
+    assert found(sqlite_cloud) == []
+    result = novadev(sqlite_cloud, "stash-defaults", "--dry-run", "--source", "driver", uuid)
+    assert result.code == 3
+    assert re.search(r"web-1 \S+ (was never built|is building)", result.err)
+
+
+def test_a_server_that_has_failed_since_is_looked_at(sqlite_cloud: Cloud) -> None:
+    sqlite_cloud.add_instance(vm_state="error", hw_disk_bus="xen")
+    assert "combination" in checks(found(sqlite_cloud, code=3))
+
+
 def test_rules_that_are_assumed_because_a_file_is_bad_are_told_once(sqlite_cloud: Cloud) -> None:
     for host in ("cmp1", "cmp1", "cmp2"):
         healthy(sqlite_cloud, host=host)

@@ -109,6 +109,32 @@ def test_nothing_is_known(tmp_path: Path) -> None:
     assert hosts.find("cmp1") is hosts.find(None) is None
 
 
+@pytest.mark.parametrize(
+    ("files", "host", "rules", "said"),
+    [
+        (("qemu", "qemu"), None, "qemu", "virt_type qemu"),
+        (("qemu", "qemu"), "cmp9", "qemu", "virt_type qemu (assumed"),
+        (("qemu", "kvm"), None, "parallels", "virt_type parallels (assumed"),
+        (("qemu", "["), None, "parallels", "virt_type parallels (assumed"),
+        ((), None, "parallels", "virt_type parallels (assumed"),
+    ],
+    ids=["alike", "a host without a file", "different", "a bad file", "no files"],
+)
+def test_what_all_files_say_is_no_assumption(
+    tmp_path: Path, files: tuple[str, ...], host: str | None, rules: str, said: str
+) -> None:
+    for number, virt_type in enumerate(files):
+        text = f"[libvirt]\nvirt_type = {virt_type}\nnum_pcie_ports = {number + 5}\n"
+        (tmp_path / f"cmp{number}.conf").write_text("[" if virt_type == "[" else text)
+    hosts = ComputeHosts(configured(tmp_path))
+    own = DriverOptions(virt_type="parallels", num_pcie_ports=2)
+    for found in (hosts.assumed(host, own), hosts.rules_of(host, own, 30)):
+        assert found.virt_type == rules
+        assert found.virt_type_text.startswith(said)
+        assert found.is_assumed == ("assumed" in said)
+        assert found.num_pcie_ports == 2
+
+
 def test_a_host_is_read_once(tmp_path: Path) -> None:
     path = saved(tmp_path, "cmp1.json")
     hosts = ComputeHosts(configured(tmp_path))

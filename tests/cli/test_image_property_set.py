@@ -353,8 +353,13 @@ def test_a_list_of_what_is_to_be_stored_is_judged_by_what_changes(
     assert (again.code, again.json["result"]) == (0, "nothing")
 
 
-@pytest.mark.parametrize("state", ["shelved", "shelved_offloaded"])
-def test_a_shelved_server_is_unshelved_from_its_snapshot(sqlite_cloud: Cloud, state: str) -> None:
+@pytest.mark.parametrize(
+    ("state", "start"),
+    [("shelved", "once offloaded, it is unshelved"), ("shelved_offloaded", "it is unshelved")],
+)
+def test_a_shelved_server_is_unshelved_from_its_snapshot(
+    sqlite_cloud: Cloud, state: str, start: str
+) -> None:
     uuid = sqlite_cloud.add_instance(vm_state=state)
     snapshot = "55555555-5555-4555-8555-555555555555"
     sqlite_cloud.insert(
@@ -368,7 +373,9 @@ def test_a_shelved_server_is_unshelved_from_its_snapshot(sqlite_cloud: Cloud, st
     result = set_(sqlite_cloud, uuid, "-f", "json", properties=("hw_vif_model=e1000",))
     assert result.code == 0
     line = f"openstack image set --property hw_vif_model=e1000 {snapshot}"
-    assert line in result.json["plans"][0]["note"]
+    note = result.json["plans"][0]["note"]
+    assert line in note
+    assert note.startswith(start)
 
 
 def test_a_volume_backed_shelved_server_has_no_snapshot(sqlite_cloud: Cloud) -> None:
