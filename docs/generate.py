@@ -20,7 +20,7 @@ from oslo_config import cfg, generator
 
 from novadev import __version__, errors
 from novadev.audit.checks import CHECKS
-from novadev.cli import root
+from novadev.cli import help, root
 from novadev.config.options import NOVA_OPTS
 from novadev.errors import NovadevError
 
@@ -154,6 +154,8 @@ def _described(command: click.Command, context: click.Context) -> click.Command:
     """Return a copy of COMMAND as click-man needs it: one whole line of help, commands by name."""
     described = copy.copy(command)
     described.short_help = summary(command.help)
+    if isinstance(command, help.Command):
+        described.params = _in_order(command, context)
     if isinstance(command, click.Group) and isinstance(described, click.Group):
         found = {
             name: command.get_command(context, name) for name in command.list_commands(context)
@@ -164,11 +166,20 @@ def _described(command: click.Command, context: click.Context) -> click.Command:
     return described
 
 
+def _in_order(command: help.Command, context: click.Context) -> list[click.Parameter]:
+    """Return the parameters of COMMAND as its help has them: its own options first."""
+    groups = copy.copy(command).option_groups(context)  # click keeps the --help of CONTEXT
+    shown = [option for _, group in groups for option in group]
+    places = {option.name: place for place, option in enumerate(shown)}
+    return sorted(command.params, key=lambda param: places.get(param.name, -1))
+
+
 def _pages(
     command: click.Command, name: str, parent: click.Context | None
 ) -> Iterator[tuple[str, str]]:
     context = click.Context(command, info_name=name, parent=parent)
     page = _with_example(generate_man_page(context, version=__version__, date=DATE))
+    page = re.sub(r'"[^"]* Manual"', '"novadev Manual"', page, count=1)  # has room at the head
     ending = EXIT_STATUS if parent else ENVIRONMENT + EXIT_STATUS
     yield (
         f"{context.command_path.replace(' ', '-')}.1",

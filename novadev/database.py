@@ -31,7 +31,7 @@ _MYSQL_BUSY = {1062, 1205, 1213}
 """A row that another transaction has just inserted, a lock wait, a deadlock."""
 _MYSQL_SCHEMA = {1054, 1146}
 _MYSQL_CONNECTION = {
-    *(1040, 1044, 1045, 1049, 1053, 1129, 1130, 1203, 1226, 1251, 1524, 1698, 1820, 1862, 1927),
+    *(1040, 1045, 1049, 1053, 1129, 1130, 1203, 1226, 1251, 1524, 1698, 1820, 1862, 1927),
     *(3118, 3159, 4031, 4151),
 }
 """Too many connections, no such account, password or plugin, TLS demanded, killed."""
@@ -39,8 +39,10 @@ _MYSQL_NO_ANSWER = {1047, 1317, 1969, 3024}
 """A Galera node outside of its cluster; a statement ended by another, or by a time limit."""
 _PROXYSQL = range(9000, 10000)
 """ProxySQL's own errors: no server behind it answers (9001), and the like."""
-_MYSQL_NOT_WRITABLE = {1021, 1114, 1142, 1290, 1836}
-"""Disk full, table full, no privilege, server read-only (two of them)."""
+_MYSQL_NOT_WRITABLE = {1021, 1114, 1290, 1836}
+"""Disk full, table full, server read-only (two of them)."""
+_MYSQL_NO_RIGHT = {1044, 1142, 1143}
+"""No right on a database, on a table, on a column."""
 _SQLITE_UNUSABLE = (
     "unable to open database",
     "readonly database",
@@ -226,6 +228,9 @@ def _explain(name: str, error: sa.exc.DBAPIError, otherwise: type[NovadevError])
         return SchemaUnknown(f"{name}: novadev does not know its schema ({_reason(error)})")
     if code in _MYSQL_NO_ANSWER or (isinstance(code, int) and code in _PROXYSQL):
         return Unreachable(f"{name} does not answer: {_reason(error)}")
+    if code in _MYSQL_NO_RIGHT:
+        text = f"{name}: the account lacks a right (see novadev doctor): {_reason(error)}"
+        return Unreachable(text)
     if _is_connection_error(code, error):
         return Unreachable(f"{name} could not be reached: {_reason(error)}")
     is_the_servers = isinstance(error, sa.exc.OperationalError | sa.exc.InternalError)

@@ -31,14 +31,15 @@ _NAMES = 20_000
 class Deployment:
     """Opens and closes things; holds no query.
 
-    With HAS_STATE the state database was there before: it is never made anew. ``names`` are those
-    of the servers that were read last, by UUID: for who shows them.
+    With HAS_STATE the state database was there before: it is never made anew. ``names`` and
+    ``hosts_of`` are those of the servers that were read last, by UUID: for who shows them.
     """
 
     def __init__(self, config: Config, has_state: bool = False) -> None:
         self.config, self._has_state = config, has_state
         self._cell_databases: dict[str, Database] = {}
         self.names: dict[str, str] = {}
+        self.hosts_of: dict[str, str] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -56,6 +57,12 @@ class Deployment:
         if len(self.names) > _NAMES:
             self.names.clear()
         self.names.update(names)
+
+    def remember_hosts(self, hosts: Mapping[str, str]) -> None:
+        """Keep the HOSTS of servers for messages, as names are kept."""
+        if len(self.hosts_of) > _NAMES:
+            self.hosts_of.clear()
+        self.hosts_of.update(hosts)
 
     @property
     def has_databases(self) -> bool:

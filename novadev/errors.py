@@ -50,7 +50,7 @@ class BadInput(NovadevError):
 
 
 class InvalidProperty(NovadevError):
-    """Not an image property novadev may touch."""
+    """Not an image property that novadev can change."""
 
     exit_code = 5
 

@@ -269,7 +269,9 @@ def _chunk(
     mappings: Mapping[str, InstanceMapping],
 ) -> Iterator[Chunk | Skip]:
     """Yield those of MEMBERS, which live in CELL, that live nowhere else; skips for the others."""
-    residence.deployment.remember_names({member.uuid: member.name for member in members})
+    deployment = residence.deployment
+    deployment.remember_names({member.uuid: member.name for member in members})
+    deployment.remember_hosts({member.uuid: member.host for member in members if member.host})
     members = residence.belonging(cell, members, mappings)
     strays = {
         instance.uuid for instance in members if not is_mapped_to(mappings.get(instance.uuid), cell)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 
 def printable(text: str) -> str:
     r"""Return TEXT with everything that could steer a terminal or a line written as an escape.
@@ -22,3 +24,12 @@ def _escaped(character: str) -> str:
 def many(number: int, noun: str) -> str:
     """Return ``1 plan``, ``2 plans``, …."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+_NUMBER = re.compile("([0-9]{1,18})")
+
+
+def natural(text: str) -> tuple[tuple[tuple[int, str], ...], str]:
+    """Return the key by which texts are sorted as people do: cmp2 comes before cmp10."""
+    parts = enumerate(_NUMBER.split(text))
+    return tuple((int(part), "") if n % 2 else (0, part) for n, part in parts), text

@@ -15,13 +15,14 @@ from novadev.audit.commands import Command, rank
 from novadev.audit.finding import Comparison, Finding
 from novadev.audit.remedies import for_many
 from novadev.errors import NovadevError
-from novadev.text import printable
+from novadev.text import natural, printable
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 
 Group = Literal["check", "host", "project", "machine_type"]
+_OF_GUESTS = ("project", "machine_type")
 _NAMES = tuple(field.name for field in fields(Finding))
 _VALUES = attrgetter(*_NAMES)
 _COLUMNS = ", ".join(f'"{name}"' for name in _NAMES)
@@ -76,6 +77,7 @@ class Collected:
 
     def __init__(self) -> None:
         self._database = sqlite3.connect("")
+        self._database.create_collation("by_number", _compare)
         self._database.execute("PRAGMA journal_mode = OFF")
         self._database.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         for table in ("finding", "apart"):
@@ -114,11 +116,16 @@ class Collected:
             yield finding
 
     def by(self, group: Group) -> list[Tally]:
-        """Return a tally for each value of GROUP (empty if unknown), failures first."""
+        """Return a tally for each value of GROUP (empty if unknown), failures first.
+
+        A finding that is of no guest has no project and no machine type, known or not.
+        """
+        of = "instance IS NOT NULL" if group in _OF_GUESTS else "1"
         rows = self._database.execute(
-            f"""SELECT coalesce("{group}", ''), sum(severity = 'failure') AS failures,
+            f"""SELECT coalesce("{group}", '') AS value, sum(severity = 'failure') AS failures,
                        sum(severity = 'warning') AS warnings, count(DISTINCT instance)
-                FROM finding GROUP BY 1 ORDER BY failures DESC, warnings DESC, 1"""  # noqa: S608 - one of four
+                FROM finding WHERE {of} GROUP BY 1
+                ORDER BY failures DESC, warnings DESC, value COLLATE by_number"""  # noqa: S608 - one of four
         )
         return [Tally(*row) for row in rows]
 
@@ -130,6 +137,13 @@ class Collected:
                FROM finding"""
         ).fetchone()
         return Tally(*row)
+
+    def failures_elsewhere(self) -> int:
+        """Return how many failures are of no guest: of a host, a cell or a foreign domain."""
+        row = self._database.execute(
+            "SELECT count(*) FROM finding WHERE severity = 'failure' AND instance IS NULL"
+        ).fetchone()
+        return int(row[0])
 
     def guests_at_risk(self) -> tuple[int, int]:
         """Return how many guests have a failure, and how many more have nothing but warnings."""
@@ -153,7 +167,8 @@ class Collected:
                     PARTITION BY severity, "check" ORDER BY rowid) AS turn
                   FROM finding ORDER BY severity, turn LIMIT ?)
                 SELECT {_COLUMNS} FROM finding WHERE rowid IN (SELECT id FROM taken)
-                ORDER BY severity, "check", host, name, rowid""",  # noqa: S608 - names of our own
+                ORDER BY severity, "check", host COLLATE by_number, name COLLATE by_number,
+                         rowid""",  # noqa: S608 - names of our own
             (limit,),
         )
         return (Finding(*row) for row in rows)
@@ -219,6 +234,12 @@ class Collected:
         """Return how many findings have no command that fixes them."""
         row = self._database.execute("SELECT count(*) FROM finding WHERE remedy IS NULL").fetchone()
         return int(row[0])
+
+
+def _compare(one: str, other: str) -> int:
+    """Return -1, 0 or 1 as ONE comes before OTHER in natural order, which has cmp2 before cmp10."""
+    first, second = natural(one), natural(other)
+    return (first > second) - (first < second)
 
 
 def kind_of(remedy: str) -> str:

@@ -87,13 +87,14 @@ def _content(about: About, collected: Collected) -> dict[str, Any]:
     total = collected.total()
     failed, warned = collected.guests_at_risk()
     finds = {check.name: check.finds for check in about.checks}
-    charts = [_chart(collected, *group) for group in _GROUPS]
-    found = {bar.value for bar in charts[0].bars}
+    charts = [chart for group in _GROUPS if (chart := _chart(collected, *group)).bars]
+    found = {bar.value for chart in charts[:1] for bar in chart.bars}
     style, script = (_inline(name) for name in ("report.css", "report.js"))
     return {
         "about": about,
         "total": total,
         "guests": Tally("", failed, warned, max(about.guests, failed + warned)),
+        "elsewhere": collected.failures_elsewhere(),
         "charts": charts,
         "finds": finds,
         "quiet": [name for name in finds if name not in found],

@@ -184,5 +184,10 @@ def _end(session: Session, run: Any, skips: Skips, totals: Any, beside: Any) -> 
             f"{many(totals.decisions, 'finding')} cannot be fixed by a command alone: a person has "
             "to decide."
         )
+    if totals.unreached:
+        session.say(
+            f"{many(totals.unreached, 'finding')} of unreachable: what could not be reached was "
+            'not checked. "novadev doctor" helps to find the cause.'
+        )
     fails = totals.fails or beside.has_ended
     return worst({skips.exit_code, NotAsNeeded.exit_code * fails, *run.codes})

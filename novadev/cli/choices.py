@@ -15,7 +15,7 @@ from novadev.cli.grouping import wrapped
 from novadev.errors import BadInput, Declined
 
 F = TypeVar("F", bound=Callable[..., Any])
-_ALWAYS = ("dry_run", "yes", "max_failures", "message", *options.HOW_MUCH, "format_")
+_ALWAYS = ("dry_run", "yes", "max_failures", "message", "format_")
 _OPTIONS = {
     "dry_run": click.option("--dry-run", is_flag=True, help="Show the plan and change nothing."),
     "yes": click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation."),

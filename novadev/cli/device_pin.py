@@ -44,9 +44,8 @@ def pin(session: Session, instance: str, devices: Sequence[str], output: Output)
     found = pin_devices(session.deployment, instance, devices)
     _print(session, output, found)
     new = sum(item.changed for item in found)
-    session.say(
-        f"{many(len(found), 'device')} pinned, {len(found) - new} of them were pinned already."
-    )
+    already = f" {len(found) - new} had been pinned already." if new < len(found) else ""
+    session.say(f"{many(len(found), 'device')} pinned.{already}")
 
 
 @help.command(short_help="Unpin devices, so that records follow the guest again.")

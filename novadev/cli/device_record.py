@@ -75,7 +75,7 @@ def record(
     new = _new("previous_hash")
     print_records(session, output, RecordedGuest, shown, for_people=new, unshown=unshown)
     skips.tell_groups()
-    session.say(f"{tally.text}, {skips.count} skipped.")
+    session.say(f"{tally.text}, {skips.told}.")
     if tally.record is not None:
         session.say(f"This is record {tally.record}.")
     return skips.exit_code

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from novadev.audit.remedies import for_many
-from novadev.cli.grouping import MANY, Group, Groups, server_label, wrapped
+from novadev.cli.grouping import MANY, Group, Groups, server_label, without_own, wrapped
 from novadev.text import many, printable
 
 if TYPE_CHECKING:
@@ -18,14 +17,6 @@ Key = tuple[str, str, str, str]
 """Severity, check, details and remedy, without what is one server's alone."""
 _VARIANTS = 5
 """So many kinds of details are shown of one check."""
-_OWN = re.compile(
-    r"(?P<uuid>\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b)"
-    r"|(?P<mac>\b(?:[0-9a-f]{2}:){5}[0-9a-f]{2}\b)"
-    r"|(?P<pci>\b[0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]\b)"
-    r"|(?P<tap>\btap[0-9a-f]{8}-[0-9a-f]{2}\b)"
-)
-_PLACEHOLDERS = {"uuid": "<UUID>", "mac": "<MAC>", "pci": "<PCI address>", "tap": "<tap>"}
-"""What stands in the details of a group for what each server has another value of."""
 
 
 def place_of(item: Finding) -> str:
@@ -37,7 +28,7 @@ def place_of(item: Finding) -> str:
 
 def key_of(item: Finding) -> Key:
     """Return what ITEM has in common with those of other servers."""
-    return item.severity, item.check, _without_own(item.details), _mending(item)
+    return item.severity, item.check, without_own(item.details, item.host), _mending(item)
 
 
 def _mending(item: Finding) -> str:
@@ -45,11 +36,7 @@ def _mending(item: Finding) -> str:
     command = for_many(item.remedy, item.instance) if item.remedy else None
     text = command or item.remedy or ""
     plain = text.replace(item.instance, "INSTANCE") if item.instance else text
-    return _without_own(plain).replace(" --yes", "", 1)
-
-
-def _without_own(text: str) -> str:
-    return _OWN.sub(lambda found: _PLACEHOLDERS[str(found.lastgroup)], text)
+    return without_own(plain, item.host).replace(" --yes", "", 1)
 
 
 def is_many(findings: Iterable[Finding]) -> bool:
@@ -71,7 +58,7 @@ class FindingGroups:
             return
         if len(self._last) < 10_000:
             self._last[key] = item.instance
-        self._groups.add(key, item.name or place_of(item), item)
+        self._groups.add(key, item.name or place_of(item), item, item.host, item.details)
 
     def lines(self, width: int | None) -> Iterator[str]:
         """Yield what a terminal of WIDTH shows: failures first, the most frequent first."""
@@ -94,10 +81,13 @@ class FindingGroups:
 
 def _group_lines(group: Group[Key, Finding], width: int | None) -> Iterator[str]:
     severity, check, details, remedy = group.key
-    of = f"{many(group.count, 'server')} ({group.named})"
     if group.count == 1:
         of = place_of(group.members[0])
-        details = group.members[0].details
+    elif group.members[0].instance:
+        of = f"{many(group.count, 'server')}{group.spread} ({group.named})"
+    else:
+        of = f"{many(group.count, 'host')} ({group.named})"
+    details = group.text or details
     yield from wrapped(f"{severity}  {check}  {of}", width)
     inner = width and width - 2
     for line in wrapped(printable(details), inner):

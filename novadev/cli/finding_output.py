@@ -37,7 +37,8 @@ class Totals:
 
     def __init__(self, fail_on: str) -> None:
         self._fail_on = fail_on
-        self.failures, self.warnings, self.acknowledged, self.decisions = 0, 0, 0, 0
+        self.failures, self.warnings, self.acknowledged = 0, 0, 0
+        self.decisions, self.unreached = 0, 0
         self._compared: Counter[str] = Counter()
 
     @property
@@ -65,7 +66,8 @@ class Totals:
             if item.counts:
                 self.failures += item.severity == "failure"
                 self.warnings += item.severity == "warning"
-                self.decisions += item.remedy is None
+                self.unreached += item.check == "unreachable"
+                self.decisions += item.remedy is None and item.check != "unreachable"
             yield item
 
 

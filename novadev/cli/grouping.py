@@ -7,7 +7,7 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from novadev.text import printable
+from novadev.text import many, printable
 
 T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)
@@ -17,6 +17,21 @@ _NAMED = 5
 """A group of so many servers names all of them; a larger one names fewer."""
 _FIRST = 3
 _SERVER = re.compile(r"\b(instance|domain) ([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\b")
+_OWN = re.compile(
+    r"(?P<uuid>\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b)"
+    r"|(?P<mac>\b(?:[0-9a-f]{2}:){5}[0-9a-f]{2}\b)"
+    r"|(?P<pci>\b[0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]\b)"
+    r"|(?P<tap>\btap[0-9a-f]{8}-[0-9a-f]{2}\b)"
+    r"|(?P<row>(?<=block_device_mapping )[0-9]+\b)"
+)
+_PLACEHOLDERS = {
+    "uuid": "<UUID>",
+    "mac": "<MAC>",
+    "pci": "<PCI address>",
+    "tap": "<tap>",
+    "row": "<row>",
+}
+"""What stands in the text of a group for what each server has another value of."""
 _KEPT = 2
 """So many members of a group are kept: the memory must not grow with the number of servers."""
 
@@ -56,11 +71,25 @@ def common(text: str, uuid: str | None, name: str | None = None) -> str:
     return plain.replace(f" {name} ", " each ") if name else plain
 
 
+def without_own(text: str, host: str | None = None) -> str:
+    """Return TEXT with placeholders for what each server has another value of.
+
+    These are UUIDs, addresses, taps, numbers of rows, and the server's HOST.
+    """
+    if host:
+        text = re.sub(rf"(?<![\w.-]){re.escape(host)}(?![\w-]|\.\w)", "<host>", text)
+    return _OWN.sub(lambda found: _PLACEHOLDERS[str(found.lastgroup)], text)
+
+
 @dataclass
 class Group(Generic[K, T]):
-    """What some servers have in common: KEY; ``members`` are the first of them alone."""
+    """What some servers have in common: KEY; ``members`` are the first of them alone.
+
+    ``text`` is what is said of each, where that is equal to the letter; else None.
+    """
 
     key: K
+    text: str | None = None
     count: int = 0
     names: list[str] = field(default_factory=list)
     hosts: set[str] = field(default_factory=set)
@@ -70,6 +99,11 @@ class Group(Generic[K, T]):
     def is_exception(self) -> bool:
         """Whether it is so small that each of its members can be shown in full."""
         return self.count <= _KEPT
+
+    @property
+    def spread(self) -> str:
+        """On how many hosts its servers are, as `` on 3 hosts``; empty for a single host."""
+        return f" on {many(len(self.hosts), 'host')}" if len(self.hosts) > 1 else ""
 
     @property
     def named(self) -> str:
@@ -88,14 +122,20 @@ class Groups(Generic[K, T]):
         self.others = 0
         self.count = 0
 
-    def add(self, key: K, name: str, member: T, host: str | None = None) -> Group[K, T] | None:
-        """Count MEMBER, of the server NAME; return its group, None where there are too many."""
+    def add(
+        self, key: K, name: str, member: T, host: str | None = None, text: str | None = None
+    ) -> Group[K, T] | None:
+        """Count MEMBER, of the server NAME; return its group, None where there are too many.
+
+        TEXT is what is said of it, where KEY has placeholders.
+        """
         self.count += 1
         if key not in self._groups and len(self._groups) >= self._limit:
             self.others += 1
             return None
-        group = self._groups.setdefault(key, Group(key))
+        group = self._groups.setdefault(key, Group(key, text))
         group.count += 1
+        group.text = text if group.text == text else None
         if len(group.names) < _NAMED:
             group.names.append(printable(name))
         if len(group.members) < _KEPT:

@@ -60,16 +60,22 @@ class Command(click.Command):
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options in groups; --host is a filter only where servers are selected."""
+        for title, options in self.option_groups(ctx):
+            _write(ctx, formatter, title, options)
+
+    def option_groups(self, ctx: click.Context) -> list[tuple[str, list[click.Option]]]:
+        """Return the options by the titles of their groups, the command's own first."""
         options = [param for param in self.get_params(ctx) if isinstance(param, click.Option)]
         selects = any(param.name == "everything" for param in options)
         groups = [(title, names) for title, names in GROUPS if selects or names is not SELECTION]
         shared = {name for _, names in groups for name in names}
         own = [param for param in options if param.name not in shared]
-        _write(ctx, formatter, "Options", own)
+        found = [("Options", own)]
         for title, names in groups:
             chosen = [param for param in options if param.name in names]
             chosen.sort(key=lambda param: names.index(str(param.name)))
-            _write(ctx, formatter, title, chosen)
+            found.append((title, chosen))
+        return found
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """Return the command's own parameters and those of the program that may follow it."""
@@ -85,7 +91,7 @@ class Command(click.Command):
             return super().parse_args(ctx, args)
 
 
-OTHERS = "The global options -q, -v, --color and --log-file work here too; see novadev --help."
+OTHERS = "The options -q, -v, --color and --log-file work here too; see novadev --help."
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from novadev.cli.actions import ACTIONS, IRREVERSIBLE, with_preview
 from novadev.cli.choices import Choices, choices, confirm
 from novadev.cli.moments import EXAMPLES, MOMENT
 from novadev.cli.mutating import carry_on, execute, stop_between_batches
-from novadev.cli.options import Output
+from novadev.cli.options import HOW_MUCH, Output
 from novadev.cli.output import print_records
 from novadev.cli.past_run import print_run
 from novadev.cli.session import Session, pass_session
@@ -105,7 +105,7 @@ _SHOWN = ("run", "started", "user", "action", "state", "plans", "applied", "fail
 
 @help.command(short_help="Undo the changes of a run.")
 @click.argument("run_id", shell_complete=completion.runs, metavar="RUN", type=options.run_id)
-@choices("plan_out", "take_over")
+@choices("plan_out", "take_over", *HOW_MUCH)
 @pass_session
 def undo(session: Session, run_id: int, choices: Choices) -> int:
     """Undo the changes of RUN, with the same checks as the command that made them.
@@ -138,7 +138,7 @@ def _check_undo(journal: Journal, run: Run, choices: Choices) -> None:
 @click.argument(
     "run_id", shell_complete=completion.runs, metavar="[RUN]", type=options.run_id, required=False
 )
-@choices("take_over")
+@choices("take_over", *HOW_MUCH)
 @pass_session
 def resume(session: Session, run_id: int | None, choices: Choices) -> int:
     """Finish a run that was interrupted; without RUN, finish the newest such run.
@@ -218,7 +218,7 @@ def _question(run: Run, report: Any, count: int) -> str:
 @help.command(short_help="Carry out exactly the plans of a saved file.")
 @click.argument("plan_file", shell_complete=completion.files, metavar="PLAN-FILE")
 @click.option("--sha256", metavar="SUM", help="Refuse the file unless its SHA-256 is SUM.")
-@choices("take_over")
+@choices("take_over", *HOW_MUCH)
 @pass_session
 def apply(session: Session, plan_file: str, sha256: str | None, choices: Choices) -> int:
     """Carry out exactly the plans that --plan-out saved in PLAN-FILE.

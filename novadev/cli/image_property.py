@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +15,9 @@ from novadev.cli.options import Output
 from novadev.cli.output import print_records
 from novadev.cli.session import Session, pass_session
 from novadev.cli.skips import Skips
-from novadev.cli.table import print_table
+from novadev.cli.table import Row, fits, plain, print_table
 from novadev.errors import BadInput
+from novadev.text import many
 
 if TYPE_CHECKING:
     from novadev.deployment import Deployment
@@ -102,13 +103,36 @@ def _print_wide(
         used = [name for name in LISTED if any(getattr(item, name) for item in page)]
         used += ["differing"] * any(item.differing for item in page)
         columns = {name: name.removeprefix("hw_") for name in used}
-        rows = (
+        rows: list[Row] = [
             {"server": server_label(item.instance, item.name)}
             | {shown: getattr(item, name) for name, shown in columns.items()}
             for item in page
-        )
-        print_table(session, ("server", *columns.values()), rows)
+        ]
+        if not fits(("server", *columns.values()), rows):
+            _narrow(session, page, rows)
+        print_table(session, tuple(rows[0]), iter(rows))
         page = list(islice(servers, _PAGE))
+
+
+def _narrow(session: Session, page: Sequence[Any], rows: Sequence[Row]) -> None:
+    """Make ROWS, the servers of PAGE, narrower: what is equal for all is said once, above them.
+
+    If that is not enough, servers have their names alone, where these are unique.
+    """
+    names = [name for name in rows[0] if name != "server"]
+    equal = [name for name in names if len(rows) > 1 and len({row[name] for row in rows}) == 1]
+    if equal:
+        values = ", ".join(f"{name} {plain(rows[0].get(name))}" for name in equal)
+        session.say(f"Equal for {many(len(rows), 'server')}: {values}")
+    for row in rows:
+        for name in equal:
+            del row[name]
+    are_unique = len({item.name for item in page}) == len(page) and all(item.name for item in page)
+    if are_unique and not fits(tuple(rows[0]), rows):
+        for item, row in zip(page, rows, strict=True):
+            row["server"] = plain(item.name)
+    if not fits(tuple(rows[0]), rows):
+        session.say("Choose columns with -c, or widen the terminal, for one line a server.")
 
 
 @image_property.command(short_help="Show one stored property of a server.")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from novadev.cli import syslog
 from novadev.cli.actions import IRREVERSIBLE
 from novadev.cli.choices import Choices, choices, confirm
+from novadev.cli.options import HOW_MUCH
 from novadev.cli.session import Session, pass_session
 from novadev.cli.talk import say
 from novadev.errors import Interrupted, NotAsNeeded, NovadevError, worst
@@ -31,7 +32,7 @@ def mutating(
     action: str, *, has_filters: bool = True
 ) -> Callable[[Callable[..., Iterator[Planned]]], Callable[..., Any]]:
     """Make a command of a function that returns plans; it is given nothing to write with."""
-    more = ("plan_out", "fail_on_skip") if has_filters else ("plan_out",)
+    more = ("plan_out", "fail_on_skip", *HOW_MUCH) if has_filters else ("plan_out",)
 
     def decorate(plan: Callable[..., Iterator[Planned]]) -> Callable[..., Any]:
         @functools.wraps(plan)
@@ -95,13 +96,10 @@ def _question(action: str, report: Report) -> str:
     does = report.sentence
     if action.startswith("undo "):
         does = f"to take back run {action.removeprefix('undo ')}, {does}"
-    numbers = {"skipped": report.skips.count, "refused": report.refused}
-    left = ", ".join(
-        f"{number} {'is' if number == 1 else 'are'} {word}"
-        for word, number in numbers.items()
-        if number
-    )
-    skipped = f" ({left})" if left else ""
+    left = [report.skips.told] if report.skips.count else []
+    if report.refused:
+        left.append(f"{report.refused} {'is' if report.refused == 1 else 'are'} refused")
+    skipped = f" ({', '.join(left)})" if left else ""
     warning = " This cannot be undone." if action in IRREVERSIBLE else ""
     return f"{does[:1].upper()}{does[1:]}{skipped}?{warning}"
 

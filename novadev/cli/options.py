@@ -166,8 +166,8 @@ HOW_MUCH = {
     "summary": click.option(
         "--summary",
         is_flag=True,
-        help="Show servers with the same changes as one group. This is the default on a terminal "
-        "from 20 servers on.",
+        help="Show servers with the same changes or findings as one group. This is the default on "
+        "a terminal from 20 servers on.",
     ),
     "details": click.option(
         "--details", is_flag=True, help="Show each server in full, even if there are many."

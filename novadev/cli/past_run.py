@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from novadev.cli.grouping import MANY, Groups, common, wrapped
+from novadev.cli.grouping import MANY, Groups, common, without_own, wrapped
 from novadev.cli.options import DOCUMENTS, Output, screen_width
 from novadev.cli.output import print_records
 from novadev.cli.session import Session
@@ -114,11 +114,12 @@ def _print_groups(session: Session, plans: Iterable[Journaled]) -> None:
     for item in plans:
         plan = item.plan
         error = common(item.error or "", plan.instance, plan.name)
-        key = (str(item.state), error, summary(plan))
-        groups.add(key, plan.name or plan.instance, None, plan.host)
+        key = (str(item.state), without_own(error, plan.host), summary(plan))
+        groups.add(key, plan.name or plan.instance, None, plan.host, error)
     width = screen_width(sys.stdout)
     for group in groups:
         state, error, lines = group.key
+        error = group.text or error
         for line in group_lines(group, lines, width, session.is_colored, state):
             click.echo(line)
         for line in wrapped(f"  {printable(error)}", width, "    ") if error else ():

@@ -9,7 +9,15 @@ from typing import IO, Any
 import click
 
 from novadev.cli import options
-from novadev.cli.grouping import MANY, Group, Groups, common, server_label, wrapped
+from novadev.cli.grouping import (
+    MANY,
+    Group,
+    Groups,
+    common,
+    server_label,
+    without_own,
+    wrapped,
+)
 from novadev.cli.plan_summary import Line, Totals, arrow, summary, value_text
 from novadev.cli.session import Session
 from novadev.runs.change import Change, Effect
@@ -117,7 +125,8 @@ class Listing:
         self._groups.add(summary(plan), plan.name or plan.instance, plan, plan.host)
         for note in plan.notes:
             text = common(note, plan.instance, plan.name)
-            self._of_notes.add(text, plan.name or plan.instance, None)
+            key, name = without_own(text, plan.host), plan.name or plan.instance
+            self._of_notes.add(key, name, None, plan.host, text)
 
     def end(self) -> None:
         """Show what was held back."""
@@ -147,7 +156,8 @@ class Listing:
         if self._groups.others:
             yield f"{many(self._groups.others, 'other server')}, each with different changes"
         for note in self._of_notes:
-            text = f"note for {many(note.count, 'server')} ({note.named}): {printable(note.key)}"
+            servers = f"{many(note.count, 'server')}{note.spread} ({note.named})"
+            text = f"note for {servers}: {printable(note.text or note.key)}"
             yield from wrapped(text, self._width)
         if self._groups.count:
             yield "Add --details to see each server."

@@ -40,6 +40,7 @@ class Report:
         self.skips = Skips(session, chosen.fail_on_skip)
         self._refused: Counter[PlanState] = Counter()
         self._codes: set[int] = set()
+        self._unbegun = 0
 
     def _new_listing(self) -> Listing:
         """Return what shows the plans: on standard output, or to who is to be asked."""
@@ -119,8 +120,8 @@ class Report:
         planned = count - self.refused
         if self._document is None:
             refused = "".join(f", {number} {name}" for name, number in self._refused.items())
-            skipped = f"{self.skips.count} skipped"
-            self._session.say(f"{planned} planned{refused}, {skipped}; nothing was changed.")
+            numbers = f"{planned} planned{refused}, {self.skips.told}"
+            self._session.say(f"{numbers}; nothing was changed.")
         else:
             result = "planned" if planned else "failed" if count else "nothing"
             self._document.close(None, result, self.skips)
@@ -140,7 +141,7 @@ class Report:
         """Close the report of a run that had nothing to do and return its exit code."""
         self.skips.tell_groups()
         if self._document is None:
-            skipped = f" ({self.skips.count} skipped)" if self.skips.count else ""
+            skipped = f" ({self.skips.told})" if self.skips.count else ""
             self._session.say(
                 f"{'Nothing was done' if self.skips.exit_code else 'Nothing to do'}{skipped}."
             )
@@ -157,6 +158,7 @@ class Report:
         with progress(self._session, total) as advance:
             for plan, outcome in results:
                 codes.add(outcome.exit_code)
+                self._unbegun += outcome.state == State.PLANNED
                 self._say_outcome(plan, outcome)
                 if self._document is not None:
                     self._document.add(plan, told(outcome), outcome.error, outcome.left)
@@ -186,9 +188,10 @@ class Report:
         if self._document is not None:
             self._document.close(run.id, state, self.skips)
         else:
-            numbers["skipped"] = self.skips.count
-            summary = ", ".join(f"{number} {name}" for name, number in numbers.items() if number)
-            self._session.say(f"Run {run.id}: {state} ({summary}).")
+            numbers = _as_told(numbers, self._unbegun)
+            parts = [f"{number} {name}" for name, number in numbers.items() if number]
+            parts += [self.skips.told] if self.skips.count else []
+            self._session.say(f"Run {run.id}: {state} ({', '.join(parts)}).")
         if any(counts.get(name) for name in PENDING):
             back = f", or undo it with: novadev undo {run.id}" if numbers.get("half") else ""
             self._session.say(f"Not finished. Continue with: novadev resume {run.id}{back}")
@@ -206,6 +209,18 @@ def _for_people(counts: Mapping[str, int]) -> dict[str, int]:
     half = sum(counts.get(state, 0) for state in BEGUN)
     others = {name: number for name, number in counts.items() if name not in BEGUN}
     return others | {"half": half}
+
+
+def _as_told(numbers: Mapping[str, int], unbegun: int) -> dict[str, int]:
+    """Return NUMBERS with the plans that :func:`told` calls failed among those that failed.
+
+    UNBEGUN is how many of them are planned still, because nothing was written of them.
+    """
+    failed, planned = str(State.FAILED), str(State.PLANNED)
+    return dict(numbers) | {
+        failed: numbers.get(failed, 0) + unbegun,
+        planned: max(0, numbers.get(planned, 0) - unbegun),
+    }
 
 
 def told(outcome: Outcome) -> PlanState:

@@ -98,6 +98,11 @@ class Session:
         """The names of the servers that were read last, by their UUIDs."""
         return self.deployment.names if "deployment" in self.__dict__ else {}
 
+    @property
+    def hosts_of(self) -> Mapping[str, str]:
+        """The hosts of those servers, by their UUIDs."""
+        return self.deployment.hosts_of if "deployment" in self.__dict__ else {}
+
     def close(self) -> None:
         """Close the deployment, if it was opened."""
         if "deployment" in self.__dict__:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import IO, TypeVar
 
 from novadev.cli.document import SkipEntry
-from novadev.cli.grouping import Groups, common, labelled, wrapped
+from novadev.cli.grouping import Groups, common, labelled, without_own, wrapped
 from novadev.cli.options import screen_width
 from novadev.cli.session import Session
 from novadev.cli.talk import say
@@ -19,7 +20,9 @@ from novadev.text import many, printable
 
 T = TypeVar("T")
 Reason = tuple[str, str]
-"""How a skip is told ("Error", "skipped"), and why it is one, without what is one server's."""
+"""How a skip is told, and why it is one, without what is one server's."""
+PART = "planned in part"
+"""The word for a part of a server of which something else is planned: it is not skipped."""
 _REMEMBERED = 1000
 """Reasons that are grouped; those that come after are told each time."""
 
@@ -39,9 +42,10 @@ class Skips:
         self._file: IO[str] | None = None
         self._groups: Groups[Reason, str] = Groups(_REMEMBERED)
         self._told: dict[Reason, int] = {}
-        self._servers: set[str] = set()
+        self._servers: Counter[str] = Counter()
         self._planned: set[str] = set()
         self._others = 0
+        self._places = 0
         self._is_empty = False
 
     @property
@@ -55,7 +59,21 @@ class Skips:
 
         A server of which something else is planned is not skipped.
         """
-        return len(self._servers - self._planned) + self._others
+        return len(self._servers.keys() - self._planned) + self._others
+
+    @property
+    def told(self) -> str:
+        """What :attr:`count` counts, in words that agree with what was shown."""
+        skipped = self._servers.keys() - self._planned
+        servers = len(skipped) + self._others - self._places
+        parts = [f"{servers} skipped"] if servers or not self._places else []
+        if sum(self._servers[uuid] for uuid in skipped) > len(skipped):
+            reasons = sum(1 for group in self._groups if group.key[0] != PART and group.names[0])
+            parts = [f"{many(servers, 'server')} skipped, for {many(reasons, 'reason')}"]
+        if self._places:
+            places = "cell or host" if self._places == 1 else "cells or hosts"
+            parts.append(f"{self._places} {places} not read")
+        return ", ".join(parts)
 
     def plan(self, uuid: str) -> None:
         """Take note that something is planned for the server UUID."""
@@ -70,8 +88,9 @@ class Skips:
         self._tell(skip)
         if skip.instance is None:
             self._others += 1
+            self._places += skip.is_of_place
         else:
-            self._servers.add(skip.instance)
+            self._servers[skip.instance] += 1
         self._codes.add(skip.failure)
         if self._fail_on_skip and not skip.failure:
             self._codes.add(NotAsNeeded.exit_code)
@@ -95,13 +114,20 @@ class Skips:
     def _tell(self, skip: Skip) -> None:
         """Put SKIP into its group, and say it now unless that is left for the end."""
         name = self._session.names.get(skip.instance or "")
-        word = "Error" if skip.failure else "skipped"
-        reason = (word, common(skip.reason, skip.instance, name))
+        host = self._session.hosts_of.get(skip.instance or "")
+        why = common(skip.reason, skip.instance, name)
+        reason = (self._word(skip), without_own(why, host) if skip.instance else why)
         text = labelled(skip.reason, skip.instance, name)
-        group = self._groups.add(reason, name or skip.instance or "", text)
+        group = self._groups.add(reason, name or skip.instance or "", text, host, why)
         if group is None or self._is_told_now(skip, group.count):
-            say(f"{word}: {printable(text)}")
+            say(f"{reason[0]}: {printable(text)}")
             self._told[reason] = self._told.get(reason, 0) + (group is not None)
+
+    def _word(self, skip: Skip) -> str:
+        """Return how SKIP is told: a server of which something else is planned is not skipped."""
+        if skip.failure:
+            return "Error"
+        return PART if skip.instance in self._planned else "skipped"
 
     def _is_told_now(self, skip: Skip, number: int) -> bool:
         """Whether SKIP, the one with this NUMBER for its reason, is told before the end.
@@ -128,8 +154,8 @@ class Skips:
                 text = f"{group.count} times: {printable(reason)}"
             else:
                 in_all = " in all" * (group.key in told_before)
-                servers = f"{many(group.count, 'server')}{in_all} ({group.named})"
-                text = f"{word}: {servers}: {printable(reason)}"
+                servers = f"{many(group.count, 'server')}{group.spread}{in_all} ({group.named})"
+                text = f"{word}: {servers}: {printable(group.text or reason)}"
             for line in wrapped(text, width):
                 say(line)
 

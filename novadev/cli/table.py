@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import click
 
 from novadev.cli.grouping import server_label
+from novadev.cli.options import screen_width
 from novadev.cli.session import Session
 from novadev.text import printable
 
@@ -150,6 +151,16 @@ def _widths_that_fit(
         more = min(widths[name].value - found[name], left // (len(lacking) - number))
         found[name], left = found[name] + more, left - more
     return found
+
+
+def fits(columns: Sequence[str], rows: Sequence[Row]) -> bool:
+    """Whether each of ROWS has a line for itself; it always has where there is no terminal."""
+    room = screen_width(sys.stdout)
+    if room is None:
+        return True
+    widths: dict[str, Width] = {}
+    _widen(widths, columns, list(rows))
+    return sum(width.value for width in widths.values()) + 2 * (len(columns) - 1) <= room
 
 
 def _expanded(columns: Sequence[str], row: Row) -> Any:

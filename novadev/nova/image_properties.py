@@ -131,7 +131,7 @@ def get_property(name: str) -> ImageProperty:
     near = get_close_matches(name[:60], PROPERTIES, 1, _NEAR_ENOUGH)
     hint = f"; did you mean {near[0]}?" if near else ""
     raise InvalidProperty(
-        f"{name[:60]!r} is not an image property novadev may touch: "
+        f"{name[:60]!r} is not an image property that novadev can change: "
         f"allowed are {', '.join(PROPERTIES)}{hint}"
     )
 

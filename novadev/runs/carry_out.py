@@ -61,7 +61,9 @@ def carry_out(
                 outcomes = [advised(item.plan, outcome) for item, outcome in pairs]
             journal.mark(run, batch, outcomes)
             for item, outcome in zip(batch, outcomes, strict=True):
-                told = (run.id, item.plan.action, item.plan.instance, str(outcome.state))
+                plan = item.plan
+                server = f"{plan.name} ({plan.instance})" if plan.name else plan.instance
+                told = (run.id, plan.action, server, str(outcome.state))
                 _LOG.info("run %d: %s of instance %s: %s", *told)
             failures += sum(outcome.state != State.APPLIED for outcome in outcomes)
             waiting.add(batch, outcomes, resumed)

@@ -101,6 +101,12 @@ class Skip:
         return self.instance is None and not self.exit_code
 
     @property
+    def is_of_place(self) -> bool:
+        """Whether a whole cell or host could not be read."""
+        is_lost = self.exit_code == Unreachable.exit_code or self.database is not None
+        return self.instance is None and is_lost
+
+    @property
     def error(self) -> NovadevError:
         """The error it stands for, for a command about one instance alone."""
         return _ERRORS.get(self.exit_code, NotAsNeeded)(self.reason)

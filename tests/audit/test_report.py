@@ -99,7 +99,7 @@ def test_charts_count_everything() -> None:
         "no host": ["0", "1", "0"],
     }
     assert chart(page, "machine_type")["not known"] == ["0", "1", "1"]
-    assert list(chart(page, "project").values()) == [["1", "2", "2"], ["0", "1", "0"]]
+    assert list(chart(page, "project").values()) == [["1", "2", "2"]]
     checks = chart(page, "check")
     assert [name.split()[0] for name in checks] == ["ghost", "machine-type", "unreachable"]
     quiet = text_of(page.xpath('//p[@class="quiet"]')[0])
@@ -218,6 +218,25 @@ def test_the_page_says_what_it_is_of() -> None:
         assert word in told
     for check in CHECKS:
         assert f"{check.name} {check.finds}" in told
+
+
+def test_hosts_that_do_not_answer_are_no_guests() -> None:
+    """Nothing on the page says that no guest fails, where some were not checked."""
+    found = [
+        Finding("unreachable", "failure", None, host, "no answer", None)
+        for host in ("cmp1", "cmp11", "cmp12", "cmp2")
+    ]
+    about = replace(ABOUT, unreachable=[item.details for item in found])
+    page = parsed(page_of([*found, FINDING], about))
+    summary = text_of(page.get_element_by_id("summary"))
+    assert "No guest that could be checked has a failure." in summary
+    assert "4 failures are not of a guest, but of hosts or cells." in summary
+    assert not {"not known"} & set(chart(page, "project"))
+    of_hosts = [host for host in chart(page, "host") if host.startswith("cmp")][:4]
+    assert of_hosts == ["cmp1", "cmp2", "cmp11", "cmp12"]
+    shown = [row[3] for row in rows(page, '@id="table"') if row[1] == "unreachable"]
+    assert shown == of_hosts
+    assert "a cell or host could not be checked" in text_of(page.get_element_by_id("findings"))
 
 
 @pytest.mark.parametrize(

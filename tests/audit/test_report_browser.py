@@ -213,6 +213,24 @@ def test_it_fits_its_window(browser: Browser, address: str, width: int, dark: bo
         assert bool(page.run(f"({CONTRAST})()") >= 4.5), "WCAG 2.2, 1.4.3"
 
 
+def test_a_phone_unfolds_the_first_findings(browser: Browser, tmp_path: Path) -> None:
+    """1,500 cards would be 400,000 px; a filter and a button lead to the others."""
+    found = [replace(FOUND[0], instance=f"{n:08x}-{'0' * 4}", name=f"web-{n}") for n in range(500)]
+    address = written(tmp_path / "long.html", found).as_uri()
+    seen = 'document.querySelectorAll("#table tbody tr:not([hidden])").length'
+    with browser.page(address, width=390) as page:
+        assert page.run("document.documentElement.scrollHeight") < 25_000
+        assert page.run(seen) == 50
+        assert page.texts("#more") == ["Show more (450 left)"]
+        page.run('document.getElementById("more").click()')
+        assert page.run(seen) == 250
+        page.run('dispatchEvent(new Event("beforeprint"))')
+        assert page.run(seen) == 500
+    with browser.page(address, width=1280) as page:
+        assert page.run(seen) == 500
+        assert not page.run('document.getElementById("more").checkVisibility()')
+
+
 CONTRAST = """() => {
   const of = (color) => {
     const [r, g, b] = color.match(/[0-9.]+/g).map((part) => {

@@ -231,7 +231,7 @@ def test_on_a_terminal(sqlite_cloud: Cloud) -> None:
     text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen.text)
     assert "24 servers on cmp1\n  web-0, web-1, web-2 and 21 more\n" in text
     assert "skipped: 3 servers (busy-0, busy-1, busy-2): each is active: " in text
-    assert "Set hw_vif_model=virtio on 24 servers (3 are skipped)? [y/N]" in text
+    assert "Set hw_vif_model=virtio on 24 servers (3 skipped)? [y/N]" in text
     assert max(len(line) for line in text.partition("[y/N]")[0].splitlines()) <= 80
     piped = novadev(sqlite_cloud, *command, "--dry-run")
     assert piped.out.count(") on cmp1\n") == 24

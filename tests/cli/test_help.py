@@ -11,6 +11,7 @@ from novadev.cli.help import OUTPUT, RUN, SELECTION
 from novadev.cli.session import Session
 from tests.command import novadev
 from tests.docs.test_commands import COMMANDS
+from tests.docs.test_generated import ROOT
 
 LEAVES = {words: item for words, item in COMMANDS.items() if not isinstance(item, click.Group)}
 
@@ -117,3 +118,17 @@ def test_an_option_of_the_program_may_follow_a_group() -> None:
     told = novadev(None, "image-property", "-q", "list", "--frobnicate")
     assert "No such option" in told.err
     assert "-q, -v, --color and --log-file work here too" in novadev(None, "undo", "-h").out
+
+
+@pytest.mark.parametrize("words", LEAVES)
+def test_help_fits_a_terminal(words: str) -> None:
+    """Only the example is longer than 80 characters, because it is pasted in one piece."""
+    lines = novadev(None, *words.split()[1:], "-h").out.splitlines()
+    assert [line for line in lines if len(line) > 80 and example(words) not in line] == []
+
+
+def test_a_manual_page_has_the_order_of_the_help() -> None:
+    """A command's own options come first; one for a single server has none for many."""
+    page = (ROOT / "man" / "novadev-image-property-set.1").read_text()
+    assert page.index(r"\fB\-\-property\fP") < page.index(r"\fB\-\-from\-file\fP")
+    assert "--summary" not in novadev(None, "device", "detach", "-h").out

@@ -40,7 +40,7 @@ def test_a_file_has_all_that_was_done(
     assert all(re.match(rf"\d{{4}}-\d\d-\d\dT[\d:]+Z {os.getpid()} INFO ", line) for line in lines)
     text = "\n".join(lines)
     for number, uuid in enumerate((first, second), 1):
-        assert f"run {number}: image-property set of instance {uuid}: applied" in text
+        assert f"run {number}: image-property set of instance web-1 ({uuid}): applied" in text
         assert f"Undo it with: novadev undo {number}" in text
     assert text.count("novadev ends with exit code 0 after ") == 2
     assert "cell cell1: opened with sqlite" in text

@@ -61,3 +61,29 @@ def test_no_color_of_the_environment(
     shown = Terminal(sqlite_cloud, "image-property", "list", "--all", "--stored").text
     assert "web-1" in shown
     assert ("\x1b[1m" in shown) == is_colored
+
+
+VALUES = {
+    "hw_disk_bus": "virtio",
+    "hw_cdrom_bus": "sata",
+    "hw_rescue_bus": "virtio",
+    "hw_vif_model": "virtio",
+    "hw_video_model": "virtio",
+    "hw_pointer_model": "usbtablet",
+    "hw_input_bus": "usb",
+    "hw_scsi_model": "virtio-scsi",
+}
+
+
+def test_a_wide_list_has_a_line_for_each_server(sqlite_cloud: Cloud) -> None:
+    """At 80 columns too: what is equal for all is said once."""
+    models = ("virtio", "e1000")
+    for n in range(4):
+        values = VALUES | {"hw_vif_model": models[n % 2]}
+        sqlite_cloud.add_instance(name=f"web-{n}", **values)
+    command = ("image-property", "list", "--all", "--wide")
+    text = Terminal(sqlite_cloud, *command, columns=80).text
+    rows = [line.split() for line in text.splitlines() if line.startswith("web-")]
+    assert [row[0] for row in rows] == [f"web-{n}" for n in range(4)]
+    assert [row[-1] for row in rows] == ["virtio", "e1000"] * 2
+    assert "Equal for 4 servers: cdrom_bus sata, disk_bus virtio," in text

@@ -379,7 +379,7 @@ def test_only_what_is_named(stash: Stash) -> None:
     ("name", "code", "words"),
     [
         ("hw_rescue_bus", 4, "there is nothing to record"),
-        ("hw_qemu_guest_agent", 5, "not an image property novadev may touch"),
+        ("hw_qemu_guest_agent", 5, "not an image property that novadev can change"),
     ],
 )
 def test_what_cannot_be_named(stash: Stash, name: str, code: int, words: str) -> None:

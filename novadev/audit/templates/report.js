@@ -18,6 +18,10 @@
       cells: Array.from(row.cells, (cell) => cell.textContent.trim()),
       text: row.textContent.toLowerCase(),
     }));
+    // On a phone a row is a card, so only the first are unfolded.
+    const narrow = matchMedia("(max-width: 48rem)");
+    const more = document.getElementById("more");
+    let room = 50;
     const order = new Intl.Collator(undefined, { numeric: true });
 
     function options(select) {
@@ -38,9 +42,12 @@
       for (const item of rows) {
         const fits = wanted.every(([column, value]) => item.cells[column] === value)
           && words.every((word) => item.text.includes(word));
-        item.row.hidden = !fits;
+        item.row.hidden = !fits || (narrow.matches && count >= room);
         if (fits) count += 1;
       }
+      const left = narrow.matches ? count - room : 0;
+      more.hidden = left <= 0;
+      more.textContent = `Show more (${left.toLocaleString("en")} left)`;
       shown.textContent = `${count.toLocaleString("en")} of ${rows.length.toLocaleString("en")} shown`;
     }
 
@@ -60,6 +67,7 @@
         for (const other of table.tHead.rows[0].cells) other.removeAttribute("aria-sort");
         head.setAttribute("aria-sort", descending ? "descending" : "ascending");
         sort(column, descending);
+        show();
       });
       head.replaceChildren(button);
     }
@@ -89,6 +97,9 @@
     selects.forEach((select) => select.addEventListener("change", show));
     text.addEventListener("input", wait(150, show));
     document.getElementById("reset").addEventListener("click", () => { reset(); show(); });
+    more.addEventListener("click", () => { room += 200; show(); });
+    narrow.addEventListener("change", show);
+    addEventListener("beforeprint", () => { room = Infinity; show(); });
     document.querySelectorAll("a[data-group]").forEach(leads);
     document.getElementById("filters").hidden = false;
     show();
