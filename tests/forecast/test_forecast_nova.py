@@ -44,7 +44,7 @@ def test_every_change_is_told_and_nothing_is_touched(
     with monkeypatch.context() as patch:
         patch.setattr(Scratch, "lay_out", _no_libvirt)
         by_rules, notes, _ = fleet.forecast()
-    assert sum("are told by rules" in note for note in notes) == 1
+    assert sum("come from novadev's rules and not from libvirt" in note for note in notes) == 1
     fleet.forget_the_rules()
     unknown, _, _ = fleet.forecast()
     assert fleet.definitions() == fleet.before

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 
 SIZE, SEED = (1, 16), 11
 SCRATCHES = ("bookworm", "trixie")
-OLDER = "is older than the host's"
+OLDER = "on this machine is older than libvirt 11.3.0 on the host"
 
 
 def test_an_older_scratch_libvirt_loses_one_device_at_most(
