@@ -124,7 +124,7 @@ def test_a_disagreement_of_many_guests_is_told_once(site: Site) -> None:
     lines = [line for line in result.err.splitlines() if told in line]
     name = site.cloud.instance(uuids[0])["display_name"]
     assert lines == [
-        f"skipped: 3 servers ({', '.join([name] * 3)}): {told}",
+        f"planned in part: 3 servers ({', '.join([name] * 3)}): {told}",
     ]
     kept = [skip for skip in result.json["skipped"] if told in skip["reason"]]
     assert [skip["instance"] for skip in kept] == uuids
