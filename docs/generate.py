@@ -168,7 +168,7 @@ def _described(command: click.Command, context: click.Context) -> click.Command:
 
 def _in_order(command: help.Command, context: click.Context) -> list[click.Parameter]:
     """Return the parameters of COMMAND as its help has them: its own options first."""
-    groups = copy.copy(command).option_groups(context)  # click keeps the --help of CONTEXT
+    groups = command.option_groups(context)
     shown = [option for _, group in groups for option in group]
     places = {option.name: place for place, option in enumerate(shown)}
     return sorted(command.params, key=lambda param: places.get(param.name, -1))

@@ -18,7 +18,7 @@ import click
 
 from novadev import __version__
 from novadev.cli import completion
-from novadev.cli.help import Group
+from novadev.cli.help import HELP, Group
 from novadev.cli.session import Session
 from novadev.cli.talk import open_standard_files, say, tell
 from novadev.errors import BadInput, Interrupted, NovadevError
@@ -60,7 +60,7 @@ class LazyGroup(Group):
         return command
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=LazyGroup, context_settings={"help_option_names": HELP})
 @click.option(
     "--config-file",
     "config_files",

@@ -45,8 +45,16 @@ ANYWHERE = tuple(
 """Options of the program as they may stand behind a command too, where no help repeats them."""
 
 
+HELP = ["-h", "--help"]
+"""The names of the option that shows the help of a command."""
+
+
 class Command(click.Command):
     """A command whose help has its own options first, and its example in one piece."""
+
+    def get_help_option_names(self, ctx: click.Context) -> list[str]:
+        """Return the same names in every context: click keeps what the first one gave."""
+        return HELP
 
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the help without its example."""
@@ -157,6 +165,10 @@ class Group(click.Group):
     """A group that says which command may have been meant."""
 
     command_class = Command
+
+    def get_help_option_names(self, ctx: click.Context) -> list[str]:
+        """Return the same names in every context: click keeps what the first one gave."""
+        return HELP
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """Return its own parameters and, below the program, those that may stand anywhere."""

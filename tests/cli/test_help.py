@@ -32,6 +32,15 @@ def test_every_command_has_an_example_that_can_be_pasted(words: str) -> None:
     LEAVES[words].make_context(words, [a for a in arguments if a != "-"], parent=context)
 
 
+@pytest.mark.parametrize("words", COMMANDS)
+def test_the_names_of_the_help_hang_on_no_context(words: str) -> None:
+    """Click keeps the option that the first context asked for, a test's or the manual's too."""
+    command = COMMANDS[words]
+    option = command.get_help_option(click.Context(command))
+    assert option is not None
+    assert option.opts == ["-h", "--help"]
+
+
 @pytest.mark.parametrize("words", LEAVES)
 def test_every_option_is_in_one_group(words: str) -> None:
     text = novadev(None, *words.split()[1:], "--help").out.partition("\nOptions:\n")[2]
