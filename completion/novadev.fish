@@ -5,9 +5,9 @@ function _novadev_completion;
         set -l metadata (string split --max 1 "," $completion);
 
         if test $metadata[1] = "dir";
-            __fish_complete_directories $metadata[2];
+            __fish_complete_directories $metadata[2] | string replace --regex '^' -- (string match --regex -- '^--[^=]*=' (commandline -ct); or echo '');
         else if test $metadata[1] = "file";
-            __fish_complete_path $metadata[2];
+            __fish_complete_path $metadata[2] | string replace --regex '^' -- (string match --regex -- '^--[^=]*=' (commandline -ct); or echo '');
         else if test $metadata[1] = "plain";
             echo $metadata[2];
         end;

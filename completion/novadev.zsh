@@ -16,8 +16,10 @@ _novadev_completion() {
                 completions_with_descriptions+=("$key":"$descr")
             fi
         elif [[ "$type" == "dir" ]]; then
+            [[ $PREFIX != --*=* ]] || compset -p $(( ${#PREFIX%%=*} + 1 ))
             _path_files -/
         elif [[ "$type" == "file" ]]; then
+            [[ $PREFIX != --*=* ]] || compset -p $(( ${#PREFIX%%=*} + 1 ))
             _path_files -f
         fi
     done

@@ -11,7 +11,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,11 +35,19 @@ def known(
 ) -> list[str]:
     """Return the candidates of this KIND with this configuration; none where nothing is known."""
     named = [[os.path.abspath(name) for name in names] for names in (config_files, config_dirs)]
-    arguments = json.dumps(named)
-    path = _file_of(arguments)
-    if _age(path) > FRESH:
-        _collect_aside(path, arguments)
-    return [str(item) for item in _read(path).get(kind, ())]
+    found = _kept(json.dumps(named))
+    return [str(item) for item in found[kind]] if kind in found else of_novadev(kind)
+
+
+def _kept(arguments: str) -> Kinds:
+    """Return what the file has; nothing where no file can be written, or not yet."""
+    try:
+        path = _file_of(arguments)
+        if _age(path) > FRESH:
+            _collect_aside(path, arguments)
+    except (OSError, RuntimeError):  # RuntimeError: there is no home folder
+        return {}
+    return _read(path)
 
 
 def _file_of(arguments: str) -> Path:
@@ -104,7 +112,7 @@ def _write(path: Path, arguments: str) -> None:
     files, folders = json.loads(arguments)
     found: dict[str, list[str]] = {}
     with suppress(Exception):
-        found |= dict(_of_novadev())
+        found |= {kind: of_novadev(kind) for kind in _fixed_kinds()}
     with suppress(Exception), Deployment(config.load(files, folders)) as deployment:
         for kind, names in _of_deployment(deployment):
             found[kind] = sorted({*found.get(kind, ()), *names})
@@ -112,27 +120,66 @@ def _write(path: Path, arguments: str) -> None:
         json.dump(found, file)
 
 
-def _of_novadev() -> Iterator[tuple[str, list[str]]]:
-    """Yield what is the same everywhere."""
+COLUMNS = "columns of "
+
+
+def _fixed_kinds() -> list[str]:
+    from novadev.cli.schema import RECORDS
+
+    return [*_FIXED, *(COLUMNS + command for command in RECORDS)]
+
+
+def of_novadev(kind: str) -> list[str]:
+    """Return the candidates of KIND that are the same in every deployment.
+
+    Only what this kind needs is imported: the operator who pressed Tab waits for it.
+    """
+    if kind.startswith(COLUMNS):
+        return _columns(kind.removeprefix(COLUMNS))
+    return _FIXED[kind]() if kind in _FIXED else []
+
+
+def _columns(command: str) -> list[str]:
     from importlib import import_module
 
-    from novadev.audit.checks import CHECKS
     from novadev.cli.output import columns_of
     from novadev.cli.schema import RECORDS
-    from novadev.nova.image_fields import FIELDS
+
+    module, _, name = RECORDS.get(command, "").partition(":")
+    return columns_of(getattr(import_module(module), name)) if module else []
+
+
+def _checks() -> list[str]:
+    from novadev.audit.checks import CHECKS
+
+    return [check.name for check in CHECKS]
+
+
+def _properties() -> list[str]:
     from novadev.nova.image_properties import MACHINE_TYPE, PROPERTIES
 
-    yield "checks", [check.name for check in CHECKS]
-    yield "properties", [*PROPERTIES, MACHINE_TYPE]
-    yield "stored properties", list(FIELDS)
-    yield (
-        "values",
-        [f"{item.name}={value}" for item in PROPERTIES.values() for value in item.values],
-    )
-    yield "machine types", ["pc", "q35"]
-    for command, place in RECORDS.items():
-        module, _, name = place.partition(":")
-        yield f"columns of {command}", columns_of(getattr(import_module(module), name))
+    return [*PROPERTIES, MACHINE_TYPE]
+
+
+def _stored_properties() -> list[str]:
+    from novadev.nova.image_fields import FIELDS
+
+    return list(FIELDS)
+
+
+def _values() -> list[str]:
+    from novadev.nova.image_properties import PROPERTIES
+
+    return [f"{item.name}={value}" for item in PROPERTIES.values() for value in item.values]
+
+
+_FIXED: Mapping[str, Callable[[], list[str]]] = {
+    "checks": _checks,
+    "properties": _properties,
+    "stored properties": _stored_properties,
+    "values": _values,
+    "machine types": lambda: ["pc", "q35"],
+}
 
 
 def _of_deployment(deployment: Deployment) -> Iterator[tuple[str, Iterable[str]]]:

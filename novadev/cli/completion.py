@@ -52,13 +52,26 @@ checks, machine_types, runs = of("checks"), of("machine types"), of("runs")
 
 
 def property_values(
-    ctx: click.Context, _param: click.Parameter, incomplete: str
+    ctx: click.Context, param: click.Parameter, incomplete: str
 ) -> list[CompletionItem]:
-    """Offer ``NAME=``, and ``NAME=VALUE`` once the name is there."""
-    if "=" in incomplete:
+    """Offer ``NAME=``, and ``NAME=VALUE`` once the name is there.
+
+    A filter takes every stored property; what stores values leaves the machine type to a command
+    of its own.
+    """
+    is_filter = param.name == "where"
+    name, has_value, value = incomplete.partition("=")
+    if is_filter and has_value and name == _MACHINE_TYPE:
+        found = _items(ctx, "machine types", value)
+        return [CompletionItem(f"{name}={item.value}") for item in found]
+    if has_value:
         return _items(ctx, "values", incomplete)
-    names = _items(ctx, "properties", incomplete)
-    return [CompletionItem(f"{item.value}=") for item in names if item.value != "hw_machine_type"]
+    names = _items(ctx, "stored properties" if is_filter else "properties", incomplete)
+    offered = (item.value for item in names if is_filter or item.value != _MACHINE_TYPE)
+    return [CompletionItem(f"{offer}=") for offer in offered]
+
+
+_MACHINE_TYPE = "hw_machine_type"
 
 
 def columns(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -92,21 +105,29 @@ def schemas(ctx: click.Context, _param: click.Parameter, incomplete: str) -> lis
 
 
 def _items(ctx: click.Context, kind: str, incomplete: str) -> list[CompletionItem]:
-    """Return the candidates of KIND that begin with INCOMPLETE; none after any error."""
+    """Return the candidates of KIND that begin with INCOMPLETE."""
     from novadev.cli.candidates import known
 
     of_program = ctx.find_root().params
-    try:
-        found = known(
-            kind, of_program.get("config_files") or (), of_program.get("config_dirs") or ()
-        )
-    except OSError:
-        return []
+    found = known(kind, of_program.get("config_files") or (), of_program.get("config_dirs") or ())
     return [
         CompletionItem(name)
         for name in found
         if name.startswith(incomplete) and _PLAIN.fullmatch(name)
     ]
+
+
+def _option_of(word: str) -> str:
+    """Return the ``--option=`` that WORD begins with; click completes only what follows it."""
+    name, separator, _ = word.partition("=")
+    return name + separator if separator and name.startswith("-") else ""
+
+
+def _with_option(item: CompletionItem, option: str) -> CompletionItem:
+    """Return ITEM with OPTION before it, for a shell that replaces the whole word."""
+    if item.type != "plain":
+        return item
+    return CompletionItem(f"{option}{item.value}", item.type, item.help)
 
 
 @add_completion_class
@@ -137,7 +158,7 @@ class Bash(BashComplete):
 
 complete -o nosort -F %(complete_func)s %(prog_name)s
 """
-    _taken = ""
+    _option, _taken = "", ""
     _is_quoted = False
 
     def get_completion_args(self) -> tuple[list[str], str]:
@@ -147,7 +168,7 @@ complete -o nosort -F %(complete_func)s %(prog_name)s
         word = words.pop() if words and not line[-1:].isspace() else ""
         breaks = set(os.environ.get("COMP_BREAKS", "=:")) & set("=:")
         self._taken = word[: 1 + max(map(word.rfind, breaks), default=-1)]
-        self._is_quoted = _ends_in_quotes(line)
+        self._option, self._is_quoted = _option_of(word), _ends_in_quotes(line)
         return words, word
 
     def format_completion(self, item: CompletionItem) -> str:
@@ -157,7 +178,7 @@ complete -o nosort -F %(complete_func)s %(prog_name)s
         """
         if item.type != "plain":
             return f"{item.type},"
-        value = str(item.value).removeprefix(self._taken)
+        value = str(_with_option(item, self._option).value).removeprefix(self._taken)
         return f"plain,{value if self._is_quoted else value.replace(' ', _ESCAPED)}"
 
 
@@ -178,21 +199,56 @@ class Zsh(ZshComplete):
     """Completion for zsh, also from a file that zsh loads by itself.
 
     click's own script takes itself for such a file only the first time, and then completes nothing
-    once.
+    once. It also loses the option of ``--option=value``, and completes no file name there.
     """
 
     source_template = ZshComplete.source_template.replace(
         "$zsh_eval_context[-1] == loadautofunc", "$funcstack[1] == _%(prog_name)s"
     )
+    for _paths in ("_path_files -/", "_path_files -f"):
+        source_template = source_template.replace(
+            f"            {_paths}",
+            f"            [[ $PREFIX != --*=* ]] || compset -p $(( ${{#PREFIX%%%%=*}} + 1 ))\n"
+            f"            {_paths}",
+        )
+    _option = ""
+
+    def get_completion_args(self) -> tuple[list[str], str]:
+        """Return the words before the one that is being typed, and what there is of it."""
+        words, word = super().get_completion_args()
+        self._option = _option_of(word)
+        return words, word
+
+    def format_completion(self, item: CompletionItem) -> str:
+        """Return three lines for zsh: the type, the whole word, its description."""
+        return super().format_completion(_with_option(item, self._option))
 
 
 @add_completion_class
 class Fish(FishComplete):
     """Completion for fish that keeps the commas of a name and of a description.
 
-    click's own script splits a line at every comma, and takes only what is before the second.
+    click's own script splits a line at every comma, and takes only what is before the second. It
+    also loses the option of ``--option=value``.
     """
 
     source_template = FishComplete.source_template.replace(
         'string split ","', 'string split --max 1 ","'
     )
+    for _paths in ("__fish_complete_directories", "__fish_complete_path"):
+        source_template = source_template.replace(
+            f"{_paths} $metadata[2];",
+            f"{_paths} $metadata[2] | string replace --regex '^' -- "
+            "(string match --regex -- '^--[^=]*=' (commandline -ct); or echo '');",
+        )
+    _option = ""
+
+    def get_completion_args(self) -> tuple[list[str], str]:
+        """Return the words before the one that is being typed, and what there is of it."""
+        words, word = super().get_completion_args()
+        self._option = _option_of(word)
+        return words, word
+
+    def format_completion(self, item: CompletionItem) -> str:
+        """Return a line for fish: the type, and the whole word with its description."""
+        return super().format_completion(_with_option(item, self._option))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 import pytest
+from click.shell_completion import get_completion_class
 
 from novadev.cli import candidates, root
 from tests.cli.tab import COMPLETION, START, Shell
@@ -48,12 +49,22 @@ TYPED = {
     "no-such-command x": ["no-such-command", "x"],
     "device show prod": ["prod,db"],
     "image-property list lis": ["list,of,"],
+    "device list --host=cm": ["list", "--host=cmp1"],
+    "device list --format=jsonl": ["list", "--format=jsonl"],
+    "--color=alw": ["--color=always"],
+    "image-property set --property=hw_scsi_mod": ["set", "--property=hw_scsi_model="],
+    "image-property set --property=hw_disk_bus=sat": ["set", "--property=hw_disk_bus=sata"],
+    "audit --capabilities=my-": ["audit", "--capabilities=my-plan.json"],
+    "--config-dir=a-fol": ["--config-dir=a-folder"],
+    "image-property list --where hw_machine_t": ["hw_machine_type="],
+    "image-property list --where hw_machine_type=q3": ["hw_machine_type=q35"],
 }
 """A command line before Tab is pressed, and how it ends then."""
 IN_EACH = (
     *("image-property set --property hw_disk_bus=sat", "audit --capabilities my-", "undo 12"),
     *("device show only-o", 'history --action "image-property se'),
     *("device show prod", "image-property list lis"),
+    *(typed for typed in TYPED if "=" in typed),
 )
 """Those that are typed in each shell; the others in one."""
 
@@ -110,13 +121,14 @@ def test_tab_completes_in_a_real_shell(
     path = _collect(sqlite_cloud.config_file)
     (tmp_path / "shell").mkdir()
     (tmp_path / "shell" / "my-plan.json").touch()
+    (tmp_path / "shell" / "a-folder").mkdir()
     shell, found = Shell(kind, tmp_path / "shell", environment), {}
     try:
         lines = TYPED if kind == "bash" else {typed: TYPED[typed] for typed in IN_EACH}
         for typed, expected in lines.items():
             path.touch()
             got = shell.press(typed)
-            found[typed] = got[-len(expected) :]
+            found[typed] = [word.rstrip("/") for word in got[-len(expected) :]]
         for name in HOSTILE:
             path.touch()
             shell.press(f"device show {name[:1] if name[0] not in '`$*' else chr(92) + name[0]}")
@@ -124,6 +136,78 @@ def test_tab_completes_in_a_real_shell(
         shell.end()
     assert found == dict(lines)
     assert not list(tmp_path.rglob("pwned"))
+
+
+COLD = {
+    "image-property set --property hw_disk_bus=sat": ["hw_disk_bus=sata"],
+    "machine-type set q3": ["q35"],
+    "image-property list --where hw_machine_type=q3": ["hw_machine_type=q35"],
+    "audit --check one-si": ["one-sided"],
+    "device drift -c recor": ["recorded"],
+}
+
+
+@pytest.mark.parametrize("typed", COLD)
+def test_what_needs_no_database_is_offered_where_no_cache_can_be_written(
+    typed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", "/proc")
+    assert _offered("bash", typed) == COLD[typed]
+
+
+def _offered(kind: str, typed: str) -> list[str]:
+    """Return what the completion for this KIND of shell offers after ``novadev TYPED``."""
+    shell = get_completion_class(kind)
+    assert shell is not None
+    words = typed.split()
+    items = shell(root, {}, "novadev", "_NOVADEV_COMPLETE").get_completions(words[:-1], words[-1])
+    return [item.value for item in items]
+
+
+@pytest.mark.parametrize("kind", START)
+def test_no_shell_loses_the_option_before_an_equals_sign(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """bash keeps it by itself; the two others put the answer in place of the whole word."""
+    monkeypatch.setenv("XDG_CACHE_HOME", "/proc")
+    shell = get_completion_class(kind)
+    assert shell is not None
+    lost, seen = [], 0
+    for words, command in _commands(root, "novadev"):
+        for option in _long_options(command):
+            typed = f"{words} {option}="
+            monkeypatch.setenv("COMP_WORDS", typed)
+            monkeypatch.setenv("COMP_CWORD", _place(kind, typed))
+            answer = shell(root, {}, "novadev", "_NOVADEV_COMPLETE").complete()
+            plain = [line for line in _plain_words(kind, answer) if line]
+            seen += len(plain)
+            begins = "" if kind == "bash" else f"{option}="
+            lost += [f"{typed} → {word}" for word in plain if not word.startswith(begins)]
+    assert seen > 500
+    assert lost == []
+
+
+def _long_options(command: click.Command) -> list[str]:
+    return [
+        name
+        for param in command.params
+        if isinstance(param, click.Option) and not param.is_flag
+        for name in param.opts
+        if name.startswith("--")
+    ]
+
+
+def _place(kind: str, typed: str) -> str:
+    """Return COMP_CWORD: fish has the last word there, zsh its number, bash nothing."""
+    words = typed.split()
+    return words[-1] if kind == "fish" else str(len(words) - 1)
+
+
+def _plain_words(kind: str, answer: str) -> list[str]:
+    lines = answer.split("\n")
+    if kind == "zsh":
+        return [word for type_, word in zip(lines[::3], lines[1::3], strict=False) if type_ == "plain"]
+    return [line.removeprefix("plain,") for line in lines if line.startswith("plain,")]
 
 
 @pytest.mark.parametrize("typed", ["", "device ", "capabilities "])
