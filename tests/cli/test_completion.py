@@ -206,7 +206,9 @@ def _place(kind: str, typed: str) -> str:
 def _plain_words(kind: str, answer: str) -> list[str]:
     lines = answer.split("\n")
     if kind == "zsh":
-        return [word for type_, word in zip(lines[::3], lines[1::3], strict=False) if type_ == "plain"]
+        return [
+            word for type_, word in zip(lines[::3], lines[1::3], strict=False) if type_ == "plain"
+        ]
     return [line.removeprefix("plain,") for line in lines if line.startswith("plain,")]
 
 
