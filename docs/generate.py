@@ -180,6 +180,7 @@ def _pages(
     context = click.Context(command, info_name=name, parent=parent)
     page = _with_example(generate_man_page(context, version=__version__, date=DATE))
     page = re.sub(r'"[^"]* Manual"', '"novadev Manual"', page, count=1)  # has room at the head
+    page = page.rstrip("\n") + "\n"
     ending = EXIT_STATUS if parent else ENVIRONMENT + EXIT_STATUS
     yield (
         f"{context.command_path.replace(' ', '-')}.1",

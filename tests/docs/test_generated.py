@@ -2,6 +2,7 @@
 
 import importlib.util
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -34,6 +35,27 @@ def test_every_generated_file_is_there_and_no_other() -> None:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_generated_file_is_current(path: Path) -> None:
     assert path.read_text() == FILES[path], REMEDY
+
+
+MAN_PAGES = sorted((ROOT / "man").glob("*.1"))
+REQUESTS = {"TH", "SH", "PP", "TP", "RS", "RE", "B", "I", "IP", "nf", "fi", "nh", "ad"}
+"""Those of the man macros, and of troff, that the pages use."""
+
+
+@pytest.mark.parametrize("path", MAN_PAGES, ids=lambda path: path.name)
+def test_a_man_page_has_only_requests_that_man_knows(path: Path) -> None:
+    found = re.findall(r"^[.']\s*([^\s\\]+)", path.read_text(), re.MULTILINE)
+    assert set(found) <= REQUESTS
+    assert "EXIT STATUS" in re.findall(r"^\.SH (.+)", path.read_text(), re.MULTILINE)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("groff") is None, reason="groff is not installed")
+@pytest.mark.parametrize("path", MAN_PAGES, ids=lambda path: path.name)
+def test_groff_warns_of_nothing_in_a_man_page(path: Path) -> None:
+    command = ["groff", "-man", "-Tutf8", "-ww", "-z", str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stderr == ""
 
 
 @pytest.mark.slow
