@@ -141,6 +141,17 @@ def test_nagios_is_told(
     assert done.stdout.count("\n") == 1
 
 
+@pytest.mark.parametrize("max_age", ["abc", "2d", "-1", "86400 ", "1e9"])
+def test_nagios_is_told_of_an_age_that_is_no_number_of_seconds(
+    tmp_path: Path, max_age: str
+) -> None:
+    file = tmp_path / "novadev.prom"
+    file.write_text(printed([], ABOUT))
+    done = subprocess.run([PLUGIN, file, max_age], capture_output=True, text=True)
+    assert done.returncode == 3
+    assert done.stdout.startswith("UNKNOWN: MAX_AGE_SECONDS is not a number of seconds")
+
+
 def test_nagios_is_told_that_there_is_no_audit(tmp_path: Path) -> None:
     empty = tmp_path / "novadev.prom"
     for _ in ("no file", "an empty file"):
