@@ -80,7 +80,7 @@ if TYPE_CHECKING:
     shell_complete=completion.files,
     type=options.TEXT,
     metavar="LAST.json",
-    help="Report what is new, fixed or still there since an earlier audit, whose JSON output (-f "
+    help="Report what is new, still there or mended since an earlier audit, whose JSON output (-f "
     "json) is in this file.",
 )
 @click.option(
