@@ -21,7 +21,7 @@ from novadev.cli import completion
 from novadev.cli.help import HELP, Group
 from novadev.cli.session import Session
 from novadev.cli.talk import open_standard_files, say, tell
-from novadev.errors import BadInput, Interrupted, NovadevError
+from novadev.errors import BadInput, Declined, Interrupted, NovadevError
 
 COMMANDS = {
     "apply": "novadev.cli.history:apply",
@@ -147,6 +147,8 @@ def _run(arguments: Sequence[str] | None, session: Session) -> int:
         error.show()
         return BadInput.exit_code
     except NovadevError as error:
+        if not isinstance(error, (Declined, Interrupted)):
+            session.give_owed(error)
         say(f"Error: {_line(error, session)}")
         return error.exit_code
     except click.Abort:

@@ -12,7 +12,8 @@ import click
 
 from novadev.cli import completion, options
 from novadev.cli.grouping import wrapped
-from novadev.errors import BadInput, Declined
+from novadev.cli.session import Session
+from novadev.errors import BadInput, Declined, NovadevError
 
 F = TypeVar("F", bound=Callable[..., Any])
 _ALWAYS = ("dry_run", "yes", "max_failures", "message", "format_")
@@ -83,12 +84,27 @@ def choices(*more: str) -> Callable[[F], Callable[..., Any]]:
         def command(**values: Any) -> Any:
             given = {field.name for field in fields(Choices)} & set(values)
             chosen = Choices(**{name: values.pop(name) for name in given})
+            _promise_document(chosen.format_)
             return function(choices=chosen, **values)
 
         chosen = (_OPTIONS[name] for name in reversed(names))
         return functools.reduce(lambda f, option: option(f), chosen, command)
 
     return decorate
+
+
+def _promise_document(format_: str) -> None:
+    """Let an error that ends the command before it has a report give a document all the same."""
+    session = click.get_current_context().find_object(Session)
+    if session is None or format_ == "table":
+        return
+
+    def fail(error: NovadevError) -> None:
+        from novadev.cli.document import Document, Paper
+
+        Document(format_, Paper(goes_on=True)).fail(error)
+
+    session.owed = fail
 
 
 def confirm(chosen: Choices, question: str) -> None:

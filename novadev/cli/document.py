@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from itertools import chain
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, TypedDict
 
@@ -16,7 +17,7 @@ from novadev.runs.change import Change, Effect
 from novadev.value import JsonValue, to_json
 
 if TYPE_CHECKING:
-    from novadev.cli.skips import Skips
+    from novadev.errors import NovadevError
     from novadev.runs.plan import Plan
 
 
@@ -62,7 +63,10 @@ class PlanEntry(_Diff):
 
 
 class SkipEntry(TypedDict):
-    """What cannot be done, and why; ``instance`` is null of a whole cell or host."""
+    """What cannot be done, and why.
+
+    ``instance`` is null of a whole cell or host, and of an error that ended the command.
+    """
 
     instance: str | None
     reason: str
@@ -132,6 +136,7 @@ class Document:
         self._break, self._item_break = ("\n ", "\n    ") if format_ == "json" else (" ", " ")
         self._paper = paper
         self._started = False
+        self._is_closed = False
         self._plans = 0
 
     def add(
@@ -156,9 +161,18 @@ class Document:
             self._paper.echo("plans:" if self._is_yaml else '{"plans": [', nl=False)
             self._started = True
 
-    def close(self, run: int | None, result: str, skips: Skips, **more: object) -> None:
+    def fail(self, error: NovadevError, skips: Iterable[SkipEntry] = ()) -> None:
+        """Close the document, unless it is closed: ERROR is the last of what could not be done."""
+        if not self._is_closed:
+            entry: SkipEntry = {"instance": None, "reason": str(error), "name": None}
+            self.close(None, "failed", chain(skips, (entry,)))
+
+    def close(
+        self, run: int | None, result: str, skips: Iterable[SkipEntry], **more: object
+    ) -> None:
         """Write what is known only at the end."""
         self._start()
+        self._is_closed = True
         rest = {"run": run, "result": result, **more}
         if self._is_yaml:
             empty = "" if self._plans else " []\n"

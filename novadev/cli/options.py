@@ -14,6 +14,8 @@ from novadev.cli import completion
 from novadev.cli.selection_options import NAME_VALUE, stack
 from novadev.cli.selection_options import TEXT as TEXT
 from novadev.cli.selection_options import selection as selection
+from novadev.cli.session import Session
+from novadev.errors import NovadevError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -64,11 +66,26 @@ def output_as(*formats: str) -> Callable[[F], Callable[..., Any]]:
     def decorate(function: F) -> Callable[..., Any]:
         @functools.wraps(function)
         def command(format_: str, columns: tuple[str, ...], **values: Any) -> Any:
+            _promise_records(format_)
             return function(output=Output(format_, columns), **values)
 
         return options(command)
 
     return decorate
+
+
+def _promise_records(format_: str) -> None:
+    """Let an error that ends the command before its first record give an empty list."""
+    session = click.get_current_context().find_object(Session)
+    if session is None or format_ not in DOCUMENTS:
+        return
+
+    def fail(_error: NovadevError) -> None:
+        from novadev.cli.output import WRITERS
+
+        WRITERS[format_]((), iter(()))
+
+    session.owed = fail
 
 
 def _distinct(

@@ -17,6 +17,7 @@ from novadev.cli.grouping import server_label
 from novadev.cli.options import Output
 from novadev.cli.session import Session
 from novadev.cli.table import Row, plain, print_table
+from novadev.errors import NovadevError
 
 NAME = "name"
 """The column with the name of a server."""
@@ -44,8 +45,9 @@ def print_records(
     """
     columns = _chosen(columns_of(kind), output.columns)
     rows = _rows(session, kind, records)
+    session.owed = None
     if output.format != "table":
-        WRITERS[output.format](columns, ({name: row[name] for name in columns} for row in rows))
+        _write(output.format, columns, rows)
         return
     rows = map(for_people, rows)
     if not output.columns:
@@ -55,6 +57,22 @@ def print_records(
     shape = ((), ()) if output.columns else (group_by, spare)
     if not print_table(session, columns, rows, *shape) and empty is not None and (text := empty()):
         session.say(text)
+
+
+def _write(format_: str, columns: Sequence[str], rows: Iterator[Row]) -> None:
+    """Print the COLUMNS of ROWS; an error among them is raised when their document is whole."""
+    errors: list[NovadevError] = []
+
+    def until_error() -> Iterator[Row]:
+        try:
+            for row in rows:
+                yield {name: row[name] for name in columns}
+        except NovadevError as error:
+            errors.append(error)
+
+    WRITERS[format_](columns, until_error())
+    if errors:
+        raise errors[0]
 
 
 def columns_of(kind: type[Any]) -> list[str]:

@@ -41,6 +41,13 @@ class Report:
         self._refused: Counter[PlanState] = Counter()
         self._codes: set[int] = set()
         self._unbegun = 0
+        if self._document is not None:
+            session.owed = self._fail
+
+    def _fail(self, error: NovadevError) -> None:
+        """Close the document that ERROR ends before its time."""
+        if self._document is not None:
+            self._document.fail(error, self.skips)
 
     def _new_listing(self) -> Listing:
         """Return what shows the plans: on standard output, or to who is to be asked."""

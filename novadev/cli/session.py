@@ -9,6 +9,7 @@ import shlex
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -19,9 +20,11 @@ from novadev.cli.talk import say
 
 if TYPE_CHECKING:
     import logging
+    from collections.abc import Callable
 
     from novadev.config.values import WrongValue
     from novadev.deployment import Deployment
+    from novadev.errors import NovadevError
 
 _CREDENTIALS = re.compile(r"(?<=://).*@", re.DOTALL)
 
@@ -36,6 +39,7 @@ class Session:
 
     ``wrong_values`` is a list for a command that goes on although options of the configuration
     have values that they cannot have: those are then added to it.
+    ``owed`` prints the document that a program was promised, for an error that comes before it.
     """
 
     def __init__(self) -> None:
@@ -47,6 +51,7 @@ class Session:
         self.log_file: str | None = None
         self.arguments: tuple[str, ...] = ()
         self.wrong_values: list[WrongValue] | None = None
+        self.owed: Callable[[NovadevError], object] | None = None
         self._log: logging.Logger | None = None
         self._began = time.monotonic()
 
@@ -92,6 +97,13 @@ class Session:
         seconds = time.monotonic() - self._began
         self._log.info("novadev ends with exit code %d after %.1f s", code, seconds)
         log.end()
+
+    def give_owed(self, error: NovadevError) -> None:
+        """Print the document that is still owed, as ERROR ends the command."""
+        owed, self.owed = self.owed, None
+        if owed is not None:
+            with suppress(OSError):  # its reader may be gone
+                owed(error)
 
     @property
     def names(self) -> Mapping[str, str]:
