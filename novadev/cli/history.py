@@ -154,7 +154,7 @@ def resume(session: Session, run_id: int | None, choices: Choices) -> int:
     report = Report(session, choices)
     if run is None:
         session.say("There is no run to resume.")
-        return report.finish_nothing()
+        return report.finish_nothing(is_said=True)
     return _resume(session, choices, journal, run, report)
 
 
@@ -203,7 +203,7 @@ def _resume(session: Session, choices: Choices, journal: Journal, run: Run, repo
         confirm(choices, _question(run, report, count))
     elif not journal.count_left(run):
         session.say(f"Run {run.id} is finished.")
-        return int(report.finish_nothing())
+        return int(report.finish_nothing(is_said=True))
     run = journal.take_over(run, choices.take_over, choices.message)
     with stop_between_batches() as stop, journal.renewing(run) as fence:
         return carry_on(session, choices, journal, run, report, fence, stop)

@@ -68,10 +68,10 @@ def execute(
             spool.add(draft)
         spool.flush()
         if not spool.count:
+            is_said = undoes is not None and _say_why_nothing(session, report, journal, undoes)
             if undoes is not None:
-                _say_why_nothing(session, report, journal, undoes)
                 _end_undone(session, chosen, journal, undoes)
-            return report.finish_nothing()
+            return report.finish_nothing(is_said)
         if spool.count == report.refused and not chosen.yes:
             return report.finish_refused()
         confirm(chosen, _question(action, report))
@@ -104,18 +104,21 @@ def _question(action: str, report: Report) -> str:
     return f"{does[:1].upper()}{does[1:]}{skipped}?{warning}"
 
 
-def _say_why_nothing(session: Session, report: Report, journal: Journal, undoes: Run) -> None:
-    """Say why nothing is to be taken back, unless the skips have said it."""
+def _say_why_nothing(session: Session, report: Report, journal: Journal, undoes: Run) -> bool:
+    """Say why nothing is to be taken back, unless the skips have said it; return whether it did."""
     from novadev.runs.history import RunFilter
 
     (found,) = journal.iter_runs(RunFilter(run=undoes.id))
     if report.skips.count:
-        return
+        return False
     undos = [str(undo) for undo, _ in journal.list_undone_by(undoes)]
     if undos and not found.applied - found.undone:
         session.say(f"Run {found.run} was undone by run {' and '.join(undos)}.")
     elif not found.applied and not found.half:
         session.say(f"Run {found.run} has changed nothing.")
+    else:
+        return False
+    return True
 
 
 def _end_undone(session: Session, chosen: Choices, journal: Journal, undoes: Run) -> None:

@@ -144,14 +144,17 @@ class Report:
         self._paper.check()
         return worst({*self._codes, self.skips.exit_code})
 
-    def finish_nothing(self) -> int:
-        """Close the report of a run that had nothing to do and return its exit code."""
+    def finish_nothing(self, is_said: bool = False) -> int:
+        """Close the report of a run that had nothing to do and return its exit code.
+
+        IS_SAID where the operator has been told why there is nothing to do.
+        """
         self.skips.tell_groups()
         if self._document is None:
             skipped = f" ({self.skips.told})" if self.skips.count else ""
-            self._session.say(
-                f"{'Nothing was done' if self.skips.exit_code else 'Nothing to do'}{skipped}."
-            )
+            done = "Nothing was done" if self.skips.exit_code else "Nothing to do"
+            if skipped or not is_said:
+                self._session.say(f"{done}{skipped}.")
         else:
             self._document.close(None, "nothing", self.skips)
         self._paper.check()

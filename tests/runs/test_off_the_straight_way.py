@@ -81,7 +81,7 @@ def test_the_rest_of_an_undone_run_is_dropped_for_good(
     before = ["virtio", "virtio", "ne2k_pci", "virtio", "virtio", "virtio"]
     assert models(sqlite_cloud, uuids) == before
     bare = novadev(sqlite_cloud, "resume", "--yes")
-    assert (bare.code, bare.err.strip()) == (0, "There is no run to resume.\nNothing to do.")
+    assert (bare.code, bare.err.strip()) == (0, "There is no run to resume.")
     named = novadev(sqlite_cloud, "resume", "1", "--yes")
     assert named.code == 3
     assert "run 1 was undone by run 2" in named.err
@@ -106,7 +106,7 @@ def test_an_undo_with_nothing_to_take_back_drops_the_rest_too(
     undone = novadev(sqlite_cloud, "undo", "1", "--yes")
     assert undone.code == 0
     assert "Run 1: 2 plans it had not begun will not be carried out" in undone.err
-    assert "Nothing to do" in novadev(sqlite_cloud, "resume", "--yes").err
+    assert "no run to resume" in novadev(sqlite_cloud, "resume", "--yes").err
 
 
 def test_undo_of_undo_and_undo_again(sqlite_cloud: Cloud) -> None:

@@ -148,7 +148,7 @@ def test_resume_looks_at_what_was_written_and_never_looked_at(
     run_until_killed(cloud, *uuids)
     _assert_looked(cloud, uuids)
     assert novadev(cloud, "undo", "1", "--yes").code == 7  # one of them runs
-    assert novadev(cloud, "resume", "--yes").err.endswith("Nothing to do.\n")
+    assert novadev(cloud, "resume", "--yes").err.endswith("There is no run to resume.\n")
 
     others = [add_guest(sqlite_cloud, name=f"db-{n}") for n in range(2)]
     with monkeypatch.context() as patched:
