@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -34,6 +35,7 @@ def say(text: str) -> None:
 
 def tell(text: str) -> None:
     """Print TEXT on stderr, for nobody else to hear."""
+    text = _fitted(text)
     try:
         if _above:
             _above[-1](text)
@@ -42,6 +44,32 @@ def tell(text: str) -> None:
     except OSError:
         with suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+
+
+_COMMAND = re.compile(r": (novadev .*)$")
+
+
+def _fitted(text: str) -> str:
+    """Return TEXT with its long lines broken between words, where stderr is a terminal.
+
+    A command at the end of a line has a line of its own then: it can be pasted in one piece. Lines
+    that are indented are a part of something that is laid out already.
+    """
+    from novadev.cli.grouping import wrapped
+    from novadev.cli.options import screen_width
+
+    width = screen_width(sys.stderr)
+    if width is None or all(len(line) <= width for line in text.split("\n")):
+        return text
+    lines: list[str] = []
+    for line in text.split("\n"):
+        if len(line) <= width or line.startswith(" "):
+            lines.append(line)
+        elif command := _COMMAND.search(line):
+            lines += [*wrapped(line[: command.start() + 1], width), f"  {command[1]}"]
+        else:
+            lines += wrapped(line, width)
+    return "\n".join(lines)
 
 
 def open_standard_files() -> None:

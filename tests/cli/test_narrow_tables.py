@@ -1,12 +1,13 @@
 """A table in a narrow terminal: words are folded between blanks, identities stay in one piece."""
 
 import io
-from contextlib import redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout
 
 import pytest
 
 from novadev.cli.session import Session
 from novadev.cli.table import Row, print_table
+from novadev.cli.talk import say
 from tests.cloud import Cloud
 from tests.device.rig import Terminal
 
@@ -87,3 +88,27 @@ def test_a_wide_list_has_a_line_for_each_server(sqlite_cloud: Cloud) -> None:
     assert [row[0] for row in rows] == [f"web-{n}" for n in range(4)]
     assert [row[-1] for row in rows] == ["virtio", "e1000"] * 2
     assert "Equal for 4 servers: cdrom_bus sata, disk_bus virtio," in text
+
+
+NOTE = "2 cells could not be reached, so what is in them was not checked. Details: "
+
+
+@pytest.mark.parametrize("width", [40, 60, 80])
+def test_what_is_said_breaks_between_words(monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    command = "novadev history 12 --details --instance a-server-with-quite-a-long-name --user alice"
+    with redirect_stderr(Screen()) as screen:
+        say(NOTE * 2)
+        say(f"Not finished. {NOTE}{command}")
+        say(f"  indented: {'x ' * 60}")
+    prose, command_line, indented = screen.getvalue().rpartition(f"  {command}\n")
+    assert command_line
+    assert max(map(len, prose.splitlines())) <= width
+    assert set(prose.split()) == {*NOTE.split(), "Not", "finished."}
+    assert indented.count("\n") == 1
+
+
+def test_what_is_said_stays_on_its_line_in_a_pipe() -> None:
+    with redirect_stderr(io.StringIO()) as pipe:
+        say(NOTE * 3)
+    assert pipe.getvalue() == f"{NOTE * 3}\n"
