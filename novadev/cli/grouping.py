@@ -46,7 +46,7 @@ def labelled(text: str, uuid: str | None, name: str | None) -> str:
 
     A text in which it is not, such as that of a cell that is down, gets it in front.
     """
-    if uuid and uuid not in text:
+    if uuid and uuid not in text and repr(uuid) not in text:
         text = f"instance {uuid}: {text}"
     if not uuid or not name or f"{name} (" in text:
         return text
@@ -93,6 +93,7 @@ class Group(Generic[K, T]):
     count: int = 0
     names: list[str] = field(default_factory=list)
     hosts: set[str] = field(default_factory=set)
+    hosted: int = 0
     members: list[T] = field(default_factory=list)
 
     @property
@@ -103,7 +104,13 @@ class Group(Generic[K, T]):
     @property
     def spread(self) -> str:
         """On how many hosts its servers are, as `` on 3 hosts``; empty for a single host."""
-        return f" on {many(len(self.hosts), 'host')}" if len(self.hosts) > 1 else ""
+        return self.on(many(len(self.hosts), "host")) if len(self.hosts) > 1 else ""
+
+    def on(self, hosts: str) -> str:
+        """Return `` on HOSTS``; a shelved server is on none, and one may not be known."""
+        if self.hosted < self.count:
+            return f", {self.hosted} of them on {hosts}"
+        return f" on {hosts}"
 
     @property
     def named(self) -> str:
@@ -142,6 +149,7 @@ class Groups(Generic[K, T]):
             group.members.append(member)
         if host:
             group.hosts.add(host)
+            group.hosted += 1
         return group
 
     def __iter__(self) -> Iterator[Group[K, T]]:

@@ -136,6 +136,7 @@ class Totals:
     plans: int = 0
     first: Plan | None = None
     hosts: set[str] = field(default_factory=set)
+    hosted: int = 0
     disks: int = 0
     specs: int = 0
     kinds: Counter[Kind] = field(default_factory=Counter)
@@ -146,6 +147,7 @@ class Totals:
         self.plans += 1
         self.first = self.first or plan
         self.hosts |= {plan.host} if plan.host else set()
+        self.hosted += bool(plan.host)
         cell = {item.place.name for item in plan.changes if item.place.kind is Kind.PROPERTY}
         for item in plan.changes:
             self.kinds[item.place.kind] += 1
@@ -165,8 +167,13 @@ class Totals:
     def _subject(self) -> str:
         if self.plans == 1 and self.first is not None:
             return server_label(self.first.instance, self.first.name)
-        hosts = f" of {many(len(self.hosts), 'host')}" if len(self.hosts) > 1 else ""
-        return f"{many(self.plans, 'server')}{hosts}"
+        servers = many(self.plans, "server")
+        if len(self.hosts) < 2:
+            return servers
+        hosts = many(len(self.hosts), "host")
+        if self.hosted < self.plans:
+            return f"{servers}, {self.hosted} of them on {hosts}"
+        return f"{servers} of {hosts}"
 
     def _deeds(self) -> Iterator[str]:
         yield from self._property_deeds()

@@ -172,8 +172,7 @@ def group_lines(
 ) -> Iterator[str]:
     """Yield GROUP as text: how many servers, which, the LINES of what changes, what it BECAME."""
     title = many(group.count, "server")
-    title += f" on {many(len(group.hosts), 'host')}" if len(group.hosts) > 1 else ""
-    title += f" on {printable(*group.hosts)}" if len(group.hosts) == 1 else ""
+    title += group.on(printable(*group.hosts)) if len(group.hosts) == 1 else group.spread
     title += f": {became}" if became else ""
     yield click.style(title, bold=True) if colored else title
     yield from (f"  {line}" for line in wrapped(group.named, width and width - 2))

@@ -324,3 +324,23 @@ def test_an_audit_of_many_is_a_few_lines_on_a_terminal(sqlite_cloud: Cloud) -> N
     ):
         assert shown.count("warning   not-stashed") == 25
         assert shown.count("novadev stash-defaults --yes") == 1
+
+
+def test_servers_on_no_host_are_not_counted_as_of_one() -> None:
+    plans = [
+        plan(CELL_BUS, instance=f"{number:08}{UUID[8:]}", host=host)
+        for number, host in enumerate(["cmp1"] * 3 + ["cmp2"] * 3 + [None] * 2)
+    ]
+    totals = Totals()
+    for item in plans:
+        totals.add(item)
+    assert totals.sentence == "set hw_disk_bus=scsi on 8 servers, 6 of them on 2 hosts"
+    assert shown(plans, True)[0].startswith("8 servers, 6 of them on 2 hosts")
+    assert shown(plans[:1] * 3 + plans[-2:], True)[0].startswith("5 servers, 3 of them on cmp1")
+    assert shown(plans[:6], True)[0].startswith("6 servers on 2 hosts")
+
+
+def test_a_name_with_a_line_break_is_told_once() -> None:
+    name = "a\nb"
+    text = f"instance {name!r} not found"
+    assert labelled(text, name, None) == text
