@@ -22,6 +22,12 @@ T = TypeVar("T")
 _NAMES = frozenset(check.name for check in CHECKS) - {ALWAYS}
 
 
+_SHAPE = (
+    "the file has to be a list in YAML, each entry with check, reason, until, and instance or host "
+    "(- check: NAME …)"
+)
+
+
 class _Loader(yaml.SafeLoader):
     """Reads plain values, and refuses a mapping that has a key twice: PyYAML takes the last."""
 
@@ -133,7 +139,7 @@ def read_acknowledgements(name: str, today: date | None = None) -> Acknowledgeme
     """
     data = _parsed(read_text(name), name)
     if not isinstance(data, list):
-        raise BadInput(f"{name} is not a list of acknowledgements (- check: NAME …)")
+        raise BadInput(f"{name} is not a list of acknowledgements: {_SHAPE}")
     found = [_entry(item, place, name) for place, item in enumerate(data, 1)]
     return Acknowledgements(printable(name), found, today or date.today())
 
@@ -143,9 +149,10 @@ def _parsed(text: str, name: str) -> Any:
         return _Loader(text).get_single_data() or []
     except yaml.MarkedYAMLError as error:
         line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
-        raise BadInput(f"{name}: {line}{error.problem or error.context}") from None
+        raise BadInput(f"{name}: {line}{error.problem or error.context}; {_SHAPE}") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise BadInput(f"{name} is not valid YAML: {str(error).partition(chr(10))[0]}") from None
+        why = str(error).partition("\n")[0]
+        raise BadInput(f"{name} is not valid YAML: {why}; {_SHAPE}") from None
 
 
 def _entry(item: Any, place: int, name: str) -> Acknowledgement:

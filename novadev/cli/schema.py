@@ -49,6 +49,8 @@ CAPABILITIES_FILE = "capabilities-file"
 """What stands for a command where the schema is that of the file of ``capabilities save``."""
 KNOWN = sorted({*RECORDS, *DOCUMENTS, CAPABILITIES_FILE})
 """What the argument of ``schema`` may be."""
+_VARIANTS = {word for name in KNOWN for word in name.split() if word.startswith("-")}
+"""Options that are a part of such a name."""
 
 
 @help.command(
@@ -100,6 +102,12 @@ def _kind(place: str) -> Any:
 
 
 def _unknown(command: str) -> str:
+    words = command.split()
+    odd = [word for word in words if word.startswith("-") and word not in _VARIANTS]
+    if odd:
+        rest = " ".join(words[: words.index(odd[0])])
+        meant = f": novadev schema {rest}" if rest in KNOWN else ""
+        return f"schema has no option {odd[0]!r}. Give the name of a command alone{meant}"
     near = get_close_matches(command, KNOWN, 1, 0.6)
     meant = (
         f"Did you mean {near[0]!r}?" if near else "novadev schema lists the commands that have one."

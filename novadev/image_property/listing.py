@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, make_dataclass
+from difflib import get_close_matches
 from itertools import groupby
 from typing import Any
 
 from novadev.deployment import Deployment
 from novadev.errors import NotAsNeeded, NotFound
+from novadev.nova.image_fields import FIELDS
 from novadev.nova.image_properties import MACHINE_TYPE, PROPERTIES
 from novadev.nova.instances import Instance
 from novadev.nova.request_specs import RequestSpec, list_request_specs
@@ -16,6 +18,7 @@ from novadev.rules.image_meta import as_read
 from novadev.runs.plan import Skip
 from novadev.selection import Chunk, Selection, iter_selected, of_chunks
 
+_NEAR_ENOUGH = 0.7
 LISTED = (*sorted(PROPERTIES), MACHINE_TYPE)
 
 
@@ -181,7 +184,10 @@ def _with_value(
     deployment: Deployment, chunk: Chunk, instance: Instance, name: str
 ) -> PropertyRecord:
     if name not in instance.image_properties:
-        raise NotAsNeeded(f"{name} is not stored for instance {instance.uuid}")
+        known = {*FIELDS, *instance.image_properties}
+        near = [] if name in FIELDS else get_close_matches(name[:60], known, 1, _NEAR_ENOUGH)
+        meant = f". Did you mean {near[0]}?" if near else ""
+        raise NotAsNeeded(f"{name} is not stored for instance {instance.uuid}{meant}")
     with deployment.api.reading() as connection:
         spec = list_request_specs(connection, [instance.uuid]).get(instance.uuid)
     record = _record(instance, name, spec)

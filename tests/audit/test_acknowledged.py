@@ -126,3 +126,11 @@ def test_an_unknown_check_ends_it_before_anything_is_asked(tmp_path: Path) -> No
     result = novadev(None, "--config-file", str(config), "audit", "--all", "--acknowledge", name)
     assert result.code == 4
     assert "did you mean orphan?" in result.err
+
+
+def test_a_text_that_is_no_list_says_what_the_file_has_to_be(tmp_path: Path) -> None:
+    for text in ("# Title\n\nprose\n=====\n\n- a: `b`\n", "just: one\n", "\x01"):
+        file = tmp_path / "README.md"
+        file.write_text(text)
+        with pytest.raises(BadInput, match="has to be a list in YAML"):
+            read_acknowledgements(str(file))

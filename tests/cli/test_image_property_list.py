@@ -196,3 +196,12 @@ def test_only_what_is_stored_or_differs(sqlite_cloud: Cloud) -> None:
     assert empty.err == "No property matches.\n"
     both = novadev(sqlite_cloud, "image-property", "list", uuid, "--wide", "--all-properties")
     assert both.code == 4
+
+
+def test_show_says_which_property_may_have_been_meant(sqlite_cloud: Cloud) -> None:
+    sqlite_cloud.add_instance(name="web-1", hw_disk_bus="sata")
+    asked = ("image-property", "show", "web-1")
+    near = novadev(sqlite_cloud, *asked, "hw_diskbus")
+    assert (near.code, "Did you mean hw_disk_bus?" in near.err) == (3, True)
+    assert "Did you mean" not in novadev(sqlite_cloud, *asked, "hw_vif_model").err
+    assert "Did you mean" not in novadev(sqlite_cloud, *asked, "nonsense").err

@@ -153,3 +153,11 @@ def test_a_command_without_a_schema_gets_a_near_name() -> None:
     printed = novadev(None, "schema", "device", "list", "--long").json
     assert printed == schema_of("device list --long")
     assert "``novadev schema" in (DOCS / "json.rst").read_text()
+
+
+def test_an_option_that_schema_does_not_have_is_told_as_one() -> None:
+    result = novadev(None, "schema", "device", "list", "-f", "json")
+    assert result.code == 4
+    assert "schema has no option '-f'" in result.err
+    assert "novadev schema device list" in result.err
+    assert "Did you mean" not in result.err
