@@ -16,7 +16,20 @@ from novadev.cli.session import Session
 from novadev.errors import BadInput, Declined, NovadevError
 
 F = TypeVar("F", bound=Callable[..., Any])
+LONGEST_NOTE = 255
+
+
+def _short(_ctx: click.Context, _param: click.Parameter, text: str | None) -> str | None:
+    """Return the note TEXT; a longer one would fill the screen of whoever reads the history."""
+    if text is not None and len(text) > LONGEST_NOTE:
+        raise click.BadParameter(
+            f"the note has {len(text)} characters; at most {LONGEST_NOTE} are kept"
+        )
+    return text
+
+
 _ALWAYS = ("dry_run", "yes", "max_failures", "message", "format_")
+PLAN_FILE = ("plan_out", "overwrite")
 _OPTIONS = {
     "dry_run": click.option("--dry-run", is_flag=True, help="Show the plan and change nothing."),
     "yes": click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation."),
@@ -30,7 +43,9 @@ _OPTIONS = {
         "-m",
         "--message",
         metavar="TEXT",
-        help="A note for novadev history, such as the number of a change request.",
+        callback=_short,
+        help="A note for novadev history, such as the number of a change request; at most "
+        f"{LONGEST_NOTE} characters.",
     ),
     "fail_on_skip": click.option(
         "--fail-on-skip",
@@ -47,7 +62,11 @@ _OPTIONS = {
         "--plan-out",
         shell_complete=completion.files,
         metavar="FILE",
-        help="Save the plan in FILE and change nothing; novadev apply FILE carries it out.",
+        help="Save the plan in FILE and change nothing; novadev apply FILE carries it out. A FILE "
+        "that exists and is not empty is left as it is (exit code 4).",
+    ),
+    "overwrite": click.option(
+        "--overwrite", is_flag=True, help="Let --plan-out replace a file that exists."
     ),
     **options.HOW_MUCH,
     "format_": options.plan_format,
@@ -66,6 +85,7 @@ class Choices:
     fail_on_skip: bool = False
     take_over: bool = False
     plan_out: str | None = None
+    overwrite: bool = False
     summary: bool = False
     details: bool = False
 
@@ -84,6 +104,8 @@ def choices(*more: str) -> Callable[[F], Callable[..., Any]]:
         def command(**values: Any) -> Any:
             given = {field.name for field in fields(Choices)} & set(values)
             chosen = Choices(**{name: values.pop(name) for name in given})
+            if chosen.overwrite and chosen.plan_out is None:
+                raise click.UsageError("--overwrite goes with --plan-out")
             _promise_document(chosen.format_)
             return function(choices=chosen, **values)
 

@@ -17,8 +17,8 @@ SELECTION = (
 )
 OUTPUT = ("format_", "columns", "summary", "details")
 RUN = (
-    *("dry_run", "yes", "plan_out", "message", "max_failures", "fail_on_skip", "take_over"),
-    "workers",
+    *("dry_run", "yes", "plan_out", "overwrite", "message", "max_failures", "fail_on_skip"),
+    *("take_over", "workers"),
 )
 GROUPS = (("Which servers", SELECTION), ("Output", OUTPUT), ("Run", RUN))
 """The groups that follow the command's own options, and the parameters in each."""

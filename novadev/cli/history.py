@@ -11,7 +11,7 @@ import click
 
 from novadev.cli import completion, help, options
 from novadev.cli.actions import ACTIONS, IRREVERSIBLE, with_preview
-from novadev.cli.choices import Choices, choices, confirm
+from novadev.cli.choices import PLAN_FILE, Choices, choices, confirm
 from novadev.cli.moments import EXAMPLES, MOMENT
 from novadev.cli.mutating import carry_on, execute, stop_between_batches
 from novadev.cli.options import HOW_MUCH, Output
@@ -105,7 +105,7 @@ _SHOWN = ("run", "started", "user", "action", "state", "plans", "applied", "fail
 
 @help.command(short_help="Undo the changes of a run.")
 @click.argument("run_id", shell_complete=completion.runs, metavar="RUN", type=options.run_id)
-@choices("plan_out", "take_over", *HOW_MUCH)
+@choices(*PLAN_FILE, "take_over", *HOW_MUCH)
 @pass_session
 def undo(session: Session, run_id: int, choices: Choices) -> int:
     """Undo the changes of RUN, with the same checks as the command that made them.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from novadev.cli import syslog
 from novadev.cli.actions import IRREVERSIBLE
-from novadev.cli.choices import Choices, choices, confirm
+from novadev.cli.choices import PLAN_FILE, Choices, choices, confirm
 from novadev.cli.options import HOW_MUCH
 from novadev.cli.session import Session, pass_session
 from novadev.cli.talk import say
@@ -32,7 +32,7 @@ def mutating(
     action: str, *, has_filters: bool = True
 ) -> Callable[[Callable[..., Iterator[Planned]]], Callable[..., Any]]:
     """Make a command of a function that returns plans; it is given nothing to write with."""
-    more = ("plan_out", "fail_on_skip", *HOW_MUCH) if has_filters else ("plan_out",)
+    more = (*PLAN_FILE, "fail_on_skip", *HOW_MUCH) if has_filters else PLAN_FILE
 
     def decorate(plan: Callable[..., Iterator[Planned]]) -> Callable[..., Any]:
         @functools.wraps(plan)
@@ -149,7 +149,8 @@ def _preview(
         if undoes is not None and not count:
             _say_why_nothing(session, report, session.deployment.journal, undoes)
         return report.finish_preview(count)
-    saved = file.write(chosen.plan_out, _head(session, chosen, action, undoes), drafts)
+    head = _head(session, chosen, action, undoes)
+    saved = file.write(chosen.plan_out, head, drafts, chosen.overwrite)
     session.say(f"{many(saved.plans, 'plan')} saved: novadev apply {quote(str(chosen.plan_out))}")
     session.say(f"SHA-256: {saved.sha256}")
     return report.finish_preview(saved.plans)

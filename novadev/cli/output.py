@@ -167,7 +167,12 @@ def _no_formula(text: str) -> str:
 
 def _write_value(columns: Sequence[str], rows: Iterator[Row]) -> None:
     for row in rows:
-        click.echo(" ".join(plain(row[name]) for name in columns))
+        click.echo(" ".join(_word(row[name]) for name in columns))
+
+
+def _word(value: Any) -> str:
+    """Return VALUE as the OpenStack clients do: a null is None, so columns keep their places."""
+    return str(value) if value is None else plain(value)
 
 
 WRITERS: dict[str, Callable[[Sequence[str], Iterator[Row]], None]] = {

@@ -77,16 +77,20 @@ class Saved:
             raise BadInput(f"plan file {self.name} was changed while it was read")
 
 
-def write(name: str, head: Head, drafts: Iterable[Draft]) -> Saved:
+def write(name: str, head: Head, drafts: Iterable[Draft], overwrite: bool = False) -> Saved:
     """Write DRAFTS to the file NAME (0600) and return what it is; raises BadInput.
 
-    A regular file of that name is replaced; anything else there is left alone.
+    A regular file of that name is replaced if it is empty, as mktemp makes it, or with OVERWRITE.
+    Somebody may have approved the plan in it by its checksum. Anything else is left alone.
     """
     if name == "-" or not can_be_replaced(name):
         raise BadInput(f"plan file {name!r}: a plan needs a file of its own")
     count = 0
     digest = hashlib.sha256()
     try:
+        if not overwrite and Path(name).exists() and Path(name).stat().st_size:
+            text = "exists. Choose another name, or replace it with --overwrite"
+            raise BadInput(f"plan file {name!r} {text}")
         with replacing(name) as file:
             _write_line(file, json.dumps({"novadev_plan": VERSION, **asdict(head)}), digest)
             for count, draft in enumerate(drafts, start=1):  # noqa: B007 - the last is the number

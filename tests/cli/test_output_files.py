@@ -1,4 +1,7 @@
-"""A file that cannot be written is told before anything is asked: there is no host here."""
+"""Files that are written: which cannot be, which must not be replaced, and what notes may hold.
+
+A file that cannot be written is told before anything is asked: there is no host here.
+"""
 
 from pathlib import Path
 
@@ -30,3 +33,42 @@ def test_a_file_that_cannot_be_written_is_the_first_thing_said(
     assert name in result.err
     assert {path.name for path in tmp_path.iterdir() if not path.is_symlink()} >= {"folder"}
     assert not (tmp_path / "elsewhere").exists()
+
+
+SET = ("image-property", "set", "--property", "hw_disk_bus=sata", "web-1", "--plan-out")
+
+
+def test_a_saved_plan_is_replaced_only_on_demand(sqlite_cloud: Cloud, tmp_path: Path) -> None:
+    sqlite_cloud.add_instance(name="web-1", host="cmp1", vm_state="stopped")
+    file = tmp_path / "tonight.plan"
+    file.touch()
+    assert novadev(sqlite_cloud, *SET, str(file)).code == 0
+    approved = file.read_bytes()
+    refused = novadev(sqlite_cloud, *SET, str(file))
+    assert (refused.code, refused.out) == (4, "")
+    assert "exists" in refused.err
+    assert "--overwrite" in refused.err
+    assert file.read_bytes() == approved
+    assert novadev(sqlite_cloud, *SET, str(file), "--overwrite", "-m", "CHG-2").code == 0
+    assert b"CHG-2" in file.read_bytes()
+    alone = novadev(sqlite_cloud, *SET[:-1], "--dry-run", "--overwrite")
+    assert (alone.code, "--overwrite goes with --plan-out" in alone.err) == (4, True)
+
+
+def test_a_note_is_short(sqlite_cloud: Cloud) -> None:
+    sqlite_cloud.add_instance(name="web-1", host="cmp1", vm_state="stopped")
+    refused = novadev(sqlite_cloud, *SET[:-1], "--yes", "-m", "x" * 256)
+    assert (refused.code, "at most 255" in refused.err) == (4, True)
+    assert novadev(sqlite_cloud, "history", "-f", "json").json == []
+    assert novadev(sqlite_cloud, *SET[:-1], "--yes", "-m", "x" * 255).code == 0
+
+
+def test_every_line_of_values_has_all_columns(sqlite_cloud: Cloud) -> None:
+    sqlite_cloud.add_instance(name="web-1", hw_disk_bus="sata")
+    chosen = ("-c", "property", "-c", "value", "-c", "agrees")
+    asked = ("image-property", "list", "--all", *chosen, "-f")
+    lines = [line.split(" ") for line in novadev(sqlite_cloud, *asked, "value").out.splitlines()]
+    assert {len(line) for line in lines} == {3}
+    assert ["hw_disk_bus", "sata", "True"] in lines
+    assert ["hw_vif_model", "None", "True"] in lines
+    assert "hw_vif_model,,True\n" in novadev(sqlite_cloud, *asked, "csv").out
