@@ -6,7 +6,7 @@ process that holds the lease of a run changes what is here of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -42,7 +42,7 @@ from novadev.runs.journal_undo import (
 )
 from novadev.runs.lease import Fence, Holder
 from novadev.runs.plan import Outcome
-from novadev.runs.states import BEGUN, OUTCOMES, Event, State, run_state
+from novadev.runs.states import BEGUN, OUTCOMES, TO_UNDO, Event, State, run_state
 from novadev.state.tables import journal as journal_table
 from novadev.state.tables import plans, runs
 
@@ -258,10 +258,13 @@ class Journal:
         """Return the plans with these IDS, by id."""
         return {item.id: item for item in self._read(sa.select(plans).where(plans.c.id.in_(ids)))}
 
-    def list_landed(self, instance: str) -> list[Journaled]:
-        """Return the plans that were applied to INSTANCE and not undone, newest first."""
-        theirs = (plans.c.instance == instance, plans.c.state == State.APPLIED)
-        return self._read(sa.select(plans).where(*theirs).order_by(plans.c.id.desc()))
+    def list_landed(self, instances: Collection[str]) -> list[Journaled]:
+        """Return the plans of INSTANCES that may be there, in part or whole, newest first."""
+        uuids, found = sorted(instances), []
+        landed = sa.select(plans).where(plans.c.state.in_(TO_UNDO))
+        for start in range(0, len(uuids), PAGE):
+            found += self._read(landed.where(plans.c.instance.in_(uuids[start : start + PAGE])))
+        return sorted(found, key=lambda item: item.id, reverse=True)
 
     def _read(self, query: sa.Select[Any]) -> list[Journaled]:
         with self._database.reading() as connection:
