@@ -72,6 +72,8 @@ def execute(
                 _say_why_nothing(session, report, journal, undoes)
                 _end_undone(session, chosen, journal, undoes)
             return report.finish_nothing()
+        if undoes is not None:
+            _say_what_is_dropped(session, journal, undoes)
         if spool.count == report.refused and not chosen.yes:
             return report.finish_refused()
         confirm(chosen, _question(action, report))
@@ -120,14 +122,19 @@ def _say_why_nothing(session: Session, report: Report, journal: Journal, undoes:
 
 def _end_undone(session: Session, chosen: Choices, journal: Journal, undoes: Run) -> None:
     """End a run of which nothing is to be taken back, so that nobody carries on its rest."""
-    planned = journal.count_planned(undoes)
-    if planned:
-        dropped = many(planned, "plan")
-        confirm(chosen, f"Nothing is to be taken back. Drop {dropped} that were not begun?")
-    abandoned = journal.end_undone(undoes, chosen.take_over)
-    if abandoned:
-        dropped = many(abandoned, "plan")
-        session.say(f"Run {undoes.id}: {dropped} it had not begun will not be carried out.")
+    if dropped := _say_what_is_dropped(session, journal, undoes):
+        plans = many(dropped, "plan")
+        confirm(chosen, f"Nothing is to be taken back. Drop {plans} that were not begun?")
+    journal.end_undone(undoes, chosen.take_over)
+
+
+def _say_what_is_dropped(session: Session, journal: Journal, undoes: Run) -> int:
+    """Say that an undo drops the plans that its run had not begun; return how many."""
+    dropped = journal.count_dropped(undoes)
+    if dropped:
+        plans = many(dropped, "plan")
+        session.say(f"Run {undoes.id}: {plans} it had not begun will not be carried out.")
+    return dropped
 
 
 def _preview(
@@ -143,8 +150,11 @@ def _preview(
     drafts = report.show_planned(planned)
     if chosen.plan_out is None:
         count = sum(1 for _ in drafts)
-        if undoes is not None and not count:
-            _say_why_nothing(session, report, session.deployment.journal, undoes)
+        if undoes is not None:
+            journal = session.deployment.journal
+            if not count:
+                _say_why_nothing(session, report, journal, undoes)
+            _say_what_is_dropped(session, journal, undoes)
         return report.finish_preview(count)
     saved = file.write(chosen.plan_out, _head(session, chosen, action, undoes), drafts)
     session.say(f"{many(saved.plans, 'plan')} saved: novadev apply {quote(str(chosen.plan_out))}")

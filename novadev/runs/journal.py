@@ -37,10 +37,11 @@ from novadev.runs.journal_undo import (
     change_undone,
     check_not_undone,
     check_still_to_undo,
+    count_dropped,
     end_undone,
     is_undone,
 )
-from novadev.runs.lease import Fence, Holder
+from novadev.runs.lease import Fence
 from novadev.runs.plan import Outcome
 from novadev.runs.states import BEGUN, OUTCOMES, TO_UNDO, Event, State, run_state
 from novadev.state.tables import journal as journal_table
@@ -84,7 +85,7 @@ class Journal:
             "message": asked.message and fit(asked.message),
         }
         with self._database.writing() as connection:
-            taken = _taken(connection)
+            taken = lease.taken(connection)
             started = {"started": taken["heartbeat"]}
             result = connection.execute(sa.insert(runs).values(**values, **started, **taken))
             run_id = int(result.inserted_primary_key[0])  # type: ignore[index]
@@ -166,7 +167,7 @@ class Journal:
             check_not_undone(connection, now)
             if not count_left(connection, run.id):
                 raise NotAsNeeded(f"run {run.id} has nothing left to do any more")
-            values = {"state": "running", "finished": None, **_taken(connection)}
+            values = {"state": "running", "finished": None, **lease.taken(connection)}
             values["message"] = fit("; ".join(filter(None, (now.message, _resumed_by(message)))))
             connection.execute(update_run(run.id).values(values))
         return self.get(run.id)
@@ -224,9 +225,10 @@ class Journal:
         with self._database.reading() as connection:
             return count(connection, run.id)
 
-    def count_planned(self, run: Run) -> int:
-        """Return how many plans of RUN were not begun."""
-        return self.count(run).get(State.PLANNED, 0)
+    def count_dropped(self, run: Run) -> int:
+        """Return how many plans an undo of RUN would abandon, as they were not begun."""
+        with self._database.reading() as connection:
+            return count_dropped(connection, run.id)
 
     def count_left(self, run: Run) -> int:
         """Return of how many plans of RUN resume has something to do."""
@@ -343,9 +345,3 @@ def _update(ids: Sequence[int]) -> sa.Update:
 def _resumed_by(message: str | None) -> str:
     who = f"resumed by {lease.user()}"
     return f"{who}: {message}" if message else who
-
-
-def _taken(connection: sa.Connection) -> dict[str, object]:
-    """Return the columns of a run that this process takes."""
-    holder = Holder.of_this_process()
-    return {**vars(holder), "lease": lease.new_token(), "heartbeat": now_of(connection)}

@@ -54,10 +54,22 @@ def check_not_undone(connection: sa.Connection, run: Run) -> None:
         raise NotAsNeeded(f"run {run.id} was undone by run {undo} and cannot be resumed")
 
 
+def _with_undos(run_id: int) -> sa.ColumnElement[bool]:
+    """Whether a run is RUN_ID, or an undo of it that was begun."""
+    return (runs.c.id == run_id) | ((runs.c.undoes == run_id) & (runs.c.state != "planning"))
+
+
+def count_dropped(connection: sa.Connection, run_id: int) -> int:
+    """Return how many plans `end_undone` would abandon."""
+    query = sa.select(sa.func.count(plans.c.id)).join(runs, runs.c.id == plans.c.run_id)
+    return int(
+        connection.scalar(query.where(_with_undos(run_id), plans.c.state == State.PLANNED)) or 0
+    )
+
+
 def end_undone(connection: sa.Connection, run_id: int, take_over: bool) -> int:
     """End the run RUN_ID, and the undos of it that were stopped; return what was abandoned."""
-    undo = (runs.c.undoes == run_id) & (runs.c.state != "planning")
-    query = sa.select(runs).where((runs.c.id == run_id) | undo).order_by(runs.c.id)
+    query = sa.select(runs).where(_with_undos(run_id)).order_by(runs.c.id)
     found = [Run(**row._mapping) for row in connection.execute(query.with_for_update())]
     abandoned = 0
     for run in found:
