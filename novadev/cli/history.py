@@ -127,7 +127,7 @@ def undo(session: Session, run_id: int, choices: Choices) -> int:
 
 
 def _check_undo(journal: Journal, run: Run, choices: Choices) -> None:
-    journal.check_free(run, choices.take_over)
+    journal.check_free_to_undo(run, choices.take_over)
     if run.state == "planning":
         raise NotAsNeeded(f"run {run.id} was never started: there is nothing to undo")
     if run.action in IRREVERSIBLE:

@@ -129,12 +129,11 @@ def _end_undone(session: Session, chosen: Choices, journal: Journal, undoes: Run
 
 
 def _say_what_is_dropped(session: Session, journal: Journal, undoes: Run) -> int:
-    """Say that an undo drops the plans that its run had not begun; return how many."""
+    """Say which plans an undo drops, as its run or an earlier undo had not begun them; how many."""
     dropped = journal.count_dropped(undoes)
-    if dropped:
-        plans = many(dropped, "plan")
-        session.say(f"Run {undoes.id}: {plans} it had not begun will not be carried out.")
-    return dropped
+    for run, number in dropped.items():
+        session.say(f"Run {run}: {many(number, 'plan')} it had not begun will not be carried out.")
+    return sum(dropped.values())
 
 
 def _preview(

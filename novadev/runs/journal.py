@@ -35,6 +35,7 @@ from novadev.runs.journal_rows import (
 )
 from novadev.runs.journal_undo import (
     change_undone,
+    check_free_to_undo,
     check_not_undone,
     check_still_to_undo,
     count_dropped,
@@ -131,15 +132,11 @@ class Journal:
                 raise TakenOver(f"run {run.id}: some of its plans are no longer in the journal")
             connection.execute(update_run(run.id).values(state="running"))
 
-    def end_undone(self, run: Run, take_over: bool = False) -> int:
-        """End RUN, of which there is nothing to undo; return how many plans were abandoned.
-
-        Raises StalePlan where that is no longer so.
-        """
+    def end_undone(self, run: Run, take_over: bool = False) -> None:
+        """End RUN, of which there is nothing to undo; raises StalePlan where there is by now."""
         with self._database.writing() as connection:
-            abandoned = end_undone(connection, run.id, take_over)
+            end_undone(connection, run.id, take_over)
             check_still_to_undo(connection, run.id)
-        return abandoned
 
     def discard(self, run: Run) -> None:
         """Forget a run that was never begun; one that another process has by now is left."""
@@ -151,10 +148,10 @@ class Journal:
             connection.execute(sa.delete(plans).where(plans.c.run_id == run.id))
             connection.execute(sa.delete(runs).where(runs.c.id == run.id))
 
-    def check_free(self, run: Run, take_over: bool = False) -> None:
-        """Raise NotAsNeeded while another process carries RUN out."""
+    def check_free_to_undo(self, run: Run, take_over: bool = False) -> None:
+        """Raise NotAsNeeded while another process carries out RUN, or an undo of it."""
         with self._database.reading() as connection:
-            check_free(connection, run, take_over)
+            check_free_to_undo(connection, run.id, take_over)
 
     def take_over(self, run: Run, take_over: bool = False, message: str | None = None) -> Run:
         """Lease RUN to this process and return it so; its message says who goes on, and MESSAGE.
@@ -225,8 +222,8 @@ class Journal:
         with self._database.reading() as connection:
             return count(connection, run.id)
 
-    def count_dropped(self, run: Run) -> int:
-        """Return how many plans an undo of RUN would abandon, as they were not begun."""
+    def count_dropped(self, run: Run) -> dict[int, int]:
+        """Return how many plans that were not begun an undo of RUN would abandon, by their run."""
         with self._database.reading() as connection:
             return count_dropped(connection, run.id)
 
