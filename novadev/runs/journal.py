@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from novadev.database import Database, now_of
 from novadev.errors import NotAsNeeded, TakenOver
 from novadev.runs import history, lease
+from novadev.runs.encoding import dumps
 from novadev.runs.history import RunFilter, RunSummary
 from novadev.runs.journal_rows import (
     IS_LEFT,
@@ -31,6 +32,7 @@ from novadev.runs.journal_rows import (
     fit,
     get_run,
     journaled,
+    update_plans,
     update_run,
 )
 from novadev.runs.journal_undo import (
@@ -43,7 +45,7 @@ from novadev.runs.journal_undo import (
     is_undone,
 )
 from novadev.runs.lease import Fence
-from novadev.runs.plan import Outcome
+from novadev.runs.plan import Outcome, Plan
 from novadev.runs.states import BEGUN, OUTCOMES, TO_UNDO, Event, State, run_state
 from novadev.state.tables import journal as journal_table
 from novadev.state.tables import plans, runs
@@ -173,6 +175,13 @@ class Journal:
         """Renew the lease of RUN until the end of the block; see :func:`lease.renewing`."""
         return lease.renewing(self._database, run.id, run.lease)
 
+    def renew(self, run: Run, changed: Mapping[int, Plan]) -> None:
+        """Write plans of RUN with their effects of today, by their ids; raises TakenOver."""
+        with self._database.writing() as connection:
+            lease.hold(connection, run.id, run.lease)
+            for plan_id, plan in changed.items():
+                connection.execute(update_plans([plan_id]).values(body=dumps(plan)))
+
     def mark_started(self, run: Run, batch: Sequence[Journaled]) -> None:
         """Say, before the first write, that BATCH is being written; raises TakenOver."""
         with self._database.writing() as connection:
@@ -195,7 +204,7 @@ class Journal:
             for vm_state in {outcome.vm_state for outcome in outcomes} - {None}:
                 pairs = zip(batch, outcomes, strict=True)
                 ids = [item.id for item, outcome in pairs if outcome.vm_state == vm_state]
-                connection.execute(_update(ids).values(unseen=vm_state))
+                connection.execute(update_plans(ids).values(unseen=vm_state))
 
     def note_look(self, run: Run, batch: Sequence[Journaled], news: Mapping[int, str]) -> None:
         """Write that the servers of BATCH were looked at again; raises TakenOver.
@@ -204,9 +213,9 @@ class Journal:
         """
         with self._database.writing() as connection:
             lease.hold(connection, run.id, run.lease)
-            connection.execute(_update([item.id for item in batch]).values(unseen=None))
+            connection.execute(update_plans([item.id for item in batch]).values(unseen=None))
             for plan, text in news.items():
-                connection.execute(_update([plan]).values(error=fit(text)))
+                connection.execute(update_plans([plan]).values(error=fit(text)))
 
     def finish(self, run: Run) -> str:
         """Close RUN, give its lease back and return its state; raises TakenOver."""
@@ -333,10 +342,6 @@ class Journal:
         """Yield what the history has of the runs that WANTED chooses, newest first."""
         with self._database.reading() as connection:
             yield from history.list_runs(connection, wanted)
-
-
-def _update(ids: Sequence[int]) -> sa.Update:
-    return sa.update(plans).where(plans.c.id.in_(ids))
 
 
 def _resumed_by(message: str | None) -> str:
