@@ -92,7 +92,7 @@ def test_a_value_that_an_option_cannot_have(sqlite_cloud: Cloud) -> None:
     add_options(sqlite_cloud, f"{values}start_check_delay = -1\n\n[vnc]\nenabled = maybe\n")
     wrong = [
         "[vnc] enabled must be true or false",
-        "[novadev] host_timeout must be a whole number, 1 or more",
+        "[novadev] host_timeout must be a whole number from 1 to 86400",
         "[novadev] workers must be a whole number from 1 to 64",
         "[novadev] keep_addresses must be one of off, log, on",
         "[novadev] start_check_delay must be a whole number from 0 to 60",
@@ -110,6 +110,44 @@ def test_a_value_that_an_option_cannot_have(sqlite_cloud: Cloud) -> None:
     other = novadev(sqlite_cloud, "history")
     lines = "; ".join(f"{sqlite_cloud.config_file}: {text}" for text in wrong)
     assert (other.code, other.err) == (4, f"Error: {lines}\n")
+
+
+@pytest.mark.parametrize(
+    ("line", "text", "is_place"),
+    [
+        ("log_file = /nonexistent/x.log", "the log file /nonexistent/x.log", False),
+        ("cloud_name = $nosuch", "has a single $; write it as $$", False),
+        ("host_timeout = 99999999999999999999", "must be a whole number from 1 to 86400", False),
+        ("special_managed_devices = rng:virtio, junk", "must be a list of type:device", False),
+        ("special_managed_devices = a:b:c", "must be a list of type:device", False),
+        ("libvirt_uri = qemu+ssh://root@{hots}/system", "must be a URI in which only", True),
+        ("state_connection = blah", "must be the URL of a SQLite, MySQL or MariaDB", True),
+        ("state_connection = postgresql://a:b@c/d", "must be the URL of a SQLite,", True),
+    ],
+)
+def test_a_wrong_value_ends_only_what_hangs_on_it(
+    sqlite_cloud: Cloud, line: str, text: str, is_place: bool
+) -> None:
+    """Without the place of a database or of libvirt nothing is asked; all else goes on."""
+    name = line.partition(" ")[0]
+    add_options(sqlite_cloud, f"{line}\n")
+    result, found = doctor(sqlite_cloud)
+    [failed] = [item for item in found if item["check"] == "configuration" and item["exit_code"]]
+    assert failed["subject"] == str(sqlite_cloud.config_file)
+    assert failed["details"].startswith(f"[novadev] {name} ")
+    assert text in failed["details"]
+    assert result.code == 4
+    databases = [item["status"] for item in found if item["check"] == "database"]
+    assert databases == (["skipped"] if is_place else ["ok"] * len(databases))
+    other = novadev(sqlite_cloud, "history")
+    assert (other.code, "Traceback" in other.err) == (4, False)
+    assert text in other.err
+
+
+@pytest.mark.parametrize("name", ["state_connection", "libvirt_uri", "special_managed_devices"])
+def test_an_option_without_a_value_is_not_set(sqlite_cloud: Cloud, name: str) -> None:
+    add_options(sqlite_cloud, f"{name} =\n")
+    assert [item for item in doctor(sqlite_cloud)[1] if item["exit_code"] == 4] == []
 
 
 def test_where_a_wrong_value_stands(
