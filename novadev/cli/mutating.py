@@ -251,9 +251,16 @@ def carry_on(
     return Interrupted.exit_code if stopped else worst({*codes, report.exit_code})
 
 
+_ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Ctrl-C, the end of a service or of ``timeout``, and a connection that is lost."""
+
+
 @contextmanager
 def stop_between_batches() -> Iterator[Callable[[], bool]]:
-    """Take Ctrl-C as a wish to stop at the next batch's end; give a function that tells it."""
+    """Take what ends a program as a wish to stop at the next batch's end; give what tells it.
+
+    A signal that this process is deaf to, as SIGHUP under nohup, stays ignored.
+    """
     wished = False
 
     def note(_signal: int, _frame: object) -> None:
@@ -261,8 +268,10 @@ def stop_between_batches() -> Iterator[Callable[[], bool]]:
         wished = True
         say("\nStopping after this batch …")
 
-    previous = signal.signal(signal.SIGINT, note)
+    heard = [number for number in _ENDS if signal.getsignal(number) != signal.SIG_IGN]
+    previous = {number: signal.signal(number, note) for number in heard}
     try:
         yield lambda: wished
     finally:
-        signal.signal(signal.SIGINT, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
