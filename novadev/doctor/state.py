@@ -37,7 +37,7 @@ def examine(deployment: Deployment) -> Iterator[Result]:
         text = f"it cannot be written: {lack.account} lacks {', '.join(lack.rights)}"
         yield Result(CHECK, facts.place, "failure", text, (_grant(lack),), Unreachable.exit_code)
     elif facts.revision is None:
-        text = "it does not exist yet: the first command that writes creates it"
+        text = "it does not exist yet: the first command that needs it makes it"
         yield Result(CHECK, facts.place, "ok", text)
     else:
         yield Result(CHECK, facts.place, "ok", _state_text(facts))
@@ -49,7 +49,7 @@ def _state_text(facts: StateFacts) -> str:
     size = f"{facts.bytes / 1_048_576:.1f} MiB"
     version = f"schema {facts.revision}"
     if facts.revision != SCHEMAS[-1]:
-        version += f"; the next command that writes upgrades it to {SCHEMAS[-1]}"
+        version += f"; the next command that needs it upgrades it to {SCHEMAS[-1]}"
     return f"{version}, {size}"
 
 
