@@ -67,12 +67,18 @@ def test_a_second_run_changes_nothing(sqlite_cloud: Cloud) -> None:
     assert [play.run(sqlite_cloud) for _ in range(2)] == [CHANGED, NOTHING]
 
 
-def test_a_failed_run_fails_the_task(sqlite_cloud: Cloud) -> None:
+@pytest.mark.parametrize(
+    ("given", "code", "result"), [("hw_vif_model=none-such", 6, "failed"), ("no-value", 4, None)]
+)
+def test_a_failed_run_fails_the_task(
+    sqlite_cloud: Cloud, given: str, code: int, result: str | None
+) -> None:
     """One that prints no document too: the message is what Ansible shows, not an error of JSON."""
     sqlite_cloud.add_instance()
-    play = Play("image-property.yml", novadev_property="hw_vif_model=none-such")
+    play = Play("image-property.yml", novadev_property=given)
     assert play.run(sqlite_cloud) == {"changed_when": False, "failed_when": True}
-    assert play.known["property"] == {"rc": 6, "stdout": ""}
+    assert play.known["property"]["rc"] == code
+    assert json.loads(play.known["property"]["stdout"] or "{}").get("result") == result
 
 
 def test_a_check_of_the_defaults_writes_nothing(sqlite_cloud: Cloud) -> None:
