@@ -123,6 +123,8 @@ class Player:
 
     def _step(self, server: Server, name: str, before: View) -> View:
         began, marks = time.time(), keep_logs.marks()
+        if STEPS[name].of_record:
+            before = View.recorded(server)
         how = STEPS[name].run(server, self.random)
         after = View.of(server, before)
         faults = self._faults(server, before, after, marks)

@@ -22,12 +22,14 @@ Run = Callable[[Server, Random], str | None]
 class Step:
     """What is done to a server, by whether it must run; None where either will do.
 
-    ALONE: it ends something that other servers need, so no other step runs meanwhile.
+    ALONE: it ends something that other servers need, so no other step runs meanwhile. OF_RECORD:
+    nobody can ask its host what it has, so it gets what was recorded last.
     """
 
     run: Run
     running: bool | None = True
     alone: bool = False
+    of_record: bool = False
 
 
 def attach_port(server: Server, _random: Random) -> None:
@@ -202,7 +204,7 @@ STEPS = {
     "cold migration": Step(lambda server, _: server.cold_migrate(), running=None),
     "live migration": Step(lambda server, _: server.live_migrate()),
     "shelve and unshelve": Step(shelve),
-    "evacuation": Step(evacuate, running=None, alone=True),
+    "evacuation": Step(evacuate, running=None, alone=True, of_record=True),
     "nova-compute killed in a hard reboot": Step(die_in_reboot, alone=True),
     "nova-compute killed after Nova's undefine": Step(die_undefined, alone=True),
     "libvirtd restarted": Step(end_libvirtd, alone=True),

@@ -1,8 +1,13 @@
 """What a guest has, by its definition and by its own view, before and after a step."""
 
+from contextlib import closing
 from dataclasses import dataclass, replace
 
+from cloud.settings import NOVA_CONF
+from novadev import config
 from novadev.keep.definition import Record
+from novadev.records.store import VmDevices
+from novadev.state.store import open_state
 from tests.keep.guests import record_of
 from tests.running_nova.nova import Server
 
@@ -30,6 +35,17 @@ class View:
             return replace(before, record=record, runs=False)
         ids = frozenset(row.device_id for row in record.devices if row.address)
         return cls(record, guest.pci(), guest.cards(), ids, True)
+
+    @classmethod
+    def recorded(cls, server: Server) -> "View":
+        """Return what the hosts' state database has of SERVER: all that a dead host leaves.
+
+        What it was attached since its last power-off is not among it (docs/keep_addresses.rst).
+        """
+        url = config.load([str(NOVA_CONF)], []).state_connection
+        with closing(open_state(url)) as database:
+            devices = VmDevices(database).list_devices([server.uuid]).get(server.uuid, ())
+        return cls(Record(tuple(devices)), {}, {}, frozenset(), False)
 
     def lost(self, after: "View") -> list[str]:
         """Return what is elsewhere AFTER, of devices that are still there."""
