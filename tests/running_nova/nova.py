@@ -13,7 +13,7 @@ import libvirt
 from openstack.exceptions import BadRequestException
 
 from cloud import client
-from cloud.places import RUN
+from cloud.places import HOSTS, RUN
 from cloud.settings import COMPUTE_CONFIGS, NOVA_CONF
 from tests.command import Result, novadev
 from tests.running_nova.guest import Guest
@@ -34,6 +34,12 @@ class Nova:
         libvirt.registerErrorHandler(lambda *_: None, None)  # else it prints what it also raises
         self.api = client.connect()
         self._hosts: dict[str, Any] = {}
+
+    @property
+    def keeps(self) -> bool:
+        """Whether its hosts keep addresses and aliases."""
+        files = [COMPUTE_CONFIGS / f"{host}.conf" for host in HOSTS]
+        return all("keep_addresses = on" in file.read_text() for file in files)
 
     def novadev(self, *arguments: str, code: int = 0) -> Result:
         """Run novadev on it; it has to end with CODE."""
