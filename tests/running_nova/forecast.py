@@ -49,7 +49,7 @@ def foretold(server: Server, after: str = "power-on") -> Devices:
 
 
 def _is_controller(label: str) -> bool:
-    return label.startswith("controller ")
+    return label.startswith(("controller ", "hub "))  # a hub too is libvirt's
 
 
 def _renamed(label: str, has: dict[str, str | None]) -> str:
