@@ -54,7 +54,7 @@ class Selection:
     def __post_init__(self) -> None:
         filtered = self.cell is not None or self.narrow.chooses
         if self.names is None and not self.everything and not filtered:
-            raise BadInput("name instances, or select them with --all or a filter such as --host")
+            raise BadInput(_nothing_asked(self.narrow))
         if self.names is not None and self.everything:
             raise BadInput("name instances or give --all, not both")
 
@@ -68,6 +68,12 @@ class Selection:
         """Whether it is every instance of the deployment."""
         is_narrow = self.cell is not None or self.limit is not None
         return self.everything and not is_narrow and self.narrow == InstanceFilter()
+
+
+def _nothing_asked(narrow: InstanceFilter) -> str:
+    if narrow.without:
+        return "--without alone may select almost every server: add --all if that is meant"
+    return "name instances, or select them with --all or a filter such as --host"
 
 
 @dataclass(frozen=True)

@@ -162,3 +162,9 @@ def _lock_text(release: str) -> str:
 
 def _checksum(*texts: str) -> str:
     return hashlib.sha256("\0".join([LAYOUT, *texts]).encode()).hexdigest()[:12]
+
+
+if __name__ == "__main__":
+    mariadb_template()
+    for each in RELEASES:
+        sqlite_template(each)

@@ -25,20 +25,14 @@ from novadev.audit.rehearsed import CHECK, Rehearsals
 from novadev.audit.settling import needs, when
 from novadev.audit.target import TargetHost, versions_of
 from novadev.audit.unknown import unknown_domains
-from novadev.audit.wishes import Wishes
 from novadev.capabilities.compute_hosts import ComputeHosts
 from novadev.capabilities.server_releases import ServerReleases
 from novadev.deployment import Deployment
 from novadev.device.forecast.layouts import Layouts
 from novadev.device.hosted import HostedInstance
 from novadev.device.selecting import attached
-from novadev.errors import (
-    BadInput,
-    NotFound,
-    NovadevError,
-    SchemaUnknown,
-    Unreachable,
-)
+from novadev.errors import BadInput, NotFound, NovadevError, SchemaUnknown, Unreachable
+from novadev.image_property.decisions import Decisions
 from novadev.image_property.facts import Facts, read_facts
 from novadev.nova.image_properties import MACHINE_TYPE
 from novadev.nova.instances import Instance
@@ -147,9 +141,9 @@ class Audit:
 
     @cached_property
     def _examination(self) -> Examination:
-        hosts, wishes = self._hosts, Wishes(self.deployment)
-        config, releases = self.deployment.config, self._releases
-        return Examination(config, hosts, releases, self._wanted, self.targets, wishes)
+        config, hosts, releases = self.deployment.config, self._hosts, self._releases
+        decisions = Decisions(self.deployment)
+        return Examination(config, hosts, releases, self._wanted, self.targets, decisions)
 
     @cached_property
     def _records(self) -> Records:
@@ -190,6 +184,7 @@ class Audit:
 
     def _in_chunk(self, foresight: Foresight | None, chunk: Chunk) -> Iterator[Finding]:
         everything = list(read_facts(self.deployment, chunk, self._releases))
+        self._examination.read(everything)
         hosted = list(self._hosted(chunk)) if self._of_hosts else []
         self.guests += len(everything)
         self._keeping.add(item.instance.host for item in everything)

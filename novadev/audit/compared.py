@@ -7,20 +7,21 @@ from collections.abc import Iterator
 from novadev.audit.finding import Trouble
 from novadev.audit.remedies import stash
 from novadev.audit.settling import settled
+from novadev.audit.stashing import Fate, decided
 from novadev.audit.stored import Stored, other_buses
-from novadev.audit.wishes import Wishes
 from novadev.capabilities.compute_hosts import ComputeHost
+from novadev.image_property.decisions import Decisions
 from novadev.nova.image_properties import MACHINE_TYPE, PROPERTIES
 from novadev.nova.instances import Instance
 from novadev.rules.machine_types import may_be
 from novadev.rules.server_states import way_to_stored_hardware
-from novadev.stash_defaults.sources import Evidence, agrees
+from novadev.stash_defaults.sources import Evidence, agrees, taken_out
 
 
-def compared(evidence: Evidence, stored: Stored, wishes: Wishes) -> Iterator[Trouble]:
+def compared(evidence: Evidence, stored: Stored, decisions: Decisions) -> Iterator[Trouble]:
     """Yield stored nulls of devices that are there, and values that are not the guest's.
 
-    WISHES tell which of these are to come at the next power-on.
+    DECISIONS tell which of these are to come at the next power-on.
     """
     instance, hardware = evidence.facts.instance, evidence.hardware
     if hardware is None:
@@ -32,15 +33,21 @@ def compared(evidence: Evidence, stored: Stored, wishes: Wishes) -> Iterator[Tro
         if kept is None:
             if name == "hw_input_bus" and hardware.keyboard_would_appear:
                 continue  # stored, that would add a keyboard: nothing is to be done
+            taken = taken_out(name, value, evidence)
             details = f"{name} is stored as null, and the guest has {value}"
-            yield Trouble("stash-null", "warning", details, stash(instance.uuid))
+            if taken:
+                details = decided(name, "stored as null", taken, instance, Fate.THERE)
+            remedy = None if taken else stash(instance.uuid)
+            yield Trouble("stash-null", "warning", details, remedy)
         elif not agrees(name, kept, value, evidence.compute) and not other_buses(stored, name):
-            yield _differing(instance, name, kept, value, wishes)
+            yield _differing(instance, name, kept, value, decisions)
         elif name == MACHINE_TYPE and kept != value and evidence.compute:
             yield from _alias_unknown(kept, value, evidence.compute)
 
 
-def _differing(instance: Instance, name: str, kept: str, value: str, wishes: Wishes) -> Trouble:
+def _differing(
+    instance: Instance, name: str, kept: str, value: str, decisions: Decisions
+) -> Trouble:
     """Return that the guest has another VALUE than the one that is stored.
 
     Nova may have started the guest by the values before, or by those of a snapshot; or somebody
@@ -52,9 +59,9 @@ def _differing(instance: Instance, name: str, kept: str, value: str, wishes: Wis
     remedy = _remedy(instance.uuid, name, value)
     if name == MACHINE_TYPE and may_be(kept, value):
         return Trouble("definition", "warning", told, remedy)
-    way, run = way_to_stored_hardware(instance.vm_state), wishes.run_of(instance.uuid, name, kept)
-    if run is not None:
-        told = f"{details}: run {run} stored it for the next power-on ({way})"
+    way, decision = way_to_stored_hardware(instance.vm_state), decisions.find(instance, name)
+    if decision is not None:
+        told = f"{details}: run {decision.run} stored it for the next power-on ({way})"
         return Trouble("definition", "warning", told)
     instead = f"to give the guest what is stored, run {way}"
     return Trouble("definition", "warning", told, remedy, instead=instead)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from novadev.audit.compared import compared
 from novadev.audit.finding import Trouble
@@ -12,11 +12,11 @@ from novadev.audit.settling import undecided
 from novadev.audit.stashing import Outlook
 from novadev.audit.stored import Stored, stored_troubles
 from novadev.audit.target import Needs, TargetHost, Unchecked, target_troubles
-from novadev.audit.wishes import Wishes
 from novadev.capabilities.compute_hosts import ComputeHost, ComputeHosts
 from novadev.capabilities.server_releases import ServerReleases
 from novadev.config import Config
 from novadev.errors import BadInput, Busy, NotAsNeeded, NotFound, NovadevError, Unreachable
+from novadev.image_property.decisions import Decision, Decisions
 from novadev.image_property.facts import Facts
 from novadev.nova.image_properties import MACHINE_TYPE
 from novadev.nova.instances import Instance
@@ -31,7 +31,7 @@ _UNBUILT = ("building", "error", "shelved_offloaded", "soft-delete")
 
 
 class Examination:
-    """The checks of single guests: those WANTED, against TARGETS too; WISHES are of operators."""
+    """The checks of single guests: those WANTED, against TARGETS too; DECISIONS of operators."""
 
     def __init__(
         self,
@@ -40,11 +40,15 @@ class Examination:
         releases: ServerReleases,
         wanted: frozenset[str],
         targets: Sequence[TargetHost],
-        wishes: Wishes,
+        decisions: Decisions,
     ) -> None:
         self._config, self._hosts, self._releases = config, hosts, releases
-        self._wanted, self._targets, self._wishes = wanted, targets, wishes
+        self._wanted, self._targets, self._decisions = wanted, targets, decisions
         self._unchecked: Unchecked = set()
+
+    def read(self, everything: Sequence[Facts]) -> None:
+        """Read in one go what runs have made of the instances that are examined next."""
+        self._decisions.read([facts.instance.uuid for facts in everything])
 
     def troubles(self, facts: Facts, found: Inspection | NovadevError | None) -> Iterator[Trouble]:
         """Yield what the checks find in the guest that FACTS are of.
@@ -57,7 +61,8 @@ class Examination:
         compute = self._compute(facts.instance)
         rules = self._assumed(facts.instance) if compute is None else compute.rules
         inspection = found if isinstance(found, Inspection) else None
-        known = self._evidence(facts, found)
+        taken_out = self._decisions.taken_out(facts.instance)
+        known = self._evidence(facts, found, taken_out)
         stored = Stored(
             facts,
             rules,
@@ -65,6 +70,7 @@ class Examination:
             self._releases.of(facts.instance),
             compute is None,
             None if known is None else self._outlook(known),
+            taken_out,
         )
         troubles = list(self._troubles(stored, found, known))
         if any(item.remedy for item in troubles):
@@ -81,12 +87,17 @@ class Examination:
             yield from target_troubles(facts, _needs(inspection), self._targets, self._unchecked)
         if inspection is not None and known is not None:
             yield from inspection.troubles
-            found_here = compared(known, stored, self._wishes)
+            found_here = compared(known, stored, self._decisions)
             yield from (item for item in found_here if item.check in self._wanted)
         elif isinstance(found, NovadevError):
             yield from self._without_domain(facts.instance, found)
 
-    def _evidence(self, facts: Facts, found: Inspection | NovadevError | None) -> Evidence | None:
+    def _evidence(
+        self,
+        facts: Facts,
+        found: Inspection | NovadevError | None,
+        taken_out: Mapping[str, Decision],
+    ) -> Evidence | None:
         """Return all that is known of a guest; None where its host was not asked, or is silent."""
         if (found is None and facts.instance.host is not None) or is_of_host(found):
             return None
@@ -95,10 +106,10 @@ class Examination:
         compute = find_compute(self._hosts, facts, self._releases.version_of(facts.instance))
         if isinstance(compute, NovadevError):
             known, bad = self._compute(facts.instance), compute
-            return Evidence(facts, hardware, error, known, bad)
+            return Evidence(facts, hardware, error, known, bad, taken_out)
         if compute is not None and hardware is not None:
             compute = compute.beside(hardware.qemu)
-        return Evidence(facts, hardware, error, compute)
+        return Evidence(facts, hardware, error, compute, taken_out=taken_out)
 
     def _outlook(self, known: Evidence) -> Outlook | None:
         values = known.facts.instance.image_properties

@@ -34,6 +34,11 @@ def stash(uuid: str, *names: str) -> str:
     return f"novadev stash-defaults --yes{chosen} {uuid}"
 
 
+def stash_again(uuid: str, name: str) -> str:
+    """Return the command that records what a run has taken out: it asks, as nobody must run it."""
+    return f"novadev stash-defaults --property {name} {uuid}"
+
+
 def set_property(uuid: str, name: str, value: str) -> str:
     """Return the command that stores VALUE, quoted: an image's owner chose it."""
     return f"novadev image-property set --yes --property {quote(f'{name}={value}')} {uuid}"

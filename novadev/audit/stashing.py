@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import TYPE_CHECKING
 
 from novadev.audit.finding import Trouble
-from novadev.audit.remedies import stash
+from novadev.audit.remedies import stash, stash_again
 from novadev.errors import NovadevError
+from novadev.image_property.decisions import Decision
+from novadev.nova.instances import Instance
 from novadev.rules.defaults import REFUSALS, REGISTERED
-from novadev.stash_defaults.effects import HARMLESS
+from novadev.rules.server_states import way_to_stored_hardware
+from novadev.stash_defaults.effects import HARMLESS, not_again
 from novadev.stash_defaults.planning import outlook
 from novadev.stash_defaults.sources import Evidence
 
@@ -21,15 +25,25 @@ INPUT = frozenset({"hw_input_bus", "hw_pointer_model"})
 """What stash-defaults leaves out where storing it would give the guest a device more."""
 
 
+class Fate(Enum):
+    """Where a value is that a run took out of what is stored."""
+
+    THERE = "the guest has it until a power-on gives it today's default ({})"
+    DEFAULT = "it is today's default too"
+    UNKNOWN = "the guest may have it until a power-on gives it today's default ({})"
+
+
 @dataclass(frozen=True)
 class Outlook:
     """The names of the properties that would be recorded, and why others would not be.
 
-    ``undecided`` is by reason, those left out because that adds a device not among them.
+    ``undecided`` is by reason, those left out because that adds a device not among them, nor
+    those of ``taken_out``: what a run took out, and stash-defaults would put back.
     """
 
     recorded: frozenset[str] = frozenset()
     undecided: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    taken_out: Mapping[str, tuple[Decision, Fate]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, evidence: Evidence) -> Outlook:
@@ -41,19 +55,34 @@ class Outlook:
             return cls(undecided={str(error).removeprefix(prefix): REGISTERED})
         except REFUSALS as error:
             return cls(undecided={f"Nova's rules fail: {error}": REGISTERED})
-        told = {why: tuple(names) for why, names in undecided.items() if why not in HARMLESS}
-        return cls(frozenset(found), told)
+        values = evidence.hardware.values if evidence.hardware else {}
+        taken = {
+            name: (decision, Fate.THERE if name in values else Fate.DEFAULT)
+            for name, decision in evidence.taken_out.items()
+            if name in undecided.get(not_again(name, decision), ())
+        }
+        known = {*HARMLESS, *(not_again(name, decision) for name, (decision, _) in taken.items())}
+        told = {why: tuple(names) for why, names in undecided.items() if why not in known}
+        return cls(frozenset(found), told, taken)
 
 
 def not_stashed(
-    uuid: str, values: Mapping[str, str | None], known: Outlook | None
+    instance: Instance, known: Outlook | None, taken_out: Mapping[str, Decision]
 ) -> Iterator[Trouble]:
     """Yield the properties of Nova's own list that are not stored.
 
     Where storing one would change the guest, nothing is to be done, and nothing is said; what is
-    not KNOWN to be so, as no host was asked, is taken to be so of the input devices.
+    not KNOWN to be so, as no host was asked, is taken to be so of the input devices. What a run
+    has TAKEN OUT is not offered to be stored again.
     """
-    missing = [name for name in REGISTERED if name not in values]
+    uuid = instance.uuid
+    missing = [name for name in REGISTERED if name not in instance.image_properties]
+    taken = {name: (decision, Fate.UNKNOWN) for name, decision in taken_out.items()}
+    for name, (decision, fate) in (taken if known is None else known.taken_out).items():
+        if name in missing:
+            missing.remove(name)
+            details = decided(name, "not stored", decision, instance, fate)
+            yield Trouble("not-stashed", "warning", details)
     if known is None:
         if not INPUT.issuperset(missing):
             yield Trouble("not-stashed", "warning", _details(missing), stash(uuid))
@@ -66,6 +95,13 @@ def not_stashed(
         if left:
             details = f"{_details(left)}; stash-defaults cannot record {_it(left)}: {why}"
             yield Trouble("not-stashed", "warning", details)
+
+
+def decided(name: str, stored: str, decision: Decision, instance: Instance, fate: Fate) -> str:
+    """Return that a property is STORED so by a DECISION, what comes of it, and what reverses it."""
+    what = fate.value.format(way_to_stored_hardware(instance.vm_state))
+    again = f"to store {decision.before} again, run {stash_again(instance.uuid, name)}"
+    return f"{name} is {stored}: {decision.told}, and {what}; {again}"
 
 
 def _details(names: list[str]) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 
 from novadev.audit.finding import Severity, Trouble
 from novadev.audit.remedies import (
     set_machine_type,
     set_property,
+    stash_again,
     sync,
     unset_duplicates,
     unset_unreadable,
@@ -17,6 +18,7 @@ from novadev.audit.remedies import (
 from novadev.audit.settling import for_fault, for_value
 from novadev.audit.stashing import Outlook, not_stashed
 from novadev.errors import BadInput, InvalidValue, NovadevError
+from novadev.image_property.decisions import Decision
 from novadev.image_property.facts import Facts
 from novadev.image_property.sync.differences import differences, in_words, lacked
 from novadev.nova.image_properties import MACHINE_TYPE, PROPERTIES, same
@@ -44,6 +46,7 @@ class Stored:
     ``release`` is the release of Nova that reads the values, None for that of the rules.
     ``are_assumed``: nothing is known of the host, and the rules are those of novadev's own
     configuration. ``outlook`` is what stash-defaults would record; None where no host was asked.
+    ``taken_out`` are the decisions of operators to store a property no more, by its name.
     """
 
     facts: Facts
@@ -52,6 +55,7 @@ class Stored:
     release: int | None = None
     are_assumed: bool = True
     outlook: Outlook | None = None
+    taken_out: Mapping[str, Decision] = field(default_factory=dict)
 
     @property
     def uuid(self) -> str:
@@ -161,13 +165,25 @@ def combinations(stored: Stored) -> Iterator[Trouble]:
             continue  # which says what there is to say, and records what the guest has
         severity: Severity = "failure" if fault.severity == "error" else "warning"
         remedy = for_fault(fault, stored.uuid, stored.facts.instance.host)
-        if fault.rule == "scsi-model-missing" and not _shows_scsi_model(stored):
-            remedy = None
-        yield Trouble(_check_of(fault), severity, fault.message, remedy)
+        if fault.rule == "scsi-model-missing":
+            yield _without_scsi_model(
+                stored, Trouble("combination", severity, fault.message, remedy)
+            )
+        else:
+            yield Trouble(_check_of(fault), severity, fault.message, remedy)
 
 
-def _shows_scsi_model(stored: Stored) -> bool:
-    return stored.outlook is None or "hw_scsi_model" in stored.outlook.recorded
+def _without_scsi_model(stored: Stored, trouble: Trouble) -> Trouble:
+    """Return TROUBLE without its remedy if the guest shows no model, or a run took it out."""
+    name, outlook = "hw_scsi_model", stored.outlook
+    decision = stored.taken_out.get(name)
+    if outlook is not None and name in outlook.recorded:
+        return trouble
+    if decision is not None and (outlook is None or name in outlook.taken_out):
+        again = stash_again(stored.uuid, name)
+        details = f"{trouble.details}; {decision.told}; to store it again, run {again}"
+        return replace(trouble, remedy=None, details=details)
+    return trouble if outlook is None else replace(trouble, remedy=None)
 
 
 @lru_cache(REMEMBERED)
@@ -295,7 +311,7 @@ STORED_CHECKS: tuple[tuple[frozenset[str], Callable[[Stored], Iterator[Trouble]]
 def stored_troubles(stored: Stored, wanted: frozenset[str]) -> Iterator[Trouble]:
     """Yield what the WANTED checks find in what is stored of one instance."""
     if "not-stashed" in wanted:
-        yield from not_stashed(stored.uuid, stored.values, stored.outlook)
+        yield from not_stashed(stored.facts.instance, stored.outlook, stored.taken_out)
     for names, check in STORED_CHECKS:
         if names & wanted:
             yield from (

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections import deque
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -24,7 +26,8 @@ from novadev.text import printable
 if TYPE_CHECKING:
     from novadev.runs.file import Saved
     from novadev.runs.journal import Journal
-    from novadev.runs.journal_rows import Run
+    from novadev.runs.journal_rows import Journaled, Run
+    from novadev.runs.plan import Draft, Plan
 
 
 @help.command(short_help="List the runs of novadev, or the changes of one run.")
@@ -127,7 +130,7 @@ def undo(session: Session, run_id: int, choices: Choices) -> int:
 
 
 def _check_undo(journal: Journal, run: Run, choices: Choices) -> None:
-    journal.check_free(run, choices.take_over)
+    journal.check_free_to_undo(run, choices.take_over)
     if run.state == "planning":
         raise NotAsNeeded(f"run {run.id} was never started: there is nothing to undo")
     if run.action in IRREVERSIBLE:
@@ -188,15 +191,7 @@ def _newest_unfinished(session: Session, journal: Journal, choices: Choices) -> 
 
 
 def _resume(session: Session, choices: Choices, journal: Journal, run: Run, report: Any) -> int:
-    from novadev.runs.plan import Draft
-    from novadev.runs.states import BEGUN, PENDING
-
-    pending = (
-        Draft(item.plan, item.undoes, resumed=item.state in BEGUN)
-        for item in journal.iter_plans(run, PENDING)
-    )
-    shown = with_preview(session.deployment, pending)
-    count = sum(1 for _ in report.show_planned(shown))
+    count, renewed = _show_pending(session, journal, run, report)
     if not choices.writes:
         return int(report.finish_preview(count))
     if count:
@@ -205,8 +200,32 @@ def _resume(session: Session, choices: Choices, journal: Journal, run: Run, repo
         session.say(f"Run {run.id} is finished.")
         return int(report.finish_nothing())
     run = journal.take_over(run, choices.take_over, choices.message)
+    journal.renew(run, renewed)
     with stop_between_batches() as stop, journal.renewing(run) as fence:
         return carry_on(session, choices, journal, run, report, fence, stop)
+
+
+def _show_pending(
+    session: Session, journal: Journal, run: Run, report: Any
+) -> tuple[int, dict[int, Plan]]:
+    """Show what RUN has left; return how many plans, and by id those with other effects by now."""
+    from novadev.runs.plan import Draft
+    from novadev.runs.states import BEGUN, PENDING
+
+    originals: deque[Journaled] = deque()
+    count, renewed = 0, {}
+
+    def drafts() -> Iterator[Draft]:
+        for item in journal.iter_plans(run, PENDING):
+            originals.append(item)
+            yield Draft(item.plan, item.undoes, resumed=item.state in BEGUN)
+
+    for draft in report.show_planned(with_preview(session.deployment, drafts())):
+        item, effects = originals.popleft(), draft.plan.effects
+        count += 1
+        if effects != item.plan.effects:
+            renewed[item.id] = replace(item.plan, effects=effects)
+    return count, renewed
 
 
 def _question(run: Run, report: Any, count: int) -> str:

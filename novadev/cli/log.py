@@ -10,6 +10,7 @@ import logging
 import os
 import sys
 import time
+from contextlib import suppress
 
 from novadev.cli.talk import heard, tell
 from novadev.errors import BadInput
@@ -38,8 +39,21 @@ class _Screen(logging.Handler):
 class _File(logging.FileHandler):
     """Appends to a file that its owner alone can read; a full disk ends no run."""
 
+    is_whole = True
+    """Whether every line was written."""
+
     def handleError(self, record: logging.LogRecord) -> None:
-        """Leave the line out."""
+        """Leave the line out, and say once that lines are missing."""
+        if self.is_whole:
+            self.is_whole = False
+            tell(
+                f"The log file {printable(self.baseFilename)} cannot be written; lines are missing."
+            )
+
+    def close(self) -> None:
+        """Close the file, with what is left in its buffer as far as the disk takes it."""
+        with suppress(OSError):
+            super().close()
 
 
 class _OneLine(logging.Formatter):

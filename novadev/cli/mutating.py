@@ -72,6 +72,8 @@ def execute(
                 _say_why_nothing(session, report, journal, undoes)
                 _end_undone(session, chosen, journal, undoes)
             return report.finish_nothing()
+        if undoes is not None:
+            _say_what_is_dropped(session, journal, undoes)
         if spool.count == report.refused and not chosen.yes:
             return report.finish_refused()
         confirm(chosen, _question(action, report))
@@ -120,14 +122,18 @@ def _say_why_nothing(session: Session, report: Report, journal: Journal, undoes:
 
 def _end_undone(session: Session, chosen: Choices, journal: Journal, undoes: Run) -> None:
     """End a run of which nothing is to be taken back, so that nobody carries on its rest."""
-    planned = journal.count_planned(undoes)
-    if planned:
-        dropped = many(planned, "plan")
-        confirm(chosen, f"Nothing is to be taken back. Drop {dropped} that were not begun?")
-    abandoned = journal.end_undone(undoes, chosen.take_over)
-    if abandoned:
-        dropped = many(abandoned, "plan")
-        session.say(f"Run {undoes.id}: {dropped} it had not begun will not be carried out.")
+    if dropped := _say_what_is_dropped(session, journal, undoes):
+        plans = many(dropped, "plan")
+        confirm(chosen, f"Nothing is to be taken back. Drop {plans} that were not begun?")
+    journal.end_undone(undoes, chosen.take_over)
+
+
+def _say_what_is_dropped(session: Session, journal: Journal, undoes: Run) -> int:
+    """Say which plans an undo drops, as its run or an earlier undo had not begun them; how many."""
+    dropped = journal.count_dropped(undoes)
+    for run, number in dropped.items():
+        session.say(f"Run {run}: {many(number, 'plan')} it had not begun will not be carried out.")
+    return sum(dropped.values())
 
 
 def _preview(
@@ -143,8 +149,11 @@ def _preview(
     drafts = report.show_planned(planned)
     if chosen.plan_out is None:
         count = sum(1 for _ in drafts)
-        if undoes is not None and not count:
-            _say_why_nothing(session, report, session.deployment.journal, undoes)
+        if undoes is not None:
+            journal = session.deployment.journal
+            if not count:
+                _say_why_nothing(session, report, journal, undoes)
+            _say_what_is_dropped(session, journal, undoes)
         return report.finish_preview(count)
     saved = file.write(chosen.plan_out, _head(session, chosen, action, undoes), drafts)
     session.say(f"{many(saved.plans, 'plan')} saved: novadev apply {quote(str(chosen.plan_out))}")
@@ -242,9 +251,16 @@ def carry_on(
     return Interrupted.exit_code if stopped else worst({*codes, report.exit_code})
 
 
+_ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Ctrl-C, the end of a service or of ``timeout``, and a connection that is lost."""
+
+
 @contextmanager
 def stop_between_batches() -> Iterator[Callable[[], bool]]:
-    """Take Ctrl-C as a wish to stop at the next batch's end; give a function that tells it."""
+    """Take what ends a program as a wish to stop at the next batch's end; give what tells it.
+
+    A signal that this process is deaf to, as SIGHUP under nohup, stays ignored.
+    """
     wished = False
 
     def note(_signal: int, _frame: object) -> None:
@@ -252,8 +268,10 @@ def stop_between_batches() -> Iterator[Callable[[], bool]]:
         wished = True
         say("\nStopping after this batch …")
 
-    previous = signal.signal(signal.SIGINT, note)
+    heard = [number for number in _ENDS if signal.getsignal(number) != signal.SIG_IGN]
+    previous = {number: signal.signal(number, note) for number in heard}
     try:
         yield lambda: wished
     finally:
-        signal.signal(signal.SIGINT, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)

@@ -31,12 +31,14 @@ def print_records(
     for_people: Callable[[Row], Row] = dict,
     empty: Callable[[], str] | None = None,
     unshown: tuple[str, ...] = (),
+    spare: tuple[str, ...] = (),
 ) -> None:
     """Print RECORDS, instances of the dataclass KIND, whose fields are columns and JSON keys.
 
     A record of a server that has no field for its name gets the name as the last key.
     GROUP_BY names columns that a table shows as a heading instead: an identity, and its name.
-    A table leaves out the columns that are UNSHOWN, unless they are asked for.
+    A table leaves out the columns that are UNSHOWN, and on a narrow terminal those to SPARE,
+    unless they are asked for.
     FOR_PEOPLE returns a row as a table shows it; what EMPTY returns is said where it has none.
     Raises click.BadParameter for a column that KIND does not have.
     """
@@ -50,9 +52,8 @@ def print_records(
         columns = [name for name in columns if name not in unshown and has_field(kind, name)]
         label = labelled_row if lacks_name(kind) else _as_it_is
         rows = (label(session, row) for row in rows)
-    if print_table(session, columns, rows, () if output.columns else group_by) or empty is None:
-        return
-    if text := empty():
+    shape = ((), ()) if output.columns else (group_by, spare)
+    if not print_table(session, columns, rows, *shape) and empty is not None and (text := empty()):
         session.say(text)
 
 

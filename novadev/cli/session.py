@@ -16,10 +16,12 @@ import click
 
 from novadev import __version__
 from novadev.cli.talk import say
+from novadev.errors import BadInput
 
 if TYPE_CHECKING:
     import logging
 
+    from novadev.config import Config
     from novadev.config.values import WrongValue
     from novadev.deployment import Deployment
 
@@ -62,11 +64,29 @@ class Session:
         from novadev.deployment import Deployment
 
         loaded = config.load(self.config_files, self.config_dirs, self.wrong_values)
-        self.begin_log(loaded.log_file)
+        self._begin_configured_log(loaded)
         if not gc.isenabled():  # cli.main switched it off for the imports
             gc.freeze()  # they stay: the collector need not look through them
             gc.enable()
         return Deployment(loaded)
+
+    def _begin_configured_log(self, loaded: Config) -> None:
+        """Start the log; a log file of the configuration that cannot be written is a wrong value.
+
+        Raises BadInput where a command does not go on with such values.
+        """
+        try:
+            self.begin_log(loaded.log_file)
+        except BadInput as error:
+            if self.wrong_values is None or self.log_file:
+                raise
+            from novadev.config import place_of
+            from novadev.config.values import WrongValue
+
+            where = place_of("novadev", "log_file", loaded.files)
+            self.wrong_values.append(
+                WrongValue(where, "novadev", "log_file", f"is no use: {error}", False)
+            )
 
     def begin_log(self, log_file: str | None) -> None:
         """Start the log: in --log-file or LOG_FILE if one is given, and on stderr with -v."""

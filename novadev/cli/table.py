@@ -23,9 +23,16 @@ _WHOLE = 38
 
 
 def print_table(
-    session: Session, columns: Sequence[str], rows: Iterator[Row], group_by: tuple[str, ...] = ()
+    session: Session,
+    columns: Sequence[str],
+    rows: Iterator[Row],
+    group_by: tuple[str, ...] = (),
+    spare: Sequence[str] = (),
 ) -> int:
-    """Print ROWS as a table, a few hundred at a time in columns of one width; return how many."""
+    """Print ROWS as a table, a few hundred at a time in columns of one width; return how many.
+
+    A terminal that has no room for all the columns is not given those that it can SPARE.
+    """
     count = 0
     widths: dict[str, Width] = {}
     shown = [name for name in columns if name not in group_by]
@@ -33,6 +40,7 @@ def print_table(
     while page := list(islice(rows, _WIDTH_SAMPLE)):
         count += len(page)
         _widen(widths, shown, page)
+        shown = _without_spare(shown, spare, widths)
         for heading, members in groupby(page, lambda row: _heading(row, group_by)):
             if heading and heading != previous:
                 click.echo(("\n" if previous else "") + _bold(session, heading))
@@ -48,6 +56,19 @@ def _heading(row: Row, group_by: tuple[str, ...]) -> str:
     if group_by == ("instance", "name"):
         return server_label(*texts)
     return " on ".join(texts)
+
+
+def _without_spare(columns: list[str], spare: Sequence[str], widths: dict[str, Width]) -> list[str]:
+    """Return COLUMNS without those to SPARE, unless a line of the terminal holds them all."""
+    if _one_line_holds(columns, widths):
+        return columns
+    return [name for name in columns if name not in spare]
+
+
+def _one_line_holds(columns: Sequence[str], widths: dict[str, Width]) -> bool:
+    """Whether the longest values have room beside each other; they always have in a pipe."""
+    room = screen_width(sys.stdout)
+    return room is None or sum(widths[name].value + 2 for name in columns) - 2 <= room
 
 
 def _bold(session: Session, text: str) -> str:
@@ -155,12 +176,9 @@ def _widths_that_fit(
 
 def fits(columns: Sequence[str], rows: Sequence[Row]) -> bool:
     """Whether each of ROWS has a line for itself; it always has where there is no terminal."""
-    room = screen_width(sys.stdout)
-    if room is None:
-        return True
     widths: dict[str, Width] = {}
     _widen(widths, columns, list(rows))
-    return sum(width.value for width in widths.values()) + 2 * (len(columns) - 1) <= room
+    return _one_line_holds(columns, widths)
 
 
 def _expanded(columns: Sequence[str], row: Row) -> Any:

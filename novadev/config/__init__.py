@@ -12,7 +12,7 @@ from typing import Any
 from oslo_config import cfg
 
 from novadev.config.options import DRIVER_OPTIONS, NOVA_OPTS, NOVADEV_OPTS, SPECIAL_MANAGED_DEVICES
-from novadev.config.values import WrongValue, every_file, find_wrong
+from novadev.config.values import WrongValue, every_file, find_wrong, place
 from novadev.errors import BadInput
 
 DEFAULT_FILES = ("/etc/nova/nova.conf", "/etc/novadev/novadev.conf")
@@ -177,6 +177,14 @@ def _parse(
 
 
 _KNOWN = {**NOVA_OPTS, "novadev": NOVADEV_OPTS}
+
+
+def place_of(group: str, name: str, read: Sequence[str]) -> str:
+    """Return where the option NAME of GROUP has its value, of the files and folders READ."""
+    [opt] = (opt for opt in _KNOWN[group] if opt.name == name)
+    folders = [item for item in read if Path(item).is_dir()]
+    files = [item for item in read if item not in folders]
+    return place(group, opt, every_file(files, folders), use_env=True)
 
 
 def _without_values(error: cfg.Error) -> str:

@@ -10,6 +10,8 @@ from typing import Any
 
 from oslo_config import cfg
 
+from novadev.config.kinds import DATABASE_URL, DEVICE_KIND, LIBVIRT_URI
+
 SPECIAL_MANAGED_DEVICES = (
     *("*:usb", "mdev:*", "sound:*", "console:console", "smartcard:smartcard", "redir:spicevmc"),
     *("balloon:memballoon", "watchdog:watchdog", "rng:virtio"),
@@ -30,16 +32,18 @@ def _database_opts() -> list[Any]:
 
 
 NOVADEV_OPTS = [
-    cfg.StrOpt(
+    cfg.Opt(
         "state_connection",
+        type=DATABASE_URL,
         secret=True,
         help="SQLAlchemy URL of novadev's own database, which holds the journal of all runs and "
         "the recorded devices. The default is a SQLite file in /var/lib/novadev for root, and "
         "in $XDG_STATE_HOME/novadev for other users. Several controllers can share one "
         "MariaDB database.",
     ),
-    cfg.StrOpt(
+    cfg.Opt(
         "libvirt_uri",
+        type=LIBVIRT_URI,
         help="URI of the libvirt on a compute host. {host} is replaced by the name that Nova "
         "gives the host, for example qemu+ssh://root@{host}/system or "
         "qemu+tls://{host}/system. The default is [libvirt] connection_uri or qemu:///system, "
@@ -49,6 +53,7 @@ NOVADEV_OPTS = [
         "host_timeout",
         default=30,
         min=1,
+        max=86400,
         help="How many seconds a hypervisor may take to answer one call.",
     ),
     cfg.IntOpt(
@@ -107,6 +112,7 @@ NOVADEV_OPTS = [
     ),
     cfg.ListOpt(
         "special_managed_devices",
+        item_type=DEVICE_KIND,
         default=list(SPECIAL_MANAGED_DEVICES),
         help="Devices without an owner that count as managed, written as type:device in oVirt's "
         "terms; * stands for any device. When such a device is gone, a record keeps it as "

@@ -10,11 +10,14 @@ from typing import Any
 
 from oslo_config import cfg, types
 
+from novadev.config.kinds import Text
 from novadev.errors import BadInput
 
 Sections = Mapping[str, Mapping[str, Sequence[str]]]
 _DOLLAR = (cfg.TemplateSubstitutionError, cfg.NoSuchOptError)
 """What oslo.config raises for a ``$`` in a value that does not name another option."""
+_PLACES = frozenset(("connection", "connection_uri", "libvirt_uri", "state_connection"))
+"""The options that say where a database or libvirt is."""
 
 
 @dataclass(frozen=True)
@@ -52,10 +55,12 @@ def find_wrong(
             try:
                 _ = options[opt.dest] if group == "DEFAULT" else options[group][opt.dest]
             except (*_DOLLAR, cfg.Error, ValueError) as error:
-                is_text = isinstance(error, _DOLLAR)
-                text = "has a single $; write it as $$" if is_text else f"must be {_allowed(opt)}"
-                file = _place(group, opt, files, use_env)
-                yield WrongValue(file, group, opt.name, text, is_text)
+                has_dollar = isinstance(error, _DOLLAR)
+                text = (
+                    "has a single $; write it as $$" if has_dollar else f"must be {_allowed(opt)}"
+                )
+                file = place(group, opt, files, use_env)
+                yield WrongValue(file, group, opt.name, text, opt.name in _PLACES)
 
 
 def _allowed(opt: Any) -> str:
@@ -66,11 +71,14 @@ def _allowed(opt: Any) -> str:
         if kind.min is not None and kind.max is not None:
             return f"a whole number from {kind.min} to {kind.max}"
         return "a whole number" + ("" if kind.min is None else f", {kind.min} or more")
+    kind = getattr(kind, "item_type", kind)
+    if isinstance(kind, Text):
+        return kind.allowed
     choices = getattr(kind, "choices", None)
     return f"one of {', '.join(map(str, choices))}" if choices else "another value"
 
 
-def _place(group: str, opt: Any, files: Sequence[str], use_env: bool) -> str:
+def place(group: str, opt: Any, files: Sequence[str], use_env: bool) -> str:
     """Return where the value of OPT stands: a variable of the environment, or the last file."""
     variable = f"OS_{group.upper()}__{opt.name.upper()}"
     if use_env and variable in os.environ:

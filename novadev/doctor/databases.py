@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -10,12 +9,11 @@ from novadev.database import Database
 from novadev.deployment import Deployment
 from novadev.doctor.result import Result, failure
 from novadev.errors import NotAsNeeded, NovadevError, SchemaUnknown
+from novadev.grants import denied_schema, grant
 from novadev.nova import rights
 from novadev.nova.rights import Access
 from novadev.rules.releases import NEWEST_RELEASE, SCHEMA_REVISIONS, TABLES_CAME_WITH
 from novadev.text import many
-
-_DENIED_SCHEMA = re.compile(r"for user '(.*)'@'([^']*)' to database '(.*)'")
 
 
 def examine(deployment: Deployment) -> Iterator[Result]:
@@ -57,11 +55,11 @@ def _examined(database: Database, kind: str, opened: list[tuple[str, Access]]) -
 
 def _grants_to_enter(error: NovadevError, kind: str) -> list[str]:
     """Return the statements for an account that may not even open the database."""
-    found = _DENIED_SCHEMA.search(str(error))
+    found = denied_schema(error)
     if found is None:
         return []
-    user, host, schema = found.groups()
-    return _grants(rights.all_rights(kind), schema, rights.account(user, host), is_known=False)
+    to, schema = found
+    return _grants(rights.all_rights(kind), schema, to, is_known=False)
 
 
 def _grants(
@@ -74,7 +72,7 @@ def _grants(
     """
     later = {name: f"only from Nova {release} on" for name, release in TABLES_CAME_WITH.items()}
     return [
-        rights.grant(lacking[table], schema, table, to, "" if is_known else later.get(table, ""))
+        grant(lacking[table], schema, table, to, "" if is_known else later.get(table, ""))
         for table in sorted(lacking, key=lambda name: (name in later, name))
     ]
 

@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 
 from novadev.config.values import WrongValue
 from novadev.deployment import Deployment
-from novadev.doctor import databases, hosts, keeping, local, units
+from novadev.doctor import databases, hosts, keeping, local, state, units
 from novadev.doctor.result import Result, failure
 from novadev.errors import BadInput
 from novadev.virt.answers import Answers
@@ -50,7 +50,7 @@ def _examine_what_it_names(deployment: Deployment, wanted: Sequence[str]) -> Ite
             yield item
         else:
             answers[item[0]] = item[1]
-    yield from local.examine_state_database(deployment)
+    yield from state.examine(deployment)
     yield from keeping.examine(deployment.config, chosen)
     now = datetime.now(timezone.utc)
     yield from local.examine_capability_files(deployment.config, chosen, answers, now)

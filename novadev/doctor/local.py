@@ -1,4 +1,4 @@
-"""What is on this machine: configuration, state database, capability files."""
+"""What is on this machine: configuration and capability files."""
 
 from __future__ import annotations
 
@@ -14,11 +14,8 @@ from novadev.capabilities.content import age_text
 from novadev.config import Config
 from novadev.config.unknown import find_unknown
 from novadev.config.values import WrongValue
-from novadev.deployment import Deployment
 from novadev.doctor.result import Result, failure
 from novadev.errors import BadInput, NovadevError
-from novadev.runs.history import list_controllers
-from novadev.state.store import SCHEMAS, StateFacts, examine_state
 from novadev.text import many
 from novadev.virt.answers import Answers
 from novadev.virt.host import has_same_machine_types
@@ -45,39 +42,6 @@ def examine_configuration(
         yield failure("configuration", item.file, BadInput(text))
     for value in wrong:
         yield failure("configuration", value.file, BadInput(value.sentence))
-
-
-def examine_state_database(deployment: Deployment) -> Iterator[Result]:
-    """Yield a result for the state database; it is neither made nor upgraded."""
-    try:
-        facts = examine_state(deployment.config.state_connection)
-    except NovadevError as error:
-        yield failure("state database", "state database", error)
-        return
-    if facts.revision is None:
-        text = "it does not exist yet: the first command that writes creates it"
-        yield Result("state database", facts.place, "ok", text)
-        return
-    yield Result("state database", facts.place, "ok", _state_text(facts))
-    if facts.revision == SCHEMAS[-1]:
-        yield from _controllers(facts)
-
-
-def _state_text(facts: StateFacts) -> str:
-    size = f"{facts.bytes / 1_048_576:.1f} MiB"
-    version = f"schema {facts.revision}"
-    if facts.revision != SCHEMAS[-1]:
-        version += f"; the next command that writes upgrades it to {SCHEMAS[-1]}"
-    return f"{version}, {size}"
-
-
-def _controllers(facts: StateFacts) -> Iterator[Result]:
-    """Yield who else runs commands that write there, and which run is at work."""
-    with facts.database.reading() as connection:
-        for found in list_controllers(connection):
-            works = f", run {found.running} is being carried out" if found.running else ""
-            text = f"{many(found.runs, 'run')}, the last on {found.last}{works}"
-            yield Result("state database", f"used by {found.host}", "ok", text)
 
 
 def examine_capability_files(

@@ -27,5 +27,6 @@ class Result:
 
 
 def failure(check: str, subject: str, error: NovadevError, *remedies: str) -> Result:
-    """Return the result that ERROR stands for."""
-    return Result(check, subject, "failure", str(error), remedies, error.exit_code)
+    """Return the result that ERROR stands for; it does not send the reader to the doctor."""
+    text = str(error).replace(" (see novadev doctor)", "")
+    return Result(check, subject, "failure", text, remedies, error.exit_code)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from novadev.grants import account_of, code_of, is_denied
 from novadev.nova.tables import api_metadata, cell_metadata
 
 METADATA = {"api": api_metadata, "main": cell_metadata}
@@ -22,8 +23,6 @@ NEEDED: dict[str, dict[str, tuple[str, ...]]] = {
 """The rights to write, by table (:mod:`novadev.nova.writes`). Each table needs SELECT."""
 REVISION_TABLE = "alembic_version"
 """Alembic's: only the doctor reads it, to name the release of the schema."""
-_DENIED = (1142, 1143)
-"""The account has no such right on the table, or on a column of it."""
 _NO_TABLE = 1146
 _REVISIONS = sa.table(REVISION_TABLE, sa.column("version_num"))
 _STATEMENTS = {
@@ -67,7 +66,7 @@ def get_access(connection: sa.Connection, kind: str, later_tables: Sequence[str]
         if is_sqlite
         else _server(str(connection.scalar(sa.text("SELECT VERSION()")))),
         revision=_revision(connection),
-        account=None if is_sqlite else _account(connection),
+        account=None if is_sqlite else account_of(connection),
         schema="" if is_sqlite else str(connection.scalar(sa.text("SELECT DATABASE()"))),
         lacking={name: rights for name, rights in sorted(lacking.items()) if rights},
     )
@@ -76,27 +75,6 @@ def get_access(connection: sa.Connection, kind: str, later_tables: Sequence[str]
 def _server(version: str) -> str:
     name = "MariaDB" if "mariadb" in version.lower() else "MySQL"
     return f"{name} {version.partition('-')[0]}"
-
-
-def _account(connection: sa.Connection) -> str:
-    user, _, host = str(connection.scalar(sa.text("SELECT CURRENT_USER()"))).rpartition("@")
-    return account(user, host)
-
-
-def account(user: str, host: str) -> str:
-    """Return an account as GRANT takes it: ``'nova'@'%'``."""
-    quoted = (text.replace("\\", "\\\\").replace("'", "''") for text in (user, host))
-    return "@".join(f"'{text}'" for text in quoted)
-
-
-def grant(rights: Sequence[str], schema: str, table: str, to: str, remark: str = "") -> str:
-    """Return the statement that gives the account TO these rights on a table.
-
-    A REMARK stands in it as a comment of SQL.
-    """
-    names = ".".join(f"`{name.replace('`', '``')}`" for name in (schema, table))
-    comment = f" /* {remark} */" if remark else ""
-    return f"GRANT {', '.join(rights)} ON {names} TO {to}{comment};"
 
 
 def all_rights(kind: str) -> dict[str, tuple[str, ...]]:
@@ -109,14 +87,11 @@ def _revision(connection: sa.Connection) -> str | None:
     try:
         found = connection.scalar(sa.select(_REVISIONS.c.version_num))
     except sa.exc.DBAPIError as error:
-        if connection.dialect.name != "sqlite" and _code(error) not in (*_DENIED, _NO_TABLE):
+        is_known = is_denied(error) or code_of(error) == _NO_TABLE
+        if connection.dialect.name != "sqlite" and not is_known:
             raise
         return None
     return None if found is None else str(found)
-
-
-def _code(error: sa.exc.DBAPIError) -> object:
-    return error.orig.args[0] if error.orig is not None and error.orig.args else None
 
 
 def _is_missing(connection: sa.Connection, table: sa.TableClause) -> bool:
@@ -124,7 +99,7 @@ def _is_missing(connection: sa.Connection, table: sa.TableClause) -> bool:
     try:
         connection.execute(sa.select(sa.literal(1)).select_from(table).limit(0))
     except sa.exc.DBAPIError as error:
-        return "no such table" in str(error.orig) or _code(error) == _NO_TABLE
+        return "no such table" in str(error.orig) or code_of(error) == _NO_TABLE
     return False
 
 
@@ -143,7 +118,7 @@ def _is_denied(connection: sa.Connection, statement: sa.Executable) -> bool:
     try:
         connection.execute(statement).close()
     except sa.exc.DBAPIError as error:
-        if _code(error) not in _DENIED:
+        if not is_denied(error):
             raise
         return True
     return False

@@ -6,7 +6,7 @@ process that holds the lease of a run changes what is here of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from novadev.database import Database, now_of
 from novadev.errors import NotAsNeeded, TakenOver
 from novadev.runs import history, lease
+from novadev.runs.encoding import dumps
 from novadev.runs.history import RunFilter, RunSummary
 from novadev.runs.journal_rows import (
     IS_LEFT,
@@ -31,18 +32,21 @@ from novadev.runs.journal_rows import (
     fit,
     get_run,
     journaled,
+    update_plans,
     update_run,
 )
 from novadev.runs.journal_undo import (
     change_undone,
+    check_free_to_undo,
     check_not_undone,
     check_still_to_undo,
+    count_dropped,
     end_undone,
     is_undone,
 )
-from novadev.runs.lease import Fence, Holder
-from novadev.runs.plan import Outcome
-from novadev.runs.states import BEGUN, OUTCOMES, Event, State, run_state
+from novadev.runs.lease import Fence
+from novadev.runs.plan import Outcome, Plan
+from novadev.runs.states import BEGUN, OUTCOMES, TO_UNDO, Event, State, run_state
 from novadev.state.tables import journal as journal_table
 from novadev.state.tables import plans, runs
 
@@ -84,7 +88,7 @@ class Journal:
             "message": asked.message and fit(asked.message),
         }
         with self._database.writing() as connection:
-            taken = _taken(connection)
+            taken = lease.taken(connection)
             started = {"started": taken["heartbeat"]}
             result = connection.execute(sa.insert(runs).values(**values, **started, **taken))
             run_id = int(result.inserted_primary_key[0])  # type: ignore[index]
@@ -130,15 +134,11 @@ class Journal:
                 raise TakenOver(f"run {run.id}: some of its plans are no longer in the journal")
             connection.execute(update_run(run.id).values(state="running"))
 
-    def end_undone(self, run: Run, take_over: bool = False) -> int:
-        """End RUN, of which there is nothing to undo; return how many plans were abandoned.
-
-        Raises StalePlan where that is no longer so.
-        """
+    def end_undone(self, run: Run, take_over: bool = False) -> None:
+        """End RUN, of which there is nothing to undo; raises StalePlan where there is by now."""
         with self._database.writing() as connection:
-            abandoned = end_undone(connection, run.id, take_over)
+            end_undone(connection, run.id, take_over)
             check_still_to_undo(connection, run.id)
-        return abandoned
 
     def discard(self, run: Run) -> None:
         """Forget a run that was never begun; one that another process has by now is left."""
@@ -150,10 +150,10 @@ class Journal:
             connection.execute(sa.delete(plans).where(plans.c.run_id == run.id))
             connection.execute(sa.delete(runs).where(runs.c.id == run.id))
 
-    def check_free(self, run: Run, take_over: bool = False) -> None:
-        """Raise NotAsNeeded while another process carries RUN out."""
+    def check_free_to_undo(self, run: Run, take_over: bool = False) -> None:
+        """Raise NotAsNeeded while another process carries out RUN, or an undo of it."""
         with self._database.reading() as connection:
-            check_free(connection, run, take_over)
+            check_free_to_undo(connection, run.id, take_over)
 
     def take_over(self, run: Run, take_over: bool = False, message: str | None = None) -> Run:
         """Lease RUN to this process and return it so; its message says who goes on, and MESSAGE.
@@ -166,7 +166,7 @@ class Journal:
             check_not_undone(connection, now)
             if not count_left(connection, run.id):
                 raise NotAsNeeded(f"run {run.id} has nothing left to do any more")
-            values = {"state": "running", "finished": None, **_taken(connection)}
+            values = {"state": "running", "finished": None, **lease.taken(connection)}
             values["message"] = fit("; ".join(filter(None, (now.message, _resumed_by(message)))))
             connection.execute(update_run(run.id).values(values))
         return self.get(run.id)
@@ -174,6 +174,13 @@ class Journal:
     def renewing(self, run: Run) -> AbstractContextManager[Fence]:
         """Renew the lease of RUN until the end of the block; see :func:`lease.renewing`."""
         return lease.renewing(self._database, run.id, run.lease)
+
+    def renew(self, run: Run, changed: Mapping[int, Plan]) -> None:
+        """Write plans of RUN with their effects of today, by their ids; raises TakenOver."""
+        with self._database.writing() as connection:
+            lease.hold(connection, run.id, run.lease)
+            for plan_id, plan in changed.items():
+                connection.execute(update_plans([plan_id]).values(body=dumps(plan)))
 
     def mark_started(self, run: Run, batch: Sequence[Journaled]) -> None:
         """Say, before the first write, that BATCH is being written; raises TakenOver."""
@@ -197,7 +204,7 @@ class Journal:
             for vm_state in {outcome.vm_state for outcome in outcomes} - {None}:
                 pairs = zip(batch, outcomes, strict=True)
                 ids = [item.id for item, outcome in pairs if outcome.vm_state == vm_state]
-                connection.execute(_update(ids).values(unseen=vm_state))
+                connection.execute(update_plans(ids).values(unseen=vm_state))
 
     def note_look(self, run: Run, batch: Sequence[Journaled], news: Mapping[int, str]) -> None:
         """Write that the servers of BATCH were looked at again; raises TakenOver.
@@ -206,9 +213,9 @@ class Journal:
         """
         with self._database.writing() as connection:
             lease.hold(connection, run.id, run.lease)
-            connection.execute(_update([item.id for item in batch]).values(unseen=None))
+            connection.execute(update_plans([item.id for item in batch]).values(unseen=None))
             for plan, text in news.items():
-                connection.execute(_update([plan]).values(error=fit(text)))
+                connection.execute(update_plans([plan]).values(error=fit(text)))
 
     def finish(self, run: Run) -> str:
         """Close RUN, give its lease back and return its state; raises TakenOver."""
@@ -224,9 +231,10 @@ class Journal:
         with self._database.reading() as connection:
             return count(connection, run.id)
 
-    def count_planned(self, run: Run) -> int:
-        """Return how many plans of RUN were not begun."""
-        return self.count(run).get(State.PLANNED, 0)
+    def count_dropped(self, run: Run) -> dict[int, int]:
+        """Return how many plans that were not begun an undo of RUN would abandon, by their run."""
+        with self._database.reading() as connection:
+            return count_dropped(connection, run.id)
 
     def count_left(self, run: Run) -> int:
         """Return of how many plans of RUN resume has something to do."""
@@ -258,10 +266,13 @@ class Journal:
         """Return the plans with these IDS, by id."""
         return {item.id: item for item in self._read(sa.select(plans).where(plans.c.id.in_(ids)))}
 
-    def list_landed(self, instance: str) -> list[Journaled]:
-        """Return the plans that were applied to INSTANCE and not undone, newest first."""
-        theirs = (plans.c.instance == instance, plans.c.state == State.APPLIED)
-        return self._read(sa.select(plans).where(*theirs).order_by(plans.c.id.desc()))
+    def list_landed(self, instances: Collection[str]) -> list[Journaled]:
+        """Return the plans of INSTANCES that may be there, in part or whole, newest first."""
+        uuids, found = sorted(instances), []
+        landed = sa.select(plans).where(plans.c.state.in_(TO_UNDO))
+        for start in range(0, len(uuids), PAGE):
+            found += self._read(landed.where(plans.c.instance.in_(uuids[start : start + PAGE])))
+        return sorted(found, key=lambda item: item.id, reverse=True)
 
     def _read(self, query: sa.Select[Any]) -> list[Journaled]:
         with self._database.reading() as connection:
@@ -333,16 +344,6 @@ class Journal:
             yield from history.list_runs(connection, wanted)
 
 
-def _update(ids: Sequence[int]) -> sa.Update:
-    return sa.update(plans).where(plans.c.id.in_(ids))
-
-
 def _resumed_by(message: str | None) -> str:
     who = f"resumed by {lease.user()}"
     return f"{who}: {message}" if message else who
-
-
-def _taken(connection: sa.Connection) -> dict[str, object]:
-    """Return the columns of a run that this process takes."""
-    holder = Holder.of_this_process()
-    return {**vars(holder), "lease": lease.new_token(), "heartbeat": now_of(connection)}

@@ -95,6 +95,11 @@ def update_run(run_id: int) -> sa.Update:
     return sa.update(runs).where(runs.c.id == run_id)
 
 
+def update_plans(ids: Sequence[int]) -> sa.Update:
+    """Return the UPDATE of the plans with these IDS, still without values."""
+    return sa.update(plans).where(plans.c.id.in_(ids))
+
+
 def get_run(connection: sa.Connection, run_id: int, lock: bool = False) -> Run:
     """Return the run RUN_ID, its row locked where LOCK says so; raises NotFound."""
     query = sa.select(runs).where(runs.c.id == run_id)

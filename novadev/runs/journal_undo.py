@@ -54,12 +54,30 @@ def check_not_undone(connection: sa.Connection, run: Run) -> None:
         raise NotAsNeeded(f"run {run.id} was undone by run {undo} and cannot be resumed")
 
 
-def end_undone(connection: sa.Connection, run_id: int, take_over: bool) -> int:
-    """End the run RUN_ID, and the undos of it that were stopped; return what was abandoned."""
-    undo = (runs.c.undoes == run_id) & (runs.c.state != "planning")
-    query = sa.select(runs).where((runs.c.id == run_id) | undo).order_by(runs.c.id)
+def _with_undos(run_id: int) -> sa.ColumnElement[bool]:
+    """Whether a run is RUN_ID, or an undo of it that was begun."""
+    return (runs.c.id == run_id) | ((runs.c.undoes == run_id) & (runs.c.state != "planning"))
+
+
+def count_dropped(connection: sa.Connection, run_id: int) -> dict[int, int]:
+    """Return how many plans `end_undone` would abandon, by their run."""
+    query = sa.select(plans.c.run_id, sa.func.count()).join(runs, runs.c.id == plans.c.run_id)
+    query = query.where(_with_undos(run_id), plans.c.state == State.PLANNED)
+    found = connection.execute(query.group_by(plans.c.run_id).order_by(plans.c.run_id)).all()
+    return dict(found)
+
+
+def check_free_to_undo(connection: sa.Connection, run_id: int, take_over: bool) -> None:
+    """Raise NotAsNeeded while another process carries out the run RUN_ID, or an undo of it."""
+    query = sa.select(runs).where(_with_undos(run_id)).order_by(runs.c.id)
+    for row in connection.execute(query):
+        check_free(connection, Run(**row._mapping), take_over)
+
+
+def end_undone(connection: sa.Connection, run_id: int, take_over: bool) -> None:
+    """End the run RUN_ID, and the undos of it that were stopped; abandon what they had left."""
+    query = sa.select(runs).where(_with_undos(run_id)).order_by(runs.c.id)
     found = [Run(**row._mapping) for row in connection.execute(query.with_for_update())]
-    abandoned = 0
     for run in found:
         check_free(connection, run, take_over)
         planned = (plans.c.run_id == run.id, plans.c.state == State.PLANNED)
@@ -74,8 +92,6 @@ def end_undone(connection: sa.Connection, run_id: int, take_over: bool) -> int:
             values = {"lease": None, "finished": run.finished or now_of(connection)}
             state = run_state(count(connection, run.id))
             connection.execute(update_run(run.id).values(state=state, **values))
-        abandoned += len(ids)
-    return abandoned
 
 
 def check_still_to_undo(connection: sa.Connection, run: int, undo: int | None = None) -> None:

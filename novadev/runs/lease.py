@@ -89,6 +89,12 @@ def new_token() -> str:
     return secrets.token_hex(16)
 
 
+def taken(connection: sa.Connection) -> dict[str, object]:
+    """Return the columns of a run that this process takes."""
+    holder = Holder.of_this_process()
+    return {**vars(holder), "lease": new_token(), "heartbeat": now_of(connection)}
+
+
 def hold(connection: sa.Connection, run: int, token: str | None) -> None:
     """Renew the lease of RUN in this transaction, and keep others from taking it before its end.
 

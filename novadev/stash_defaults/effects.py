@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+from novadev.image_property.decisions import Decision
 from novadev.rules.defaults import (
     REFUSALS,
     keyboard_bus,
@@ -44,6 +45,11 @@ def objection(name: str, value: str | None, evidence: Evidence) -> str | None:
     if name in ("hw_disk_bus", "hw_cdrom_bus", "hw_floppy_bus"):
         return _moved_disks(name, value, evidence)
     return None
+
+
+def not_again(name: str, taken: Decision) -> str:
+    """Return why a value is not recorded that an operator has TAKEN out of the property NAME."""
+    return f"not recorded: {taken.told} (--property {name} stores it again)"
 
 
 def _keyboard_would_appear(value: str, evidence: Evidence) -> bool:

@@ -8,6 +8,7 @@ from novadev.capabilities.compute_hosts import ComputeHost, ComputeHosts
 from novadev.capabilities.server_releases import ServerReleases
 from novadev.deployment import Deployment
 from novadev.errors import BadInput, NotAsNeeded, NovadevError
+from novadev.image_property.decisions import Decisions
 from novadev.image_property.facts import Facts, read_facts
 from novadev.nova.services import list_compute_versions
 from novadev.rules.releases import release_of
@@ -24,6 +25,8 @@ def gather(
     A definition that cannot be read is an error in the evidence, and stops nothing.
     """
     everything = list(read_facts(deployment, chunk, ServerReleases(deployment, hosts)))
+    decisions = Decisions(deployment)
+    decisions.read([facts.instance.uuid for facts in everything])
     with deployment.cell_database(chunk.cell).reading() as connection:
         versions = list_compute_versions(connection)
     found = dict(_read_domains(deployment, everything)) if with_domains else {}
@@ -37,6 +40,7 @@ def gather(
             no_domain=seen if isinstance(seen, NovadevError) else no_domain(facts),
             compute=_beside(known, seen) if isinstance(known, ComputeHost) else None,
             bad_compute=known if isinstance(known, NovadevError) else None,
+            taken_out=decisions.taken_out(instance),
         )
 
 

@@ -23,7 +23,7 @@ from novadev.runs.place import in_cell, in_spec
 from novadev.runs.plan import Plan, Planned, Skip
 from novadev.selection import Chunk, Selection, iter_selected, of_chunks
 from novadev.stash_defaults import ACTION
-from novadev.stash_defaults.effects import HARMLESS, objection
+from novadev.stash_defaults.effects import HARMLESS, not_again, objection
 from novadev.stash_defaults.gathering import gather
 from novadev.stash_defaults.sources import (
     Evidence,
@@ -33,6 +33,7 @@ from novadev.stash_defaults.sources import (
     by_rules,
     decide,
     disagreements,
+    taken_out,
     versioned,
 )
 from novadev.value import ABSENT, Value
@@ -221,6 +222,9 @@ def _decide(
     against = recorded and objection(name, recorded.value, evidence)
     if against and name not in request.names:
         raise Undecided(against)
+    taken = taken_out(name, recorded.value, evidence) if recorded else None
+    if taken and name not in request.names:
+        raise Undecided(not_again(name, taken))
     return recorded
 
 
@@ -285,6 +289,10 @@ def _notes(
         if names:
             yield f"from {_described(source, evidence)}: {', '.join(names)}"
     yield from (recorded.remark for recorded in found.values() if recorded.remark)
+    for name, recorded in found.items():
+        taken = taken_out(name, recorded.value, evidence)
+        if taken:
+            yield f"{name}: {taken.told}"
     if evidence.why_no_domain and request.source == "auto":
         yield f"by the rules only: {evidence.why_no_domain}"
     if any(recorded.source != "domain" for recorded in found.values()) and _lacks_osinfo(evidence):

@@ -10,6 +10,7 @@ from typing import Literal
 
 from novadev.capabilities.compute_hosts import ComputeHost
 from novadev.errors import NovadevError
+from novadev.image_property.decisions import Decision
 from novadev.image_property.facts import Facts
 from novadev.nova.block_devices import BlockDevice
 from novadev.nova.image_properties import MACHINE_TYPE, same
@@ -64,6 +65,7 @@ class Evidence:
 
     ``no_domain`` says why no definition was read, ``bad_compute`` what is wrong with the file of
     its host, such as that it is of an earlier Nova: which is nothing to other hosts' instances.
+    ``taken_out`` are the decisions of operators to store a property no more, by its name.
     """
 
     facts: Facts
@@ -71,6 +73,7 @@ class Evidence:
     no_domain: NovadevError | None
     compute: ComputeHost | None
     bad_compute: NovadevError | None = None
+    taken_out: Mapping[str, Decision] = field(default_factory=dict)
 
     @property
     def why_no_domain(self) -> str | None:
@@ -246,6 +249,18 @@ def disagreements(evidence: Evidence) -> Iterator[str]:
         for place, kept in places.items():
             if kept is not None and not agrees(name, kept, value, evidence.compute):
                 yield f"{name} is stored as {kept}{place}, but the guest has {value}"
+
+
+def taken_out(name: str, value: str | None, evidence: Evidence) -> Decision | None:
+    """Return the decision by which VALUE, which may be recorded for a property, was taken out.
+
+    None where no run took it out, or another value: then recording takes nothing back.
+    """
+    decision = evidence.taken_out.get(name)
+    if decision is None or value is None:
+        return None
+    before = str(decision.before)
+    return decision if agrees(name, before, value, evidence.compute) else None
 
 
 def agrees(name: str, stored: str, found: str, compute: ComputeHost | None) -> bool:

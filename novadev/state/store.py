@@ -16,6 +16,8 @@ SCHEMAS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
 """The revisions in ``migrations/versions``, the newest last."""
 _NAME = "state database"
 _VERSIONS = "alembic_version"
+_ROOM = 1_048_576
+"""Bytes that a run takes at least, with SQLite's own journal."""
 
 
 def open_state(url: str, is_known: bool = False) -> Database:
@@ -26,7 +28,7 @@ def open_state(url: str, is_known: bool = False) -> Database:
     """
     if not is_known:
         _make_private_file(url)
-    database = Database(_NAME, url)
+    database = state_database(url)
     found = _known_revision(database)
     if is_known and found is None:
         raise Unreachable(f"{_NAME}: its tables are gone")
@@ -35,17 +37,24 @@ def open_state(url: str, is_known: bool = False) -> Database:
     return database
 
 
+def state_database(url: str) -> Database:
+    """Return the state database at URL as it is; nothing is looked at or made."""
+    return Database(_NAME, url)
+
+
 @dataclass(frozen=True)
 class StateFacts:
     """A state database as it is.
 
     ``place`` is its file, or its server and name; ``revision`` is None where it is not made yet.
+    A file has no accounts.
     """
 
     place: str
     revision: str | None
     bytes: int
     database: Database
+    is_file: bool = False
 
 
 def examine_state(url: str) -> StateFacts:
@@ -54,7 +63,7 @@ def examine_state(url: str) -> StateFacts:
     Raises Unreachable where it could not be made or written, and NotAsNeeded where it is not ours.
     """
     parsed = parse_url(_NAME, url)
-    database = Database(_NAME, url)
+    database = state_database(url)
     if parsed.get_backend_name() == "sqlite":
         return _examine_file(Path(parsed.database or ""), database)
     place = f"{parsed.database} on {parsed.host or 'this machine'}"
@@ -65,9 +74,19 @@ def _examine_file(path: Path, database: Database) -> StateFacts:
     there = path if path.exists() else next(filter(Path.exists, path.parents), path)
     if not os.access(there, os.W_OK):
         raise Unreachable(f"{_NAME} {path} cannot be written by this user")
+    if not _has_room(there):
+        raise Unreachable(f"{_NAME} {path} cannot be written: its disk is full")
     if not path.exists() or not path.stat().st_size:
-        return StateFacts(str(path), None, 0, database)
-    return StateFacts(str(path), _known_revision(database), path.stat().st_size, database)
+        return StateFacts(str(path), None, 0, database, is_file=True)
+    size = path.stat().st_size
+    return StateFacts(str(path), _known_revision(database), size, database, is_file=True)
+
+
+def _has_room(path: Path) -> bool:
+    """Whether this user can add some pages to the file system that PATH is on."""
+    found = os.statvfs(path)
+    free = found.f_bfree if os.geteuid() == 0 else found.f_bavail
+    return free * found.f_frsize >= _ROOM
 
 
 def _known_revision(database: Database) -> str | None:
@@ -126,11 +145,13 @@ def _upgrade(database: Database) -> None:
 
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    with database.writing() as connection:
-        _one_at_a_time(connection)
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
-    database.close()
+    try:
+        with database.writing() as connection:
+            _one_at_a_time(connection)
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+    finally:
+        database.close()
 
 
 def _one_at_a_time(connection: sa.Connection) -> None:

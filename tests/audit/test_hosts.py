@@ -2,7 +2,7 @@
 
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import libvirt
@@ -196,6 +196,74 @@ def test_what_a_run_has_stored_comes_with_the_next_power_on(
     start = "hw_vif_model is stored as rtl8139, and the guest has virtio: "
     assert item["details"].startswith(f"{start}run {run} stored it for the next power-on ({way}")
     assert "image-property set" not in item["details"]
+
+
+UNSTASHED = {name: value for name, value in OBSERVED.items() if name != "hw_vif_model"}
+"""… and what is stored of it before somebody sets its model of network cards."""
+
+
+def _took_out(site: Site, uuid: str) -> str:
+    """Take the model of network cards that the guest has out of what is stored; say the run."""
+    unset = ("image-property", "unset", "--yes", "--property", "hw_vif_model", uuid)
+    return str(novadev(site.cloud, *unset, "-f", "json").json["run"])
+
+
+def _took_back(site: Site, uuid: str) -> str:
+    """Store the model of network cards that the guest has, and undo it; say the run."""
+    line = ("image-property", "set", "--yes", "--property", "hw_vif_model=virtio", uuid)
+    run = novadev(site.cloud, *line, "-f", "json").json["run"]
+    return str(novadev(site.cloud, "undo", str(run), "--yes", "-f", "json").json["run"])
+
+
+@pytest.mark.parametrize(
+    ("take_out", "stored", "check"),
+    [
+        (_took_out, OBSERVED, "not-stashed"),
+        (_took_back, UNSTASHED, "not-stashed"),
+        (_took_back, {**UNSTASHED, "hw_vif_model": None}, "stash-null"),
+    ],
+    ids=["unset", "undo to absent", "undo to null"],
+)
+def test_no_remedy_puts_back_what_a_run_took_out_while_the_guest_has_it(
+    site: Site, take_out: Callable[[Site, str], str], stored: dict[str, str | None], check: str
+) -> None:
+    """A start in flight makes a guest by the stored values that an operator has just taken out."""
+    uuid = site.add(aliased(), **stored)
+    run = take_out(site, uuid)
+    site.cloud.update("instances", "cell1", {"uuid": uuid}, vm_state="active")
+    (item,) = of(site, "not-stashed", "stash-null")
+    assert (item["check"], item["remedy"], item["needs"]) == (check, None, "decision")
+    is_stored = "stored as null" if check == "stash-null" else "not stored"
+    assert item["details"] == (
+        f"hw_vif_model is {is_stored}: run {run} took virtio out, "
+        "and the guest has it until a power-on gives it today's default (openstack server reboot "
+        "--hard); to store virtio again, run novadev stash-defaults --property hw_vif_model "
+        f"{uuid}"
+    )
+
+
+@pytest.mark.parametrize("more", [(), ("definition",)], ids=["databases", "hosts"])
+def test_no_remedy_stores_a_scsi_model_that_a_run_took_out(
+    site: Site, more: tuple[str, ...]
+) -> None:
+    disks, controllers = [domains.disk("sda", "scsi")], [domains.scsi_controller("virtio-scsi")]
+    stored = {**OBSERVED, "hw_disk_bus": "scsi", "hw_scsi_model": "virtio-scsi"}
+    uuid = site.add(domains.domain(disks=disks, devices=controllers), **stored)
+    line = ("image-property", "unset", "--force", "--yes", "--property", "hw_scsi_model", uuid)
+    run = novadev(site.cloud, *line, "-f", "json").json["run"]
+    (item,) = of(site, "combination", *more, code=3)
+    assert item["remedy"] is None
+    assert item["details"].endswith(
+        f"; run {run} took virtio-scsi out; to store it again, run novadev stash-defaults "
+        f"--property hw_scsi_model {uuid}"
+    )
+
+
+def test_what_a_run_took_out_and_the_guest_has_no_more_is_a_default_as_any(site: Site) -> None:
+    uuid = site.add(aliased(), **{**OBSERVED, "hw_vif_model": "e1000"})
+    _took_out(site, uuid)
+    (item,) = of(site, "not-stashed", "definition")
+    assert item["remedy"] == f"novadev stash-defaults --yes --versioned {uuid}"
 
 
 def test_what_a_run_has_stored_and_somebody_has_changed_since(site: Site) -> None:

@@ -35,6 +35,36 @@ def test_nothing_is_found_of_a_healthy_guest(any_cloud: Cloud) -> None:
     assert found(any_cloud) == []
 
 
+@pytest.mark.parametrize("is_offloaded", [False, True])
+def test_what_a_run_took_out_is_offered_by_no_command(
+    sqlite_cloud: Cloud, is_offloaded: bool
+) -> None:
+    """A guest on a host may have it still; the next guest of an offloaded one gets the default."""
+    away = {"host": None, "vm_state": "shelved_offloaded"} if is_offloaded else {}
+    uuid = healthy(sqlite_cloud, **away)
+    row = {"key": "shelved_host", "value": "cmp1", "deleted": 0}
+    sqlite_cloud.insert("instance_system_metadata", "cell1", instance_uuid=uuid, **row)
+    folder = sqlite_cloud.folder / "hosts"
+    folder.mkdir()
+    (folder / "cmp1.conf").write_text("[libvirt]\nvirt_type = kvm\n")
+    with sqlite_cloud.config_file.open("a") as file:
+        file.write(f"\n[novadev]\ncompute_config_dir = {folder}\n")
+    line = ("image-property", "unset", "--property", "hw_vif_model", "--yes", uuid)
+    run = novadev(sqlite_cloud, *line, "-f", "json").json["run"]
+    (item,) = audit(sqlite_cloud, "--all", "--check", "not-stashed")
+    fate = (
+        "it is today's default too"
+        if is_offloaded
+        else "the guest may have it until a power-on gives it today's default (openstack server "
+        "start)"
+    )
+    assert (item["remedy"], item["details"]) == (
+        None,
+        f"hw_vif_model is not stored: run {run} took virtio out, and {fate}; to store virtio "
+        f"again, run novadev stash-defaults --property hw_vif_model {uuid}",
+    )
+
+
 @pytest.mark.parametrize(
     ("wanted", "cell"),
     [

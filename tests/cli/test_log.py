@@ -73,6 +73,23 @@ def test_a_file_that_cannot_be_written_is_an_error(sqlite_cloud: Cloud, tmp_path
     assert f"the log file {tmp_path} cannot be written" in result.err
 
 
+@pytest.mark.parametrize("is_configured", [False, True])
+def test_a_full_disk_below_the_log_changes_no_exit_code(
+    sqlite_cloud: Cloud, is_configured: bool
+) -> None:
+    """What the command did is said as ever, and once that the log is not whole."""
+    uuid = sqlite_cloud.add_instance(hw_vif_model="virtio")
+    option = [] if is_configured else ["--log-file", "/dev/full"]
+    if is_configured:
+        with sqlite_cloud.config_file.open("a") as file:
+            file.write("\n[novadev]\nlog_file = /dev/full\n")
+    command = ["image-property", "set", "--property", "hw_vif_model=e1000", uuid, "--yes"]
+    result = novadev(sqlite_cloud, *option, *command)
+    assert (result.code, sqlite_cloud.system_metadata(uuid)["image_hw_vif_model"]) == (0, "e1000")
+    assert result.err.count("The log file /dev/full cannot be written; lines are missing.") == 1
+    assert "Traceback" not in result.err
+
+
 def test_journald_gets_the_priority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As sd-daemon(3) has it, where stderr is what systemd says it is, and nowhere else."""
     with (tmp_path / "stream").open("w+") as stream:

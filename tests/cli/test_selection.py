@@ -69,6 +69,8 @@ def test_filters(cloud: Cloud) -> None:
     assert chosen(cloud, "--where", "hw_disk_bus=scsi") == {web}
     assert chosen(cloud, "--all", "--without", "hw_disk_bus") == set()
     assert chosen(cloud, "--all", "--without", "hw_rng_model") == {web, mail}
+    alone = novadev(cloud, "image-property", "list", "--without", "hw_rng_model")
+    assert (alone.code, "add --all if that is meant" in alone.err) == (4, True)
     assert chosen(cloud, "--where", "hw_disk_bus=scsi", "--where", "hw_rng_model=virtio") == set()
     assert len(chosen(cloud, "--all", "--limit", "1")) == 1
 

@@ -13,6 +13,7 @@ from novadev.pages.guest import GuestPage, Side, _recorded_side, _side, after, w
 from novadev.pages.rows import drift_rows, forecast_rows
 from novadev.records.device import VmDevice
 from novadev.records.drift import Drift
+from novadev.records.history import PastChange
 from tests import domains
 from tests.audit.browser import Browser
 from tests.cloud import Cloud
@@ -106,11 +107,29 @@ def test_a_new_port_is_marked_though_it_is_free(number: int, tmp_path: Path) -> 
     assert f"PCI bus {number + 1:02x}" in marked[0]
 
 
-def rendered(file: Path, *sides: Side) -> etree._Element:
-    """The page of a guest of which there is nothing but these SIDES, written into FILE."""
+def rendered(file: Path, *sides: Side, past: tuple[PastChange, ...] = ()) -> etree._Element:
+    """The page of a guest that has nothing but these SIDES and PAST changes, written into FILE."""
     now = datetime(2026, 1, 1, tzinfo=timezone.utc)
-    write(str(file), GuestPage("web-1", "U", "cmp1", True, now, sides, (), (), (), (), ()))
+    history = (past,) if past else ()
+    write(str(file), GuestPage("web-1", "U", "cmp1", True, now, sides, (), (), (), (), history))
     return html.fromstring(file.read_bytes())
+
+
+def test_a_past_change_is_told_in_words(tmp_path: Path) -> None:
+    past = [
+        PastChange("2026-01-01T00:00:00Z", "cmp1", "disk vda", field, before, after, 7)
+        for field, before, after in (
+            ("address", "0000:00:04.0", "0000:00:05.0"),
+            ("alias", None, "ua-1"),
+            ("boot_order", "1", None),
+        )
+    ]
+    page = rendered(tmp_path / "page.html", past=tuple(past))
+    assert texts(page, ".//section[@aria-labelledby='history']//ul/li") == [
+        "disk vda: address changed from 0000:00:04.0 to 0000:00:05.0",
+        "disk vda: alias changed from none to ua-1",
+        "disk vda: boot order changed from 1 to none",
+    ]
 
 
 def test_recorded_devices_have_the_owners_and_the_order_of_now() -> None:

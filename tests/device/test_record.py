@@ -14,7 +14,7 @@ from novadev.records import record as records
 from tests import domains
 from tests.cloud import Cloud
 from tests.device.bed import reach
-from tests.device.rig import mac, port_id, volume_id
+from tests.device.rig import Terminal, mac, port_id, volume_id
 from tests.device.site import Site
 from tests.hypervisor import Hypervisor
 from tests.state.places import journal_on_mariadb
@@ -364,3 +364,20 @@ def _goes_and_comes(site: Site) -> None:
     assert (item["label"], item["recorded"], item["found"]) == ("disk vdb", "disk vdb", None)
     assert ask(site, "record", uuid)[0]["changed"] is True
     assert len(ask(site, "history", uuid)) > 10
+
+
+@pytest.mark.parametrize("command", ["list", "record"])
+@pytest.mark.parametrize(
+    ("width", "more", "has_hash"), [(80, "", False), (80, "-c", True), (240, "", True)]
+)
+def test_a_guest_has_one_line_however_narrow(
+    site: Site, command: str, width: int, more: str, has_hash: bool
+) -> None:
+    """A hash is shown where it has room, and where it is asked for."""
+    ids = [site.add(guest(), name=f"web-{n}") for n in range(2)]
+    chosen = ["-c", "instance", "-c", "hash"] if more else []
+    typed = ("-q", "--color", "never", "device", command, "--all", *chosen)
+    header, *rows = Terminal(site.cloud, *typed, columns=width).text.splitlines()
+    assert len(rows) == 2
+    assert [uuid in row for uuid, row in zip(ids, rows, strict=True)] == [True, True]
+    assert ("hash" in header) == has_hash

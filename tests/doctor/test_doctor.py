@@ -1,6 +1,7 @@
 """`doctor`: what it finds wrong on real databases, real hosts and in real files."""
 
 import json
+import os
 import re
 import socket
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from novadev.capabilities.content import age_text
 from novadev.doctor.databases import release_text
 from novadev.doctor.hosts import login
 from novadev.doctor.units import TIMERS, WATCH, service_result, timer_result
+from novadev.grants import grant
 from novadev.nova import rights
 from novadev.nova.tables import api_metadata, cell_metadata
 from novadev.rules.releases import NEWEST_RELEASE, OLDEST_RELEASE, SCHEMA_REVISIONS
@@ -24,6 +26,8 @@ from tests.capabilities.samples import saved
 from tests.cloud import Cloud
 from tests.command import Result, novadev
 from tests.hypervisor import Hypervisors
+from tests.state.places import NAME as STATE
+from tests.state.places import journal_on_mariadb
 
 SECRET = "p\u00e4ss-word"
 
@@ -92,7 +96,7 @@ def test_a_value_that_an_option_cannot_have(sqlite_cloud: Cloud) -> None:
     add_options(sqlite_cloud, f"{values}start_check_delay = -1\n\n[vnc]\nenabled = maybe\n")
     wrong = [
         "[vnc] enabled must be true or false",
-        "[novadev] host_timeout must be a whole number, 1 or more",
+        "[novadev] host_timeout must be a whole number from 1 to 86400",
         "[novadev] workers must be a whole number from 1 to 64",
         "[novadev] keep_addresses must be one of off, log, on",
         "[novadev] start_check_delay must be a whole number from 0 to 60",
@@ -110,6 +114,44 @@ def test_a_value_that_an_option_cannot_have(sqlite_cloud: Cloud) -> None:
     other = novadev(sqlite_cloud, "history")
     lines = "; ".join(f"{sqlite_cloud.config_file}: {text}" for text in wrong)
     assert (other.code, other.err) == (4, f"Error: {lines}\n")
+
+
+@pytest.mark.parametrize(
+    ("line", "text", "is_place"),
+    [
+        ("log_file = /nonexistent/x.log", "the log file /nonexistent/x.log", False),
+        ("cloud_name = $nosuch", "has a single $; write it as $$", False),
+        ("host_timeout = 99999999999999999999", "must be a whole number from 1 to 86400", False),
+        ("special_managed_devices = rng:virtio, junk", "must be a list of type:device", False),
+        ("special_managed_devices = a:b:c", "must be a list of type:device", False),
+        ("libvirt_uri = qemu+ssh://root@{hots}/system", "must be a URI in which only", True),
+        ("state_connection = blah", "must be the URL of a SQLite, MySQL or MariaDB", True),
+        ("state_connection = postgresql://a:b@c/d", "must be the URL of a SQLite,", True),
+    ],
+)
+def test_a_wrong_value_ends_only_what_hangs_on_it(
+    sqlite_cloud: Cloud, line: str, text: str, is_place: bool
+) -> None:
+    """Without the place of a database or of libvirt nothing is asked; all else goes on."""
+    name = line.partition(" ")[0]
+    add_options(sqlite_cloud, f"{line}\n")
+    result, found = doctor(sqlite_cloud)
+    [failed] = [item for item in found if item["check"] == "configuration" and item["exit_code"]]
+    assert failed["subject"] == str(sqlite_cloud.config_file)
+    assert failed["details"].startswith(f"[novadev] {name} ")
+    assert text in failed["details"]
+    assert result.code == 4
+    databases = [item["status"] for item in found if item["check"] == "database"]
+    assert databases == (["skipped"] if is_place else ["ok"] * len(databases))
+    other = novadev(sqlite_cloud, "history")
+    assert (other.code, "Traceback" in other.err) == (4, False)
+    assert text in other.err
+
+
+@pytest.mark.parametrize("name", ["state_connection", "libvirt_uri", "special_managed_devices"])
+def test_an_option_without_a_value_is_not_set(sqlite_cloud: Cloud, name: str) -> None:
+    add_options(sqlite_cloud, f"{name} =\n")
+    assert [item for item in doctor(sqlite_cloud)[1] if item["exit_code"] == 4] == []
 
 
 def test_where_a_wrong_value_stands(
@@ -205,7 +247,7 @@ def test_the_rights_that_an_account_lacks_can_be_pasted(mariadb_cloud: Cloud) ->
 def documented_rights(cloud: Cloud, but: str) -> list[str]:
     """The statements that give the poor account all rights that novadev needs, BUT on one table."""
     return [
-        rights.grant(needed, str(cloud.engine(name).url.database), table, "'po''or'@'localhost'")
+        grant(needed, str(cloud.engine(name).url.database), table, "'po''or'@'localhost'")
         for name in ("api", "cell0", "cell1", "cell2")
         for table, needed in rights.all_rights("api" if name == "api" else "main").items()
         if table != but
@@ -346,6 +388,70 @@ def test_the_state_database_and_who_uses_it(sqlite_cloud: Cloud) -> None:
     _, found = doctor(sqlite_cloud)
     assert "does not exist yet" in of("state database", found)[str(file)]["details"]
     assert not file.exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "is_made"),
+    [
+        ("", False),
+        ("SELECT", False),
+        ("INSERT, CREATE", False),
+        ("SELECT, UPDATE, DELETE", True),
+        ("INSERT", True),
+    ],
+)
+def test_the_rights_on_the_state_database_can_be_pasted(
+    mariadb_cloud: Cloud, given: str, is_made: bool
+) -> None:
+    """What is lacking is told at once; after the statements have run, records can be written."""
+    uuid = mariadb_cloud.add_instance(hw_vif_model="virtio")
+    change = ("image-property", "set", "--property", "hw_vif_model=e1000", uuid, "--yes")
+    with journal_on_mariadb(mariadb_cloud):
+        if is_made:
+            assert novadev(mariadb_cloud, "history").code == 0
+        lines = documented_rights(mariadb_cloud, "")
+        if given:
+            lines.append(f"GRANT {given} ON {STATE}.* TO 'po''or'@localhost")
+        with poor_account(mariadb_cloud, *lines):
+            assert novadev(mariadb_cloud, *change).code == 8
+            result, found = doctor(mariadb_cloud)
+            [told] = [
+                item for item in found if item["check"] == "state database" and item["remedies"]
+            ]
+            assert (result.code, told["status"], told["exit_code"]) == (8, "failure", 8)
+            assert "see novadev doctor" not in told["details"]
+            [line] = told["remedies"]
+            assert not {*re.findall(r"[A-Z]+", given)} & {*line.partition(" ON ")[0].split(", ")}, (
+                line
+            )
+            with mariadb_cloud.engine("api").connect() as connection:
+                connection.execute(sa.text(line))
+            assert {
+                item["status"] for item in of("state database", doctor(mariadb_cloud)[1]).values()
+            } == {"ok"}
+            ended = novadev(mariadb_cloud, *change)
+            assert ended.code == 0, ended.err
+
+
+def test_a_state_database_that_is_not_there_yet(mariadb_cloud: Cloud) -> None:
+    with journal_on_mariadb(mariadb_cloud):
+        with mariadb_cloud.engine("api").connect() as connection:
+            connection.execute(sa.text(f"DROP DATABASE {STATE}"))
+            [told] = of("state database", doctor(mariadb_cloud)[1]).values()
+            assert told["remedies"] == [f"CREATE DATABASE `{STATE}`;"]
+            connection.execute(sa.text(told["remedies"][0]))
+        assert of("state database", doctor(mariadb_cloud)[1]).popitem()[1]["status"] == "ok"
+
+
+def test_a_full_disk_below_the_state_database(
+    sqlite_cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = os.statvfs(sqlite_cloud.folder)
+    full = os.statvfs_result((*found[:3], 0, 0, *found[5:]))
+    monkeypatch.setattr(os, "statvfs", lambda path: full)
+    result, answers = doctor(sqlite_cloud)
+    [told] = of("state database", answers).values()
+    assert (result.code, told["details"].partition("written: ")[2]) == (8, "its disk is full")
 
 
 def test_capability_files(sqlite_cloud: Cloud, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 import sqlalchemy as sa
 
 from novadev.cli import mutating
+from novadev.image_property import applying
 from novadev.runs.journal_rows import fit
 from tests.cloud import Cloud
 from tests.command import novadev
@@ -120,6 +121,44 @@ def test_undo_of_what_an_undo_of_the_undo_has_begun_to_put_back(sqlite_cloud: Cl
     assert novadev(sqlite_cloud, "resume", "3", "--yes").code == 0
     assert novadev(sqlite_cloud, "undo", "1", "--yes").code == 0
     assert models(sqlite_cloud, uuids) == ["virtio"] * 2
+
+
+@pytest.mark.parametrize("choice", ["--dry-run", "--yes"])
+def test_an_undo_while_another_undo_is_at_work(
+    sqlite_cloud: Cloud, monkeypatch: pytest.MonkeyPatch, choice: str
+) -> None:
+    """Both choices say so at once, before they show a plan."""
+    uuids = servers(sqlite_cloud, 2)
+    assert novadev(sqlite_cloud, *E1000, *uuids, "--yes").code == 0
+    real, others = applying.apply, []
+
+    def apply(*arguments: Any, **more: Any) -> Any:
+        monkeypatch.setattr(applying, "apply", real)
+        others.append(novadev(sqlite_cloud, "undo", "1", choice))
+        return real(*arguments, **more)
+
+    monkeypatch.setattr(applying, "apply", apply)
+    assert novadev(sqlite_cloud, "undo", "1", "--yes").code == 0
+    (other,) = others
+    assert (other.code, other.out) == (3, "")
+    assert "run 2 is being carried out by process" in other.err
+
+
+@pytest.mark.parametrize("choice", ["--dry-run", "--yes"])
+def test_an_undo_after_an_undo_that_was_stopped_says_what_it_drops_of_which_run(
+    sqlite_cloud: Cloud, small_batches: None, choice: str
+) -> None:
+    uuids = servers(sqlite_cloud, 3)
+    assert novadev(sqlite_cloud, *E1000, *uuids, "--yes").code == 0
+    file = str(sqlite_cloud.folder / "p")
+    assert novadev(sqlite_cloud, "undo", "1", "--plan-out", file).code == 0
+    sqlite_cloud.update("instances", "cell1", {"uuid": uuids[2]}, vm_state="active")
+    assert novadev(sqlite_cloud, "apply", file, "--yes", "--max-failures", "0").code == 7
+    sqlite_cloud.update("instances", "cell1", {"uuid": uuids[2]}, vm_state="stopped")
+    undone = novadev(sqlite_cloud, "undo", "1", choice)
+    assert undone.code == 0
+    assert "Run 2: 2 plans it had not begun will not be carried out." in undone.err
+    assert "Run 1: " not in undone.err
 
 
 def test_dropping_the_rest_is_asked_about(sqlite_cloud: Cloud, small_batches: None) -> None:

@@ -77,7 +77,10 @@ def test_the_rest_of_an_undone_run_is_dropped_for_good(
     stopped(sqlite_cloud, uuids)
     there = models(sqlite_cloud, uuids)
     assert sorted(there) == ["e1000"] * 2 + ["ne2k_pci"] + ["virtio"] * 3
-    assert novadev(sqlite_cloud, "undo", "1", "--yes").code == 0
+    for choice, code in ((("--dry-run",), 0), ((), 4), (("--yes",), 0)):
+        undone = novadev(sqlite_cloud, "undo", "1", *choice)
+        assert undone.code == code
+        assert "Run 1: 3 plans it had not begun will not be carried out" in undone.err
     before = ["virtio", "virtio", "ne2k_pci", "virtio", "virtio", "virtio"]
     assert models(sqlite_cloud, uuids) == before
     bare = novadev(sqlite_cloud, "resume", "--yes")
@@ -102,6 +105,7 @@ def test_an_undo_with_nothing_to_take_back_drops_the_rest_too(
     assert novadev(sqlite_cloud, "apply", file, "--yes", "--max-failures", "0").code == 7
     dry = novadev(sqlite_cloud, "undo", "1", "--dry-run")
     assert "nothing was changed" in dry.err
+    assert "Run 1: 2 plans it had not begun will not be carried out" in dry.err
     assert runs(sqlite_cloud)[0]["plans"] == 3
     undone = novadev(sqlite_cloud, "undo", "1", "--yes")
     assert undone.code == 0

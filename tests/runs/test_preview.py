@@ -171,6 +171,24 @@ def test_a_resumed_run_is_previewed(sqlite_cloud: Cloud, tmp_path: Path) -> None
     assert states == {uuids[1]: "stale", uuids[2]: "applied"}
 
 
+def test_a_resumed_run_has_the_effects_of_today(
+    sqlite_cloud: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A config drive has moved since: the preview and the document say it alike."""
+    run, file = partial(novadev, sqlite_cloud), str(tmp_path / "plan")
+    uuids = [server(sqlite_cloud, columns={"config_drive": "True"}) for _ in range(2)]
+    command = ("machine-type", "set", "pc-i440fx-7.2")
+    assert run(*command, *uuids, "--plan-out", file).code == 0
+    starts(sqlite_cloud, uuids[0])
+    monkeypatch.setattr(carry_out, "BATCH", 1)
+    assert run("apply", file, "--yes", "--max-failures", "0").code == 7
+    moved = ("image-property", "set", "--property", "hw_cdrom_bus=sata", "--yes", uuids[1])
+    assert run(*moved).code == 0
+    (plan,) = kept(run, "resume", "1").json["plans"]
+    effects = {item["what"]: (item["before"], item["after"]) for item in plan["effects"]}
+    assert effects["disk.config cdrom"] == ("sata sda", "sata sda")
+
+
 def test_effects_are_those_of_what_is_stored_now(sqlite_cloud: Cloud) -> None:
     """A machine type is taken back after the config drive has moved: that is seen."""
     uuid = server(sqlite_cloud, columns={"config_drive": "True"})

@@ -299,3 +299,46 @@ def test_rules_that_fail_beside_a_definition_that_tells(site: Site) -> None:
     assert set(changes(plan)) >= {"hw_machine_type", "hw_disk_bus", "hw_video_model"}
     reason = "its definition has no such device, and Nova's rules fail for it"
     assert f"hw_cdrom_bus, hw_vif_model: {reason}" in site.reasons(uuid, code=3)
+
+
+@pytest.fixture
+def unset(site: Site) -> tuple[str, str]:
+    """A guest with cirrus, whose stored cirrus a run has taken out, and that run."""
+    uuid = site.guest(CIRRUS, hw_video_model="cirrus")
+    line = ("image-property", "unset", "--property", "hw_video_model", uuid)
+    return uuid, str(novadev(site.cloud, *line, "--yes", "-f", "json").json["run"])
+
+
+def test_what_an_operator_took_out_is_put_back_for_nobody_who_does_not_name_it(
+    site: Site, unset: tuple[str, str]
+) -> None:
+    uuid, run = unset
+    other = site.guest(CIRRUS)
+    result = site.run("--all")
+    assert site.stored(other)["hw_video_model"] == "cirrus"
+    assert "hw_video_model" not in site.stored(uuid)
+    assert "hw_video_model" not in site.cloud.spec_properties(uuid)
+    assert (
+        f"hw_video_model: not recorded: run {run} took cirrus out (--property hw_video_model "
+        "stores it again)"
+    ) in [item["reason"].removeprefix(f"instance {uuid}: ") for item in result.json["skipped"]]
+    plan = site.plan(uuid, "--property", "hw_video_model")
+    assert changes(plan) == {"hw_video_model": "cirrus"}
+    assert f"hw_video_model: run {run} took cirrus out" in notes(plan)
+
+
+def test_an_undone_record_can_be_made_again(site: Site) -> None:
+    uuid = site.guest(CIRRUS)
+    site.run(uuid)
+    site.undo()
+    site.run(uuid)
+    assert site.stored(uuid)["hw_video_model"] == "cirrus"
+
+
+def test_an_undone_record_leaves_what_was_taken_out_before(
+    site: Site, unset: tuple[str, str]
+) -> None:
+    uuid, run = unset
+    record = site.run(uuid, "--property", "hw_video_model").json["run"]
+    site.undo(record)
+    assert any(f"run {run} took cirrus out" in text for text in site.reasons(uuid, code=3))

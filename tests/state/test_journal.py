@@ -297,11 +297,14 @@ def test_max_failures_lets_so_many_fail(sqlite_cloud: Cloud, tmp_path: Path) -> 
 
 
 @pytest.mark.slow
-def test_ctrl_c_ends_between_two_batches(cloud: Cloud) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_what_ends_a_program_ends_a_run_between_two_batches(
+    cloud: Cloud, number: signal.Signals
+) -> None:
     uuids = cloud.add_instances(1000)
     process = start(cloud, *E1000, "--yes", "--all", stdout=subprocess.DEVNULL)
     _wait_for_actions(cloud)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     ended = finish(process)
     assert ended.code == 130, ended.err
     assert "novadev resume 1" in ended.err
