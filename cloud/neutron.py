@@ -94,7 +94,10 @@ def update_port(request: Request, key: str) -> Row:
     """Change a port; the host it is bound to, too."""
     wanted = request.body["port"]
     port = get(ports, key)
+    before = port["binding:host_id"]
     port |= {name: value for name, value in wanted.items() if name in port}
+    if port["binding:host_id"] != before:  # its binding moves; neutron leaves none behind
+        bindings[key].pop(before, None)
     return _bind(key)
 
 

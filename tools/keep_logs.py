@@ -25,16 +25,15 @@ _GIVEN = re.compile(r'virDomainDefineXML\S* : conn=\S+ xml=(<domain type=".*?</d
 Marks = Mapping[Path, int]
 
 
-def follow_definitions() -> None:
-    """Have the libvirtd of each host log what it is asked to define."""
-    for host in HOSTS:
-        socket = f"{RUN}/{host}/run/libvirt/libvirt-admin-sock"
-        admin = ["virt-admin", "-c", f"libvirtd:///system?socket={socket}"]
-        for command in (
-            ("daemon-log-outputs", f"1:file:{LOGS}/libvirtd-{host}.log"),
-            ("daemon-log-filters", "1:libvirt.domain"),
-        ):
-            subprocess.run([*admin, *command], check=True, capture_output=True)
+def follow_definitions(host: str) -> None:
+    """Have the libvirtd of a HOST log what it is asked to define, until it ends."""
+    socket = f"{RUN}/{host}/run/libvirt/libvirt-admin-sock"
+    admin = ["virt-admin", "-c", f"libvirtd:///system?socket={socket}"]
+    for command in (
+        ("daemon-log-outputs", f"1:file:{LOGS}/libvirtd-{host}.log"),
+        ("daemon-log-filters", "1:libvirt.domain"),
+    ):
+        subprocess.run([*admin, *command], check=True, capture_output=True)
 
 
 def marks() -> Marks:
@@ -68,12 +67,12 @@ def foreign(since: Marks) -> tuple[int, list[str]]:
     return len(given), [text for text in given if text not in own]
 
 
-def differing() -> tuple[int, list[str]]:
-    """Return of how many definitions the logs say what differs, and each line that may not."""
+def differing(since: Marks) -> tuple[int, list[str]]:
+    """Return of how many definitions the logs say SINCE what differs, and lines that may not."""
     number, wrong = 0, Counter[str]()
     for path in _logs():
         inside = False
-        for line in path.read_text(errors="replace").splitlines():
+        for line in _text(path, since).splitlines():
             if "what differs from Nova's own definition" in line:
                 number, inside = number + 1, True
             elif re.match(r"\d{4}-\d\d-\d\d ", line):

@@ -30,6 +30,10 @@ REMEMBERED = 256
 """Guests whose last request is remembered."""
 DEFINED = 32
 """Kept definitions that are remembered with Nova's own text, until they are defined."""
+_TRANSPORT = (7, 13)
+"""``VIR_FROM_RPC`` and ``VIR_FROM_REMOTE``."""
+_BROKEN = (1, 38)
+"""``VIR_ERR_INTERNAL_ERROR`` and ``VIR_ERR_SYSTEM_ERROR``."""
 
 
 class OtherShape(Exception):
@@ -74,12 +78,16 @@ class Wrapper:
         return str(kept)
 
     def define(self, original: Callable[..., Any], host: Any, xml: Any) -> Any:
-        """Define XML; where libvirt refuses what is kept, Nova's own text in its place."""
+        """Define XML; where libvirt refuses what is kept, Nova's own text in its place.
+
+        Without a connection libvirt has refused nothing, and Nova gives up as it always did: at a
+        second try libvirtd may be back, and would get a definition without addresses.
+        """
         own = self._own.pop(xml, None)
         try:
             return original(host, xml)
         except Exception as error:
-            if own is None:
+            if own is None or is_connection_lost(error):
                 raise
             self._keeper.missed["passed", "refused"] += 1
             self._log.warning("novadev: libvirt refuses what is kept, so nothing is: %s", error)
@@ -155,6 +163,18 @@ class Wrapper:
 
     def _tell(self, text: str, uuid: str, *values: object) -> None:
         self._log.info("[instance: %s] novadev: " + text, uuid, *values)
+
+
+def is_connection_lost(error: Any) -> bool:
+    """Whether ERROR is that of a connection to libvirt that broke.
+
+    As Nova tells it (``nova/virt/libvirt/host.py`` _test_connection).
+    """
+    try:
+        where = error.get_error_domain(), error.get_error_code()
+    except AttributeError:  # it is not libvirt's
+        return False
+    return where[0] in _TRANSPORT and where[1] in _BROKEN
 
 
 def request_of(context: Any) -> str | None:

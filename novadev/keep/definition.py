@@ -172,7 +172,8 @@ def _place(
 ) -> _Placed:
     """Return DOMAIN with recorded places, as many as fit.
 
-    A controller is there for the places that are kept: where one is given up, all is laid out anew.
+    A controller is there for the places that are kept: where one is given up, or no longer counts,
+    all is laid out anew.
     """
     left = dict[str, None]()
     buses = PciBuses(complete(domain, (), root))
@@ -189,13 +190,14 @@ def _place(
         asked = dict(zip(whole.devices, (*kept, *added), strict=False))
         layout = lay_out_anew(whole, {item: row for item, row in asked.items() if row}, pinned)
         left |= dict.fromkeys((*layout.refused.values(), *_told(layout)))
-        if not layout.refused:
-            break
         numbers = {device: number for number, device in enumerate(whole.devices)}
-        refused = {numbers[device] for device in layout.refused}
-        if not refused & {number for number, row in enumerate(kept) if row}:
+        gone = {numbers[device] for device in (*layout.refused, *layout.outdated)}
+        if gone & {number for number, row in enumerate(kept) if row}:
+            kept = [None if number in gone else row for number, row in enumerate(kept)]
+        elif layout.refused:
             raise NotAsNeeded("; ".join(layout.refused.values()))
-        kept = [None if number in refused else row for number, row in enumerate(kept)]
+        else:
+            break
     _check_room(whole, layout)
     moves = {
         ours: layout.moves[device]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from novadev.errors import BadInput
@@ -57,6 +58,7 @@ class Address:
         return cls.of({str(key): str(value) for key, value in parts}, default)
 
     @classmethod
+    @lru_cache(maxsize=4096)
     def from_ovirt(cls, text: str) -> Address | None:
         """Return the address of oVirt's text, its keys in any order; None when it is empty.
 

@@ -2,13 +2,16 @@
 
 import socket
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
+from threading import Thread
 from types import SimpleNamespace
 from typing import Any
 
+import libvirt
 import pytest
 import sqlalchemy as sa
 
@@ -284,6 +287,36 @@ def test_what_libvirt_refuses_is_defined_as_nova_wrote_it(start: Start) -> None:
     assert given == [kept, NOVA]
     with pytest.raises(RuntimeError):
         wrapped.wrapper.define(define, None, kept)
+
+
+def test_a_connection_that_breaks_is_no_refusal(start: Start) -> None:
+    """libvirtd may be back for a second try: Nova's own text would be defined then."""
+    wrapped = start()
+    wrapped.see()
+    kept, given = wrapped.kept(), []
+    lost = broken_connection()
+
+    def define(_host: object, text: str) -> str:
+        given.append(text)
+        raise lost
+
+    with pytest.raises(libvirt.libvirtError) as raised:
+        wrapped.wrapper.define(define, None, kept)
+    assert raised.value is lost
+    assert given == [kept]
+
+
+def broken_connection() -> libvirt.libvirtError:
+    """What libvirt raises of a connection whose other end is gone."""
+    with socket.socket(socket.AF_UNIX) as server, tempfile.TemporaryDirectory() as folder:
+        server.bind(f"{folder}/socket")
+        server.listen()
+        accepting = Thread(target=lambda: server.accept()[0].close())
+        accepting.start()
+        with pytest.raises(libvirt.libvirtError) as raised:
+            libvirt.open(f"qemu+unix:///system?socket={folder}/socket")
+        accepting.join()
+    return raised.value
 
 
 def test_an_answer_that_does_not_come_ends_the_wait(

@@ -67,7 +67,10 @@ def _with_agent(host: Hypervisor) -> str:
         disks,
         [domains.scsi_controller(), channel()],
         machine="q35",
-        interfaces=[domains.interface(mac(1), kind="user", model="e1000")],
+        interfaces=[
+            domains.interface(mac(1), kind="user", model="e1000"),
+            domains.interface(mac(2), kind="user"),
+        ],
         arguments=["-drive", drive, "-device", nvme],
     )
 

@@ -27,17 +27,19 @@ PROGRAMS = (
 )
 RULES = (
     *("50-udev-default", "55-dm", "60-block", "60-cdrom_id", "60-persistent-storage"),
-    *("60-persistent-storage-dm", "95-dm-notify"),
+    *("60-persistent-storage-dm", "75-net-description", "80-net-setup-link", "95-dm-notify"),
 )
-"""Without them the agent finds neither serials nor its port."""
+"""Without them the agent finds neither serials nor its port, and a network card has no name by its
+place."""
+NAME_POLICY = Path("lib/systemd/network/99-default.link")
 MODULES = (
     *("virtio_pci", "virtio_console", "virtio_blk", "virtio_scsi", "ahci", "sd_mod", "sr_mod"),
-    *("nvme", "dm-mod", "button", "evdev"),
+    *("virtio_net", "nvme", "dm-mod", "button", "evdev"),
 )
 MODULE_FOLDERS = (
     *("arch/x86/crypto", "block", "crypto", "drivers/acpi", "drivers/ata", "drivers/block"),
     *("drivers/cdrom", "drivers/char", "drivers/input", "drivers/md", "drivers/nvme"),
-    *("drivers/scsi", "drivers/virtio", "lib"),
+    *("drivers/net", "drivers/scsi", "drivers/virtio", "lib", "net/core"),
 )
 LIBRARY_FOLDERS = ("lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu", "lib/systemd", "usr/lib")
 LOADER = Path("lib64/ld-linux-x86-64.so.2")
@@ -71,6 +73,7 @@ def _make(folder: Path) -> None:
         _copy(unpacked, root, Path(name))
     for name in RULES:
         _copy(unpacked, root, Path(f"lib/udev/rules.d/{name}.rules"))
+    _copy(unpacked, root, NAME_POLICY)
     for library in sorted(set(_libraries(unpacked))):
         _copy(unpacked, root, library)
     modules = [path.relative_to(unpacked) for path in _modules(unpacked)]

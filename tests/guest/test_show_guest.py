@@ -19,11 +19,12 @@ from novadev.virt.host import Host
 from tests import domains
 from tests.cloud import Cloud
 from tests.device.bed import compute_host
-from tests.device.rig import Desk, Rig, Terminal, volume_id
+from tests.device.rig import Desk, Rig, Terminal, mac, volume_id
 from tests.device.site import record
 from tests.guest.conftest import NVME_SERIAL
 from tests.guest.micro import MicroGuest
 from tests.hypervisor import Hypervisor
+from tests.running_nova.guest import Guest
 
 pytestmark = pytest.mark.slow
 
@@ -239,3 +240,10 @@ def test_a_domain_and_a_host_that_are_gone(hypervisor: Hypervisor) -> None:
         hypervisor.kill()
         with pytest.raises(Unreachable):
             ask_disks(host, uuid)
+
+
+def test_a_network_card_has_the_name_of_its_place(guest: MicroGuest) -> None:
+    """By Debian's own rules; what is played on a running Nova compares these names."""
+    name, place = Guest(guest.domain).cards()[mac(2)]
+    bus, slot = place.rsplit("/", 1)[1].split(":")[1:]
+    assert name == f"enp{int(bus, 16)}s{int(slot[:2], 16)}"

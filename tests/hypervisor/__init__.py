@@ -237,7 +237,7 @@ class Hypervisor:
         )
         if result.returncode:
             raise NoHost(f"no libvirtd in {self.name}: {result.stderr}")
-        self._daemon = _listener(self._socket)
+        self._daemon = listener(self._socket)
 
     def _environment(self) -> dict[str, str]:
         environment = {"SASL_CONF_PATH": str(self.folder / "etc/libvirt/sasl")}
@@ -331,7 +331,7 @@ def _program(name: str) -> str:
     return path
 
 
-def _listener(path: Path) -> int:
+def listener(path: Path) -> int:
     """The process that listens on a socket, by its number outside of its namespace."""
     with socket.socket(socket.AF_UNIX) as client:
         client.connect(str(path))

@@ -15,6 +15,13 @@ from tests import domains
 from tests.keep.guests import as_nova, bare, essence, places_of, record_of
 
 DRIFTED = (Path(__file__).parent.parent / "forecast" / "drifted.xml").read_text()
+UUID = "3a1f0c5e-7b1d-4b5e-9a51-0c7d5a4a1e11"
+VOLUME = "5d0cbfd3-2b6f-4b1c-9f0e-6f6f1b0c2a77"
+MAC = "fa:16:3e:00:00:01"
+CONTROLLER = (
+    "<controller type='scsi' index='0' model='virtio-scsi'>"
+    "<address type='pci' domain='0x0000' bus='0x00' slot='0x05' function='0x0'/></controller>"
+)
 SAMPLES = [path for path in domains.samples() if "mdev" not in path.name]
 ADDRESSES = st.sampled_from(
     [
@@ -70,6 +77,20 @@ def test_another_machine_keeps_nothing(text: str, why: str) -> None:
 def test_a_text_that_is_no_definition(text: str) -> None:
     with pytest.raises(BadInput):
         keep(text, record_of(DRIFTED))
+
+
+def test_no_controller_comes_for_a_place_that_no_longer_counts() -> None:
+    """The volume was a SCSI disk when it was recorded, and is a virtio disk now."""
+    there = "<address type='drive' controller='0' bus='0' target='0' unit='0'/>"
+    was = domains.disk("sda", "scsi", serial=VOLUME).replace("</disk>", f"{there}</disk>")
+    before = domains.domain(
+        UUID, disks=[was], devices=[CONTROLLER], interfaces=[domains.interface(MAC)]
+    )
+    text = bare(domains.domain(UUID, disks=[domains.disk("vda", serial=VOLUME)]))
+    kept = keep(text, record_of(before))
+    assert essence(kept.text) == essence(text)
+    assert "scsi" not in kept.text
+    assert any("its bus was scsi" in why for why in kept.left)
 
 
 def test_without_a_record_the_text_is_the_same() -> None:

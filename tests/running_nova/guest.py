@@ -1,5 +1,6 @@
 """The guest of a server: libvirt's live definition of it, and what it sees itself."""
 
+import re
 from typing import Any
 
 from lxml import etree
@@ -10,6 +11,12 @@ NODES = "ls /sys/block | grep -E '^(vd|sd|sr)' | tr '\\n' ' '"
 PCI = (
     "for one in /sys/bus/pci/devices/*; do "
     "echo ${one##*/} $(cat $one/vendor) $(cat $one/device); done"
+)
+_VIRTIO = re.compile(r"/virtio\d+$")
+"""The end of a virtio card's path: the guest counts those devices in no fixed order."""
+CARDS = (
+    "udevadm settle; for one in /sys/class/net/*; do "
+    "[ ! -e $one/device ] || echo $(cat $one/address) ${one##*/} $(readlink -f $one/device); done"
 )
 
 
@@ -65,6 +72,11 @@ class Guest:
         """What the guest has on its PCI bus: VENDOR:DEVICE by address."""
         rows = (line.split() for line in self.agent.run(PCI).splitlines())
         return {row[0]: f"{row[1][2:]}:{row[2][2:]}" for row in rows}
+
+    def cards(self) -> dict[str, tuple[str, str]]:
+        """What the guest calls each network card, and its place on the PCI bus, by its MAC."""
+        rows = (line.split() for line in self.agent.run(CARDS).splitlines())
+        return {row[0]: (row[1], _VIRTIO.sub("", row[2])) for row in rows}
 
     def _find(self, path: str) -> list[etree._Element]:
         return etree.fromstring(self.text).findall(f"devices/{path}")

@@ -13,7 +13,7 @@ import libvirt
 from openstack.exceptions import BadRequestException
 
 from cloud import client
-from cloud.places import RUN
+from cloud.places import HOSTS, RUN
 from cloud.settings import COMPUTE_CONFIGS, NOVA_CONF
 from tests.command import Result, novadev
 from tests.running_nova.guest import Guest
@@ -34,6 +34,12 @@ class Nova:
         libvirt.registerErrorHandler(lambda *_: None, None)  # else it prints what it also raises
         self.api = client.connect()
         self._hosts: dict[str, Any] = {}
+
+    @property
+    def keeps(self) -> bool:
+        """Whether its hosts keep addresses and aliases."""
+        files = [COMPUTE_CONFIGS / f"{host}.conf" for host in HOSTS]
+        return all("keep_addresses = on" in file.read_text() for file in files)
 
     def novadev(self, *arguments: str, code: int = 0) -> Result:
         """Run novadev on it; it has to end with CODE."""
@@ -105,7 +111,9 @@ class Nova:
 
     def libvirt(self, host: str) -> Any:
         """A connection to a compute host's libvirt."""
-        if host not in self._hosts:
+        try:
+            self._hosts[host].getLibVersion()
+        except (KeyError, libvirt.libvirtError):  # none yet, or its libvirtd was restarted
             path = f"{RUN}/{host}/run/libvirt/libvirt-sock"
             self._hosts[host] = libvirt.open(f"qemu+unix:///system?socket={path}")
         return self._hosts[host]
@@ -211,7 +219,7 @@ class Server:
         before = self.host
         self._compute.update_service_forced_down(None, before, COMPUTE)
         self._compute.evacuate_server(self.uuid)
-        until(lambda: self.host != before, f"{self.uuid} is elsewhere")  # after its last task
+        until(lambda: self._has_left(before), f"{self.uuid} is elsewhere")  # after its last task
         self.wait_for("ACTIVE", "SHUTOFF")
 
     def delete(self) -> None:
@@ -269,23 +277,39 @@ class Server:
 
     def _settled(self, statuses: tuple[str, ...]) -> bool:
         row = self._row()
-        if row.status == "ERROR" and "ERROR" not in statuses:
-            raise AssertionError(f"{self.uuid} is in error: {row.fault}")
+        if "ERROR" not in statuses:
+            self._raise_for(row)
         return row.task_state is None and row.status in statuses
+
+    def _has_left(self, host: str) -> bool:
+        self._raise_for(row := self._row())
+        return bool(row.compute_host != host)
+
+    def _raise_for(self, row: Any) -> None:
+        """Raise AssertionError where Nova has given up on the server."""
+        if row.status == "ERROR":
+            raise AssertionError(f"{self.uuid} is in error: {row.fault}")
 
     def _row(self) -> Any:
         return self._compute.get_server(self.uuid)
 
 
-def end_compute(host: str) -> None:
-    """End the nova-compute of a host as a crash does; the cloud starts it again."""
+def end_compute(host: str, how: signal.Signals = signal.SIGKILL) -> None:
+    """End the nova-compute of a host as a crash does; the cloud starts it again.
+
+    With SIGSTOP it hangs instead, until it is ended. What waits for it (``nsenter``) stops with it,
+    and would not see its end.
+    """
     config = str(COMPUTE_CONFIGS / f"{host}.conf")
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with suppress(OSError):
             words = path.read_text().split("\0")
             program = [word for word in words[1:4] if word.endswith(f"/{COMPUTE}")]  # or wrapped
             if config in words and "python" in words[0] and program:
-                os.kill(int(path.parent.name), signal.SIGKILL)
+                parent = int((path.parent / "stat").read_text().rpartition(")")[2].split()[1])
+                os.kill(int(path.parent.name), how)
+                if how == signal.SIGKILL:
+                    os.kill(parent, signal.SIGCONT)
 
 
 def until(condition: Callable[[], bool], what: str) -> None:

@@ -8,8 +8,23 @@ from tests.running_nova.nova import Server
 pytestmark = [pytest.mark.slow, pytest.mark.cloud]
 
 
+def test_what_is_kept_comes_as_the_forecast_says(server: Server) -> None:
+    nova, (first,) = server.nova, server.volumes
+    if not nova.keeps:
+        pytest.skip("the hosts of this cloud keep no addresses")
+    server.attach_volume()
+    server.detach_volume(first)
+    before, expected = addresses(server), foretold(server)
+    server.stop()
+    server.start()
+    compare(server, expected)
+    compare_places(server, before)
+
+
 def test_the_forecast_comes_and_restore_brings_addresses_back(server: Server) -> None:
     nova, (first,) = server.nova, server.volumes
+    if nova.keeps:
+        pytest.skip("the hosts of this cloud keep addresses: there is nothing to bring back")
     server.attach_volume()
     server.detach_volume(first)
     nova.novadev("device", "record", server.uuid)

@@ -13,14 +13,18 @@ REAL = {"machine-type", "alias", "forecast"}
 
 
 def test_what_nova_made_has_only_real_risks_and_its_remedies_end_them(server: Server) -> None:
-    found = findings(server)
+    found, keeps = findings(server), server.nova.keeps
     assert set(found) == REAL
-    assert any(item["field"] == "address" for item in remaining(server))
+    assert any(item["field"] == "address" for item in remaining(server)) is not keeps
     server.stop()
     remedy(server, found["machine-type"])
     server.start()
-    assert set(findings(server)) == {"alias"}
-    remedy(server, found["alias"])
+    if keeps:  # its port has an alias by now; the keyboard that Nova has added is not recorded
+        assert set(findings(server)) == {"drift"}
+        server.nova.novadev("device", "record", server.uuid)
+    else:
+        assert set(findings(server)) == {"alias"}
+        remedy(server, found["alias"])
     assert findings(server) == {}
     server.reboot("SOFT")
     assert findings(server) == {}
