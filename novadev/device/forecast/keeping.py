@@ -15,6 +15,7 @@ from novadev.device.forecast.records import Fate, Prediction
 from novadev.errors import NovadevError
 from novadev.rules.machine_types import I440FX, Q35, family_of
 from novadev.state.keeping import HostKeeping, list_keeping
+from novadev.virt.places import usb_ports
 from novadev.virt.scratch import Layout, Place
 
 
@@ -62,8 +63,28 @@ def kept(prediction: Prediction, layout: Layout) -> Layout:
     if family not in (I440FX, Q35) or family_of(prediction.machine or "") != family:
         return layout
     fates = {fate.number: fate for fate in prediction.fates if fate.number is not None}
-    places = [_kept(place, fates.get(number)) for number, place in enumerate(layout.places)]
+    has_hubs = _has_hubs(prediction, layout)
+    places = [
+        place if has_hubs and _is_on_usb(fates.get(number)) else _kept(place, fates.get(number))
+        for number, place in enumerate(layout.places)
+    ]
     return Layout(tuple(places), is_exact=False)
+
+
+def _has_hubs(prediction: Prediction, layout: Layout) -> bool:
+    """Whether libvirt adds USB hubs, so that it places all USB devices as it always did.
+
+    As ``_usb_fits`` of :mod:`novadev.keep.definition`.
+    """
+    if any(place.tag == "hub" for place in layout.added):
+        return True
+    models = [place.model for place in prediction.controllers if place.name.startswith("usb ")]
+    number = sum(map(_is_on_usb, prediction.fates))
+    return len(models) != 1 or number > usb_ports(models[0])
+
+
+def _is_on_usb(fate: Fate | None) -> bool:
+    return fate is not None and fate.number is not None and fate.after.bus == "usb"
 
 
 def _kept(place: Place, fate: Fate | None) -> Place:
