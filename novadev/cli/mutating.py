@@ -263,7 +263,7 @@ _ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 def stop_between_batches() -> Iterator[Callable[[], bool]]:
     """Take what ends a program as a wish to stop at the next batch's end; give what tells it.
 
-    A signal that this process is deaf to, as SIGHUP under nohup, stays ignored.
+    Under nohup a run goes on.
     """
     wished = False
 
@@ -272,7 +272,8 @@ def stop_between_batches() -> Iterator[Callable[[], bool]]:
         wished = True
         say("\nStopping after this batch …")
 
-    heard = [number for number in _ENDS if signal.getsignal(number) != signal.SIG_IGN]
+    has_nohup = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    heard = [number for number in _ENDS if not (has_nohup and number == signal.SIGHUP)]
     previous = {number: signal.signal(number, note) for number in heard}
     try:
         yield lambda: wished
