@@ -45,6 +45,8 @@ class Keeper:
         self._asked, self._owed = 0, 0.0
         self.missed: Counter[tuple[str, str]] = Counter()
         """What the process does not know of, by outcome and reason; it is told with a question."""
+        self.lost: list[str] = []
+        """Guests whose definition got no answer, which is told in the same way."""
 
     def start(self) -> None:
         """Start the process; it says when it is ready."""
@@ -114,13 +116,14 @@ class Keeper:
     def _exchange(self, message: dict[str, Any], until: float, answers: bool) -> Any:
 
         self._asked, missed, sent = self._asked + 1, dict(self.missed), False
-        counts = [(*outcome, number) for outcome, number in missed.items()]
-        asked = {**message, "number": self._asked, "missed": counts}
+        counts, lost = [(*outcome, number) for outcome, number in missed.items()], [*self.lost]
+        asked = {**message, "number": self._asked, "missed": counts, "lost": lost}
         try:
             self._wait(until)
             self._channel.sendall(json.dumps(asked).encode() + b"\n")
             sent = True
             self.missed -= Counter(missed)
+            del self.lost[: len(lost)]
             answer = self._answer(until) if answers else None
             if answer is not None and message["do"] == "load":
                 self._told(answer)

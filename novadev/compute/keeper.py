@@ -25,6 +25,7 @@ from novadev.compute.report import Report
 from novadev.device.redacted import difference
 from novadev.errors import Busy, NotAsNeeded, NovadevError, Unreachable
 from novadev.keep.definition import Kept, keep
+from novadev.records.device import VmDevice
 from novadev.state.keeping import HEARTBEAT, KEPT, SHOWN, Outcome, passed, unrecorded
 from novadev.text import printable
 from novadev.virt.domain import Domain
@@ -54,6 +55,7 @@ class Keeper:
         self._seen: OrderedDict[str, tuple[str | None, str]] = OrderedDict()
         self._troubles: deque[tuple[str, str]] = deque(maxlen=_TROUBLES)
         self._uncounted = ""
+        self._given: dict[str, tuple[VmDevice, ...] | None] = {}
         self._config: config.Config | None = None
         self._records: Records | None = None
         self._report = Report()
@@ -62,6 +64,7 @@ class Keeper:
         """Return the answer to MESSAGE; None where it wants none."""
         for outcome, reason, number in message.get("missed", ()):
             self._report.count((outcome, reason), number)
+        self._settle(message.get("lost", ()))
         match message["do"]:
             case "load":
                 return self.load()
@@ -78,6 +81,16 @@ class Keeper:
                 self.report()
                 return answer
         return None
+
+    def _settle(self, lost: Sequence[str]) -> None:
+        """Hold the layouts of guests that were LOST since the last message; others were given."""
+        if self._records is None or self._config is None or self._config.keep_addresses != "on":
+            return
+        for uuid in lost:
+            self._records.held.hold(uuid, self._given.pop(uuid, None))
+        for uuid in self._given:
+            self._records.held.release(uuid)
+        self._given.clear()
 
     def troubles(self) -> list[tuple[str, str]]:
         """Return what could not be written since the last answer: guests, and why."""
@@ -143,10 +156,13 @@ class Keeper:
             kept = keep(text, record, self._config.keep_aliases)
         except Exception as error:
             reason = _reason(error, is_found)
+            if reason == "state-database":
+                self._settle([uuid])
             return passed(reason), {"text": None, "told": [f"nothing is kept: {_why(error)}"]}
         if self._config.keep_addresses == "log":
             shown = _difference(text, kept) or "nothing would differ"
             return SHOWN, {"text": None, "told": [f"keep_addresses = log: {shown}"]}
+        self._given[uuid] = record.devices
         outcome = passed("nothing-to-keep") if kept.text == text else KEPT
         told = [_told(kept)]
         if message.get("diff"):

@@ -11,6 +11,7 @@ from dataclasses import replace
 from threading import Lock
 from typing import TypeVar
 
+from novadev.compute.held import Held
 from novadev.database import Database
 from novadev.device.hosted import HostedInstance
 from novadev.errors import Busy, NotAsNeeded, NovadevError, Unreachable
@@ -46,6 +47,7 @@ class Records:
         self._writes: dict[str, Future[None]] = {}
         self._lock = Lock()
         self._opened: Database | None = None
+        self.held = Held()
 
     def open(self, seconds: float) -> None:
         """Open the state database, as far as that takes no more than SECONDS.
@@ -69,7 +71,8 @@ class Records:
             recorded, pins = (), {}
         if seen is not None:
             found = see_text(HostedInstance(uuid, "", ""), self._question(recorded), seen)
-            return Record(_with_pins(found.devices, recorded, pins), pins)
+            devices = self.held.applied(uuid, found.devices, recorded)
+            return Record(_with_pins(devices, recorded, pins), pins)
         if self._is_own and not again:
             raise NotAsNeeded(
                 "what is recorded on this host alone does not count for a guest that may come from "
@@ -141,8 +144,9 @@ class Records:
                 seen = see_text(HostedInstance(uuid, "", host), self._question(recorded), text)
             except NotAsNeeded:  # it is rescued: its devices are not its own
                 return
+            devices = self.held.applied(uuid, seen.devices, recorded)
             try:
-                store.write({seen.dynamic: seen.devices}, newest=newest)
+                store.write({seen.dynamic: devices}, newest=newest)
                 return
             except Busy:
                 if not left:

@@ -64,6 +64,7 @@ class Wrapper:
             answer = self._keeper.ask(message)
         except Exception as error:
             self._keeper.missed["passed", "no-answer"] += 1
+            self._keeper.lost.append(uuid)
             self._tell("nothing is kept: %s", uuid, error)
             return text
         if answer is None:

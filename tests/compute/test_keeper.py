@@ -4,7 +4,7 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from random import Random
 from threading import Thread
@@ -14,14 +14,16 @@ from typing import Any
 import libvirt
 import pytest
 import sqlalchemy as sa
+from lxml import etree
 
 from novadev.compute import asking, wrapping
 from novadev.keep.definition import Record, keep
-from novadev.records.device import VmDynamic
+from novadev.records.device import VmDevice, VmDynamic
 from novadev.records.store import VmDevices
 from novadev.state.keeping import KEPT, list_keeping, passed, unrecorded
 from novadev.state.store import open_state
 from novadev.virt.domain import Domain
+from novadev.virt.xml import serialise
 from tests.keep.guests import bare, record_of, without
 
 pytestmark = pytest.mark.slow  # a process of novadev's for each test
@@ -270,6 +272,46 @@ def test_a_state_database_that_hangs_costs_the_record_alone(start: Start) -> Non
         assert "state database" in wrapped.log[-1]
         wrapped.see()
         assert wrapped.kept() != NOVA
+
+
+def moved() -> str:
+    """The guest as libvirt lays it out at a start for which no answer came: two devices change."""
+    root = etree.fromstring(DRIFTED)
+    first, second = root.xpath("devices/disk/address[@type='pci']")[:2]
+    first.attrib["slot"], second.attrib["slot"] = second.attrib["slot"], first.attrib["slot"]
+    first.attrib["bus"], second.attrib["bus"] = second.attrib["bus"], first.attrib["bus"]
+    return serialise(root)
+
+
+@pytest.mark.parametrize("is_killed", [False, True])
+def test_a_start_without_an_answer_costs_a_guest_its_layout_once(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_killed: bool
+) -> None:
+    """What it is seen with then is not what it is to have; after the next start it counts again."""
+    wrapped = start()
+    assert wrapped.record(DRIFTED, "req-1")
+    wrapped.keeper.ask({"do": "written", "uuid": UUID})
+    process = wrapped.keeper._process
+    assert process is not None
+    process.send_signal(19)  # SIGSTOP
+    monkeypatch.setattr(asking, "LIMIT", 0.05)
+    assert wrapped.kept("req-1") == NOVA
+    if is_killed:
+        process.kill()
+        process.wait()
+    process.send_signal(18)  # SIGCONT
+    monkeypatch.setattr(asking, "LIMIT", GENEROUS)
+    assert wrapped.record(moved(), "req-2")
+    wrapped.keeper.ask({"do": "written", "uuid": UUID})
+    rows = VmDevices(open_state(_state(tmp_path))).list_devices([UUID])[UUID]
+    assert addresses(rows) == addresses(record_of(DRIFTED).devices)
+    assert wrapped.kept("req-2") == keep(NOVA, record_of(DRIFTED)).text
+    assert wrapped.record(moved(), "req-3")
+    assert wrapped.kept("req-3") == keep(NOVA, record_of(moved())).text
+
+
+def addresses(rows: Iterable[VmDevice]) -> dict[str, str]:
+    return {row.device_id: row.address for row in rows if row.is_plugged and row.address}
 
 
 def test_what_libvirt_refuses_is_defined_as_nova_wrote_it(start: Start) -> None:

@@ -1,0 +1,82 @@
+"""Layouts that guests are owed: what a power-on took away for which no answer came in time.
+
+Without that, what libvirt chose at such a power-on would be what the guest is next seen with, and
+the record that was to be kept would be lost.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import replace
+from threading import Lock
+
+from novadev.records.device import VmDevice
+
+_REMEMBERED = 1024
+"""Guests that are owed their layout at a time."""
+Rows = tuple[VmDevice, ...]
+
+
+class Held:
+    """The layouts that guests of this host are owed; used by several threads."""
+
+    def __init__(self) -> None:
+        self._rows: OrderedDict[str, Rows | None] = OrderedDict()
+        self._lock = Lock()
+
+    def hold(self, uuid: str, rows: Rows | None) -> None:
+        """Note that the guest UUID is owed ROWS; None is what is recorded of it.
+
+        What it is owed already is older, and stays.
+        """
+        with self._lock:
+            if self._rows.get(uuid) is None:
+                self._rows[uuid] = rows
+            if len(self._rows) > _REMEMBERED:
+                self._rows.popitem(last=False)
+
+    def release(self, uuid: str) -> None:
+        """Note that the guest has its layout."""
+        with self._lock:
+            self._rows.pop(uuid, None)
+
+    def applied(self, uuid: str, devices: Rows, recorded: Rows) -> Rows:
+        """Return DEVICES, what the guest is seen with, at the places that it is owed.
+
+        RECORDED counts where that was not known when it was lost. Where the guest is owed nothing,
+        DEVICES are the same.
+        """
+        with self._lock:
+            if uuid not in self._rows:
+                return devices
+            rows = self._rows[uuid] or recorded
+        return _as_before(devices, rows)
+
+
+def _as_before(devices: Rows, rows: Rows) -> Rows:
+    """Return DEVICES where ROWS have them, with the controllers of ROWS.
+
+    A device that is new loses its place where an old one is to be there.
+    """
+    if _root(devices) != _root(rows):
+        return devices  # the machine is of another family
+    known = {row.device_id: row for row in rows if row.is_plugged and row.address}
+    there = {row.device_id for row in devices}
+    more = [
+        row for row in known.values() if row.type == "controller" and row.device_id not in there
+    ]
+    taken = {known[key].address for key in there & known.keys()} | {row.address for row in more}
+    return (*(_placed(row, known.get(row.device_id), taken) for row in devices), *more)
+
+
+def _placed(row: VmDevice, before: VmDevice | None, taken: set[str]) -> VmDevice:
+    if before is not None and row.address:
+        return replace(row, address=before.address)
+    return replace(row, address="") if row.address in taken else row
+
+
+def _root(rows: Sequence[VmDevice]) -> set[str | None]:
+    """Return the models of bus 0, which tell i440fx from Q35."""
+    roots = ("pci-root", "pcie-root")
+    return {row.model for row in rows if row.type == "controller" and row.model in roots}
