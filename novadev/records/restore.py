@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from novadev.deployment import Deployment
+from novadev.device.forecast.keeping import Keeping
 from novadev.device.guests import Hosted
 from novadev.device.on_hosts import apply_on_hosts, plan_on_hosts, preview_on_hosts
 from novadev.device.selecting import iter_hosted
@@ -38,10 +39,11 @@ def plan_restore(
     Those of the newest record, or AS OF a moment. A guest that cannot have them all is a Skip that
     says why. Raises as :func:`novadev.device.selecting.iter_hosted` and :meth:`Baseline.of`.
     """
-    baseline = Baseline.of(deployment, as_of)
+    baseline, keeping = Baseline.of(deployment, as_of), Keeping(deployment.config)
     for chunk in iter_hosted(deployment, selection):
         uuids = [item.uuid for item in chunk if not isinstance(item, Skip)]
         rows = baseline.list_devices(uuids)
+        hosts = {item.uuid: item.host for item in chunk if not isinstance(item, Skip)}
         pins = VmDevices(deployment.state).list_pins(uuids)
         asked = {
             uuid: Question(
@@ -49,6 +51,7 @@ def plan_restore(
                 diff,
                 pins.get(uuid, {}),
                 str(as_of or ""),
+                keeping.keeps(hosts[uuid]),
             )
             for uuid, devices in rows.items()
         }

@@ -17,6 +17,7 @@ from novadev.records.identity import recognise
 from novadev.records.on_host import seen_devices
 from novadev.records.restore_back import WayBack, way_back
 from novadev.records.restore_layout import Layout, check_machine, lay_out, named
+from novadev.records.restore_notes import when_restored
 from novadev.records.restore_pins import leaves_pin, pins_of_changes
 from novadev.runs.change import Change
 from novadev.runs.found import Found, compare
@@ -30,22 +31,6 @@ from novadev.virt.host import Definitions, Host
 from novadev.virt.writes import redefine
 
 ACTION = "device restore"
-_RUNS_ON = (
-    "The guest keeps its present addresses until its next soft reboot, which starts it from this "
-    "definition with the recorded addresses. (After wait_soft_reboot_seconds Nova turns a soft "
-    "reboot into a hard one.)",
-    "After a start, hard reboot, cold migration, resize or unshelve, which write a new "
-    "definition with newly chosen addresses, restore again. Also restore again after a live "
-    "migration, which keeps the addresses of the running guest.",
-)
-"""``nova/virt/libvirt/driver.py``: ``_soft_reboot`` launches the domain as it is defined,
-``_hard_reboot`` (which is ``power_on`` too) undefines it; ``guest.py`` ``migrate`` makes the
-persistent definition there of the live one here."""
-_SHUT_OFF = (
-    "A start by Nova writes a new definition with newly chosen addresses. The recorded addresses "
-    "take effect only if something other than Nova starts the guest from this definition. With "
-    "Nova, restore a running guest and soft-reboot it.",
-)
 _NAMED = 5
 """Devices that a line names."""
 LOG = logging.getLogger(__name__)
@@ -56,13 +41,14 @@ class Question:
     """What is RECORDED of a guest, plugged devices alone; whether to show the difference.
 
     ``pins`` are its pinned addresses. ``as_of`` says as of when it was recorded, where that is not
-    the newest record: then they are only told.
+    the newest record: then they are only told. ``keeps``: nova-compute keeps recorded addresses.
     """
 
     recorded: tuple[VmDevice, ...]
     diff: bool = False
     pins: Pins = field(default_factory=dict)
     as_of: str = ""
+    keeps: bool = False
 
 
 def plan_guest(host: Host, instance: HostedInstance, question: Question) -> tuple[Planned, ...]:
@@ -85,7 +71,7 @@ def plan_guest(host: Host, instance: HostedInstance, question: Question) -> tupl
     told = (*_told_outdated(layout, matched, pinned), *_told_alone(matched))
     if not layout.moves:
         return (_nothing_to_do(instance, told, question.as_of),)
-    when = _RUNS_ON if definitions.is_active else _SHUT_OFF
+    when = when_restored(definitions.is_active, question.keeps)
     past = (*_told_as_of(question), *_told_pinned(question, matched, layout))
     notes = (*past, *when, *(f"{text}." for text in told))
     plan = _make_plan(inventory, definitions.persistent, layout, notes, question.diff)

@@ -8,6 +8,8 @@ from uuid import uuid4
 import libvirt
 import pytest
 
+from novadev.state.keeping import write_keeping
+from novadev.state.store import open_state
 from novadev.virt.domain import Domain
 from tests import domains
 from tests.cloud import Cloud
@@ -146,6 +148,23 @@ def test_a_guest_that_runs(
     assert site.run("undo", "1", "--yes").code == 0
     assert site.persistent(uuid).canonical == moved.canonical
     assert PASSWORD.encode() not in site.journal_bytes()
+
+
+@as_root
+def test_on_a_host_that_keeps_addresses_the_next_start_gives_them(site: Site) -> None:
+    """A guest that runs has its own ones read first, so it is to be soft-rebooted before."""
+    uuid = site.add(guest())
+    record(site, uuid)
+    swap(site, uuid, "disk vda", "disk vdb")
+    write_keeping(open_state(f"sqlite:///{site.cloud.folder / 'state.sqlite'}"), "cmp1", "on", {})
+    stopped = site.run("device", "restore", uuid, "--dry-run").out
+    assert "the next start gives the guest these." in stopped
+    assert "newly chosen" not in stopped
+    site.host.start(uuid)
+    site.cloud.update("instances", "cell1", {"uuid": uuid}, vm_state="active")
+    running = site.run("device", "restore", uuid, "--dry-run").out
+    assert "Soft-reboot it before its next stop" in running
+    assert "newly chosen" not in running
 
 
 @as_root
