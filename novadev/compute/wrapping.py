@@ -47,7 +47,7 @@ class Wrapper:
         self._keeper, self._log, self._host = keeper, log, host
         self._again: set[str] = set()
         self._requests: dict[str, str] = {}
-        self._own: dict[str, str] = {}
+        self._own: dict[str, tuple[str, str]] = {}
 
     def kept(self, text: Any, uuid: str, rescue: object, request: str | None = None) -> Any:
         """Return what libvirt is to be given instead of Nova's TEXT: the same where in doubt.
@@ -73,7 +73,7 @@ class Wrapper:
             self._tell("%s", uuid, line)
         kept = answer["text"] or text
         if kept != text:
-            self._own[kept] = text
+            self._own[kept] = text, uuid
             while len(self._own) > DEFINED:
                 del self._own[next(iter(self._own))]
         return str(kept)
@@ -84,14 +84,15 @@ class Wrapper:
         Without a connection libvirt has refused nothing, and Nova gives up as it always did: at a
         second try libvirtd may be back, and would get a definition without addresses.
         """
-        own = self._own.pop(xml, None)
+        own, uuid = self._own.pop(xml, (None, ""))
         try:
             return original(host, xml)
         except Exception as error:
             if own is None or is_connection_lost(error):
                 raise
             self._keeper.missed["passed", "refused"] += 1
-            self._log.warning("novadev: libvirt refuses what is kept, so nothing is: %s", error)
+            told = "[instance: %s] novadev: libvirt refuses what is kept, so nothing is: %s"
+            self._log.warning(told, uuid, error)
             return original(host, own)
 
     def record(self, driver: Any, instance: Any, request: str | None) -> bool:
