@@ -72,9 +72,23 @@ class PciBuses:
             return f"PCI bus {bus} ({self._models[bus]}) has no such slot"
         if any(place and self.is_chipset(place) for place in (address, device.address)):
             return "the chipset has its own devices there"
+        if self._is_of_chipset(device):
+            return "it is a part of the chipset, which has its own place"
         if isinstance(device, Controller) and device.kind == "pci":
             return self._why_not_bridge(device, bus)
         return None
+
+    def _is_of_chipset(self, device: Device) -> bool:
+        """Whether DEVICE is a function of the chipset, where it may have no address yet.
+
+        ``qemuDomainValidateDevicePCISlotsPIIX3`` and ``...Q35`` know no other place for these.
+        """
+        if not isinstance(device, Controller) or device.index != "0":
+            return False
+        if self._chipset == _PIIX3:
+            is_usb = device.kind == "usb" and device.model in (None, "piix3-uhci")
+            return is_usb or device.kind == "ide"
+        return self._chipset == _ICH9 and device.kind == "sata"
 
     def _why_not_bridge(self, controller: Controller, bus: int) -> str | None:
         """Return why a bridge or port cannot be on BUS: only on one like that it is on now.

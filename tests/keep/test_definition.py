@@ -51,6 +51,23 @@ def test_every_recorded_address_is_in_the_definition() -> None:
     assert kept.left == ()
 
 
+def test_a_part_of_the_chipset_has_its_own_place_whatever_is_recorded() -> None:
+    """libvirt would refuse the definition, and the guest would lose all that is kept."""
+    record = record_of(DRIFTED)
+    wrong = "{type=pci, slot=0x1e, bus=0x00, domain=0x0000, function=0x0}"
+    rows = [
+        replace(row, address=wrong) if row.label == "controller usb 0" else row
+        for row in record.devices
+    ]
+    assert wrong in {row.address for row in rows}
+    kept = keep(bare(DRIFTED), Record(tuple(rows)))
+    assert kept.text == keep(bare(DRIFTED), record).text
+    pinned = {row.device_id: wrong for row in rows if row.address == wrong}
+    assert places_of(keep(bare(DRIFTED), Record(record.devices, pinned)).text) == places_of(
+        kept.text
+    )
+
+
 @pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.stem)
 def test_nothing_else_of_a_definition_differs(path: Path) -> None:
     text = bare(as_nova(path.read_text()))
