@@ -236,9 +236,9 @@ def test_no_remedy_puts_back_what_a_run_took_out_while_the_guest_has_it(
     is_stored = "stored as null" if check == "stash-null" else "not stored"
     assert item["details"] == (
         f"hw_vif_model is {is_stored}: run {run} took virtio out, "
-        "and the guest has it until a power-on gives it today's default (openstack server reboot "
-        "--hard); to store virtio again, run novadev stash-defaults --property hw_vif_model "
-        f"{uuid}"
+        "and the guest has it; novadev does not know which value a power-on (openstack server "
+        "reboot --hard) gives the guest; to store virtio again, run novadev stash-defaults "
+        f"--property hw_vif_model {uuid}"
     )
 
 
