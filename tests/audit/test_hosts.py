@@ -420,3 +420,12 @@ def test_it_reads_only(site: Site) -> None:
     novadev(site.cloud, "audit", "--all")
     assert (site.persistent(uuid).text, site.live(uuid).text, site.journal_bytes()) == before
     assert site.cloud.rows("instance_system_metadata", "cell1", instance_uuid=uuid) == rows
+
+
+def test_a_rescued_guest_says_itself_why_it_is_not_checked(site: Site) -> None:
+    """So no other command is named that would find the cause."""
+    site.add(aliased(), vm_state="rescued", **OBSERVED)
+    result = novadev(site.cloud, "audit", "--all", "--check", "definition", "-f", "json")
+    (item,) = [item for item in result.json if item["check"] == "unreachable"]
+    assert "it is rescued" in item["details"]
+    assert "doctor" not in result.err
