@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from novadev.audit.finding import Trouble
 from novadev.audit.remedies import stash
 from novadev.audit.settling import settled
-from novadev.audit.stashing import Fate, decided
+from novadev.audit.stashing import decided
 from novadev.audit.stored import Stored, other_buses
 from novadev.capabilities.compute_hosts import ComputeHost
 from novadev.image_property.decisions import Decisions
@@ -36,7 +36,7 @@ def compared(evidence: Evidence, stored: Stored, decisions: Decisions) -> Iterat
             taken = taken_out(name, value, evidence)
             details = f"{name} is stored as null, and the guest has {value}"
             if taken:
-                details = decided(name, "stored as null", taken, instance, Fate.THERE)
+                details = decided(name, "stored as null", taken, instance, is_seen=True)
             remedy = None if taken else stash(instance.uuid)
             yield Trouble("stash-null", "warning", details, remedy)
         elif not agrees(name, kept, value, evidence.compute) and not other_buses(stored, name):

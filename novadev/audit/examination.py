@@ -24,7 +24,7 @@ from novadev.rules.defaults import BY_DEFAULT
 from novadev.rules.guest import DriverRules
 from novadev.rules.machine_types import may_be
 from novadev.stash_defaults.gathering import find_compute, no_domain
-from novadev.stash_defaults.sources import Evidence
+from novadev.stash_defaults.sources import Evidence, in_force
 
 _UNBUILT = ("building", "error", "shelved_offloaded", "soft-delete")
 """States in which an instance may be without a domain, and nothing is wrong."""
@@ -61,7 +61,7 @@ class Examination:
         compute = self._compute(facts.instance)
         rules = self._assumed(facts.instance) if compute is None else compute.rules
         inspection = found if isinstance(found, Inspection) else None
-        taken_out = self._decisions.taken_out(facts.instance)
+        taken_out = self._taken_out(facts)
         known = self._evidence(facts, found, taken_out)
         stored = Stored(
             facts,
@@ -110,6 +110,14 @@ class Examination:
         if compute is not None and hardware is not None:
             compute = compute.beside(hardware.qemu)
         return Evidence(facts, hardware, error, compute, taken_out=taken_out)
+
+    def _taken_out(self, facts: Facts) -> Mapping[str, Decision]:
+        """Return the decisions to store a value no more, as stash-defaults takes them."""
+        decisions = self._decisions.taken_out(facts.instance)
+        if not decisions:
+            return decisions
+        version = self._releases.version_of(facts.instance)
+        return in_force(decisions, facts, find_compute(self._hosts, facts, version))
 
     def _outlook(self, known: Evidence) -> Outlook | None:
         values = known.facts.instance.image_properties

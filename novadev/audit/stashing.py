@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import TYPE_CHECKING
 
 from novadev.audit.finding import Trouble
@@ -25,14 +24,6 @@ INPUT = frozenset({"hw_input_bus", "hw_pointer_model"})
 """What stash-defaults leaves out where storing it would give the guest a device more."""
 
 
-class Fate(Enum):
-    """Where a value is that a run took out of what is stored."""
-
-    THERE = "the guest has it until a power-on gives it today's default ({})"
-    DEFAULT = "it is today's default too"
-    UNKNOWN = "the guest may have it until a power-on gives it today's default ({})"
-
-
 @dataclass(frozen=True)
 class Outlook:
     """The names of the properties that would be recorded, and why others would not be.
@@ -43,7 +34,7 @@ class Outlook:
 
     recorded: frozenset[str] = frozenset()
     undecided: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    taken_out: Mapping[str, tuple[Decision, Fate]] = field(default_factory=dict)
+    taken_out: Mapping[str, Decision] = field(default_factory=dict)
 
     @classmethod
     def of(cls, evidence: Evidence) -> Outlook:
@@ -55,13 +46,12 @@ class Outlook:
             return cls(undecided={str(error).removeprefix(prefix): REGISTERED})
         except REFUSALS as error:
             return cls(undecided={f"Nova's rules fail: {error}": REGISTERED})
-        values = evidence.hardware.values if evidence.hardware else {}
         taken = {
-            name: (decision, Fate.THERE if name in values else Fate.DEFAULT)
+            name: decision
             for name, decision in evidence.taken_out.items()
             if name in undecided.get(not_again(name, decision), ())
         }
-        known = {*HARMLESS, *(not_again(name, decision) for name, (decision, _) in taken.items())}
+        known = {*HARMLESS, *(not_again(name, decision) for name, decision in taken.items())}
         told = {why: tuple(names) for why, names in undecided.items() if why not in known}
         return cls(frozenset(found), told, taken)
 
@@ -77,11 +67,11 @@ def not_stashed(
     """
     uuid = instance.uuid
     missing = [name for name in REGISTERED if name not in instance.image_properties]
-    taken = {name: (decision, Fate.UNKNOWN) for name, decision in taken_out.items()}
-    for name, (decision, fate) in (taken if known is None else known.taken_out).items():
+    for name, decision in (taken_out if known is None else known.taken_out).items():
         if name in missing:
             missing.remove(name)
-            details = decided(name, "not stored", decision, instance, fate)
+            is_seen = known is not None
+            details = decided(name, "not stored", decision, instance, is_seen=is_seen)
             yield Trouble("not-stashed", "warning", details)
     if known is None:
         if not INPUT.issuperset(missing):
@@ -97,9 +87,17 @@ def not_stashed(
             yield Trouble("not-stashed", "warning", details)
 
 
-def decided(name: str, stored: str, decision: Decision, instance: Instance, fate: Fate) -> str:
-    """Return that a property is STORED so by a DECISION, what comes of it, and what reverses it."""
-    what = fate.value.format(way_to_stored_hardware(instance.vm_state))
+def decided(name: str, stored: str, decision: Decision, instance: Instance, is_seen: bool) -> str:
+    """Return that a property is STORED so by a DECISION, what comes of it, and what reverses it.
+
+    IS_SEEN: the definition of the guest shows that the guest has the value still.
+    """
+    way = way_to_stored_hardware(instance.vm_state)
+    what = f"the guest {'has' if is_seen else 'may have'} it"
+    if decision.is_default_known:
+        what = f"{what} until a power-on gives it today's default ({way})"
+    else:
+        what = f"{what}; novadev does not know which value a power-on ({way}) gives the guest"
     again = f"to store {decision.before} again, run {stash_again(instance.uuid, name)}"
     return f"{name} is {stored}: {decision.told}, and {what}; {again}"
 

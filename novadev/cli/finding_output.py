@@ -66,7 +66,7 @@ class Totals:
             if item.counts:
                 self.failures += item.severity == "failure"
                 self.warnings += item.severity == "warning"
-                self.unreached += item.check == "unreachable"
+                self.unreached += item.check == "unreachable" and item.severity == "failure"
                 self.decisions += item.remedy is None and item.check != "unreachable"
             yield item
 

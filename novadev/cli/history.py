@@ -193,7 +193,7 @@ def _newest_unfinished(session: Session, journal: Journal, choices: Choices) -> 
 def _resume(session: Session, choices: Choices, journal: Journal, run: Run, report: Any) -> int:
     count, renewed = _show_pending(session, journal, run, report)
     if not choices.writes:
-        return int(report.finish_preview(count))
+        return int(report.finish_preview(count, len(journal.list_unseen(run))))
     if count:
         confirm(choices, _question(run, report, count))
     elif not journal.count_left(run):

@@ -121,16 +121,29 @@ class Report:
         elif self._document is None or not self._chosen.yes:
             self._listing.add(plan)
 
-    def finish_preview(self, count: int) -> int:
-        """Close the report of a dry run of COUNT plans and return its exit code."""
+    def finish_preview(self, count: int, unseen: int = 0) -> int:
+        """Close the report of a dry run of COUNT plans and return its exit code.
+
+        UNSEEN is how many servers, written already, are to be looked at again.
+        """
         self.skips.tell_groups()
         planned = count - self.refused
+        if unseen:
+            servers, them = (
+                ("1 server of the run is", "it")
+                if unseen == 1
+                else (f"{unseen} servers are", "them")
+            )
+            self._session.say(
+                f"{servers} still to be checked: without --dry-run, resume looks whether Nova was "
+                f"starting {them}."
+            )
         if self._document is None:
             refused = "".join(f", {number} {name}" for name, number in self._refused.items())
             numbers = f"{planned} planned{refused}, {self.skips.told}"
             self._session.say(f"{numbers}; nothing was changed.")
         else:
-            result = "planned" if planned else "failed" if count else "nothing"
+            result = "planned" if planned or unseen else "failed" if count else "nothing"
             self._document.close(None, result, self.skips)
         self._paper.check()
         return worst({*self._codes, self.skips.exit_code})

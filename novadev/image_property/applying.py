@@ -18,7 +18,7 @@ from novadev.errors import Busy, NovadevError, StalePlan, TakenOver, Unreachable
 from novadev.image_property.comparison import Comparison, Due
 from novadev.image_property.guards import objection
 from novadev.image_property.planning import VM_STATES
-from novadev.image_property.present import WithEffects, with_disk_effects
+from novadev.image_property.present import WithEffects, is_about_disks, with_disk_effects
 from novadev.image_property.readable import unread_now
 from novadev.image_property.statements import disk_writes, property_writes, roots, write_specs
 from novadev.image_property.stored import Stored
@@ -87,7 +87,8 @@ def preview(
 ) -> list[Previewed]:
     """Return PLANS of one cell, each with what `apply` would make of it now; nothing is locked.
 
-    Those that it would write have the effects that WITH_EFFECTS finds by what is stored now.
+    Those that it would write have the effects and notes that WITH_EFFECTS finds by what is stored
+    now.
     """
     batch = Batch(_Writer(deployment, policy, lambda: None), plans, resumed)
     try:
@@ -95,7 +96,7 @@ def preview(
     except NovadevError as error:
         outcomes = batch.outcomes_after(error)
     found = list(zip(plans, outcomes, strict=True))
-    due = [plan for plan, outcome in found if not outcome.exit_code and "kept_disks" in plan.guard]
+    due = [plan for plan, outcome in found if not outcome.exit_code and is_about_disks(plan)]
     renewed = with_effects(deployment, due) if due else {}
     return [(renewed.get(plan.instance, plan), outcome) for plan, outcome in found]
 

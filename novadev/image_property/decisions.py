@@ -19,10 +19,14 @@ _ACTIONS = frozenset(("image-property set", "image-property unset", "machine-typ
 
 @dataclass(frozen=True)
 class Decision:
-    """A RUN of novadev that replaced the value ``before`` of a property."""
+    """A RUN of novadev that replaced the value ``before`` of a property.
+
+    ``is_default_known``: what a power-on gives instead is known, and it is another value.
+    """
 
     run: int
     before: Value
+    is_default_known: bool = False
 
     @property
     def told(self) -> str:

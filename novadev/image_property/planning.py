@@ -31,6 +31,7 @@ from novadev.rules.buses import BUS_PROPERTIES, TooManyDisks, UnsupportedBus, bu
 from novadev.rules.guest import ComputeRules, Guest
 from novadev.rules.image_meta import unreadable
 from novadev.rules.moves import Move, Which, moved
+from novadev.rules.outcome import outcome_notes, unsaid
 from novadev.rules.server_states import way_to_stopped
 from novadev.rules.validity import new_faults
 from novadev.runs.change import Effect
@@ -152,7 +153,11 @@ def plan_one(
         name=facts.instance.name,
         host=facts.instance.host,
         effects=effects,
-        notes=(*against, *notes(facts, request.values)),
+        notes=(
+            *against,
+            *unsaid(outcome_notes(facts.guest, after, rules), against),
+            *notes(facts, request.values),
+        ),
         guard={
             **(kept_disks(facts.guest, moves) if request.touches_disks else {}),
             **release_guard(request.values, facts.release),

@@ -16,7 +16,8 @@ from novadev.image_property.facts import read_facts
 from novadev.nova.block_devices import BlockDevice
 from novadev.nova.instances import InstanceFilter, list_instances
 from novadev.rules.buses import TooManyDisks, UnsupportedBus
-from novadev.rules.guest import Guest
+from novadev.rules.guest import ComputeRules, Guest
+from novadev.rules.outcome import outcome_notes, unsaid
 from novadev.runs.change import Change, Effect
 from novadev.runs.place import Kind
 from novadev.runs.plan import Plan
@@ -36,7 +37,12 @@ def with_disk_effects(deployment: Deployment, plans: Sequence[Plan]) -> dict[str
     for facts in read_facts(deployment, chunk_of(deployment, plans), releases):
         plan, old = by_uuid[facts.instance.uuid], facts.guest
         rules, new = facts.rules(hosts, deployment.config), guest_with(old, plan.changes)
-        found[plan.instance] = renewed(plan, disk_effects, old, new, rules)
+        with_notes = noted(plan, old, new, rules)
+        found[plan.instance] = (
+            renewed(with_notes, disk_effects, old, new, rules)
+            if "kept_disks" in plan.guard
+            else with_notes
+        )
     return found
 
 
@@ -47,6 +53,18 @@ def chunk_of(deployment: Deployment, plans: Sequence[Plan]) -> Chunk:
     with deployment.cell_database(cell).reading() as connection:
         instances = list_instances(connection, cell.uuid, uuids, InstanceFilter())
     return Chunk(cell, tuple(instances), {})
+
+
+def is_about_disks(plan: Plan) -> bool:
+    """Return whether PLAN changes the disks of its guest, or the controller that they are on."""
+    names = (item.place.name for item in plan.changes if item.place.kind is Kind.PROPERTY)
+    return "kept_disks" in plan.guard or "hw_scsi_model" in names
+
+
+def noted(plan: Plan, old: Guest, new: Guest, rules: ComputeRules) -> Plan:
+    """Return PLAN with what is to be known of the disks that its guest will have."""
+    more = unsaid(outcome_notes(old, new, rules), plan.notes)
+    return replace(plan, notes=(*plan.notes, *more))
 
 
 def renewed(

@@ -30,6 +30,7 @@ from novadev.rules.fault import Fault
 from novadev.rules.guest import ComputeRules, Guest, machine_type
 from novadev.rules.machine_types import NAME, Q35, family_of
 from novadev.rules.moves import Move, moved_off
+from novadev.rules.outcome import outcome_notes, unsaid
 from novadev.rules.validity import new_faults
 from novadev.runs.change import Change
 from novadev.runs.plan import Plan, Planned, Skip
@@ -173,6 +174,7 @@ def _plan(
         effects=effects(before, wanted, result.before, result.after, evidence),
         notes=(
             *objections,
+            *unsaid(outcome_notes(result.before, result.after, evidence.rules), objections),
             *notes(before, wanted, result.after, evidence),
             *property_effects.notes(facts, result.values),
         ),

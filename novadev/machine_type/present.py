@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from novadev.capabilities.compute_hosts import ComputeHosts
 from novadev.deployment import Deployment
-from novadev.image_property.present import chunk_of, guest_with, renewed
+from novadev.image_property.present import chunk_of, guest_with, noted, renewed
 from novadev.machine_type.effects import effects
 from novadev.machine_type.gathering import Evidence, gather
-from novadev.rules.guest import machine_type
+from novadev.rules.guest import Guest, machine_type
 from novadev.runs.change import Effect
 from novadev.runs.plan import Plan
 
@@ -21,12 +21,12 @@ def with_machine_effects(deployment: Deployment, plans: Sequence[Plan]) -> dict[
     found = {}
     for evidence in gather(deployment, chunk_of(deployment, plans), hosts):
         plan = by_uuid[evidence.facts.instance.uuid]
-        found[plan.instance] = renewed(plan, _effects, plan, evidence)
+        old, new = evidence.guest, guest_with(evidence.guest, plan.changes)
+        with_notes = noted(plan, old, new, evidence.rules)
+        found[plan.instance] = renewed(with_notes, _effects, old, new, evidence)
     return found
 
 
-def _effects(plan: Plan, evidence: Evidence) -> tuple[Effect, ...]:
-    old = evidence.guest
-    new = guest_with(old, plan.changes)
+def _effects(old: Guest, new: Guest, evidence: Evidence) -> tuple[Effect, ...]:
     before, after = (machine_type(guest, evidence.rules) or "" for guest in (old, new))
     return effects(before, after, old, new, evidence)

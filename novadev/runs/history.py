@@ -81,7 +81,11 @@ def list_runs(connection: sa.Connection, wanted: RunFilter) -> list[RunSummary]:
     counts = _counts(connection, [row.id for row in found])
     undone = dict(_undone_by(connection))
     now = now_of(connection)
-    return [_summary(row, counts.get(row.id, {}), undone.get(row.id), now) for row in found]
+    unseen = _unseen(connection, list(counts))
+    return [
+        _summary(row, counts.get(row.id, {}), undone.get(row.id), now, row.id in unseen)
+        for row in found
+    ]
 
 
 def _is_action(action: str) -> sa.ColumnElement[bool]:
@@ -109,6 +113,17 @@ def _counts(connection: sa.Connection, ids: list[int]) -> Mapping[int, dict[str,
     return found
 
 
+def _unseen(connection: sa.Connection, ids: list[int]) -> set[int]:
+    """Return the runs among IDS that have plans whose servers are to be looked at again."""
+    found: set[int] = set()
+    query = sa.select(plans.c.run_id).distinct().where(plans.c.unseen.is_not(None))
+    for start in range(0, len(ids), 500):
+        theirs = plans.c.run_id.in_(ids[start : start + 500])
+        due = query.where(theirs, plans.c.state == State.APPLIED)
+        found.update(connection.execute(due).scalars())
+    return found
+
+
 def _undone_by(connection: sa.Connection) -> Iterator[tuple[int, int]]:
     query = sa.select(runs.c.undoes, sa.func.max(runs.c.id).label("undo"))
     begun = (runs.c.undoes.is_not(None), runs.c.state != "planning")
@@ -117,7 +132,7 @@ def _undone_by(connection: sa.Connection) -> Iterator[tuple[int, int]]:
 
 
 def _summary(
-    run: Any, counts: Mapping[str, int], undone_by: int | None, now: datetime
+    run: Any, counts: Mapping[str, int], undone_by: int | None, now: datetime, is_unseen: bool
 ) -> RunSummary:
     return RunSummary(
         run=run.id,
@@ -126,7 +141,7 @@ def _summary(
         user=run.user,
         host=run.host,
         action=run.action,
-        state=_state(run, counts, now),
+        state=_state(run, counts, now, is_unseen),
         plans=sum(counts.values()),
         applied=sum(counts.get(state, 0) for state in _LANDED),
         half=counts.get(State.HALF, 0) + counts.get(State.STARTED, 0),
@@ -139,14 +154,14 @@ def _summary(
     )
 
 
-def _state(run: Any, counts: Mapping[str, int], now: datetime) -> str:
+def _state(run: Any, counts: Mapping[str, int], now: datetime, is_unseen: bool) -> str:
     holder = Holder(run.host, run.pid, run.pid_started, run.machine)
     is_held = holder.is_running if holder.is_here else run.heartbeat + LEASE > now
     if run.finished is None and is_held:
         return "planning" if run.state == "planning" else "running"
     if run.state == "planning":
         return "nothing"
-    if run.finished is None and any(counts.get(state) for state in PENDING):
+    if run.finished is None and (is_unseen or any(counts.get(state) for state in PENDING)):
         return "interrupted"
     return run_state(counts)
 

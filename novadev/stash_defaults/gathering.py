@@ -14,7 +14,7 @@ from novadev.nova.services import list_compute_versions
 from novadev.rules.releases import release_of
 from novadev.selection import Chunk
 from novadev.stash_defaults.hardware import Hardware, read_hardware
-from novadev.stash_defaults.sources import Evidence
+from novadev.stash_defaults.sources import Evidence, in_force
 
 
 def gather(
@@ -40,7 +40,7 @@ def gather(
             no_domain=seen if isinstance(seen, NovadevError) else no_domain(facts),
             compute=_beside(known, seen) if isinstance(known, ComputeHost) else None,
             bad_compute=known if isinstance(known, NovadevError) else None,
-            taken_out=decisions.taken_out(instance),
+            taken_out=in_force(decisions.taken_out(instance), facts, known),
         )
 
 

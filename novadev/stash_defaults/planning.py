@@ -9,6 +9,7 @@ from novadev.capabilities.compute_hosts import ComputeHosts
 from novadev.deployment import Deployment
 from novadev.errors import BadInput, NotAsNeeded, NovadevError
 from novadev.image_property.changes import check_one_row
+from novadev.image_property.decisions import Decision
 from novadev.image_property.effects import unreadable_notes
 from novadev.image_property.facts import Facts, with_spec_or_without
 from novadev.image_property.states import check_at_rest
@@ -222,16 +223,29 @@ def _decide(
     against = recorded and objection(name, recorded.value, evidence)
     if against and name not in request.names:
         raise Undecided(against)
-    taken = taken_out(name, recorded.value, evidence) if recorded else None
+    taken = _taken_out(name, recorded, evidence)
     if taken and name not in request.names:
         raise Undecided(not_again(name, taken))
     return recorded
 
 
+def _taken_out(name: str, recorded: Recorded | None, evidence: Evidence) -> Decision | None:
+    """Return the decision that recording takes back: what the rules give is only their default."""
+    if recorded is None or recorded.source != "domain":
+        return None
+    return taken_out(name, recorded.value, evidence)
+
+
 def _rules(evidence: Evidence, request: Request) -> Mapping[str, Recorded]:
     """Return what the rules give; raises where they fail and nothing else tells."""
+    values = evidence.hardware.values if evidence.hardware else {}
+    to_store = [
+        name
+        for name in request.wanted
+        if name in request.names or not taken_out(name, values.get(name), evidence)
+    ]
     try:
-        return by_rules(evidence, request.wanted)
+        return by_rules(evidence, to_store)
     except REFUSALS:
         if evidence.hardware is None:
             raise
@@ -290,7 +304,7 @@ def _notes(
             yield f"from {_described(source, evidence)}: {', '.join(names)}"
     yield from (recorded.remark for recorded in found.values() if recorded.remark)
     for name, recorded in found.items():
-        taken = taken_out(name, recorded.value, evidence)
+        taken = _taken_out(name, recorded, evidence)
         if taken:
             yield f"{name}: {taken.told}"
     if evidence.why_no_domain and request.source == "auto":

@@ -14,10 +14,18 @@ from novadev.image_property.decisions import Decision
 from novadev.image_property.facts import Facts
 from novadev.nova.block_devices import BlockDevice
 from novadev.nova.image_properties import MACHINE_TYPE, same
-from novadev.rules.defaults import REGISTERED, os_type_of, registered, with_properties
+from novadev.rules.defaults import (
+    REFUSALS,
+    REGISTERED,
+    emulated_architecture,
+    os_type_of,
+    registered,
+    with_properties,
+)
 from novadev.rules.guest import DriverRules, Guest, property_value
-from novadev.rules.machine_types import may_be
+from novadev.rules.machine_types import X86, may_be
 from novadev.rules.osinfo import NO_RECOMMENDATION, Recommendation
+from novadev.rules.slots import DEFAULT_SCSI
 from novadev.stash_defaults.hardware import Hardware
 
 Source = Literal["auto", "domain", "driver"]
@@ -65,7 +73,8 @@ class Evidence:
 
     ``no_domain`` says why no definition was read, ``bad_compute`` what is wrong with the file of
     its host, such as that it is of an earlier Nova: which is nothing to other hosts' instances.
-    ``taken_out`` are the decisions of operators to store a property no more, by its name.
+    ``taken_out`` are the decisions of operators to store a property no more, by its name: those
+    that are ``in_force``.
     """
 
     facts: Facts
@@ -122,6 +131,57 @@ def _told_of(names: Collection[str], evidence: Evidence) -> dict[str, str | None
     values = evidence.hardware.values if evidence.hardware else {}
     stored = evidence.facts.instance.image_properties
     return {name: values[name] for name in names if name in values and stored.get(name) is None}
+
+
+def in_force(
+    decisions: Mapping[str, Decision], facts: Facts, compute: ComputeHost | NovadevError | None
+) -> Mapping[str, Decision]:
+    """Return the DECISIONS without those whose value a power-on gives the guest all the same.
+
+    Such a value is a default like any other. Where the rules of the host are not known, COMPUTE
+    is None or the reason, and every decision holds.
+    """
+    if not decisions or not isinstance(compute, ComputeHost):
+        return decisions
+    defaults = _at_power_on(Evidence(facts, None, None, compute))
+    return {
+        name: replace(decision, is_default_known=name in defaults)
+        for name, decision in decisions.items()
+        if not _is_default(name, str(decision.before), defaults.get(name), compute)
+    }
+
+
+_LEFT_OUT = ("hw_input_bus", "hw_pointer_model")
+"""Without a value for these there is no device; for others libvirt chooses a model."""
+
+
+def _at_power_on(evidence: Evidence) -> Mapping[str, str | None]:
+    """Return what a power-on gives by what is stored now, where known; a null counts as absent."""
+    guest = evidence.facts.guest
+    stored = {name: value for name, value in guest.image_properties.items() if value is not None}
+    facts = replace(evidence.facts, guest=replace(guest, image_properties=stored))
+    try:
+        found = by_rules(replace(evidence, facts=facts), ())
+    except REFUSALS:
+        return {}
+    unknown = _OSINFO_DECIDES if _is_osinfo_unknown(evidence) else ()
+    values = {
+        name: item.value
+        for name, item in found.items()
+        if name not in unknown and (item.value is not None or name in _LEFT_OUT)
+    }
+    if evidence.compute and emulated_architecture(guest, evidence.compute.rules) in X86:
+        values["hw_scsi_model"] = DEFAULT_SCSI
+    return values
+
+
+def _is_default(name: str, before: str, default: str | None, compute: ComputeHost) -> bool:
+    """Whether the value BEFORE is the DEFAULT, or the machine type that its alias stands for."""
+    if default is None:
+        return False
+    if name == MACHINE_TYPE and before == compute.machine_types.get(default):
+        return True
+    return same(name, before, default)
 
 
 @lru_cache(REMEMBERED)

@@ -236,9 +236,9 @@ def test_no_remedy_puts_back_what_a_run_took_out_while_the_guest_has_it(
     is_stored = "stored as null" if check == "stash-null" else "not stored"
     assert item["details"] == (
         f"hw_vif_model is {is_stored}: run {run} took virtio out, "
-        "and the guest has it until a power-on gives it today's default (openstack server reboot "
-        "--hard); to store virtio again, run novadev stash-defaults --property hw_vif_model "
-        f"{uuid}"
+        "and the guest has it; novadev does not know which value a power-on (openstack server "
+        "reboot --hard) gives the guest; to store virtio again, run novadev stash-defaults "
+        f"--property hw_vif_model {uuid}"
     )
 
 
@@ -420,3 +420,12 @@ def test_it_reads_only(site: Site) -> None:
     novadev(site.cloud, "audit", "--all")
     assert (site.persistent(uuid).text, site.live(uuid).text, site.journal_bytes()) == before
     assert site.cloud.rows("instance_system_metadata", "cell1", instance_uuid=uuid) == rows
+
+
+def test_a_rescued_guest_says_itself_why_it_is_not_checked(site: Site) -> None:
+    """So no other command is named that would find the cause."""
+    site.add(aliased(), vm_state="rescued", **OBSERVED)
+    result = novadev(site.cloud, "audit", "--all", "--check", "definition", "-f", "json")
+    (item,) = [item for item in result.json if item["check"] == "unreachable"]
+    assert "it is rescued" in item["details"]
+    assert "doctor" not in result.err

@@ -35,13 +35,9 @@ def test_nothing_is_found_of_a_healthy_guest(any_cloud: Cloud) -> None:
     assert found(any_cloud) == []
 
 
-@pytest.mark.parametrize("is_offloaded", [False, True])
-def test_what_a_run_took_out_is_offered_by_no_command(
-    sqlite_cloud: Cloud, is_offloaded: bool
-) -> None:
-    """A guest on a host may have it still; the next guest of an offloaded one gets the default."""
-    away = {"host": None, "vm_state": "shelved_offloaded"} if is_offloaded else {}
-    uuid = healthy(sqlite_cloud, **away)
+def _taken_out(sqlite_cloud: Cloud, value: str, **columns: Any) -> tuple[str, str]:
+    """Take the model of network cards out of what is stored of a guest, whose default is virtio."""
+    uuid = healthy(sqlite_cloud, hw_vif_model=value, **columns)
     row = {"key": "shelved_host", "value": "cmp1", "deleted": 0}
     sqlite_cloud.insert("instance_system_metadata", "cell1", instance_uuid=uuid, **row)
     folder = sqlite_cloud.folder / "hosts"
@@ -50,19 +46,28 @@ def test_what_a_run_took_out_is_offered_by_no_command(
     with sqlite_cloud.config_file.open("a") as file:
         file.write(f"\n[novadev]\ncompute_config_dir = {folder}\n")
     line = ("image-property", "unset", "--property", "hw_vif_model", "--yes", uuid)
-    run = novadev(sqlite_cloud, *line, "-f", "json").json["run"]
+    return uuid, str(novadev(sqlite_cloud, *line, "-f", "json").json["run"])
+
+
+def test_what_a_run_took_out_is_offered_by_no_command(sqlite_cloud: Cloud) -> None:
+    uuid, run = _taken_out(sqlite_cloud, "e1000")
     (item,) = audit(sqlite_cloud, "--all", "--check", "not-stashed")
-    fate = (
-        "it is today's default too"
-        if is_offloaded
-        else "the guest may have it until a power-on gives it today's default (openstack server "
-        "start)"
-    )
     assert (item["remedy"], item["details"]) == (
         None,
-        f"hw_vif_model is not stored: run {run} took virtio out, and {fate}; to store virtio "
-        f"again, run novadev stash-defaults --property hw_vif_model {uuid}",
+        f"hw_vif_model is not stored: run {run} took e1000 out, and the guest may have it until a "
+        "power-on gives it today's default (openstack server start); to store e1000 again, run "
+        f"novadev stash-defaults --property hw_vif_model {uuid}",
     )
+
+
+@pytest.mark.parametrize("away", [{}, {"host": None, "vm_state": "shelved_offloaded"}])
+def test_a_default_that_a_run_took_out_is_offered_like_any(
+    sqlite_cloud: Cloud, away: dict[str, Any]
+) -> None:
+    uuid, _ = _taken_out(sqlite_cloud, "virtio", **away)
+    (item,) = audit(sqlite_cloud, "--all", "--check", "not-stashed")
+    assert item["remedy"] == f"novadev stash-defaults --yes --versioned {uuid}"
+    assert "run " not in item["details"]
 
 
 @pytest.mark.parametrize(

@@ -146,7 +146,14 @@ def test_resume_looks_at_what_was_written_and_never_looked_at(
     cloud, uuids = sqlite_cloud, [add_guest(sqlite_cloud, name=f"web-{n}") for n in range(2)]
     meanwhile.happens = kill
     run_until_killed(cloud, *uuids)
+    (run,) = novadev(cloud, "history", "-f", "json").json
+    assert (run["state"], run["applied"]) == ("interrupted", 2)
+    preview = novadev(cloud, "resume", "--dry-run")
+    assert "2 servers are still to be checked: without --dry-run, resume looks " in preview.err
+    assert novadev(cloud, "resume", "--dry-run", "-f", "json").json["result"] == "planned"
     _assert_looked(cloud, uuids)
+    (run,) = novadev(cloud, "history", "-f", "json").json
+    assert run["state"] == "applied"
     assert novadev(cloud, "undo", "1", "--yes").code == 7  # one of them runs
     assert novadev(cloud, "resume", "--yes").err.endswith("There is no run to resume.\n")
 

@@ -1,0 +1,81 @@
+"""What a plan says of the disks of the guest that it leaves, whatever the guest was before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from novadev.rules.buses import TooManyDisks, UnsupportedBus, bus_for_device_type
+from novadev.rules.disks import GuestDisk, guest_disks
+from novadev.rules.fault import identity
+from novadev.rules.guest import ComputeRules, Guest, property_value
+from novadev.rules.validity import faults
+
+COLD_BUSES = ("ide", "sata", "fdc")
+"""Buses on which libvirt plugs and unplugs no disk of a running guest.
+
+Source: libvirt, src/qemu/qemu_hotplug.c, qemuDomainDetachPrepDisk and
+qemuDomainAttachDeviceDiskLiveInternal.
+"""
+_NAMED_SO = ("ide", "fdc")
+"""Nova stores no bus of a volume that is attached, and takes ``sdb`` for scsi, not for sata.
+
+Source: nova/virt/libvirt/blockinfo.py, get_info_from_bdm and get_disk_bus_for_disk_dev.
+"""
+
+
+def outcome_notes(before: Guest, after: Guest, rules: ComputeRules) -> tuple[str, ...]:
+    """Return what is to be known of the disks of AFTER, which is BEFORE with a change.
+
+    A guest whose disks Nova refuses has no notes: a fault says so.
+    """
+    try:
+        disks = guest_disks(after, rules)
+    except (UnsupportedBus, TooManyDisks):
+        return ()
+    return (
+        *_without_scsi_model(after, disks, rules),
+        *_without_hotplug(before, after, disks, rules),
+    )
+
+
+def _without_scsi_model(
+    after: Guest, disks: tuple[GuestDisk, ...], rules: ComputeRules
+) -> Iterator[str]:
+    """Yield that libvirt chooses the controller: a fault too where only the change brings it."""
+    if any(disk.bus == "scsi" for disk in disks) and not property_value(after, "hw_scsi_model"):
+        found = faults(after, rules)
+        yield from (fault.message for fault in found if fault.rule == "scsi-model-missing")
+
+
+def _without_hotplug(
+    before: Guest, after: Guest, disks: tuple[GuestDisk, ...], rules: ComputeRules
+) -> Iterator[str]:
+    """Yield which volumes move to a bus on which none can be detached from a running guest."""
+    rows = {row.id for row in after.block_devices if row.destination_type == "volume"}
+    there = [disk for disk in disks if disk.block_device in rows and disk.bus in COLD_BUSES]
+    old = _buses(before, rules) if there else {}
+    moved = [disk for disk in there if old.get(identity(disk)) != disk.bus]
+    if not moved or rules.virt_type not in ("kvm", "qemu"):
+        return
+    names = ", ".join(disk.dev for disk in moved)
+    buses = " or ".join(sorted({disk.bus for disk in moved}))
+    detach = f"detach {'volume' if len(moved) == 1 else 'volumes'} {names}"
+    what = f"cannot {detach}"
+    if bus_for_device_type("disk", after, rules) in _NAMED_SO:
+        what = f"can neither attach a volume nor {detach}"
+    yield (
+        f"while the server runs, Nova {what}: libvirt does not support this on bus {buses}. Stop "
+        "the server first"
+    )
+
+
+def _buses(guest: Guest, rules: ComputeRules) -> dict[str, str]:
+    try:
+        return {identity(disk): disk.bus for disk in guest_disks(guest, rules)}
+    except (UnsupportedBus, TooManyDisks):
+        return {}
+
+
+def unsaid(notes: tuple[str, ...], said: tuple[str, ...]) -> tuple[str, ...]:
+    """Return those of NOTES that none of what is SAID has, alone or after a word as ``forced:``."""
+    return tuple(note for note in notes if not any(text.endswith(note) for text in said))
