@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.cloud import Cloud
+from tests.command import heed_signals
 from tests.mortal import MORTAL
 
 
@@ -36,7 +37,9 @@ def start(
     program = [*MORTAL, sys.executable]
     program += ["-m", "novadev"] if lock_wait is None else ["-c", SHORT.format(lock_wait)]
     command = [*program, "--config-file", str(cloud.config_file), *arguments]
-    return subprocess.Popen(command, stdout=stdout, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command, stdout=stdout, stderr=subprocess.PIPE, text=True, preexec_fn=heed_signals
+    )
 
 
 SHORT = "from novadev import cli, database; database.LOCK_WAIT = {}; cli.main()"
