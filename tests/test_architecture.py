@@ -360,7 +360,7 @@ RULE_TERMS = {
     "libvirt's USB controller": (
         r"\"piix3-uhci\"",
         'model or "piix3-uhci"',
-        {"virt/places.py", "capabilities/device_names.py"},
+        {"virt/places.py", "virt/pci.py", "capabilities/device_names.py"},
     ),
     "libvirt's network card": (r"(or|return|=) \"rtl8139\"", 'model or "rtl8139"', set()),
     "conventional cards": (r"\"e1000\", \"rtl8139\"", '("e1000", "rtl8139")', set()),
