@@ -83,6 +83,7 @@ def bare(url: str) -> str:
     return url.partition("?")[0]
 
 
+@pytest.mark.slow
 def test_sessions_are_those_of_nova(secured: Secured, tmp_path: Path, nova: NovaCall) -> None:
     """With options that only the configuration has, and others for the API database."""
     cloud = secured.host.cloud("34", tmp_path)

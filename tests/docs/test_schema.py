@@ -115,6 +115,7 @@ NOTHING_PLANNED = {"device import", "device restore", "resume"}
 @pytest.mark.parametrize(
     "command", [name for name in TYPED if name in RECORDS and not name.startswith("device ")]
 )
+@pytest.mark.slow
 def test_json_lines_are_the_items_of_the_array(
     cloud: Cloud, words: dict[str, str], command: str
 ) -> None:

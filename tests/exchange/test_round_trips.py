@@ -129,6 +129,7 @@ few = settings(max_examples=60, deadline=None, suppress_health_check=[HealthChec
 
 @given(st.lists(INSTANCES, min_size=1, max_size=1))
 @few
+@pytest.mark.slow
 def test_json_gives_back_everything(instances: list[ExportedInstance]) -> None:
     text = json_file.dumps(instances)
     assert list(json_file.loads(text, "file")) == instances
@@ -161,6 +162,7 @@ def without_hints(device: VmDevice) -> VmDevice:
 
 @given(INSTANCES)
 @few
+@pytest.mark.slow
 def test_an_ovf_gives_back_the_device_part(exported: ExportedInstance) -> None:
     text = writer.dumps(exported)
     found = reader.loads(text, "file")
@@ -176,6 +178,7 @@ def test_an_ovf_gives_back_the_device_part(exported: ExportedInstance) -> None:
 
 @given(INSTANCES)
 @few
+@pytest.mark.slow
 def test_an_ovf_that_was_read_and_written_stays_as_it_is(exported: ExportedInstance) -> None:
     once = reader.loads(writer.dumps(exported), "file")
     text = writer.dumps(once)
@@ -197,6 +200,7 @@ WORDS_OF_A_PLACE = {
 
 
 @pytest.mark.parametrize("text", WORDS_OF_A_PLACE)
+@pytest.mark.slow
 def test_a_place_in_other_words_is_the_same_place(text: str) -> None:
     """What is stored is libvirt's own text; what an earlier release stored is no drift."""
     libvirts = WORDS_OF_A_PLACE[text]
@@ -211,6 +215,7 @@ def test_a_place_in_other_words_is_the_same_place(text: str) -> None:
 
 @given(ADDRESSES, st.randoms(use_true_random=False), st.sampled_from(["", " ", "  "]))
 @few
+@pytest.mark.slow
 def test_an_address_is_read_in_any_order_with_any_blanks(
     address: str, random: object, blank: str
 ) -> None:

@@ -192,6 +192,7 @@ entries = st.fixed_dictionaries(
 
 
 @given(st.lists(entries | anything, max_size=8))
+@pytest.mark.slow
 def test_whatever_comes(items: list[Any]) -> None:
     reply = json.dumps({"return": items})
     for answer in (read_disks(reply), read_filesystems(reply)):

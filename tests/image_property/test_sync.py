@@ -73,6 +73,7 @@ def every_field(release: int) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(("backend", "release"), [("sqlite", "34"), ("mariadb", "28")])
+@pytest.mark.slow
 def test_nova_finds_the_same_in_both(
     make_cloud: Callable[[str, str], Cloud],
     nova: Callable[[Cloud], NovaProcess],

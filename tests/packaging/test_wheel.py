@@ -57,6 +57,7 @@ def test_the_page_of_the_audit_is_beside_its_code(wheel: ZipFile) -> None:
     assert {"audit", "pages"} <= {name.split("/")[1] for name in names}
 
 
+@pytest.mark.slow
 def test_source_archive_has_them_too(tmp_path: Path) -> None:
     (name,) = SdistBuilder(str(ROOT)).build(directory=str(tmp_path), versions=["standard"])
     with TarFile.open(name) as archive:

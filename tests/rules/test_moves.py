@@ -192,6 +192,7 @@ def without_row(made: Guest) -> set[str]:
     new=st.sampled_from(BUSES),
     which=st.sampled_from(("matching", "all")),
 )
+@pytest.mark.slow
 def test_a_move_takes_no_disk_away_in_silence_and_gives_none_a_place_that_is_taken(
     made: Guest, kind: str, old: str, new: str, which: str
 ) -> None:
@@ -219,6 +220,7 @@ def test_a_move_takes_no_disk_away_in_silence_and_gives_none_a_place_that_is_tak
     disk_bus=st.sampled_from((None, *BUSES)),
     cdrom_bus=st.sampled_from((None, "ide", "sata", "scsi")),
 )
+@pytest.mark.slow
 def test_nothing_stays_on_a_bus_that_goes_away_and_nothing_else_moves(
     made: Guest, disk_bus: str | None, cdrom_bus: str | None
 ) -> None:

@@ -71,6 +71,7 @@ def test_recommendations_are_what_nova_takes(
     ]
 
 
+@pytest.mark.slow
 def test_devices_by_other_names(
     nova_of: Callable[[str], NovaProcess], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -103,6 +104,7 @@ def test_nova_without_libosinfo_takes_nothing(nova_of: Callable[[str], NovaProce
 
 
 @pytest.mark.parametrize("release", ["34", "28"])
+@pytest.mark.slow
 def test_the_values_are_novas(nova_of: Callable[[str], NovaProcess], release: str) -> None:
     novas = nova_of(release).call("image_property_values")
     ours = {name: values(name, int(release)) for name in VALUES}

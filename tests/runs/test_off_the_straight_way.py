@@ -345,6 +345,7 @@ def other_controller(sqlite_cloud: Cloud) -> str:
     return f"sqlite:///{sqlite_cloud.folder}/other.sqlite"
 
 
+@pytest.mark.slow
 def test_a_saved_undo_counts_in_its_own_journal_alone(
     sqlite_cloud: Cloud, other_controller: str
 ) -> None:
@@ -482,6 +483,7 @@ def closed(cloud: Cloud, *arguments: str) -> Result:
     return Result(result.returncode, "", result.stderr)
 
 
+@pytest.mark.slow
 def test_a_closed_stdout_ends_the_printing_only(sqlite_cloud: Cloud) -> None:
     uuids = servers(sqlite_cloud, 3)
     file = sqlite_cloud.folder / "x.plan"

@@ -60,6 +60,7 @@ def hardware(xml: str, root: str | None) -> Hardware:
 
 @many
 @given(case=cases())
+@pytest.mark.slow
 def test_the_properties_a_guest_was_built_with(build: Build, case: Case) -> None:
     made = build(case)
     found = hardware(made["xml"], made["rows"][0][0])
@@ -75,6 +76,7 @@ def test_the_properties_a_guest_was_built_with(build: Build, case: Case) -> None
 
 @many
 @given(case=cases(), cpu=st.sampled_from(("x86_64", "aarch64", "ppc64le")))
+@pytest.mark.slow
 def test_the_keyboard_is_that_of_the_rules(build: Build, case: Case, cpu: str) -> None:
     vnc, spice = (case["config"][name]["enabled"] for name in ("vnc", "spice"))
     rules = DriverRules(virt_type="qemu", vnc_enabled=vnc, spice_enabled=spice, host_arch=cpu)

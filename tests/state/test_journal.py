@@ -80,6 +80,7 @@ def test_nobody_waits_for_the_schemas_lock_once_it_is_made(mariadb_journal: str)
 
 
 @pytest.mark.usefixtures("mariadb_journal")
+@pytest.mark.slow
 def test_a_run_is_kept_on_mariadb(mariadb_cloud: Cloud) -> None:
     uuid = add_guest(mariadb_cloud, name="größe")
     before = stored(mariadb_cloud, uuid)

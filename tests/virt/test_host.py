@@ -150,6 +150,7 @@ def test_a_domain_undefined_before_is_not_found(host: Host) -> None:
     assert host.list_domains() == ()
 
 
+@pytest.mark.slow
 def test_a_domain_undefined_meanwhile_stays_undefined(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -55,6 +55,7 @@ def test_at_most_workers_children() -> None:
         assert sum(map(questions.alive, pids)) == 2
 
 
+@pytest.mark.slow
 def test_answers_of_a_host_come_in_order_and_hosts_side_by_side() -> None:
     with Pool(of, workers=3) as pool:
         work = {"slow": [(1.0,)], "quick": [(0.0,), (0.1,)], "other": [(0.05,)], "idle": []}
@@ -100,6 +101,7 @@ def test_log_records_come_back(
     assert capfd.readouterr().err == ""
 
 
+@pytest.mark.slow
 def test_a_call_that_takes_too_long() -> None:
     with Pool(of, timeout=1) as pool:
         pid = pool.call("cmp1", questions.pid)
@@ -120,6 +122,7 @@ def test_a_call_that_takes_too_long() -> None:
         assert pool.call("cmp1", questions.echo, 1) == 1
 
 
+@pytest.mark.slow
 def test_a_guest_that_takes_too_long_costs_itself_alone() -> None:
     """After others of its host were answered; a host of which nothing was heard is lost."""
     with Pool(of, timeout=1) as pool:
@@ -135,11 +138,13 @@ def test_a_guest_that_takes_too_long_costs_itself_alone() -> None:
         ]
 
 
+@pytest.mark.slow
 def test_another_limit_for_a_run() -> None:
     with Pool(of, timeout=1) as pool:
         assert [a.value for a in pool.run(questions.wait, {"c": [(1.5,)]}, timeout=10)] == [1.5]
 
 
+@pytest.mark.slow
 def test_an_answer_that_came_in_time_is_not_overdue_because_nobody_looked() -> None:
     with Pool(of, timeout=1) as pool:
         for answer in pool.run(questions.wait, {"a": [(0,)], "b": [(0.3,)]}):
