@@ -16,6 +16,7 @@ from click.shell_completion import (
     BashComplete,
     CompletionItem,
     FishComplete,
+    ShellComplete,
     ZshComplete,
     add_completion_class,
     split_arg_string,
@@ -194,8 +195,24 @@ def _ends_in_quotes(line: str) -> bool:
     return False
 
 
+class _WholeWord(ShellComplete):
+    """Gives the shell the whole word, with the option of ``--option=value``."""
+
+    _option = ""
+
+    def get_completion_args(self) -> tuple[list[str], str]:
+        """Return the words before the one that is being typed, and what there is of it."""
+        words, word = super().get_completion_args()
+        self._option = _option_of(word)
+        return words, word
+
+    def format_completion(self, item: CompletionItem) -> str:
+        """Return what the shell is told of ITEM: its type, the whole word and its description."""
+        return super().format_completion(_with_option(item, self._option))
+
+
 @add_completion_class
-class Zsh(ZshComplete):
+class Zsh(_WholeWord, ZshComplete):
     """Completion for zsh, also from a file that zsh loads by itself.
 
     click's own script takes itself for such a file only the first time, and then completes nothing
@@ -211,21 +228,10 @@ class Zsh(ZshComplete):
             f"            [[ $PREFIX != --*=* ]] || compset -p $(( ${{#PREFIX%%%%=*}} + 1 ))\n"
             f"            {_paths}",
         )
-    _option = ""
-
-    def get_completion_args(self) -> tuple[list[str], str]:
-        """Return the words before the one that is being typed, and what there is of it."""
-        words, word = super().get_completion_args()
-        self._option = _option_of(word)
-        return words, word
-
-    def format_completion(self, item: CompletionItem) -> str:
-        """Return three lines for zsh: the type, the whole word, its description."""
-        return super().format_completion(_with_option(item, self._option))
 
 
 @add_completion_class
-class Fish(FishComplete):
+class Fish(_WholeWord, FishComplete):
     """Completion for fish that keeps the commas of a name and of a description.
 
     click's own script splits a line at every comma, and takes only what is before the second. It
@@ -241,14 +247,3 @@ class Fish(FishComplete):
             f"{_paths} $metadata[2] | string replace --regex '^' -- "
             "(string match --regex -- '^--[^=]*=' (commandline -ct); or echo '');",
         )
-    _option = ""
-
-    def get_completion_args(self) -> tuple[list[str], str]:
-        """Return the words before the one that is being typed, and what there is of it."""
-        words, word = super().get_completion_args()
-        self._option = _option_of(word)
-        return words, word
-
-    def format_completion(self, item: CompletionItem) -> str:
-        """Return a line for fish: the type, and the whole word with its description."""
-        return super().format_completion(_with_option(item, self._option))
