@@ -24,6 +24,8 @@ PATIENCE = 120.0
 """Seconds that the process may take to start; then it is started again."""
 HANGING = 10.0
 """Seconds after which a process that owes an answer is started again; until then it is slow."""
+AGAIN = 10.0
+"""Seconds between two starts of a process that ends and is asked nothing."""
 
 
 class Refused(Exception):
@@ -34,7 +36,6 @@ class Keeper:
     """The process that has the records; started, and started again, when it is needed."""
 
     def __init__(self, command: Sequence[str], log: Any) -> None:
-
         self._command, self._log = command, log
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
@@ -51,15 +52,34 @@ class Keeper:
     def start(self) -> None:
         """Start the process; it says when it is ready."""
         ours, theirs = socket.socketpair()
+        alive, held = socket.socketpair()
         number = theirs.fileno()
         self._process = subprocess.Popen(  # noqa: S603 - novadev's own interpreter
             [part.format(number) if part == "{}" else part for part in self._command],
-            pass_fds=[number],
+            pass_fds=[number, held.fileno()],
             stdin=subprocess.DEVNULL,
         )
         theirs.close()
+        held.close()
         self._socket, self._buffer, self._mode = ours, b"", None
         self._started, self._owed = time.monotonic(), 0.0
+        threading.Thread(target=self._watch, args=(alive, self._process), daemon=True).start()
+
+    def _watch(self, alive: socket.socket, process: subprocess.Popen[bytes]) -> None:
+        """Start the process again when it ends by itself: a guest would wait for that in vain.
+
+        The other end of ALIVE is with PROCESS alone, so this reads until it is gone.
+        """
+        with alive:
+            alive.recv(1)
+        if self._process is not process:
+            return
+        time.sleep(max(self._started + AGAIN - time.monotonic(), 0.0))
+        with self._lock:
+            if self._process is process:
+                self._log.warning("novadev: its process has ended, and is started again")
+                with suppress(Refused):
+                    self._be_ready(time.monotonic())
 
     def await_ready(self, seconds: float) -> None:
         """Wait until the process is ready, or SECONDS have passed."""

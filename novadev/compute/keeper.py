@@ -75,10 +75,13 @@ class Keeper:
             case "written":
                 assert self._records is not None
                 return {"is_written": self._records.is_written(message["uuid"])}
+            case "count":
+                self.report()
             case "keep":
                 outcome, answer = self._keep(message)
-                self._report.count(outcome)
-                self.report()
+                if outcome != KEPT:  # libvirt may refuse it
+                    self._report.count(outcome)
+                    self.report()
                 return answer
         return None
 
@@ -120,11 +123,17 @@ class Keeper:
         if found is not None and records is not None:
             self._report.send(records.later, found.host, found.keep_addresses)
 
+    def _report_off(self) -> None:
+        """Have written that nothing is kept any more, where the last configuration says."""
+        if self._config is not None and self._records is not None:
+            self._report.send(self._records.later, self._config.host, "off")
+
     def load(self) -> dict[str, Any]:
         """Read the configuration; return what is to be done by it."""
         try:
             self._config = config.load(self._files, self._folders)
         except NovadevError as error:
+            self._report_off()
             self._config = None
             return {"mode": "off", "told": f"keep_addresses is not read: {error}"}
         if self._records is None or self._records.url != self._config.state_connection:

@@ -85,15 +85,27 @@ class Wrapper:
         second try libvirtd may be back, and would get a definition without addresses.
         """
         own, uuid = self._own.pop(xml, (None, ""))
-        try:
+        if own is None:
             return original(host, xml)
+        try:
+            found = original(host, xml)
         except Exception as error:
-            if own is None or is_connection_lost(error):
+            if is_connection_lost(error):
                 raise
-            self._keeper.missed["passed", "refused"] += 1
+            self._count("passed", "refused")
             told = "[instance: %s] novadev: libvirt refuses what is kept, so nothing is: %s"
             self._log.warning(told, uuid, error)
             return original(host, own)
+        self._count("kept", "")
+        return found
+
+    def _count(self, outcome: str, reason: str) -> None:
+        """Have counted what became of a definition; where that fails, with what comes later."""
+        self._keeper.missed[outcome, reason] += 1
+        try:
+            self._keeper.ask({"do": "count"}, answers=False)
+        except Exception as error:
+            self._log.debug("novadev: %s", error)
 
     def record(self, driver: Any, instance: Any, request: str | None) -> bool:
         """Have what the guest has now recorded, and nothing else; return whether that was asked.

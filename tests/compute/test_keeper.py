@@ -225,18 +225,65 @@ def test_what_becomes_of_definitions_is_counted(start: Start, tmp_path: Path) ->
     wrapped = start()
     wrapped.keeper.missed[passed("no-answer")] += 2
     wrapped.see()
-    wrapped.kept()
+    wrapped.wrapper.define(lambda _host, text: text, None, wrapped.kept())
     assert wrapped.keeper.missed == {}
     wanted = {KEPT: 1, passed("no-answer"): 2}
+    assert counted(wrapped, tmp_path, wanted) == ("on", wanted)
+
+
+def test_what_libvirt_refuses_is_not_counted_as_kept(start: Start, tmp_path: Path) -> None:
+    wrapped = start()
+    wrapped.see()
+    kept = wrapped.kept()
+
+    def define(_host: object, text: str) -> None:
+        if text == kept:
+            raise RuntimeError("libvirt refuses it")
+
+    wrapped.wrapper.define(define, None, kept)
+    wanted = {passed("refused"): 1}
+    assert counted(wrapped, tmp_path, wanted) == ("on", wanted)
+
+
+def test_a_configuration_that_can_no_longer_be_read_is_told_as_off(
+    start: Start, tmp_path: Path
+) -> None:
+    wrapped = start()
+    assert counted(wrapped, tmp_path, {}) == ("on", {})
+    (tmp_path / "nova.conf").write_text("[novadev\n")
+    wrapped.wrapper.load()
+    until = time.monotonic() + GENEROUS
+    while list_keeping(_state(tmp_path))["cmp7"].mode != "off" and time.monotonic() < until:
+        time.sleep(0.1)
+    assert list_keeping(_state(tmp_path))["cmp7"].mode == "off"
+
+
+def counted(wrapped: Wrapped, folder: Path, wanted: dict[tuple[str, str], int]) -> object:
+    """The mode and the counts of the host, as soon as they are WANTED."""
     until = time.monotonic() + GENEROUS
     while time.monotonic() < until:
-        found = list_keeping(_state(tmp_path)).get("cmp7")
+        found = list_keeping(_state(folder)).get("cmp7")
         if found is not None and found.counts == wanted:
-            break
+            return found.mode, found.counts
         wrapped.wrapper.load()
         time.sleep(0.1)
-    assert found is not None
-    assert (found.mode, found.counts) == ("on", wanted)
+    return found and (found.mode, found.counts)
+
+
+def test_a_process_that_ends_is_ready_again_before_a_guest_needs_it(start: Start) -> None:
+    wrapped = start()
+    ended = wrapped.keeper._process
+    assert ended is not None
+    wrapped.keeper._started -= asking.AGAIN
+    ended.kill()
+    until = time.monotonic() + GENEROUS
+    while wrapped.keeper._process in (None, ended) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert wrapped.keeper._process not in (None, ended)
+    wrapped.keeper.await_ready(GENEROUS)
+    assert any("is started again" in line for line in wrapped.log)
+    wrapped.see()
+    assert wrapped.kept() != NOVA
 
 
 @pytest.mark.parametrize("mode", ["off", "log"])
