@@ -140,10 +140,11 @@ class Keeper:
             self._records = Records(self._config.state_connection, self._failed)
             self._report = Report()
         self._records.special = tuple(self._config.special_managed_devices)
-        if self._config.keep_addresses != "off":
-            self._records.open(_OPENING)
+        answer = {"mode": self._config.keep_addresses}
+        if answer["mode"] != "off" and (why := self._records.open(_OPENING)):
+            answer["told"] = f"nothing is kept for now: {_why(why)}"
         self.report()
-        return {"mode": self._config.keep_addresses}
+        return answer
 
     def _note(self, message: dict[str, Any]) -> None:
         uuid, xml = message["uuid"], message["xml"]
@@ -198,7 +199,7 @@ def _reason(error: Exception, is_found: bool) -> str:
     return "error"
 
 
-def _why(error: Exception) -> str:
+def _why(error: BaseException) -> str:
     """Return what to say of ERROR: of one that is not ours only where it was, and no values."""
     if isinstance(error, NovadevError):
         return printable(str(error))

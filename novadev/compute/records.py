@@ -49,12 +49,16 @@ class Records:
         self._opened: Database | None = None
         self.held = Held()
 
-    def open(self, seconds: float) -> None:
-        """Open the state database, as far as that takes no more than SECONDS.
+    def open(self, seconds: float) -> BaseException | None:
+        """Open the state database, as far as that takes no more than SECONDS; return what failed.
 
         What making or upgrading its schema costs is then done before a guest waits for it.
         """
-        wait([self._reader.submit(self._database)], seconds)
+        opening = self._reader.submit(self._database)
+        try:
+            return opening.exception(seconds)
+        except TimeoutError:
+            return Unreachable(f"the state database does not answer within {seconds:.0f} s")
 
     def get(self, uuid: str, seen: str | None, again: bool) -> Record:
         """Return what counts as the record of the guest UUID.

@@ -305,6 +305,13 @@ def test_the_configuration_is_read_again_when_nova_reads_its_own(
     assert wrapped.kept() != NOVA
 
 
+def test_a_state_database_that_cannot_be_used_is_told_at_the_start(start: Start) -> None:
+    wrapped = start(state_connection="mysql+pymysql://nobody:hidden@127.0.0.1:9/novadev")
+    assert any("nothing is kept for now" in line and "127.0.0.1" in line for line in wrapped.log)
+    assert "hidden" not in "".join(wrapped.log)
+    assert wrapped.kept() == NOVA
+
+
 def test_a_rescued_guest_is_novas_own(start: Start) -> None:
     wrapped = start()
     wrapped.see()
