@@ -12,8 +12,8 @@ With ``--mode off`` or ``log`` the hosts do that, and every definition that libv
 be one that Nova has logged, byte for byte; addresses may change then.
 
 What is moved because an answer came too late for the time limit is counted apart: that is what the
-limit is for, and busy machines pass it. A step that Nova itself refuses is told; where it gives up
-on a server, the server is replaced.
+limit is for, and busy machines pass it. So is what a later start puts back where it was. A step
+that Nova itself refuses is told; where it gives up on a server, the server is replaced.
 """
 
 import argparse
@@ -62,12 +62,15 @@ class Player:
     steps: Counter[str] = field(default_factory=Counter)
     faults: list[str] = field(default_factory=list)
     late: int = 0
+    returned: int = 0
     refused: int = 0
     given_up: list[str] = field(default_factory=list)
 
     def play(self) -> None:
         """Play until it is over."""
         self.nova = Nova()
+        self.last: View | None = None
+        self.owed: View | None = None
         server: Server | None = None
         while not self.over.is_set():
             try:
@@ -95,6 +98,7 @@ class Player:
             kind |= self.random.choice(HARDWARE)
             more = {"config_drive": True} if self.random.random() < 0.3 else {}
             image, host = self.nova.image(**kind), self.random.choice(HOSTS)
+            self.last = self.owed = None
             made = self.server = self.nova.create_server(
                 name="history", host=host, image_id=image, **more
             )
@@ -108,7 +112,7 @@ class Player:
     def _history(self, server: Server) -> list[str]:
         names: list[str] = []
         with self.turns.take(alone=False):
-            before = View.of(server)
+            before = View.of(server, self.last)
         for _ in range(LENGTH):
             name = draw(self.random, before.runs, self.turns.will_be_alone)
             with self.turns.take(STEPS[name].alone):
@@ -124,9 +128,9 @@ class Player:
     def _step(self, server: Server, name: str, before: View) -> View:
         began, marks = time.time(), keep_logs.marks()
         if STEPS[name].of_record:
-            before = View.recorded(server)
+            before, self.owed = View.recorded(server), None
         how = STEPS[name].run(server, self.random)
-        after = View.of(server, before)
+        after = self.last = View.of(server, before)
         faults = self._faults(server, before, after, marks)
         self.faults += [f"{server.uuid} {name}: {fault}" for fault in faults]
         told = f"{name} ({how})" if how else name
@@ -141,8 +145,12 @@ class Player:
         if not self.keeps or not faults:
             return []
         if keep_logs.is_late(server.uuid, marks):
-            self.late += 1
+            self.late, self.owed = self.late + 1, self.owed or before
             self._say(f"{server.uuid[:8]} an answer came too late: {faults[0]}")
+            return []
+        if self.owed and self.owed.is_back(before, after):
+            self.returned, self.owed = self.returned + 1, None
+            self._say(f"{server.uuid[:8]} has back what it lost: {faults[0]}")
             return []
         return faults
 
@@ -194,8 +202,9 @@ def main() -> int:
     tell(players)
     faults = judge(players, asked.mode, since)
     print(*faults, sep="\n")
-    late = sum(player.late for player in players)
-    print(f"{len(faults)} faults, {late} steps with an answer that came too late")
+    late, returned = (sum(getattr(one, name) for one in players) for name in ("late", "returned"))
+    print(f"{len(faults)} faults, {late} steps moved devices as an answer came too late")
+    print(f"{returned} steps put them back")
     return bool(faults)
 
 

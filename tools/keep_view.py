@@ -56,6 +56,22 @@ class View:
             if row.address and row.device_id in now and now[row.device_id].address != row.address
         ]
 
+    def is_back(self, before: "View", after: "View") -> bool:
+        """Whether the guest has got this older layout back, which it had lost BEFORE.
+
+        A device that is newer than this layout stays where it was, unless an older one is there.
+        """
+        old = {row.device_id: row.address for row in self.record.devices if row.address}
+        now = {row.device_id for row in after.record.devices}
+        taken = {address for device, address in old.items() if device in now}
+        rows = (
+            replace(row, address=old[row.device_id])
+            if row.device_id in old
+            else replace(row, address="" if row.address in taken else row.address)
+            for row in before.record.devices
+        )
+        return not replace(before, record=Record(tuple(rows))).lost(after)
+
     def unseen(self, after: "View") -> list[str]:
         """Return what the guest finds otherwise AFTER."""
         found = [
@@ -68,7 +84,8 @@ class View:
             for mac, card in self.cards.items()
             if after.cards.get(mac, card) != card
         ]
-        is_other = (self.pci, self.cards) != (after.pci, after.cards)
-        if self.seen == after.seen and is_other:
-            found.append(f"the guest has {after.pci} {after.cards}, had {self.pci} {self.cards}")
+        if self.seen == after.seen:
+            had, has = ({*one.pci.items(), *one.cards.items()} for one in (self, after))
+            if had != has:
+                found.append(f"the guest has {sorted(has - had)}, had {sorted(had - has)}")
         return found
