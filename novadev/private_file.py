@@ -27,7 +27,9 @@ def check(name: str, what: str) -> None:
         with suppress(OSError):
             os.lstat(name)  # raises ValueError for what is no name of a file at all
         if not can_be_replaced(name):
-            raise BadInput(f"{what} {name!r}: the path exists and is not a regular file")
+            is_link = os.path.islink(name)
+            why = "is a symbolic link" if is_link else "exists and is not a regular file"
+            raise BadInput(f"{what} {name!r}: the path {why}")
         if not Path(name).parent.is_dir():
             raise BadInput(f"{what} {name!r}: its folder does not exist")
         if not os.access(Path(name).parent, os.W_OK | os.X_OK):

@@ -71,7 +71,7 @@ def with_preview(deployment: Deployment, drafts: Iterable[Draft | Skip]) -> Iter
 
         return _living(residence, plans, resumed, compare)
 
-    return previewed(drafts, preview)
+    return previewed(deployment.journal, drafts, preview)
 
 
 def _module(plans: Sequence[Plan]) -> Any:

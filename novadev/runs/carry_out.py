@@ -58,7 +58,8 @@ def carry_out(
             outcomes = apply([item.plan for item in batch], resumed, fence)
             if run.undoes is not None:
                 pairs = zip(batch, outcomes, strict=True)
-                outcomes = [advised(item.plan, outcome) for item, outcome in pairs]
+                items = [(item.plan, item.undoes, outcome) for item, outcome in pairs]
+                outcomes = advised(journal, items)
             journal.mark(run, batch, outcomes)
             for item, outcome in zip(batch, outcomes, strict=True):
                 plan = item.plan

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
+from novadev.runs.journal import Journal
 from novadev.runs.plan import Draft, Outcome, Plan, Skip
 from novadev.runs.states import State
 from novadev.runs.undo import advised
@@ -24,31 +25,39 @@ BATCH = 100
 """Plans that are compared at a time, at most."""
 
 
-def previewed(drafts: Iterable[Draft | Skip], preview: Preview) -> Iterator[Draft | Skip]:
-    """Yield DRAFTS, each with what PREVIEW expects to become of it, and every skip."""
+def previewed(
+    journal: Journal, drafts: Iterable[Draft | Skip], preview: Preview
+) -> Iterator[Draft | Skip]:
+    """Yield DRAFTS, each with what PREVIEW expects to become of it, and every skip.
+
+    JOURNAL knows which later run is in the way of an undo.
+    """
     batch: list[Draft] = []
     for draft in drafts:
         if isinstance(draft, Skip):
             yield draft
             continue
         if batch and (len(batch) == BATCH or _kind(draft) != _kind(batch[0])):
-            yield from _compared(batch, preview)
+            yield from _compared(journal, batch, preview)
             batch = []
         batch.append(draft)
     if batch:
-        yield from _compared(batch, preview)
+        yield from _compared(journal, batch, preview)
 
 
-def _kind(draft: Draft) -> tuple[str, str, bool]:
-    return draft.plan.action, draft.plan.cell, draft.resumed
+def _kind(draft: Draft) -> tuple[str, str, bool, bool]:
+    return draft.plan.action, draft.plan.cell, draft.resumed, draft.undoes is not None
 
 
-def _compared(batch: Sequence[Draft], preview: Preview) -> Iterator[Draft]:
-    resumed = batch[0].resumed
+def _compared(journal: Journal, batch: Sequence[Draft], preview: Preview) -> Iterator[Draft]:
+    resumed, is_undo = batch[0].resumed, batch[0].undoes is not None
     found = preview([draft.plan for draft in batch], resumed)
-    for draft, (plan, outcome) in zip(batch, found, strict=True):
-        if draft.undoes is not None:
-            outcome = advised(plan, outcome)
+    pairs = list(zip(batch, found, strict=True))
+    outcomes = [outcome for _, outcome in found]
+    if is_undo:
+        items = [(plan, draft.undoes, outcome) for draft, (plan, outcome) in pairs]
+        outcomes = advised(journal, items)
+    for (draft, (plan, _)), outcome in zip(pairs, outcomes, strict=True):
         if outcome.state == State.STARTED and not resumed:  # a host was lost: nothing was written
             outcome = replace(outcome, state=State.PLANNED)
         yield replace(draft, plan=_with_note(plan, outcome), expected=outcome)

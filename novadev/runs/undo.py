@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 
@@ -50,12 +50,43 @@ def inverse(item: Journaled) -> Plan:
     return replace(undo, partly=begun or item.plan.action in BY_PARTS, guard=guard)
 
 
-def advised(plan: Plan, outcome: Outcome) -> Outcome:
-    """Return OUTCOME of PLAN, an undo, with advice that fits: nobody can plan an undo again."""
-    if outcome.error is None or AGAIN not in outcome.error:
-        return outcome
-    by_hand = _BY_HAND.get(plan.action, _SET)
-    return replace(outcome, error=outcome.error.replace(AGAIN, f"it cannot be undone; {by_hand}"))
+Refused = tuple[Plan, int | None, Outcome]
+"""A plan that takes another back, the number of that one in the journal, and what came of it."""
+
+
+def advised(journal: Journal, items: Sequence[Refused]) -> list[Outcome]:
+    """Return the outcomes of ITEMS with advice that fits: nobody can plan an undo again.
+
+    A later run that is in the way is named.
+    """
+    stale = {plan.instance for plan, _, outcome in items if _is_stale(outcome)}
+    landed = journal.list_landed(stale) if stale else []
+    return [_advised(item, landed) if _is_stale(item[2]) else item[2] for item in items]
+
+
+def _is_stale(outcome: Outcome) -> bool:
+    return outcome.error is not None and outcome.exit_code == StalePlan.exit_code
+
+
+def _advised(item: Refused, landed: Sequence[Journaled]) -> Outcome:
+    plan, undoes, outcome = item
+    text, by_hand = outcome.error or "", _BY_HAND.get(plan.action, _SET)
+    later = _later_run(plan, undoes or 0, landed)
+    if later is not None:
+        first = f"run {later} has changed it since: undo that run first"
+        by_hand = f"{first}, or {by_hand}"
+        text = text if AGAIN in text else f"{text}; {first}"
+    return replace(outcome, error=text.replace(AGAIN, f"it cannot be undone; {by_hand}"))
+
+
+def _later_run(plan: Plan, undoes: int, landed: Sequence[Journaled]) -> int | None:
+    """Return the newest run that wrote what PLAN takes back, after the plan that it UNDOES."""
+    places = {change.place for change in plan.changes}
+    for item in landed:
+        is_later = item.id > undoes != item.undoes and item.plan.instance == plan.instance
+        if is_later and places & {change.place for change in item.plan.changes}:
+            return item.run
+    return None
 
 
 def _unfinished(item: Journaled, undo: int) -> Skip:

@@ -121,6 +121,20 @@ def test_a_new_disk_that_has_the_former_place_is_in_the_way(
     assert stored(sqlite_cloud, uuid) == before
 
 
+@pytest.mark.parametrize("first", SETS)
+def test_a_later_run_that_is_in_the_way_is_named(sqlite_cloud: Cloud, first: str) -> None:
+    """In the preview and in the run; once that run is undone, so is this one."""
+    uuid = server(sqlite_cloud)
+    later = ("image-property", "set", "--property", "hw_disk_bus=virtio")
+    assert novadev(sqlite_cloud, *SETS[first], "--yes", uuid).code == 0
+    assert novadev(sqlite_cloud, *later, "--yes", uuid).code == 0
+    (plan,) = undo(sqlite_cloud, code=7).json["plans"]
+    assert "run 2 has changed it since: undo that run first" in plan["error"]
+    undo(sqlite_cloud, run="2")
+    undo(sqlite_cloud)
+    assert disks(sqlite_cloud, uuid)[0] == ("ide", "/dev/hda")
+
+
 def test_a_combination_that_set_refuses_is_refused(sqlite_cloud: Cloud) -> None:
     """Its machine is Q35 by now, which has no IDE."""
     uuid = server(sqlite_cloud)
