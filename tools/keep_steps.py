@@ -143,6 +143,7 @@ def _finish_reboot(server: Server, number: int) -> str:
     is_done = _has_started_anew(server, number)
     if not is_done:
         server.nova.api.compute.reboot_server(server.uuid, "HARD")
+        server.wait_for("ACTIVE", "ERROR")  # it stays in error until it is rebooted
     server.wait_for_guest()
     return "" if is_done else ", Nova gave up"
 
