@@ -15,7 +15,6 @@ import time
 import traceback
 from collections import OrderedDict, deque
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -36,8 +35,6 @@ _OPENING = 3.0
 """Seconds that the state database may take to open before the first question."""
 _ENDING = 5.0
 """Seconds that what is still to be written may take when nova-compute is gone."""
-_NICE = -10
-"""A guest that starts waits for each answer, and a host is busiest when its guests start."""
 _REMEMBERED = 64
 """Guests that are made anew at a time."""
 _NAMED = 6
@@ -220,8 +217,6 @@ def main(arguments: Sequence[str]) -> None:
     """Answer what comes through the socket with the number that is the first of ARGUMENTS."""
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # they are for nova-compute
-    with suppress(OSError):  # only root may, and whom RLIMIT_NICE lets
-        os.setpriority(os.PRIO_PROCESS, 0, _NICE)
     channel = socket.socket(fileno=int(arguments[0]))
     channel.setblocking(True)
     named = list(zip(arguments[1::2], arguments[2::2], strict=True))

@@ -1,6 +1,5 @@
 """The process with the records, and what nova-compute does with its answers; without Nova."""
 
-import os
 import socket
 import sys
 import tempfile
@@ -269,13 +268,6 @@ def counted(wrapped: Wrapped, folder: Path, wanted: dict[tuple[str, str], int]) 
         wrapped.wrapper.load()
         time.sleep(0.1)
     return found and (found.mode, found.counts)
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root may")
-def test_the_process_has_a_higher_priority_than_nova_compute(start: Start) -> None:
-    process = start().keeper._process
-    assert process is not None
-    assert os.getpriority(os.PRIO_PROCESS, process.pid) == -10
 
 
 def test_a_process_that_ends_is_ready_again_before_a_guest_needs_it(start: Start) -> None:
