@@ -62,6 +62,12 @@ class Wrapped:
     def kept(self, request: str | None = None) -> Any:
         return self.wrapper.kept(NOVA, UUID, None, request)
 
+    def await_written(self) -> None:
+        """Wait until what was seen is recorded; each question waits no longer than a guest may."""
+        until = time.monotonic() + GENEROUS
+        while not self.keeper.ask({"do": "written", "uuid": UUID})["is_written"]:
+            assert time.monotonic() < until
+
     def see(self) -> None:
         """As a hard reboot does, without a request's number."""
         self.keeper.ask({"do": "seen", "uuid": UUID, "xml": DRIFTED}, answers=False)
@@ -344,7 +350,7 @@ def test_a_start_without_an_answer_costs_a_guest_its_layout_once(
     """What it is seen with then is not what it is to have; after the next start it counts again."""
     wrapped = start()
     assert wrapped.record(DRIFTED, "req-1")
-    wrapped.keeper.ask({"do": "written", "uuid": UUID})
+    wrapped.await_written()
     process = wrapped.keeper._process
     assert process is not None
     process.send_signal(19)  # SIGSTOP
@@ -356,7 +362,7 @@ def test_a_start_without_an_answer_costs_a_guest_its_layout_once(
     process.send_signal(18)  # SIGCONT
     monkeypatch.setattr(asking, "LIMIT", GENEROUS)
     assert wrapped.record(moved(), "req-2")
-    wrapped.keeper.ask({"do": "written", "uuid": UUID})
+    wrapped.await_written()
     rows = VmDevices(open_state(_state(tmp_path))).list_devices([UUID])[UUID]
     assert addresses(rows) == addresses(record_of(DRIFTED).devices)
     assert wrapped.kept("req-2") == keep(NOVA, record_of(DRIFTED)).text
