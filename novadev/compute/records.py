@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, TimeoutError, wait
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from threading import Lock
+from time import monotonic
 from typing import TypeVar
 
 from novadev.compute.held import Held
@@ -17,7 +18,7 @@ from novadev.device.hosted import HostedInstance
 from novadev.errors import Busy, NotAsNeeded, NovadevError, Unreachable
 from novadev.keep.definition import MOST, Record
 from novadev.records.device import Pins, VmDevice
-from novadev.records.on_host import Question, see_text
+from novadev.records.on_host import Question, Seen, see_text
 from novadev.records.store import VmDevices
 from novadev.state.store import open_state
 
@@ -29,6 +30,24 @@ LIMIT = 0.12
 _WAITING = 256
 """Guests that wait to be recorded."""
 _TRIES = 3
+_FRESH = 10.0
+"""Seconds for which what was read when a guest was seen is good: it may be pinned meanwhile."""
+Rows = tuple[VmDevice, ...]
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What a guest was seen with by a TEXT, and what was recorded and pinned of it then."""
+
+    text: str
+    seen: Seen
+    recorded: Rows
+    pins: Pins
+    time: float = field(default_factory=monotonic)
+
+    @property
+    def is_fresh(self) -> bool:
+        return monotonic() - self.time < _FRESH
 
 
 class Crowded(NotAsNeeded):
@@ -49,6 +68,7 @@ class Records:
         self._reader, self._writer = ThreadPoolExecutor(1), ThreadPoolExecutor(1)
         self._reading: Future[object] | None = None
         self._writes: dict[str, Future[None]] = {}
+        self._looks: dict[str, _Look] = {}
         self._lock = Lock()
         self._opened: Database | None = None
         self.held = Held()
@@ -68,19 +88,17 @@ class Records:
         """Return what counts as the record of the guest UUID.
 
         What it was SEEN with by the request that makes it anew, as XML, is newer than any record;
-        then the state database is only asked for pins, and for who is who. AGAIN: it is made anew
-        on the host it was on. Raises NotAsNeeded where nothing counts, and Unreachable.
+        then the state database is only asked for pins, and for who is who, and not even for that
+        where it was when the guest was seen. AGAIN: it is made anew on the host it was on. Raises
+        NotAsNeeded where nothing counts, and Unreachable.
         """
-        try:
-            recorded, pins = self._read(uuid)
-        except NovadevError:
-            if seen is None:
-                raise
-            recorded, pins = (), {}
         if seen is not None:
-            found = see_text(HostedInstance(uuid, "", ""), self._question(recorded), seen)
-            devices = self.held.applied(uuid, found.devices, recorded)
-            return Record(_with_pins(devices, recorded, pins), pins)
+            look = self._looks.get(uuid)
+            if look is None or look.text != seen or not look.is_fresh:
+                look = self._look_now(uuid, seen)
+            devices = self.held.applied(uuid, look.seen.devices, look.recorded)
+            return Record(_with_pins(devices, look.recorded, look.pins), look.pins)
+        recorded, pins = self._read(uuid)
         if self._is_own and not again:
             raise NotAsNeeded(
                 "what is recorded on this host alone does not count for a guest that may come from "
@@ -92,6 +110,8 @@ class Records:
 
     def write(self, uuid: str, text: str, host: str) -> None:
         """Record, some time soon, what the guest UUID has by TEXT on HOST."""
+        looks = self._looks.copy().items()
+        self._looks = {key: look for key, look in looks if key != uuid and look.is_fresh}
         self._writes = {key: item for key, item in self._writes.items() if not item.done()}
         if len(self._writes) >= _WAITING:
             self._failed(uuid, Unreachable(f"{_WAITING} guests wait for the state database"))
@@ -118,10 +138,21 @@ class Records:
         except Exception as error:
             self._failed(uuid, error)
 
-    def _question(self, recorded: tuple[VmDevice, ...]) -> Question:
+    def _look_now(self, uuid: str, text: str) -> _Look:
+        try:
+            recorded, pins = self._read(uuid)
+        except NovadevError:
+            recorded, pins = (), {}
+        return self._look(uuid, text, "", recorded, pins)
+
+    def _look(self, uuid: str, text: str, host: str, recorded: Rows, pins: Pins) -> _Look:
+        seen = see_text(HostedInstance(uuid, "", host), self._question(recorded), text)
+        return _Look(text, seen, recorded, pins)
+
+    def _question(self, recorded: Rows) -> Question:
         return Question(self.special, recorded)
 
-    def _read(self, uuid: str) -> tuple[tuple[VmDevice, ...], Pins]:
+    def _read(self, uuid: str) -> tuple[Rows, Pins]:
         if self._reading is not None and not self._reading.done():
             raise Unreachable("the state database has not answered the last question yet")
         try:
@@ -140,7 +171,7 @@ class Records:
             limit = f"{LIMIT * 1000:.0f} ms"
             raise Unreachable(f"the state database does not answer within {limit}") from None
 
-    def _read_now(self, uuid: str) -> tuple[tuple[VmDevice, ...], Pins]:
+    def _read_now(self, uuid: str) -> tuple[Rows, Pins]:
         store = self._store()
         if store.count([uuid]).get(uuid, 0) > MOST:
             raise Crowded(f"more than {MOST} devices are recorded of it")
@@ -151,14 +182,15 @@ class Records:
         store = self._store()
         for left in reversed(range(_TRIES)):
             newest = store.list_newest([uuid])
-            recorded = store.list_devices([uuid]).get(uuid, ())
+            recorded, pins = store.list_devices([uuid]).get(uuid, ()), store.list_pins([uuid])
             try:
-                seen = see_text(HostedInstance(uuid, "", host), self._question(recorded), text)
+                look = self._look(uuid, text, host, recorded, pins.get(uuid, {}))
             except NotAsNeeded:  # it is rescued: its devices are not its own
                 return
-            devices = self.held.applied(uuid, seen.devices, recorded)
+            self._looks[uuid] = look  # its definition may be asked for before it is written
+            devices = self.held.applied(uuid, look.seen.devices, recorded)
             try:
-                store.write({seen.dynamic: devices}, newest=newest)
+                store.write({look.seen.dynamic: devices}, newest=newest)
                 return
             except Busy:
                 if not left:
@@ -179,9 +211,7 @@ class Records:
             return self._opened
 
 
-def _with_pins(
-    devices: tuple[VmDevice, ...], recorded: tuple[VmDevice, ...], pins: Pins
-) -> tuple[VmDevice, ...]:
+def _with_pins(devices: Rows, recorded: Rows, pins: Pins) -> Rows:
     """Return DEVICES with the pinned ones where they are pinned, there or not."""
     known = {row.device_id: row for row in (*recorded, *devices)}
     pinned = [

@@ -1,0 +1,73 @@
+"""What nova-compute's process reads of a guest, and when; without that process."""
+
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from novadev.compute import records
+from novadev.compute.records import Records
+from novadev.records.device import Pins, VmDynamic
+from novadev.records.store import VmDevices
+from novadev.state.store import open_state
+from novadev.virt.domain import Domain
+from tests.keep.guests import record_of
+
+DRIFTED = (Path(__file__).parent.parent / "forecast" / "drifted.xml").read_text()
+UUID = Domain.from_xml(DRIFTED).uuid
+PIN = (
+    "INSERT INTO vm_device_pin SELECT vm_id, device_id, address, seen FROM vm_device "
+    "WHERE type = 'disk' AND address LIKE '%pci%' LIMIT 1"
+)
+GENEROUS = 120.0
+"""Seconds for an answer that is to come: the machine of a test may be busy."""
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'state.sqlite'}"
+
+
+@pytest.fixture
+def opened(url: str, monkeypatch: pytest.MonkeyPatch) -> Records:
+    monkeypatch.setattr(records, "LIMIT", GENEROUS)
+    dynamic = VmDynamic(UUID, "hash", "fingerprint", "cmp1")
+    VmDevices(open_state(url)).write({dynamic: record_of(DRIFTED).devices})
+    change(url, PIN)
+    return Records(url, lambda _, error: pytest.fail(str(error)))
+
+
+def change(url: str, statement: str) -> None:
+    with open_state(url).writing() as connection:
+        assert connection.execute(sa.text(statement)).rowcount
+
+
+def see(opened: Records) -> None:
+    """As before Nova powers the guest off."""
+    opened.write(UUID, DRIFTED, "cmp7")
+    assert opened.is_written(UUID)
+
+
+def pins(opened: Records, text: str = DRIFTED) -> Pins:
+    return opened.get(UUID, text, True).pins
+
+
+def test_what_was_read_when_a_guest_was_seen_is_not_read_again(opened: Records, url: str) -> None:
+    before = opened.get(UUID, DRIFTED, True)
+    see(opened)
+    change(url, "DELETE FROM vm_device_pin")
+    assert opened.get(UUID, DRIFTED, True) == before
+    assert before.pins
+
+
+@pytest.mark.parametrize("why", ["it was long ago", "it is seen again", "it has other devices"])
+def test_what_may_have_changed_is_read_again(
+    opened: Records, url: str, monkeypatch: pytest.MonkeyPatch, why: str
+) -> None:
+    see(opened)
+    change(url, "DELETE FROM vm_device_pin")
+    if why == "it was long ago":
+        monkeypatch.setattr(records, "_FRESH", 0.0)
+    if why == "it is seen again":
+        see(opened)
+    assert not pins(opened, DRIFTED + "\n" * (why == "it has other devices"))
