@@ -82,6 +82,7 @@ def test_every_picture_is_shown_and_every_shown_one_is_there() -> None:
     pages = "".join(path.read_text() for path in DOCS.glob("*.rst"))
     assert shown == {path.name for path in (DOCS / "images").iterdir()}
     assert shown == set(re.findall(r"\.\. image:: images/(\S+)\n   :alt: .+", pages))
+    assert max(path.stat().st_size for path in (DOCS / "images").iterdir()) < 150_000
 
 
 def test_sample_is_what_the_generator_prints() -> None:
