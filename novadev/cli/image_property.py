@@ -29,7 +29,10 @@ _PAGE = 500
 
 @help.group(short_help="List and change the image properties of servers.")
 def image_property() -> None:
-    """List and change the image properties stored with instances."""
+    """List and change the image properties stored with instances.
+
+    Example: novadev image-property list --all
+    """
 
 
 @image_property.command("list")
