@@ -7,7 +7,7 @@ process that holds the lease of a run changes what is here of it.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
@@ -16,7 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from novadev.database import Database, now_of
-from novadev.errors import NotAsNeeded, TakenOver
+from novadev.errors import BadInput, NotAsNeeded, TakenOver
 from novadev.runs import history, lease
 from novadev.runs.encoding import dumps
 from novadev.runs.history import RunFilter, RunSummary
@@ -267,16 +267,25 @@ class Journal:
         return {item.id: item for item in self._read(sa.select(plans).where(plans.c.id.in_(ids)))}
 
     def list_landed(self, instances: Collection[str]) -> list[Journaled]:
-        """Return the plans of INSTANCES that may be there, in part or whole, newest first."""
+        """Return the plans of INSTANCES that may be there, in part or whole, newest first.
+
+        A plan that cannot be read, as one of a newer release, is left out.
+        """
         uuids, found = sorted(instances), []
         landed = sa.select(plans).where(plans.c.state.in_(TO_UNDO))
         for start in range(0, len(uuids), PAGE):
-            found += self._read(landed.where(plans.c.instance.in_(uuids[start : start + PAGE])))
+            query = landed.where(plans.c.instance.in_(uuids[start : start + PAGE]))
+            found += self._read(query, tolerant=True)
         return sorted(found, key=lambda item: item.id, reverse=True)
 
-    def _read(self, query: sa.Select[Any]) -> list[Journaled]:
+    def _read(self, query: sa.Select[Any], tolerant: bool = False) -> list[Journaled]:
         with self._database.reading() as connection:
-            return [journaled(row) for row in connection.execute(query)]
+            rows = connection.execute(query).all()
+        found = []
+        for row in rows:
+            with suppress(BadInput) if tolerant else nullcontext():
+                found.append(journaled(row))
+        return found
 
     def taken_back_in_part(self, run: Run) -> dict[int, int]:
         """Return the plans of RUN of which an undo took back a part, and the run of that undo."""

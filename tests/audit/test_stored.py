@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
+from novadev.state.store import open_state
+from novadev.state.tables import plans
 from tests.audit.auditing import STASHED, audit, checks, healthy
 from tests.cloud import Cloud
 from tests.command import novadev
@@ -58,6 +61,20 @@ def test_what_a_run_took_out_is_offered_by_no_command(sqlite_cloud: Cloud) -> No
         "power-on gives it today's default (openstack server start); to store e1000 again, run "
         f"novadev stash-defaults --property hw_vif_model {uuid}",
     )
+
+
+def test_a_plan_that_cannot_be_read_hides_no_other(sqlite_cloud: Cloud) -> None:
+    """As one that a newer release has written."""
+    uuid, run = _taken_out(sqlite_cloud, "e1000")
+    other = healthy(sqlite_cloud, hw_vif_model="e1000", vm_state="stopped")
+    line = ("image-property", "unset", "--property", "hw_vif_model", "--yes", other)
+    assert novadev(sqlite_cloud, *line).code == 0
+    with open_state(f"sqlite:///{sqlite_cloud.folder / 'state.sqlite'}").writing() as connection:
+        damaged = sa.update(plans).where(plans.c.instance == other).values(body='{"new": 1}')
+        assert connection.execute(damaged).rowcount == 1
+    items = {item["instance"]: item for item in audit(sqlite_cloud, "--all", *ONLY[:2])}
+    assert f"run {run} took e1000 out" in items[uuid]["details"]
+    assert "took" not in items[other]["details"]
 
 
 @pytest.mark.parametrize("away", [{}, {"host": None, "vm_state": "shelved_offloaded"}])

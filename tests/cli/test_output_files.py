@@ -31,6 +31,7 @@ def test_a_file_that_cannot_be_written_is_the_first_thing_said(
     result = novadev(sqlite_cloud, *command, str(tmp_path / name))
     assert (result.code, result.out) == (4, ""), result.err
     assert name in result.err
+    assert ("is a symbolic link" in result.err) is (name == "link")
     assert {path.name for path in tmp_path.iterdir() if not path.is_symlink()} >= {"folder"}
     assert not (tmp_path / "elsewhere").exists()
 
