@@ -1,8 +1,8 @@
 """Draw the pictures of the documentation on the deployment of the demo.
 
 ``docs/generate.py`` writes what ``device show --svg`` draws, and a test draws it again. The
-pictures of pages hold a time, so no test compares them. They need Chromium and Pillow:
-``.venv/bin/uv run --with pillow docs/pictures.py``.
+pictures of pages hold a time, so no test compares them. ``.venv/bin/python docs/pictures.py`` makes
+them with Chromium, after ``.venv/bin/uv pip install pillow``.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from novadev.errors import BadInput
-from novadev.private_file import can_be_replaced, replacing
+from novadev.private_file import check_replaceable, replacing
 from novadev.runs.encoding import decode, encode
 from novadev.runs.file_checks import check
 from novadev.runs.plan import Draft
@@ -83,8 +83,9 @@ def write(name: str, head: Head, drafts: Iterable[Draft], overwrite: bool = Fals
     A regular file of that name is replaced if it is empty, as mktemp makes it, or with OVERWRITE.
     Somebody may have approved the plan in it by its checksum. Anything else is left alone.
     """
-    if name == "-" or not can_be_replaced(name):
+    if name == "-":
         raise BadInput(f"plan file {name!r}: a plan needs a file of its own")
+    check_replaceable(name, "plan file")
     count = 0
     digest = hashlib.sha256()
     try:

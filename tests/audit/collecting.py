@@ -21,7 +21,7 @@ ABOUT = About(
     checks=CHECKS,
     keeping=(
         HostKeeping(
-            *("cmp1", "on", datetime(2026, 11, 20), datetime(2026, 11, 21)),
+            *("cmp1", "on", True, datetime(2026, 11, 20), datetime(2026, 11, 21)),
             is_silent=False,
             counts={KEPT: 12, passed("not-recorded"): 2},
         ),

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from novadev.compute import asking, wrapping
 from novadev.compute.keeper import Keeper
+from novadev.compute.records import Records
 from novadev.errors import NotAsNeeded
 from novadev.keep.definition import Record, keep
 from novadev.records.device import VmDynamic
@@ -57,7 +58,7 @@ def test_what_somebody_wrote_into_the_state_database(tmp_path: Path, name: str) 
     options = f"keep_addresses = on\nkeep_aliases = true\nstate_connection = {url}\n"
     config.write_text(f"[novadev]\n{options}")
     keeper = Keeper([str(config)], [])
-    assert keeper.load() == {"mode": "on"}
+    assert keeper.load()["mode"] == "on"
     answer = keeper.answer({"do": "keep", "uuid": UUID, "xml": NOVA, "again": True})
     assert answer is not None
     text = answer["text"] or NOVA
@@ -95,6 +96,18 @@ def test_a_record_with_many_other_devices_changes_nothing(number: int) -> None:
         return
     with pytest.raises(NotAsNeeded, match="more than 250 devices"):
         keep(NOVA, Record((*record.devices, *more)))
+
+
+def test_a_guest_of_many_recorded_devices_is_not_read(tmp_path: Path) -> None:
+    """To read them all would take the time in which other guests are answered."""
+    url = f"sqlite:///{tmp_path / 'state.sqlite'}"
+    card = next(row for row in record_of(DRIFTED).devices if row.type == "interface")
+    many = [replace(card, device_id=f"more-{number}") for number in range(300)]
+    VmDevices(open_state(url)).write({VmDynamic(UUID, "hash", "fingerprint", "cmp1"): many})
+    records = Records(url, lambda uuid, error: None)
+    with pytest.raises(NotAsNeeded, match="more than 250 devices are recorded"):
+        records.get(UUID, None, again=True)
+    assert records.get(UUID, DRIFTED, again=True).devices, "what it has just now counts"
 
 
 @pytest.mark.slow

@@ -258,6 +258,16 @@ def test_a_configuration_that_can_no_longer_be_read_is_told_as_off(
     assert list_keeping(_state(tmp_path))["cmp7"].mode == "off"
 
 
+@pytest.mark.parametrize("aliases", [True, False])
+def test_whether_aliases_are_kept_is_written_as_it_is_configured(
+    start: Start, tmp_path: Path, aliases: bool
+) -> None:
+    wrapped = start(keep_aliases=str(aliases).lower())
+    assert counted(wrapped, tmp_path, {}) == ("on", {})
+    found = list_keeping(_state(tmp_path))["cmp7"]
+    assert (found.aliases, found.keeps_aliases) == (aliases, aliases)
+
+
 def counted(wrapped: Wrapped, folder: Path, wanted: dict[tuple[str, str], int]) -> object:
     """The mode and the counts of the host, as soon as they are WANTED."""
     until = time.monotonic() + GENEROUS

@@ -28,5 +28,7 @@ TURNS = {
 @pytest.mark.parametrize("path", TEXTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_no_sentence_has_to_be_read_twice(path: Path) -> None:
     prose = " ".join(re.sub(r"(?m)^\s*#", "", path.read_text()).split())
-    found = {turn: TURNS[turn] for turn in TURNS if re.search(rf"(?<!\w){turn}\b", prose)}
+    found = {
+        turn: TURNS[turn] for turn in TURNS if re.search(rf"(?<!\w){turn}\b", prose, re.IGNORECASE)
+    }
     assert found == {}
