@@ -11,9 +11,9 @@ from dataclasses import replace
 from threading import Lock
 from typing import TypeVar
 
-from novadev.compute.held import Held
+from novadev.compute.owed_layouts import Held
 from novadev.database import Database
-from novadev.device.hosted import HostedInstance
+from novadev.device.hosted_instance import HostedInstance
 from novadev.errors import Busy, NotAsNeeded, NovadevError, Unreachable
 from novadev.keep.definition import MOST, Record
 from novadev.records.device import Pins, VmDevice

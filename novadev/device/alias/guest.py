@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from novadev.device.alias import ACTION
 from novadev.device.alias.notes import when_aliased
-from novadev.device.hosted import HostedInstance
+from novadev.device.hosted_instance import HostedInstance
 from novadev.device.inventory import ONLY_LIVE, Entry, Inventory, take_inventory
 from novadev.device.orphans import why_no_port
 from novadev.device.redacted import difference, digest

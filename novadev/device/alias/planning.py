@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from novadev.deployment import Deployment
 from novadev.device.alias.guest import Wish, plan_guest
 from novadev.device.forecast.keeping import Keeping
-from novadev.device.hosted import HostedInstance
+from novadev.device.hosted_instance import HostedInstance
 from novadev.device.on_hosts import plan_on_hosts
 from novadev.device.selecting import iter_hosted
 from novadev.runs.plan import Planned
