@@ -12,9 +12,9 @@ from threading import Lock
 from time import monotonic
 from typing import TypeVar
 
-from novadev.compute.held import Held
+from novadev.compute.owed_layouts import Held
 from novadev.database import Database
-from novadev.device.hosted import HostedInstance
+from novadev.device.hosted_instance import HostedInstance
 from novadev.errors import Busy, NotAsNeeded, NovadevError, Unreachable
 from novadev.keep.definition import MOST, Record
 from novadev.records.device import Pins, VmDevice

@@ -72,17 +72,21 @@ NOVADEV_OPTS = [
     cfg.StrOpt(
         "keep_addresses",
         default="off",
-        choices=["off", "log", "on"],
+        choices=[
+            ("off", "Leave the definition as Nova wrote it."),
+            ("log", "Leave it, and write to Nova's log what would be changed."),
+            ("on", "Put the recorded addresses into the definition."),
+        ],
         help="What novadev-nova-compute does with the definition of a guest that Nova is about "
-        "to start: nothing (off), write to Nova's log what it would change (log), or put the "
-        "recorded addresses into the definition (on). The option is read when nova-compute "
-        "starts, and at a SIGHUP if nova-compute runs with eventlet.",
+        "to start. The option is read when nova-compute starts, and at a SIGHUP if "
+        "nova-compute runs with eventlet.",
     ),
     cfg.BoolOpt(
         "keep_aliases",
         default=False,
-        help="Let novadev-nova-compute also give ports, PCI devices, mediated devices and shares "
-        "the alias of their UUID. It needs keep_addresses.",
+        help="Let novadev-nova-compute also give ports and mediated devices the alias of their "
+        "UUID, and PCI devices, shares and SR-IOV ports the alias that they had. It needs "
+        "keep_addresses.",
     ),
     cfg.IntOpt(
         "start_check_delay",

@@ -8,7 +8,7 @@ import stat
 from novadev import private_file
 from novadev.errors import BadInput
 from novadev.records import json_file
-from novadev.records.exported import MAX_BYTES, BrokenInstance, ExportedInstance
+from novadev.records.file_contents import MAX_BYTES, BrokenInstance, ExportedInstance
 from novadev.records.ovf import reader
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from novadev.compute import asking, wrapping
+from novadev.compute import driver_wrapper, keeper_client
 from novadev.compute.keeper import Keeper
 from novadev.compute.records import Records
 from novadev.errors import NotAsNeeded
@@ -127,8 +127,10 @@ def test_a_definition_with_four_thousand_devices(
         wrapped.keeper.ask(message, answers=False)
         began = time.monotonic()
         assert wrapped.wrapper.kept(nova, UUID, None) == nova
-        assert time.monotonic() - began < 10 * asking.LIMIT, "the machine of a test may be busy"
-        monkeypatch.setattr(asking, "LIMIT", GENEROUS)
+        assert time.monotonic() - began < 10 * keeper_client.LIMIT, (
+            "the machine of a test may be busy"
+        )
+        monkeypatch.setattr(keeper_client, "LIMIT", GENEROUS)
         wrapped.see()
         assert wrapped.kept() != NOVA
     finally:
@@ -177,8 +179,8 @@ def test_another_nova_is_left_as_it_is(
     else:
         monkeypatch.setattr(owner, name, other)
     before = dict(vars(Driver)), dict(vars(Host))
-    with pytest.raises(wrapping.OtherShape, match=name):
-        wrapping.wrap(Driver, Host, wrapping.Wrapper(None, Log(), lambda: "cmp7"))  # type: ignore[arg-type]
+    with pytest.raises(driver_wrapper.OtherShape, match=name):
+        driver_wrapper.wrap(Driver, Host, driver_wrapper.Wrapper(None, Log(), lambda: "cmp7"))  # type: ignore[arg-type]
     assert (dict(vars(Driver)), dict(vars(Host))) == before
 
 
@@ -194,7 +196,7 @@ from nova.virt.libvirt import driver
 del driver.LibvirtDriver._get_guest_xml
 nova.cmd.compute.main = lambda: nova.cmd.compute.service.serve(None)
 nova.cmd.compute.service.serve = lambda server: print("serves")
-runpy.run_path({str(ROOT / "novadev/compute/inside.py")!r}, run_name="__main__")
+runpy.run_path({str(ROOT / "novadev/compute/nova_main.py")!r}, run_name="__main__")
 """
     result = subprocess.run(
         [nova_program("34", "python"), "-c", code],
