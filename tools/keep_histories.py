@@ -186,9 +186,10 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=17)
     parser.add_argument("--mode", choices=("on", "log", "off"), default="on")
     asked = parser.parse_args()
+    nova = Nova()
     for host in HOSTS:
         keep_logs.follow_definitions(host)
-        switch(host, asked.mode)
+        switch(nova, host, asked.mode)
     since, over, turns = keep_logs.marks(), Event(), Turns()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM):
         signal.signal(number, lambda *_: over.set())

@@ -17,7 +17,7 @@ from openstack.exceptions import SDKException
 from cloud.places import RUN
 from cloud.settings import COMPUTE_CONFIGS
 from tests.hypervisor import listener
-from tests.running_nova.nova import COMPUTE, Server, end_compute, until
+from tests.running_nova.nova import COMPUTE, Nova, Server, end_compute, until
 from tools import keep_logs
 
 INSIDE = ("--mount", "--uts", "--pid", "--net")
@@ -62,17 +62,24 @@ class Turns:
         return not self._shared and self._waiting[0] is ticket if alone else not self._waiting
 
 
-def switch(host: str, mode: str) -> None:
+def switch(nova: Nova, host: str, mode: str) -> None:
     """Have a host do MODE: its nova.conf is changed, and its nova-compute begins again.
 
     A SIGHUP would not do: with native threads nova-compute reads nothing then, and a second one
-    ends it (oslo.service, ``backend/_threading/service.py`` _reload_service).
+    ends it (oslo.service, ``backend/_threading/service.py`` _reload_service). A server that is made
+    before nova-compute has begun would be in error, so its first sign of life is waited for.
     """
     config, marks = COMPUTE_CONFIGS / f"{host}.conf", keep_logs.marks()
     text, said = config.read_text(), f"keep_addresses is {mode}"
     config.write_text(re.sub(r"keep_addresses = \w+", f"keep_addresses = {mode}", text))
     end_compute(host)
+    before = _signs_of_life(nova, host)
     until(lambda: keep_logs.is_said(host, said, marks), f"{host}: {said}")
+    until(lambda: _signs_of_life(nova, host) != before, f"nova-compute on {host} has begun")
+
+
+def _signs_of_life(nova: Nova, host: str) -> list[str]:
+    return [str(one.updated_at) for one in nova.api.compute.services(binary=COMPUTE, host=host)]
 
 
 def restart_libvirtd(host: str, how: signal.Signals) -> None:

@@ -22,6 +22,8 @@ _LATE = re.compile(
 """Lines that say that a time limit has passed: then libvirt gets Nova's own text."""
 _OWN = re.compile(r"End _get_guest_xml xml=(<domain.*?</domain>)", re.DOTALL)
 _GIVEN = re.compile(r'virDomainDefineXML\S* : conn=\S+ xml=(<domain type=".*?</domain>)', re.DOTALL)
+_COLOUR = re.compile(r"\x1b\[\d*m")
+"""What Nova 28 puts at the end of what it says."""
 Marks = Mapping[Path, int]
 
 
@@ -93,4 +95,4 @@ def _text(path: Path, since: Marks) -> str:
         return ""
     with path.open("rb") as file:
         file.seek(since.get(path, 0))
-        return file.read().decode(errors="replace")
+        return _COLOUR.sub("", file.read().decode(errors="replace"))
