@@ -30,8 +30,11 @@ LIMIT = 0.12
 _WAITING = 256
 """Guests that wait to be recorded."""
 _TRIES = 3
-_FRESH = 10.0
-"""Seconds for which what was read when a guest was seen is good: it may be pinned meanwhile."""
+_FRESH = 30.0
+"""Seconds for which what was read when a guest was seen is good: it may be pinned meanwhile.
+
+Nova's hard reboot takes three to twelve on a busy host until it has the definition.
+"""
 Rows = tuple[VmDevice, ...]
 
 
