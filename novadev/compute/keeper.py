@@ -173,7 +173,7 @@ class Keeper:
         if self._config.keep_addresses == "log":
             shown = _difference(text, kept) or "nothing would differ"
             return SHOWN, {"text": None, "told": [f"keep_addresses = log: {shown}"]}
-        self._given[uuid] = record.devices
+        self._given[uuid] = record.devices if record.is_read else None
         outcome = passed("nothing-to-keep") if kept.text == text else KEPT
         told = [_told(kept)]
         if message.get("diff"):

@@ -40,12 +40,16 @@ Rows = tuple[VmDevice, ...]
 
 @dataclass(frozen=True)
 class _Look:
-    """What a guest was seen with by a TEXT, and what was recorded and pinned of it then."""
+    """What a guest was seen with by a TEXT, and what was recorded and pinned of it then.
+
+    ``is_read``: the state database could be read.
+    """
 
     text: str
     seen: Seen
     recorded: Rows
     pins: Pins
+    is_read: bool = True
     time: float = field(default_factory=monotonic)
 
     @property
@@ -100,7 +104,8 @@ class Records:
             if look is None or look.text != seen or not look.is_fresh:
                 look = self._look_now(uuid, seen)
             devices = self.held.applied(uuid, look.seen.devices, look.recorded)
-            return Record(_with_pins(devices, look.recorded, look.pins), look.pins)
+            rows = _with_pins(devices, look.recorded, look.pins)
+            return Record(rows, look.pins, look.is_read)
         recorded, pins = self._read(uuid)
         if self._is_own and not again:
             raise NotAsNeeded(
@@ -145,7 +150,7 @@ class Records:
         try:
             recorded, pins = self._read(uuid)
         except NovadevError:
-            recorded, pins = (), {}
+            return replace(self._look(uuid, text, "", (), {}), is_read=False)
         return self._look(uuid, text, "", recorded, pins)
 
     def _look(self, uuid: str, text: str, host: str, recorded: Rows, pins: Pins) -> _Look:

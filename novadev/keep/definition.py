@@ -54,10 +54,14 @@ _SPARE = 3
 
 @dataclass(frozen=True)
 class Record:
-    """What is recorded of a guest, plugged or not, and its pinned addresses."""
+    """What is recorded of a guest, plugged or not, and its pinned addresses.
+
+    ``is_read``: the ids of its devices are those of the state database, which could be read.
+    """
 
     devices: tuple[VmDevice, ...]
     pins: Pins = field(default_factory=dict)
+    is_read: bool = True
 
 
 @dataclass(frozen=True)

@@ -1,16 +1,21 @@
 """What nova-compute's process reads of a guest, and when; without that process."""
 
+from dataclasses import replace
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
 
 from novadev.compute import records
+from novadev.compute.keeper import Keeper
 from novadev.compute.records import Records
+from novadev.errors import Unreachable
 from novadev.records.device import Pins, VmDynamic
 from novadev.records.store import VmDevices
 from novadev.state.store import open_state
 from novadev.virt.domain import Domain
+from tests.compute.test_keeper import NOVA, addresses, moved
 from tests.keep.guests import record_of
 
 DRIFTED = (Path(__file__).parent.parent / "forecast" / "drifted.xml").read_text()
@@ -71,3 +76,40 @@ def test_what_may_have_changed_is_read_again(
     if why == "it is seen again":
         see(opened)
     assert not pins(opened, DRIFTED + "\n" * (why == "it has other devices"))
+
+
+@pytest.mark.parametrize("is_slow", [False, True])
+def test_a_lost_answer_is_owed_to_the_devices_that_are_recorded(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_slow: bool
+) -> None:
+    """Also where the database was too slow to say who is who: ids that are made up are others."""
+    monkeypatch.setattr(records, "LIMIT", GENEROUS)
+    monkeypatch.setattr(records, "_FRESH", 0.0)
+    rows = [replace(row, device_id=str(uuid4())) for row in record_of(DRIFTED).devices]
+    store = VmDevices(open_state(url))
+    store.write({VmDynamic(UUID, "hash", "fingerprint", "cmp1"): tuple(rows)})
+    config = tmp_path / "nova.conf"
+    config.write_text(f"[novadev]\nkeep_addresses = on\nstate_connection = {url}\n")
+    keeper = Keeper([str(config)], [])
+    keeper.load()
+
+    def say(do: str, xml: str, request: str, **more: object) -> None:
+        message = {"do": do, "uuid": UUID, "xml": xml, "request": request, "again": True}
+        keeper.answer({**message, **more})
+
+    def await_written() -> None:
+        assert keeper.answer({"do": "written", "uuid": UUID}) == {"is_written": True}
+
+    say("seen", DRIFTED, "req-1")
+    await_written()
+    with monkeypatch.context() as slow:
+        if is_slow:
+            slow.setattr(Records, "_read", _hang)
+        say("keep", NOVA, "req-1")
+    say("seen", moved(), "req-2", lost=[UUID])
+    await_written()
+    assert addresses(store.list_devices([UUID])[UUID]) == addresses(rows)
+
+
+def _hang(*_: object) -> None:
+    raise Unreachable("the state database does not answer")
