@@ -72,7 +72,7 @@ def record(
         records = (item for item in records if item.changed)
     shown = _for_people(output, records)
     new = _new("previous_hash")
-    unshown, spare = ("notes", "record"), ("hash", "previous_hash")
+    unshown, spare = ("notes", "record"), (("hash", "previous_hash"),)
     print_records(session, output, RecordedGuest, shown, (), new, None, unshown, spare)
     skips.tell_groups()
     session.say(f"{tally.text}, {skips.told}.")
@@ -127,7 +127,7 @@ def list_(
         nothing = "No guest differs from its record." if changed else ""
         empty = skips.unless_all(nothing, lambda: notes.guests)
         shown = _for_people(output, records)
-        spare, new = ("hash", "recorded_hash"), _new("recorded_hash")
+        spare, new = (("hash", "recorded_hash"),), _new("recorded_hash")
         print_records(session, output, ListedGuest, shown, for_people=new, empty=empty, spare=spare)
     skips.tell_groups()
     return skips.exit_code

@@ -17,7 +17,7 @@ from novadev.cli.choices import PLAN_FILE, Choices, choices, confirm
 from novadev.cli.moments import EXAMPLES, MOMENT
 from novadev.cli.mutating import carry_on, execute, stop_between_batches
 from novadev.cli.options import HOW_MUCH, Output
-from novadev.cli.output import print_records
+from novadev.cli.output import columns_of, print_records
 from novadev.cli.past_run import print_run
 from novadev.cli.session import Session, pass_session
 from novadev.errors import BadInput, NotAsNeeded
@@ -97,13 +97,14 @@ def _list_runs(session: Session, wanted: Any, output: Output) -> None:
             else "No run matches these options."
         )
         session.say(f"{text}")
-    if output.format == "table" and not output.columns:
-        output = Output(output.format, _SHOWN)
-    print_records(session, output, RunSummary, found)
+    unshown = tuple(name for name in columns_of(RunSummary) if name not in _SHOWN)
+    print_records(session, output, RunSummary, found, unshown=unshown, spare=_SPARE)
 
 
 _SHOWN = ("run", "started", "user", "action", "state", "plans", "applied", "failed", "message")
 """The columns of a table; the other formats have them all."""
+_SPARE = (("applied", "failed"), ("user",), ("plans",))
+"""Those of them that a narrow terminal can do without; the state says most of what they say."""
 
 
 @help.command(short_help="Undo the changes of a run.")
