@@ -11,6 +11,9 @@ from typing import TextIO
 
 from novadev.errors import BadInput
 
+STDOUT = "-"
+"""What names standard output where an option can take that; it is no file elsewhere."""
+
 
 def can_be_replaced(name: str | Path) -> bool:
     """Return whether NAME is free or a regular file, and not a link, a pipe or a folder."""
@@ -23,6 +26,8 @@ def check(name: str, what: str) -> None:
 
     To be asked before work that takes long: `write` may still fail.
     """
+    if name == STDOUT:
+        raise BadInput(f"{what} {name!r}: it cannot go to standard output, it needs a file")
     try:
         with suppress(OSError):
             os.lstat(name)  # raises ValueError for what is no name of a file at all

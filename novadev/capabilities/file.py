@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from novadev import private_file
 from novadev.capabilities.content import Capabilities
 from novadev.capabilities.encoding import decode, encode
 from novadev.errors import BadInput
@@ -55,14 +54,6 @@ def _text(value: Any, depth: int = 0) -> str:
 
 def _is_flat(value: dict[str, Any]) -> bool:
     return not any(isinstance(item, dict) for item in value.values())
-
-
-def write(name: str, found: Capabilities) -> None:
-    """Write FOUND to the file NAME (0600); raises BadInput.
-
-    A regular file of that name is replaced; anything else there is left alone.
-    """
-    private_file.write(name, dumps(found), "capability file")
 
 
 def read_text(name: str | Path, max_bytes: int = MAX_BYTES) -> str:

@@ -11,6 +11,7 @@ import click
 from novadev.cli.grouping import server_label
 from novadev.cli.options import Output
 from novadev.cli.output import print_records
+from novadev.cli.output_file import put
 from novadev.cli.session import Session
 from novadev.cli.table import print_fields, print_table
 from novadev.device.named import FIRST_DOMAIN
@@ -45,14 +46,13 @@ def print_picture(session: Session, found: GuestDevices, tree: bool, svg: str | 
     """Print FOUND as a TREE of its buses, or write that into the file SVG, or both."""
     from novadev.cli.device_tree import print_tree
     from novadev.device.topology import placed, topology
-    from novadev.pages.picture import write_picture
+    from novadev.pages.picture import picture
 
     roots = topology([placed(record, found.is_running) for record in found.records])
     if tree:
         print_tree(session, _title(found), roots)
     if svg is not None:
-        write_picture(svg, _title(found), roots)
-        session.say(f"The picture is in {printable(svg)}.")
+        put(session, svg, picture(_title(found), roots), "picture", "The picture")
     _say_notes(session, found)
 
 

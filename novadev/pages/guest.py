@@ -8,7 +8,6 @@ from datetime import datetime, timezone
 from itertools import groupby
 from pathlib import Path
 
-from novadev import private_file
 from novadev.deployment import Deployment
 from novadev.device.forecast.forecasting import Forecast, forecast
 from novadev.device.forecast.records import ForecastRecord, Note
@@ -97,15 +96,14 @@ def collect(deployment: Deployment, name: str, asks_guest: bool = False) -> Gues
     )
 
 
-def write(name: str, page: GuestPage) -> None:
-    """Write PAGE into the file NAME, which only its owner can read; raises BadInput."""
+def page_of(page: GuestPage) -> str:
+    """Return PAGE as HTML."""
     style = (_TEMPLATES / "guest.css").read_text(encoding="utf-8")
-    text = (
+    return (
         environment(_TEMPLATES)
         .get_template("guest.html")
         .render(page=page, style=style, policy=policy(style))
     )
-    private_file.write(name, text, "report")
 
 
 def after(now: Sequence[PlacedDevice], changes: Sequence[ForecastRecord]) -> Iterator[PlacedDevice]:

@@ -12,8 +12,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from novadev import private_file
 from novadev.errors import BadInput
-from novadev.private_file import can_be_replaced, replacing
+from novadev.private_file import replacing
 from novadev.runs.encoding import decode, encode
 from novadev.runs.file_checks import check
 from novadev.runs.plan import Draft
@@ -83,8 +84,7 @@ def write(name: str, head: Head, drafts: Iterable[Draft], overwrite: bool = Fals
     A regular file of that name is replaced if it is empty, as mktemp makes it, or with OVERWRITE.
     Somebody may have approved the plan in it by its checksum. Anything else is left alone.
     """
-    if name == "-" or not can_be_replaced(name):
-        raise BadInput(f"plan file {name!r}: a plan needs a file of its own")
+    private_file.check(name, "plan file")
     count = 0
     digest = hashlib.sha256()
     try:

@@ -9,7 +9,7 @@ from lxml import etree, html
 
 from novadev.device.forecast.records import ForecastRecord
 from novadev.device.topology import PlacedDevice
-from novadev.pages.guest import GuestPage, Side, _recorded_side, _side, after, write
+from novadev.pages.guest import GuestPage, Side, _recorded_side, _side, after, page_of
 from novadev.pages.rows import drift_rows, forecast_rows
 from novadev.records.device import VmDevice
 from novadev.records.drift import Drift
@@ -111,7 +111,8 @@ def rendered(file: Path, *sides: Side, past: tuple[PastChange, ...] = ()) -> etr
     """The page of a guest that has nothing but these SIDES and PAST changes, written into FILE."""
     now = datetime(2026, 1, 1, tzinfo=timezone.utc)
     history = (past,) if past else ()
-    write(str(file), GuestPage("web-1", "U", "cmp1", True, now, sides, (), (), (), (), history))
+    page = GuestPage("web-1", "U", "cmp1", True, now, sides, (), (), (), (), history)
+    file.write_text(page_of(page))
     return html.fromstring(file.read_bytes())
 
 
