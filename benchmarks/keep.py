@@ -15,7 +15,7 @@ from statistics import median, quantiles
 from uuid import UUID
 
 from benchmarks.figures import Figure, print_table, spread
-from novadev.compute import asking, wrapping
+from novadev.compute import driver_wrapper, keeper_client
 from novadev.keep.definition import keep
 from tests.keep.guests import bare, record_of
 
@@ -42,13 +42,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="small numbers")
     number = 1000 if parser.parse_args().quick else 10_000
-    asking.LIMIT = 60.0  # the machine of a measurement may be busy: what is late counts too
+    keeper_client.LIMIT = 60.0  # the machine of a measurement may be busy: what is late counts too
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder, "nova.conf")
         state = f"state_connection = sqlite:///{folder}/state.sqlite"
         config.write_text(f"[DEFAULT]\nhost = cmp1\n[novadev]\nkeep_addresses = on\n{state}\n")
         command = [sys.executable, "-m", "novadev.compute.keeper", "{}", "--config-file"]
-        keeper = asking.Keeper([*command, str(config)], Log())
+        keeper = keeper_client.Keeper([*command, str(config)], Log())
         keeper.start()
         try:
             print_table(measured(keeper, number))
@@ -56,9 +56,9 @@ def main() -> None:
             keeper.stop()
 
 
-def measured(keeper: asking.Keeper, number: int) -> list[Figure]:
+def measured(keeper: keeper_client.Keeper, number: int) -> list[Figure]:
     """Return what NUMBER definitions took, and what both processes hold after them."""
-    wrapper = wrapping.Wrapper(keeper, Log(), lambda: "cmp7")
+    wrapper = driver_wrapper.Wrapper(keeper, Log(), lambda: "cmp7")
     took: list[float] = []
     first, warm = (0.0, 0.0), number // 10
     before = 0.0
@@ -101,7 +101,7 @@ def _grown(what: str, first: float, last: float, numbers: tuple[int, int]) -> Fi
     )
 
 
-def _power_on(keeper: asking.Keeper, wrapper: wrapping.Wrapper, count: int) -> float:
+def _power_on(keeper: keeper_client.Keeper, wrapper: driver_wrapper.Wrapper, count: int) -> float:
     """Return the milliseconds that Nova waits for the definition of one of the guests."""
     uuid = str(UUID(int=0x5EED << 64 | count % GUESTS))
     seen = _DRIFTED.replace(_UUID, uuid)
@@ -122,7 +122,7 @@ _UUID = _DRIFTED.partition("<uuid>")[2].partition("</uuid>")[0]
 _NOVA = bare(_DRIFTED)
 
 
-def _memory(keeper: asking.Keeper) -> tuple[float, float]:
+def _memory(keeper: keeper_client.Keeper) -> tuple[float, float]:
     """Return the MiB that the keeper and this process hold."""
     assert keeper._process
     return _held(keeper._process.pid), _held(os.getpid())

@@ -15,7 +15,7 @@ from benchmarks.figures import Figure, compared, print_table
 from benchmarks.processes import Took, interleaved, run
 from novadev.config import load
 from novadev.deployment import Deployment
-from novadev.device.hosted import HostedInstance
+from novadev.device.hosted_instance import HostedInstance
 from novadev.records.on_host import Question, see
 from novadev.records.record import record_devices
 from novadev.selection import Selection

@@ -15,10 +15,13 @@ STDOUT = "-"
 """What names standard output where an option can take that; it is no file elsewhere."""
 
 
-def can_be_replaced(name: str | Path) -> bool:
-    """Return whether NAME is free or a regular file, and not a link, a pipe or a folder."""
+def _check_replaceable(name: str | Path, what: str) -> None:
+    """Raise BadInput, which calls the file WHAT, unless NAME is free or a regular file."""
     path = Path(name)
-    return not os.path.lexists(path) or (path.is_file() and not path.is_symlink())
+    if path.is_symlink():
+        raise BadInput(f"{what} {str(name)!r}: the path is a symbolic link")
+    if path.exists() and not path.is_file():
+        raise BadInput(f"{what} {str(name)!r}: the path exists and is not a regular file")
 
 
 def check(name: str, what: str) -> None:
@@ -31,10 +34,7 @@ def check(name: str, what: str) -> None:
     try:
         with suppress(OSError):
             os.lstat(name)  # raises ValueError for what is no name of a file at all
-        if not can_be_replaced(name):
-            is_link = os.path.islink(name)
-            why = "is a symbolic link" if is_link else "exists and is not a regular file"
-            raise BadInput(f"{what} {name!r}: the path {why}")
+        _check_replaceable(name, what)
         if not Path(name).parent.is_dir():
             raise BadInput(f"{what} {name!r}: its folder does not exist")
         if not os.access(Path(name).parent, os.W_OK | os.X_OK):

@@ -10,26 +10,26 @@ from datetime import datetime, timezone
 from functools import cached_property, partial
 
 from novadev import __version__
-from novadev.audit.about import About, in_words
 from novadev.audit.checks import Check, names_of
+from novadev.audit.correction import needs, when
 from novadev.audit.coverage import Coverage
+from novadev.audit.drift import Records
 from novadev.audit.examination import Examination, is_of_host
 from novadev.audit.finding import Finding, Trouble
-from novadev.audit.foreseen import Foresight, foresee
+from novadev.audit.forecast import Foresight, foresee
 from novadev.audit.guest import GUEST_CHECKS, Examined, Inspection, Move, inspect
 from novadev.audit.keeping import CHECK as NOT_KEEPING
 from novadev.audit.keeping import Keeping
 from novadev.audit.mapping import mapping_troubles, residence_finding
-from novadev.audit.recorded import Records
-from novadev.audit.rehearsed import CHECK, Rehearsals
-from novadev.audit.settling import needs, when
+from novadev.audit.rehearsal import CHECK, Rehearsals
+from novadev.audit.scope import About, in_words
 from novadev.audit.target import TargetHost, versions_of
-from novadev.audit.unknown import unknown_domains
+from novadev.audit.unknown_domains import unknown_domains
 from novadev.capabilities.compute_hosts import ComputeHosts
 from novadev.capabilities.server_releases import ServerReleases
 from novadev.deployment import Deployment
 from novadev.device.forecast.layouts import Layouts
-from novadev.device.hosted import HostedInstance
+from novadev.device.hosted_instance import HostedInstance
 from novadev.device.selecting import attached
 from novadev.errors import BadInput, NotFound, NovadevError, SchemaUnknown, Unreachable
 from novadev.image_property.decisions import Decisions

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from novadev.audit.compared import compared
+from novadev.audit.correction import undecided
 from novadev.audit.finding import Trouble
 from novadev.audit.guest import Inspection
+from novadev.audit.mismatch import compared
 from novadev.audit.refusals import accepted, agreed
-from novadev.audit.settling import undecided
 from novadev.audit.stashing import Outlook
 from novadev.audit.stored import Stored, stored_troubles
 from novadev.audit.target import Needs, TargetHost, Unchecked, target_troubles

@@ -11,7 +11,7 @@ from novadev.audit.finding import Trouble
 from novadev.audit.remedies import alias_migrate
 from novadev.capabilities.facts import GuestFacts, facts_of_domain
 from novadev.device.guests import get_definitions
-from novadev.device.hosted import HostedInstance
+from novadev.device.hosted_instance import HostedInstance
 from novadev.device.inventory import (
     ONLY_LIVE,
     ONLY_PERSISTENT,

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from novadev.audit.about import About
-from novadev.audit.collected import Collected, Tally
+from novadev.audit.finding_store import Collected, Tally
+from novadev.audit.scope import About
 from novadev.state.keeping import HostKeeping
 
 Sample = tuple[Mapping[str, str], float]

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from novadev import private_file
-from novadev.audit.about import About
-from novadev.audit.collected import Collected, Group, Kind, Tally
 from novadev.audit.commands import lines_of
 from novadev.audit.finding import Comparison
-from novadev.audit.rehearsed import RehearsedShape
+from novadev.audit.finding_store import Collected, Group, Kind, Tally
+from novadev.audit.rehearsal import RehearsedShape
+from novadev.audit.scope import About
 from novadev.errors import BadInput
 from novadev.pages.environment import environment, policy
 from novadev.private_file import replacing

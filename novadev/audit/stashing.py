@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 INPUT = frozenset({"hw_input_bus", "hw_pointer_model"})
 """What stash-defaults leaves out where storing it would give the guest a device more."""
+_UNREAD = "; what the guest has was not read"
+"""So some of the properties may be those that stash-defaults leaves out, or cannot record."""
 
 
 @dataclass(frozen=True)
@@ -62,8 +64,8 @@ def not_stashed(
     """Yield the properties of Nova's own list that are not stored.
 
     Where storing one would change the guest, nothing is to be done, and nothing is said; what is
-    not KNOWN to be so, as no host was asked, is taken to be so of the input devices. What a run
-    has TAKEN OUT is not offered to be stored again.
+    not KNOWN to be so, as no host was asked, is taken to be so of the input devices. The others
+    are named with what was not read. What a run has TAKEN OUT is not offered to be stored again.
     """
     uuid = instance.uuid
     missing = [name for name in REGISTERED if name not in instance.image_properties]
@@ -75,7 +77,7 @@ def not_stashed(
             yield Trouble("not-stashed", "warning", details)
     if known is None:
         if not INPUT.issuperset(missing):
-            yield Trouble("not-stashed", "warning", _details(missing), stash(uuid))
+            yield Trouble("not-stashed", "warning", _details(missing) + _UNREAD, stash(uuid))
         return
     recorded = [name for name in missing if name in known.recorded]
     if recorded:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 
+from novadev.audit.correction import for_fault, for_value
 from novadev.audit.finding import Severity, Trouble
 from novadev.audit.remedies import (
     set_machine_type,
@@ -15,7 +16,6 @@ from novadev.audit.remedies import (
     unset_duplicates,
     unset_unreadable,
 )
-from novadev.audit.settling import for_fault, for_value
 from novadev.audit.stashing import Outlook, not_stashed
 from novadev.errors import BadInput, InvalidValue, NovadevError
 from novadev.image_property.decisions import Decision

@@ -98,7 +98,7 @@ def _living(
 
 def second_look(deployment: Deployment) -> SecondLook:
     """Return what looks again at the servers of DEPLOYMENT whose stored properties were written."""
-    from novadev.image_property.started import look_again
+    from novadev.image_property.start_in_flight import look_again
     from novadev.runs.second_look import SecondLook
 
     def look(written: Sequence[Written], resumed: bool) -> list[Outcome]:

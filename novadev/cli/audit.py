@@ -130,7 +130,7 @@ def audit(
     from novadev.audit import report
     from novadev.audit.auditing import Audit
     from novadev.audit.checks import choose
-    from novadev.audit.collected import Collected
+    from novadev.audit.finding_store import Collected
     from novadev.audit.prometheus import metrics
     from novadev.audit.target import read_targets
     from novadev.cli.finding_output import Beside, Totals, print_findings

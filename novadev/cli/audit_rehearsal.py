@@ -14,7 +14,7 @@ from novadev.cli import completion, options
 from novadev.cli.session import Session
 
 if TYPE_CHECKING:
-    from novadev.audit.rehearsed import Rehearsals
+    from novadev.audit.rehearsal import Rehearsals
 
 F = TypeVar("F", bound=Callable[..., Any])
 MAX_PARALLEL = 5
@@ -118,7 +118,7 @@ def rehearsals_of(session: Session, wanted: Wanted | None) -> Rehearsals | None:
     """Return the rehearsal that was WANTED; raises BadInput where its file cannot be."""
     if wanted is None:
         return None
-    from novadev.audit.rehearsed import Rehearsals, check_file
+    from novadev.audit.rehearsal import Rehearsals, check_file
     from novadev.rehearsal.rehearsing import Budget, Rehearsal
 
     if wanted.file_name is not None:
@@ -132,6 +132,6 @@ def report(session: Session, wanted: Wanted, rehearsals: Rehearsals) -> None:
     """Say in a line what the rehearsal gave, and write its file; raises BadInput if it cannot."""
     session.say(rehearsals.summary())
     if wanted.file_name is not None:
-        from novadev.audit.rehearsed import write_shapes
+        from novadev.audit.rehearsal import write_shapes
 
         write_shapes(wanted.file_name, rehearsals.shapes)

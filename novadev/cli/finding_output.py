@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from novadev.audit.collected import Collected
 from novadev.audit.commands import lines_of
 from novadev.audit.coverage import Coverage
 from novadev.audit.finding import Comparison, Finding
+from novadev.audit.finding_store import Collected
 from novadev.cli.finding_list import FindingGroups, is_many, place_of
 from novadev.cli.options import COMMANDS, FORMATS, Output, screen_width
 from novadev.cli.output import print_records
@@ -76,7 +76,7 @@ class Beside:
 
     def __init__(self, acknowledgements: str | None, earlier: str | None, run: Audit) -> None:
         """Read the files; raises BadInput for one that is not of its kind."""
-        from novadev.audit.acknowledged import read_acknowledgements
+        from novadev.audit.acknowledgements import read_acknowledgements
         from novadev.audit.comparison import read_comparison
 
         self._run = run

@@ -121,12 +121,13 @@ class Keeper:
         """Have written what this nova-compute does, and what became of definitions."""
         found, records = self._config, self._records
         if found is not None and records is not None:
-            self._report.send(records.later, found.host, found.keep_addresses)
+            mode, aliases = found.keep_addresses, found.keep_aliases
+            self._report.send(records.later, found.host, mode, aliases)
 
     def _report_off(self) -> None:
         """Have written that nothing is kept any more, where the last configuration says."""
         if self._config is not None and self._records is not None:
-            self._report.send(self._records.later, self._config.host, "off")
+            self._report.send(self._records.later, self._config.host, "off", aliases=False)
 
     def load(self) -> dict[str, Any]:
         """Read the configuration; return what is to be done by it."""

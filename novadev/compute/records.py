@@ -11,11 +11,11 @@ from dataclasses import replace
 from threading import Lock
 from typing import TypeVar
 
-from novadev.compute.held import Held
+from novadev.compute.owed_layouts import Held
 from novadev.database import Database
-from novadev.device.hosted import HostedInstance
+from novadev.device.hosted_instance import HostedInstance
 from novadev.errors import Busy, NotAsNeeded, NovadevError, Unreachable
-from novadev.keep.definition import Record
+from novadev.keep.definition import MOST, Record
 from novadev.records.device import Pins, VmDevice
 from novadev.records.on_host import Question, see_text
 from novadev.records.store import VmDevices
@@ -29,6 +29,10 @@ LIMIT = 0.12
 _WAITING = 256
 """Guests that wait to be recorded."""
 _TRIES = 3
+
+
+class Crowded(NotAsNeeded):
+    """So much is recorded of a guest that to read it would make the other guests wait."""
 
 
 class Records:
@@ -122,6 +126,8 @@ class Records:
             raise Unreachable("the state database has not answered the last question yet")
         try:
             return self._within(lambda: self._read_now(uuid))
+        except Crowded:
+            raise
         except NotAsNeeded as error:  # it is of another release of novadev
             raise Unreachable(str(error)) from error
 
@@ -136,6 +142,8 @@ class Records:
 
     def _read_now(self, uuid: str) -> tuple[tuple[VmDevice, ...], Pins]:
         store = self._store()
+        if store.count([uuid]).get(uuid, 0) > MOST:
+            raise Crowded(f"more than {MOST} devices are recorded of it")
         pins = store.list_pins([uuid]).get(uuid, {})
         return store.list_devices([uuid]).get(uuid, ()), pins
 

@@ -27,19 +27,22 @@ class Report:
         with self._lock:
             self._counts[outcome] += number
 
-    def send(self, later: Later, host: str, mode: str) -> None:
-        """Have LATER write that HOST does MODE, and what was counted; no more than one waits."""
+    def send(self, later: Later, host: str, mode: str, aliases: bool) -> None:
+        """Have LATER write that HOST does MODE, with ALIASES or without, and what was counted.
+
+        No more than one waits.
+        """
         with self._lock:
             if self._waits:
                 return
             self._waits = True
-        later(lambda opened: self._write(opened, host, mode))
+        later(lambda opened: self._write(opened, host, mode, aliases))
 
-    def _write(self, opened: Open, host: str, mode: str) -> None:
+    def _write(self, opened: Open, host: str, mode: str, aliases: bool) -> None:
         with self._lock:
             counts, self._counts, self._waits = self._counts, Counter(), False
         try:
-            write_keeping(opened(), host, mode, counts)
+            write_keeping(opened(), host, mode, aliases, counts)
         except Exception:
             with self._lock:
                 self._counts.update(counts)

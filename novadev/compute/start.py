@@ -11,7 +11,7 @@ from pathlib import Path
 
 from novadev.errors import NotFound, NovadevError
 
-INSIDE = Path(__file__).with_name("inside.py")
+INSIDE = Path(__file__).with_name("nova_main.py")
 _VARIABLE = "NOVADEV_NOVA_COMPUTE"
 _HELP = """\
 Usage: novadev-nova-compute [OPTIONS OF NOVA-COMPUTE]

@@ -81,8 +81,9 @@ NOVADEV_OPTS = [
     cfg.BoolOpt(
         "keep_aliases",
         default=False,
-        help="Let novadev-nova-compute also give ports, PCI devices, mediated devices and shares "
-        "the alias of their UUID. It needs keep_addresses.",
+        help="Let novadev-nova-compute also give ports and mediated devices the alias of their "
+        "UUID, and PCI devices, shares and SR-IOV ports the alias that they had. It needs "
+        "keep_addresses.",
     ),
     cfg.IntOpt(
         "start_check_delay",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from novadev.device.hosted import HostedInstance
+from novadev.device.hosted_instance import HostedInstance
 from novadev.errors import BadInput, NotFound
 from novadev.runs.plan import Skip
 from novadev.virt.host import Definitions, Host

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from novadev.device.hosted import HostedInstance
+from novadev.device.hosted_instance import HostedInstance
 from novadev.device.matching import Matching, match
 from novadev.device.owners import Owner, keys_of, owners
 from novadev.virt.alias import Alias

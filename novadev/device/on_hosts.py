@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from novadev.deployment import Deployment
 from novadev.device.guests import Hosted
-from novadev.device.hosted import HostedInstance
+from novadev.device.hosted_instance import HostedInstance
 from novadev.errors import NovadevError, StalePlan
 from novadev.nova.attached import list_attachments
 from novadev.nova.instances import Instance, InstanceFilter, list_instances

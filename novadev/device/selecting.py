@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from novadev.deployment import Deployment
 from novadev.device.guests import Hosted, list_guests
-from novadev.device.hosted import HostedInstance
+from novadev.device.hosted_instance import HostedInstance
 from novadev.errors import BadInput, NotAsNeeded, NotFound, NovadevError
 from novadev.nova.attached import list_attachments
 from novadev.nova.cells import Cell

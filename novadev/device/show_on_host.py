@@ -9,7 +9,7 @@ from typing import Literal
 
 from novadev.device.guest_names import GuestNames, names_of
 from novadev.device.guests import get_definitions
-from novadev.device.hosted import HostedInstance
+from novadev.device.hosted_instance import HostedInstance
 from novadev.device.inventory import DETACHABLE, Entry, Inventory, take_inventory
 from novadev.device.managed import is_managed
 from novadev.device.named import find_named

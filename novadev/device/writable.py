@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from novadev.device.hosted import HostedInstance
+from novadev.device.hosted_instance import HostedInstance
 from novadev.errors import NotAsNeeded
 from novadev.virt.devices import Disk
 from novadev.virt.domain import Domain

@@ -1,4 +1,4 @@
-"""Whether the nova-compute of each host keeps recorded addresses, and how often it did not."""
+"""Whether the nova-compute of each host keeps addresses and aliases, and how often it did not."""
 
 from __future__ import annotations
 
@@ -40,6 +40,8 @@ def _unknown(host: str, is_own: bool) -> Result:
 
 def _told(found: HostKeeping) -> Result:
     mode = f"keep_addresses = {found.mode}"
+    if found.mode != "off" and found.aliases is not None:
+        mode += f", keep_aliases = {str(found.aliases).lower()}"
     if found.is_silent:
         text = f"not known: its nova-compute last said {mode} on {_time(found.seen)}"
         return Result(_CHECK, found.host, "warning", text)

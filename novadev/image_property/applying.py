@@ -17,13 +17,13 @@ from novadev.deployment import Deployment
 from novadev.errors import Busy, NovadevError, StalePlan, TakenOver, Unreachable
 from novadev.image_property.comparison import Comparison, Due
 from novadev.image_property.guards import objection
+from novadev.image_property.partial_undo import WayBack, ways_back
 from novadev.image_property.planning import VM_STATES
-from novadev.image_property.present import WithEffects, is_about_disks, with_disk_effects
-from novadev.image_property.readable import unread_now
+from novadev.image_property.present_effects import WithEffects, is_about_disks, with_disk_effects
+from novadev.image_property.readability import unread_now
 from novadev.image_property.statements import disk_writes, property_writes, roots, write_specs
-from novadev.image_property.stored import Stored
+from novadev.image_property.stored_values import Stored
 from novadev.image_property.sync.differences import sources
-from novadev.image_property.way_back import WayBack, ways_back
 from novadev.nova import image_properties, writes
 from novadev.nova.block_devices import list_block_devices
 from novadev.nova.request_specs import RequestSpec, list_request_specs

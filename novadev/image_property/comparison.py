@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from novadev.image_property.stored import Stored, Unstorable
+from novadev.image_property.stored_values import Stored, Unstorable
 from novadev.runs.change import Change
-from novadev.runs.found import Found, Verdict, compare, judge
 from novadev.runs.plan import APPLIED, Outcome, Plan
+from novadev.runs.precondition import Found, Verdict, compare, judge
 from novadev.runs.states import State
 from novadev.value import shown
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from novadev.image_property.planning import VM_STATES, when_down
-from novadev.image_property.stored import Stored
+from novadev.image_property.stored_values import Stored
 from novadev.image_property.sync.differences import are_stored
 from novadev.nova.block_devices import BlockDevice
 from novadev.runs.place import Kind

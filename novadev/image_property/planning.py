@@ -24,7 +24,7 @@ from novadev.image_property.changes import (
 )
 from novadev.image_property.effects import disk_effects, futile, mended_without_moving, notes
 from novadev.image_property.facts import Facts, read_facts, with_spec_or_without
-from novadev.image_property.readable import release_guard
+from novadev.image_property.readability import release_guard
 from novadev.nova.image_properties import get_property
 from novadev.nova.instances import Instance
 from novadev.rules.buses import BUS_PROPERTIES, TooManyDisks, UnsupportedBus, bus_for_device_type

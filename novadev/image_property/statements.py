@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from novadev.image_property.comparison import Due
-from novadev.image_property.stored import Stored
+from novadev.image_property.stored_values import Stored
 from novadev.nova import image_properties, writes
 from novadev.nova.request_specs import RequestSpec
 from novadev.nova.writes import DiskWrite, SystemMetadataWrite

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from novadev.device.hosted import HostedInstance
+from novadev.device.hosted_instance import HostedInstance
 from novadev.device.inventory import Inventory, take_inventory
 from novadev.errors import BadInput, NotAsNeeded
 from novadev.keep.controllers import (
@@ -46,7 +46,7 @@ _ON_PCI = (
     *("filesystem", "interface", "sound", "controller", "hostdev", "memballoon"),
     *("rng", "watchdog", "video", "shmem", "vsock", "iommu"),
 )
-_MOST = 250
+MOST = 250
 """Devices of a guest whose layout is worked out: other guests wait meanwhile."""
 _SPARE = 3
 """Slots of bus 0 that stay free where libvirt has devices to place: for bridges and ports."""
@@ -86,8 +86,8 @@ def keep(text: str, record: Record, aliases: bool = False) -> Kept:
     root = _root_of(domain)
     plugged = (row for row in as_pinned(record.devices, record.pins) if row.is_plugged)
     recorded = sorted(filter(is_hardware, plugged), key=lambda row: row.address)
-    if max(len(domain.devices), len(recorded)) > _MOST:
-        raise NotAsNeeded(f"it has, or had, more than {_MOST} devices")
+    if max(len(domain.devices), len(recorded)) > MOST:
+        raise NotAsNeeded(f"it has, or had, more than {MOST} devices")
     check_machine(complete(domain, (), root), recorded)
     controllers = recorded_controllers(recorded)
     number_ports(domain, controllers)

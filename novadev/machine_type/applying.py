@@ -8,7 +8,7 @@ from novadev.deployment import Deployment
 from novadev.image_property import applying
 from novadev.image_property.applying import Policy
 from novadev.image_property.planning import VM_STATES
-from novadev.machine_type.present import with_machine_effects
+from novadev.machine_type.present_effects import with_machine_effects
 from novadev.runs.lease import Fence
 from novadev.runs.plan import Outcome, Plan
 from novadev.runs.preview import Previewed

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from novadev.deployment import Deployment
 from novadev.errors import BadInput, NotAsNeeded
 from novadev.records.device import AsOf, Pins, VmDevice, VmDynamic, hash_of
-from novadev.records.exported import is_uuid
+from novadev.records.file_contents import is_uuid
 from novadev.records.store import VmDevices
 from novadev.runs.plan import NO_CELL
 from novadev.selection import get_instance

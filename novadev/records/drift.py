@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from novadev.deployment import Deployment
 from novadev.records.addresses import why_unfit
 from novadev.records.baseline import Baseline
+from novadev.records.comparison import Look, NoteSink, ignored, iter_looks
 from novadev.records.device import AsOf, Pins, VmDevice, as_pinned, is_hardware
-from novadev.records.look import Look, NoteSink, ignored, iter_looks
 from novadev.runs.plan import Skip
 from novadev.selection import Selection
 from novadev.virt.address import Address
@@ -51,7 +51,8 @@ def find_drift(
     """Yield what the selected guests have otherwise than recorded; nothing for an unchanged one.
 
     Than recorded last, or AS OF a moment. A guest of which nothing is recorded is a skip. NOTE gets
-    the notes of each guest that was compared. Raises as :func:`novadev.records.look.iter_looks`.
+    the notes of each guest that was compared. Raises as
+    :func:`novadev.records.comparison.iter_looks`.
     """
     baseline = Baseline.of(deployment, as_of)
     found = iter_looks(deployment, selection, asks_guest, as_of=as_of, no_database=no_database)

@@ -10,7 +10,7 @@ from novadev.errors import BadInput
 from novadev.records import json_file
 from novadev.records.baseline import get_recorded
 from novadev.records.device import AsOf, as_pinned, hash_of
-from novadev.records.exported import ExportedInstance
+from novadev.records.file_contents import ExportedInstance
 from novadev.records.ovf import writer
 
 

@@ -7,7 +7,7 @@ import stat
 
 from novadev.errors import BadInput
 from novadev.records import json_file
-from novadev.records.exported import MAX_BYTES, BrokenInstance, ExportedInstance
+from novadev.records.file_contents import MAX_BYTES, BrokenInstance, ExportedInstance
 from novadev.records.ovf import reader
 
 

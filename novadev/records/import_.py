@@ -11,14 +11,14 @@ from novadev.records import file
 from novadev.records.addresses import Buses, place_of, why_unfit
 from novadev.records.baseline import RecordedInstance, get_recorded
 from novadev.records.device import Pins, VmDevice, VmDynamic, as_pinned, hash_of
-from novadev.records.exported import BrokenInstance, ExportedInstance
+from novadev.records.file_contents import BrokenInstance, ExportedInstance
 from novadev.records.partners import Matched, item_text, match
 from novadev.records.store import VmDevices
 from novadev.runs.change import Change
-from novadev.runs.found import Found, Verdict, compare, judge
 from novadev.runs.lease import Fence
 from novadev.runs.place import Kind, Place
 from novadev.runs.plan import APPLIED, Outcome, Plan, Planned, Skip
+from novadev.runs.precondition import Found, Verdict, compare, judge
 from novadev.runs.preview import Previewed
 from novadev.runs.states import State
 from novadev.value import ABSENT, Value

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from novadev.errors import BadInput
 from novadev.records.device import VmDevice
-from novadev.records.exported import (
+from novadev.records.file_contents import (
     MAX_DEVICES,
     BrokenInstance,
     ExportedInstance,

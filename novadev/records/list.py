@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from novadev.deployment import Deployment
+from novadev.records.comparison import Look, NoteSink, ignored, iter_looks
 from novadev.records.device import Pins, SpecParams, VmDevice
 from novadev.records.drift import full_address
-from novadev.records.look import Look, NoteSink, ignored, iter_looks
 from novadev.records.store import VmDevices
 from novadev.runs.plan import Skip
 from novadev.selection import Selection
@@ -65,7 +65,7 @@ def list_guests(
     """Yield the selected guests; only the CHANGED ones, if so.
 
     NOTE gets the notes of each of them, changed or not. Raises as
-    :func:`novadev.records.look.iter_looks`.
+    :func:`novadev.records.comparison.iter_looks`.
     """
     for looks in iter_looks(deployment, selection, asks_guest, no_database=no_database):
         found = [look for look in looks if isinstance(look, Look)]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from novadev.device.guest_names import names_of
 from novadev.device.guests import domain_missing
-from novadev.device.hosted import HostedInstance
+from novadev.device.hosted_instance import HostedInstance
 from novadev.device.inventory import Entry, Inventory, take_inventory
 from novadev.device.managed import is_managed
 from novadev.device.writable import is_rescued

@@ -9,8 +9,8 @@ from functools import partial
 from novadev.deployment import Deployment
 from novadev.errors import Busy
 from novadev.records.addresses import why_unfit
+from novadev.records.comparison import Look, iter_looks
 from novadev.records.drift import short_address, short_place
-from novadev.records.look import Look, iter_looks
 from novadev.records.store import Overtaken, VmDevices
 from novadev.runs.plan import Skip
 from novadev.selection import Selection
@@ -62,7 +62,7 @@ def record_devices(
 
     A guest that is being started or migrated in, or is rescued, is a skip. One that another
     process has recorded since it was looked at is looked at again. Raises as
-    :func:`novadev.records.look.iter_looks`, and Unreachable when nothing can be written.
+    :func:`novadev.records.comparison.iter_looks`, and Unreachable when nothing can be written.
     """
     record: int | None = None
     look_at = partial(iter_looks, deployment, asks_guest=asks_guest, no_database=no_database)

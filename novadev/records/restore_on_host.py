@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from novadev.device.guests import get_definitions_and_jobs
-from novadev.device.hosted import HostedInstance
+from novadev.device.hosted_instance import HostedInstance
 from novadev.device.inventory import Inventory, take_inventory
 from novadev.device.redacted import difference, digest
 from novadev.device.writable import check_guest
@@ -20,9 +20,9 @@ from novadev.records.restore_layout import Layout, check_machine, lay_out, named
 from novadev.records.restore_notes import when_restored
 from novadev.records.restore_pins import leaves_pin, pins_of_changes
 from novadev.runs.change import Change
-from novadev.runs.found import Found, compare
 from novadev.runs.place import Kind, Place
 from novadev.runs.plan import APPLIED, Outcome, Plan, Planned, Skip, taken_back
+from novadev.runs.precondition import Found, compare
 from novadev.runs.states import State
 from novadev.virt.address import Address
 from novadev.virt.devices import Device

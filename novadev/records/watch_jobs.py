@@ -20,9 +20,9 @@ from novadev.filters import HOST, check_known
 from novadev.nova.exact import WILD, in_full
 from novadev.nova.instances import InstanceFilter
 from novadev.nova.known_names import list_hosts
+from novadev.records.comparison import Look, iter_looks
 from novadev.records.device import Pins, VmDevice
 from novadev.records.drift import Drift, compare
-from novadev.records.look import Look, iter_looks
 from novadev.records.record import pin_notes, write_looks
 from novadev.records.store import VmDevices
 from novadev.runs.plan import Skip
@@ -118,7 +118,7 @@ class Recorder:
     def sweep(self, host: str, asks_names: bool) -> list[Result]:
         """Record every changed guest of HOST; with ASKS_NAMES report guests with unnamed disks.
 
-        Raises as :func:`novadev.records.look.iter_looks`.
+        Raises as :func:`novadev.records.comparison.iter_looks`.
         """
         narrow = InstanceFilter(hosts=(host,))
         return self._record(Selection(narrow=narrow), asks_guest=False, asks_names=asks_names)

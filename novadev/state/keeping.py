@@ -1,4 +1,4 @@
-"""What the nova-compute of each host does with recorded addresses, as it says itself.
+"""What the nova-compute of each host does with addresses and aliases, as it says itself.
 
 ``novadev-nova-compute`` writes it; doctor, audit and forecast read it. Of a host that has written
 nothing here nothing is known: it may not run the script, or have another state database.
@@ -13,13 +13,15 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 
 from novadev.database import Database, now_of
-from novadev.state.store import SCHEMAS, examine_state
+from novadev.state.store import examine_state
 from novadev.state.tables import keeping_count, keeping_host
 
 HEARTBEAT = 60.0
 """Seconds after which a nova-compute says again what it does."""
 SILENCE = timedelta(minutes=10)
 """After so long without a word it is not known any more what a nova-compute does."""
+_FIRST, _WITH_ALIASES = "0007", "0008"
+"""The schemas since which nova-computes say what they do with addresses, and with aliases."""
 Outcome = tuple[str, str]
 """What became of a definition, and the reason, empty where it needs none."""
 KEPT: Outcome = ("kept", "")
@@ -55,12 +57,14 @@ def unrecorded(reason: str) -> Outcome:
 class HostKeeping:
     """What one host said: ``mode`` (off, log or on) and ``since`` when; when it was ``seen`` last.
 
-    Times are UTC by the database's clock. ``is_silent``: it has not said anything for long.
-    ``counts`` are of all definitions ever, by outcome.
+    Times are UTC by the database's clock. ``aliases``: the mode goes for aliases too; None of a
+    nova-compute that has not said so. ``is_silent``: it has not said anything for long. ``counts``
+    are of all definitions ever, by outcome.
     """
 
     host: str
     mode: str
+    aliases: bool | None
     since: datetime
     seen: datetime
     is_silent: bool
@@ -71,26 +75,36 @@ class HostKeeping:
         """Whether it is known that recorded addresses are put into definitions there."""
         return self.mode == "on" and not self.is_silent
 
+    @property
+    def keeps_aliases(self) -> bool:
+        """Whether it is known that aliases are put into definitions there."""
+        return self.keeps and bool(self.aliases)
 
-def write_keeping(database: Database, host: str, mode: str, counts: Mapping[Outcome, int]) -> None:
-    """Write that HOST does MODE now, and add COUNTS to what it has counted before."""
+
+def write_keeping(
+    database: Database, host: str, mode: str, aliases: bool, counts: Mapping[Outcome, int]
+) -> None:
+    """Write that HOST does MODE now, with ALIASES or without; add COUNTS to its earlier ones."""
     with database.writing() as connection:
         now = now_of(connection)
-        _write_mode(connection, host, mode, now)
+        _write_mode(connection, host, {"mode": mode, "aliases": aliases}, now)
         for (outcome, reason), number in counts.items():
             _add(connection, (host, outcome, reason), number, now)
 
 
-def _write_mode(connection: sa.Connection, host: str, mode: str, now: datetime) -> None:
+def _write_mode(
+    connection: sa.Connection, host: str, does: Mapping[str, object], now: datetime
+) -> None:
     table = keeping_host
     query = sa.select(table).where(table.c.host == host).with_for_update()
     known = connection.execute(query).one_or_none()
     if known is None:
-        values = {"host": host, "mode": mode, "since": now, "seen": now}
+        values = {"host": host, **does, "since": now, "seen": now}
         connection.execute(sa.insert(table), values)
         return
-    is_same = known.mode == mode and known.seen + SILENCE > now
-    values = {"mode": mode, "since": known.since if is_same else now, "seen": now}
+    is_same = all(known._mapping[name] == value for name, value in does.items())
+    is_same &= known.seen + SILENCE > now
+    values = {**does, "since": known.since if is_same else now, "seen": now}
     connection.execute(sa.update(table).where(table.c.host == host).values(values))
 
 
@@ -106,11 +120,15 @@ def _add(connection: sa.Connection, key: tuple[str, str, str], number: int, now:
 def list_keeping(url: str) -> dict[str, HostKeeping]:
     """Return what is known in the state database at URL, by host; it is not made or upgraded.
 
-    Raises as :func:`novadev.state.store.examine_state`.
+    One with an older schema knows no aliases, or nothing. Raises as
+    :func:`novadev.state.store.examine_state`.
     """
     facts = examine_state(url)
-    if facts.revision != SCHEMAS[-1]:
+    if facts.revision is None or facts.revision < _FIRST:
         return {}
+    columns = [*keeping_host.c]
+    if facts.revision < _WITH_ALIASES:
+        columns.remove(keeping_host.c.aliases)
     with facts.database.reading() as connection:
         now = now_of(connection)
         counts: dict[str, dict[Outcome, int]] = {}
@@ -120,10 +138,11 @@ def list_keeping(url: str) -> dict[str, HostKeeping]:
             row.host: HostKeeping(
                 host=row.host,
                 mode=row.mode,
+                aliases=row._mapping.get("aliases"),
                 since=row.since,
                 seen=row.seen,
                 is_silent=row.seen + SILENCE < now,
                 counts=counts.get(row.host, {}),
             )
-            for row in connection.execute(sa.select(keeping_host).order_by(keeping_host.c.host))
+            for row in connection.execute(sa.select(*columns).order_by(keeping_host.c.host))
         }

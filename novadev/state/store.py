@@ -12,7 +12,7 @@ from novadev.database import Database, parse_url
 from novadev.errors import NotAsNeeded, NovadevError, Unreachable
 from novadev.state.tables import metadata
 
-SCHEMAS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
+SCHEMAS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008")
 """The revisions in ``migrations/versions``, the newest last."""
 _NAME = "state database"
 _VERSIONS = "alembic_version"

@@ -136,6 +136,7 @@ keeping_host = sa.Table(
     sa.Column("mode", sa.String(10), nullable=False),
     sa.Column("since", sa.DateTime, nullable=False),
     sa.Column("seen", sa.DateTime, nullable=False),
+    sa.Column("aliases", sa.Boolean),
 )
 """What the nova-compute of each host does with recorded addresses, as it last said."""
 

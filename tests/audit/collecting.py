@@ -7,10 +7,10 @@ from pathlib import Path
 from uuid import UUID
 
 from novadev.audit import report
-from novadev.audit.about import About
 from novadev.audit.checks import CHECKS
-from novadev.audit.collected import Collected
 from novadev.audit.finding import Finding, Severity
+from novadev.audit.finding_store import Collected
+from novadev.audit.scope import About
 from novadev.state.keeping import KEPT, HostKeeping, passed
 
 ABOUT = About(
@@ -21,7 +21,7 @@ ABOUT = About(
     checks=CHECKS,
     keeping=(
         HostKeeping(
-            *("cmp1", "on", datetime(2026, 11, 20), datetime(2026, 11, 21)),
+            *("cmp1", "on", True, datetime(2026, 11, 20), datetime(2026, 11, 21)),
             is_silent=False,
             counts={KEPT: 12, passed("not-recorded"): 2},
         ),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from novadev.audit.acknowledged import read_acknowledgements
+from novadev.audit.acknowledgements import read_acknowledgements
 from novadev.errors import BadInput
 from tests.audit.auditing import healthy
 from tests.audit.collecting import FINDING

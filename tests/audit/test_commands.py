@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from novadev.audit import remedies
-from novadev.audit.collected import Collected
 from novadev.audit.commands import MAX_WORDS, lines_of
 from novadev.audit.finding import Finding, Needs
+from novadev.audit.finding_store import Collected
 from tests.audit.collecting import FINDING
 
 

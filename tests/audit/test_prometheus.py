@@ -10,10 +10,10 @@ from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from novadev.audit import prometheus
-from novadev.audit.about import About
 from novadev.audit.checks import CHECKS, Check
-from novadev.audit.collected import Collected
 from novadev.audit.finding import Finding
+from novadev.audit.finding_store import Collected
+from novadev.audit.scope import About
 from tests.audit.collecting import ABOUT, FINDING
 from tests.docs.test_generated import DOCS
 

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 
 from novadev.audit import report
 from novadev.audit.checks import CHECKS
-from novadev.audit.collected import Collected
 from novadev.audit.finding import Finding
+from novadev.audit.finding_store import Collected
 from novadev.errors import BadInput
 from novadev.text import printable
 from tests.audit.collecting import ABOUT, FINDING, findings, written

@@ -23,10 +23,10 @@ import nova.conf  # noqa: E402
 import nova.context  # noqa: E402
 from nova.virt.libvirt import driver, host  # noqa: E402
 
-spec = importlib.util.spec_from_file_location("inside", f"{ROOT}/novadev/compute/inside.py")
+spec = importlib.util.spec_from_file_location("inside", f"{ROOT}/novadev/compute/nova_main.py")
 inside = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(inside)
-asking, wrapping = inside.beside("asking"), inside.beside("wrapping")
+asking, wrapping = inside.beside("keeper_client"), inside.beside("driver_wrapper")
 asking.LIMIT = 20.0  # the machine of a test may be busy
 
 

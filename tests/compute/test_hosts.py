@@ -33,9 +33,9 @@ def say(url: str) -> None:
     """cmp1 keeps, cmp2 only logs, cmp3 says nothing, cmp4 has been silent for long."""
     database = open_state(url)
     for _ in range(2):
-        write_keeping(database, "cmp1", "on", {KEPT: 3, passed("no-answer"): 1})
-    write_keeping(database, "cmp2", "log", {KEPT: 1, unrecorded("state-database"): 4})
-    write_keeping(database, "cmp4", "on", {})
+        write_keeping(database, "cmp1", "on", True, {KEPT: 3, passed("no-answer"): 1})
+    write_keeping(database, "cmp2", "log", False, {KEPT: 1, unrecorded("state-database"): 4})
+    write_keeping(database, "cmp4", "on", False, {})
     with database.writing() as connection:
         then = now_of(connection) - SILENCE - timedelta(seconds=5)
         of_it = keeping_host.c.host == "cmp4"
@@ -68,7 +68,9 @@ def test_hosts_that_share_a_state_database(mariadb_cloud: Cloud) -> None:
         found = not_keeping(mariadb_cloud)
         metrics = novadev(mariadb_cloud, "audit", "--all", "-f", "prometheus").out
     assert [told[host][0] for host in HOSTS] == ["ok", "ok", "skipped", "warning"]
+    assert told["cmp1"][1].startswith("keep_addresses = on, keep_aliases = true since ")
     assert told["cmp1"][1].endswith("6 kept, 2 passed through (no-answer 2)")
+    assert told["cmp2"][1].startswith("keep_addresses = log, keep_aliases = false since ")
     assert told["cmp2"][1].endswith("1 kept, 0 passed through, 4 not recorded (state-database 4)")
     assert told["cmp3"][1] == "not known: its nova-compute has told this state database nothing"
     assert set(found) == {"cmp2", "cmp3", "cmp4"}
@@ -100,8 +102,8 @@ def test_what_cannot_be_written_is_written_with_what_comes_later(sqlite_cloud: C
     url = f"sqlite:///{sqlite_cloud.folder / 'state.sqlite'}"
     report, waiting = Report(), []
     report.count(KEPT)
-    report.send(waiting.append, "cmp1", "on")
-    report.send(waiting.append, "cmp1", "on")
+    report.send(waiting.append, "cmp1", "on", True)
+    report.send(waiting.append, "cmp1", "on", True)
     assert len(waiting) == 1, "no more than one waits, however long the database hangs"
 
     def away() -> None:
@@ -110,7 +112,7 @@ def test_what_cannot_be_written_is_written_with_what_comes_later(sqlite_cloud: C
     with pytest.raises(Unreachable):
         waiting.pop()(away)
     report.count(KEPT)
-    report.send(waiting.append, "cmp1", "on")
+    report.send(waiting.append, "cmp1", "on", True)
     waiting.pop()(lambda: open_state(url))
     assert list_keeping(url)["cmp1"].counts == {KEPT: 2}
 

@@ -16,7 +16,7 @@ import pytest
 import sqlalchemy as sa
 from lxml import etree
 
-from novadev.compute import asking, wrapping
+from novadev.compute import driver_wrapper, keeper_client
 from novadev.keep.definition import Record, keep
 from novadev.records.device import VmDevice, VmDynamic
 from novadev.records.store import VmDevices
@@ -54,8 +54,8 @@ class Wrapped:
     def __init__(self, config: Path) -> None:
         self.log = Log()
         command = [sys.executable, "-m", "novadev.compute.keeper", "{}", "--config-file"]
-        self.keeper = asking.Keeper([*command, str(config)], self.log)
-        self.wrapper = wrapping.Wrapper(self.keeper, self.log, lambda: "cmp7")
+        self.keeper = keeper_client.Keeper([*command, str(config)], self.log)
+        self.wrapper = driver_wrapper.Wrapper(self.keeper, self.log, lambda: "cmp7")
         self.keeper.start()
         self.keeper._be_ready(time.monotonic() + GENEROUS)
 
@@ -76,7 +76,7 @@ class Wrapped:
 @pytest.fixture
 def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
     """`start(option=value)`: a process with these options of novadev's own."""
-    monkeypatch.setattr(asking, "LIMIT", GENEROUS)
+    monkeypatch.setattr(keeper_client, "LIMIT", GENEROUS)
     started: list[Wrapped] = []
 
     def run(**options: str) -> Wrapped:
@@ -178,8 +178,8 @@ def test_what_is_wrapped_ends_when_the_record_is_written() -> None:
     guest = SimpleNamespace(get_xml_desc=lambda: DRIFTED)
     driver = Driver()
     driver._host = SimpleNamespace(get_guest=lambda _: guest)  # type: ignore[attr-defined]
-    wrapper = wrapping.Wrapper(keeper, log, lambda: "cmp7")  # type: ignore[arg-type]
-    power_off = wrapping._before(Driver.power_off, wrapper)
+    wrapper = driver_wrapper.Wrapper(keeper, log, lambda: "cmp7")  # type: ignore[arg-type]
+    power_off = driver_wrapper._before(Driver.power_off, wrapper)
     assert power_off(driver, SimpleNamespace(uuid=UUID), timeout=3) == 3
     assert asked == ["seen", "powered off", "written"]
     assert "is not recorded yet: the state database is slow" in log[-1]
@@ -258,6 +258,16 @@ def test_a_configuration_that_can_no_longer_be_read_is_told_as_off(
     assert list_keeping(_state(tmp_path))["cmp7"].mode == "off"
 
 
+@pytest.mark.parametrize("aliases", [True, False])
+def test_whether_aliases_are_kept_is_written_as_it_is_configured(
+    start: Start, tmp_path: Path, aliases: bool
+) -> None:
+    wrapped = start(keep_aliases=str(aliases).lower())
+    assert counted(wrapped, tmp_path, {}) == ("on", {})
+    found = list_keeping(_state(tmp_path))["cmp7"]
+    assert (found.aliases, found.keeps_aliases) == (aliases, aliases)
+
+
 def counted(wrapped: Wrapped, folder: Path, wanted: dict[tuple[str, str], int]) -> object:
     """The mode and the counts of the host, as soon as they are WANTED."""
     until = time.monotonic() + GENEROUS
@@ -274,7 +284,7 @@ def test_a_process_that_ends_is_ready_again_before_a_guest_needs_it(start: Start
     wrapped = start()
     ended = wrapped.keeper._process
     assert ended is not None
-    wrapped.keeper._started -= asking.AGAIN
+    wrapped.keeper._started -= keeper_client.AGAIN
     ended.kill()
     until = time.monotonic() + GENEROUS
     while wrapped.keeper._process in (None, ended) and time.monotonic() < until:
@@ -348,13 +358,13 @@ def test_a_start_without_an_answer_costs_a_guest_its_layout_once(
     process = wrapped.keeper._process
     assert process is not None
     process.send_signal(19)  # SIGSTOP
-    monkeypatch.setattr(asking, "LIMIT", 0.05)
+    monkeypatch.setattr(keeper_client, "LIMIT", 0.05)
     assert wrapped.kept("req-1") == NOVA
     if is_killed:
         process.kill()
         process.wait()
     process.send_signal(18)  # SIGCONT
-    monkeypatch.setattr(asking, "LIMIT", GENEROUS)
+    monkeypatch.setattr(keeper_client, "LIMIT", GENEROUS)
     assert wrapped.record(moved(), "req-2")
     wrapped.keeper.ask({"do": "written", "uuid": UUID})
     rows = VmDevices(open_state(_state(tmp_path))).list_devices([UUID])[UUID]
@@ -419,13 +429,13 @@ def test_an_answer_that_does_not_come_ends_the_wait(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wrapped = start()
-    monkeypatch.setattr(asking, "LIMIT", 0.05)
+    monkeypatch.setattr(keeper_client, "LIMIT", 0.05)
     message = {"do": "keep", "uuid": UUID, "xml": bare(DRIFTED) + " " * 3_000_000, "again": False}
     wrapped.keeper._process.send_signal(19)  # type: ignore[union-attr] - SIGSTOP: it hangs
-    with pytest.raises(asking.Refused, match="no answer within 50 ms"):
+    with pytest.raises(keeper_client.Refused, match="no answer within 50 ms"):
         wrapped.keeper.ask(message)
     assert wrapped.kept() == NOVA
-    monkeypatch.setattr(asking, "LIMIT", GENEROUS)
+    monkeypatch.setattr(keeper_client, "LIMIT", GENEROUS)
     wrapped.see()
     assert wrapped.kept() != NOVA
 
@@ -438,16 +448,16 @@ def test_an_answer_that_comes_too_late_is_that_of_no_other_question(
     process = wrapped.keeper._process
     assert process is not None
     process.send_signal(19)  # SIGSTOP
-    monkeypatch.setattr(asking, "LIMIT", 0.05)
+    monkeypatch.setattr(keeper_client, "LIMIT", 0.05)
     assert wrapped.kept() == NOVA
     process.send_signal(18)  # SIGCONT
-    monkeypatch.setattr(asking, "LIMIT", GENEROUS)
+    monkeypatch.setattr(keeper_client, "LIMIT", GENEROUS)
     wrapped.see()
     assert wrapped.kept() != NOVA
     assert wrapped.keeper._process is process
     process.send_signal(19)
-    monkeypatch.setattr(asking, "LIMIT", 0.05)
-    monkeypatch.setattr(asking, "HANGING", 0.0)
+    monkeypatch.setattr(keeper_client, "LIMIT", 0.05)
+    monkeypatch.setattr(keeper_client, "HANGING", 0.0)
     assert wrapped.kept() == NOVA
     assert wrapped.keeper._process is None, "one that hangs is"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from novadev.compute.inside import config_arguments
+from novadev.compute.nova_main import config_arguments
 from novadev.compute.start import INSIDE, command_of, interpreter_of
 from novadev.errors import NotFound
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from novadev.audit.about import About
+from novadev.audit.scope import About
 from tests.audit.collecting import ABOUT, FINDING
 from tests.audit.test_prometheus import printed, read
 from tests.cached import CACHE

@@ -2,7 +2,7 @@
 
 from uuid import uuid4
 
-from novadev.device.hosted import HostedInstance
+from novadev.device.hosted_instance import HostedInstance
 from novadev.device.inventory import Entry, Inventory, take_inventory
 from novadev.nova.attachments import (
     Attachments,

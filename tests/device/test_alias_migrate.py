@@ -10,6 +10,8 @@ import pytest
 import yaml
 
 from novadev.device.redacted import digest, redacted
+from novadev.state.keeping import write_keeping
+from novadev.state.store import open_state
 from novadev.virt.domain import Domain
 from tests import domains
 from tests.cloud import Cloud
@@ -383,3 +385,36 @@ def test_the_alias_that_nova_gives_a_volume_without_an_id(site: Site) -> None:
     assert site.aliases(uuid)["disk vdc"] == f"ua-{B}"
     assert site.run("undo", "1", "--yes").code == 0
     assert site.aliases(uuid)["disk vdc"] == "ua-None"
+
+
+def say(site: Site, mode: str, aliases: bool) -> None:
+    """Let the nova-compute of the host say what it keeps."""
+    state = open_state(f"sqlite:///{site.cloud.folder / 'state.sqlite'}")
+    write_keeping(state, "cmp1", mode, aliases, {})
+    state.close()
+
+
+@as_root
+def test_a_plan_says_what_takes_aliases_away_and_what_gives_them_again(site: Site) -> None:
+    """A port that the definition does not show is known only while a guest has its alias."""
+    plain = site.add(guest())
+    running = site.add(guest(), start=True)
+    alone = site.add(domains.domain(interfaces=[domains.interface(MAC, kind="user")]), start=True)
+    stopped = site.add(domains.domain(interfaces=[domains.interface(MAC, kind="user")]))
+    volume = site.add(domains.domain(disks=[domains.disk("vda"), domains.disk("vdb", serial=A)]))
+    guests = (plain, running, alone, stopped)
+
+    def notes(uuid: str) -> str:
+        return site.run("device", "alias-migrate", "--dry-run", uuid).out
+
+    for mode, keeps in (("off", True), ("log", True), ("on", False)):
+        say(site, mode, keeps)
+        for uuid in guests:
+            assert "keeps only the aliases of volumes" in notes(uuid)
+    say(site, "on", True)
+    for uuid in guests:
+        assert "keeps only" not in notes(uuid)
+        assert "resize gives these again" in notes(uuid)
+        assert ("Soft-reboot it before its next stop" in notes(uuid)) == (uuid == alone)
+        assert ("at its next soft reboot" in notes(uuid)) == (uuid in (running, alone))
+    assert "note:" not in notes(volume)

@@ -156,7 +156,9 @@ def test_on_a_host_that_keeps_addresses_the_next_start_gives_them(site: Site) ->
     uuid = site.add(guest())
     record(site, uuid)
     swap(site, uuid, "disk vda", "disk vdb")
-    write_keeping(open_state(f"sqlite:///{site.cloud.folder / 'state.sqlite'}"), "cmp1", "on", {})
+    write_keeping(
+        open_state(f"sqlite:///{site.cloud.folder / 'state.sqlite'}"), "cmp1", "on", False, {}
+    )
     stopped = site.run("device", "restore", uuid, "--dry-run").out
     assert "the next start gives the guest these." in stopped
     assert "newly chosen" not in stopped

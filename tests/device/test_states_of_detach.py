@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from novadev.database import Database
 from novadev.device.detach.guest import Wish, plan_device
-from novadev.device.hosted import HostedInstance
+from novadev.device.hosted_instance import HostedInstance
 from novadev.runs.plan import Draft, Outcome
 from novadev.runs.states import PENDING, WRITTEN
 from novadev.state.store import open_state

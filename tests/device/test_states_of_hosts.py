@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_a
 
 from novadev.database import Database
 from novadev.device.alias.guest import Wish, plan_guest
-from novadev.device.hosted import HostedInstance
+from novadev.device.hosted_instance import HostedInstance
 from novadev.device.redacted import digest
 from novadev.errors import NotAsNeeded
 from novadev.records import restore_on_host

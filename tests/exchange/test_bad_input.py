@@ -12,7 +12,7 @@ import pytest
 
 from novadev.records import json_file
 from novadev.records.device import VmDevice
-from novadev.records.exported import ExportedInstance
+from novadev.records.file_contents import ExportedInstance
 from novadev.records.ovf import writer
 from tests.cloud import Cloud
 from tests.command import novadev

@@ -10,7 +10,7 @@ import pytest
 
 from novadev.records.baseline import RecordedInstance
 from novadev.records.device import VmDevice, VmDynamic, hash_of
-from novadev.records.exported import ExportedInstance
+from novadev.records.file_contents import ExportedInstance
 from novadev.records.import_ import plan_recorded
 from novadev.records.ovf import reader
 from tests.cloud import Cloud

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from novadev.records.device import VmDevice
-from novadev.records.exported import ExportedInstance
+from novadev.records.file_contents import ExportedInstance
 from novadev.records.ovf import reader, writer
 
 SAMPLES = Path(__file__).parent.parent / "samples" / "ovf"

@@ -8,7 +8,7 @@ from lxml import etree
 
 from novadev.errors import BadInput
 from novadev.records.device import VmDevice
-from novadev.records.exported import ExportedInstance
+from novadev.records.file_contents import ExportedInstance
 from novadev.records.ovf import writer
 from tests.cloud import Cloud
 from tests.exchange.recorded import VM, device, disk, export, guest, nic, pci, two_guests

@@ -11,7 +11,7 @@ from novadev.records import json_file
 from novadev.records.baseline import RecordedInstance
 from novadev.records.device import VmDevice, VmDynamic, hash_of
 from novadev.records.drift import compare
-from novadev.records.exported import ExportedInstance
+from novadev.records.file_contents import ExportedInstance
 from novadev.records.import_ import plan_recorded
 from novadev.records.ovf import reader, words, writer
 from novadev.virt.address import Address

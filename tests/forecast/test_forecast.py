@@ -93,7 +93,7 @@ def test_a_host_that_keeps_recorded_addresses_moves_nothing(rig: Rig) -> None:
     moved = {label for label, field in before if field == "address"}
     assert len(moved) > 3
     state = open_state(f"sqlite:///{rig.cloud.folder / 'state.sqlite'}")
-    write_keeping(state, "cmp1", "on", {})
+    write_keeping(state, "cmp1", "on", False, {})
     result = run(rig, uuid)
     found = told(result)
     assert {label for label, field in found if field == "address"} == set()
@@ -101,9 +101,9 @@ def test_a_host_that_keeps_recorded_addresses_moves_nothing(rig: Rig) -> None:
         key for key in before if key[1] == "device" and "controller" not in key[0]
     }
     assert "host cmp1: its nova-compute keeps recorded addresses" in result.err
-    write_keeping(state, "cmp1", "log", {})
+    write_keeping(state, "cmp1", "log", False, {})
     assert told(run(rig, uuid)) == before
-    write_keeping(state, "cmp2", "on", {})
+    write_keeping(state, "cmp2", "on", False, {})
     assert "is not known here" not in run(rig, uuid).err, "this host said that it only logs"
 
 

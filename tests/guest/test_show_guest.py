@@ -9,7 +9,7 @@ import libvirt
 import pytest
 
 from novadev.device.guest_names import GuestNames, names_of
-from novadev.device.hosted import HostedInstance
+from novadev.device.hosted_instance import HostedInstance
 from novadev.device.inventory import take_inventory
 from novadev.errors import NotFound, Unreachable
 from novadev.virt.devices import Disk

@@ -4,7 +4,7 @@ from random import Random
 
 from lxml import etree
 
-from novadev.device.hosted import HostedInstance
+from novadev.device.hosted_instance import HostedInstance
 from novadev.device.inventory import take_inventory
 from novadev.keep.definition import Record
 from novadev.records.identity import identified

@@ -141,6 +141,34 @@ def test_a_port_gets_its_alias_and_nobody_anothers() -> None:
     assert found == [f"ua-9027000{number}-1111-4a01-8b01-000000000000" for number in (1, 2)]
 
 
+def test_what_the_definition_does_not_show_has_the_alias_that_was_recorded() -> None:
+    """A port and a mediated device are shown there; a PCI device, a share, an SR-IOV port not."""
+    port, mdev, other = (f"9027000{number}-1111-4a01-8b01-000000000000" for number in (1, 2, 3))
+
+    def text(alias: str | None = None) -> str:
+        return domains.domain(
+            UUID,
+            interfaces=[
+                domains.interface(MAC, port=port),
+                domains.sriov("fa:16:3e:00:00:02", "0000:81:00.1", alias=alias and f"{alias}4"),
+            ],
+            devices=[
+                domains.mdev(mdev),
+                domains.pci("0000:82:00.0", alias=alias and f"{alias}5"),
+                domains.share(VOLUME, alias=alias and f"{alias}6"),
+            ],
+        )
+
+    def given(record: Record) -> list[str]:
+        kept = keep(text(), record, aliases=True)
+        return [str(item.alias) for item in Domain.from_xml(kept.text).devices if item.alias]
+
+    shown = [f"ua-{port}", f"ua-{mdev}"]
+    assert sorted(given(record_of(text()))) == shown
+    recorded = [f"ua-{other[:-1]}{number}" for number in (4, 5, 6)]
+    assert sorted(given(record_of(text(f"ua-{other[:-1]}")))) == sorted([*shown, *recorded])
+
+
 @settings(max_examples=60)
 @given(st.lists(ADDRESSES, min_size=20, max_size=20), st.data())
 def test_whatever_is_recorded_no_two_devices_are_in_one_place(

@@ -9,8 +9,8 @@ import lxml.html
 import pytest
 
 from novadev.audit import report
-from novadev.audit.collected import Collected
-from novadev.audit.rehearsed import Rehearsals, RehearsedShape, check_file, write_shapes
+from novadev.audit.finding_store import Collected
+from novadev.audit.rehearsal import Rehearsals, RehearsedShape, check_file, write_shapes
 from novadev.errors import BadInput
 from novadev.rehearsal.rehearsing import Budget, Rehearsal
 from novadev.virt.pool import Pool

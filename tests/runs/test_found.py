@@ -5,8 +5,8 @@ from itertools import combinations_with_replacement
 import pytest
 
 from novadev.runs.change import Change
-from novadev.runs.found import Found, Verdict, compare, judge
 from novadev.runs.place import in_cell
+from novadev.runs.precondition import Found, Verdict, compare, judge
 from novadev.value import ABSENT, Value
 
 B, A, O = Found.BEFORE, Found.AFTER, Found.OTHER  # noqa: E741

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from novadev.device.alias import ACTION
-from novadev.device.hosted import HostedInstance
+from novadev.device.alias.notes import when_aliased
+from novadev.device.hosted_instance import HostedInstance
 from novadev.device.inventory import ONLY_LIVE, Entry, Inventory, take_inventory
 from novadev.device.orphans import why_no_port
 from novadev.device.redacted import difference, digest
@@ -28,10 +29,11 @@ OF_NOTHING = "ua-None"
 
 @dataclass(frozen=True)
 class Wish:
-    """The options of the command other than its guests."""
+    """The options of the command other than its guests, and whether the host KEEPS aliases."""
 
     whole_definition: bool = False
     diff: bool = False
+    keeps: bool = False
 
 
 class Unsafe(NotAsNeeded):
@@ -176,7 +178,7 @@ def _make_plan(inventory: Inventory, wanted: Mapping[Device, Alias], wish: Wish)
         changes=tuple(changes),
         name=inventory.name,
         host=instance.host,
-        notes=tuple(_notes(inventory, wanted)),
+        notes=tuple(_notes(inventory, wanted, wish)),
         guard={
             "definition": digest(persistent),
             "whole_definition": any(not can_update(device) for device in wanted),
@@ -185,17 +187,16 @@ def _make_plan(inventory: Inventory, wanted: Mapping[Device, Alias], wish: Wish)
     )
 
 
-def _notes(inventory: Inventory, wanted: Mapping[Device, Alias]) -> Iterator[str]:
-    """Yield from when the aliases count, and what takes them away."""
-    kinds = {str(device.element.tag) for device in wanted}
-    if inventory.definitions.is_active:
-        yield (
-            "The guest keeps running. The aliases take effect at its next soft reboot, which Nova "
-            "turns into a hard reboot after wait_soft_reboot_seconds."
-        )
-    if kinds - {"disk"}:
-        yield (
-            "A start, hard reboot or cold migration keeps only the aliases of volumes, and a live "
-            "migration drops those of interfaces. Run this command again afterwards, or enable "
-            "novadev-alias-migrate.timer."
-        )
+def _notes(inventory: Inventory, wanted: Mapping[Device, Alias], wish: Wish) -> Iterator[str]:
+    """Yield from when the aliases count, and what takes them away or gives them again."""
+    others = {device: alias for device, alias in wanted.items() if not isinstance(device, Disk)}
+    is_shown = wish.keeps and _are_shown(inventory, others)
+    yield from when_aliased(inventory.definitions.is_active, not others, wish.keeps, is_shown)
+
+
+def _are_shown(inventory: Inventory, wanted: Mapping[Device, Alias]) -> bool:
+    """Whether the definition alone shows what the WANTED aliases are made of, as Nova writes it."""
+    bare = HostedInstance(inventory.instance.uuid, "", inventory.instance.host)
+    alone = take_inventory(bare, replace(inventory.definitions, live=None))
+    shown = {entry.device: entry.expected_alias for entry in alone.entries if not entry.doubts}
+    return all(shown.get(device) == alias for device, alias in wanted.items())

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 from novadev.deployment import Deployment
 from novadev.device.alias.guest import Wish, plan_guest
+from novadev.device.forecast.keeping import Keeping
+from novadev.device.hosted_instance import HostedInstance
 from novadev.device.on_hosts import plan_on_hosts
 from novadev.device.selecting import iter_hosted
 from novadev.runs.plan import Planned
@@ -25,6 +27,10 @@ def plan_migrate(
     define a guest that is shut off anew, for devices that libvirt cannot change alone. Raises as
     :func:`novadev.device.selecting.iter_hosted`.
     """
-    wish = Wish(whole_definition, diff)
+    keeping = Keeping(deployment.config)
+
+    def wish(instance: HostedInstance) -> Wish:
+        return Wish(whole_definition, diff, keeping.keeps_aliases(instance.host))
+
     for chunk in iter_hosted(deployment, selection, no_database):
-        yield from plan_on_hosts(deployment, chunk, plan_guest, lambda _: wish)
+        yield from plan_on_hosts(deployment, chunk, plan_guest, wish)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from novadev.device.hosted import HostedInstance
+from novadev.device.hosted_instance import HostedInstance
 from novadev.device.redacted import digest
 from novadev.device.writable import check_guest
 from novadev.errors import Busy, NotAsNeeded, NotFound, NovadevError, StalePlan, Unreachable
 from novadev.runs.change import Change
-from novadev.runs.found import Found, Verdict, compare, judge
 from novadev.runs.plan import APPLIED, Outcome, Plan, taken_back
+from novadev.runs.precondition import Found, Verdict, compare, judge
 from novadev.runs.states import State
 from novadev.value import ABSENT, Value
 from novadev.virt.alias import Alias

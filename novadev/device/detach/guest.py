@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from novadev.device.detach import ACTION
 from novadev.device.guests import get_definitions_and_jobs
-from novadev.device.hosted import HostedInstance
+from novadev.device.hosted_instance import HostedInstance
 from novadev.device.inventory import Entry, Inventory, take_inventory
 from novadev.device.named import find_named
 from novadev.device.orphans import why_no_orphan

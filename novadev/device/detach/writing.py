@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 
 from novadev.device.detach.guest import check_guest, seen
-from novadev.device.hosted import HostedInstance
+from novadev.device.hosted_instance import HostedInstance
 from novadev.device.inventory import Entry, Inventory, take_inventory
 from novadev.device.orphans import why_no_orphan
 from novadev.errors import Busy, NotAsNeeded, NotFound, NovadevError, StalePlan, Unreachable

@@ -19,7 +19,7 @@ from novadev.device.forecast.keeping import Keeping, kept
 from novadev.device.forecast.layouts import Layouts
 from novadev.device.forecast.records import ForecastRecord, Note, Prediction, records_of
 from novadev.device.forecast.warnings import warnings
-from novadev.device.hosted import HostedInstance
+from novadev.device.hosted_instance import HostedInstance
 from novadev.device.selecting import is_without_databases, iter_chunk, iter_hosted
 from novadev.errors import NotAsNeeded, NovadevError
 from novadev.image_property.facts import Facts, read_facts

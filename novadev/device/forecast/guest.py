@@ -18,7 +18,7 @@ from novadev.device.forecast.records import (
 )
 from novadev.device.forecast.wanted import Wanted
 from novadev.device.guests import get_definitions
-from novadev.device.hosted import HostedInstance
+from novadev.device.hosted_instance import HostedInstance
 from novadev.device.inventory import Entry, Inventory, take_inventory
 from novadev.device.orphans import why_no_port
 from novadev.device.writable import is_rescued

@@ -20,7 +20,7 @@ from novadev.virt.scratch import Layout, Place
 
 
 class Keeping:
-    """What the nova-compute of each host says of recorded addresses; read when first asked."""
+    """What the nova-compute of each host says of addresses and aliases; read when first asked."""
 
     def __init__(self, config: Config) -> None:
         self._url = config.state_connection
@@ -33,9 +33,17 @@ class Keeping:
             return error
 
     def keeps(self, host: str) -> bool:
-        """Whether HOST is known to keep them."""
-        known = None if isinstance(self._found, NovadevError) else self._found.get(host)
+        """Whether HOST is known to keep addresses."""
+        known = self._known(host)
         return known is not None and known.keeps
+
+    def keeps_aliases(self, host: str) -> bool:
+        """Whether HOST is known to keep aliases too."""
+        known = self._known(host)
+        return known is not None and known.keeps_aliases
+
+    def _known(self, host: str) -> HostKeeping | None:
+        return None if isinstance(self._found, NovadevError) else self._found.get(host)
 
     def notes(self, host: str) -> Iterator[str]:
         """Yield what to say of HOST: that it keeps them, or that this is not known."""

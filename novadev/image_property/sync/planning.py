@@ -8,7 +8,7 @@ from novadev.capabilities.compute_hosts import ComputeHosts
 from novadev.capabilities.server_releases import ServerReleases
 from novadev.deployment import Deployment
 from novadev.errors import BadInput, NotFound, NovadevError
-from novadev.image_property.readable import release_guard
+from novadev.image_property.readability import release_guard
 from novadev.image_property.states import check_at_rest
 from novadev.image_property.sync import ACTION
 from novadev.image_property.sync.differences import check_stored, differences

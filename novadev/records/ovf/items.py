@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from novadev.errors import BadInput
 from novadev.records.device import VmDevice
-from novadev.records.exported import LONGEST, check_text, is_uuid, read_uuid
+from novadev.records.file_contents import LONGEST, check_text, is_uuid, read_uuid
 from novadev.records.ovf import words
 from novadev.records.ovf.words import Flavour
 from novadev.records.ovf.writer import SEPARATOR

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from novadev.errors import BadInput
 from novadev.records.device import VmDevice
-from novadev.records.exported import (
+from novadev.records.file_contents import (
     LONGEST,
     MAX_BYTES,
     MAX_DEVICES,

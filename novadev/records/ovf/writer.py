@@ -17,7 +17,7 @@ from xml.sax import saxutils
 
 from novadev.errors import BadInput
 from novadev.records.device import VmDevice
-from novadev.records.exported import ExportedInstance, check_text
+from novadev.records.file_contents import ExportedInstance, check_text
 from novadev.records.ovf import words
 
 _ESCAPED = {"\r": "&#13;"}

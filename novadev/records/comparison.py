@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Generic, TypeVar
 
 from novadev.deployment import Deployment
-from novadev.device.hosted import HostedInstance
+from novadev.device.hosted_instance import HostedInstance
 from novadev.device.selecting import attached, is_without_databases, iter_hosted, on_no_host
 from novadev.errors import NotAsNeeded, NovadevError
 from novadev.nova.instances import Instance

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from novadev.capabilities.compute_hosts import ComputeHosts
 from novadev.deployment import Deployment
-from novadev.image_property.present import chunk_of, guest_with, noted, renewed
+from novadev.image_property.present_effects import chunk_of, guest_with, noted, renewed
 from novadev.machine_type.effects import effects
 from novadev.machine_type.gathering import Evidence, gather
 from novadev.rules.guest import Guest, machine_type

@@ -12,7 +12,7 @@ from novadev.deployment import Deployment
 from novadev.device.forecast.forecasting import Forecasts
 from novadev.device.forecast.layouts import Layouts
 from novadev.device.forecast.records import ForecastRecord
-from novadev.device.hosted import HostedInstance
+from novadev.device.hosted_instance import HostedInstance
 from novadev.errors import NotFound, NovadevError, Unreachable
 from novadev.image_property.facts import Facts
 from novadev.runs.plan import Skip

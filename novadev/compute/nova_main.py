@@ -79,8 +79,8 @@ def _install(command: Sequence[str]) -> None:
     import nova.conf
     from nova.virt.libvirt import driver, host
 
-    wrapping = beside("wrapping")
-    keeper = beside("asking").Keeper(command, _log())
+    wrapping = beside("driver_wrapper")
+    keeper = beside("keeper_client").Keeper(command, _log())
     wrapper = wrapping.Wrapper(keeper, _log(), lambda: str(nova.conf.CONF.host))
     wrapping.wrap(driver.LibvirtDriver, host.Host, wrapper)
     nova.conf.CONF.register_mutate_hook(wrapper.load)

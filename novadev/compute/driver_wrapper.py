@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from novadev.compute.asking import Keeper
+    from novadev.compute.keeper_client import Keeper
 
 XML_PARAMETERS = ("self", "context", "instance", "network_info", "disk_info", "image_meta")
 RECORDING = {

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from novadev.audit.correction import settled
 from novadev.audit.finding import Trouble
 from novadev.audit.remedies import stash
-from novadev.audit.settling import settled
 from novadev.audit.stashing import decided
 from novadev.audit.stored import Stored, other_buses
 from novadev.capabilities.compute_hosts import ComputeHost

@@ -9,7 +9,7 @@ from novadev.audit.change_words import PAST, change_in_words
 from novadev.audit.finding import Trouble
 from novadev.audit.remedies import record, restore, unpin
 from novadev.deployment import Deployment
-from novadev.device.hosted import HostedInstance
+from novadev.device.hosted_instance import HostedInstance
 from novadev.errors import NotAsNeeded, NotFound, NovadevError
 from novadev.records.drift import Drift, compare
 from novadev.records.on_host import Question, Seen, see

@@ -12,7 +12,7 @@ from novadev.errors import NovadevError
 from novadev.image_property.facts import Facts, read_facts
 from novadev.image_property.guards import disks_differ
 from novadev.image_property.planning import host_word, unreadable_only_now
-from novadev.image_property.present import chunk_of, guest_with
+from novadev.image_property.present_effects import chunk_of, guest_with
 from novadev.rules.guest import without_dev
 from novadev.rules.validity import new_faults
 from novadev.runs.change import Change

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from novadev.audit.checks import Check
-from novadev.audit.rehearsed import Rehearsals
+from novadev.audit.rehearsal import Rehearsals
 from novadev.selection import Selection
 from novadev.state.keeping import HostKeeping
 
