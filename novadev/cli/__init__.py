@@ -19,6 +19,7 @@ import click
 from novadev import __version__
 from novadev.cli import completion
 from novadev.cli.help import HELP, Group
+from novadev.cli.one_of import OneOf
 from novadev.cli.session import Session
 from novadev.cli.talk import open_standard_files, say, tell
 from novadev.errors import BadInput, Declined, Interrupted, NovadevError
@@ -81,7 +82,7 @@ class LazyGroup(Group):
 )
 @click.option(
     "--color",
-    type=click.Choice(["auto", "always", "never"]),
+    type=OneOf(["auto", "always", "never"]),
     default="auto",
     show_default=True,
     help="When to colour tables and plans.",

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from difflib import get_close_matches
 from typing import Any
 
 import click
+from click.core import ParameterSource
+from click.shell_completion import CompletionItem
 
 from novadev.cli import completion
+from novadev.cli.one_of import OneOf
+from novadev.text import nearest
 
 SELECTION = (
     *("from_file", "everything", "server_names", "hosts", "cell", "project", "status"),
@@ -38,11 +41,20 @@ ANYWHERE = tuple(
     for names, more in (
         (["-q", "--quiet"], {"is_flag": True}),
         (["-v", "--verbose"], {"is_flag": True}),
-        (["--color"], {"type": click.Choice(["auto", "always", "never"])}),
+        (["--color"], {"type": OneOf(["auto", "always", "never"])}),
         (["--log-file"], {"shell_complete": completion.files}),
     )
 )
 """Options of the program as they may stand behind a command too, where no help repeats them."""
+
+
+def _anywhere(ctx: click.Context, incomplete: str) -> Iterator[CompletionItem]:
+    """Yield those options that INCOMPLETE may become and CTX has not got, with their help."""
+    told = {param.name: getattr(param, "help", "") for param in ctx.find_root().command.params}
+    for option in ANYWHERE if incomplete.startswith("-") else ():
+        if ctx.get_parameter_source(str(option.name)) is not ParameterSource.COMMANDLINE:
+            names = (name for name in option.opts if name.startswith(incomplete))
+            yield from (CompletionItem(name, help=told.get(option.name)) for name in names)
 
 
 HELP = ["-h", "--help"]
@@ -85,6 +97,10 @@ class Command(click.Command):
             found.append((title, chosen))
         return found
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Return what INCOMPLETE may become; also the options of the program that may follow."""
+        return [*super().shell_complete(ctx, incomplete), *_anywhere(ctx, incomplete)]
+
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """Return the command's own parameters and those of the program that may follow it."""
         return [*super().get_params(ctx), *ANYWHERE]
@@ -115,7 +131,15 @@ def _telling_the_place(ctx: click.Context, args: Sequence[str]) -> Iterator[None
         if command := _command_with(ctx, name, args):
             text = f"{name} goes after the command: {ctx.command_path} {command} {name} …"
             raise click.UsageError(text, ctx) from None
-        raise
+        near = _near_options(name, error.possibilities or ())
+        raise click.NoSuchOption(name, possibilities=near, ctx=ctx) from None
+
+
+def _near_options(name: str, possible: Iterable[str]) -> list[str]:
+    """Return which of those that are POSSIBLE the option NAME means: it is cut short, or near."""
+    whole = [option for option in possible if option.startswith(name)]
+    near = nearest(name.lstrip("-"), [option.lstrip("-") for option in possible])
+    return whole or [option for option in possible if option.lstrip("-") == near]
 
 
 def _command_with(ctx: click.Context, option: str, args: Sequence[str]) -> str | None:
@@ -170,6 +194,11 @@ class Group(click.Group):
         """Return the same names in every context: click keeps what the first one gave."""
         return HELP
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Return what INCOMPLETE may become; also the options of the program that may follow."""
+        more = _anywhere(ctx, incomplete) if ctx.parent else ()
+        return [*super().shell_complete(ctx, incomplete), *more]
+
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """Return its own parameters and, below the program, those that may stand anywhere."""
         return [*super().get_params(ctx), *(ANYWHERE if ctx.parent else ())]
@@ -187,9 +216,9 @@ class Group(click.Group):
         known = self.list_commands(ctx)
         is_typed = ctx.resilient_parsing  # for the shell: what is not known yet has no completion
         if not is_typed and self.get_command(ctx, name) is None and not name.startswith("-"):
-            near = get_close_matches(name, known, 1, 0.6)
-            meant = f" Did you mean {near[0]!r}?" if near else f" There are {', '.join(known)}."
-            raise click.UsageError(f"No such command {name!r}.{meant}", ctx)
+            near = nearest(name, known)
+            hint = f" Did you mean {near!r}?" if near else f" There are {', '.join(known)}."
+            raise click.UsageError(f"No such command {name!r}.{hint}", ctx)
         return super().resolve_command(ctx, args)
 
 

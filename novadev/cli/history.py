@@ -16,6 +16,7 @@ from novadev.cli.actions import ACTIONS, IRREVERSIBLE, with_preview
 from novadev.cli.choices import PLAN_FILE, Choices, choices, confirm
 from novadev.cli.moments import EXAMPLES, MOMENT
 from novadev.cli.mutating import carry_on, execute, stop_between_batches
+from novadev.cli.one_of import OneOf
 from novadev.cli.options import HOW_MUCH, Output
 from novadev.cli.output import columns_of, print_records
 from novadev.cli.past_run import print_run
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
 @click.option("--user", metavar="NAME", help="Show only runs of this user.")
 @click.option(
     "--action",
-    type=click.Choice([*sorted(ACTIONS), "undo"]),
+    type=OneOf([*sorted(ACTIONS), "undo"]),
     metavar="ACTION",
     help="Show only runs of this action, such as 'image-property set'.",
 )

@@ -18,6 +18,7 @@ from novadev.cli.options import Output
 from novadev.cli.session import Session
 from novadev.cli.table import Row, Spare, plain, print_table
 from novadev.errors import NovadevError
+from novadev.text import nearest
 
 NAME = "name"
 """The column with the name of a server."""
@@ -117,7 +118,9 @@ def _as_it_is(_session: Session, row: Row) -> Row:
 def _chosen(known: Sequence[str], wanted: tuple[str, ...]) -> list[str]:
     for name in wanted:
         if name not in known:
-            raise click.BadParameter(f"no column {name!r}. The columns are {', '.join(known)}")
+            near = nearest(name, known)
+            hint = f"Did you mean {near}?" if near else f"The columns are {', '.join(known)}"
+            raise click.BadParameter(f"no column {name!r}. {hint}")
     return list(wanted or known)
 
 
