@@ -166,6 +166,23 @@ def test_three_pictures_are_side_by_side(tmp_path: Path) -> None:
     assert (len(found), len(set(found)), width) == (3, 1, 1280)
 
 
+def test_what_is_never_recorded_is_drawn_alike() -> None:
+    """No record has what is no hardware of the guest."""
+    now = [
+        PlacedDevice("disk vda", "disk", "virtio", None, "0000:00:04.0"),
+        PlacedDevice("audio none", "audio"),
+        PlacedDevice("watchdog itco", "watchdog", None, "itco"),
+        PlacedDevice("console pty", "console"),
+        PlacedDevice("interface tap1", "interface", None, "virtio", "0000:00:03.0"),
+    ]
+    recorded = VmDevice("x", "it", "disk", "disk", label="disk vda")
+    side = _recorded_side([recorded], now)
+    drawn = {node.name.split(" (")[0] for node in side.roots}
+    assert drawn == {"disk vda", "audio none", "watchdog itco", "console pty"}
+    assert _recorded_side([], now).roots == ()
+    assert not side.changed & {"audio none", "watchdog itco", "console pty"}
+
+
 def texts(page: etree._Element, path: str) -> list[str]:
     return [" ".join("".join(item.itertext()).split()) for item in page.iterfind(path)]
 
