@@ -20,7 +20,7 @@ from oslo_config import cfg, generator
 
 from novadev import __version__, errors
 from novadev.audit.checks import CHECKS
-from novadev.cli import help, root
+from novadev.cli import READER_GONE, help, root
 from novadev.config.options import NOVA_OPTS
 from novadev.errors import NovadevError
 
@@ -83,14 +83,22 @@ def summary(text: str | None) -> str:
     return " ".join((text or "").strip().partition("\n\n")[0].split()).rstrip(".")
 
 
+OTHER_CODES = {
+    0: "Done, or nothing to do",
+    READER_GONE: "The reader of the output, such as head, went away; only commands that only read "
+    "end so",
+}
+"""What the exit codes mean that no class of errors has."""
+
+
 def exit_codes() -> str:
     """Return the table of exit codes as reStructuredText."""
-    rows = [("0", "", "Done, or nothing to do")]
-    found = sorted(error_classes(), key=lambda kind: kind.exit_code)
-    rows += [
-        (str(kind.exit_code), f"``{kind.__name__}``", _OPTION.sub(r"``\g<0>``", meaning(kind)))
-        for kind in found
+    found = [(code, "", text) for code, text in OTHER_CODES.items()]
+    found += [
+        (kind.exit_code, f"``{kind.__name__}``", _OPTION.sub(r"``\g<0>``", meaning(kind)))
+        for kind in error_classes()
     ]
+    rows = [(str(code), *texts) for code, *texts in sorted(found, key=lambda row: row[0])]
     return _table(("Code", "Error", "Means"), rows, (10, 20, 70))
 
 
@@ -178,27 +186,26 @@ def _pages(
     command: click.Command, name: str, parent: click.Context | None
 ) -> Iterator[tuple[str, str]]:
     context = click.Context(command, info_name=name, parent=parent)
-    page = _with_example(generate_man_page(context, version=__version__, date=DATE))
+    page, examples = _split_examples(generate_man_page(context, version=__version__, date=DATE))
+    page = _PAGE_NAME.sub(lambda name: name[0].replace(" ", "-"), page)
     page = re.sub(r'"[^"]* Manual"', '"novadev Manual"', page, count=1)  # has room at the head
     page = page.rstrip("\n") + "\n"
     ending = EXIT_STATUS if parent else ENVIRONMENT + EXIT_STATUS
     yield (
         f"{context.command_path.replace(' ', '-')}.1",
-        _as_typed(page + ending + _see_also(parent)),
+        _as_typed(page + ending + examples + _see_also(parent)),
     )
     if isinstance(command, click.Group):
         for child_name, child in command.commands.items():
             yield from _pages(child, child_name, context)
 
 
-def _with_example(page: str) -> str:
-    """Return PAGE with its example on one line, as it is to be pasted: nothing is hyphenated."""
-
-    def block(found: re.Match[str]) -> str:
-        line = " ".join(found[1].split()).replace("-", r"\-")
-        return f".PP\nExample:\n.PP\n.RS\n.nf\n{line}\n.fi\n.RE"
-
-    return re.sub(r"^\.PP\nExample: (.*?)(?=\n\.|\Z)", block, page, flags=re.DOTALL | re.MULTILINE)
+def _split_examples(page: str) -> tuple[str, str]:
+    """Return PAGE without its example, and a section with that on one line, as it is pasted."""
+    before, _, rest = page.partition(f"\n.PP\n{help.EXAMPLE}")
+    example, dot, after = rest.partition("\n.")
+    line = " ".join(example.split())
+    return before + dot + after, f".SH EXAMPLES\n.nf\n{line}\n.fi\n"
 
 
 def _as_typed(page: str) -> str:
@@ -208,7 +215,7 @@ def _as_typed(page: str) -> str:
 
 
 def _exit_status() -> str:
-    codes: dict[int, list[str]] = {0: ["Done, or nothing to do"]}
+    codes = {code: [text] for code, text in OTHER_CODES.items()}
     for kind in error_classes():
         codes.setdefault(kind.exit_code, []).append(meaning(kind))
     lines = [".SH EXIT STATUS"]
@@ -225,7 +232,8 @@ def _see_also(parent: click.Context | None) -> str:
     return f".SH SEE ALSO\n{pages}\n"
 
 
-_OPTION = re.compile(r"--[a-z-]+")
+_OPTION = re.compile(r"--[a-z=-]+")
+_PAGE_NAME = re.compile(r"\\fB[\w -]+\(1\)")
 _HYPHEN = re.compile(r"(?<!\\)-")
 EXIT_STATUS = _exit_status()
 ENVIRONMENT = r""".SH ENVIRONMENT

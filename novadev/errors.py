@@ -32,8 +32,10 @@ class NotAsNeeded(NovadevError):
     """Something is there, but not as it must be.
 
     A server is in the wrong state or a task is in progress; a property is not stored; "device
-    drift" found a difference; "audit" found a failure; with --fail-on-skip a server was skipped; a
-    run cannot be resumed or undone; a check of "doctor" failed.
+    drift" found a difference; "audit" found a failure, or with --fail-on=warning any finding; with
+    --fail-on-skip a server was skipped; a run cannot be resumed or undone; the state database is
+    another program's or a newer novadev's; "doctor" found that a right is missing or that a unit of
+    systemd has failed. Other failures of "doctor" have the code of their own error.
     """
 
     exit_code = 3

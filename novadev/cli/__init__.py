@@ -112,7 +112,10 @@ def root(
     quiet: bool,
     log_file: str | None,
 ) -> None:
-    """Inspect, stabilize and change the virtual hardware of Nova's libvirt guests."""
+    """Inspect, stabilize and change the virtual hardware of Nova's libvirt guests.
+
+    Example: novadev audit --all
+    """
     session = ctx.ensure_object(Session)
     session.config_files, session.config_dirs = config_files, config_dirs
     session.color, session.verbose, session.quiet = color, verbose, quiet

@@ -10,7 +10,10 @@ from novadev.cli.session import Session, pass_session
 
 @help.group(short_help="Save what a compute host is, and what it can do.")
 def capabilities() -> None:
-    """Save what a compute host is and how Nova is configured there."""
+    """Save what a compute host is and how Nova is configured there.
+
+    Example: novadev capabilities save --host cmp1
+    """
 
 
 @capabilities.command(short_help="Save a description of a compute host in a file.")

@@ -33,7 +33,10 @@ if TYPE_CHECKING:
 
 @help.group(short_help="Show, record and change the devices of guests.")
 def device() -> None:
-    """Show the devices of guests, and change how libvirt has them."""
+    """Show the devices of guests, and change how libvirt has them.
+
+    Example: novadev device show web-1
+    """
 
 
 for _command in (

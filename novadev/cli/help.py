@@ -61,8 +61,8 @@ HELP = ["-h", "--help"]
 """The names of the option that shows the help of a command."""
 
 
-class Command(click.Command):
-    """A command whose help has its own options first, and its example in one piece."""
+class _Helped(click.Command):
+    """A command or group whose help has its example in one piece."""
 
     def get_help_option_names(self, ctx: click.Context) -> list[str]:
         """Return the same names in every context: click keeps what the first one gave."""
@@ -70,13 +70,17 @@ class Command(click.Command):
 
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the help without its example."""
-        text, example = _without_example(self.help or "")
+        text, example = split_example(self.help or "")
         whole, self.help = self.help, text
         super().format_help_text(ctx, formatter)
         self.help = whole
         if example:
             with formatter.section("Example"):
                 formatter.write(f"{'':>{formatter.current_indent}}{example}\n")
+
+
+class Command(_Helped):
+    """A command whose help has its own options first."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options in groups; --host is a filter only where servers are selected."""
@@ -178,21 +182,17 @@ def _write(
             formatter.write_dl(rows)
 
 
-def _without_example(text: str) -> tuple[str, str]:
+def split_example(text: str) -> tuple[str, str]:
     """Return the help TEXT without its example, and the example on one line."""
     before, _, example = text.partition(EXAMPLE)
     example, _, after = example.partition("\n\n")
     return before.rstrip() + ("\n\n" + after if after else ""), " ".join(example.split())
 
 
-class Group(click.Group):
+class Group(_Helped, click.Group):
     """A group that says which command may have been meant."""
 
     command_class = Command
-
-    def get_help_option_names(self, ctx: click.Context) -> list[str]:
-        """Return the same names in every context: click keeps what the first one gave."""
-        return HELP
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Return what INCOMPLETE may become; also the options of the program that may follow."""

@@ -29,14 +29,19 @@ _PAGE = 500
 
 @help.group(short_help="List and change the image properties of servers.")
 def image_property() -> None:
-    """List and change the image properties stored with instances."""
+    """List and change the image properties stored with instances.
+
+    Example: novadev image-property list --all
+    """
 
 
 @image_property.command("list")
 @options.selection
 @click.option("--all-properties", is_flag=True, help="Show every stored image_* value.")
 @click.option(
-    "--wide", is_flag=True, help="Print one line for each server, with a column for each property."
+    "--wide",
+    is_flag=True,
+    help="Print one line for each server, with a column for each property that any of them stores.",
 )
 @click.option(
     "--differing", is_flag=True, help="Show only properties with another value in the request spec."
@@ -61,7 +66,8 @@ def list_(
     "null" (Nova has registered the property without a value) or "value". AGREES is "NO" if a resize
     or cold migration would bring back another value from the request spec.
 
-    With --wide, the column DIFFERING has the values of the request spec that differ.
+    With --wide, the column DIFFERING has the values of the request spec that differ. The table has
+    no column for a property that none of the servers stores; the other formats have all of them.
 
     Example: novadev image-property list --all --wide --differing
     """

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 @help.group("machine-type", short_help="Change the machine type of servers.")
 def machine_type() -> None:
-    """Change the machine type of instances and what depends on it."""
+    """Change the machine type of instances and what depends on it.
+
+    Example: novadev machine-type set q35 --dry-run web-1
+    """
 
 
 @machine_type.command("set", short_help="Give servers another machine type.")

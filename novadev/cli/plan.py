@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 @help.group()
 def plan() -> None:
-    """Show saved plans."""
+    """Show saved plans.
+
+    Example: novadev plan show virtio.plan
+    """
 
 
 @plan.command(short_help="Show a saved plan.")

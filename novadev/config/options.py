@@ -72,11 +72,14 @@ NOVADEV_OPTS = [
     cfg.StrOpt(
         "keep_addresses",
         default="off",
-        choices=["off", "log", "on"],
+        choices=[
+            ("off", "Leave the definition as Nova wrote it."),
+            ("log", "Leave it, and write to Nova's log what would be changed."),
+            ("on", "Put the recorded addresses into the definition."),
+        ],
         help="What novadev-nova-compute does with the definition of a guest that Nova is about "
-        "to start: nothing (off), write to Nova's log what it would change (log), or put the "
-        "recorded addresses into the definition (on). The option is read when nova-compute "
-        "starts, and at a SIGHUP if nova-compute runs with eventlet.",
+        "to start. The option is read when nova-compute starts, and at a SIGHUP if "
+        "nova-compute runs with eventlet.",
     ),
     cfg.BoolOpt(
         "keep_aliases",

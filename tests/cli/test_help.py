@@ -33,6 +33,15 @@ def test_every_command_has_an_example_that_can_be_pasted(words: str) -> None:
     LEAVES[words].make_context(words, [a for a in arguments if a != "-"], parent=context)
 
 
+@pytest.mark.parametrize("words", COMMANDS.keys() - LEAVES.keys())
+def test_every_group_has_the_example_of_a_command_in_it(words: str) -> None:
+    text = example(words)
+    leaf = max((name for name in LEAVES if text.startswith(f"{name} ")), key=len)
+    assert leaf.startswith(f"{words} ")
+    context = click.Context(root, info_name="novadev")
+    LEAVES[leaf].make_context(leaf, shlex.split(text)[len(leaf.split()) :], parent=context)
+
+
 @pytest.mark.parametrize("words", COMMANDS)
 def test_the_names_of_the_help_hang_on_no_context(words: str) -> None:
     """Click keeps the option that the first context asked for, a test's or the manual's too."""

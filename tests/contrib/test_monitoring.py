@@ -5,6 +5,7 @@ import os
 import re
 import shlex
 import subprocess
+import sys
 import time
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -81,36 +82,83 @@ def test_the_alerts_fire_when_they_should() -> None:
     subprocess.run(command, cwd=RULES.parent, check=True, capture_output=True)
 
 
+def nightly(folder: Path, program: str) -> "subprocess.CompletedProcess[str]":
+    """Run the nightly script with PROGRAM as novadev, and what it writes in FOLDER."""
+    path = folder / "novadev"
+    path.write_text(program)
+    path.chmod(0o755)
+    places = {"folder": folder / "textfiles", "state": folder / "state"}
+    script = NIGHTLY.read_text()
+    for name, place in places.items():
+        script, count = re.subn(f"(?m)^{name}=.*", f"{name}={place}", script)
+        assert count == 1
+    environment = os.environ | {"PATH": f"{folder}:{os.environ['PATH']}"}
+    return subprocess.run(["sh", "-c", script], capture_output=True, text=True, env=environment)
+
+
+STAND_IN = "#!/bin/sh\necho new\necho said >&2\nexit {}\n"
+
+
 @pytest.mark.parametrize(("code", "taken"), [(0, True), (3, True), (8, True), (1, False)])
 def test_the_nightly_script_puts_a_whole_file_there(tmp_path: Path, code: int, taken: bool) -> None:
     """With a stand-in for novadev, which prints and ends with CODE."""
-    program = tmp_path / "novadev"
-    program.write_text(f"#!/bin/sh\necho new\nexit {code}\n")
-    program.chmod(0o755)
     folder = tmp_path / "textfiles"
     folder.mkdir()
     (folder / "novadev.prom").write_text("old\n")
-    script, count = re.subn("(?m)^folder=.*", f"folder={folder}", NIGHTLY.read_text())
-    assert count == 1
-    path = f"{tmp_path}:{os.environ['PATH']}"
-    subprocess.run(["sh", "-c", script], check=True, env={"PATH": path})
+    done = nightly(tmp_path, STAND_IN.format(code))
     assert os.listdir(folder) == ["novadev.prom"]
     assert (folder / "novadev.prom").read_text() == ("new\n" if taken else "old\n")
+    told = f"said\nnovadev audit ended with the exit code {code}.\n"
+    expected = (0, "") if code in (0, 3) else (code, told)
+    assert (done.returncode, done.stderr, done.stdout) == (*expected, "")
 
 
-def test_the_commands_of_the_crontab_are_accepted(sqlite_cloud: Cloud) -> None:
+def test_the_nightly_script_says_that_the_collector_has_no_folder(tmp_path: Path) -> None:
+    done = nightly(tmp_path, STAND_IN.format(0))
+    assert done.returncode != 0
+    assert f"{tmp_path}/textfiles/novadev.prom.new" in done.stderr
+
+
+def test_the_nightly_script_makes_the_folder_of_its_report(
+    sqlite_cloud: Cloud, tmp_path: Path
+) -> None:
+    sqlite_cloud.add_instance(vm_state="shelved_offloaded", host=None)
+    (tmp_path / "textfiles").mkdir()
+    words = f"NOVADEV_CONFIG_FILE={sqlite_cloud.config_file} {sys.executable} -m novadev"
+    done = nightly(tmp_path, f'#!/bin/sh\n{words} "$@"\n')
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "novadev_audit_guests 1" in (tmp_path / "textfiles" / "novadev.prom").read_text()
+    assert (tmp_path / "state").stat().st_mode & 0o777 == 0o700
+    assert (tmp_path / "state" / "audit.html").stat().st_mode & 0o777 == 0o600
+
+
+CRON_LINE = re.compile(r"root  said=\$\((novadev -q .*) 2>&1 >/dev/null\) \|\| echo \"\$said\"$")
+
+
+def test_cron_mails_failures_of_the_crontab_and_no_skipped_server(
+    sqlite_cloud: Cloud, tmp_path: Path
+) -> None:
+    sqlite_cloud.add_instance(vm_state="shelved_offloaded", host=None)
     lines = [line for line in CRONTAB.read_text().splitlines() if line[:1].isdigit()]
     assert len(lines) == 2
     for line in lines:
-        user, program, *words = shlex.split(line.partition(" >")[0])[5:]
-        assert (user, program, words[0]) == ("root", "novadev", "-q")
-        assert novadev(sqlite_cloud, *words[1:]).code == 0
+        found = CRON_LINE.search(line)
+        assert found, line
+        assert "%" not in line, "cron would make a new line of it"
+        assert novadev(sqlite_cloud, *shlex.split(found[1])[2:]).code == 0
+        for code, told in ((0, ""), (8, "said\n")):
+            (tmp_path / "novadev").write_text(STAND_IN.format(code))
+            (tmp_path / "novadev").chmod(0o755)
+            command = ["sh", "-c", line.partition("root ")[2]]
+            path = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+            done = subprocess.run(command, capture_output=True, text=True, env=path)
+            assert done.stdout + done.stderr == told
 
 
 def test_the_nightly_audit_gives_cron_nothing_to_mail(sqlite_cloud: Cloud, tmp_path: Path) -> None:
     sqlite_cloud.add_instance(host="cmp1")
-    [line] = re.findall("(?m)^novadev (.*) >", NIGHTLY.read_text())
-    words = shlex.split(line.replace("/var/lib/novadev", str(tmp_path)))
+    [line] = re.findall(r"(?m)^said=\$\(novadev (.*) 2>&1 >", NIGHTLY.read_text())
+    words = shlex.split(line.replace("$state", str(tmp_path)))
     result = novadev(sqlite_cloud, *words)
     assert (result.code in (0, 3, 8), result.err) == (True, "")
 

@@ -8,13 +8,14 @@ import click
 import pytest
 
 from novadev import config
-from novadev.cli import root
+from novadev.cli import READER_GONE, root
+from novadev.cli.help import split_example
 from novadev.config.options import NOVA_OPTS
 from novadev.errors import NovadevError, worst
 from tests.docs.test_generated import DOCS, ROOT, generate
 
 TEXT = "\n".join(path.read_text() for path in sorted(DOCS.glob("*.rst")))
-CODES = sorted({kind.exit_code for kind in generate.error_classes()} | {0})
+CODES = sorted({kind.exit_code for kind in generate.error_classes()} | {0, READER_GONE})
 
 
 def commands(
@@ -83,6 +84,20 @@ def test_options_are_in_the_manual_page(words: str) -> None:
 def test_options_have_help(words: str) -> None:
     found = [item for item in COMMANDS[words].params if isinstance(item, click.Option)]
     assert [item.name for item in found if not item.help] == []
+
+
+@pytest.mark.parametrize("words", COMMANDS)
+def test_the_manual_page_has_the_example_in_a_section(words: str) -> None:
+    found = re.findall(r"^\.SH EXAMPLES\n\.nf\n(.+)\n\.fi$", man_page(words), re.MULTILINE)
+    assert found == [split_example(COMMANDS[words].help or "")[1]]
+    assert "Example:" not in man_page(words)
+
+
+def test_the_manual_pages_that_a_page_names_are_there() -> None:
+    pages = {path.name.removesuffix(".1") for path in (ROOT / "man").glob("*.1")}
+    for words in COMMANDS:
+        named = re.findall(r"(?:See |, |^)(novadev[^\n,]*?)\(1\)", man_page(words), re.MULTILINE)
+        assert set(named) <= pages
 
 
 @pytest.mark.parametrize("words", COMMANDS)

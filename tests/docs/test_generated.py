@@ -82,12 +82,22 @@ def test_every_picture_is_shown_and_every_shown_one_is_there() -> None:
     pages = "".join(path.read_text() for path in DOCS.glob("*.rst"))
     assert shown == {path.name for path in (DOCS / "images").iterdir()}
     assert shown == set(re.findall(r"\.\. image:: images/(\S+)\n   :alt: .+", pages))
+    assert max(path.stat().st_size for path in (DOCS / "images").iterdir()) < 150_000
 
 
 def test_sample_is_what_the_generator_prints() -> None:
     program = [Path(sys.executable).parent / "oslo-config-generator", "--namespace", "novadev"]
     printed = subprocess.run(program, check=True, capture_output=True, text=True).stdout
     assert (DOCS / "generated" / "novadev.conf.sample").read_text() == printed
+    assert "No description" not in printed, "each of the choices of an option has one"
+
+
+def test_a_table_of_markdown_has_a_head() -> None:
+    """A blank line within a table would make paragraphs of the rows below it."""
+    pages = [*ROOT.glob("*.md"), ROOT / "tests" / "README.md"]
+    for path in pages:
+        found = re.findall(r"(?:^|\n)\n(\|.*\n.*)\n", path.read_text())
+        assert [rows for rows in found if not re.search(r"\n\|[ |:-]+\|$", rows)] == [], path
 
 
 @pytest.mark.slow
