@@ -68,6 +68,11 @@ class _Helped(click.Command):
         """Return the same names in every context: click keeps what the first one gave."""
         return HELP
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Return what INCOMPLETE may become; also the options of the program that may follow."""
+        more = _anywhere(ctx, incomplete) if ctx.parent else ()
+        return [*super().shell_complete(ctx, incomplete), *more]
+
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the help without its example."""
         text, example = split_example(self.help or "")
@@ -100,10 +105,6 @@ class Command(_Helped):
             chosen.sort(key=lambda param: names.index(str(param.name)))
             found.append((title, chosen))
         return found
-
-    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """Return what INCOMPLETE may become; also the options of the program that may follow."""
-        return [*super().shell_complete(ctx, incomplete), *_anywhere(ctx, incomplete)]
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """Return the command's own parameters and those of the program that may follow it."""
@@ -193,11 +194,6 @@ class Group(_Helped, click.Group):
     """A group that says which command may have been meant."""
 
     command_class = Command
-
-    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """Return what INCOMPLETE may become; also the options of the program that may follow."""
-        more = _anywhere(ctx, incomplete) if ctx.parent else ()
-        return [*super().shell_complete(ctx, incomplete), *more]
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """Return its own parameters and, below the program, those that may stand anywhere."""

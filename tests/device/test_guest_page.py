@@ -10,7 +10,7 @@ from lxml import etree, html
 from novadev.device.forecast.records import ForecastRecord
 from novadev.device.topology import PlacedDevice
 from novadev.pages.guest import GuestPage, Side, _recorded_side, _side, after, page_of
-from novadev.pages.rows import drift_rows, forecast_rows
+from novadev.pages.rows import Row, drift_rows, forecast_rows
 from novadev.records.device import VmDevice
 from novadev.records.drift import Drift
 from novadev.records.history import PastChange
@@ -164,6 +164,22 @@ def test_three_pictures_are_side_by_side(tmp_path: Path) -> None:
         found = page.run(tops)
         width = page.run("document.documentElement.scrollWidth")
     assert (len(found), len(set(found)), width) == (3, 1, 1280)
+
+
+@pytest.mark.slow
+def test_the_tables_fit_a_phone(tmp_path: Path) -> None:
+    now = datetime(2026, 1, 1, tzinfo=timezone.utc)
+    drift = tuple(
+        Row(f"interface tap{port_id(number)[:11]}", "address", "0000:00:03.0", "0000:00:10.0")
+        for number in range(3)
+    )
+    page = GuestPage("web-1", "U", "cmp1", True, now, (), (), drift, drift, (), ())
+    file = tmp_path / "page.html"
+    file.write_text(page_of(page))
+    beyond = "[...document.querySelectorAll('.scroll')].map(x => x.scrollWidth - x.clientWidth)"
+    with Browser(tmp_path / "profile") as browser, browser.page(file.as_uri(), width=360) as shown:
+        assert shown.run(beyond) == [0, 0]
+        assert shown.run("document.documentElement.scrollWidth") == 360
 
 
 def test_what_is_never_recorded_is_drawn_alike() -> None:
