@@ -6,10 +6,12 @@ from dataclasses import fields
 
 import pytest
 
+from novadev.cli.device_record import LONG as LONG_COLUMNS
+from novadev.cli.device_record import SPARE_LONG, SPARE_PAST
 from novadev.cli.device_table import print_devices
 from novadev.cli.options import Output
 from novadev.cli.session import Session
-from novadev.cli.table import NAMES, Row, print_table
+from novadev.cli.table import NAMES, Row, Spare, print_table
 from novadev.cli.talk import say
 from novadev.device.show_on_host import GuestDevices, ShownDevice
 from tests.cloud import Cloud
@@ -169,6 +171,39 @@ DEVICES = (
         **{"owner_type": "volume", "owner_id": volume_id(2), "alias": "ua-root"},
     ),
 )
+
+
+DEVICE = {
+    "seen": "2026-11-21T03:00:12Z",
+    "host": "cmp1",
+    "label": f"interface {mac(1)}",
+    "field": "address",
+    "before": "0000:00:03.0",
+    "after": "0000:00:05.0",
+    "record": 12,
+    "address": "0000:00:05.0",
+    "logical_name": None,
+    "managed": True,
+    "pinned": False,
+    "alias": f"ua-{port_id(1)}",
+}
+
+
+@pytest.mark.parametrize(
+    ("columns", "spare"), [(tuple(DEVICE)[:7], SPARE_PAST), (LONG_COLUMNS, SPARE_LONG)]
+)
+def test_lists_of_devices_keep_their_rows(
+    monkeypatch: pytest.MonkeyPatch, columns: tuple[str, ...], spare: Spare
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TERM", "xterm")
+    session = Session()
+    session.color = "never"
+    with redirect_stdout(Screen()) as screen:
+        print_table(session, columns, iter([DEVICE] * 3), spare=spare)
+    header, *lines = screen.getvalue().splitlines()
+    assert header.split()[0] == columns[0]
+    assert len(lines) <= 2 * 3
 
 
 @pytest.mark.parametrize("notes", [None, ()])
