@@ -35,8 +35,11 @@ def check(name: str, what: str) -> None:
         with suppress(OSError):
             os.lstat(name)  # raises ValueError for what is no name of a file at all
         _check_replaceable(name, what)
-        if not Path(name).parent.is_dir():
-            raise BadInput(f"{what} {name!r}: its folder does not exist")
+        if not (folder := Path(name).parent).is_dir():
+            why = f"{str(folder)!r} is not a folder"
+            raise BadInput(
+                f"{what} {name!r}: {why if folder.exists() else 'its folder does not exist'}"
+            )
         if not os.access(Path(name).parent, os.W_OK | os.X_OK):
             raise BadInput(f"{what} {name!r}: its folder is not writable")
     except ValueError:
