@@ -33,7 +33,7 @@ def test_every_command_has_an_example_that_can_be_pasted(words: str) -> None:
     LEAVES[words].make_context(words, [a for a in arguments if a != "-"], parent=context)
 
 
-@pytest.mark.parametrize("words", COMMANDS.keys() - LEAVES.keys())
+@pytest.mark.parametrize("words", sorted(COMMANDS.keys() - LEAVES.keys()))
 def test_every_group_has_the_example_of_a_command_in_it(words: str) -> None:
     text = example(words)
     leaf = max((name for name in LEAVES if text.startswith(f"{name} ")), key=len)
