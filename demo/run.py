@@ -1,7 +1,9 @@
 """Build the demo deployment and walk through novadev's jobs on it."""
 
+import signal
 import sys
 from pathlib import Path
+from types import FrameType
 
 import libvirt
 
@@ -31,13 +33,35 @@ def main() -> None:
     """Build the deployment, walk through every part, and say what is left.
 
     Ends with 1 and one line that says what to do where a part could not be shown or went wrong.
+    Ctrl-C, SIGTERM and SIGHUP end it with one line, too, and leave no compute host behind.
     """
+    _heed_signals()
     try:
         _walk()
+    except KeyboardInterrupt as error:
+        sys.stdout.flush()
+        print("The demo was interrupted: its compute hosts have ended.", file=sys.stderr)
+        sys.exit(128 + (error.args or (signal.SIGINT,))[0])
     except NoHost as error:
         _stop(f"the demo cannot start private compute hosts: {_line(error)}. {NOT_SHOWN}")
     except (Unexpected, libvirt.libvirtError, OSError) as error:
         _stop(f"the demo stopped: {_line(error)}. {AGAIN}")
+
+
+def _heed_signals() -> None:
+    """Let the first of these signals end the demo; no second one ends its tidying up."""
+    heeded = [number for number in _ENDS if signal.getsignal(number) != signal.SIG_IGN]
+
+    def end(number: int, _frame: FrameType | None) -> None:
+        for each in heeded:
+            signal.signal(each, signal.SIG_IGN)
+        raise KeyboardInterrupt(number)
+
+    for number in heeded:
+        signal.signal(number, end)
+
+
+_ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def _walk() -> None:

@@ -39,17 +39,18 @@ _MYSQL_NO_ANSWER = {1047, 1317, 1969, 3024}
 """A Galera node outside of its cluster; a statement ended by another, or by a time limit."""
 _PROXYSQL = range(9000, 10000)
 """ProxySQL's own errors: no server behind it answers (9001), and the like."""
-_MYSQL_NOT_WRITABLE = {1021, 1114, 1290, 1836}
-"""Disk full, table full, server read-only (two of them)."""
+_MYSQL_FULL = 1021
+_MYSQL_NOT_WRITABLE = {1114, 1290, 1836}
+"""Table full, server read-only (two of them)."""
 _MYSQL_NO_RIGHT = {1044, 1142, 1143}
 """No right on a database, on a table, on a column."""
 _SQLITE_UNUSABLE = (
     "unable to open database",
-    "readonly database",
     "disk I/O error",
-    "database or disk is full",
     "file is not a database",
 )
+_SQLITE_NOT_WRITABLE = "readonly database"
+_SQLITE_FULL = "database or disk is full"
 _SQLITE_SCHEMA = ("no such column", "no such table", "has no column named")
 
 
@@ -231,6 +232,10 @@ def _explain(name: str, error: sa.exc.DBAPIError, otherwise: type[NovadevError])
     if code in _MYSQL_NO_RIGHT:
         text = f"{name}: the account lacks a right (see novadev doctor): {_reason(error)}"
         return Unreachable(text)
+    if code == _MYSQL_FULL or _SQLITE_FULL in text:
+        return full(name)
+    if code in _MYSQL_NOT_WRITABLE or _SQLITE_NOT_WRITABLE in text:
+        return Unreachable(f"{name} cannot be written: {_reason(error)}")
     if _is_connection_error(code, error):
         return Unreachable(f"{name} could not be reached: {_reason(error)}")
     is_the_servers = isinstance(error, sa.exc.OperationalError | sa.exc.InternalError)
@@ -238,8 +243,13 @@ def _explain(name: str, error: sa.exc.DBAPIError, otherwise: type[NovadevError])
     return kind(f"{name}: {_reason(error)}")
 
 
+def full(name: str) -> Unreachable:
+    """Return the error of a database, called NAME, whose disk takes no more."""
+    return Unreachable(f"{name} cannot be written: its disk is full")
+
+
 def _is_connection_error(code: object, error: sa.exc.DBAPIError) -> bool:
-    if error.connection_invalidated or code in _MYSQL_CONNECTION | _MYSQL_NOT_WRITABLE:
+    if error.connection_invalidated or code in _MYSQL_CONNECTION:
         return True
     text = str(error.orig)
     lost = isinstance(code, int) and 2000 <= code < 3000

@@ -11,8 +11,11 @@ from typing import TextIO
 
 from novadev.errors import BadInput
 
+STDOUT = "-"
+"""What names standard output where an option can take that; it is no file elsewhere."""
 
-def check_replaceable(name: str | Path, what: str) -> None:
+
+def _check_replaceable(name: str | Path, what: str) -> None:
     """Raise BadInput, which calls the file WHAT, unless NAME is free or a regular file."""
     path = Path(name)
     if path.is_symlink():
@@ -26,12 +29,17 @@ def check(name: str, what: str) -> None:
 
     To be asked before work that takes long: `write` may still fail.
     """
+    if name == STDOUT:
+        raise BadInput(f"{what} {name!r}: it cannot go to standard output, it needs a file")
     try:
         with suppress(OSError):
             os.lstat(name)  # raises ValueError for what is no name of a file at all
-        check_replaceable(name, what)
-        if not Path(name).parent.is_dir():
-            raise BadInput(f"{what} {name!r}: its folder does not exist")
+        _check_replaceable(name, what)
+        if not (folder := Path(name).parent).is_dir():
+            why = f"{str(folder)!r} is not a folder"
+            raise BadInput(
+                f"{what} {name!r}: {why if folder.exists() else 'its folder does not exist'}"
+            )
         if not os.access(Path(name).parent, os.W_OK | os.X_OK):
             raise BadInput(f"{what} {name!r}: its folder is not writable")
     except ValueError:

@@ -329,7 +329,10 @@ def _find_by_name(deployment: Deployment, name: str) -> str | Skip:
             found.setdefault(uuid, []).append(cell)
             labels.append(f"{uuid} ({shown}, {cell.label})")
     if not found:
-        raise NotFound(f"instance {name!r} not found: no instance has that UUID or name")
+        text = f"instance {name!r} not found: no instance has that UUID or name"
+        if "*" in name or "?" in name:
+            text += f". A pattern goes with --name, where servers can be filtered: --name {name!r}"
+        raise NotFound(text)
     if len(found) > 1:
         candidates = "; ".join(labels[:10])
         raise BadInput(f"instance name {name!r} matches {len(found)} instances: {candidates}")

@@ -77,6 +77,11 @@ def parse(text: str) -> Any:
         raise ValueError("it is nested too deeply") from None
 
 
+def begins_with(text: str, key: str) -> bool:
+    """Whether TEXT, which may be cut short, begins as a JSON object whose first key is KEY."""
+    return re.match(rf'\s*\{{\s*"{re.escape(key)}"', text) is not None
+
+
 def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):

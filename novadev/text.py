@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from difflib import get_close_matches
 
 
 def printable(text: str) -> str:
@@ -19,6 +21,23 @@ def _escaped(character: str) -> str:
     if character.isprintable():
         return character
     return character.encode("unicode_escape").decode("ascii")
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """Return which of the KNOWN words WORD most probably means, in any case; None for none."""
+    spelled = {name.casefold(): name for name in known}
+    found = get_close_matches(word.casefold()[:60], spelled, 1, _NEAR_ENOUGH)
+    return spelled[found[0]] if found else None
+
+
+_NEAR_ENOUGH = 0.6
+
+
+def meant(word: str, known: Iterable[str]) -> str:
+    """Return which of the KNOWN words WORD may mean, as a question; all of them if none is near."""
+    names = list(known)
+    near = nearest(word, names)
+    return f"did you mean {near}?" if near else f"there are {', '.join(names)}"
 
 
 def many(number: int, noun: str) -> str:

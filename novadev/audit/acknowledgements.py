@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import Any, TypeVar
 
@@ -16,7 +15,7 @@ from novadev.audit.finding import Finding
 from novadev.capabilities.file import read_text
 from novadev.errors import BadInput
 from novadev.strict_json import Form, read
-from novadev.text import printable
+from novadev.text import meant, printable
 
 T = TypeVar("T")
 _NAMES = frozenset(check.name for check in CHECKS) - {ALWAYS}
@@ -164,8 +163,7 @@ def _entry(item: Any, place: int, name: str) -> Acknowledgement:
             raise BadInput(f"{what}: until is not a date: write it as 2027-03-31") from None
         raise
     if found.check not in _NAMES:
-        near = get_close_matches(found.check[:40], _NAMES, 1)
-        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(_NAMES))}"
+        hint = meant(found.check, sorted(_NAMES))
         raise BadInput(
             f"{what}: no check that can be acknowledged is called {found.check!r:.40}: {hint}"
         )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from novadev.errors import BadInput
+from novadev.text import meant
 
 Needs = Literal["databases", "hosts", "target", "rehearsal"]
 
@@ -101,7 +102,7 @@ def choose(names: Iterable[str], has_target: bool, has_stage: bool = False) -> t
     wanted = set(names)
     known = {check.name for check in CHECKS}
     for name in sorted(wanted - known):
-        raise BadInput(f"there is no check {name!r:.40}: there are {', '.join(sorted(known))}")
+        raise BadInput(f"there is no check {name!r:.40}: {meant(name, sorted(known))}")
     if "target" in wanted and not has_target:
         raise BadInput("--check target needs --capabilities FILE")
     if "rehearsal" in wanted and not has_stage:

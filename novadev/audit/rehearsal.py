@@ -208,8 +208,6 @@ _OUTCOMES = ("started", "would not start", "cannot be defined", "not rehearsed")
 
 def check_file(name: str) -> None:
     """Raise BadInput where `write_shapes` could not write the file NAME."""
-    if name == "-":
-        raise BadInput(f"--shapes {name!r}: the shapes need a file of their own")
     private_file.check(name, "--shapes")
 
 

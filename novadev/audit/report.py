@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
+from novadev import private_file
 from novadev.audit.commands import lines_of
 from novadev.audit.finding import Comparison
 from novadev.audit.finding_store import Collected, Group, Kind, Tally
@@ -19,7 +20,7 @@ from novadev.audit.rehearsal import RehearsedShape
 from novadev.audit.scope import About
 from novadev.errors import BadInput
 from novadev.pages.environment import environment, policy
-from novadev.private_file import check_replaceable, replacing
+from novadev.private_file import replacing
 
 MAX_ROWS = 5_000
 """Of the table: as many a browser sorts and filters without a pause."""
@@ -64,9 +65,7 @@ def opened(name: str) -> Iterator[Report]:
     Raises BadInput at once where there can be no such file, and in the end where it cannot be
     completed. What was there stays until then, and on errors.
     """
-    if name == "-":
-        raise BadInput(f"report {name!r}: a report needs a file of its own")
-    check_replaceable(name, "report")
+    private_file.check(name, "report")
     with ExitStack() as stack:
         with _told(name):
             file = stack.enter_context(replacing(name))

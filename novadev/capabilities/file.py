@@ -14,11 +14,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from novadev import private_file
 from novadev.capabilities.content import Capabilities
 from novadev.capabilities.encoding import decode, encode
 from novadev.errors import BadInput
-from novadev.strict_json import parse
+from novadev.strict_json import begins_with, parse
 
 VERSION = 3
 """The format. A reader takes older ones, and leaves alone the keys that it does not know.
@@ -57,14 +56,6 @@ def _is_flat(value: dict[str, Any]) -> bool:
     return not any(isinstance(item, dict) for item in value.values())
 
 
-def write(name: str, found: Capabilities) -> None:
-    """Write FOUND to the file NAME (0600); raises BadInput.
-
-    A regular file of that name is replaced; anything else there is left alone.
-    """
-    private_file.write(name, dumps(found), "capability file")
-
-
 def read_text(name: str | Path, max_bytes: int = MAX_BYTES) -> str:
     """Return the text of the file NAME.
 
@@ -96,6 +87,10 @@ def _decoded(data: bytes, name: str | Path) -> str:
         raise BadInput(f"{name} is not text") from None
 
 
+def _edited(what: str) -> BadInput:
+    return BadInput(f"{what} is incomplete or was edited: save it again")
+
+
 def loads(text: str, name: str | Path) -> Capabilities:
     """Return what TEXT says, the content of the capability file NAME.
 
@@ -105,6 +100,8 @@ def loads(text: str, name: str | Path) -> Capabilities:
     try:
         data = parse(text)
     except ValueError:
+        if begins_with(text, _FORMAT):
+            raise _edited(what) from None
         data = None
     version = data.get(_FORMAT) if isinstance(data, dict) else None
     if type(version) is not int or version < 1:
@@ -115,5 +112,5 @@ def loads(text: str, name: str | Path) -> Capabilities:
             "novadev"
         )
     if data.get("sha256") != _sum(data):
-        raise BadInput(f"{what} is incomplete or was edited: save it again")
+        raise _edited(what)
     return decode(data, what)

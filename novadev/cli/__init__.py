@@ -19,6 +19,7 @@ import click
 from novadev import __version__
 from novadev.cli import completion
 from novadev.cli.help import HELP, Group
+from novadev.cli.one_of import OneOf
 from novadev.cli.session import Session
 from novadev.cli.talk import open_standard_files, say, tell
 from novadev.errors import BadInput, Declined, Interrupted, NovadevError
@@ -81,7 +82,7 @@ class LazyGroup(Group):
 )
 @click.option(
     "--color",
-    type=click.Choice(["auto", "always", "never"]),
+    type=OneOf(["auto", "always", "never"]),
     default="auto",
     show_default=True,
     help="When to colour tables and plans.",
@@ -126,9 +127,7 @@ def main() -> NoReturn:
     """Run the command line and exit with its code."""
     open_standard_files()
     gc.disable()  # until the imports are done (session.py): they leave no garbage to look for
-    code = run()
-    _flush()
-    sys.exit(code)
+    sys.exit(_flush(run()))
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -167,8 +166,7 @@ def _run(arguments: Sequence[str] | None, session: Session) -> int:
         say("Error: an argument is not text in UTF-8")
         return BadInput.exit_code
     except OSError as error:
-        say(f"Error: the output could not be written: {error.strerror}")
-        return NovadevError.exit_code
+        return _lost(error)
     except Exception as error:
         return _unexpected(error, session)
 
@@ -192,10 +190,21 @@ def _line(error: NovadevError, session: Session) -> str:
     return printable(with_names(str(error), session.names))
 
 
-def _flush() -> None:
-    """Write what is left, so that a reader that went away is met here and not at exit."""
+def _flush(code: int) -> int:
+    """Write what is left, so that a reader that went away is met here and not at exit.
+
+    Return the exit CODE of the command, or that of output that is lost.
+    """
     try:
         if sys.stdout is not None:
             sys.stdout.flush()
-    except OSError:
+    except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        if not code and not isinstance(error, BrokenPipeError):
+            return _lost(error)
+    return code
+
+
+def _lost(error: OSError) -> int:
+    say(f"Error: the output could not be written: {error.strerror}")
+    return NovadevError.exit_code

@@ -13,6 +13,7 @@ import click
 
 from novadev.cli import audit_rehearsal, completion, help, options
 from novadev.cli.audit_rehearsal import Wanted
+from novadev.cli.one_of import OneOf
 from novadev.cli.options import Output
 from novadev.cli.progress import counted
 from novadev.cli.session import Session, pass_session
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--move",
-    type=click.Choice(["power-on", "live-migration"]),
+    type=OneOf(["power-on", "live-migration"]),
     default="power-on",
     show_default=True,
     help="How guests get to the host of --capabilities: Nova powers them on there (power-on), or "
@@ -85,7 +86,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--fail-on",
-    type=click.Choice(["warning", "failure"]),
+    type=OneOf(["warning", "failure"]),
     default="failure",
     show_default=True,
     help="Exit with 3 if there is a finding of this severity or worse.",

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
-from novadev import private_file
-from novadev.cli import completion, help, options
+from novadev.cli import completion, help, options, output_file
 from novadev.cli.session import Session, pass_session
-
-if TYPE_CHECKING:
-    from novadev.capabilities.content import Capabilities
 
 
 @help.group(short_help="Save what a compute host is, and what it can do.")
@@ -61,22 +55,16 @@ def save(session: Session, host: str | None, file_name: str, release: int | None
 
     Example: novadev capabilities save -o cmp1.json
     """
-    if file_name != "-":
-        private_file.check(file_name, "capability file")
+    output_file.check(file_name, _WHAT)
     session.deployment.hosts.warm()
     from novadev.capabilities.content import remarks
+    from novadev.capabilities.file import dumps
     from novadev.capabilities.saving import get_capabilities
 
     found = get_capabilities(session.deployment, host, release)
-    _put(file_name, found)
+    output_file.put(session, file_name, dumps(found), _WHAT)
     for remark in remarks(found):
         session.say(remark)
 
 
-def _put(file_name: str, found: Capabilities) -> None:
-    from novadev.capabilities.file import dumps, write
-
-    if file_name == "-":
-        click.echo(dumps(found), nl=False)
-    else:
-        write(file_name, found)
+_WHAT = "capability file"

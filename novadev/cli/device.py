@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from novadev import private_file
 from novadev.cli import (
     completion,
     device_exchange,
@@ -19,10 +18,12 @@ from novadev.cli import (
     device_watch,
     help,
     options,
+    output_file,
 )
 from novadev.cli.mutating import mutating
 from novadev.cli.options import Output
 from novadev.cli.session import Session, pass_session
+from novadev.private_file import STDOUT
 
 if TYPE_CHECKING:
     from novadev.deployment import Deployment
@@ -70,7 +71,7 @@ for _command in (
     "--svg",
     shell_complete=completion.files,
     metavar="FILE",
-    help="Draw the tree into FILE, for a browser or a report.",
+    help="Draw the tree into FILE, for a browser or a report; - means stdout.",
 )
 @options.no_database
 @options.output
@@ -106,7 +107,9 @@ def show(
     if is_picture and (device_name is not None or output.format != "table" or output.columns):
         raise click.UsageError("--tree and --svg draw all devices: omit DEVICE, -f and -c")
     if svg is not None:
-        private_file.check(svg, "picture")
+        if tree and svg == STDOUT:
+            raise click.UsageError("--tree and --svg - both write to standard output: give one")
+        output_file.check(svg, "picture")
     session.deployment.hosts.warm()
     from novadev.cli.device_table import print_devices, print_picture
     from novadev.device.show import show_devices

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from novadev import private_file
-from novadev.cli import completion, help, options
+from novadev.cli import completion, help, options, output_file
 from novadev.cli.as_of import as_of
 from novadev.cli.mutating import mutating
 from novadev.cli.session import Session, pass_session
@@ -65,20 +64,13 @@ def export(
     """
     from novadev.records.export import export_json, export_ovf
 
-    if file_name != "-":
-        private_file.check(file_name, "export file")
+    output_file.check(file_name, _WHAT)
     make = export_ovf if is_ovf else export_json
     text = make(session.deployment, instances, as_of)
-    _put(file_name, text)
+    output_file.put(session, file_name, text, _WHAT)
 
 
-def _put(file_name: str, text: str) -> None:
-    from novadev.records.file import write
-
-    if file_name == "-":
-        click.echo(text, nl=False)
-    else:
-        write(file_name, text)
+_WHAT = "export file"
 
 
 @help.command("import", short_help="Import addresses from a file into the record.")

@@ -9,6 +9,7 @@ import click
 
 from novadev.cli import completion, help, options
 from novadev.cli.grouping import labelled
+from novadev.cli.one_of import OneOf
 from novadev.cli.options import Output
 from novadev.cli.output import presence, print_records
 from novadev.cli.session import Session, pass_session
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 @options.selection
 @click.option(
     "--after",
-    type=click.Choice(["power-on", "soft-reboot"]),
+    type=OneOf(["power-on", "soft-reboot"]),
     default="power-on",
     show_default=True,
     help="Forecast a power-on, which stands for everything that makes Nova write a new "

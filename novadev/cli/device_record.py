@@ -30,6 +30,10 @@ HASH_SHOWN = 12
 """Characters of a hash that a table shows."""
 LONG = ("label", "address", "logical_name", "managed", "pinned", "alias")
 """What a table says of a device."""
+SPARE_LONG = (("alias",),)
+"""What a narrow terminal can do without of that."""
+SPARE_PAST = (("host",), ("record",))
+"""What it can do without of the past: ``--as-of`` takes a time, too."""
 _UNSHOWN = ("pinned", "unfit", "device_id")
 """What a table of drift leaves out unless it is asked for."""
 _NO_CHANGE = "No change of its devices was ever recorded."
@@ -72,7 +76,7 @@ def record(
         records = (item for item in records if item.changed)
     shown = _for_people(output, records)
     new = _new("previous_hash")
-    unshown, spare = ("notes", "record"), ("hash", "previous_hash")
+    unshown, spare = ("notes", "record"), (("hash", "previous_hash"),)
     print_records(session, output, RecordedGuest, shown, (), new, None, unshown, spare)
     skips.tell_groups()
     session.say(f"{tally.text}, {skips.told}.")
@@ -127,7 +131,7 @@ def list_(
         nothing = "No guest differs from its record." if changed else ""
         empty = skips.unless_all(nothing, lambda: notes.guests)
         shown = _for_people(output, records)
-        spare, new = ("hash", "recorded_hash"), _new("recorded_hash")
+        spare, new = (("hash", "recorded_hash"),), _new("recorded_hash")
         print_records(session, output, ListedGuest, shown, for_people=new, empty=empty, spare=spare)
     skips.tell_groups()
     return skips.exit_code
@@ -204,7 +208,13 @@ def history(session: Session, instance: str, output: Output) -> None:
     changes = list(list_changes(session.deployment, instance))
     shown = _past(presence("before", "after", ("appeared", "vanished")))
     unshown = ("first",) if any(item.user for item in changes) else ("first", "user")
-    print_records(session, output, PastChange, changes, (), shown, lambda: _NO_CHANGE, unshown)
+    print_records(
+        *(session, output, PastChange, changes),
+        for_people=shown,
+        empty=lambda: _NO_CHANGE,
+        unshown=unshown,
+        spare=SPARE_PAST,
+    )
 
 
 def _past(for_people: Callable[[Row], Row]) -> Callable[[Row], Row]:
@@ -231,7 +241,7 @@ def _print_devices(
         for item in records
     )
     rows = (labelled_row(session, row) for row in found)
-    print_table(session, (*group, *LONG), rows, group)
+    print_table(session, (*group, *LONG), rows, group, SPARE_LONG)
 
 
 class _Notes:

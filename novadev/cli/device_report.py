@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import click
 
-from novadev import private_file
-from novadev.cli import completion, help, options
+from novadev.cli import completion, help, options, output_file
 from novadev.cli.session import Session, pass_session
-from novadev.text import printable
 
 
 @help.command(short_help="Write an HTML page about the devices of one guest.")
@@ -19,7 +17,7 @@ from novadev.text import printable
     required=True,
     shell_complete=completion.files,
     metavar="FILE",
-    help="The HTML file to write.",
+    help="The HTML file to write; - means stdout.",
 )
 @click.option(
     "--guest", is_flag=True, help="Ask the guest agent which names the guest uses for its disks."
@@ -35,9 +33,9 @@ def report(session: Session, instance: str, file: str, guest: bool) -> None:
 
     Example: novadev device report web-1 -o web-1.html
     """
-    private_file.check(file, "report")
+    output_file.check(file, "report")
     session.deployment.hosts.warm()
-    from novadev.pages.guest import collect, write
+    from novadev.pages.guest import collect, page_of
 
-    write(file, collect(session.deployment, instance, guest))
-    session.say(f"The page is in {printable(file)}.")
+    page = page_of(collect(session.deployment, instance, guest))
+    output_file.put(session, file, page, "report", "The page")

@@ -11,8 +11,9 @@ import click
 from novadev.cli.grouping import server_label
 from novadev.cli.options import Output
 from novadev.cli.output import print_records
+from novadev.cli.output_file import put
 from novadev.cli.session import Session
-from novadev.cli.table import print_table
+from novadev.cli.table import print_fields, print_table
 from novadev.device.named import FIRST_DOMAIN
 from novadev.device.show_on_host import ShownDevice
 from novadev.text import printable
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 _PORT = "pcie-root-port"
 _FEW = 4
 """So many ports, of which a q35 guest has a dozen, are not shown one by one."""
+_SPARE = {"by": (("by",),), "guest": (("alias",),)}
+"""What a narrow terminal can do without, beside the names in the guest or without them."""
 _OWNER_OF = {"disk": "volume", "interface": "port", "hostdev": "pci", "filesystem": "share"}
 """The kind of owner that goes without saying for a type of device."""
 
@@ -43,14 +46,13 @@ def print_picture(session: Session, found: GuestDevices, tree: bool, svg: str | 
     """Print FOUND as a TREE of its buses, or write that into the file SVG, or both."""
     from novadev.cli.device_tree import print_tree
     from novadev.device.topology import placed, topology
-    from novadev.pages.picture import write_picture
+    from novadev.pages.picture import picture
 
     roots = topology([placed(record, found.is_running) for record in found.records])
     if tree:
         print_tree(session, _title(found), roots)
     if svg is not None:
-        write_picture(svg, _title(found), roots)
-        session.say(f"The picture is in {printable(svg)}.")
+        put(session, svg, picture(_title(found), roots), "picture", "The picture")
     _say_notes(session, found)
 
 
@@ -69,8 +71,7 @@ def _print_one(session: Session, found: GuestDevices) -> None:
     click.echo(_title(found))
     (record,) = found.records
     values = dataclasses.asdict(record)
-    rows = ({"field": name, "value": _word(value)} for name, value in values.items())
-    print_table(session, ("field", "value"), rows)
+    print_fields(session, {name: _word(value) for name, value in values.items()})
 
 
 def _word(value: Any) -> Any:
@@ -85,7 +86,7 @@ def _print_all(session: Session, found: GuestDevices) -> None:
         last = "by" if found.guest_notes is None else "guest"
         columns = ("device", "bus", "address", "owner", last, "alias")
         rows = (_attached_row(record, found.is_running) for record in attached)
-        print_table(session, columns, rows)
+        print_table(session, columns, rows, spare=_SPARE[last])
     if others:
         click.echo()
         print_table(session, ("device", "bus", "address"), _other_rows(others))

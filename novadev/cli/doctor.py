@@ -16,7 +16,7 @@ from novadev.cli.output import print_records
 from novadev.cli.progress import counted
 from novadev.cli.session import Session, pass_session
 from novadev.cli.table import print_table
-from novadev.text import many, printable
+from novadev.text import many, natural, printable
 
 if TYPE_CHECKING:
     from novadev.doctor.result import Result
@@ -60,7 +60,7 @@ def doctor(session: Session, hosts: tuple[str, ...], output: Output) -> int:
         lambda: (session.deployment, session.wrong_values or ()),
         *(session.config_files, session.config_dirs, hosts),
     )
-    results = tally.counted(counted(session, found))
+    results = tally.counted(_in_order(counted(session, found)))
     if output.format != "table" or output.columns:
         print_records(session, output, Result, results)
     else:
@@ -72,15 +72,32 @@ def doctor(session: Session, hosts: tuple[str, ...], output: Output) -> int:
 
 def _rows(results: Iterable[Result]) -> Iterator[dict[str, str]]:
     """Yield the rows of a table; hosts that fail for the same reason share one."""
-    for (check, status, details), group in groupby(results, _common):
-        members = list(group)
-        names = sorted(item.subject for item in members)
+    for (check, status, details), members in _together(results):
+        names = [item.subject for item in members]
         subject, text = members[0].subject, members[0].details
         if len(names) > 1:
             more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
             subject = f"{len(names)} hosts: {', '.join(names[:_NAMED])}{more}"
             text = details
         yield {"check": check, "status": status, "subject": subject, "details": text}
+
+
+def _together(results: Iterable[Result]) -> Iterator[tuple[tuple[str, str, str], list[Result]]]:
+    """Yield those of each check that share a row, with what they have in common."""
+    for _, of_check in groupby(results, lambda item: item.check):
+        found: dict[tuple[str, str, str], list[Result]] = {}
+        for item in of_check:
+            found.setdefault(_common(item), []).append(item)
+        yield from found.items()
+
+
+def _in_order(results: Iterable[Result]) -> Iterator[Result]:
+    """Yield RESULTS with the hosts by their names, in whatever order they have answered."""
+    for is_host, group in groupby(results, lambda item: item.check == "host"):
+        members = list(group)
+        if is_host:
+            members.sort(key=lambda item: natural(item.subject))
+        yield from members
 
 
 def _common(item: Result) -> tuple[str, str, str]:

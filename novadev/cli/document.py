@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -213,6 +214,10 @@ class Paper:
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
     def check(self) -> None:
-        """Raise OSError where something could not be printed, and its reader is still there."""
-        if self._error is not None and not isinstance(self._error, BrokenPipeError):
+        """Raise OSError where something could not be printed, and its reader is still there.
+
+        Who closes the output of a run that writes wants none.
+        """
+        is_wanted = self._error and self._error.errno not in (errno.EPIPE, errno.EBADF)
+        if self._error is not None and is_wanted:
             raise self._error

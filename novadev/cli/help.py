@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from difflib import get_close_matches
 from typing import Any
 
 import click
+from click.core import ParameterSource
+from click.shell_completion import CompletionItem
 
 from novadev.cli import completion
+from novadev.cli.one_of import OneOf
+from novadev.text import nearest
 
 SELECTION = (
     *("from_file", "everything", "server_names", "hosts", "cell", "project", "status"),
@@ -38,11 +41,20 @@ ANYWHERE = tuple(
     for names, more in (
         (["-q", "--quiet"], {"is_flag": True}),
         (["-v", "--verbose"], {"is_flag": True}),
-        (["--color"], {"type": click.Choice(["auto", "always", "never"])}),
+        (["--color"], {"type": OneOf(["auto", "always", "never"])}),
         (["--log-file"], {"shell_complete": completion.files}),
     )
 )
 """Options of the program as they may stand behind a command too, where no help repeats them."""
+
+
+def _anywhere(ctx: click.Context, incomplete: str) -> Iterator[CompletionItem]:
+    """Yield those options that INCOMPLETE may become and CTX has not got, with their help."""
+    told = {param.name: getattr(param, "help", "") for param in ctx.find_root().command.params}
+    for option in ANYWHERE if incomplete.startswith("-") else ():
+        if ctx.get_parameter_source(str(option.name)) is not ParameterSource.COMMANDLINE:
+            names = (name for name in option.opts if name.startswith(incomplete))
+            yield from (CompletionItem(name, help=told.get(option.name)) for name in names)
 
 
 HELP = ["-h", "--help"]
@@ -55,6 +67,11 @@ class _Helped(click.Command):
     def get_help_option_names(self, ctx: click.Context) -> list[str]:
         """Return the same names in every context: click keeps what the first one gave."""
         return HELP
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Return what INCOMPLETE may become; also the options of the program that may follow."""
+        more = _anywhere(ctx, incomplete) if ctx.parent else ()
+        return [*super().shell_complete(ctx, incomplete), *more]
 
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the help without its example."""
@@ -119,7 +136,15 @@ def _telling_the_place(ctx: click.Context, args: Sequence[str]) -> Iterator[None
         if command := _command_with(ctx, name, args):
             text = f"{name} goes after the command: {ctx.command_path} {command} {name} …"
             raise click.UsageError(text, ctx) from None
-        raise
+        near = _near_options(name, error.possibilities or ())
+        raise click.NoSuchOption(name, possibilities=near, ctx=ctx) from None
+
+
+def _near_options(name: str, possible: Iterable[str]) -> list[str]:
+    """Return which of those that are POSSIBLE the option NAME means: it is cut short, or near."""
+    whole = [option for option in possible if option.startswith(name)]
+    near = nearest(name.lstrip("-"), [option.lstrip("-") for option in possible])
+    return whole or [option for option in possible if option.lstrip("-") == near]
 
 
 def _command_with(ctx: click.Context, option: str, args: Sequence[str]) -> str | None:
@@ -187,9 +212,9 @@ class Group(_Helped, click.Group):
         known = self.list_commands(ctx)
         is_typed = ctx.resilient_parsing  # for the shell: what is not known yet has no completion
         if not is_typed and self.get_command(ctx, name) is None and not name.startswith("-"):
-            near = get_close_matches(name, known, 1, 0.6)
-            meant = f" Did you mean {near[0]!r}?" if near else f" There are {', '.join(known)}."
-            raise click.UsageError(f"No such command {name!r}.{meant}", ctx)
+            near = nearest(name, known)
+            hint = f" Did you mean {near!r}?" if near else f" There are {', '.join(known)}."
+            raise click.UsageError(f"No such command {name!r}.{hint}", ctx)
         return super().resolve_command(ctx, args)
 
 

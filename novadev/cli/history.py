@@ -16,8 +16,9 @@ from novadev.cli.actions import ACTIONS, IRREVERSIBLE, with_preview
 from novadev.cli.choices import PLAN_FILE, Choices, choices, confirm
 from novadev.cli.moments import EXAMPLES, MOMENT
 from novadev.cli.mutating import carry_on, execute, stop_between_batches
+from novadev.cli.one_of import OneOf
 from novadev.cli.options import HOW_MUCH, Output
-from novadev.cli.output import print_records
+from novadev.cli.output import columns_of, print_records
 from novadev.cli.past_run import print_run
 from novadev.cli.session import Session, pass_session
 from novadev.errors import BadInput, NotAsNeeded
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
 @click.option("--user", metavar="NAME", help="Show only runs of this user.")
 @click.option(
     "--action",
-    type=click.Choice([*sorted(ACTIONS), "undo"]),
+    type=OneOf([*sorted(ACTIONS), "undo"]),
     metavar="ACTION",
     help="Show only runs of this action, such as 'image-property set'.",
 )
@@ -97,13 +98,14 @@ def _list_runs(session: Session, wanted: Any, output: Output) -> None:
             else "No run matches these options."
         )
         session.say(f"{text}")
-    if output.format == "table" and not output.columns:
-        output = Output(output.format, _SHOWN)
-    print_records(session, output, RunSummary, found)
+    unshown = tuple(name for name in columns_of(RunSummary) if name not in _SHOWN)
+    print_records(session, output, RunSummary, found, unshown=unshown, spare=_SPARE)
 
 
 _SHOWN = ("run", "started", "user", "action", "state", "plans", "applied", "failed", "message")
 """The columns of a table; the other formats have them all."""
+_SPARE = (("applied", "failed"), ("user",), ("plans",))
+"""Those of them that a narrow terminal can do without; the state says most of what they say."""
 
 
 @help.command(short_help="Undo the changes of a run.")

@@ -15,7 +15,7 @@ from novadev.cli.options import Output
 from novadev.cli.output import print_records
 from novadev.cli.session import Session, pass_session
 from novadev.cli.skips import Skips
-from novadev.cli.table import Row, fits, plain, print_table
+from novadev.cli.table import Row, fits, plain, print_table, short_name
 from novadev.errors import BadInput
 from novadev.text import many
 
@@ -133,7 +133,8 @@ def _narrow(session: Session, page: Sequence[Any], rows: Sequence[Row]) -> None:
     for row in rows:
         for name in equal:
             del row[name]
-    are_unique = len({item.name for item in page}) == len(page) and all(item.name for item in page)
+    names_shown = {short_name(item.name) for item in page if item.name}
+    are_unique = len(names_shown) == len(page)
     if are_unique and not fits(tuple(rows[0]), rows):
         for item, row in zip(page, rows, strict=True):
             row["server"] = plain(item.name)

@@ -14,6 +14,7 @@ from contextlib import suppress
 
 from novadev.cli.talk import heard, tell
 from novadev.errors import BadInput
+from novadev.private_file import STDOUT
 from novadev.text import printable
 
 LOGGER = logging.getLogger("novadev")
@@ -82,6 +83,8 @@ def to_screen() -> None:
 
 def to_file(name: str) -> None:
     """Append from now on what is logged to the file NAME (0600); raises BadInput."""
+    if name == STDOUT:
+        raise BadInput(f"the log file {name!r} cannot be standard output; -v logs to stderr")
     try:
         os.close(os.open(name, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600))
         handler = _File(name, encoding="utf-8", errors="backslashreplace")

@@ -11,6 +11,7 @@ from typing import IO, Any, TypeVar
 import click
 
 from novadev.cli import completion
+from novadev.cli.one_of import OneOf
 from novadev.cli.selection_options import NAME_VALUE, stack
 from novadev.cli.selection_options import TEXT as TEXT
 from novadev.cli.selection_options import selection as selection
@@ -47,7 +48,7 @@ def output_as(*formats: str) -> Callable[[F], Callable[..., Any]]:
             "-f",
             "--format",
             "format_",
-            type=click.Choice(formats),
+            type=OneOf(formats),
             default="table",
             show_default=True,
             help="Output format; jsonl is one JSON object per line.",
@@ -163,7 +164,7 @@ ask_hosts = click.option(
 
 update_disks = click.option(
     "--update-disks",
-    type=click.Choice(["matching", "all", "none"]),
+    type=OneOf(["matching", "all", "none"]),
     default="matching",
     show_default=True,
     help="Which existing disks move to the new bus: those on the old bus (matching), all disks "
@@ -174,7 +175,7 @@ plan_format = click.option(
     "-f",
     "--format",
     "format_",
-    type=click.Choice(["table", "json", "jsonl", "yaml"]),
+    type=OneOf(["table", "json", "jsonl", "yaml"]),
     default="table",
     show_default=True,
     help="Output format of the plan and its outcome; jsonl is the JSON document on one line.",

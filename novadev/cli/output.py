@@ -16,8 +16,9 @@ import click
 from novadev.cli.grouping import server_label
 from novadev.cli.options import Output
 from novadev.cli.session import Session
-from novadev.cli.table import Row, plain, print_table
+from novadev.cli.table import Row, Spare, plain, print_table
 from novadev.errors import NovadevError
+from novadev.text import nearest
 
 NAME = "name"
 """The column with the name of a server."""
@@ -32,7 +33,7 @@ def print_records(
     for_people: Callable[[Row], Row] = dict,
     empty: Callable[[], str] | None = None,
     unshown: tuple[str, ...] = (),
-    spare: tuple[str, ...] = (),
+    spare: Spare = (),
 ) -> None:
     """Print RECORDS, instances of the dataclass KIND, whose fields are columns and JSON keys.
 
@@ -54,7 +55,7 @@ def print_records(
         columns = [name for name in columns if name not in unshown and has_field(kind, name)]
         label = labelled_row if lacks_name(kind) else _as_it_is
         rows = (label(session, row) for row in rows)
-    shape = ((), ()) if output.columns else (group_by, spare)
+    shape: tuple[tuple[str, ...], Spare] = ((), ()) if output.columns else (group_by, spare)
     if not print_table(session, columns, rows, *shape) and empty is not None and (text := empty()):
         session.say(text)
 
@@ -117,7 +118,9 @@ def _as_it_is(_session: Session, row: Row) -> Row:
 def _chosen(known: Sequence[str], wanted: tuple[str, ...]) -> list[str]:
     for name in wanted:
         if name not in known:
-            raise click.BadParameter(f"no column {name!r}. The columns are {', '.join(known)}")
+            near = nearest(name, known)
+            hint = f"Did you mean {near}?" if near else f"The columns are {', '.join(known)}"
+            raise click.BadParameter(f"no column {name!r}. {hint}")
     return list(wanted or known)
 
 

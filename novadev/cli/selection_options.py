@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from novadev.cli import completion
+from novadev.cli.one_of import OneOf
 from novadev.errors import BadInput
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -115,14 +116,14 @@ _SELECTION = stack(
     ),
     click.option(
         "--status",
-        type=click.Choice(STATUSES, case_sensitive=False),
+        type=OneOf(STATUSES, case_sensitive=False),
         metavar="STATUS",
         help="Select instances with this status, as openstack server list shows it: SHUTOFF, "
         "ACTIVE.",
     ),
     click.option(
         "--vm-state",
-        type=click.Choice(VM_STATES, case_sensitive=False),
+        type=OneOf(VM_STATES, case_sensitive=False),
         metavar="STATE",
         help="Select instances in this vm_state.",
     ),

@@ -106,7 +106,9 @@ class Session:
         if file:
             log.to_file(file)
         self.log_file, self._log = file, log.LOGGER
-        self._log.info("novadev %s, run by user %s: %s", __version__, os.getuid(), self.asked)
+        from novadev.runs.lease import user
+
+        self._log.info("novadev %s, run by %s: %s", __version__, user(), self.asked)
 
     def end_log(self, code: int) -> None:
         """Log the exit CODE and close the log."""

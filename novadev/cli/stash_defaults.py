@@ -9,6 +9,7 @@ import click
 
 from novadev.cli import completion, help, options
 from novadev.cli.mutating import mutating
+from novadev.cli.one_of import OneOf
 
 if TYPE_CHECKING:
     from novadev.deployment import Deployment
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 @options.selection
 @click.option(
     "--source",
-    type=click.Choice(["auto", "domain", "driver"]),
+    type=OneOf(["auto", "domain", "driver"]),
     default="auto",
     show_default=True,
     help="Where values come from: the guest's definition (domain), the rules of Nova's driver "

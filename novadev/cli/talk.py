@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import os
 import re
 import sys
@@ -73,7 +75,7 @@ def _fitted(text: str) -> str:
 
 
 def open_standard_files() -> None:
-    """Give this process the standard files it was started without.
+    """Give this process the standard files it was started without, and let them take any text.
 
     Otherwise the next file that is opened, such as a database, would take their place.
     """
@@ -81,6 +83,24 @@ def open_standard_files() -> None:
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)
-    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115 - until the process ends
+            # what is written to stdout is lost then, which is an error; what is said is not
+            os.open(os.devnull, os.O_RDONLY if number == 1 else os.O_RDWR)
+    sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115 - until the process ends
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
+    codecs.register_error(_SPELLED, _spelled)
+    for file in (sys.stdout, sys.stderr):
+        if isinstance(file, io.TextIOWrapper):
+            file.reconfigure(errors=_SPELLED)
+
+
+_SPELLED = "novadev.spelled"
+_ASCII = {"…": "..."}
+
+
+def _spelled(error: UnicodeError) -> tuple[str | bytes, int]:
+    """Return what stands for a character that the encoding of the output lacks: an escape."""
+    if isinstance(error, UnicodeEncodeError):
+        character = error.object[error.start]
+        if character in _ASCII:
+            return _ASCII[character], error.start + 1
+    return codecs.backslashreplace_errors(error)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from itertools import groupby
 from pathlib import Path
 
-from novadev import private_file
 from novadev.deployment import Deployment
 from novadev.device.forecast.forecasting import Forecast, forecast
 from novadev.device.forecast.records import ForecastRecord, Note
@@ -97,15 +96,14 @@ def collect(deployment: Deployment, name: str, asks_guest: bool = False) -> Gues
     )
 
 
-def write(name: str, page: GuestPage) -> None:
-    """Write PAGE into the file NAME, which only its owner can read; raises BadInput."""
+def page_of(page: GuestPage) -> str:
+    """Return PAGE as HTML."""
     style = (_TEMPLATES / "guest.css").read_text(encoding="utf-8")
-    text = (
+    return (
         environment(_TEMPLATES)
         .get_template("guest.html")
         .render(page=page, style=style, policy=policy(style))
     )
-    private_file.write(name, text, "report")
 
 
 def after(now: Sequence[PlacedDevice], changes: Sequence[ForecastRecord]) -> Iterator[PlacedDevice]:
@@ -175,11 +173,23 @@ def _together(history: Sequence[PastChange]) -> tuple[tuple[PastChange, ...], ..
 def _recorded_side(recorded: Sequence[VmDevice], now: Sequence[PlacedDevice]) -> Side:
     order = {device.label: number for number, device in enumerate(now)}
     rows = [row for row in recorded if row.is_plugged and is_hardware(row)]
-    rows.sort(key=lambda row: order.get(row.label, len(order)))
-    devices = [_of_record(row, _owner(row, now)) for row in rows]
-    if not devices:
+    if not rows:
         return Side("Recorded", note="Nothing is recorded: run novadev device record.")
+    devices = [_of_record(row, _owner(row, now)) for row in rows]
+    devices += _never_recorded(now, {row.label for row in rows})
+    devices.sort(key=lambda device: order.get(device.label, len(order)))
     return _side("Recorded", devices, now)
+
+
+def _never_recorded(now: Sequence[PlacedDevice], recorded: Set[str]) -> Iterator[PlacedDevice]:
+    """Yield what is there NOW and no record has: what is no hardware of the guest.
+
+    It is drawn in each tree, so that nothing seems to have changed where nothing has.
+    """
+    for device in now:
+        row = VmDevice("", "", device.type, "", spec_params={"model": device.model or ""})
+        if not device.address and device.label not in recorded and not is_hardware(row):
+            yield device
 
 
 def _owner(row: VmDevice, now: Sequence[PlacedDevice]) -> str:

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from novadev import private_file
 from novadev.device.topology import Node
 from novadev.pages.environment import environment
 
@@ -23,14 +22,6 @@ class _Line:
     y: int
     path: str
     node: Node
-
-
-def write_picture(name: str, heading: str, roots: Sequence[Node]) -> None:
-    """Write ROOTS below HEADING into the file NAME, which only its owner can read.
-
-    Raises BadInput where the file cannot be written.
-    """
-    private_file.write(name, picture(heading, roots), "picture")
 
 
 def picture(heading: str, roots: Sequence[Node]) -> str:

@@ -5,19 +5,10 @@ from __future__ import annotations
 import os
 import stat
 
-from novadev import private_file
 from novadev.errors import BadInput
 from novadev.records import json_file
 from novadev.records.file_contents import MAX_BYTES, BrokenInstance, ExportedInstance
 from novadev.records.ovf import reader
-
-
-def write(name: str, text: str) -> None:
-    """Write TEXT to the file NAME, for its owner alone; raises BadInput.
-
-    A regular file of that name is replaced; anything else there is left alone.
-    """
-    private_file.write(name, text, "export file")
 
 
 def read(name: str) -> tuple[ExportedInstance | BrokenInstance, ...]:

@@ -19,7 +19,7 @@ from novadev.records.file_contents import (
     is_uuid,
     read_uuid,
 )
-from novadev.strict_json import Form, array_of, form, form_of, parse, read, values_of
+from novadev.strict_json import Form, array_of, begins_with, form, form_of, parse, read, values_of
 from novadev.virt.address_syntax import read_address
 
 KIND = "device export"
@@ -82,6 +82,10 @@ def loads(text: str, name: str) -> tuple[ExportedInstance | BrokenInstance, ...]
     try:
         data = parse(text)
     except ValueError as error:
+        if begins_with(text, "novadev"):
+            raise BadInput(
+                f"{name} is a device export that is incomplete or was edited: {error}"
+            ) from None
         raise BadInput(f"{name} is neither JSON nor an OVF: {error}") from None
     if not isinstance(data, dict) or data.get("novadev") != KIND:
         raise BadInput(f"{name} is not a device export written by novadev")

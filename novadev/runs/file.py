@@ -12,15 +12,17 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from novadev import private_file
 from novadev.errors import BadInput
-from novadev.private_file import check_replaceable, replacing
+from novadev.private_file import replacing
 from novadev.runs.encoding import decode, encode
 from novadev.runs.file_checks import check
 from novadev.runs.plan import Draft
-from novadev.strict_json import Form, form_of, parse, values_of
+from novadev.strict_json import Form, begins_with, form_of, parse, values_of
 from novadev.strict_json import read as read_json
 
 VERSION = 2
+_FORMAT = "novadev_plan"
 _LAST_RUN = 2**63 - 1
 """The highest number that a database can give a run."""
 
@@ -83,9 +85,7 @@ def write(name: str, head: Head, drafts: Iterable[Draft], overwrite: bool = Fals
     A regular file of that name is replaced if it is empty, as mktemp makes it, or with OVERWRITE.
     Somebody may have approved the plan in it by its checksum. Anything else is left alone.
     """
-    if name == "-":
-        raise BadInput(f"plan file {name!r}: a plan needs a file of its own")
-    check_replaceable(name, "plan file")
+    private_file.check(name, "plan file")
     count = 0
     digest = hashlib.sha256()
     try:
@@ -93,7 +93,7 @@ def write(name: str, head: Head, drafts: Iterable[Draft], overwrite: bool = Fals
             text = "exists. Choose another name, or replace it with --overwrite"
             raise BadInput(f"plan file {name!r} {text}")
         with replacing(name) as file:
-            _write_line(file, json.dumps({"novadev_plan": VERSION, **asdict(head)}), digest)
+            _write_line(file, json.dumps({_FORMAT: VERSION, **asdict(head)}), digest)
             for count, draft in enumerate(drafts, start=1):  # noqa: B007 - the last is the number
                 _write_line(file, _dumps(draft), digest)
             _write_line(file, json.dumps({"plans": count, "sha256": digest.hexdigest()}), digest)
@@ -131,17 +131,31 @@ def read(name: str) -> Saved:
         return found
     except OSError as error:
         raise BadInput(f"plan file {name} cannot be read: {error.strerror}") from None
-    except (ValueError, StopIteration):
-        raise BadInput(f"{name} is not a plan file written by novadev") from None
+    except ValueError:
+        raise _edited(name) from None
+
+
+def _edited(name: str) -> BadInput:
+    return BadInput(f"plan file {name} is incomplete or was edited: plan again")
+
+
+def _head(name: str) -> dict[str, Any]:
+    """Return the first line of the file NAME; raises BadInput where novadev has not written it."""
+    try:
+        line = next(_lines(name), "")
+        if begins_with(line, _FORMAT):
+            head: dict[str, Any] = parse(line)
+            return head
+    except UnicodeDecodeError:
+        pass
+    raise BadInput(f"{name} is not a plan file written by novadev")
 
 
 def _read(name: str) -> Saved:
-    digest, count = _sum(name)
-    head = parse(next(_lines(name)))
-    if not isinstance(head, dict) or "novadev_plan" not in head:
-        raise ValueError("no head")
-    if head.pop("novadev_plan") != VERSION:
+    head = _head(name)
+    if head.pop(_FORMAT) != VERSION:
         raise BadInput(f"plan file {name} is of another version of novadev: make the plan again")
+    digest, count = _sum(name)
     found = read_json(_Head, head, f"plan file {name}: line 1")
     if not 0 < (found.undoes or 1) <= _LAST_RUN:  # type: ignore[attr-defined]
         raise ValueError("no run")
@@ -179,7 +193,7 @@ def _sum(name: str) -> tuple[str, int]:
         previous = line
     end = parse(previous or "null")
     if not isinstance(end, dict) or end != {"plans": count, "sha256": digest.hexdigest()}:
-        raise BadInput(f"plan file {name} is incomplete or was edited: plan again")
+        raise _edited(name)
     digest.update(previous.encode())
     return digest.hexdigest(), count
 

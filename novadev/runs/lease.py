@@ -182,8 +182,8 @@ def _machine() -> str:
 
 
 def user() -> str:
-    """Return who is at work: the name behind sudo, else the process's own, else its number."""
+    """Return who is at work: the name behind sudo, else the process's own, else ``uid 4711``."""
     try:
         return os.environ.get("SUDO_USER") or getpass.getuser()
     except (KeyError, OSError):
-        return str(os.getuid())
+        return f"uid {os.getuid()}"

@@ -158,7 +158,7 @@ def _plan_or_skip(evidence: Evidence, request: Request, named: bool) -> Iterator
         code = 0 if reason in HARMLESS else NotAsNeeded.exit_code
         yield Skip(uuid, text, code, named)
     for text in disagreements(evidence):
-        yield Skip(uuid, f"instance {uuid}: {text}")
+        yield Skip(uuid, f"instance {uuid}: {text}", 0, named)
 
 
 def _check_built(instance: Instance) -> None:

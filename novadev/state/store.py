@@ -8,7 +8,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from novadev.database import Database, parse_url
+from novadev.database import Database, full, parse_url
 from novadev.errors import NotAsNeeded, NovadevError, Unreachable
 from novadev.state.tables import metadata
 
@@ -75,7 +75,7 @@ def _examine_file(path: Path, database: Database) -> StateFacts:
     if not os.access(there, os.W_OK):
         raise Unreachable(f"{_NAME} {path} cannot be written by this user")
     if not _has_room(there):
-        raise Unreachable(f"{_NAME} {path} cannot be written: its disk is full")
+        raise full(f"{_NAME} {path}")
     if not path.exists() or not path.stat().st_size:
         return StateFacts(str(path), None, 0, database, is_file=True)
     size = path.stat().st_size

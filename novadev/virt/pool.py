@@ -165,7 +165,8 @@ class Pool:
         uri = self._uri(host)
         process, self._spare = self._spare or Process(), None
         process.speak_to(host, uri, self.timeout)
-        _LOG.info("host %s: asked by a process of its own, at most %g s a call", host, self.timeout)
+        text = "host %s: a child process connects to it; each call may take %g s"
+        _LOG.info(text, host, self.timeout)
         self._processes[host] = process
         return process, True
 

@@ -71,7 +71,7 @@ def test_going_back_to_an_older_host(
     """What a live migration carries from 11.3 is judged, and 9.0 really takes it or not."""
     new, old = generations["trixie"], generations["bookworm"]
     site, saved = Site.of(sqlite_cloud, new), tmp_path / "old.json"
-    file.write(str(saved), capabilities_of(old))
+    saved.write_text(file.dumps(capabilities_of(old)))
     parts = {"disks": [domains.disk("vda")], "machine": "pc-q35-7.2"}
     spice = "<graphics type='spice'/>"
     fine = site.add(domains.domain(**parts, devices=[spice]), start=True, host=new.name, **GUEST)

@@ -62,7 +62,7 @@ SAMPLE = Capabilities(
 def saved(folder: Path, name: str, **changes: Any) -> Path:
     """A capability file in FOLDER, of the host cmp1 unless the changes say another one."""
     path = folder / name
-    file.write(str(path), replace(SAMPLE, **changes))
+    path.write_text(file.dumps(replace(SAMPLE, **changes)))
     return path
 
 

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from novadev import private_file
 from novadev.capabilities import file
 from novadev.capabilities.content import Capabilities, Example, Versions, remarks
 from novadev.config import DriverOptions
@@ -166,7 +167,7 @@ def test_only_its_owner_can_read_it(tmp_path: Path) -> None:
     path.chmod(0o644)
     before = os.umask(0)
     try:
-        file.write(str(path), SAMPLE)
+        private_file.write(str(path), file.dumps(SAMPLE), "capability file")
     finally:
         os.umask(before)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -181,7 +182,7 @@ def test_what_is_no_plain_file_is_left_alone(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for name in ("link", "pipe", "", "missing/x", "target/x"):
         with pytest.raises(BadInput, match="capability file"):
-            file.write(str(tmp_path / name), SAMPLE)
+            private_file.write(str(tmp_path / name), file.dumps(SAMPLE), "capability file")
     assert target.read_text() == "mine"
     assert {path.name for path in tmp_path.iterdir()} == {"target", "link", "pipe"}
 
@@ -269,8 +270,10 @@ def test_an_edited_or_shortened_file() -> None:
     text = file.dumps(SAMPLE)
     with pytest.raises(BadInput, match=r"x\.json is incomplete or was edited"):
         file.loads(text.replace('"qemu"', '"kvm"', 1).replace("7.2.22", "8.2.2"), "x.json")
-    with pytest.raises(BadInput, match="not a capability file"):
+    with pytest.raises(BadInput, match=r"x\.json is incomplete or was edited"):
         file.loads(text[: len(text) // 2], "x.json")
+    with pytest.raises(BadInput, match="not a capability file"):
+        file.loads(text[1 : len(text) // 2], "x.json")
 
 
 def test_a_newer_format() -> None:

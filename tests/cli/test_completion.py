@@ -32,6 +32,11 @@ TYPED = {
     "apply my-": ["my-plan.json"],
     "device import my-": ["my-plan.json"],
     "image-property list --from-file my-": ["--from-file", "my-plan.json"],
+    "device drift --all --colo": ["--all", "--color"],
+    "device --verb": ["device", "--verbose"],
+    "history --log-f": ["history", "--log-file"],
+    "audit --status SHUT": ["--status", "SHUTOFF"],
+    "audit --status shut": ["--status", "shutoff"],
     "device drift -c recor": ["-c", "recorded"],
     "machine-type set q3": ["q35"],
     "machine-t": ["machine-type"],
@@ -63,6 +68,7 @@ TYPED = {
 IN_EACH = (
     *("image-property set --property hw_disk_bus=sat", "audit --capabilities my-", "undo 12"),
     *("device show only-o", 'history --action "image-property se'),
+    *("device drift --all --colo", "audit --status SHUT"),
     *("device show prod", "image-property list lis"),
     *(typed for typed in TYPED if "=" in typed),
 )
@@ -143,6 +149,11 @@ COLD = {
     "machine-type set q3": ["q35"],
     "image-property list --where hw_machine_type=q3": ["hw_machine_type=q35"],
     "audit --check one-si": ["one-sided"],
+    "device drift --all --colo": ["--color"],
+    "device --verb": ["--verbose"],
+    "history --log-f": ["--log-file"],
+    "audit --status SHUT": ["SHUTOFF"],
+    "audit --status shut": ["shutoff"],
     "device drift -c recor": ["recorded"],
 }
 

@@ -1,9 +1,12 @@
 """Skips as a user reads them: equal ones together, and counted as they are shown."""
 
+import ast
 import re
+from pathlib import Path
 
 import pytest
 
+import novadev as package
 from novadev.cli.grouping import without_own
 from novadev.cli.session import Session
 from novadev.cli.skips import Skips
@@ -130,6 +133,25 @@ def test_each_named_server_has_a_line_in_a_pipe(fleet: Cloud) -> None:
     found = {re.sub(r".*instance (\S+) .*", r"\1", line) for line in lines(result.err, "Error")}
     assert found == set(names.split())
     assert result.err.endswith(f"0 planned, {SERVERS} skipped; nothing was changed.\n")
+
+
+def test_each_skip_of_a_server_says_whether_that_was_named() -> None:
+    """One that does not has no line of its own in a pipe."""
+    silent = []
+    for path in Path(package.__file__).parent.rglob("*.py"):
+        calls = (node for node in ast.walk(ast.parse(path.read_text())) if is_of_server(node))
+        silent += [f"{path.name}: {ast.unparse(call)}" for call in calls if not says_named(call)]
+    assert silent == []
+
+
+def is_of_server(node: ast.AST) -> bool:
+    is_skip = isinstance(node, ast.Call) and ast.unparse(node.func) in ("Skip", "Skip.of")
+    return is_skip and ast.unparse(node.args[0]) != "None"  # type: ignore[attr-defined]
+
+
+def says_named(call: ast.Call) -> bool:
+    place = 2 if ast.unparse(call.func) == "Skip.of" else 3
+    return len(call.args) > place or any(word.arg == "named" for word in call.keywords)
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ import pytest
 from novadev.cli import root
 from novadev.cli.help import OUTPUT, RUN, SELECTION
 from novadev.cli.session import Session
+from tests.cloud import Cloud
 from tests.command import novadev
 from tests.docs.test_commands import COMMANDS
 from tests.docs.test_generated import ROOT
@@ -95,6 +96,11 @@ def test_no_parameter_is_in_two_groups() -> None:
         ("image-proprty list", "No such command 'image-proprty'. Did you mean 'image-property'?"),
         ("device alias-migrat", "Did you mean 'alias-migrate'?"),
         ("undo 3 --dry-rn", "Did you mean '--dry-run'?"),
+        ("audit --al", "Error: No such option '--al'. Did you mean '--all'?"),
+        ("audit --chek alias", "Error: No such option '--chek'. Did you mean '--check'?"),
+        ("audit --status SHUTOF", "'SHUTOF' is not one of the values; did you mean SHUTOFF?"),
+        ("audit --status xyzzy", "'xyzzy' is not one of the values; there are ACTIVE, BUILD, "),
+        ("audit --all -f jsn", "'jsn' is not one of the values; did you mean json?"),
         ("frobnicate", "There are apply, audit, "),
         ("undo 3 --config-file a", "--config-file goes before the command: novadev --config-file"),
         ("device --config-dir a list", "--config-dir goes before the command"),
@@ -112,6 +118,19 @@ def test_what_was_meant(typed: str, said: str) -> None:
     result = novadev(None, *typed.split())
     assert result.code == 4
     assert said in " ".join(result.err.split())
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("audit --all --check alais", "Error: there is no check 'alais': did you mean alias?"),
+        ("audit --all --check xyzzy", "Error: there is no check 'xyzzy': there are alias, "),
+        ("history -c stat", "no column 'stat'. Did you mean state?"),
+        ("image-property list web-*", "A pattern goes with --name, where servers can be filtered"),
+    ],
+)
+def test_what_was_meant_on_a_deployment(sqlite_cloud: Cloud, typed: str, said: str) -> None:
+    assert said in novadev(sqlite_cloud, *typed.split()).err
 
 
 @pytest.mark.parametrize("words", LEAVES)

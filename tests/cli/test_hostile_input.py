@@ -210,4 +210,4 @@ def test_a_plan_file_below_a_file(sqlite_cloud: Cloud, tmp_path: Path) -> None:
     below.parent.write_text("")
     words = ("set", "--property", "hw_vif_model=e1000", uuid, "--plan-out", str(below))
     result = novadev(sqlite_cloud, "image-property", *words)
-    assert (result.code, "cannot be written: Not a directory" in result.err) == (4, True)
+    assert (result.code, "is not a folder" in result.err) == (4, True)

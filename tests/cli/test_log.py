@@ -2,6 +2,7 @@
 
 import logging
 import os
+import pwd
 import re
 import stat
 from pathlib import Path
@@ -110,3 +111,18 @@ def test_the_command_line_has_no_password() -> None:
     found = session.Session()
     found.arguments = ("history", f"http://a:{PASSWORD}@b")
     assert PASSWORD not in found.asked
+
+
+def test_the_log_names_who_runs_it(sqlite_cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    for variables, name in (({"SUDO_USER": "alice"}, "alice"), ({}, f"uid {os.getuid()}")):
+        for variable in ("SUDO_USER", "LOGNAME", "USER", "LNAME", "USERNAME"):
+            monkeypatch.delenv(variable, raising=False)
+        for variable, value in variables.items():
+            monkeypatch.setenv(variable, value)
+        monkeypatch.setattr(pwd, "getpwuid", nobody)
+        err = novadev(sqlite_cloud, "-v", "history").err
+        assert f"run by {name}: " in err
+
+
+def nobody(uid: int) -> None:
+    raise KeyError(uid)

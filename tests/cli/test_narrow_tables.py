@@ -2,14 +2,21 @@
 
 import io
 from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import fields
 
 import pytest
 
+from novadev.cli.device_record import LONG as LONG_COLUMNS
+from novadev.cli.device_record import SPARE_LONG, SPARE_PAST
+from novadev.cli.device_table import print_devices
+from novadev.cli.options import Output
 from novadev.cli.session import Session
-from novadev.cli.table import Row, print_table
+from novadev.cli.table import NAMES, Row, Spare, print_table
 from novadev.cli.talk import say
+from novadev.device.show_on_host import GuestDevices, ShownDevice
 from tests.cloud import Cloud
-from tests.device.rig import Terminal
+from tests.command import novadev
+from tests.device.rig import Terminal, mac, port_id, volume_id
 
 UUID = "7f150524-34b9-45df-9e77-69b10f4205b4"
 ROWS: tuple[Row, ...] = (
@@ -88,6 +95,154 @@ def test_a_wide_list_has_a_line_for_each_server(sqlite_cloud: Cloud) -> None:
     assert [row[0] for row in rows] == [f"web-{n}" for n in range(4)]
     assert [row[-1] for row in rows] == ["virtio", "e1000"] * 2
     assert "Equal for 4 servers: cdrom_bus sata, disk_bus virtio," in text
+
+
+LONG = "a" * 250 + "-last"
+
+
+@pytest.mark.parametrize("column", sorted(NAMES))
+@pytest.mark.parametrize("width", [60, 80, 132])
+def test_one_long_name_costs_the_others_no_line(
+    monkeypatch: pytest.MonkeyPatch, width: int, column: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setenv("TERM", "xterm")
+    session = Session()
+    session.color = "never"
+    names = [*(f"web-{n}" for n in range(9)), LONG]
+    rows: list[Row] = [{column: f"{name} ({UUID})" if width > 60 else name} for name in names]
+    with redirect_stdout(Screen()) as screen:
+        print_table(session, (column,), iter(rows))
+    lines = screen.getvalue().splitlines()
+    assert len(lines) == 1 + len(names)
+    assert max(map(len, lines)) <= width
+    shown = lines[-1].split()
+    assert shown[0].startswith("aaa")
+    assert shown[0].endswith("-last")
+    assert "…" in shown[0]
+    assert shown[1:] == [f"({UUID})"] * (width > 60)
+
+
+def test_a_long_name_pads_no_other_line(sqlite_cloud: Cloud) -> None:
+    """In a pipe it is whole, on a terminal each server keeps its line."""
+    for name in ("web-1", "web-2", LONG):
+        sqlite_cloud.add_instance(name=name, hw_vif_model="e1000" if name == "web-1" else "virtio")
+    command = ("image-property", "list", "--all", "--wide")
+    lines = novadev(sqlite_cloud, *command).out.splitlines()
+    assert [len(line) < 80 for line in lines] == [LONG not in line for line in lines]
+    assert sum(LONG in line for line in lines) == 1
+    text = Terminal(sqlite_cloud, *command, columns=80).text
+    assert ["…" in line for line in text.splitlines()[-3:]] == [False, False, True]
+
+
+@pytest.mark.parametrize("message", ["CHG-4711", "all servers of the shop " * 10])
+def test_a_run_of_the_history_is_one_line(sqlite_cloud: Cloud, message: str) -> None:
+    sqlite_cloud.add_instance(name="web-1", vm_state="stopped", hw_vif_model="e1000")
+    wanted = ("--property", "hw_vif_model=virtio", "--all", "--yes", "-m", message)
+    assert novadev(sqlite_cloud, "image-property", "set", *wanted).code == 0
+    header, *lines = Terminal(sqlite_cloud, "--color", "never", "history", columns=80).lines
+    assert len(lines) == 1
+    assert header.split()[0] == "run"
+    assert message[:8] in lines[0]
+    assert "image-property set  applied" in lines[0]
+
+
+def shown(label: str, **values: object) -> ShownDevice:
+    nothing = {item.name: None for item in fields(ShownDevice)}
+    known = {"instance": UUID, "label": label, "managed": True, "plugged": True}
+    plain = {"definition": "both", "disagreements": ("the bus is virtio, Nova says scsi",)}
+    return ShownDevice(**nothing | known | plain | values)  # type: ignore[arg-type]
+
+
+DEVICES = (
+    shown(
+        "disk vdb",
+        **{"type": "disk", "bus": "virtio", "address": "0000:00:06.0", "matched_by": "serial"},
+        **{"owner_type": "volume", "owner_id": volume_id(1), "alias": f"ua-{volume_id(1)}"},
+    ),
+    shown(
+        f"interface {mac(1)}",
+        **{"type": "interface", "model": "virtio", "address": "0000:00:03.0", "matched_by": "mac"},
+        **{"owner_type": "port", "owner_id": port_id(1), "alias": f"ua-{port_id(1)}"},
+    ),
+    shown(
+        "disk sda",
+        **{"type": "disk", "bus": "scsi", "address": "drive 0/0/0/0", "matched_by": "serial"},
+        **{"owner_type": "volume", "owner_id": volume_id(2), "alias": "ua-root"},
+    ),
+)
+
+
+DEVICE = {
+    "seen": "2026-11-21T03:00:12Z",
+    "host": "cmp1",
+    "label": f"interface {mac(1)}",
+    "field": "address",
+    "before": "0000:00:03.0",
+    "after": "0000:00:05.0",
+    "record": 12,
+    "address": "0000:00:05.0",
+    "logical_name": None,
+    "managed": True,
+    "pinned": False,
+    "alias": f"ua-{port_id(1)}",
+}
+
+
+@pytest.mark.parametrize(
+    ("columns", "spare"), [(tuple(DEVICE)[:7], SPARE_PAST), (LONG_COLUMNS, SPARE_LONG)]
+)
+def test_lists_of_devices_keep_their_rows(
+    monkeypatch: pytest.MonkeyPatch, columns: tuple[str, ...], spare: Spare
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TERM", "xterm")
+    session = Session()
+    session.color = "never"
+    with redirect_stdout(Screen()) as screen:
+        print_table(session, columns, iter([DEVICE] * 3), spare=spare)
+    header, *lines = screen.getvalue().splitlines()
+    assert header.split()[0] == columns[0]
+    assert len(lines) <= 2 * 3
+
+
+@pytest.mark.parametrize("notes", [None, ()])
+def test_a_device_has_at_most_two_lines(
+    sqlite_cloud: Cloud, monkeypatch: pytest.MonkeyPatch, notes: tuple[str, ...] | None
+) -> None:
+    text = devices_on(sqlite_cloud, monkeypatch, 80, DEVICES, notes)
+    assert len(text.split("\n!")[0].splitlines()) <= 2 + 2 * len(DEVICES)
+    assert {volume_id(1), port_id(1), mac(1)} <= set(text.split())
+
+
+def test_the_fields_of_a_device_stay_two_columns(
+    sqlite_cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = devices_on(sqlite_cloud, monkeypatch, 40, DEVICES[:1])
+    lines = text.splitlines()
+    names = [item.name for item in fields(ShownDevice)]
+    assert [line.split()[0] for line in lines if line.split()[:1][0] in names] == names
+    assert not any(line.startswith(("field", "value")) for line in lines)
+    assert max(map(len, lines[1:])) <= 40
+    assert len(lines) < 2 * len(names)
+
+
+def devices_on(
+    cloud: Cloud,
+    monkeypatch: pytest.MonkeyPatch,
+    width: int,
+    records: tuple[ShownDevice, ...],
+    notes: tuple[str, ...] | None = None,
+) -> str:
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setenv("TERM", "xterm")
+    session = Session()
+    session.color, session.config_files = "never", (str(cloud.config_file),)
+    found = GuestDevices(UUID, "busy-1", "cmp1", True, True, records, notes)
+    with redirect_stdout(Screen()) as screen:
+        print_devices(session, Output("table"), found, len(records) == 1)
+    session.close()
+    return screen.getvalue()
 
 
 NOTE = "2 cells could not be reached, so what is in them was not checked. Details: "

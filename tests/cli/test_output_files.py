@@ -3,10 +3,14 @@
 A file that cannot be written is told before anything is asked: there is no host here.
 """
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 
+from novadev import cli
 from tests.cloud import Cloud
 from tests.command import novadev
 
@@ -34,6 +38,53 @@ def test_a_file_that_cannot_be_written_is_the_first_thing_said(
     assert ("is a symbolic link" in result.err) is (name == "link")
     assert {path.name for path in tmp_path.iterdir() if not path.is_symlink()} >= {"folder"}
     assert not (tmp_path / "elsewhere").exists()
+
+
+TO_STDOUT = COMMANDS[:4]
+TO_FILES = (
+    *COMMANDS[4:],
+    ("image-property", "list", "--all", "--log-file"),
+    ("audit", "--all", "--rehearse", "cmp1", "--shapes"),
+)
+MAY = "- means stdout"
+
+
+@pytest.mark.parametrize("command", [*TO_STDOUT, *TO_FILES], ids=" ".join)
+def test_a_dash_is_standard_output_or_refused_and_never_a_file(
+    sqlite_cloud: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    sqlite_cloud.add_instance(name="web-1", host="cmp1", vm_state="stopped")
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    result = novadev(sqlite_cloud, *command, "-")
+    assert list(Path().iterdir()) == []
+    is_refused = result.code == 4 and "'-'" in result.err
+    assert is_refused is (command in TO_FILES), result.err
+
+
+def test_every_option_that_names_a_file_to_write_is_among_them() -> None:
+    """Those that say so in their help; a mutating command's are the same everywhere."""
+    found = {
+        (name, MAY in (option.help or ""))
+        for command in commands()
+        for option in command.params
+        if isinstance(option, click.Option) and not option.is_flag
+        if re.search(WRITES, option.help or "")
+        for name in option.opts
+    }
+    known = {(command[-1], command in TO_STDOUT) for command in [*TO_STDOUT, *TO_FILES]}
+    assert found == known | {("--output", True)}
+
+
+WRITES = r"(?i)^(write|save|draw|append|the (HTML )?file to write)\b"
+
+
+def commands(group: click.Command = cli.root) -> Iterator[click.Command]:
+    yield group
+    if isinstance(group, click.Group):
+        for name in group.list_commands(context := click.Context(group)):
+            if (below := group.get_command(context, name)) is not None:
+                yield from commands(below)
 
 
 SET = ("image-property", "set", "--property", "hw_disk_bus=sata", "web-1", "--plan-out")

@@ -9,8 +9,8 @@ from lxml import etree, html
 
 from novadev.device.forecast.records import ForecastRecord
 from novadev.device.topology import PlacedDevice
-from novadev.pages.guest import GuestPage, Side, _recorded_side, _side, after, write
-from novadev.pages.rows import drift_rows, forecast_rows
+from novadev.pages.guest import GuestPage, Side, _recorded_side, _side, after, page_of
+from novadev.pages.rows import Row, drift_rows, forecast_rows
 from novadev.records.device import VmDevice
 from novadev.records.drift import Drift
 from novadev.records.history import PastChange
@@ -111,7 +111,8 @@ def rendered(file: Path, *sides: Side, past: tuple[PastChange, ...] = ()) -> etr
     """The page of a guest that has nothing but these SIDES and PAST changes, written into FILE."""
     now = datetime(2026, 1, 1, tzinfo=timezone.utc)
     history = (past,) if past else ()
-    write(str(file), GuestPage("web-1", "U", "cmp1", True, now, sides, (), (), (), (), history))
+    page = GuestPage("web-1", "U", "cmp1", True, now, sides, (), (), (), (), history)
+    file.write_text(page_of(page))
     return html.fromstring(file.read_bytes())
 
 
@@ -163,6 +164,39 @@ def test_three_pictures_are_side_by_side(tmp_path: Path) -> None:
         found = page.run(tops)
         width = page.run("document.documentElement.scrollWidth")
     assert (len(found), len(set(found)), width) == (3, 1, 1280)
+
+
+@pytest.mark.slow
+def test_the_tables_fit_a_phone(tmp_path: Path) -> None:
+    now = datetime(2026, 1, 1, tzinfo=timezone.utc)
+    drift = tuple(
+        Row(f"interface tap{port_id(number)[:11]}", "address", "0000:00:03.0", "0000:00:10.0")
+        for number in range(3)
+    )
+    page = GuestPage("web-1", "U", "cmp1", True, now, (), (), drift, drift, (), ())
+    file = tmp_path / "page.html"
+    file.write_text(page_of(page))
+    beyond = "[...document.querySelectorAll('.scroll')].map(x => x.scrollWidth - x.clientWidth)"
+    with Browser(tmp_path / "profile") as browser, browser.page(file.as_uri(), width=360) as shown:
+        assert shown.run(beyond) == [0, 0]
+        assert shown.run("document.documentElement.scrollWidth") == 360
+
+
+def test_what_is_never_recorded_is_drawn_alike() -> None:
+    """No record has what is no hardware of the guest."""
+    now = [
+        PlacedDevice("disk vda", "disk", "virtio", None, "0000:00:04.0"),
+        PlacedDevice("audio none", "audio"),
+        PlacedDevice("watchdog itco", "watchdog", None, "itco"),
+        PlacedDevice("console pty", "console"),
+        PlacedDevice("interface tap1", "interface", None, "virtio", "0000:00:03.0"),
+    ]
+    recorded = VmDevice("x", "it", "disk", "disk", label="disk vda")
+    side = _recorded_side([recorded], now)
+    drawn = {node.name.split(" (")[0] for node in side.roots}
+    assert drawn == {"disk vda", "audio none", "watchdog itco", "console pty"}
+    assert _recorded_side([], now).roots == ()
+    assert not side.changed & {"audio none", "watchdog itco", "console pty"}
 
 
 def texts(page: etree._Element, path: str) -> list[str]:

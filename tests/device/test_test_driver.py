@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from lxml import etree
 
 from tests import domains
 from tests.command import novadev
@@ -44,6 +45,13 @@ def test_shows_and_plans(host: ConfigFile) -> None:
     planned = novadev(host, "device", "alias-migrate", "--all", "--dry-run", "-f", "json")
     (plan,) = planned.json["plans"]
     assert {change["after"] for change in plan["changes"]} == {f"ua-{VOLUME}", f"ua-{PORT}"}
+
+
+def test_a_picture_goes_to_standard_output(host: ConfigFile) -> None:
+    shown = novadev(host, "device", "show", UUID, "--svg", "-")
+    assert (shown.code, "The picture" in shown.err) == (0, False)
+    assert etree.fromstring(shown.out).get("viewBox")
+    assert novadev(host, "device", "show", UUID, "--svg", "-", "--tree").code == 4
 
 
 def test_what_the_driver_cannot_do_is_told(host: ConfigFile) -> None:

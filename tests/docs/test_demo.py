@@ -1,8 +1,10 @@
 """``make demo`` comes to its end, or says what is missing and what to do."""
 
 import os
+import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -43,6 +45,33 @@ def test_demo_shows_devices_and_defaults(tmp_path: Path) -> None:
     assert "$ novadev device detach web-1 vdc --yes" in ended.stdout
     assert "$ novadev stash-defaults --all --yes" in ended.stdout
     assert "have ended with this" in ended.stdout
+
+
+STARTED = """
+import time
+def walk(_): print("$ started", flush=True); time.sleep(300)
+run.devices.walk = walk
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.skipif(bool(unsupported()), reason="no namespaces for private hosts")
+def test_a_demo_that_is_interrupted_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
+    before = f"{WITHOUT_PROPERTIES}; exec({STARTED!r})"
+    command = [sys.executable, "-c", PROGRAM.format(before), tmp_path / "demo"]
+    pipe = subprocess.PIPE
+    with tempfile.TemporaryDirectory(prefix="novadev-") as temporary:  # short, for sockets
+        environment = os.environ | {"PYTHONPATH": str(ROOT), "TMPDIR": temporary}
+        with subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe) as demo:
+            assert demo.stdout is not None
+            assert any(line == b"$ started\n" for line in demo.stdout)
+            assert os.listdir(temporary)
+            demo.send_signal(number)
+            _, err = demo.communicate(timeout=60)
+        assert demo.returncode == 128 + number
+        assert err == b"The demo was interrupted: its compute hosts have ended.\n"
+        assert os.listdir(temporary) == []
 
 
 @pytest.mark.slow

@@ -14,9 +14,11 @@ import pytest
 import sqlalchemy as sa
 
 from novadev.capabilities.content import age_text
+from novadev.database import Database
 from novadev.doctor.databases import release_text
 from novadev.doctor.hosts import login
 from novadev.doctor.units import TIMERS, WATCH, service_result, timer_result
+from novadev.errors import Unreachable
 from novadev.grants import grant
 from novadev.nova import rights
 from novadev.nova.tables import api_metadata, cell_metadata
@@ -441,6 +443,23 @@ def test_a_state_database_that_is_not_there_yet(mariadb_cloud: Cloud) -> None:
             assert told["remedies"] == [f"CREATE DATABASE `{STATE}`;"]
             connection.execute(sa.text(told["remedies"][0]))
         assert of("state database", doctor(mariadb_cloud)[1]).popitem()[1]["status"] == "ok"
+
+
+def test_a_full_or_read_only_database_is_reached(tmp_path: Path) -> None:
+    """It is written to no longer, and the words are those of doctor."""
+    state = Database("state database", f"sqlite:///{tmp_path}/state")
+    (tmp_path / "state").touch()
+    with state.writing() as connection:
+        connection.execute(sa.text("CREATE TABLE t (x)"))
+    for pragma, why in (("max_page_count = 1", "its disk is full"), ("query_only = 1", ".*read")):
+        with pytest.raises(Unreachable, match=f"^state database cannot be written: {why}"):
+            _fill(state, pragma)
+
+
+def _fill(state: Database, pragma: str) -> None:
+    with state.writing() as connection:
+        connection.execute(sa.text(f"PRAGMA {pragma}"))
+        connection.execute(sa.text("INSERT INTO t VALUES (zeroblob(100000))"))
 
 
 def test_a_full_disk_below_the_state_database(

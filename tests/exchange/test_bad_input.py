@@ -212,7 +212,7 @@ def test_a_broken_json(site: Cloud, tmp_path: Path, what: str) -> None:
         ('{"novadev": "device export", "version": 1, "version": 1}', "a key twice: 'version'"),
         ('{"novadev": NaN}', "NaN"),
         ("[" * 100_000, "nested too deeply"),
-        ('{"novadev": "device export", "version": ' + "9" * 5000 + "}", "neither JSON"),
+        ('{"novadev": "device export", "version": ' + "9" * 5000 + "}", "or was edited"),
         ("web-1\n", "neither JSON nor an OVF"),
     ],
 )

@@ -235,6 +235,32 @@ def test_nobody_listens(sqlite_cloud: Cloud, redirect: str) -> None:
     assert runs(sqlite_cloud)[0]["state"] == "applied"
 
 
+# Damaged files
+
+
+def cut(text: str) -> list[str]:
+    lines = text.splitlines(keepends=True)
+    parts = [text[:number] for number in (30, len(text) // 2, len(text) - 1 - len(lines[-1]))]
+    more = ["".join([*lines[:at], odd, *lines[at:]]) for at in (1, 2, 3) for odd in ("\n", "x\n")]
+    return [*parts, *more, text.replace("e1000", "e1001"), "".join(lines[:-1]), lines[0]]
+
+
+def test_a_damaged_plan_file_is_told_from_any_other(sqlite_cloud: Cloud) -> None:
+    """Its first line says whether novadev wrote it."""
+    (uuid,) = servers(sqlite_cloud, 1)
+    file = sqlite_cloud.folder / "p"
+    assert novadev(sqlite_cloud, *E1000, uuid, "--plan-out", str(file)).code == 0
+    for text in cut(file.read_text()):
+        file.write_text(text)
+        for command in (("apply", str(file), "--dry-run"), ("plan", "show", str(file))):
+            refused = novadev(sqlite_cloud, *command)
+            assert refused.code == 4
+            assert "p is incomplete or was edited: plan again" in refused.err, text
+    for foreign in ("", "\n", "{}\n", "[1]\n", "\x00", "web-1\n"):
+        file.write_text(foreign)
+        assert "p is not a plan file written by novadev" in novadev(sqlite_cloud, *command).err
+
+
 # Forged files
 
 

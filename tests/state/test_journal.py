@@ -399,7 +399,7 @@ def test_a_file_that_cannot_be_written(sqlite_cloud: Cloud, tmp_path: Path) -> N
     uuid = sqlite_cloud.add_instance()
     result = novadev(sqlite_cloud, *E1000, "--plan-out", str(tmp_path / "none" / "plan"), uuid)
     assert result.code == 4
-    assert "cannot be written" in result.err
+    assert "its folder does not exist" in result.err
     assert os.listdir(tmp_path) == [sqlite_cloud.folder.name]
 
 
