@@ -74,6 +74,8 @@ class Keeper:
             alive.recv(1)
         if self._process is not process:
             return
+        process.kill()  # its files are closed some time before it can be waited for
+        process.wait()
         time.sleep(max(self._started + AGAIN - time.monotonic(), 0.0))
         with self._lock:
             if self._process is process:

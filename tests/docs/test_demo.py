@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.command import heed_signals
 from tests.docs.test_generated import ROOT
 from tests.hypervisor import unsupported
 
@@ -63,7 +64,9 @@ def test_a_demo_that_is_interrupted_leaves_nothing(tmp_path: Path, number: signa
     pipe = subprocess.PIPE
     with tempfile.TemporaryDirectory(prefix="novadev-") as temporary:  # short, for sockets
         environment = os.environ | {"PYTHONPATH": str(ROOT), "TMPDIR": temporary}
-        with subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe) as demo:
+        with subprocess.Popen(
+            command, env=environment, stdout=pipe, stderr=pipe, preexec_fn=heed_signals
+        ) as demo:
             assert demo.stdout is not None
             assert any(line == b"$ started\n" for line in demo.stdout)
             assert os.listdir(temporary)
