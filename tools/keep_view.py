@@ -1,7 +1,10 @@
 """What a guest has, by its definition and by its own view, before and after a step."""
 
+from __future__ import annotations
+
 from contextlib import closing
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from cloud.settings import NOVA_CONF
 from novadev import config
@@ -9,7 +12,9 @@ from novadev.keep.definition import Record
 from novadev.records.store import VmDevices
 from novadev.state.store import open_state
 from tests.keep.guests import record_of
-from tests.running_nova.nova import Server
+
+if TYPE_CHECKING:  # the tests have no client of OpenStack
+    from tests.running_nova.nova import Server
 
 
 @dataclass(frozen=True)
@@ -26,7 +31,7 @@ class View:
     runs: bool
 
     @classmethod
-    def of(cls, server: Server, before: "View | None" = None) -> "View":
+    def of(cls, server: Server, before: View | None = None) -> View:
         """Look at SERVER; devices that it had BEFORE keep their ids."""
         guest = server.guest
         record = record_of(guest.text, before.record if before else None)
@@ -37,7 +42,7 @@ class View:
         return cls(record, guest.pci(), guest.cards(), ids, True)
 
     @classmethod
-    def recorded(cls, server: Server) -> "View":
+    def recorded(cls, server: Server) -> View:
         """Return what the hosts' state database has of SERVER: all that a dead host leaves.
 
         What it was attached since its last power-off is not among it (docs/keep_addresses.rst).
@@ -47,7 +52,7 @@ class View:
             devices = VmDevices(database).list_devices([server.uuid]).get(server.uuid, ())
         return cls(Record(tuple(devices)), {}, {}, frozenset(), False)
 
-    def lost(self, after: "View") -> list[str]:
+    def lost(self, after: View) -> list[str]:
         """Return what is elsewhere AFTER, of devices that are still there."""
         now = {row.device_id: row for row in after.record.devices}
         return [
@@ -56,7 +61,7 @@ class View:
             if row.address and row.device_id in now and now[row.device_id].address != row.address
         ]
 
-    def is_back(self, before: "View", after: "View") -> bool:
+    def is_back(self, before: View, after: View) -> bool:
         """Whether the guest has got this older layout back, which it had lost BEFORE.
 
         A device that is newer than this layout stays where it was, unless an older one is there.
@@ -72,7 +77,7 @@ class View:
         )
         return not replace(before, record=Record(tuple(rows))).lost(after)
 
-    def unseen(self, after: "View") -> list[str]:
+    def unseen(self, after: View) -> list[str]:
         """Return what the guest finds otherwise AFTER."""
         found = [
             f"the guest had {what} at {place}, has {after.pci[place]}"
