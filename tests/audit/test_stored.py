@@ -367,9 +367,10 @@ def test_a_thousand_guests_alike_are_told_apart(sqlite_cloud: Cloud) -> None:
 def test_only_the_checks_that_are_asked_for(sqlite_cloud: Cloud) -> None:
     healthy(sqlite_cloud, hw_rng_model="virtio", hw_video_model="gop")
     assert checks(audit(sqlite_cloud, "--all", "--check", "no-effect")) == ["no-effect"]
-    result = novadev(sqlite_cloud, "audit", "--all", "--check", "no-efect")
-    assert result.code == 4
-    assert "there is no check 'no-efect': there are" in result.err
+    mistyped = novadev(sqlite_cloud, "audit", "--all", "--check", "no-efect")
+    assert (mistyped.code, "did you mean no-effect?" in mistyped.err) == (4, True)
+    unknown = novadev(sqlite_cloud, "audit", "--all", "--check", "xyz")
+    assert (unknown.code, "there is no check 'xyz': there are" in unknown.err) == (4, True)
 
 
 def test_what_fails_an_audit(sqlite_cloud: Cloud) -> None:

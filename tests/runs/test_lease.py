@@ -67,7 +67,7 @@ def test_a_user_without_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
         raise KeyError(f"getpwuid(): uid not found: {uid}")
 
     monkeypatch.setattr("pwd.getpwuid", unknown)
-    assert lease.user() == str(os.getuid())
+    assert lease.user() == f"uid {os.getuid()}"
     monkeypatch.setenv("SUDO_USER", "alice")
     assert lease.user() == "alice"
 
