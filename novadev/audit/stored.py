@@ -218,7 +218,28 @@ def request_spec(stored: Stored) -> Iterator[Trouble]:
     silent = {*NO_EFFECT, *_chosen_again(stored, found)}
     told = [item for item in found if item.place.name not in silent]
     if told:
-        yield Trouble("request-spec", "warning", in_words(told), sync(stored.uuid))
+        choice = _machine_type_choice(stored.uuid, told)
+        remedy = None if choice else sync(stored.uuid)
+        yield Trouble("request-spec", "warning", in_words(told) + choice, remedy)
+
+
+def _machine_type_choice(uuid: str, found: Iterable[Change]) -> str:
+    """Return what either of two machine types takes; empty where FOUND has no two.
+
+    Nova replaces the stored machine type when it rescues a server
+    (``nova/virt/libvirt/driver.py`` _configure_guest_by_virt_type): the copy in the request spec is
+    then the only one of what was chosen.
+    """
+    for item in found:
+        pair = (item.before, item.after)
+        if item.place.name == "hw_machine_type" and all(isinstance(one, str) for one in pair):
+            again = set_machine_type(uuid, str(item.before))
+            return (
+                "; a rescue replaces the machine type in the cell: to keep that of the request "
+                f"spec, stop the server and run {again or 'novadev machine-type set'}; to keep "
+                f"that of the cell, run {sync(uuid)}"
+            )
+    return ""
 
 
 def _chosen_again(stored: Stored, found: Iterable[Change]) -> frozenset[str]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 
 from novadev.errors import BadInput, StalePlan
 from novadev.runs.journal import Journal
 from novadev.runs.journal_rows import Journaled, Run
+from novadev.runs.place import Place
 from novadev.runs.plan import AGAIN, UNDO, Draft, Outcome, Plan, Skip
 from novadev.runs.states import BEGUN, TO_UNDO
+from novadev.value import Value
 
 BY_PARTS = frozenset(("device alias-migrate", "device restore"))
 """Actions whose changes are taken back one by one: as long as each still holds what was written."""
@@ -20,6 +22,8 @@ _BY_HAND = {
     "device import": "import the addresses that you want (novadev device import)",
     "machine-type set": "set what you want (novadev machine-type set, novadev image-property set)",
 }
+_OF_THE_SPEC = "image-property sync"
+"""An action that writes request specs alone: what the cell has now is not its doing."""
 _SET = "set what you want (novadev image-property set or unset)"
 
 
@@ -80,13 +84,20 @@ def _advised(item: Refused, landed: Sequence[Journaled]) -> Outcome:
 
 
 def _later_run(plan: Plan, undoes: int, landed: Sequence[Journaled]) -> int | None:
-    """Return the newest run that wrote what PLAN takes back, after the plan that it UNDOES."""
-    places = {change.place for change in plan.changes}
+    """Return the newest run that wrote another value than PLAN expects, after the one it UNDOES."""
+    expected = {change.place: change.before for change in plan.changes}
     for item in landed:
         is_later = item.id > undoes != item.undoes and item.plan.instance == plan.instance
-        if is_later and places & {change.place for change in item.plan.changes}:
+        if is_later and item.plan.action != _OF_THE_SPEC and _is_other(item.plan, expected):
             return item.run
     return None
+
+
+def _is_other(plan: Plan, expected: Mapping[Place, Value]) -> bool:
+    return any(
+        change.place in expected and change.after != expected[change.place]
+        for change in plan.changes
+    )
 
 
 def _unfinished(item: Journaled, undo: int) -> Skip:

@@ -361,6 +361,15 @@ def test_a_thousand_guests_alike_are_told_apart(sqlite_cloud: Cloud) -> None:
     assert all(item["instance"] in item["remedy"] for item in items)
 
 
+def test_of_two_machine_types_the_operator_chooses(sqlite_cloud: Cloud) -> None:
+    """A rescue replaces that of the cell: the request spec has the only copy of what was set."""
+    uuid = healthy(sqlite_cloud, hw_machine_type="pc", spec_properties={"hw_machine_type": "q35"})
+    (item,) = audit(sqlite_cloud, "--all", "--check", "request-spec")
+    assert item["remedy"] is None
+    assert f"novadev machine-type set --yes q35 {uuid}" in item["details"]
+    assert f"image-property sync --yes {uuid}" in item["details"]
+
+
 # The command line
 
 

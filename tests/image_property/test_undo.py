@@ -135,6 +135,18 @@ def test_a_later_run_that_is_in_the_way_is_named(sqlite_cloud: Cloud, first: str
     assert disks(sqlite_cloud, uuid)[0] == ("ide", "/dev/hda")
 
 
+def test_a_run_that_wrote_the_request_spec_alone_is_not_named(sqlite_cloud: Cloud) -> None:
+    """Nova itself stores another machine type when it rescues a server; nor is its undo named."""
+    uuid = server(sqlite_cloud)
+    assert novadev(sqlite_cloud, *SETS["machine type"], "--yes", uuid).code == 0
+    where = {"instance_uuid": uuid, "key": "image_hw_machine_type"}
+    sqlite_cloud.update("instance_system_metadata", "cell1", where, value="pc")
+    assert novadev(sqlite_cloud, "image-property", "sync", "--yes", uuid).code == 0
+    assert "has changed it since" not in undo(sqlite_cloud, code=7).err
+    undo(sqlite_cloud, run="2")
+    assert "has changed it since" not in undo(sqlite_cloud, code=7).err
+
+
 def test_a_combination_that_set_refuses_is_refused(sqlite_cloud: Cloud) -> None:
     """Its machine is Q35 by now, which has no IDE."""
     uuid = server(sqlite_cloud)
