@@ -46,7 +46,7 @@ NO_OSINFO = (
 """What a plan says where a compute host has no libosinfo: the first of a run, for all."""
 
 GUESS = (
-    ". Its hardware could not be read, so nothing is recorded (--source driver records what the "
+    " Its hardware could not be read, so nothing is recorded (--source driver records what the "
     "rules would give it)"
 )
 
@@ -190,8 +190,10 @@ def _check_definition(evidence: Evidence, source: Source) -> None:
     error, instance = evidence.no_domain, evidence.facts.instance
     if error is None or source == "driver" or (source == "auto" and instance.host is None):
         return
-    hint = "" if source == "domain" else GUESS
-    raise type(error)(f"instance {instance.uuid}: {error}{hint}")
+    text = f"instance {instance.uuid}: {error}"
+    if source != "domain":
+        text += ("" if text.endswith("?") else ".") + GUESS
+    raise type(error)(text)
 
 
 def _decide_all(
