@@ -1,12 +1,15 @@
-"""A stand-in for neutron: neutron.py PORT. It says so in its list of versions.
+"""A stand-in for neutron: neutron.py PORT KEYSTONE. It says so in its list of versions.
 
 It has one network, `stand-in`, with one subnet, and ports that are always bound to Open vSwitch.
 No packet is filtered, no address is leased.
 """
 
 import itertools
+import json
 import secrets
 import sys
+from urllib.request import Request as Call
+from urllib.request import urlopen
 from uuid import uuid4
 
 from cloud.rest import Refused, Request, Row, chosen, get, serve
@@ -59,8 +62,9 @@ bindings: dict[str, dict[str, Row]] = {}
 
 
 def create_port(request: Request) -> Row:
-    """Make a port."""
+    """Make a port: of the project of who asks, unless it names one, as Nova does."""
     wanted = request.body["port"]
+    project = wanted.get("project_id") or wanted.get("tenant_id") or _project_of(request.token)
     used = {port["fixed_ips"][0]["ip_address"] for port in ports.values()}
     address = next(a for n in itertools.count(2) if (a := f"203.0.113.{n}") not in used)
     tail = ":".join(f"{byte:02x}" for byte in secrets.token_bytes(3))
@@ -68,8 +72,8 @@ def create_port(request: Request) -> Row:
         "id": str(uuid4()),
         "name": "",
         "network_id": NETWORK,
-        "tenant_id": "",
-        "project_id": "",
+        "tenant_id": project,
+        "project_id": project,
         "mac_address": f"fa:16:3e:{tail}",
         "fixed_ips": [{"subnet_id": SUBNET, "ip_address": address}],
         "device_id": "",
@@ -88,6 +92,15 @@ def create_port(request: Request) -> Row:
     ports[port["id"]] = port | {name: value for name, value in kept.items() if name in port}
     bindings[port["id"]] = {}
     return _bind(port["id"])
+
+
+def _project_of(token: str) -> str:
+    """Return the project that a TOKEN is for, as keystone says; empty for no token."""
+    if not token:
+        return ""
+    headers = {"X-Auth-Token": token, "X-Subject-Token": token}
+    with urlopen(Call(f"{sys.argv[2]}/auth/tokens", headers=headers), timeout=30) as answer:
+        return str(json.load(answer)["token"]["project"]["id"])
 
 
 def update_port(request: Request, key: str) -> Row:

@@ -12,10 +12,11 @@ Row = dict[str, Any]
 
 
 class Request(NamedTuple):
-    """A request: its JSON `body`, and its query's values by their names."""
+    """A request: its JSON `body`, its query's values by their names, the token of who asks."""
 
     body: Row
     query: Mapping[str, list[str]]
+    token: str = ""
 
 
 Action = Callable[..., Any]
@@ -64,7 +65,8 @@ class _Handler(BaseHTTPRequestHandler):
         path = url.path.rstrip("/").removesuffix(".json") or "/"
         try:
             with self.lock:
-                found = self._do(path, Request(body, parse_qs(url.query)))
+                token = self.headers.get("X-Auth-Token") or ""
+                found = self._do(path, Request(body, parse_qs(url.query), token))
         except Refused as refused:
             error = {"code": refused.status, "message": str(refused), "type": "", "detail": ""}
             self._send(refused.status, {"error": error, "NeutronError": error})

@@ -72,7 +72,7 @@ def commands(site: Site) -> dict[str, Command]:
     """Return what runs the services on the controller, by their names."""
     made = {name: _wsgi(site, name) for name in WSGI}
     made |= {name: _daemon(name) for name in ("nova-conductor", "nova-scheduler")}
-    made["neutron"] = _stand_in("neutron", str(site.ports["neutron"]))
+    made["neutron"] = _stand_in("neutron", str(site.ports["neutron"]), site.url("keystone", "/v3"))
     made["cinder"] = _stand_in("cinder", str(site.ports["cinder"]), str(RUN / "volumes"))
     return made
 

@@ -208,6 +208,21 @@ class Residence:
             return ()
 
 
+def present_hosts(deployment: Deployment, plans: Sequence[Plan]) -> dict[str, str | None]:
+    """Return on which host each server of PLANS, all of one cell, is now, by UUID.
+
+    Nothing where its cell gives no answer: who writes the plans needs it, too, and says so.
+    """
+    if not plans or not plans[0].cell:
+        return {}
+    try:
+        cell = deployment.cell(plans[0].cell)
+        with deployment.cell_database(cell).reading() as connection:
+            return list_hosts_of(connection, [plan.instance for plan in plans])
+    except NovadevError:
+        return {}
+
+
 def missing(uuid: str, mapping: InstanceMapping | None) -> Skip:
     """Return the skip for a named instance that lives in no cell, by what its mapping says."""
     if mapping is None:

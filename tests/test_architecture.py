@@ -51,8 +51,8 @@ LAYERS = {
         *("text", "errors"),
     },
     "image_property": {
-        *("capabilities", "selection", "deployment", "runs", "value", "config", "rules", "nova"),
-        "errors",
+        *("capabilities", "selection", "residence", "deployment", "runs", "value", "config"),
+        *("rules", "nova", "errors"),
     },
     "compute": {
         *("keep", "records", "device", "virt", "state", "database", "config", "text", "errors"),
@@ -63,8 +63,8 @@ LAYERS = {
         *("private_file", "strict_json", "database", "state", "nova", "virt", "errors"),
     },
     "device": {
-        *("capabilities", "image_property", "selection", "deployment", "config", "runs"),
-        *("value", "state", "rules", "nova", "virt", "errors"),
+        *("capabilities", "image_property", "selection", "residence", "deployment", "config"),
+        *("runs", "value", "state", "rules", "nova", "virt", "errors"),
     },
     "selection": {"filters", "residence", "deployment", "runs", "nova", "errors"},
     "filters": {"runs", "nova", "errors"},

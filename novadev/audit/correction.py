@@ -80,10 +80,14 @@ def undecided(trouble: Trouble, instance: Instance) -> Trouble:
         return trouble
     details = f"{trouble.details}; {trouble.instead}"
     if trouble.remedy is not None:
-        waits = needs(trouble.remedy, instance) == "stop"
-        first = f"{way_to_stopped(instance.vm_state)}; then " * waits
-        details += f"; to keep what the guest has, run {first}{trouble.remedy}"
+        details += f"; to keep what the guest has, run {from_here(trouble.remedy, instance)}"
     return replace(trouble, details=details, remedy=None, instead=None)
+
+
+def from_here(remedy: str, instance: Instance) -> str:
+    """Return REMEDY after what stops the server, where it has to be stopped for it."""
+    waits = needs(remedy, instance) == "stop"
+    return f"{way_to_stopped(instance.vm_state)}; then " * waits + remedy
 
 
 def for_fault(fault: Fault, uuid: str, host: str | None) -> str | None:

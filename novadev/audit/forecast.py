@@ -40,7 +40,8 @@ class Foresight:
             if isinstance(item, Skip):
                 untold |= _untold(item)
             elif isinstance(item, ForecastRecord):
-                records[item.instance].append(item)
+                if not _is_keyboard_of_nova(item):
+                    records[item.instance].append(item)
             elif item.instance is not None:
                 notes[item.instance].append(item.text)
         return untold | {
@@ -69,6 +70,16 @@ def _untold(skip: Skip) -> dict[str, Trouble]:
     is_unasked = skip.exit_code in (NovadevError.exit_code, Unreachable.exit_code)
     details = f"no forecast is possible: {reason}"
     return {skip.instance: Trouble("forecast", "warning", details, is_unasked=is_unasked)}
+
+
+def _is_keyboard_of_nova(item: ForecastRecord) -> bool:
+    """Whether this is the keyboard that each new server gets at its second power-on.
+
+    At the first one Nova stores hw_input_bus for the tablet, and from then on it adds a keyboard,
+    too (nova/virt/libvirt/driver.py, _register_undefined_instance_details and
+    _guest_add_keyboard_device). On usb that takes no other device's place.
+    """
+    return item.label == "input keyboard usb" and item.now is None
 
 
 def _changes(records: Sequence[ForecastRecord]) -> str:

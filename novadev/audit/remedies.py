@@ -30,8 +30,9 @@ def stash(uuid: str, *names: str) -> str:
 
     An alias of a machine type would be the next finding, so it records the versioned name.
     """
-    chosen = "".join(f" --property {name}" for name in names) or " --versioned"
-    return f"novadev stash-defaults --yes{chosen} {uuid}"
+    versioned = " --versioned" if not names or "hw_machine_type" in names else ""
+    chosen = "".join(f" --property {name}" for name in names)
+    return f"novadev stash-defaults --yes{versioned}{chosen} {uuid}"
 
 
 def stash_again(uuid: str, name: str) -> str:

@@ -28,13 +28,13 @@ _UNREAD = "; what the guest has was not read"
 
 @dataclass(frozen=True)
 class Outlook:
-    """The names of the properties that would be recorded, and why others would not be.
+    """The values of the properties that would be recorded, and why others would not be.
 
     ``undecided`` is by reason, those left out because that adds a device not among them, nor
     those of ``taken_out``: what a run took out, and stash-defaults would put back.
     """
 
-    recorded: frozenset[str] = frozenset()
+    recorded: Mapping[str, str | None] = field(default_factory=dict)
     undecided: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     taken_out: Mapping[str, Decision] = field(default_factory=dict)
 
@@ -55,7 +55,12 @@ class Outlook:
         }
         known = {*HARMLESS, *(not_again(name, decision) for name, decision in taken.items())}
         told = {why: tuple(names) for why, names in undecided.items() if why not in known}
-        return cls(frozenset(found), told, taken)
+        return cls({name: item.value for name, item in found.items()}, told, taken)
+
+    @property
+    def is_on_lsilogic(self) -> bool:
+        """Whether the SCSI model would be the one that libvirt chooses, and few guests can use."""
+        return self.recorded.get("hw_scsi_model") == "lsilogic"
 
 
 def not_stashed(
@@ -66,6 +71,7 @@ def not_stashed(
     Where storing one would change the guest, nothing is to be done, and nothing is said; what is
     not KNOWN to be so, as no host was asked, is taken to be so of the input devices. The others
     are named with what was not read. What a run has TAKEN OUT is not offered to be stored again.
+    A SCSI model that nobody chose is not stored with the others: that is another finding's.
     """
     uuid = instance.uuid
     missing = [name for name in REGISTERED if name not in instance.image_properties]
@@ -81,7 +87,8 @@ def not_stashed(
         return
     recorded = [name for name in missing if name in known.recorded]
     if recorded:
-        yield Trouble("not-stashed", "warning", _details(recorded), stash(uuid))
+        chosen = recorded if known.is_on_lsilogic else ()
+        yield Trouble("not-stashed", "warning", _details(recorded), stash(uuid, *chosen))
     for why, names in known.undecided.items():
         left = [name for name in missing if name in names]
         if left:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 
-from novadev.audit.correction import for_fault, for_value
+from novadev.audit.correction import for_fault, for_value, from_here
 from novadev.audit.finding import Severity, Trouble
 from novadev.audit.remedies import (
     set_machine_type,
@@ -174,16 +174,27 @@ def combinations(stored: Stored) -> Iterator[Trouble]:
 
 
 def _without_scsi_model(stored: Stored, trouble: Trouble) -> Trouble:
-    """Return TROUBLE without its remedy if the guest shows no model, or a run took it out."""
+    """Return TROUBLE without its remedy if the guest shows no model, or a run took it out.
+
+    A guest that is known to have the model that nobody chose may see no SCSI disk with it; and
+    where no host was asked, any guest may have that one.
+    """
     name, outlook = "hw_scsi_model", stored.outlook
     decision = stored.taken_out.get(name)
     if outlook is not None and name in outlook.recorded:
-        return trouble
+        return _with_better_model(stored, trouble) if outlook.is_on_lsilogic else trouble
     if decision is not None and (outlook is None or name in outlook.taken_out):
         again = stash_again(stored.uuid, name)
         details = f"{trouble.details}; {decision.told}; to store it again, run {again}"
         return replace(trouble, remedy=None, details=details)
-    return trouble if outlook is None else replace(trouble, remedy=None)
+    return _with_better_model(stored, trouble if outlook is None else replace(trouble, remedy=None))
+
+
+def _with_better_model(stored: Stored, trouble: Trouble) -> Trouble:
+    """Return TROUBLE with the command that gives the guest a model that most systems drive."""
+    remedy = set_property(stored.uuid, "hw_scsi_model", "virtio-scsi")
+    command = from_here(remedy, stored.facts.instance)
+    return replace(trouble, instead=f"to give the guest virtio-scsi, run {command}")
 
 
 @lru_cache(REMEMBERED)

@@ -119,7 +119,7 @@ class Report:
         if self._document is not None and not self._chosen.writes:
             self._document.add(plan, "planned", None, draft.expected.left)
         elif self._document is None or not self._chosen.yes:
-            self._listing.add(plan)
+            self._listing.add(plan.without(draft.expected.left))
 
     def finish_preview(self, count: int, unseen: int = 0) -> int:
         """Close the report of a dry run of COUNT plans and return its exit code.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 from novadev.deployment import Deployment
@@ -11,6 +12,7 @@ from novadev.device.hosted_instance import HostedInstance
 from novadev.errors import NovadevError, StalePlan
 from novadev.nova.attached import list_attachments
 from novadev.nova.instances import Instance, InstanceFilter, list_instances
+from novadev.residence import present_hosts
 from novadev.runs.lease import Fence
 from novadev.runs.plan import AGAIN, Outcome, Plan, Planned, Skip
 from novadev.runs.preview import Previewed
@@ -60,6 +62,7 @@ def apply_on_hosts(
     raises, but never for a plan: its outcome says it. A plan whose host was lost while it was
     written is left for resume.
     """
+    plans = _followed(deployment, plans)
     found = dict(_refused(deployment, plans, resumed, refusal))
     places: dict[str, list[int]] = {}
     for place, plan in enumerate(plans):
@@ -85,8 +88,22 @@ def preview_on_hosts(
 
     PREVIEW_GUEST compares as the writer does, and writes nothing.
     """
+    plans = _followed(deployment, plans)
     outcomes = apply_on_hosts(deployment, plans, resumed, lambda: None, preview_guest, refusal)
     return list(zip(plans, outcomes, strict=True))
+
+
+def _followed(deployment: Deployment, plans: Sequence[Plan]) -> list[Plan]:
+    """Return PLANS of one cell; what is taken back by parts is so where the server is now.
+
+    Its definition has come along with a live migration.
+    """
+    movable = [plan for plan in plans if plan.partly]
+    hosts = present_hosts(deployment, movable)
+    return [
+        replace(plan, host=hosts.get(plan.instance) or plan.host) if plan.partly else plan
+        for plan in plans
+    ]
 
 
 class Fenced:
@@ -171,7 +188,8 @@ def _reason(
     if instance is None:
         return _GONE
     if instance.host != plan.host:
-        where = f"it is on host {instance.host} now, but the plan was made for {plan.host}"
+        now = f"host {instance.host}" if instance.host else "no host"
+        where = f"it is on {now} now, but the plan was made for {plan.host}"
         return f"{where}: {AGAIN}"
     if instance.task_state is not None:
         return f"it has a task in progress now: {instance.task_state}"

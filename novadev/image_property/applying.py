@@ -27,6 +27,7 @@ from novadev.image_property.sync.differences import sources
 from novadev.nova import image_properties, writes
 from novadev.nova.block_devices import list_block_devices
 from novadev.nova.request_specs import RequestSpec, list_request_specs
+from novadev.residence import present_hosts
 from novadev.runs.lease import Fence
 from novadev.runs.place import Kind
 from novadev.runs.plan import SOURCE, Outcome, Plan
@@ -88,7 +89,7 @@ def preview(
     """Return PLANS of one cell, each with what `apply` would make of it now; nothing is locked.
 
     Those that it would write have the effects and notes that WITH_EFFECTS finds by what is stored
-    now.
+    now. The hosts are those where the servers are now: what is stored belongs to no host.
     """
     batch = Batch(_Writer(deployment, policy, lambda: None), plans, resumed)
     try:
@@ -98,7 +99,11 @@ def preview(
     found = list(zip(plans, outcomes, strict=True))
     due = [plan for plan, outcome in found if not outcome.exit_code and is_about_disks(plan)]
     renewed = with_effects(deployment, due) if due else {}
-    return [(renewed.get(plan.instance, plan), outcome) for plan, outcome in found]
+    hosts = present_hosts(deployment, plans)
+    return [
+        (replace(renewed.get(uuid, plan), host=hosts.get(uuid, plan.host)), outcome)
+        for uuid, plan, outcome in ((plan.instance, plan, outcome) for plan, outcome in found)
+    ]
 
 
 @dataclass(frozen=True)

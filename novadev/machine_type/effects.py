@@ -9,8 +9,9 @@ from novadev.machine_type.gathering import Evidence
 from novadev.machine_type.objections import canonical, known_names
 from novadev.machine_type.pcie import nic_model, root_ports
 from novadev.rules.buses import UnsupportedBus, bus_for_device_type
+from novadev.rules.defaults import with_properties
 from novadev.rules.disks import GuestDisk, guest_disks
-from novadev.rules.guest import ComputeRules, Guest, property_value
+from novadev.rules.guest import ComputeRules, Guest, machine_type, property_value
 from novadev.rules.machine_types import I440FX, Q35, family_of
 from novadev.runs.change import Effect
 
@@ -32,6 +33,12 @@ SCSI_MODEL = (
     "hw_scsi_model is not stored, so libvirt chooses the SCSI controller on both machine types: "
     "novadev stash-defaults records the present one"
 )
+
+RESCUE = (
+    "a rescue by an image without hw_machine_type replaces it with {default}, by the host's "
+    "configuration, for good: after such a rescue, set it again"
+)
+"""nova/virt/libvirt/driver.py, _configure_guest_by_virt_type: it stores what a rescue has."""
 
 
 def effects(
@@ -75,6 +82,9 @@ def notes(before: str, wanted: str, new: Guest, evidence: Evidence) -> Iterator[
         yield f"no machine type is stored: by Nova's rules it was {before}"
     if not known_names(evidence):
         yield _unchecked(wanted, evidence)
+    default = machine_type(with_properties(new, {"hw_machine_type": None}), evidence.rules)
+    if default is not None and canonical(default, evidence) != canonical(wanted, evidence):
+        yield RESCUE.format(default=default)
     if families[0] == families[1]:
         return
     yield ADDRESSES

@@ -19,13 +19,15 @@ class WayBack:
     """The changes that are written, where their devices go, and why others are left.
 
     ``left`` has the reasons by the text of the change's place; ``is_barred`` says that some of them
-    hold what was written, and only cannot go back now.
+    hold what was written, and only cannot go back now. ``there`` are the texts of the places that
+    are as before the run.
     """
 
     changes: tuple[Change, ...]
     moves: Mapping[Device, Address]
     left: Mapping[str, str]
     is_barred: bool
+    there: tuple[str, ...]
 
 
 def way_back(domain: Domain, plan: Plan) -> WayBack:
@@ -36,6 +38,7 @@ def way_back(domain: Domain, plan: Plan) -> WayBack:
     devices = named(domain)
     going: dict[Device, Change] = {}
     left: dict[str, str] = {}
+    there: list[str] = []
     for item in plan.changes:
         device = devices.get(item.place.name)
         now = device.address if device is not None else None
@@ -43,12 +46,14 @@ def way_back(domain: Domain, plan: Plan) -> WayBack:
             left[item.what] = "is gone" if device is None else "has no address"
         elif now.exact_text == item.before:
             going[device] = item
-        elif now.exact_text != item.after:
+        elif now.exact_text == item.after:
+            there.append(item.what)
+        else:
             left[item.what] = f"has address {now}"
     number = len(left)
     _leave_what_is_barred(domain, going, left)
     moves = {device: Address.from_text(str(item.after)) for device, item in going.items()}
-    return WayBack(tuple(going.values()), moves, left, len(left) > number)
+    return WayBack(tuple(going.values()), moves, left, len(left) > number, tuple(there))
 
 
 def _leave_what_is_barred(

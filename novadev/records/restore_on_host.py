@@ -257,7 +257,8 @@ def _taken_back(
     What still has the address that was written and cannot go back makes the plan half, or stale
     where nothing could be written.
     """
-    outcome = taken_back(plan, back.left, is_preview)
+    there = back.there if before is None else ()
+    outcome = taken_back(plan, back.left, there, is_preview)
     if not back.is_barred:
         return outcome
     state = State.HALF if back.moves else before or State.STALE

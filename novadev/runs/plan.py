@@ -6,8 +6,8 @@ apply function only writes what its plans say, checking every ``before`` as it w
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from novadev.errors import (
@@ -69,6 +69,12 @@ class Plan:
                 name: item for name, item in self.guard.items() if name not in (SOURCE, RELEASE)
             },
         )
+
+    def without(self, left: Collection[str]) -> Plan:
+        """Return the plan without the changes of LEFT, the texts of their places."""
+        if not left:
+            return self
+        return replace(self, changes=tuple(item for item in self.changes if item.what not in left))
 
 
 @dataclass(frozen=True)
@@ -155,21 +161,28 @@ class Outcome:
 APPLIED = Outcome("applied")
 
 
-def taken_back(plan: Plan, left: Mapping[str, str], is_preview: bool = False) -> Outcome:
+def taken_back(
+    plan: Plan, left: Mapping[str, str], there: Collection[str] = (), is_preview: bool = False
+) -> Outcome:
     """Return the outcome of PLAN, an undo of as much as possible; LEFT says why for the rest.
 
-    LEFT has reasons such as "is gone" by the text of the change's place. IS_PREVIEW: the outcome
-    that it would have.
+    LEFT has reasons such as "is gone" by the text of the change's place. THERE are the texts of
+    those places that were as before the run already. IS_PREVIEW: the outcome that it would have.
     """
-    if not left:
+    if not left and not there:
         return APPLIED
     names = {item.what: item.place.name for item in plan.changes}
-    reasons = ", ".join(f"{names[what]} {why}" for what, why in left.items())
-    others = ", ".join(name for what, name in names.items() if what not in left)
     be = "would be" if is_preview else "was"
-    done = f"undone: {others}" if others else f"nothing {be} undone"
-    text = f"domain {plan.instance}: {reasons}; this part {be} left as it is; {done}"
-    return Outcome("applied", text, left=left)
+    told = []
+    if left:
+        reasons = ", ".join(f"{names[what]} {why}" for what, why in left.items())
+        told.append(f"{reasons}; this part {be} left as it is")
+    if there:
+        was = "was" if len(there) == 1 else "were"
+        told.append(f"{', '.join(names[what] for what in there)} {was} as before the run already")
+    others = ", ".join(name for what, name in names.items() if what not in {*left, *there})
+    told.append(f"undone: {others}" if others else f"nothing {be} undone")
+    return Outcome("applied", f"domain {plan.instance}: {'; '.join(told)}", left=left)
 
 
 @dataclass(frozen=True)

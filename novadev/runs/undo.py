@@ -17,8 +17,8 @@ from novadev.value import Value
 BY_PARTS = frozenset(("device alias-migrate", "device restore"))
 """Actions whose changes are taken back one by one: as long as each still holds what was written."""
 _BY_HAND = {
-    "device alias-migrate": "run novadev device alias-migrate where the server is now",
-    "device restore": "run novadev device restore where the server is now",
+    "device alias-migrate": "run novadev device alias-migrate when it is on a host again",
+    "device restore": "run novadev device restore when it is on a host again",
     "device import": "import the addresses that you want (novadev device import)",
     "machine-type set": "set what you want (novadev machine-type set, novadev image-property set)",
 }

@@ -59,6 +59,16 @@ def test_nothing_is_found_of_a_healthy_guest(site: Site) -> None:
     assert [item for item in audit(site.cloud) if item["check"] != "forecast"] == []
 
 
+def test_the_keyboard_that_each_new_server_gets_is_no_finding(site: Site) -> None:
+    uuid = site.add(aliased(), start=True, **{**OBSERVED, "hw_input_bus": "usb"})
+    records = novadev(site.cloud, "device", "forecast", uuid, "-f", "json").json
+    others = [item for item in records if item["label"] != "input keyboard usb"]
+    assert len(records) > len(others) == 3
+    (item,) = of(site, "forecast")
+    assert "keyboard" not in item["details"]
+    assert "more" not in item["details"]
+
+
 def test_aliases(site: Site) -> None:
     text = (
         aliased()
@@ -257,6 +267,50 @@ def test_no_remedy_stores_a_scsi_model_that_a_run_took_out(
         f"; run {run} took virtio-scsi out; to store it again, run novadev stash-defaults "
         f"--property hw_scsi_model {uuid}"
     )
+
+
+def _on_scsi(site: Site, model: str, running: bool = False) -> str:
+    """Add a guest whose disk is on a controller of this MODEL: that and more is not stored."""
+    disks, controllers = [domains.disk("sda", "scsi")], [domains.scsi_controller(model)]
+    text = domains.domain(disks=disks, devices=controllers)
+    left = {name: value for name, value in OBSERVED.items() if name != "hw_machine_type"}
+    return site.add(text, start=running, **{**left, "hw_disk_bus": "scsi"})
+
+
+@pytest.mark.parametrize("running", [True, False], ids=["active", "stopped"])
+def test_a_person_decides_of_a_scsi_model_that_nobody_chose(site: Site, running: bool) -> None:
+    uuid = _on_scsi(site, "lsilogic", running)
+    items = of(site, "combination", "not-stashed", "definition", code=3)
+    found = {item["check"]: item for item in items}
+    keep = f"novadev stash-defaults --yes --property hw_scsi_model {uuid}"
+    better = f"novadev image-property set --yes --property hw_scsi_model=virtio-scsi {uuid}"
+    first = "openstack server stop; then " * running
+    assert found["combination"]["remedy"] is None
+    assert found["combination"]["details"].endswith(
+        f"; to give the guest virtio-scsi, run {first}{better}; to keep what the guest has, run "
+        f"{keep}"
+    )
+    stash = found["not-stashed"]["remedy"]
+    assert "hw_scsi_model" not in stash
+    assert novadev(site.cloud, *shlex.split(stash)[1:]).code == 0
+    assert checks(of(site, "combination", "not-stashed", code=3)) == ["combination"]
+
+
+def test_a_scsi_model_that_the_guest_can_use_is_recorded(site: Site) -> None:
+    uuid = _on_scsi(site, "virtio-scsi")
+    items = of(site, "combination", "not-stashed", "definition", code=3)
+    assert {item["check"]: item["remedy"] for item in items} == {
+        "combination": f"novadev stash-defaults --yes --property hw_scsi_model {uuid}",
+        "not-stashed": f"novadev stash-defaults --yes --versioned {uuid}",
+    }
+
+
+@pytest.mark.parametrize("model", ["lsilogic", "virtio-scsi"])
+def test_no_scsi_model_is_recorded_unseen(site: Site, model: str) -> None:
+    _on_scsi(site, model)
+    (item,) = of(site, "combination", code=3)
+    assert item["remedy"] is None
+    assert "hw_scsi_model=virtio-scsi" in item["details"]
 
 
 def test_what_a_run_took_out_and_the_guest_has_no_more_is_a_default_as_any(site: Site) -> None:

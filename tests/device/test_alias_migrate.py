@@ -257,9 +257,9 @@ def test_a_definition_without_its_secrets() -> None:
 
 def test_undo_where_the_definition_has_changed(site: Site) -> None:
     """What was written is taken back device by device; what others did since stays."""
-    uuids = [site.add(guest()) for _ in range(4)]
+    uuids = [site.add(guest()) for _ in range(5)]
     site.migrate(*uuids)
-    attached, resized, renamed, same = uuids
+    attached, resized, renamed, same, back = uuids
     serial = str(uuid4())
     disk = domains.disk("vdx", serial=serial)
     site.handle(attached).attachDeviceFlags(disk, CONFIG)
@@ -267,6 +267,11 @@ def test_undo_where_the_definition_has_changed(site: Site) -> None:
     odd = site.persistent(renamed).device("disk vdb").copy()
     odd.element.find("alias").set("name", "ua-odd")  # type: ignore[union-attr]
     site.handle(renamed).updateDeviceFlags(domains.text(odd.element), CONFIG)
+    disk = site.persistent(back).device("disk vdb").copy()
+    disk.element.remove(disk.element.find("alias"))  # type: ignore[arg-type]
+    site.handle(back).updateDeviceFlags(domains.text(disk.element), CONFIG)
+    seen = site.run("undo", "1", "--dry-run")
+    assert "disk vdb was as before the run already; undone: " in seen.out
     undone = kept(site.run, "undo", "1")
     assert undone.code == 0
     errors = {plan["instance"]: plan["error"] for plan in undone.json["plans"]}
@@ -275,10 +280,12 @@ def test_undo_where_the_definition_has_changed(site: Site) -> None:
     (odd_plan,) = (plan for plan in undone.json["plans"] if plan["instance"] == renamed)
     left = {item["what"]: item["left"] for item in odd_plan["changes"] if "left" in item}
     assert left == {"disk vdb alias": "has alias ua-odd"}
+    told = "disk vdb was as before the run already; undone: interface tap"
+    assert errors.pop(back).startswith(f"domain {back}: {told}")
     assert {*errors.values()} == {None}
     assert site.persistent(attached).device("disk vdx").serial == serial
     assert site.persistent(resized).root.findtext("currentMemory") == str(32 * 1024)
-    for uuid in (attached, resized, same):
+    for uuid in (attached, resized, same, back):
         assert site.aliases(uuid) == {"disk vdc": f"ua-{B}"}
     assert site.aliases(renamed) == {"disk vdb": "ua-odd", "disk vdc": f"ua-{B}"}
 

@@ -102,6 +102,29 @@ def test_hosts_that_are_down_between_the_plan_and_the_writing(
     assert [migrated(host) for host in rig.hosts] == [0] * 3
 
 
+def test_an_undo_by_parts_is_done_where_the_servers_are_now(
+    rig: Rig, guests: dict[str, list[str]]
+) -> None:
+    """Their definitions come along with a live migration, and what was written with them."""
+    old, new, _ = rig.hosts
+    run = rig.novadev(*MIGRATE).json["run"]
+    moved, _, gone = guests[old.name]
+    handle = old.connection.lookupByUUIDString(moved)
+    new.define(handle.XMLDesc(PERSISTENT))
+    handle.undefine()
+    rig.cloud.update("instances", "cell1", {"uuid": moved}, host=new.name, node=new.name)
+    rig.cloud.update("instances", "cell1", {"uuid": gone}, host=None, node=None)
+    seen = rig.novadev("undo", str(run), "--dry-run", "--details")
+    assert f"{moved[:8]}" in seen.out
+    undone = rig.novadev("undo", str(run), "--yes", "-f", "json")
+    plans = {plan["instance"]: plan for plan in undone.json["plans"]}
+    assert (plans[moved]["host"], plans[moved]["state"]) == (new.name, "applied")
+    assert (plans[gone]["host"], plans[gone]["state"]) == (old.name, "stale")
+    assert "it is on no host now" in plans[gone]["error"]
+    assert [migrated(host) for host in rig.hosts] == [1, 0, 0]
+    assert undone.code == 7
+
+
 def test_hosts_that_cannot_be_found(rig: Rig, guests: dict[str, list[str]]) -> None:
     cloud = rig.cloud
     nowhere = cloud.add_instance(name="nowhere", host="cmp9")

@@ -70,6 +70,12 @@ def test_a_volume_that_was_detached_since_is_left_and_named(any_cloud: Cloud, co
     uuid = server(any_cloud)
     assert novadev(any_cloud, *SETS[command], "--yes", uuid).code == 0
     row = detach(any_cloud, uuid, FIRST)
+    any_cloud.update("instances", "cell1", {"uuid": uuid}, host="cmp2", node="cmp2")
+    title, *lines = novadev(any_cloud, "undo", "1", "--dry-run").out.splitlines()
+    assert title.endswith(" on cmp2")
+    assert [line for line in lines if f"block_device_mapping {row} " in line] == [
+        f"  note: block_device_mapping {row} is gone, so what the run wrote there is left"
+    ]
     result = undo(any_cloud)
     (plan,) = result.json["plans"]
     left = {item["what"]: item["left"] for item in plan["changes"] if "left" in item}

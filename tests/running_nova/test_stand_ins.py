@@ -4,6 +4,7 @@ import pytest
 
 from cloud import neutron
 from cloud.rest import Request
+from tests.running_nova.nova import Nova
 
 pytestmark = [pytest.mark.slow, pytest.mark.cloud]
 
@@ -17,6 +18,14 @@ def test_a_port_that_is_given_to_another_host_leaves_no_binding_behind() -> None
     neutron.update_port(_request({"binding:profile": {}}), key)
     assert list(neutron.bindings[key]) == ["cmp2", "cmp1"]
     neutron.delete_port(_request({}), key)
+
+
+def test_a_port_is_of_the_project_of_who_makes_it(nova: Nova) -> None:
+    """Nova attaches no other one."""
+    network = nova.api.network
+    port = network.create_port(network_id=network.find_network("stand-in").id)
+    assert port.project_id == nova.api.current_project_id
+    network.delete_port(port)
 
 
 def _request(port: dict[str, object]) -> Request:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from novadev.device.hosted_instance import HostedInstance
@@ -37,7 +37,7 @@ def write_guest(host: Host, plan: Plan, resumed: bool) -> Outcome:
         raise
     except NovadevError as error:
         return writing.put_back(error)
-    return Aliases(plan, writing.domain, resumed).landed if plan.partly else APPLIED
+    return Aliases(plan, writing.domain, resumed).outcome(found.there)
 
 
 def preview_guest(host: Host, plan: Plan, resumed: bool) -> Outcome:
@@ -45,16 +45,20 @@ def preview_guest(host: Host, plan: Plan, resumed: bool) -> Outcome:
     found = _compare_guest(host, plan, resumed)
     if isinstance(found, Outcome):
         return found
-    return Aliases(plan, found.domain, resumed).would_land if plan.partly else APPLIED
+    return Aliases(plan, found.domain, resumed).outcome(found.there, is_preview=True)
 
 
 @dataclass(frozen=True)
 class _Compared:
-    """A plan that may be written: the definition, what is due, what an earlier attempt has left."""
+    """A plan that may be written: the definition, what is due, what an earlier attempt has left.
+
+    ``there`` are the texts of the places that are as before the run that is taken back.
+    """
 
     domain: Domain
     due: Sequence[Change]
     left: State | None
+    there: Collection[str]
 
 
 def _compare_guest(host: Host, plan: Plan, resumed: bool) -> _Compared | Outcome:
@@ -64,7 +68,7 @@ def _compare_guest(host: Host, plan: Plan, resumed: bool) -> _Compared | Outcome
         definitions = host.definitions_and_jobs(plan.instance)
         aliases = Aliases(plan, definitions.persistent, resumed)
         left = aliases.left if resumed else None
-        return _Compared(_check(host, plan, definitions), aliases.due, left)
+        return _Compared(_check(host, plan, definitions), aliases.due, left, aliases.there)
     except Busy as error:  # the guest is stuck, its host is not: nothing was written now
         state = State.STARTED if resumed else State.PLANNED
         return Outcome(state, str(error), error.exit_code)
@@ -150,14 +154,20 @@ class Aliases:
         return [item for item, found in self._found if found is Found.BEFORE]
 
     @property
-    def landed(self) -> Outcome:
-        """The outcome when everything due is written; it names what others have changed."""
-        return taken_back(self._plan, self._others)
+    def there(self) -> list[str]:
+        """The texts of the places that are as before the run, and that no attempt has changed."""
+        if self._resumed or not self._plan.partly:
+            return []
+        return [item.what for item, found in self._found if found is Found.AFTER]
 
-    @property
-    def would_land(self) -> Outcome:
-        """The outcome that writing what is due would have."""
-        return taken_back(self._plan, self._others, is_preview=True)
+    def outcome(self, there: Collection[str], is_preview: bool = False) -> Outcome:
+        """Return the outcome when everything due is written; it names what others have changed.
+
+        THERE is what was as before the run already. IS_PREVIEW: the outcome that it would have.
+        """
+        if not self._plan.partly:
+            return APPLIED
+        return taken_back(self._plan, self._others, there, is_preview)
 
     @property
     def _others(self) -> dict[str, str]:
