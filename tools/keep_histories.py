@@ -31,7 +31,7 @@ from threading import Event
 from openstack.exceptions import BadRequestException, ConflictException
 
 from cloud.places import HOSTS
-from tests.running_nova.nova import Nova, Server
+from tests.running_nova.nova import Nova, NotResized, Server
 from tools import keep_logs
 from tools.keep_hosts import Turns, switch
 from tools.keep_steps import STEPS, attach_port, draw
@@ -119,9 +119,9 @@ class Player:
                 try:
                     before = self._step(server, name, before)
                     names.append(name)
-                except (BadRequestException, ConflictException) as error:
+                except (BadRequestException, ConflictException, NotResized) as error:
                     self.refused += 1
-                    self._say(f"{server.uuid[:8]} {name}: Nova refuses: {error}"[:300])
+                    self._say(f"{server.uuid[:8]} {name}: Nova refuses: {error!r}"[:300])
                     server.wait_for("ACTIVE", "SHUTOFF")
         return names
 

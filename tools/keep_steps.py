@@ -80,7 +80,7 @@ def resize_and_revert(server: Server, _random: Random) -> None:
     """Resize it, and take that back."""
     compute = server.nova.api.compute
     compute.resize_server(server.uuid, compute.find_flavor("small"))
-    server.wait_for("VERIFY_RESIZE")
+    server.wait_for_resize()
     compute.revert_server_resize(server.uuid)
     if server.wait_for("ACTIVE", "SHUTOFF") == "ACTIVE":
         server.wait_for_guest()

@@ -123,6 +123,10 @@ class NotAttached(Exception):
     """Nova took a volume back because its host could not attach it."""
 
 
+class NotResized(Exception):
+    """Nova has left a server as it is: no other host could take it."""
+
+
 class Server:
     """A server, by its UUID: each method asks Nova for one thing and waits until it is done."""
 
@@ -269,8 +273,13 @@ class Server:
         self.wait_for("ACTIVE")
         until(lambda: self.guest.agent.answers, f"the guest of {self.uuid} has booted")
 
+    def wait_for_resize(self) -> None:
+        """Wait until it waits to be confirmed; raises NotResized where Nova has given up."""
+        if self.wait_for("VERIFY_RESIZE", "ACTIVE", "SHUTOFF") != "VERIFY_RESIZE":
+            raise NotResized(self.uuid)
+
     def _confirm(self) -> None:
-        self.wait_for("VERIFY_RESIZE")
+        self.wait_for_resize()
         self._compute.confirm_server_resize(self.uuid)
         if self.wait_for("ACTIVE", "SHUTOFF") == "ACTIVE":
             self.wait_for_guest()
