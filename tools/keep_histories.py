@@ -31,7 +31,7 @@ from threading import Event
 from openstack.exceptions import BadRequestException, ConflictException
 
 from cloud.places import HOSTS
-from tests.running_nova.nova import Nova, NotResized, Server
+from tests.running_nova.nova import NotResized, Nova, Server
 from tools import keep_logs
 from tools.keep_hosts import Turns, switch
 from tools.keep_steps import STEPS, attach_port, draw
