@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import inspect
 import logging
+import time
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -62,21 +63,22 @@ class Wrapper:
             if self._log.isEnabledFor(logging.DEBUG):
                 message["diff"] = True
             answer = self._keeper.ask(message)
+            told, kept = ([], None) if answer is None else (answer["told"], answer["text"])
+            if not isinstance(told, list) or not isinstance(kept, str | None):
+                raise TypeError("the answer is of another novadev")
         except Exception as error:
             self._keeper.missed["passed", "no-answer"] += 1
             self._keeper.lost.append(uuid)
-            self._tell("nothing is kept: %s", uuid, error)
+            self._tell("nothing is kept: %s", uuid, _in_words(error))
             return text
-        if answer is None:
-            return text
-        for line in answer["told"]:
+        for line in told:
             self._tell("%s", uuid, line)
-        kept = answer["text"] or text
+        kept = kept or text
         if kept != text:
             self._own[kept] = text, uuid
             while len(self._own) > DEFINED:
                 del self._own[next(iter(self._own))]
-        return str(kept)
+        return kept
 
     def define(self, original: Callable[..., Any], host: Any, xml: Any) -> Any:
         """Define XML; where libvirt refuses what is kept, Nova's own text in its place.
@@ -127,6 +129,7 @@ class Wrapper:
         except Exception:  # no domain: nothing to record
             return False
         message = {"do": "seen", "uuid": uuid, "xml": xml, "request": request}
+        message["at"] = time.monotonic()
         try:
             self._keeper.ask(message, answers=False)
         except Exception as error:
@@ -171,12 +174,20 @@ class Wrapper:
     def load(self, *_: object) -> None:
         """Have the configuration read again, as Nova does at SIGHUP."""
         try:
-            self._keeper.ask({"do": "load"})
+            self._keeper.load()
         except Exception as error:
-            self._log.warning("novadev: the configuration is not read again: %s", error)
+            told = "novadev: the configuration is read again before the next definition: %s"
+            self._log.warning(told, _in_words(error))
 
     def _tell(self, text: str, uuid: str, *values: object) -> None:
         self._log.info("[instance: %s] novadev: " + text, uuid, *values)
+
+
+def _in_words(error: Exception) -> str:
+    """Return what to say of ERROR: a field that an answer lacks says nothing by its name alone."""
+    if isinstance(error, KeyError):
+        return "the answer is of another novadev"
+    return str(error)
 
 
 def is_connection_lost(error: Any) -> bool:

@@ -68,15 +68,19 @@ class Keeper:
         match message["do"]:
             case "load":
                 return self.load()
+            case "nothing":
+                return {}
             case "seen":
                 self._note(message)
             case "left":
                 self._seen.pop(message["uuid"], None)
             case "written":
-                assert self._records is not None
-                return {"is_written": self._records.is_written(message["uuid"])}
+                records = self._records
+                return {"is_written": records is None or records.is_written(message["uuid"])}
             case "count":
                 self.report()
+            case "keep" if self._is_off:
+                return {"text": None, "told": []}
             case "keep":
                 outcome, answer = self._keep(message)
                 if outcome != KEPT:  # libvirt may refuse it
@@ -84,6 +88,10 @@ class Keeper:
                     self.report()
                 return answer
         return None
+
+    @property
+    def _is_off(self) -> bool:
+        return self._config is None or self._config.keep_addresses == "off"
 
     def _settle(self, lost: Sequence[str]) -> None:
         """Hold the layouts of guests that were LOST since the last message; others were given."""
@@ -136,25 +144,28 @@ class Keeper:
         except NovadevError as error:
             self._report_off()
             self._config = None
-            return {"mode": "off", "told": f"keep_addresses is not read: {error}"}
+            return {"mode": "off", "why": f"keep_addresses is not read: {error}"}
         if self._records is None or self._records.url != self._config.state_connection:
             self._records = Records(self._config.state_connection, self._failed)
             self._report = Report()
         self._records.special = tuple(self._config.special_managed_devices)
         answer = {"mode": self._config.keep_addresses}
         if answer["mode"] != "off" and (why := self._records.open(_OPENING)):
-            answer["told"] = f"nothing is kept for now: {_why(why)}"
+            answer["why"] = f"nothing that is recorded is kept for now: {_why(why)}"
         self.report()
         return answer
 
     def _note(self, message: dict[str, Any]) -> None:
+        if self._is_off:
+            return
         uuid, xml = message["uuid"], message["xml"]
         self._seen[uuid] = message.get("request"), xml
         self._seen.move_to_end(uuid)
         if len(self._seen) > _REMEMBERED:
             self._seen.popitem(last=False)
         if self._records is not None and self._config is not None:
-            self._records.write(uuid, xml, self._config.host)
+            at = message.get("at") or time.monotonic()
+            self._records.write(uuid, xml, self._config.host, at)
 
     def _keep(self, message: dict[str, Any]) -> tuple[Outcome, dict[str, Any]]:
         """Return what becomes of the definition in MESSAGE, and the answer that says so."""
@@ -216,8 +227,8 @@ def _told(kept: Kept) -> str:
 
 def main(arguments: Sequence[str]) -> None:
     """Answer what comes through the socket with the number that is the first of ARGUMENTS."""
-    for number in (signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)  # they are for nova-compute
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # they are for nova-compute, whose end ends this
     channel = socket.socket(fileno=int(arguments[0]))
     channel.setblocking(True)
     named = list(zip(arguments[1::2], arguments[2::2], strict=True))

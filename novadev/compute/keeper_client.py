@@ -43,6 +43,7 @@ class Keeper:
         self._buffer = b""
         self._started = 0.0
         self._mode: str | None = None
+        self._is_load_due = False
         self._asked, self._owed = 0, 0.0
         self.missed: Counter[tuple[str, str]] = Counter()
         """What the process does not know of, by outcome and reason; it is told with a question."""
@@ -62,6 +63,7 @@ class Keeper:
         theirs.close()
         held.close()
         self._socket, self._buffer, self._mode = ours, b"", None
+        self._is_load_due = False
         self._started, self._owed = time.monotonic(), 0.0
         threading.Thread(target=self._watch, args=(alive, self._process), daemon=True).start()
 
@@ -80,12 +82,12 @@ class Keeper:
         with self._lock:
             if self._process is process:
                 self._log.warning("novadev: its process has ended, and is started again")
-                with suppress(Refused):
+                with suppress(Refused, OSError):
                     self._be_ready(time.monotonic())
 
     def await_ready(self, seconds: float) -> None:
-        """Wait until the process is ready, or SECONDS have passed."""
-        with self._lock, suppress(Refused):
+        """Wait until the process is ready, or SECONDS have passed, or it cannot be started."""
+        with self._lock, suppress(Refused, OSError):
             self._be_ready(time.monotonic() + seconds)
 
     def stop(self) -> None:
@@ -99,22 +101,30 @@ class Keeper:
             process.wait()
 
     def ask(self, message: dict[str, Any], answers: bool = True) -> Any:
-        """Return the answer to MESSAGE, within the limit; raises Refused."""
+        """Return the answer to MESSAGE, within the limit; raises Refused, and OSError."""
         until = time.monotonic() + LIMIT
         if not self._lock.acquire(timeout=LIMIT):
             raise Refused("another definition is waited for")
         try:
             self._be_ready(until)
-            if self.is_off and message["do"] != "load":
-                return None
-            return self._exchange(message, until, answers)
+            if self._is_load_due:
+                self._exchange({"do": "load"}, until, answers=False)
+            return None if self.is_off else self._exchange(message, until, answers)
         finally:
             self._lock.release()
 
+    def load(self) -> None:
+        """Have the configuration read again; raises as `ask` where that is not known yet.
+
+        It is read before the next question then, whose answer says what is to be done by it.
+        """
+        self._is_load_due = True
+        self.ask({"do": "nothing"})
+
     @property
     def is_off(self) -> bool:
-        """Whether the process has said that nothing is to be kept."""
-        return self._mode == "off"
+        """Whether the process has said that nothing is to be kept, and nothing else since."""
+        return self._mode == "off" and not self._is_load_due
 
     def _be_ready(self, until: float) -> None:
         """Have a process that has said that it is ready."""
@@ -123,16 +133,19 @@ class Keeper:
             self.start()
         if self._mode is None:
             try:
-                self._told(self._read(until))
+                self._read(until)
             except OSError:
                 if time.monotonic() - self._started > PATIENCE:
                     self.stop()
                 raise Refused("novadev's process is not ready yet") from None
 
-    def _told(self, answer: dict[str, Any]) -> None:
+    def _note_mode(self, answer: dict[str, Any]) -> None:
+        """Note what the process does; it says so where it has read the configuration."""
+        if "mode" not in answer:
+            return
         self._mode = answer["mode"]
-        if answer.get("told"):
-            self._log.warning("novadev: %s", answer["told"])
+        if answer.get("why"):
+            self._log.warning("novadev: %s", answer["why"])
         self._log.info("novadev: keep_addresses is %s", self._mode)
 
     def _exchange(self, message: dict[str, Any], until: float, answers: bool) -> Any:
@@ -146,10 +159,9 @@ class Keeper:
             sent = True
             self.missed -= Counter(missed)
             del self.lost[: len(lost)]
-            answer = self._answer(until) if answers else None
-            if answer is not None and message["do"] == "load":
-                self._told(answer)
-            return answer
+            if message["do"] == "load":  # it answers that, sooner or later
+                self._is_load_due, self._mode = False, ""
+            return self._answer(until) if answers else None
         except OSError:
             raise Refused(f"no answer within {LIMIT * 1000:.0f} ms") from None
         finally:
@@ -163,7 +175,6 @@ class Keeper:
             while True:
                 answer = self._read(until)
                 self._owed = 0.0
-                self._tell_troubles(answer)
                 if answer.get("number") == self._asked:
                     return answer
         except OSError:
@@ -187,7 +198,10 @@ class Keeper:
                 raise Refused("novadev's process has ended")
             self._buffer += part
         line, _, self._buffer = self._buffer.partition(b"\n")
-        return json.loads(line)
+        answer = json.loads(line)
+        self._tell_troubles(answer)
+        self._note_mode(answer)
+        return answer
 
     @property
     def _channel(self) -> socket.socket:

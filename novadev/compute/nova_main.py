@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,10 +58,17 @@ def main() -> None:
 
     try:
         _install([python, "-m", "novadev.compute.keeper", "{}", *config_arguments(sys.argv[1:])])
+        _be_named(program)
     except Exception as error:
         told = f"novadev: nova-compute runs without novadev: {error}"
         _before_serving(nova.cmd.compute.service, lambda: _log().warning("%s", told))
     sys.exit(nova.cmd.compute.main())
+
+
+def _be_named(program: str) -> None:
+    """Be called as PROGRAM in lists of processes, as Nova's own script is, and not after Python."""
+    with suppress(OSError):
+        Path("/proc/self/comm").write_text(Path(program).name)
 
 
 def _before_serving(service: Any, call: Callable[[], None]) -> None:
@@ -74,6 +82,18 @@ def _before_serving(service: Any, call: Callable[[], None]) -> None:
     service.serve = called_before
 
 
+def _after_arguments(config: Any, call: Callable[[], None]) -> None:
+    """Have CALL called once when Nova has read its arguments and files: it may end by these."""
+    parse = config.parse_args
+
+    def called_after(*args: Any, **kwargs: Any) -> Any:
+        found = parse(*args, **kwargs)
+        call()
+        return found
+
+    config.parse_args = called_after
+
+
 def _install(command: Sequence[str]) -> None:
     import nova.cmd.compute
     import nova.conf
@@ -84,7 +104,12 @@ def _install(command: Sequence[str]) -> None:
     wrapper = wrapping.Wrapper(keeper, _log(), lambda: str(nova.conf.CONF.host))
     wrapping.wrap(driver.LibvirtDriver, host.Host, wrapper)
     nova.conf.CONF.register_mutate_hook(wrapper.load)
-    keeper.start()
+
+    def start() -> None:
+        with suppress(OSError):  # Nova needs the same; it is started again when it is asked
+            keeper.start()
+
+    _after_arguments(nova.cmd.compute.config, start)
     _before_serving(nova.cmd.compute.service, lambda: keeper.await_ready(_READY))
 
 

@@ -10,9 +10,14 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import replace
 from threading import Lock
+from time import monotonic
 
 from novadev.records.device import VmDevice
 
+_LOST = 4
+"""Power-ons without an answer, one after the other, that are remembered of a guest."""
+_SKEW = 5.0
+"""Seconds by which the clocks of hosts may differ: less than a guest takes to move."""
 _REMEMBERED = 1024
 """Guests that are owed their layout at a time."""
 Rows = tuple[VmDevice, ...]
@@ -22,19 +27,32 @@ class Held:
     """The layouts that guests of this host are owed; used by several threads."""
 
     def __init__(self) -> None:
-        self._rows: OrderedDict[str, Rows | None] = OrderedDict()
+        self._rows: OrderedDict[str, list[tuple[float, Rows | None]]] = OrderedDict()
         self._lock = Lock()
 
     def hold(self, uuid: str, rows: Rows | None) -> None:
         """Note that the guest UUID is owed ROWS; None is what is recorded of it.
 
-        What it is owed already is older, and stays.
+        What it is owed already is older, and goes before.
         """
         with self._lock:
-            if self._rows.get(uuid) is None:
-                self._rows[uuid] = rows
+            owed = self._rows.setdefault(uuid, [])
+            del owed[_LOST - 1 :]
+            owed.append((monotonic(), rows))
             if len(self._rows) > _REMEMBERED:
                 self._rows.popitem(last=False)
+
+    def outdate(self, uuid: str, moment: float) -> None:
+        """Note that the guest had a layout elsewhere at that MOMENT: it is owed nothing before.
+
+        MOMENT is of the monotonic clock, and as good as the clocks of two hosts agree.
+        """
+        with self._lock:
+            left = [item for item in self._rows.get(uuid, ()) if item[0] > moment - _SKEW]
+            if left:
+                self._rows[uuid] = left
+            else:
+                self._rows.pop(uuid, None)
 
     def release(self, uuid: str) -> None:
         """Note that the guest has its layout."""
@@ -50,7 +68,7 @@ class Held:
         with self._lock:
             if uuid not in self._rows:
                 return devices
-            rows = self._rows[uuid] or recorded
+            rows = next((rows for _, rows in self._rows[uuid] if rows), recorded)
         return _as_before(devices, rows)
 
 

@@ -5,6 +5,7 @@ A state database that hangs holds a thread and not the caller.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, TimeoutError, wait
 from dataclasses import dataclass, field, replace
@@ -19,6 +20,7 @@ from novadev.errors import Busy, NotAsNeeded, NovadevError, Unreachable
 from novadev.keep.definition import MOST, Record
 from novadev.records.device import Pins, VmDevice
 from novadev.records.on_host import Question, Seen, see_text
+from novadev.records.rows import Newest, utc_now
 from novadev.records.store import VmDevices
 from novadev.state.store import open_state
 
@@ -30,6 +32,9 @@ LIMIT = 0.12
 _WAITING = 256
 """Guests that wait to be recorded."""
 _TRIES = 3
+_LATE = 1.0
+"""Seconds after which what a guest was seen with is recorded late: it may be elsewhere by then, and
+be recorded there. Sooner, that is a question of how well the clocks of hosts agree."""
 _FRESH = 30.0
 """Seconds for which what was read when a guest was seen is good: it may be pinned meanwhile.
 
@@ -116,15 +121,20 @@ class Records:
             raise NotAsNeeded("nothing is recorded of it")
         return Record(recorded, pins)
 
-    def write(self, uuid: str, text: str, host: str) -> None:
-        """Record, some time soon, what the guest UUID has by TEXT on HOST."""
+    def write(self, uuid: str, text: str, host: str, at: float) -> None:
+        """Record, some time soon, what the guest UUID had by TEXT on HOST.
+
+        AT is the moment of that, by this machine's monotonic clock.
+        """
         looks = self._looks.copy().items()
         self._looks = {key: look for key, look in looks if key != uuid and look.is_fresh}
         self._writes = {key: item for key, item in self._writes.items() if not item.done()}
         if len(self._writes) >= _WAITING:
             self._failed(uuid, Unreachable(f"{_WAITING} guests wait for the state database"))
             return
-        self._writes[uuid] = self._writer.submit(self._told, uuid, self._write, uuid, text, host)
+        self._writes[uuid] = self._writer.submit(
+            self._told, uuid, self._write, uuid, text, host, at
+        )
 
     def is_written(self, uuid: str) -> bool:
         """Return whether no write of the guest UUID waits any more; that may take the limit."""
@@ -186,10 +196,14 @@ class Records:
         pins = store.list_pins([uuid]).get(uuid, {})
         return store.list_devices([uuid]).get(uuid, ()), pins
 
-    def _write(self, uuid: str, text: str, host: str) -> None:
+    def _write(self, uuid: str, text: str, host: str, at: float) -> None:
         store = self._store()
         for left in reversed(range(_TRIES)):
             newest = store.list_newest([uuid])
+            elsewhere = _recorded_elsewhere(newest[uuid], host)
+            if at < elsewhere and monotonic() - at > _LATE:
+                return
+            self.held.outdate(uuid, elsewhere)
             recorded, pins = store.list_devices([uuid]).get(uuid, ()), store.list_pins([uuid])
             try:
                 look = self._look(uuid, text, host, recorded, pins.get(uuid, {}))
@@ -217,6 +231,16 @@ class Records:
             if self._opened is None:
                 self._opened = open_state(self.url)
             return self._opened
+
+
+def _recorded_elsewhere(newest: Newest, host: str) -> float:
+    """Return when another host than HOST has recorded the guest last; minus infinity for never.
+
+    That is by this machine's monotonic clock, as far as the clocks of the hosts agree.
+    """
+    if newest.dynamic is None or newest.seen is None or newest.dynamic.host == host:
+        return -math.inf
+    return monotonic() - (utc_now() - newest.seen).total_seconds()
 
 
 def _with_pins(devices: Rows, recorded: Rows, pins: Pins) -> Rows:

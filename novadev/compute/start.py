@@ -49,9 +49,8 @@ def command_of(arguments: Sequence[str]) -> list[str]:
     named = os.environ.get(_VARIABLE) or "nova-compute"
     program = shutil.which(named)
     if program is None:
-        raise NotFound(
-            f"there is no {named} here. Install nova-compute, or set {_VARIABLE} to its program"
-        )
+        there = f"{named} is no program" if "/" in named else f"there is no {named} in PATH"
+        raise NotFound(f"{there}. Install nova-compute, or set {_VARIABLE} to its program")
     return [*interpreter_of(Path(program)), str(INSIDE), sys.executable, program, *arguments]
 
 
@@ -63,11 +62,20 @@ def interpreter_of(program: Path) -> list[str]:
     """
     with program.open("rb") as file:
         lines = [file.readline(4096).decode(errors="replace").strip() for _ in range(2)]
-    words = shlex.split(lines[0].removeprefix("#!")) if lines[0].startswith("#!") else []
+    words = _words(lines[0].removeprefix("#!")) if lines[0].startswith("#!") else []
     if words[:1] == ["/bin/sh"] and lines[1].startswith("'''exec'"):
-        words = shlex.split(lines[1].removeprefix("'''exec'"))[:1]
+        words = _words(lines[1].removeprefix("'''exec'"))[:1]
     if words and Path(words[0]).name == "env":
-        words = [shutil.which(words[1]) or words[1], *words[2:]] if len(words) > 1 else []
+        words = [word for word in words[1:] if word not in ("-S", "--split-string")]
+        words[:1] = [shutil.which(word) or word for word in words[:1]]
     if not words or "python" not in Path(words[0]).name:
         raise NotFound(f"{program} is no Python script, so nova-compute cannot be wrapped")
     return words
+
+
+def _words(line: str) -> list[str]:
+    """Return the words of a LINE; of one with a quote that does not end, none."""
+    try:
+        return shlex.split(line)
+    except ValueError:
+        return []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime, timezone
 from typing import Any
 
@@ -41,11 +41,13 @@ class Version:
 class Newest:
     """What is recorded of a guest last: its row, and the number of the newest state of a device.
 
-    The number grows with every state that is recorded, so one that comes back has another.
+    ``seen`` is when the row was written, in UTC by the clock of its writer. The number grows with
+    every state that is recorded, so one that comes back has another.
     """
 
     dynamic: VmDynamic | None = None
     state: int = 0
+    seen: datetime | None = field(default=None, compare=False)
 
 
 def list_devices(
@@ -73,8 +75,13 @@ def list_newest(connection: sa.Connection, vm_ids: Sequence[str]) -> dict[str, N
     table = vm_device_history
     query = sa.select(table.c.vm_id, sa.func.max(table.c.id)).where(table.c.vm_id.in_(vm_ids))
     states = {row[0]: row[1] for row in connection.execute(query.group_by(table.c.vm_id))}
-    dynamics = list_dynamics(connection, vm_ids)
-    return {vm_id: Newest(dynamics.get(vm_id), states.get(vm_id, 0)) for vm_id in vm_ids}
+    dynamics, table = list_dynamics(connection, vm_ids), vm_dynamic
+    times = sa.select(table.c.vm_id, table.c.seen).where(table.c.vm_id.in_(vm_ids))
+    seen = {row.vm_id: row.seen for row in connection.execute(times)}
+    return {
+        vm_id: Newest(dynamics.get(vm_id), states.get(vm_id, 0), seen.get(vm_id))
+        for vm_id in vm_ids
+    }
 
 
 def write_dynamic(connection: sa.Connection, dynamic: VmDynamic, is_known: bool) -> None:

@@ -4,6 +4,7 @@ import socket
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from random import Random
@@ -194,11 +195,13 @@ def test_what_is_wrapped_ends_when_the_record_is_written() -> None:
 def test_what_waits_to_be_written_is_written_when_nova_compute_is_killed(
     start: Start, tmp_path: Path
 ) -> None:
+    """systemd stops all processes of a unit at once."""
     wrapped = start()
-    wrapped.see()
     process, channel = wrapped.keeper._process, wrapped.keeper._socket
     assert process is not None
     assert channel is not None
+    process.terminate()
+    wrapped.see()
     channel.close()
     process.wait(GENEROUS)
     assert VmDevices(open_state(_state(tmp_path))).list_devices([UUID])
@@ -321,9 +324,62 @@ def test_the_configuration_is_read_again_when_nova_reads_its_own(
     assert wrapped.kept() != NOVA
 
 
+@pytest.mark.parametrize("is_sent", [True, False], ids=["unanswered", "unsent"])
+@pytest.mark.parametrize(("before", "after"), [("off", "on"), ("on", "off"), ("log", "on")])
+def test_a_switch_without_an_answer_holds_from_the_next_definition_on(
+    start: Start,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    before: str,
+    after: str,
+    *,
+    is_sent: bool,
+) -> None:
+    wrapped = start(keep_addresses=before)
+    process, config = wrapped.keeper._process, tmp_path / "nova.conf"
+    assert process is not None
+    config.write_text(config.read_text().replace(f"addresses = {before}", f"addresses = {after}"))
+    process.send_signal(19)  # SIGSTOP
+    with monkeypatch.context() as hasty:
+        hasty.setattr(keeper_client, "LIMIT", 0.05)
+        if is_sent:
+            wrapped.wrapper.load()
+        else:
+            with wrapped.keeper._lock:
+                wrapped.wrapper.load()
+    assert "the configuration is read again before the next definition" in wrapped.log[-1]
+    process.send_signal(18)  # SIGCONT
+    assert wrapped.record(DRIFTED, "req-1") or after == "off"
+    assert (wrapped.kept("req-1") == NOVA) is (after == "off")
+    assert f"novadev: keep_addresses is {after}" in wrapped.log
+    assert wrapped.keeper.is_off is (after == "off")
+
+
+@pytest.mark.parametrize(
+    "answer", [{}, {"told": None, "text": None}, {"told": [], "text": 7}, {"text": "x"}, [], 7]
+)
+def test_an_answer_of_another_shape_keeps_nothing(answer: Any) -> None:
+    log, missed, lost = Log(), Counter[tuple[str, str]](), list[str]()
+    keeper = SimpleNamespace(ask=lambda _: answer, missed=missed, lost=lost)
+    wrapper = driver_wrapper.Wrapper(keeper, log, lambda: "cmp7")  # type: ignore[arg-type]
+    assert wrapper.kept(NOVA, UUID, None) == NOVA
+    assert "nothing is kept: " in log[-1]
+    assert (missed, lost) == ({passed("no-answer"): 1}, [UUID])
+
+
+def test_a_process_that_cannot_be_started_is_no_more_than_that() -> None:
+    log = Log()
+    keeper = keeper_client.Keeper(["/nonexistent"], log)
+    keeper.await_ready(GENEROUS)
+    wrapper = driver_wrapper.Wrapper(keeper, log, lambda: "cmp7")
+    wrapper.load()
+    assert wrapper.kept(NOVA, UUID, None) == NOVA
+    assert "No such file" in log[-1]
+
+
 def test_a_state_database_that_cannot_be_used_is_told_at_the_start(start: Start) -> None:
     wrapped = start(state_connection="mysql+pymysql://nobody:hidden@127.0.0.1:9/novadev")
-    assert any("nothing is kept for now" in line and "127.0.0.1" in line for line in wrapped.log)
+    assert any("recorded is kept for now" in line and "127.0.0.1" in line for line in wrapped.log)
     assert "hidden" not in "".join(wrapped.log)
     assert wrapped.kept() == NOVA
 

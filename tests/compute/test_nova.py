@@ -54,12 +54,15 @@ def test_a_hard_reboot_and_a_rebuild_keep_what_the_guest_had(
 
 
 @pytest.mark.parametrize("release", ["34", "28"])
-def test_the_script_is_nova_compute(release: str) -> None:
+def test_the_script_is_nova_compute(release: str, tmp_path: Path) -> None:
+    """What only prints something touches no state database."""
+    config, state = tmp_path / "nova.conf", tmp_path / "state.sqlite"
+    config.write_text(f"[novadev]\nkeep_addresses = on\nstate_connection = sqlite:///{state}\n")
     folder = Path(nova_program(release, "nova-compute")).parent
     path = os.pathsep.join((str(folder), os.environ["PATH"]))
     answers = [
         subprocess.run(
-            [*command, "--version"],
+            [*command, "--config-file", str(config), "--version"],
             env={**nova_environment(), "PATH": path},
             cwd=ROOT,
             capture_output=True,
@@ -72,3 +75,4 @@ def test_the_script_is_nova_compute(release: str) -> None:
     ]
     assert answers[1].returncode == answers[0].returncode == 0, answers[1].stderr
     assert answers[1].stdout == answers[0].stdout
+    assert not state.exists()

@@ -1,5 +1,6 @@
 """What nova-compute's process reads of a guest, and when; without that process."""
 
+import time
 from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
@@ -7,7 +8,7 @@ from uuid import uuid4
 import pytest
 import sqlalchemy as sa
 
-from novadev.compute import records
+from novadev.compute import owed_layouts, records
 from novadev.compute.keeper import Keeper
 from novadev.compute.records import Records
 from novadev.errors import Unreachable
@@ -49,7 +50,7 @@ def change(url: str, statement: str) -> None:
 
 def see(opened: Records) -> None:
     """As before Nova powers the guest off."""
-    opened.write(UUID, DRIFTED, "cmp7")
+    opened.write(UUID, DRIFTED, "cmp7", time.monotonic())
     assert opened.is_written(UUID)
 
 
@@ -109,6 +110,43 @@ def test_a_lost_answer_is_owed_to_the_devices_that_are_recorded(
     say("seen", moved(), "req-2", lost=[UUID])
     await_written()
     assert addresses(store.list_devices([UUID])[UUID]) == addresses(rows)
+
+
+def elsewhere(url: str) -> None:
+    """Record the guest on cmp8, where it has got another layout."""
+    dynamic = VmDynamic(UUID, "other", "other", "cmp8")
+    VmDevices(open_state(url)).write({dynamic: record_of(moved()).devices})
+
+
+@pytest.mark.parametrize("age", [0.0, 30.0], ids=["at once", "late"])
+def test_what_is_written_late_is_not_newer_than_a_record_elsewhere(
+    opened: Records, url: str, age: float
+) -> None:
+    """The process hung, or its way to the database, and the guest has moved meanwhile."""
+    elsewhere(url)
+    opened.write(UUID, DRIFTED, "cmp7", time.monotonic() - age)
+    assert opened.is_written(UUID)
+    found = VmDevices(open_state(url)).list_newest([UUID])[UUID].dynamic
+    assert found is not None
+    assert found.host == ("cmp8" if age else "cmp7")
+
+
+@pytest.mark.parametrize("is_lost_again", [False, True])
+def test_a_layout_of_another_host_is_newer_than_one_that_is_owed(
+    opened: Records, url: str, monkeypatch: pytest.MonkeyPatch, is_lost_again: bool
+) -> None:
+    change(url, "DELETE FROM vm_device_pin")
+    with monkeypatch.context() as earlier:
+        earlier.setattr(owed_layouts, "monotonic", lambda: time.monotonic() - 60)
+        opened.held.hold(UUID, record_of(DRIFTED).devices)
+    elsewhere(url)
+    if is_lost_again:
+        opened.held.hold(UUID, None)
+    seen = DRIFTED if is_lost_again else moved()
+    opened.write(UUID, seen, "cmp7", time.monotonic())
+    assert opened.is_written(UUID)
+    rows = VmDevices(open_state(url)).list_devices([UUID])[UUID]
+    assert addresses(rows) == addresses(record_of(moved()).devices)
 
 
 def _hang(*_: object) -> None:

@@ -16,6 +16,7 @@ from novadev.errors import NotFound
     [
         ("#!/usr/bin/python3 -s\n", ["/usr/bin/python3", "-s"]),
         ("#!/var/lib/kolla/venv/bin/python3.12\n", ["/var/lib/kolla/venv/bin/python3.12"]),
+        (f"#!/usr/bin/env -S {sys.executable} -s\n", [sys.executable, "-s"]),
         ('#!/bin/sh\n\'\'\'exec\' "/a long/bin/python" "$0" "$@"\n', ["/a long/bin/python"]),
     ],
 )
@@ -26,7 +27,15 @@ def test_the_interpreter_that_a_script_names(tmp_path: Path, lines: str, found: 
 
 
 @pytest.mark.parametrize(
-    "text", ["", "#!/bin/sh\nexec x\n", "\x7fELF\x02", "#!\n", "#!/usr/bin/env\n"]
+    "text",
+    [
+        "",
+        "#!/bin/sh\nexec x\n",
+        "\x7fELF\x02",
+        "#!\n",
+        "#!/usr/bin/env\n",
+        "#!/usr/bin/python3 'x\n",
+    ],
 )
 def test_what_is_no_python_script_is_refused(tmp_path: Path, text: str) -> None:
     program = tmp_path / "nova-compute"
@@ -54,7 +63,7 @@ def test_without_nova_it_says_so(tmp_path: Path) -> None:
     )
     assert result.returncode == 2
     assert result.stderr == (
-        "Error: there is no nova-compute here. Install nova-compute, or set "
+        "Error: there is no nova-compute in PATH. Install nova-compute, or set "
         "NOVADEV_NOVA_COMPUTE to its program\n"
     )
 
