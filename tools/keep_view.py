@@ -78,12 +78,18 @@ class View:
         return not replace(before, record=Record(tuple(rows))).lost(after)
 
     def unseen(self, after: View) -> list[str]:
-        """Return what the guest finds otherwise AFTER."""
+        """Return what the guest finds otherwise AFTER.
+
+        A new device may be in the place of one that is gone.
+        """
         found = [
             f"the guest had {what} at {place}, has {after.pci[place]}"
             for place, what in self.pci.items()
             if after.pci.get(place, what) != what
         ]
+        gone, new = self.seen - after.seen, after.seen - self.seen
+        if len(found) <= min(len(gone), len(new)):
+            found = []
         found += [
             f"the guest had card {mac} as {' at '.join(card)}, has {after.cards[mac]}"
             for mac, card in self.cards.items()
