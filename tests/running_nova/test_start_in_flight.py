@@ -62,6 +62,6 @@ def _held(uuid: str) -> Iterator[sa.Connection]:
 
 def _waiting(connection: sa.Connection) -> int:
     """How many transactions wait for a lock."""
-    number = int(connection.execute(sa.text(WAITING)).scalar_one())
+    number = int(connection.execute(WAITING).scalar_one())
     connection.rollback()
     return number
