@@ -25,15 +25,11 @@ WAITING = sa.text(
 @pytest.mark.alone
 def test_a_start_in_flight_is_told_and_a_hard_reboot_mends_it(server: Server) -> None:
     server.stop()
-    with ThreadPoolExecutor() as pool:
-        with _held(server.uuid) as held:
-            words = (*SET, server.uuid, "--yes", "-f", "json")
-            written = pool.submit(novadev, server.nova, *words)  # type: ignore[arg-type]
-            until(lambda: _waiting(held) == 1, "novadev waits for the row")
-            started = pool.submit(server.begin_to_start)
-            until(lambda: _waiting(held) == 2, "nova-api waits for it, behind novadev")
+    with _held(server.uuid) as held, ThreadPoolExecutor() as pool:
+        started = pool.submit(_start_behind, server, held)
+        words = (*SET, server.uuid, "--yes", "-f", "json")
+        result = novadev(server.nova, *words)  # type: ignore[arg-type]
         started.result()
-        result = written.result()
     assert result.code == 7, result.out + result.err
     (plan,) = result.json["plans"]
     assert plan["state"] == "applied"
@@ -48,16 +44,25 @@ def test_a_start_in_flight_is_told_and_a_hard_reboot_mends_it(server: Server) ->
     assert server.failures() == []
 
 
+def _start_behind(server: Server, held: sa.Connection) -> None:
+    """Start the server, HELD by another, as soon as novadev waits; then let both go on."""
+    with ThreadPoolExecutor() as pool, held.engine.connect() as other:
+        until(lambda: _waiting(other) == 1, "novadev waits for the row")
+        started = pool.submit(server.begin_to_start)
+        until(lambda: _waiting(other) == 2, "nova-api waits for it, behind novadev")
+        held.rollback()
+        started.result()
+
+
 @contextmanager
 def _held(uuid: str) -> Iterator[sa.Connection]:
-    """Lock a server's row until the end of the ``with``."""
+    """Lock a server's row until the connection that comes back is rolled back."""
     (url,) = re.findall(r"^connection = (\S+/nova_cell1\S*)$", NOVA_CONF.read_text(), re.MULTILINE)
     engine = sa.create_engine(url, poolclass=sa.NullPool)
     lock = sa.text("SELECT id FROM instances WHERE uuid = :uuid FOR UPDATE")
-    with engine.connect() as connection, engine.connect() as other:
+    with engine.connect() as connection:
         assert connection.execute(lock, {"uuid": uuid}).one()
-        yield other
-        connection.rollback()
+        yield connection
 
 
 def _waiting(connection: sa.Connection) -> int:
