@@ -35,6 +35,8 @@ _TRANSPORT = (7, 13)
 """``VIR_FROM_RPC`` and ``VIR_FROM_REMOTE``."""
 _BROKEN = (1, 38)
 """``VIR_ERR_INTERNAL_ERROR`` and ``VIR_ERR_SYSTEM_ERROR``."""
+_NONE = (5, 6)
+"""``VIR_ERR_NO_CONNECT`` and ``VIR_ERR_INVALID_CONN``."""
 
 
 class OtherShape(Exception):
@@ -191,15 +193,17 @@ def _in_words(error: Exception) -> str:
 
 
 def is_connection_lost(error: Any) -> bool:
-    """Whether ERROR is that of a connection to libvirt that broke.
+    """Whether ERROR is that of a connection to libvirt that broke, or that there is none.
 
-    As Nova tells it (``nova/virt/libvirt/host.py`` _test_connection).
+    As Nova tells it (``nova/virt/libvirt/host.py`` _test_connection and get_connection).
     """
+    if any(kind.__name__ == "HypervisorUnavailable" for kind in type(error).__mro__):
+        return True
     try:
         where = error.get_error_domain(), error.get_error_code()
     except AttributeError:  # it is not libvirt's
         return False
-    return where[0] in _TRANSPORT and where[1] in _BROKEN
+    return where[1] in _NONE or (where[0] in _TRANSPORT and where[1] in _BROKEN)
 
 
 def request_of(context: Any) -> str | None:

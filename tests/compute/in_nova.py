@@ -21,6 +21,7 @@ sys.argv[:] = ["nova-compute"]
 import nova.cmd.compute  # noqa: E402 - it patches
 import nova.conf  # noqa: E402
 import nova.context  # noqa: E402
+import nova.exception  # noqa: E402
 from nova.virt.libvirt import driver, host  # noqa: E402
 
 spec = importlib.util.spec_from_file_location("inside", f"{ROOT}/novadev/compute/nova_main.py")
@@ -57,6 +58,7 @@ def main():
             keeper._be_ready(time.monotonic() + 0.5)
     made = driver.LibvirtDriver.__new__(driver.LibvirtDriver)
     found = {"kept": _rebooted(made), "rebuilt": _rebuilt(made), "given": _defined()}
+    found["is_lost"] = wrapping.is_connection_lost(nova.exception.HypervisorUnavailable())
     found["ticks"] = _ticks(made, keeper)
     keeper.stop()
     config = Path(CONFIG)

@@ -48,6 +48,7 @@ def test_a_hard_reboot_and_a_rebuild_keep_what_the_guest_had(
     assert found["kept"] == keep(NOVA, record_of(DRIFTED)).text
     assert found["rebuilt"] == found["kept"]
     assert found["given"] == [found["kept"], NOVA]
+    assert found["is_lost"], "Nova has no connection, and gives up"
     assert found["off"] == NOVA
     assert found["ticks"] > 3
     assert "no answer within 2000 ms" in " ".join(found["log"])
