@@ -66,7 +66,7 @@ class Wrapper:
                 message["diff"] = True
             answer = self._keeper.ask(message)
             told, kept = ([], None) if answer is None else (answer["told"], answer["text"])
-            if not isinstance(told, list) or not isinstance(kept, str | None):
+            if not isinstance(told, list) or not (kept is None or isinstance(kept, str)):
                 raise TypeError("the answer is of another novadev")
         except Exception as error:
             self._keeper.missed["passed", "no-answer"] += 1

@@ -62,7 +62,7 @@ def test_a_host_that_hangs_or_is_down_costs_its_own_time(
     getattr(hung, harm)()
     started = time.monotonic()
     result = rig.novadev(*MIGRATE, "--workers", workers)
-    assert time.monotonic() - started < GUESTS * TIMEOUT
+    assert time.monotonic() - started < 2.5 * TIMEOUT
     assert (result.code, result.json["result"]) == (8, "applied")
     assert skipped(result) == set(guests[hung.name])
     reasons = {skip["reason"] for skip in result.json["skipped"]}

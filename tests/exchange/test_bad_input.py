@@ -422,4 +422,4 @@ def test_ten_thousand_devices_take_seconds(empty: Cloud, tmp_path: Path) -> None
             empty, "device", "import", str(tmp_path / "file"), "--instance", "web-2", "--dry-run"
         )
         assert result.code == 0, result.err
-        assert time.monotonic() - started < 120
+        assert time.monotonic() - started < 30
