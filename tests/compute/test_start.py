@@ -1,5 +1,6 @@
 """The script finds Nova's interpreter, and says clearly where there is no Nova."""
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -73,3 +74,12 @@ def test_the_configuration_files_are_those_of_nova_compute() -> None:
     assert config_arguments(words) == [
         *("--config-file", "/a", "--config-file", "/b", "--config-dir", "/c")
     ]
+
+
+@pytest.mark.parametrize("name", ["nova_main", "keeper_client", "driver_wrapper"])
+def test_what_runs_in_novas_interpreter_needs_no_new_python(name: str) -> None:
+    """The oldest Nova that can be wrapped may have Python 3.8: no isinstance with a union there."""
+    tree = ast.parse(INSIDE.with_name(f"{name}.py").read_text(), feature_version=(3, 8))
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    asked = [node for node in calls if ast.unparse(node.func) in ("isinstance", "issubclass")]
+    assert not any(isinstance(node.args[1], ast.BinOp) for node in asked)
