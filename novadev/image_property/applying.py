@@ -100,10 +100,12 @@ def preview(
     due = [plan for plan, outcome in found if not outcome.exit_code and is_about_disks(plan)]
     renewed = with_effects(deployment, due) if due else {}
     hosts = present_hosts(deployment, plans)
-    return [
-        (replace(renewed.get(uuid, plan), host=hosts.get(uuid, plan.host)), outcome)
-        for uuid, plan, outcome in ((plan.instance, plan, outcome) for plan, outcome in found)
-    ]
+
+    def now(plan: Plan) -> Plan:
+        host = hosts.get(plan.instance, plan.host)
+        return replace(renewed.get(plan.instance, plan), host=host)
+
+    return [(now(plan), outcome) for plan, outcome in found]
 
 
 @dataclass(frozen=True)

@@ -33,15 +33,11 @@ def drafts(journal: Journal, run: Run) -> Iterator[Draft | Skip]:
     What an earlier undo took back in part is a Skip that names that undo.
     """
     for instance, redo in journal.list_put_back_in_part(run):
-        text = (
-            f"instance {instance}: run {redo} has undone a part of it: finish that run first with "
-        )
-        text += f"novadev resume {redo}, or undo it with novadev undo {redo}"
-        yield Skip(instance, text, StalePlan.exit_code, named=True)
+        yield _unfinished(instance, redo)
     elsewhere = journal.taken_back_in_part(run)
     for item in journal.iter_plans(run, TO_UNDO, newest_first=True):
         if item.id in elsewhere:
-            yield _unfinished(item, elsewhere[item.id])
+            yield _unfinished(item.plan.instance, elsewhere[item.id])
         else:
             yield Draft(inverse(item), undoes=item.id)
 
@@ -100,12 +96,12 @@ def _is_other(plan: Plan, expected: Mapping[Place, Value]) -> bool:
     )
 
 
-def _unfinished(item: Journaled, undo: int) -> Skip:
+def _unfinished(instance: str, run: int) -> Skip:
     text = (
-        f"instance {item.plan.instance}: run {undo} has undone a part of it: finish that run with "
-        f"novadev resume {undo}, or undo it with novadev undo {undo}"
+        f"instance {instance}: run {run} has undone a part of it: finish that run first with "
+        f"novadev resume {run}, or undo it with novadev undo {run}"
     )
-    return Skip(item.plan.instance, text, StalePlan.exit_code, named=True)
+    return Skip(instance, text, StalePlan.exit_code, named=True)
 
 
 def of_file(journal: Journal, run: Run, saved: Iterable[Draft]) -> Iterator[Draft | Skip]:
@@ -125,7 +121,7 @@ def of_file(journal: Journal, run: Run, saved: Iterable[Draft]) -> Iterator[Draf
                 text = f"instance {item.plan.instance}: its plan in run {run.id} is {item.state}"
                 yield Skip(item.plan.instance, text, StalePlan.exit_code, named=True)
             elif item.id in elsewhere:
-                yield _unfinished(item, elsewhere[item.id])
+                yield _unfinished(item.plan.instance, elsewhere[item.id])
             else:
                 yield Draft(inverse(item), undoes=item.id)
 
