@@ -2,9 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
 
+import novadev.state
+from novadev.state.store import state_database
 from tests.cloud import Cloud
 
 NAME = "novadev_state"
@@ -34,3 +39,17 @@ def empty(connection: sa.Connection) -> None:
     """Make the journal's database anew."""
     connection.execute(sa.text(f"DROP DATABASE IF EXISTS {NAME}"))
     connection.execute(sa.text(f"CREATE DATABASE {NAME}"))
+
+
+def of_schema(url: str, revision: str, *statements: str) -> None:
+    """Make the state database at URL one of REVISION, which STATEMENTS take it back to."""
+    database = state_database(url)
+    with database.writing() as connection:
+        for statement in statements:
+            connection.execute(sa.text(statement))
+        config = Config()
+        folder = Path(novadev.state.__file__).with_name("migrations")
+        config.set_main_option("script_location", str(folder))
+        config.attributes["connection"] = connection
+        command.stamp(config, revision)
+    database.close()

@@ -1,46 +1,14 @@
 """What nova-computes say in the state database, also in one of an earlier release."""
 
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 
-import pytest
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
 
-import novadev.state
 from novadev.database import now_of
 from novadev.state.keeping import KEPT, list_keeping, write_keeping
-from novadev.state.store import SCHEMAS, examine_state, open_state, state_database
+from novadev.state.store import SCHEMAS, examine_state, open_state
 from novadev.state.tables import keeping_host
-from tests.cloud import Cloud
-from tests.state.places import journal_on_mariadb
-
-
-@pytest.fixture(params=["sqlite", "mariadb"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """Where the state database is."""
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path}/state.sqlite"
-        return
-    cloud: Cloud = request.getfixturevalue("mariadb_cloud")
-    with journal_on_mariadb(cloud) as url:
-        yield url
-
-
-def of_schema(url: str, revision: str, *statements: str) -> None:
-    """Make the state database one of REVISION."""
-    database = state_database(url)
-    with database.writing() as connection:
-        for statement in statements:
-            connection.execute(sa.text(statement))
-        config = Config()
-        folder = Path(novadev.state.__file__).with_name("migrations")
-        config.set_main_option("script_location", str(folder))
-        config.attributes["connection"] = connection
-        command.stamp(config, revision)
-    database.close()
+from tests.state.places import of_schema
 
 
 def test_aliases_are_kept_only_where_a_host_says_so(url: str) -> None:

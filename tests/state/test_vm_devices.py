@@ -4,14 +4,10 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
 
-import novadev.state
 from novadev.database import Database
 from novadev.errors import BadInput, Busy, NotAsNeeded, NotFound
 from novadev.records.device import AsOf, VmDevice, VmDynamic
@@ -19,8 +15,7 @@ from novadev.records.pin_store import PinStore
 from novadev.records.store import Overtaken, VmDevices
 from novadev.state.store import SCHEMAS, open_state
 from novadev.state.tables import vm_device_history
-from tests.cloud import Cloud
-from tests.state.places import journal_on_mariadb
+from tests.state.places import of_schema
 
 GUEST, OTHER = "7b0c2f5e-5c39-4c1c-8f0e-0e8e6a4a1f10", "7b0c2f5e-5c39-4c1c-8f0e-0e8e6a4a1f11"
 DISK = VmDevice(
@@ -43,17 +38,6 @@ DISK = VmDevice(
 
 def dynamic(hash_: str, vm_id: str = GUEST) -> VmDynamic:
     return VmDynamic(vm_id, hash_, hash_, "cmp1")
-
-
-@pytest.fixture(params=["sqlite", "mariadb"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """Where the state database is."""
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path}/state.sqlite"
-        return
-    cloud: Cloud = request.getfixturevalue("mariadb_cloud")
-    with journal_on_mariadb(cloud) as url:
-        yield url
 
 
 @pytest.fixture
@@ -286,18 +270,9 @@ def test_a_change_that_raises_leaves_everything(database: Database) -> None:
 
 
 def test_a_journal_of_the_first_release_is_brought_up_to_date(url: str) -> None:
-    database = open_state(url)
-    with database.writing() as connection:
-        for name in ("vm_device_history", "vm_device", "vm_dynamic"):
-            connection.execute(sa.text(f"DROP TABLE {name}"))
-        config = Config()
-        folder = Path(novadev.state.__file__).with_name("migrations")
-        config.set_main_option("script_location", str(folder))
-        config.attributes["connection"] = connection
-        connection.execute(sa.text("DROP TABLE vm_record"))
-        connection.execute(sa.text("DROP TABLE vm_device_pin"))
-        command.stamp(config, SCHEMAS[0])
-    database.close()
+    open_state(url).close()
+    tables = ("vm_device_history", "vm_device", "vm_dynamic", "vm_record", "vm_device_pin")
+    of_schema(url, SCHEMAS[0], *(f"DROP TABLE {name}" for name in tables))
     again = open_state(url)
     VmDevices(again).write({dynamic("1"): [DISK]})
     assert VmDevices(again).count([GUEST]) == {GUEST: 1}
