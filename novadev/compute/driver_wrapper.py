@@ -9,7 +9,9 @@ from __future__ import annotations
 import functools
 import inspect
 import logging
+import threading
 import time
+import traceback
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -29,8 +31,9 @@ of each (``nova/virt/libvirt/driver.py``). A rebuild powers the guest off, detac
 destroys it only then (``nova/compute/manager.py`` _rebuild_default_impl)."""
 REMEMBERED = 256
 """Guests whose last request is remembered."""
-DEFINED = 32
-"""Kept definitions that are remembered with Nova's own text, until they are defined."""
+DEFINED = 256
+"""Kept definitions that are remembered with Nova's own text until they are defined, one of a guest:
+more than Nova works on at a time (``rpc_executor_thread_pool_size`` is 64)."""
 _TRANSPORT = (7, 13)
 """``VIR_FROM_RPC`` and ``VIR_FROM_REMOTE``."""
 _BROKEN = (1, 38)
@@ -48,6 +51,7 @@ class Wrapper:
 
     def __init__(self, keeper: Keeper, log: Any, host: Callable[[], str]) -> None:
         self._keeper, self._log, self._host = keeper, log, host
+        self._lock = threading.Lock()  # several guests are made at a time
         self._again: set[str] = set()
         self._requests: dict[str, str] = {}
         self._own: dict[str, tuple[str, str]] = {}
@@ -69,18 +73,24 @@ class Wrapper:
             if not isinstance(told, list) or not (kept is None or isinstance(kept, str)):
                 raise TypeError("the answer is of another novadev")
         except Exception as error:
-            self._keeper.missed["passed", "no-answer"] += 1
-            self._keeper.lost.append(uuid)
+            self._keeper.miss("passed", "no-answer")
+            self._keeper.lose(uuid)
             self._tell("nothing is kept: %s", uuid, _in_words(error))
             return text
         for line in told:
             self._tell("%s", uuid, line)
         kept = kept or text
         if kept != text:
-            self._own[kept] = text, uuid
-            while len(self._own) > DEFINED:
-                del self._own[next(iter(self._own))]
+            with self._lock:
+                self._forget_own(uuid)
+                self._own[kept] = text, uuid
+                _shorten(self._own, DEFINED)
         return kept
+
+    def _forget_own(self, uuid: str) -> None:
+        """Forget what was kept of UUID before, and never defined."""
+        for kept in [kept for kept, (_, theirs) in self._own.items() if theirs == uuid]:
+            del self._own[kept]
 
     def define(self, original: Callable[..., Any], host: Any, xml: Any) -> Any:
         """Define XML; where libvirt refuses what is kept, Nova's own text in its place.
@@ -88,7 +98,8 @@ class Wrapper:
         Without a connection libvirt has refused nothing, and Nova gives up as it always did: at a
         second try libvirtd may be back, and would get a definition without addresses.
         """
-        own, uuid = self._own.pop(xml, (None, ""))
+        with self._lock:
+            own, uuid = self._own.pop(xml, (None, ""))
         if own is None:
             return original(host, xml)
         try:
@@ -96,6 +107,7 @@ class Wrapper:
         except Exception as error:
             if is_connection_lost(error):
                 raise
+            self._keeper.lose(uuid)  # it is still owed what is recorded
             self._count("passed", "refused")
             told = "[instance: %s] novadev: libvirt refuses what is kept, so nothing is: %s"
             self._log.warning(told, uuid, error)
@@ -105,7 +117,7 @@ class Wrapper:
 
     def _count(self, outcome: str, reason: str) -> None:
         """Have counted what became of a definition; where that fails, with what comes later."""
-        self._keeper.missed[outcome, reason] += 1
+        self._keeper.miss(outcome, reason)
         try:
             self._keeper.ask({"do": "count"}, answers=False)
         except Exception as error:
@@ -135,18 +147,28 @@ class Wrapper:
         try:
             self._keeper.ask(message, answers=False)
         except Exception as error:
-            self._keeper.missed["unrecorded", "no-answer"] += 1
+            self._keeper.miss("unrecorded", "no-answer")
             self._tell("what it has is not recorded: %s", uuid, error)
             return False
         self._note(uuid, request)
         return True
 
     def _note(self, uuid: str, request: str | None) -> None:
-        self._requests.pop(uuid, None)
-        if request is not None:
-            self._requests[uuid] = request
-        while len(self._requests) > REMEMBERED:
-            del self._requests[next(iter(self._requests))]
+        with self._lock:
+            self._requests.pop(uuid, None)
+            if request is not None:
+                self._requests[uuid] = request
+            _shorten(self._requests, REMEMBERED)
+
+    def safely(self, call: Callable[[], Any], otherwise: Any) -> Any:
+        """Return what CALL does; OTHERWISE, and say so, where it raises: Nova is to go on."""
+        try:
+            return call()
+        except Exception as error:
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            told = "novadev: an unexpected %s in %s:%s"
+            self._log.warning(told, type(error).__name__, place.filename, place.lineno)
+            return otherwise
 
     def wait(self, instance: Any) -> None:
         """Wait, as long as a definition may, until what the guest had is recorded.
@@ -183,6 +205,12 @@ class Wrapper:
 
     def _tell(self, text: str, uuid: str, *values: object) -> None:
         self._log.info("[instance: %s] novadev: " + text, uuid, *values)
+
+
+def _shorten(items: dict[str, Any], most: int) -> None:
+    """Take the oldest of ITEMS out until there are no more than MOST."""
+    while len(items) > most:
+        del items[next(iter(items))]
 
 
 def _in_words(error: Exception) -> str:
@@ -248,9 +276,13 @@ def _kept(original: Callable[..., Any], wrapper: Wrapper) -> Callable[..., Any]:
     @functools.wraps(original)
     def _get_guest_xml(self: Any, context: Any, instance: Any, *args: Any, **kwargs: Any) -> Any:
         text = original(self, context, instance, *args, **kwargs)
-        bound = signature.bind(self, context, instance, *args, **kwargs)
-        rescue = bound.arguments.get("rescue")
-        return wrapper.kept(text, instance.uuid, rescue, request_of(context))
+
+        def kept() -> Any:
+            bound = signature.bind(self, context, instance, *args, **kwargs)
+            rescue = bound.arguments.get("rescue")
+            return wrapper.kept(text, instance.uuid, rescue, request_of(context))
+
+        return wrapper.safely(kept, otherwise=text)
 
     return _get_guest_xml
 
@@ -269,12 +301,16 @@ def _before(original: Callable[..., Any], wrapper: Wrapper) -> Callable[..., Any
 
     @functools.wraps(original)
     def recorded(self: Any, *args: Any, **kwargs: Any) -> Any:
-        given = signature.bind(self, *args, **kwargs).arguments
-        instance = given["instance"]
-        is_asked = wrapper.record(self, instance, request_of(given.get("context")))
+        def record() -> Any:
+            given = signature.bind(self, *args, **kwargs).arguments
+            instance = given["instance"]
+            is_asked = wrapper.record(self, instance, request_of(given.get("context")))
+            return instance if is_asked else None
+
+        asked = wrapper.safely(record, otherwise=None)
         found = original(self, *args, **kwargs)
-        if is_asked:
-            wrapper.wait(instance)
+        if asked is not None:
+            wrapper.safely(lambda: wrapper.wait(asked), otherwise=None)
         return found
 
     return recorded
@@ -284,11 +320,14 @@ def _around_reboot(original: Callable[..., Any], wrapper: Wrapper) -> Callable[.
 
     @functools.wraps(original)
     def _hard_reboot(self: Any, context: Any, instance: Any, *args: Any, **kwargs: Any) -> Any:
-        wrapper.record(self, instance, request_of(context))
-        wrapper.begin(instance.uuid)
+        def begin() -> None:
+            wrapper.record(self, instance, request_of(context))
+            wrapper.begin(instance.uuid)
+
+        wrapper.safely(begin, otherwise=None)
         try:
             return original(self, context, instance, *args, **kwargs)
         finally:
-            wrapper.end(instance.uuid)
+            wrapper.safely(lambda: wrapper.end(instance.uuid), otherwise=None)
 
     return _hard_reboot

@@ -16,6 +16,7 @@ import traceback
 from collections import OrderedDict, deque
 from collections.abc import Sequence
 from pathlib import Path
+from queue import Queue
 from threading import Thread
 from typing import Any
 
@@ -39,8 +40,30 @@ _REMEMBERED = 64
 """Guests that are made anew at a time."""
 _NAMED = 6
 """Devices that a line names."""
+_QUESTIONS = 1024
+"""Questions that wait for the answer to another one, at most."""
 _TROUBLES = 32
 """Lines about what could not be written that wait for the next answer."""
+
+
+def configured(
+    files: Sequence[str], folders: Sequence[str]
+) -> tuple[list[str], list[str], str | None]:
+    """Return the files and folders to read: those that nova-compute was given, and novadev's own.
+
+    Last comes what to say of novadev's own where this user, nova, cannot read it: it was not asked
+    for, and a package installs it for root alone.
+    """
+    found, places = [*files], [*folders]
+    if not files and not folders:
+        found = [name for name in config.DEFAULT_FILES if os.path.exists(name)]
+        places = [name for name in config.DEFAULT_DIRS if os.path.isdir(name)]
+    elif files and OWN_FILE not in files and os.path.exists(OWN_FILE):
+        found.append(OWN_FILE)
+    if OWN_FILE in files or OWN_FILE not in found or os.access(OWN_FILE, os.R_OK):
+        return found, places, None
+    found.remove(OWN_FILE)
+    return found, places, f"{OWN_FILE} is not read: the user of nova-compute may not read it"
 
 
 class Keeper:
@@ -64,7 +87,7 @@ class Keeper:
         """Return the answer to MESSAGE; None where it wants none."""
         for outcome, reason, number in message.get("missed", ()):
             self._report.count((outcome, reason), number)
-        self._settle(message.get("lost", ()))
+        self._settle([(uuid, at) for uuid, at in message.get("lost", ())])
         match message["do"]:
             case "load":
                 return self.load()
@@ -93,12 +116,15 @@ class Keeper:
     def _is_off(self) -> bool:
         return self._config is None or self._config.keep_addresses == "off"
 
-    def _settle(self, lost: Sequence[str]) -> None:
-        """Hold the layouts of guests that were LOST since the last message; others were given."""
+    def _settle(self, lost: Sequence[tuple[str, float]]) -> None:
+        """Hold the layouts of guests that were LOST since the last message; others were given.
+
+        With each comes the moment, by this machine's monotonic clock.
+        """
         if self._records is None or self._config is None or self._config.keep_addresses != "on":
             return
-        for uuid in lost:
-            self._records.held.hold(uuid, self._given.pop(uuid, None))
+        for uuid, moment in lost:
+            self._records.held.hold(uuid, self._given.pop(uuid, None), moment)
         for uuid in self._given:
             self._records.held.release(uuid)
         self._given.clear()
@@ -139,8 +165,9 @@ class Keeper:
 
     def load(self) -> dict[str, Any]:
         """Read the configuration; return what is to be done by it."""
+        files, folders, unread = configured(self._files, self._folders)
         try:
-            self._config = config.load(self._files, self._folders)
+            self._config = config.load(files, folders)
         except NovadevError as error:
             self._report_off()
             self._config = None
@@ -149,9 +176,12 @@ class Keeper:
             self._records = Records(self._config.state_connection, self._failed)
             self._report = Report()
         self._records.special = tuple(self._config.special_managed_devices)
-        answer = {"mode": self._config.keep_addresses}
+        self._records.host = self._config.host
+        answer, told = {"mode": self._config.keep_addresses}, [unread] if unread else []
         if answer["mode"] != "off" and (why := self._records.open(_OPENING)):
-            answer["why"] = f"nothing that is recorded is kept for now: {_why(why)}"
+            told.append(f"nothing that is recorded is kept for now: {_why(why)}")
+        if told:
+            answer["why"] = "; ".join(told)
         self.report()
         return answer
 
@@ -178,8 +208,8 @@ class Keeper:
             kept = keep(text, record, self._config.keep_aliases)
         except Exception as error:
             reason = _reason(error, is_found)
-            if reason == "state-database":
-                self._settle([uuid])
+            if reason in ("state-database", "error"):
+                self._settle([(uuid, time.monotonic())])
             return passed(reason), {"text": None, "told": [f"nothing is kept: {_why(error)}"]}
         if self._config.keep_addresses == "log":
             shown = _difference(text, kept) or "nothing would differ"
@@ -234,18 +264,25 @@ def main(arguments: Sequence[str]) -> None:
     named = list(zip(arguments[1::2], arguments[2::2], strict=True))
     files = [value for name, value in named if name == "--config-file"]
     folders = [value for name, value in named if name == "--config-dir"]
-    if files and OWN_FILE not in files and Path(OWN_FILE).exists():
-        files.append(OWN_FILE)
     keeper = Keeper(files, folders)
     _send(channel, keeper.load())
+    lines: Queue[bytes] = Queue(_QUESTIONS)
+    Thread(target=_read, args=(channel, lines), daemon=True).start()
     Thread(target=_beat, args=(keeper,), daemon=True).start()
-    for line in channel.makefile("rb"):
+    while line := lines.get():
         message = json.loads(line)
         answer = keeper.answer(message)
         if answer is not None:
             told = {"number": message["number"], "troubles": keeper.troubles()}
             _send(channel, {**answer, **told})
     keeper.end()
+
+
+def _read(channel: socket.socket, lines: Queue[bytes]) -> None:
+    """Put each question into LINES, and nothing at the end: nova-compute waits for nobody then."""
+    for line in channel.makefile("rb"):
+        lines.put(line)
+    lines.put(b"")
 
 
 def _beat(keeper: Keeper) -> None:

@@ -7,6 +7,7 @@ one, that lets other green threads run, and with Nova's native threads an ordina
 from __future__ import annotations
 
 import json
+import os
 import socket
 import subprocess
 import threading
@@ -26,6 +27,10 @@ HANGING = 10.0
 """Seconds after which a process that owes an answer is started again; until then it is slow."""
 AGAIN = 10.0
 """Seconds between two starts of a process that ends and is asked nothing."""
+_ROOM = 1 << 20
+"""Bytes that may wait for the process: the definitions of a few dozen guests."""
+_SELDOM = 600.0
+"""The most seconds between two starts of a process that ends before it is ready."""
 
 
 class Refused(Exception):
@@ -45,10 +50,13 @@ class Keeper:
         self._mode: str | None = None
         self._is_load_due = False
         self._asked, self._owed = 0, 0.0
+        self._unsent, self._stuck = b"", 0.0
+        self._failures = 0
+        self._counting = threading.Lock()
         self.missed: Counter[tuple[str, str]] = Counter()
         """What the process does not know of, by outcome and reason; it is told with a question."""
-        self.lost: list[str] = []
-        """Guests whose definition got no answer, which is told in the same way."""
+        self.lost: list[tuple[str, float]] = []
+        """Guests whose definition got no answer, and when, which is told in the same way."""
 
     def start(self) -> None:
         """Start the process; it says when it is ready."""
@@ -59,12 +67,15 @@ class Keeper:
             [part.format(number) if part == "{}" else part for part in self._command],
             pass_fds=[number, held.fileno()],
             stdin=subprocess.DEVNULL,
+            env={**os.environ, "PYTHONSAFEPATH": "1"},  # nothing from the folder Nova runs in
         )
         theirs.close()
         held.close()
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _ROOM)
         self._socket, self._buffer, self._mode = ours, b"", None
         self._is_load_due = False
         self._started, self._owed = time.monotonic(), 0.0
+        self._unsent, self._stuck = b"", 0.0
         threading.Thread(target=self._watch, args=(alive, self._process), daemon=True).start()
 
     def _watch(self, alive: socket.socket, process: subprocess.Popen[bytes]) -> None:
@@ -74,11 +85,13 @@ class Keeper:
         """
         with alive:
             alive.recv(1)
-        if self._process is not process:
-            return
         process.kill()  # its files are closed some time before it can be waited for
         process.wait()
-        time.sleep(max(self._started + AGAIN - time.monotonic(), 0.0))
+        if self._process is not process:
+            return
+        self._failures = self._failures + 1 if self._mode is None else 0
+        pause = min(AGAIN * 2 ** min(self._failures, 10), _SELDOM) if self._failures else AGAIN
+        time.sleep(max(self._started + pause - time.monotonic(), 0.0))
         with self._lock:
             if self._process is process:
                 self._log.warning("novadev: its process has ended, and is started again")
@@ -91,14 +104,25 @@ class Keeper:
             self._be_ready(time.monotonic() + seconds)
 
     def stop(self) -> None:
-        """End the process, whatever it does."""
+        """End the process, whatever it does; its end is waited for elsewhere, as it may take long.
+
+        A file on a network that hangs keeps a process from ending.
+        """
         process, self._process = self._process, None
         if self._socket is not None:
             self._socket.close()
             self._socket = None
         if process is not None:
             process.kill()
-            process.wait()
+
+    def lose(self, uuid: str) -> None:
+        """Note that the guest UUID is made without what is recorded of it, and is owed that."""
+        self.lost.append((uuid, time.monotonic()))
+
+    def miss(self, outcome: str, reason: str) -> None:
+        """Count what became of a definition that the process does not know of."""
+        with self._counting:
+            self.missed[outcome, reason] += 1
 
     def ask(self, message: dict[str, Any], answers: bool = True) -> Any:
         """Return the answer to MESSAGE, within the limit; raises Refused, and OSError."""
@@ -143,30 +167,56 @@ class Keeper:
         """Note what the process does; it says so where it has read the configuration."""
         if "mode" not in answer:
             return
-        self._mode = answer["mode"]
+        self._mode, self._failures = answer["mode"], 0
         if answer.get("why"):
             self._log.warning("novadev: %s", answer["why"])
         self._log.info("novadev: keep_addresses is %s", self._mode)
 
     def _exchange(self, message: dict[str, Any], until: float, answers: bool) -> Any:
 
-        self._asked, missed, sent = self._asked + 1, dict(self.missed), False
+        self._asked, missed = self._asked + 1, dict(self.missed)
         counts, lost = [(*outcome, number) for outcome, number in missed.items()], [*self.lost]
         asked = {**message, "number": self._asked, "missed": counts, "lost": lost}
         try:
-            self._wait(until)
-            self._channel.sendall(json.dumps(asked).encode() + b"\n")
-            sent = True
-            self.missed -= Counter(missed)
+            self._send(json.dumps(asked).encode() + b"\n", until)
+            with self._counting:
+                self.missed -= Counter(missed)
             del self.lost[: len(lost)]
             if message["do"] == "load":  # it answers that, sooner or later
                 self._is_load_due, self._mode = False, ""
             return self._answer(until) if answers else None
         except OSError:
             raise Refused(f"no answer within {LIMIT * 1000:.0f} ms") from None
-        finally:
-            if not sent:  # half a question is there
+
+    def _send(self, line: bytes, until: float) -> None:
+        """Send LINE; where only a part of it can be sent now, the rest goes before the next one.
+
+        Raises OSError where nothing of it was sent, and ends a process that has read nothing for
+        so long that it hangs. One that is only slow has things to record that would be lost.
+        """
+        is_begun = False
+        try:
+            self._flush(until)
+            self._unsent, is_begun = line, True
+            self._flush(until)
+            self._stuck = 0.0
+        except socket.timeout:  # noqa: UP041 - it is no TimeoutError before Python 3.10
+            self._stuck = self._stuck or time.monotonic()
+            if time.monotonic() - self._stuck > HANGING:
                 self.stop()
+            if is_begun and len(self._unsent) < len(line):
+                return
+            self._unsent = b"" if is_begun else self._unsent
+            raise
+        except OSError:  # it has ended
+            self.stop()
+            raise
+
+    def _flush(self, until: float) -> None:
+        """Send what is not sent yet; raises OSError where that takes too long."""
+        while self._unsent:
+            self._wait(until)
+            self._unsent = self._unsent[self._channel.send(self._unsent) :]
 
     def _answer(self, until: float) -> Any:
         """Return the answer to the last question; one to an earlier question came too late."""

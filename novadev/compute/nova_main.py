@@ -47,7 +47,8 @@ def main() -> None:
     """Run Nova's own main, wrapped where that can be."""
     python, program = sys.argv[1:3]
     sys.argv[:] = [program, *sys.argv[3:]]  # its name says which configuration Nova reads
-    del sys.path[0]  # the folder of this file
+    if sys.path and Path(sys.path[0]) == Path(__file__).parent:  # not so with "python -P"
+        del sys.path[0]
     try:
         import nova.cmd.compute  # before all else: it patches what is imported after it
     except ModuleNotFoundError as error:
@@ -60,9 +61,20 @@ def main() -> None:
         _install([python, "-m", "novadev.compute.keeper", "{}", *config_arguments(sys.argv[1:])])
         _be_named(program)
     except Exception as error:
-        told = f"novadev: nova-compute runs without novadev: {error}"
-        _before_serving(nova.cmd.compute.service, lambda: _log().warning("%s", told))
+        _tell(f"novadev: nova-compute runs without novadev: {error}")
     sys.exit(nova.cmd.compute.main())
+
+
+def _tell(text: str) -> None:
+    """Say TEXT in Nova's log, once that is open where this can be known."""
+    import nova.cmd.compute
+
+    service = getattr(nova.cmd.compute, "service", None)
+    if callable(getattr(service, "serve", None)):
+        _before_serving(service, lambda: _log().warning("%s", text))
+    else:
+        with suppress(Exception):
+            _log().warning("%s", text)
 
 
 def _be_named(program: str) -> None:
@@ -95,6 +107,7 @@ def _after_arguments(config: Any, call: Callable[[], None]) -> None:
 
 
 def _install(command: Sequence[str]) -> None:
+    """Wrap what there is to wrap; raises, with nothing done, where a part of it is missing."""
     import nova.cmd.compute
     import nova.conf
     from nova.virt.libvirt import driver, host
@@ -102,15 +115,20 @@ def _install(command: Sequence[str]) -> None:
     wrapping = beside("driver_wrapper")
     keeper = beside("keeper_client").Keeper(command, _log())
     wrapper = wrapping.Wrapper(keeper, _log(), lambda: str(nova.conf.CONF.host))
-    wrapping.wrap(driver.LibvirtDriver, host.Host, wrapper)
-    nova.conf.CONF.register_mutate_hook(wrapper.load)
+    service, config = nova.cmd.compute.service, nova.cmd.compute.config
+    for owner, name in ((service, "serve"), (config, "parse_args")):
+        if not callable(getattr(owner, name, None)):
+            raise wrapping.OtherShape(f"this release of Nova has no {name}")
+    mutates = nova.conf.CONF.register_mutate_hook
 
     def start() -> None:
         with suppress(OSError):  # Nova needs the same; it is started again when it is asked
             keeper.start()
 
-    _after_arguments(nova.cmd.compute.config, start)
-    _before_serving(nova.cmd.compute.service, lambda: keeper.await_ready(_READY))
+    wrapping.wrap(driver.LibvirtDriver, host.Host, wrapper)
+    mutates(wrapper.load)
+    _after_arguments(config, start)
+    _before_serving(service, lambda: keeper.await_ready(_READY))
 
 
 def _log() -> Any:

@@ -30,15 +30,15 @@ class Held:
         self._rows: OrderedDict[str, list[tuple[float, Rows | None]]] = OrderedDict()
         self._lock = Lock()
 
-    def hold(self, uuid: str, rows: Rows | None) -> None:
-        """Note that the guest UUID is owed ROWS; None is what is recorded of it.
+    def hold(self, uuid: str, rows: Rows | None, moment: float | None = None) -> None:
+        """Note that the guest UUID is owed ROWS; None is what was recorded of it at that MOMENT.
 
-        What it is owed already is older, and goes before.
+        That is now where it is not given. What it is owed already is older, and goes before.
         """
         with self._lock:
             owed = self._rows.setdefault(uuid, [])
             del owed[_LOST - 1 :]
-            owed.append((monotonic(), rows))
+            owed.append((monotonic() if moment is None else moment, rows))
             if len(self._rows) > _REMEMBERED:
                 self._rows.popitem(last=False)
 
@@ -59,11 +59,20 @@ class Held:
         with self._lock:
             self._rows.pop(uuid, None)
 
+    def recorded_at(self, uuid: str) -> float | None:
+        """Return the moment as of which the record has what the guest UUID is owed.
+
+        None where it is owed nothing, or is owed what was known when it was lost.
+        """
+        with self._lock:
+            owed = self._rows.get(uuid, [])
+            return None if not owed or any(rows for _, rows in owed) else owed[0][0]
+
     def applied(self, uuid: str, devices: Rows, recorded: Rows) -> Rows:
         """Return DEVICES, what the guest is seen with, at the places that it is owed.
 
-        RECORDED counts where that was not known when it was lost. Where the guest is owed nothing,
-        DEVICES are the same.
+        RECORDED, as of :meth:`recorded_at`, counts where that was not known when it was lost.
+        Where the guest is owed nothing, DEVICES are the same.
         """
         with self._lock:
             if uuid not in self._rows:

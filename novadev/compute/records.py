@@ -6,6 +6,7 @@ A state database that hangs holds a thread and not the caller.
 from __future__ import annotations
 
 import math
+from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, TimeoutError, wait
 from dataclasses import dataclass, field, replace
@@ -20,7 +21,7 @@ from novadev.errors import Busy, NotAsNeeded, NovadevError, Unreachable
 from novadev.keep.definition import MOST, Record
 from novadev.records.device import Pins, VmDevice
 from novadev.records.on_host import Question, Seen, see_text
-from novadev.records.rows import Newest, utc_now
+from novadev.records.rows import Newest
 from novadev.records.store import VmDevices
 from novadev.state.store import open_state
 
@@ -31,10 +32,12 @@ LIMIT = 0.12
 """Seconds that the state database may take of the limit that nova-compute sets."""
 _WAITING = 256
 """Guests that wait to be recorded."""
+_ARRIVED = 1024
+"""Guests from elsewhere that are remembered until they are recorded here."""
 _TRIES = 3
 _LATE = 1.0
 """Seconds after which what a guest was seen with is recorded late: it may be elsewhere by then, and
-be recorded there. Sooner, that is a question of how well the clocks of hosts agree."""
+be recorded there. A table has whole seconds."""
 _FRESH = 30.0
 """Seconds for which what was read when a guest was seen is good: it may be pinned meanwhile.
 
@@ -44,16 +47,28 @@ Rows = tuple[VmDevice, ...]
 
 
 @dataclass(frozen=True)
+class _Recorded:
+    """What is recorded of a guest, its pins, and the host of the newest record.
+
+    ``before`` is what was recorded when a power-on of the guest was lost; ``rows`` where none was.
+    """
+
+    rows: Rows = ()
+    pins: Pins = field(default_factory=dict)
+    host: str = ""
+    before: Rows = ()
+
+
+@dataclass(frozen=True)
 class _Look:
-    """What a guest was seen with by a TEXT, and what was recorded and pinned of it then.
+    """What a guest was seen with by a TEXT, and what was recorded of it then.
 
     ``is_read``: the state database could be read.
     """
 
     text: str
     seen: Seen
-    recorded: Rows
-    pins: Pins
+    recorded: _Recorded
     is_read: bool = True
     time: float = field(default_factory=monotonic)
 
@@ -69,6 +84,8 @@ class Crowded(NotAsNeeded):
 class Records:
     """What is recorded in the state database at URL; ``special`` kinds of devices are managed.
 
+    ``host`` is the name of this host.
+
     FAILED is called, by another thread, for each write that does not land.
     """
 
@@ -76,7 +93,9 @@ class Records:
         self.url = url
         self._failed = failed
         self.special: tuple[str, ...] = ()
+        self.host = ""
         self._is_own = url.startswith("sqlite")
+        self._arrived: OrderedDict[str, None] = OrderedDict()
         self._reader, self._writer = ThreadPoolExecutor(1), ThreadPoolExecutor(1)
         self._reading: Future[object] | None = None
         self._writes: dict[str, Future[None]] = {}
@@ -101,25 +120,32 @@ class Records:
 
         What it was SEEN with by the request that makes it anew, as XML, is newer than any record;
         then the state database is only asked for pins, and for who is who, and not even for that
-        where it was when the guest was seen. AGAIN: it is made anew on the host it was on. Raises
-        NotAsNeeded where nothing counts, and Unreachable.
+        where it was when the guest was seen. While it was rescued, what it was seen with is not its
+        own, and the record counts. AGAIN: it is made anew on the host it was on. Raises NotAsNeeded
+        where nothing counts, and Unreachable.
         """
-        if seen is not None:
-            look = self._looks.get(uuid)
-            if look is None or look.text != seen or not look.is_fresh:
-                look = self._look_now(uuid, seen)
-            devices = self.held.applied(uuid, look.seen.devices, look.recorded)
-            rows = _with_pins(devices, look.recorded, look.pins)
-            return Record(rows, look.pins, look.is_read)
-        recorded, pins = self._read(uuid)
-        if self._is_own and not again:
+        look = None if seen is None else self._look_of(uuid, seen)
+        if look is not None:
+            devices = self.held.applied(uuid, look.seen.devices, look.recorded.before)
+            pins = look.recorded.pins
+            return Record(_with_pins(devices, look.recorded.rows, pins), pins, look.is_read)
+        found = self._read(uuid)
+        if self._is_own and not self._was_here(uuid, again):
             raise NotAsNeeded(
                 "what is recorded on this host alone does not count for a guest that may come from "
                 "elsewhere: set [novadev] state_connection to a database that all hosts share"
             )
-        if not recorded:
+        if not found.rows:
             raise NotAsNeeded("nothing is recorded of it")
-        return Record(recorded, pins)
+        return Record(found.rows, found.pins, is_of_host=found.host in ("", self.host))
+
+    def _was_here(self, uuid: str, again: bool) -> bool:
+        """Whether the guest has been on this host since it was recorded; AGAIN as for `get`."""
+        if not again:
+            self._arrived[uuid] = None
+            if len(self._arrived) > _ARRIVED:
+                self._arrived.popitem(last=False)
+        return uuid not in self._arrived
 
     def write(self, uuid: str, text: str, host: str, at: float) -> None:
         """Record, some time soon, what the guest UUID had by TEXT on HOST.
@@ -156,21 +182,27 @@ class Records:
         except Exception as error:
             self._failed(uuid, error)
 
-    def _look_now(self, uuid: str, text: str) -> _Look:
+    def _look_of(self, uuid: str, text: str) -> _Look | None:
+        """Return what the guest was seen with by TEXT; None where that is not its own."""
+        look = self._looks.get(uuid)
+        if look is not None and look.text == text and look.is_fresh:
+            return look
+        is_read, found = True, _Recorded()
         try:
-            recorded, pins = self._read(uuid)
+            found = self._read(uuid)
         except NovadevError:
-            return replace(self._look(uuid, text, "", (), {}), is_read=False)
-        return self._look(uuid, text, "", recorded, pins)
+            is_read = False
+        try:
+            return replace(self._look(uuid, text, "", found), is_read=is_read)
+        except NotAsNeeded:  # it was rescued
+            return None
 
-    def _look(self, uuid: str, text: str, host: str, recorded: Rows, pins: Pins) -> _Look:
-        seen = see_text(HostedInstance(uuid, "", host), self._question(recorded), text)
-        return _Look(text, seen, recorded, pins)
+    def _look(self, uuid: str, text: str, host: str, recorded: _Recorded) -> _Look:
+        last = recorded.host if recorded.host != self.host else ""
+        question = Question(self.special, recorded.rows, recorded_on=last)
+        return _Look(text, see_text(HostedInstance(uuid, "", host), question, text), recorded)
 
-    def _question(self, recorded: Rows) -> Question:
-        return Question(self.special, recorded)
-
-    def _read(self, uuid: str) -> tuple[Rows, Pins]:
+    def _read(self, uuid: str) -> _Recorded:
         if self._reading is not None and not self._reading.done():
             raise Unreachable("the state database has not answered the last question yet")
         try:
@@ -189,12 +221,19 @@ class Records:
             limit = f"{LIMIT * 1000:.0f} ms"
             raise Unreachable(f"the state database does not answer within {limit}") from None
 
-    def _read_now(self, uuid: str) -> tuple[Rows, Pins]:
+    def _read_now(self, uuid: str) -> _Recorded:
         store = self._store()
         if store.count([uuid]).get(uuid, 0) > MOST:
             raise Crowded(f"more than {MOST} devices are recorded of it")
+        last = store.list_dynamics([uuid]).get(uuid)
+        return self._recorded(store, uuid, last.host if last else "")
+
+    def _recorded(self, store: VmDevices, uuid: str, host: str) -> _Recorded:
+        rows = store.list_devices([uuid]).get(uuid, ())
         pins = store.list_pins([uuid]).get(uuid, {})
-        return store.list_devices([uuid]).get(uuid, ()), pins
+        moment = self.held.recorded_at(uuid)
+        before = () if moment is None else store.list_devices_ago(uuid, monotonic() - moment)
+        return _Recorded(rows, pins, host, before or rows)
 
     def _write(self, uuid: str, text: str, host: str, at: float) -> None:
         store = self._store()
@@ -202,17 +241,19 @@ class Records:
             newest = store.list_newest([uuid])
             elsewhere = _recorded_elsewhere(newest[uuid], host)
             if at < elsewhere and monotonic() - at > _LATE:
-                return
+                raise Busy("another host has recorded it since it was seen here")
             self.held.outdate(uuid, elsewhere)
-            recorded, pins = store.list_devices([uuid]).get(uuid, ()), store.list_pins([uuid])
+            last = newest[uuid].dynamic
+            recorded = self._recorded(store, uuid, last.host if last else "")
             try:
-                look = self._look(uuid, text, host, recorded, pins.get(uuid, {}))
+                look = self._look(uuid, text, host, recorded)
             except NotAsNeeded:  # it is rescued: its devices are not its own
                 return
             self._looks[uuid] = look  # its definition may be asked for before it is written
-            devices = self.held.applied(uuid, look.seen.devices, recorded)
+            devices = self.held.applied(uuid, look.seen.devices, recorded.before)
             try:
                 store.write({look.seen.dynamic: devices}, newest=newest)
+                self._arrived.pop(uuid, None)
                 return
             except Busy:
                 if not left:
@@ -236,11 +277,11 @@ class Records:
 def _recorded_elsewhere(newest: Newest, host: str) -> float:
     """Return when another host than HOST has recorded the guest last; minus infinity for never.
 
-    That is by this machine's monotonic clock, as far as the clocks of the hosts agree.
+    That is by this machine's monotonic clock; how long ago it was says the database's.
     """
-    if newest.dynamic is None or newest.seen is None or newest.dynamic.host == host:
+    if newest.dynamic is None or newest.age is None or newest.dynamic.host == host:
         return -math.inf
-    return monotonic() - (utc_now() - newest.seen).total_seconds()
+    return monotonic() - newest.age
 
 
 def _with_pins(devices: Rows, recorded: Rows, pins: Pins) -> Rows:

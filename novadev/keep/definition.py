@@ -57,11 +57,13 @@ class Record:
     """What is recorded of a guest, plugged or not, and its pinned addresses.
 
     ``is_read``: the ids of its devices are those of the state database, which could be read.
+    ``is_of_host``: it was recorded last on the host that makes the guest now.
     """
 
     devices: tuple[VmDevice, ...]
     pins: Pins = field(default_factory=dict)
     is_read: bool = True
+    is_of_host: bool = True
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ def keep(text: str, record: Record, aliases: bool = False) -> Kept:
     controllers = recorded_controllers(recorded)
     number_ports(domain, controllers)
     inventory = _inventory(domain)
-    known = _recognised(inventory, recorded)
+    known = _recognised(inventory, recorded, record.is_of_host)
     names = dict(_aliases(inventory, known)) if aliases else {}
     for device, alias in names.items():
         device.alias = alias
@@ -126,12 +128,14 @@ def _inventory(domain: Domain) -> Inventory:
     return take_inventory(HostedInstance(domain.uuid, "", ""), definitions)
 
 
-def _recognised(inventory: Inventory, recorded: Sequence[VmDevice]) -> list[VmDevice | None]:
+def _recognised(
+    inventory: Inventory, recorded: Sequence[VmDevice], is_of_host: bool
+) -> list[VmDevice | None]:
     """Return what is RECORDED of each device, in the order of the definition."""
     assert inventory.definitions.persistent is not None
     rows = {row.device_id: row for row in recorded}
     found = seen_devices(inventory, ())
-    ids = recognise([*found.devices.values()], [*rows.values()], found.owners)
+    ids = recognise([*found.devices.values()], [*rows.values()], found.owners, is_of_host)
     known = {device: rows.get(ids[row.device_id]) for device, row in found.devices.items()}
     return [known.get(device) for device in inventory.definitions.persistent.devices]
 
@@ -185,7 +189,7 @@ def _place(
     """
     left = dict[str, None]()
     buses = PciBuses(complete(domain, (), root))
-    recorded = {key: row for key, row in recorded.items() if not _is_chipset(row, buses)}
+    recorded = {key: row for key, row in recorded.items() if _may_be_placed(row, buses, left)}
     kept = [row if row and _counts(row, buses, left) else None for row in rows]
     if not _usb_fits(domain, rows):
         kept = [None if row and "type=usb" in row.address else row for row in kept]
@@ -221,14 +225,21 @@ def _is_chipset(row: VmDevice, buses: PciBuses) -> bool:
     return address is not None and address.type == PCI and buses.is_chipset(address)
 
 
-def _counts(row: VmDevice, buses: PciBuses, left: dict[str, None]) -> bool:
-    """Whether the address of ROW is of a type that is kept; notes one that cannot be read."""
+def _may_be_placed(row: VmDevice, buses: PciBuses, left: dict[str, None]) -> bool:
+    """Whether the address of ROW can be read, and is not the chipset's; notes one that cannot."""
     try:
-        address = Address.from_ovirt(row.address)
-        return address is not None and address.type in _TYPES and not _is_chipset(row, buses)
+        return not _is_chipset(row, buses)
     except (BadInput, ValueError):
         left[f"{row.label}: its recorded address cannot be read"] = None
         return False
+
+
+def _counts(row: VmDevice, buses: PciBuses, left: dict[str, None]) -> bool:
+    """Whether the address of ROW is of a type that is kept; notes one that cannot be read."""
+    if not _may_be_placed(row, buses, left):
+        return False
+    address = Address.from_ovirt(row.address)
+    return address is not None and address.type in _TYPES
 
 
 def _usb_fits(domain: Domain, rows: Sequence[VmDevice | None]) -> bool:

@@ -242,7 +242,9 @@ class _Guests(Generic[G]):
         special = self._deployment.config.special_managed_devices
         work: dict[str, list[tuple[HostedInstance, Question]]] = defaultdict(list)
         for hosted in self._hosted(instances):
-            question = Question(special, recorded.get(hosted.uuid, ()), asks_guest)
+            last = newest[hosted.uuid].dynamic
+            host = last.host if last else ""
+            question = Question(special, recorded.get(hosted.uuid, ()), asks_guest, host)
             work[hosted.host].append((hosted, question))
         for answer in self._deployment.hosts.run(see, work):
             uuid = answer.arguments[0].uuid

@@ -119,7 +119,10 @@ def natural_name(vm_id: str, device: Device) -> str | None:
 
 
 def recognise(
-    found: Sequence[VmDevice], recorded: Sequence[VmDevice], owners: Set[str]
+    found: Sequence[VmDevice],
+    recorded: Sequence[VmDevice],
+    owners: Set[str],
+    is_of_host: bool = True,
 ) -> dict[str, str]:
     """Return the id that each of the devices FOUND in a guest has among those RECORDED, by its own.
 
@@ -129,18 +132,20 @@ def recognise(
     the same; the owner's id, which is what Nova's databases say at the moment; a name on the host
     alone; its address; the id that was made of its kind; its place among those of its kind.
     Devices of different classes are never the same one, nor are those with different names, but
-    for one of the same owner's.
+    for one of the same owner's. Without IS_OF_HOST another host has recorded them: names of that
+    host, such as the PCI address of a card, say nothing here.
     """
+    of_host = _OF_HOST if is_of_host else frozenset()
     plugged = {row.device_id: row for row in recorded if row.is_plugged}
     work = _Recognition(found, recorded)
-    for name in _OF_HOST:
+    for name in of_host:
         work.by(lambda device, name=name: _named_in_place(device, name), plugged)  # type: ignore[misc]
     for rows in (plugged, work.rows):
         work.by_names(NAMES.keys() - _OF_HOST, rows)
         work.by(_companion, rows)
     work.by_owner(owners)
     for rows in (plugged, work.rows):
-        work.by_names(_OF_HOST, rows)
+        work.by_names(of_host, rows)
         work.by(_place, plugged)
     work.by(lambda device: device.device_id, work.rows)
     work.in_order(plugged)
@@ -301,14 +306,17 @@ def _agree(one: Hashable | None, other: Hashable | None) -> bool:
 
 
 def identified(
-    found: Sequence[VmDevice], recorded: Sequence[VmDevice], owners: Set[str]
+    found: Sequence[VmDevice],
+    recorded: Sequence[VmDevice],
+    owners: Set[str],
+    is_of_host: bool = True,
 ) -> tuple[VmDevice, ...]:
     """Return the devices FOUND in a guest under the ids under which they are RECORDED.
 
     As :func:`recognise` finds them. A device that stays as it was recorded keeps the label of its
     row while that names it, and the host; so a stop or a start alone changes nothing.
     """
-    ids = recognise(found, recorded, owners)
+    ids = recognise(found, recorded, owners, is_of_host)
     rows = {row.device_id: row for row in recorded}
     named = (replace(device, device_id=ids[device.device_id]) for device in found)
     return tuple(_settled(device, rows.get(device.device_id)) for device in named)

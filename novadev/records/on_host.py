@@ -127,12 +127,14 @@ class Question:
     """What to ask about a guest in addition to its devices.
 
     ``special`` are the kinds managed without an owner, ``recorded`` is what is recorded of it, and
-    ``asks_guest`` says whether it is asked what it calls its disks.
+    ``asks_guest`` says whether it is asked what it calls its disks. ``recorded_on`` is the host of
+    the newest record, empty where nothing is known of that.
     """
 
     special: tuple[str, ...] = ()
     recorded: tuple[VmDevice, ...] = ()
     asks_guest: bool = False
+    recorded_on: str = ""
 
 
 @dataclass(frozen=True)
@@ -202,7 +204,8 @@ def _see(host: Host | None, instance: HostedInstance, question: Question, text: 
         raise NotFound(f"domain {domain.name} on host {instance.host} does not belong to Nova")
     inventory = take_inventory(instance, _definitions(domain))
     found = seen_devices(inventory, question.special)
-    devices = identified([*found.devices.values()], question.recorded, found.owners)
+    is_of_host = question.recorded_on in ("", instance.host)
+    devices = identified([*found.devices.values()], question.recorded, found.owners, is_of_host)
     if instance.attachments is None:
         devices = _with_boot_orders(devices, question.recorded)
     notes: tuple[str, ...] = ()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
 
-from novadev.database import Database
+from novadev.database import Database, now_of
 from novadev.errors import NotAsNeeded
 from novadev.records import rows
 from novadev.records.addresses import place_of
@@ -107,7 +107,7 @@ def _check_apart(recorded: Sequence[VmDevice], known: Pins, new: Pins) -> None:
 
 
 def _insert(connection: sa.Connection, vm_id: str, pins: Pins) -> None:
-    values = {"vm_id": vm_id, "pinned": rows.utc_now()}
+    values = {"vm_id": vm_id, "pinned": now_of(connection)}
     added = [{**values, "device_id": key, "address": place} for key, place in pins.items()]
     if added:
         connection.execute(sa.insert(vm_device_pin), added)
@@ -121,7 +121,7 @@ def _remember(
     is_pinned: bool,
 ) -> None:
     """Write down that USER has pinned, or unpinned, those of the RECORDED devices in PINS."""
-    common = {"made": rows.utc_now(), "user": user, "is_pinned": is_pinned}
+    common = {"made": now_of(connection), "user": user, "is_pinned": is_pinned}
     changes = [
         {
             **common,

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, fields
-from datetime import datetime, timezone
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
+from novadev.database import now_of
 from novadev.records.device import AsOf, Merged, Pins, VmDevice, VmDynamic
 from novadev.state.tables import (
     vm_device,
@@ -41,13 +42,13 @@ class Version:
 class Newest:
     """What is recorded of a guest last: its row, and the number of the newest state of a device.
 
-    ``seen`` is when the row was written, in UTC by the clock of its writer. The number grows with
-    every state that is recorded, so one that comes back has another.
+    ``age`` is for how many seconds the row has been there, by the database's own clock. The number
+    grows with every state that is recorded, so one that comes back has another.
     """
 
     dynamic: VmDynamic | None = None
     state: int = 0
-    seen: datetime | None = field(default=None, compare=False)
+    age: float | None = field(default=None, compare=False)
 
 
 def list_devices(
@@ -77,16 +78,17 @@ def list_newest(connection: sa.Connection, vm_ids: Sequence[str]) -> dict[str, N
     states = {row[0]: row[1] for row in connection.execute(query.group_by(table.c.vm_id))}
     dynamics, table = list_dynamics(connection, vm_ids), vm_dynamic
     times = sa.select(table.c.vm_id, table.c.seen).where(table.c.vm_id.in_(vm_ids))
-    seen = {row.vm_id: row.seen for row in connection.execute(times)}
+    now = now_of(connection)
+    ages = {row.vm_id: (now - row.seen).total_seconds() for row in connection.execute(times)}
     return {
-        vm_id: Newest(dynamics.get(vm_id), states.get(vm_id, 0), seen.get(vm_id))
+        vm_id: Newest(dynamics.get(vm_id), states.get(vm_id, 0), ages.get(vm_id))
         for vm_id in vm_ids
     }
 
 
 def write_dynamic(connection: sa.Connection, dynamic: VmDynamic, is_known: bool) -> None:
     """Write the row of a guest, behind its lock, which lasts until the transaction ends."""
-    values: dict[str, Any] = {**asdict(dynamic), "seen": utc_now()}
+    values: dict[str, Any] = {**asdict(dynamic), "seen": now_of(connection)}
     if is_known:
         chosen = vm_dynamic.c.vm_id == dynamic.vm_id
         connection.execute(sa.update(vm_dynamic).where(chosen).values(values))
@@ -148,7 +150,7 @@ def write_merged(
     dropped = [device for part in parts for device in part.dropped]
     if not written and not dropped:
         return record
-    now = utc_now()
+    now = now_of(connection)
     number = record or _new_record(connection, now)
     _delete(connection, [*written, *dropped])
     if written:
@@ -183,11 +185,6 @@ def _body(device: VmDevice) -> str:
 
 def _json(value: object) -> str:
     return json.dumps(value, separators=(",", ":"), sort_keys=True)
-
-
-def utc_now() -> datetime:
-    """Return the time as every table has it: UTC, to the second."""
-    return datetime.now(timezone.utc).replace(tzinfo=None, microsecond=0)
 
 
 def utc_text(moment: datetime) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import timedelta
 
 import sqlalchemy as sa
 
-from novadev.database import Database
+from novadev.database import Database, now_of
 from novadev.errors import BadInput, Busy, NotFound
 from novadev.records import rows
 from novadev.records.device import AsOf, Merged, Pins, VmDevice, VmDynamic, merge
@@ -97,11 +98,20 @@ class VmDevices:
                 found.setdefault(row.vm_id, []).extend([device] if device else [])
         return {vm_id: tuple(devices) for vm_id, devices in found.items()}
 
+    def list_devices_ago(self, vm_id: str, seconds: float) -> tuple[VmDevice, ...]:
+        """Return what was recorded of a guest SECONDS ago, by the database's own clock.
+
+        A table has whole seconds: what was recorded within the next one may be in it too.
+        """
+        with self._database.reading() as connection:
+            then = now_of(connection) - timedelta(seconds=seconds - 1)
+        return self.list_devices_as_of([vm_id], AsOf(time=then)).get(vm_id, ())
+
     def check(self, as_of: AsOf) -> None:
         """Raise NotFound where there is no such record, and BadInput for a time to come."""
-        if as_of.time is not None and as_of.time > rows.utc_now():
-            raise BadInput(f"{as_of} is in the future: nothing can be recorded as of that time")
         with self._database.reading() as connection:
+            if as_of.time is not None and as_of.time > now_of(connection):
+                raise BadInput(f"{as_of} is in the future: nothing can be recorded as of that time")
             newest = connection.scalar(sa.select(sa.func.max(vm_record.c.id)))
             query = sa.select(vm_record.c.id).where(vm_record.c.id == as_of.record)
             if as_of.time is None and connection.scalar(query) is None:
