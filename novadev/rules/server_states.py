@@ -27,6 +27,13 @@ _POWER_ON: Mapping[str, str] = {
 }
 """What starts a guest that Nova has ended."""
 _REBOOT = "openstack server reboot --hard"
+_STATE_AFTER: Mapping[str, str] = {
+    "rescuing": "rescued",
+    **dict.fromkeys(
+        ("resize_prep", "resize_migrating", "resize_migrated", "resize_finish"), "resized"
+    ),
+}
+"""The state that a task leads to where it is not ``active`` (nova/compute/manager.py)."""
 _NOTHING_TO_RUN: Mapping[str, str] = {
     "building": "wait until Nova has built it",
     "deleted": "it is deleted",
@@ -54,3 +61,15 @@ def way_to_stored_hardware(vm_state: str | None) -> str:
         return _POWER_ON[state]
     first = _FIRST.get(state) if state in ("rescued", "resized") else None
     return _REBOOT if first is None else f"{first}; then {_REBOOT}"
+
+
+def way_after(vm_state: str | None, task_state: str | None) -> str:
+    """Return what `way_to_stored_hardware` does, for a server that has a task, for when it is over.
+
+    An unshelve may take the properties of the snapshot, so a hard reboot follows it.
+    """
+    if task_state is None:
+        return way_to_stored_hardware(vm_state)
+    if task_state.startswith("shelving"):
+        return f"{_POWER_ON['shelved']}; then {_REBOOT}"
+    return way_to_stored_hardware(_STATE_AFTER.get(task_state, "active"))

@@ -32,6 +32,7 @@ from novadev.runs.journal_rows import (
     fit,
     get_run,
     journaled,
+    try_to_change,
     update_plans,
     update_run,
 )
@@ -206,16 +207,30 @@ class Journal:
                 ids = [item.id for item, outcome in pairs if outcome.vm_state == vm_state]
                 connection.execute(update_plans(ids).values(unseen=vm_state))
 
-    def note_look(self, run: Run, batch: Sequence[Journaled], news: Mapping[int, str]) -> None:
+    def note_look(self, run: Run, batch: Sequence[Journaled], news: Mapping[int, Outcome]) -> None:
         """Write that the servers of BATCH were looked at again; raises TakenOver.
 
-        NEWS are what was found of some of them, by the plan's id.
+        NEWS are what was found of some of them, by the plan's id: an error, and that a plan is
+        half where it was applied.
         """
         with self._database.writing() as connection:
             lease.hold(connection, run.id, run.lease)
             connection.execute(update_plans([item.id for item in batch]).values(unseen=None))
-            for plan, text in news.items():
-                connection.execute(update_plans([plan]).values(error=fit(text)))
+            for item in batch:
+                if item.id in news:
+                    self._note_news(connection, run, item, news[item.id])
+
+    def _note_news(
+        self, connection: sa.Connection, run: Run, item: Journaled, outcome: Outcome
+    ) -> None:
+        error = fit(outcome.error or "")
+        if outcome.state == State.HALF and try_to_change(
+            connection, [item.id], Event.OVERWRITTEN, error
+        ):
+            if run.undoes is not None:
+                change_undone(connection, [item], Event.OVERWRITTEN)
+        else:
+            connection.execute(update_plans([item.id]).values(error=error))
 
     def finish(self, run: Run) -> str:
         """Close RUN, give its lease back and return its state; raises TakenOver."""

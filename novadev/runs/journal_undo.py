@@ -25,6 +25,12 @@ from novadev.runs.journal_rows import (
 from novadev.runs.states import BEGUN, TO_UNDO, Event, State, run_state
 from novadev.state.tables import plans, runs
 
+_TO_UNDONE: Mapping[Event, Event] = {
+    Event.LANDED: Event.TAKEN_BACK,
+    Event.PARTED: Event.TAKEN_BACK_IN_PART,
+    Event.OVERWRITTEN: Event.PUT_BACK_IN_PART,
+}
+"""What happens to a plan when its undo has an event; no other event of the undo changes it."""
 _NEXT: Mapping[Event, Event] = {
     Event.TAKEN_BACK: Event.PUT_BACK,
     Event.PUT_BACK: Event.TAKEN_BACK,
@@ -121,11 +127,11 @@ def check_still_to_undo(connection: sa.Connection, run: int, undo: int | None = 
 
 def change_undone(connection: sa.Connection, items: Sequence[Journaled], event: Event) -> None:
     """Change the states of what ITEMS, plans of an undo, took back, down the chain of undos."""
-    if event not in (Event.LANDED, Event.PARTED):
+    if event not in _TO_UNDONE:
         return
     for partly in (False, True):
         ids = [item.undoes for item in items if item.undoes and item.plan.partly is partly]
-        happened = Event.TAKEN_BACK if event is Event.LANDED else Event.TAKEN_BACK_IN_PART
+        happened = _TO_UNDONE[event]
         while ids:
             try_to_change(connection, ids, happened)
             chosen = (plans.c.id.in_(ids), plans.c.undoes.is_not(None))

@@ -87,7 +87,7 @@ class Waiting:
     def _note(self, batch: _Batch, found: Sequence[Outcome]) -> None:
         """Write into the journal what the second look has found."""
         news = {
-            item.id: after.error
+            item.id: after
             for item, before, after in zip(batch.items, batch.outcomes, found, strict=True)
             if after.error and after.error != before.error
         }

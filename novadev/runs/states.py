@@ -31,6 +31,7 @@ class Event(str, Enum):
     UNKNOWN = "the connection was lost while it was written"
     PARTED = "part of it is there, and the rest can no longer be written"
     LANDED = "all of it is written"
+    OVERWRITTEN = "another program stored again what was there before"
     REFUSED = "another value is there, and nothing of this plan"
     BROKEN = "an error came before anything was written"
     DROPPED = "the run is undone before the plan was begun"
@@ -56,6 +57,7 @@ TRANSITIONS: Mapping[tuple[State, Event], State] = {
     (_S.HALF, _E.BEGUN): _S.STARTED,
     (_S.HALF, _E.TAKEN_BACK): _S.UNDONE,
     (_S.HALF, _E.TAKEN_BACK_IN_PART): _S.HALF,
+    (_S.APPLIED, _E.OVERWRITTEN): _S.HALF,
     (_S.APPLIED, _E.TAKEN_BACK): _S.UNDONE,
     (_S.APPLIED, _E.TAKEN_BACK_IN_PART): _S.HALF,
     (_S.UNDONE, _E.PUT_BACK): _S.APPLIED,

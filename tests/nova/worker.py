@@ -258,6 +258,24 @@ def update_instance(uuid, **fields):
         instance.save()
 
 
+HELD = {}
+
+
+def hold_instance(uuid):
+    """Read an instance, as nova-api does at the beginning of a request."""
+    with _target(uuid) as (_, ctxt):
+        HELD[uuid] = _get_instance(ctxt, uuid)
+
+
+def lock_held(uuid, reason):
+    """Lock it with a reason, as nova-api does with what it has read (compute/api.py lock)."""
+    instance = HELD.pop(uuid)
+    instance.locked, instance.locked_by = True, "admin"
+    instance.system_metadata["locked_reason"] = reason
+    with _target(uuid):
+        instance.save()
+
+
 def add_port(uuid, port, mac, **fields):
     """Append a port of Open vSwitch to the instance's network info, as Nova caches it."""
     with _target(uuid) as (_, ctxt):
@@ -382,6 +400,8 @@ CALLS = {
         guest_xml_many,
         machine_refusals_of,
         update_instance,
+        hold_instance,
+        lock_held,
         add_port,
         read_ports,
         add_pci_device,

@@ -15,7 +15,8 @@ from novadev.runs import carry_out
 from novadev.runs.second_look import SecondLook
 from tests.cloud import Cloud
 from tests.command import Result, novadev
-from tests.image_property.guests import TO_SCSI, add_guest
+from tests.image_property.guests import TO_SCSI, add_guest, on_scsi, stored
+from tests.nova_process import NovaProcess
 
 SET = ("image-property", "set", *TO_SCSI)
 E1000 = ("image-property", "set", "--property", "hw_vif_model=e1000")
@@ -173,6 +174,136 @@ def _assert_looked(cloud: Cloud, uuids: list[str]) -> None:
     assert {plan["state"] for plan in result.json["plans"]} == {"applied"}
 
 
+def stored_again(cloud: Cloud, uuid: str, **old: str | None) -> Callable[[], None]:
+    """Nova stores these properties as it had read them; None takes one out."""
+
+    def store() -> None:
+        name = cloud.cell_of(uuid)
+        for key, value in old.items():
+            where = {"instance_uuid": uuid, "key": f"image_{key}"}
+            if value is None:
+                cloud.delete("instance_system_metadata", name, **where)
+            else:
+                cloud.update("instance_system_metadata", name, where, value=value)
+
+    return store
+
+
+OLD = {"hw_disk_bus": "virtio", "hw_scsi_model": None}
+
+
+@pytest.mark.parametrize("way", ["resume", "undo"])
+def test_old_values_that_nova_stores_again_are_seen(
+    sqlite_cloud: Cloud, meanwhile: Meanwhile, way: str
+) -> None:
+    """It read them before novadev's write, for a request that is no task: `lock --reason`."""
+    cloud, uuid = sqlite_cloud, add_guest(sqlite_cloud)
+    before = stored(cloud, uuid)
+    meanwhile.happens = stored_again(cloud, uuid, **OLD)
+    result = novadev(cloud, *SET, uuid, "--yes", "-f", "json")
+    (plan,) = result.json["plans"]
+    assert (result.code, plan["state"]) == (7, "half"), result.err
+    assert "hw_disk_bus=virtio, no hw_scsi_model is stored again, but its disks" in plan["error"]
+    assert "(novadev resume) or take all of it back (novadev undo)" in plan["error"]
+    assert novadev(cloud, "history", "1", "-f", "json").json[0]["state"] == "half"
+    assert novadev(cloud, way, "1", "--yes").code == 0
+    assert stored(cloud, uuid) == (before if way == "undo" else on_scsi(before))
+    state = "applied" if way == "resume" else "undone"
+    assert novadev(cloud, "history", "1", "-f", "json").json[0]["state"] == state
+
+
+@pytest.mark.slow
+def test_a_lock_of_the_real_nova_stores_old_values_again(
+    sqlite_cloud: Cloud, meanwhile: Meanwhile, nova: Callable[[Cloud], NovaProcess]
+) -> None:
+    cloud, uuid = sqlite_cloud, add_guest(sqlite_cloud)
+    before, process = stored(cloud, uuid), nova(cloud)
+    process.call("hold_instance", uuid=uuid)
+    meanwhile.happens = lambda: process.call("lock_held", uuid=uuid, reason="maintenance")
+    result = novadev(cloud, *SET, uuid, "--yes", "-f", "json")
+    assert (result.code, result.json["plans"][0]["state"]) == (7, "half")
+    assert cloud.system_metadata(uuid)["image_hw_disk_bus"] == "virtio"
+    assert novadev(cloud, "resume", "1", "--yes").code == 0
+    after = stored(cloud, uuid)
+    assert after.cell["disks"] == on_scsi(before).cell["disks"]
+    assert cloud.system_metadata(uuid)["image_hw_scsi_model"] == "virtio-scsi"
+    assert cloud.system_metadata(uuid)["locked_reason"] == "maintenance"
+
+
+def test_an_undo_that_nova_overwrites_is_half_and_can_be_finished(
+    sqlite_cloud: Cloud, meanwhile: Meanwhile
+) -> None:
+    cloud, uuid = sqlite_cloud, add_guest(sqlite_cloud)
+    before = stored(cloud, uuid)
+    assert novadev(cloud, *E1000, uuid, "--yes").code == 0
+    value = {"key": "image_hw_vif_model", "value": "e1000", "deleted": 0}
+
+    def again() -> None:
+        name = cloud.cell_of(uuid)
+        cloud.insert("instance_system_metadata", name, instance_uuid=uuid, **value)
+
+    meanwhile.happens = again
+    result = novadev(cloud, "undo", "1", "--yes", "-f", "json")
+    assert (result.code, result.json["plans"][0]["state"]) == (7, "half"), result.err
+    states = [novadev(cloud, "history", run, "-f", "json").json[0]["state"] for run in "12"]
+    assert states == ["half", "half"]
+    assert "novadev resume 2" in novadev(cloud, "undo", "1", "--yes").err
+    assert novadev(cloud, "resume", "2", "--yes").code == 0
+    states = [novadev(cloud, "history", run, "-f", "json").json[0]["state"] for run in "12"]
+    assert states == ["undone", "applied"]
+    assert stored(cloud, uuid).spec == before.spec
+    assert "image_hw_vif_model" not in cloud.system_metadata(uuid)
+
+
+def test_old_values_that_a_resumed_run_finds_are_somebody_elses_perhaps(
+    sqlite_cloud: Cloud, meanwhile: Meanwhile
+) -> None:
+    """A process was killed before its look; since then anybody may have stored them."""
+    cloud, uuids = sqlite_cloud, [add_guest(sqlite_cloud, name=f"web-{n}") for n in range(2)]
+    meanwhile.happens = kill
+    run_until_killed(cloud, *uuids)
+    becomes(cloud, uuids[0], vm_state="stopped")()
+    stored_again(cloud, uuids[0], hw_vif_model=None)()
+    result = novadev(cloud, "resume", "--yes", "-f", "json")
+    (plan,) = [plan for plan in result.json["plans"] if plan["instance"] == uuids[0]]
+    assert (result.code, plan["state"]) == (7, "applied")
+    assert "no hw_vif_model is stored again. Nova or somebody else" in plan["error"]
+    assert "image_hw_vif_model" not in cloud.system_metadata(uuids[0])
+
+
+REBOOT = "openstack server reboot --hard"
+
+
+@pytest.mark.parametrize(
+    ("fields", "said", "way"),
+    [
+        ({"task_state": "powering-on"}, "was starting it", REBOOT),
+        ({"task_state": "rescuing"}, "may store that again", f"unrescue; then {REBOOT}"),
+        ({"vm_state": "rescued"}, "was starting it", f"unrescue; then {REBOOT}"),
+        ({"task_state": "resize_prep"}, "may store that again", f"resize revert; then {REBOOT}"),
+        ({"vm_state": "resized"}, "was starting it", f"resize revert; then {REBOOT}"),
+        ({"task_state": "shelving"}, "Its snapshot may have", f"unshelve; then {REBOOT}"),
+        ({"task_state": "shelving_image_uploading"}, "was shelving it", REBOOT),
+        ({"task_state": "unshelving"}, "may store that again", REBOOT),
+        ({"task_state": "rebuild_spawning"}, "properties of its image", "image-property list"),
+        ({"vm_state": "paused"}, "was starting it", REBOOT),
+        ({"vm_state": "error"}, "was starting it", REBOOT),
+        ({"task_state": "powering-on", "vm_state": "shelved"}, "may store that again", REBOOT),
+    ],
+)
+def test_what_mends_it_is_what_nova_takes_then(
+    sqlite_cloud: Cloud, meanwhile: Meanwhile, fields: dict[str, Any], said: str, way: str
+) -> None:
+    """A hard reboot of a rescued, resized or shelved server would be refused."""
+    uuid = add_guest(sqlite_cloud)
+    meanwhile.happens = becomes(sqlite_cloud, uuid, **fields)
+    result = novadev(sqlite_cloud, *E1000, uuid, "--yes", "-f", "json")
+    (plan,) = result.json["plans"]
+    assert result.code == 7
+    assert said in plan["error"]
+    assert plan["error"].endswith(f"{way} {uuid}")
+
+
 def test_a_request_spec_that_a_resize_has_read(sqlite_cloud: Cloud, meanwhile: Meanwhile) -> None:
     cloud = sqlite_cloud
     uuid = cloud.add_instance(hw_disk_bus="scsi", vm_state="active", spec_properties={})
@@ -192,6 +323,8 @@ def test_a_request_spec_that_a_resize_has_read(sqlite_cloud: Cloud, meanwhile: M
         ({"task_state": "a_task_of_the_future"}, 7),
         ({"task_state": "deleting"}, 0),
         ({"task_state": "image_snapshot"}, 0),
+        ({"task_state": "shelving"}, 7),
+        ({"task_state": "shelving_offloading", "vm_state": "shelved"}, 0),
         ({"vm_state": "shelved_offloaded"}, 0),
         ({"vm_state": "soft-delete"}, 0),
         ({"vm_state": "deleted", "deleted": 1}, 0),
@@ -206,7 +339,7 @@ def test_what_counts_as_a_start(
         meanwhile.happens = becomes(sqlite_cloud, uuid, **fields)
     result = novadev(sqlite_cloud, *E1000, uuid, "--yes")
     assert result.code == code, result.err
-    assert ("Nova was starting it" in result.err) is bool(code)
+    assert (f"({uuid}): Nova was " in result.err) is bool(code)
     assert "Run 1: applied (1 applied)" in result.err
 
 
