@@ -124,7 +124,9 @@ class Keeper:
         if self._records is None or self._config is None or self._config.keep_addresses != "on":
             return
         for uuid, moment in lost:
-            self._records.held.hold(uuid, self._given.pop(uuid, None), moment)
+            given = self._given.pop(uuid, None)
+            known = self._records.state_at(uuid, moment) if given is None else given
+            self._records.held.hold(uuid, known, moment)
         for uuid in self._given:
             self._records.held.release(uuid)
         self._given.clear()

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from threading import Lock
 from time import monotonic
+from typing import cast
 
 from novadev.records.device import VmDevice
 
@@ -27,13 +28,14 @@ class Held:
     """The layouts that guests of this host are owed; used by several threads."""
 
     def __init__(self) -> None:
-        self._rows: OrderedDict[str, list[tuple[float, Rows | None]]] = OrderedDict()
+        self._rows: OrderedDict[str, list[tuple[float, Rows | int | None]]] = OrderedDict()
         self._lock = Lock()
 
-    def hold(self, uuid: str, rows: Rows | None, moment: float | None = None) -> None:
-        """Note that the guest UUID is owed ROWS; None is what was recorded of it at that MOMENT.
+    def hold(self, uuid: str, rows: Rows | int | None, moment: float | None = None) -> None:
+        """Note that the guest UUID is owed ROWS, or what was recorded of it then.
 
-        That is now where it is not given. What it is owed already is older, and goes before.
+        A number is that of the newest state of its record, None what was recorded at that MOMENT,
+        which is now where it is not given. What it is owed already is older, and goes before.
         """
         with self._lock:
             owed = self._rows.setdefault(uuid, [])
@@ -59,14 +61,17 @@ class Held:
         with self._lock:
             self._rows.pop(uuid, None)
 
-    def recorded_at(self, uuid: str) -> float | None:
-        """Return the moment as of which the record has what the guest UUID is owed.
+    def recorded_at(self, uuid: str) -> float | int | None:
+        """Return the moment (a float) or the state as of which the record has what UUID is owed.
 
         None where it is owed nothing, or is owed what was known when it was lost.
         """
         with self._lock:
             owed = self._rows.get(uuid, [])
-            return None if not owed or any(rows for _, rows in owed) else owed[0][0]
+            if not owed or any(isinstance(rows, tuple) for _, rows in owed):
+                return None
+            moment, state = owed[0]
+            return moment if state is None else cast(int, state)
 
     def applied(self, uuid: str, devices: Rows, recorded: Rows) -> Rows:
         """Return DEVICES, what the guest is seen with, at the places that it is owed.
@@ -77,7 +82,8 @@ class Held:
         with self._lock:
             if uuid not in self._rows:
                 return devices
-            rows = next((rows for _, rows in self._rows[uuid] if rows), recorded)
+            known = (rows for _, rows in self._rows[uuid] if isinstance(rows, tuple))
+            rows = next(known, recorded)
         return _as_before(devices, rows)
 
 

@@ -32,8 +32,8 @@ LIMIT = 0.12
 """Seconds that the state database may take of the limit that nova-compute sets."""
 _WAITING = 256
 """Guests that wait to be recorded."""
-_ARRIVED = 1024
-"""Guests from elsewhere that are remembered until they are recorded here."""
+_REMEMBERED = 1024
+"""Guests from elsewhere, and guests recorded here, that are remembered."""
 _TRIES = 3
 _LATE = 1.0
 """Seconds after which what a guest was seen with is recorded late: it may be elsewhere by then, and
@@ -96,6 +96,7 @@ class Records:
         self.host = ""
         self._is_own = url.startswith("sqlite")
         self._arrived: OrderedDict[str, None] = OrderedDict()
+        self._states: OrderedDict[str, tuple[float, int]] = OrderedDict()
         self._reader, self._writer = ThreadPoolExecutor(1), ThreadPoolExecutor(1)
         self._reading: Future[object] | None = None
         self._writes: dict[str, Future[None]] = {}
@@ -142,10 +143,13 @@ class Records:
     def _was_here(self, uuid: str, again: bool) -> bool:
         """Whether the guest has been on this host since it was recorded; AGAIN as for `get`."""
         if not again:
-            self._arrived[uuid] = None
-            if len(self._arrived) > _ARRIVED:
-                self._arrived.popitem(last=False)
+            _remember(self._arrived, uuid, None)
         return uuid not in self._arrived
+
+    def state_at(self, uuid: str, moment: float) -> int | None:
+        """Return the state in which the guest was recorded for a power-on at that MOMENT, if so."""
+        written, state = self._states.get(uuid, (-math.inf, 0))
+        return state if written <= moment < written + _FRESH else None
 
     def write(self, uuid: str, text: str, host: str, at: float) -> None:
         """Record, some time soon, what the guest UUID had by TEXT on HOST.
@@ -231,8 +235,11 @@ class Records:
     def _recorded(self, store: VmDevices, uuid: str, host: str) -> _Recorded:
         rows = store.list_devices([uuid]).get(uuid, ())
         pins = store.list_pins([uuid]).get(uuid, {})
-        moment = self.held.recorded_at(uuid)
-        before = () if moment is None else store.list_devices_ago(uuid, monotonic() - moment)
+        before, then = rows, self.held.recorded_at(uuid)
+        if isinstance(then, int):
+            before = store.list_devices_until(uuid, then)
+        elif then is not None:
+            before = store.list_devices_ago(uuid, monotonic() - then)
         return _Recorded(rows, pins, host, before or rows)
 
     def _write(self, uuid: str, text: str, host: str, at: float) -> None:
@@ -254,6 +261,8 @@ class Records:
             try:
                 store.write({look.seen.dynamic: devices}, newest=newest)
                 self._arrived.pop(uuid, None)
+                state = store.list_newest([uuid])[uuid].state
+                _remember(self._states, uuid, (monotonic(), state))
                 return
             except Busy:
                 if not left:
@@ -272,6 +281,13 @@ class Records:
             if self._opened is None:
                 self._opened = open_state(self.url)
             return self._opened
+
+
+def _remember(known: OrderedDict[str, T], uuid: str, value: T) -> None:
+    known[uuid] = value
+    known.move_to_end(uuid)
+    while len(known) > _REMEMBERED:
+        known.popitem(last=False)
 
 
 def _recorded_elsewhere(newest: Newest, host: str) -> float:

@@ -85,10 +85,14 @@ class VmDevices:
 
         A guest of which nothing was recorded by then is not in the mapping.
         """
+        return self._as_of(vm_ids, rows.until(as_of))
+
+    def _as_of(
+        self, vm_ids: Sequence[str], then: sa.ColumnElement[bool]
+    ) -> dict[str, tuple[VmDevice, ...]]:
+        """Return the devices in the last of their states for which THEN holds."""
         table = vm_device_history
-        latest = sa.select(sa.func.max(table.c.id)).where(
-            table.c.vm_id.in_(vm_ids), rows.until(as_of)
-        )
+        latest = sa.select(sa.func.max(table.c.id)).where(table.c.vm_id.in_(vm_ids), then)
         latest = latest.group_by(table.c.vm_id, table.c.device_id)
         query = sa.select(table).where(table.c.id.in_(latest))
         found: dict[str, list[VmDevice]] = {}
@@ -97,6 +101,10 @@ class VmDevices:
                 device = rows.version_of(row).device
                 found.setdefault(row.vm_id, []).extend([device] if device else [])
         return {vm_id: tuple(devices) for vm_id, devices in found.items()}
+
+    def list_devices_until(self, vm_id: str, state: int) -> tuple[VmDevice, ...]:
+        """Return what was recorded of a guest when STATE was its newest: see `Newest.state`."""
+        return self._as_of([vm_id], vm_device_history.c.id <= state).get(vm_id, ())
 
     def list_devices_ago(self, vm_id: str, seconds: float) -> tuple[VmDevice, ...]:
         """Return what was recorded of a guest SECONDS ago, by the database's own clock.
