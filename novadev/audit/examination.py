@@ -12,6 +12,7 @@ from novadev.audit.refusals import accepted, agreed
 from novadev.audit.stashing import Outlook
 from novadev.audit.stored import Stored, stored_troubles
 from novadev.audit.target import Needs, TargetHost, Unchecked, target_troubles
+from novadev.audit.trial import Trial
 from novadev.capabilities.compute_hosts import ComputeHost, ComputeHosts
 from novadev.capabilities.server_releases import ServerReleases
 from novadev.config import Config
@@ -74,8 +75,8 @@ class Examination:
         )
         troubles = list(self._troubles(stored, found, known))
         if any(item.remedy for item in troubles):
-            hosts, config = self._hosts, self._config
-            troubles = [accepted(item, stored, hosts, config) for item in agreed(troubles)]
+            trial = Trial(rules, self._hosts, self._config)
+            troubles = accepted(agreed(troubles), facts, trial)
         yield from (undecided(item, facts.instance) for item in troubles)
 
     def _troubles(

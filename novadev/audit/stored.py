@@ -170,7 +170,7 @@ def combinations(stored: Stored) -> Iterator[Trouble]:
                 stored, Trouble("combination", severity, fault.message, remedy)
             )
         else:
-            yield Trouble(_check_of(fault), severity, fault.message, remedy)
+            yield Trouble(_check_of(fault), severity, fault.message, remedy, fault=fault.key)
 
 
 def _without_scsi_model(stored: Stored, trouble: Trouble) -> Trouble:
