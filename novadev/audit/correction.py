@@ -34,18 +34,22 @@ def settled(uuid: str, name: str, value: str | None) -> str | None:
     )
 
 
-def for_value(uuid: str, name: str, value: str) -> str:
-    """Return the command that replaces a VALUE that is invalid for the property.
+def value_instead(name: str, value: str) -> str | None:
+    """Return what replaces a VALUE that is invalid for the property; None takes it out.
 
     That is Nova's own spelling where only case or spaces differ; a guest may have SCSI disks, so
-    it keeps a SCSI model. Another value is taken out.
+    it keeps a SCSI model.
     """
+    if name in NO_EFFECT:
+        return None
     known = spelling(name, value)
-    if known is None and name == "hw_scsi_model":
-        known = "virtio-scsi"
-    return (
-        unset(uuid, name) if known is None or name in NO_EFFECT else set_property(uuid, name, known)
-    )
+    return "virtio-scsi" if known is None and name == "hw_scsi_model" else known
+
+
+def for_value(uuid: str, name: str, value: str) -> str:
+    """Return the command that replaces a VALUE that is invalid for the property."""
+    known = value_instead(name, value)
+    return unset(uuid, name) if known is None else set_property(uuid, name, known)
 
 
 def needs(remedy: str | None, instance: Instance) -> Needs:

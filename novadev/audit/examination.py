@@ -85,7 +85,8 @@ class Examination:
         facts, inspection = stored.facts, found if isinstance(found, Inspection) else None
         yield from stored_troubles(stored, self._wanted)
         if "target" in self._wanted:
-            yield from target_troubles(facts, _needs(inspection), self._targets, self._unchecked)
+            mended = stored.readable.facts
+            yield from target_troubles(mended, _needs(inspection), self._targets, self._unchecked)
         if inspection is not None and known is not None:
             yield from inspection.troubles
             found_here = compared(known, stored, self._decisions)

@@ -15,6 +15,7 @@ from novadev.image_property.facts import Facts
 from novadev.rules.buses import BUS_PROPERTIES, TooManyDisks, UnsupportedBus, bus_for_device_type
 from novadev.rules.disks import GuestDisk, is_volume
 from novadev.rules.fault import disk_subject
+from novadev.rules.guest import Guest
 from novadev.rules.validity import case_behind_refusals, ends, faults_behind_refusals
 
 _WRITES_SPEC = re.compile(
@@ -58,12 +59,24 @@ def _weight(item: Trouble | None) -> int:
 def accepted(troubles: Sequence[Trouble], facts: Facts, trial: Trial) -> list[Trouble]:
     """Return TROUBLES, each with a remedy that is accepted, or without one and with the reason.
 
-    Each remedy is tried after those of the same server that are run before it.
+    Each remedy is tried after those of the same server that are run before it, and one that has
+    to be `after` those of other checks needs them to be accepted.
     """
     turns = _Turns(trial, facts)
     order = sorted(range(len(troubles)), key=lambda place: (_turn(troubles[place]), place))
     judged = {place: turns.judged(troubles[place]) for place in order}
-    return [judged[place] for place in range(len(troubles))]
+    return [_in_order(judged[place], judged.values()) for place in range(len(troubles))]
+
+
+def _in_order(trouble: Trouble, troubles: Iterable[Trouble]) -> Trouble:
+    """Return TROUBLE with the remedy of TROUBLES that is run first, or without its own remedy."""
+    if not trouble.after:
+        return trouble
+    earlier = [item for item in troubles if item.check in trouble.after]
+    remedies = [item.remedy for item in earlier if item.remedy]
+    if {item.check for item in earlier} != trouble.after or len(remedies) < len(earlier):
+        return replace(trouble, remedy=None)
+    return replace(trouble, first=remedies[0])
 
 
 def _turn(item: Trouble) -> tuple[int, bool, bool]:
@@ -73,14 +86,14 @@ def _turn(item: Trouble) -> tuple[int, bool, bool]:
 
 @dataclass
 class _Turns:
-    """The remedies of one server that were accepted so far, each with what is stored after it.
+    """The remedies of one server that were accepted so far.
 
-    ``facts`` is what is stored after all of them.
+    Each is with what is stored before and after it; ``facts`` is what is stored after all of them.
     """
 
     trial: Trial
     facts: Facts
-    steps: list[tuple[str, Facts]] = field(default_factory=list)
+    steps: list[tuple[str, Guest, Guest]] = field(default_factory=list)
 
     def judged(self, trouble: Trouble) -> Trouble:
         """Return TROUBLE with a remedy that works after the accepted ones, or with none."""
@@ -104,11 +117,14 @@ class _Turns:
 
     def _ended_by(self, trouble: Trouble) -> str | None:
         """Return the accepted remedy after which the fault of TROUBLE is gone, if there is one."""
-        key, rules = trouble.fault, self.trial.rules
-        for remedy, after in self.steps if key else ():
-            if key not in {fault.key for fault in faults_behind_refusals(after.guest, rules)}:
+        for remedy, before, after in self.steps if trouble.fault else ():
+            if self._has(trouble, before) and not self._has(trouble, after):
                 return remedy
         return None
+
+    def _has(self, trouble: Trouble, guest: Guest) -> bool:
+        found = faults_behind_refusals(guest, self.trial.rules)
+        return trouble.fault in {fault.key for fault in found}
 
     def _is_enough(self, trouble: Trouble, after: Facts) -> bool:
         key = trouble.fault
@@ -118,10 +134,10 @@ class _Turns:
         """Return REMEDY, now the last of the accepted ones; one of its property may do for it."""
         name = property_of(remedy)
         if not tried.changes and name:
-            same = (done for done, _ in self.steps if property_of(done) == name)
+            same = (done for done, _, _ in self.steps if property_of(done) == name)
             remedy = next(same, remedy)
+        self.steps.append((remedy, self.facts.guest, tried.facts.guest))
         self.facts = tried.facts
-        self.steps.append((remedy, tried.facts))
         return remedy
 
     def _not_alone(self, trouble: Trouble) -> str:
