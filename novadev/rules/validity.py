@@ -50,12 +50,13 @@ def new_faults(before: Guest, after: Guest, rules: ComputeRules) -> tuple[Fault,
 def ends(key: tuple[str, str], before: Guest, after: Guest, rules: ComputeRules) -> bool:
     """Return whether a change from before to after ends the fault with this key, and only that.
 
-    A disk that gets another bus must have a fault of the same rule before the change.
+    A disk that gets another bus must have had a fault that the same value ends.
     """
     old, old_refused = case_behind_refusals(before, rules)
     new, new_refused = case_behind_refusals(after, rules)
     known = _faults(old, old_refused)
-    alike = {fault.subject for fault in known if fault.rule == key[0]}
+    wanted = {fault.to_set for fault in known if fault.key == key} - {None}
+    alike = {fault.subject for fault in known if fault.to_set in wanted}
     buses = {identity(disk): disk.bus for disk in new.disks}
     moved = (disk for disk in old.disks if buses.get(identity(disk), disk.bus) != disk.bus)
     return key not in {fault.key for fault in _faults(new, new_refused)} and all(

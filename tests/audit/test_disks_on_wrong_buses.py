@@ -51,6 +51,10 @@ MENDED: Mapping[str, tuple[Row, tuple[Row, ...], Mapping[str, Any], str, list[st
         *(VIRTIO_ROOT, (("vdb", "virtio", "cdrom"),), I440FX | DRIVE),
         *("hw_cdrom_bus=ide", ["virtio", "ide"]),
     ),
+    "two cdroms with faults of two rules": (
+        *(VIRTIO_ROOT, (("vdb", "virtio", "cdrom"), ("fda", "fdc", "cdrom")), I440FX),
+        *("hw_cdrom_bus=ide", ["virtio", "ide", "ide"]),
+    ),
     "a cdrom on virtio on q35": (
         *(VIRTIO_ROOT, (("vdb", "virtio", "cdrom"),), Q35),
         *("hw_cdrom_bus=sata", ["virtio", "sata"]),
@@ -77,6 +81,35 @@ def test_the_remedy_moves_the_disk_and_ends_the_finding(sqlite_cloud: Cloud, cas
     result = novadev(sqlite_cloud, *shlex.split(remedy)[1:])
     assert (result.code, buses(sqlite_cloud, uuid)) == (0, after), result.err
     assert audit(sqlite_cloud, *ONLY, uuid) == []
+
+
+@pytest.mark.parametrize("limit", [1, 2])
+def test_a_remedy_is_tried_after_those_before_it(sqlite_cloud: Cloud, limit: int) -> None:
+    """Each alone would be accepted; both need two places on the bus."""
+    folder = sqlite_cloud.folder / "compute"
+    folder.mkdir()
+    (folder / "cmp1.conf").write_text(f"[compute]\nmax_disk_devices_to_attach = {limit}\n")
+    with sqlite_cloud.config_file.open("a") as file:
+        file.write(f"compute_config_dir = {folder}\n")
+    uuid = server(sqlite_cloud, IDE_ROOT, (("hdb", "ide", "cdrom"),), **Q35)
+    disk, cdrom = audit(sqlite_cloud, *ONLY, uuid, code=3)
+    for item in (disk, cdrom)[:limit]:
+        assert novadev(sqlite_cloud, *shlex.split(item["remedy"])[1:]).code == 0
+    refused = "no command fixes it: bus sata holds at most 1 disks on this host"
+    assert (refused in cdrom["details"]) is (cdrom["remedy"] is None) is (limit == 1)
+    assert len(audit(sqlite_cloud, *ONLY, uuid, code=3 if limit == 1 else 0)) == 2 - limit
+
+
+@pytest.mark.parametrize("value", ["IDE", "virtio ", "SATA"])
+def test_one_command_ends_a_value_and_a_fault_behind_it(sqlite_cloud: Cloud, value: str) -> None:
+    wanted: dict[str, Any] = {**Q35, "hw_cdrom_bus": value}
+    uuid = server(sqlite_cloud, VIRTIO_ROOT, (("hdb", "ide", "cdrom"),), **wanted | DRIVE)
+    both = (*ONLY, "--check", "stored-value", uuid)
+    remedies = {item["remedy"] for item in audit(sqlite_cloud, *both, code=3)}
+    for remedy in remedies:
+        assert novadev(sqlite_cloud, *shlex.split(remedy)[1:]).code == 0
+    assert len(remedies) == 1
+    assert audit(sqlite_cloud, *both) == []
 
 
 AGAIN = "no command moves it alone: detach the volume and attach it again"
