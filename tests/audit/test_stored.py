@@ -326,6 +326,24 @@ def test_a_sync_comes_after_the_command_that_makes_the_cell_readable(
     assert audit(sqlite_cloud, "--all", *only) == []
 
 
+def test_a_container_has_no_interface_model(sqlite_cloud: Cloud) -> None:
+    """None can be stored in its place, so the remedy takes it out."""
+    (sqlite_cloud.folder / "cmp1.conf").write_text("[libvirt]\nvirt_type = lxc\n")
+    with sqlite_cloud.config_file.open("a") as file:
+        file.write(f"\n[novadev]\ncompute_config_dir = {sqlite_cloud.folder}\n")
+    uuid = sqlite_cloud.add_instance(hw_vif_model="virtio")
+    sqlite_cloud.add_disk(uuid, disk_bus="lxc")
+    (item,) = audit(sqlite_cloud, "--check", "combination", uuid, code=3)
+    assert item["details"].endswith("virt_type lxc has no interface models; leave it out")
+    for words in (
+        shlex.split(item["remedy"])[1:],
+        ["image-property", "set", "--property", "hw_disk_bus=lxc", "--yes", uuid],
+    ):
+        result = novadev(sqlite_cloud, *words)
+        assert result.code == 0, result.err
+    assert audit(sqlite_cloud, "--check", "combination", uuid) == []
+
+
 def test_luns(sqlite_cloud: Cloud) -> None:
     uuid = healthy(sqlite_cloud, hw_scsi_model="lsilogic")
     sqlite_cloud.add_volume(uuid, device_name="/dev/sda", disk_bus="scsi", device_type="lun")
