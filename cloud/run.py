@@ -39,7 +39,7 @@ LONGEST = 48
 TYPE_ALONG = f"""
 The cloud is up: Nova {NOVA.number} with two compute hosts, cmp1 and cmp2.
 neutron and cinder are stand-ins.
-To type along:
+To type along in a shell of root (sudo -s):
 
   . {RC}
   openstack server list --long
@@ -72,6 +72,7 @@ def main() -> None:
 
 def up() -> None:
     """Bring the cloud up; what is left of one that did not come up is removed first."""
+    _check_root()
     FOLDER.mkdir(exist_ok=True)
     with STARTING.open("w") as starting:
         if not _lock(starting):
@@ -105,7 +106,7 @@ def _start() -> None:
 
 def check() -> None:
     """Say whether there can be a cloud here, or is one of this release already."""
-    if not (RUN / "ready").exists():
+    if os.getuid() or not (RUN / "ready").exists():
         _check()
     elif (runs := (RUN / "ready").read_text()) != NOVA.number:
         raise NoCloud(f'a cloud with Nova {runs} runs. Stop it first with "make cloud-down"')
@@ -113,7 +114,9 @@ def check() -> None:
 
 def down() -> None:
     """End every process of the cloud, and remove its files, if wanted all but its logs."""
-    found = _runs() or RUN.exists()
+    if os.getuid() and LOCK.exists():
+        raise NoCloud('the cloud is root\'s. Run "sudo make cloud-down"')
+    found = _stop_start() or _runs() or RUN.exists()
     _end(keep_logs="--keep-logs" in sys.argv)
     print("The cloud is down." if found else "No cloud runs.")
 
@@ -125,8 +128,7 @@ def _check() -> None:
     if keeping.MODE not in keeping.MODES:
         modes = ", ".join(filter(None, keeping.MODES))
         raise NoCloud(f"KEEP={keeping.MODE} is none of {modes}, which keep_addresses can be")
-    if os.getuid():
-        raise NoCloud('the cloud needs root, for its hosts\' networks. Run "sudo make cloud"')
+    _check_root()
     if len(str(ROOT)) > LONGEST:
         raise NoCloud(
             f"the path {ROOT} is too long for sockets. Move this checkout to one of at most "
@@ -151,6 +153,11 @@ def _check() -> None:
             f"only {free >> 10} MiB of memory are free and the cloud needs {MEMORY >> 10}. End "
             "other programs first"
         )
+
+
+def _check_root() -> None:
+    if os.getuid():
+        raise NoCloud('the cloud needs root, for its hosts\' networks. Run "sudo make cloud"')
 
 
 def _check_programs() -> None:
@@ -212,7 +219,7 @@ def _end(keep_logs: bool = False) -> None:
     """End the cloud's first process and with it all others; remove what they wrote."""
     before = [(number, signal.signal(number, signal.SIG_IGN)) for number in _STOPPING]
     while _runs():
-        for pid in _holders():
+        for pid in _holders(LOCK):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         time.sleep(0.05)
@@ -222,12 +229,24 @@ def _end(keep_logs: bool = False) -> None:
         signal.signal(number, handler)
 
 
-def _holders() -> Iterator[int]:
-    """Yield the processes that have the lock's file open: the cloud's first one, and its parent."""
+def _stop_start() -> bool:
+    """End who starts a cloud of which nothing lives yet; return whether somebody did."""
+    found = False
+    while not _runs() and _is_locked(STARTING):
+        found = True
+        for pid in _holders(STARTING):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+        time.sleep(0.05)
+    return found
+
+
+def _holders(lock: Path) -> Iterator[int]:
+    """Yield the processes that have a lock's file open: of LOCK the first one, and its parent."""
     for handle in Path("/proc").glob("[0-9]*/fd/*"):
         with suppress(OSError):  # it has just ended
             pid = int(handle.parts[2])
-            if pid != os.getpid() and handle.samefile(LOCK):
+            if pid != os.getpid() and handle.samefile(lock):
                 yield pid
 
 
@@ -241,7 +260,11 @@ def _remove(keep_logs: bool = False) -> None:
 def _runs() -> bool:
     """Whether anything of a cloud lives."""
     FOLDER.mkdir(exist_ok=True)
-    with LOCK.open("w") as file:
+    return _is_locked(LOCK)
+
+
+def _is_locked(path: Path) -> bool:
+    with path.open("w") as file:
         return not _lock(file)
 
 

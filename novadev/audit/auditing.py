@@ -317,7 +317,8 @@ class Audit:
             yield from self._unasked(Finding("unreachable", "failure", None, host, details, None))
 
     def _finding(self, facts: Facts, found: object, trouble: Trouble) -> Finding:
-        instance, needed = facts.instance, needs(trouble.remedy, facts.instance)
+        instance = facts.instance
+        needed = needs(trouble.remedy and (trouble.first or trouble.remedy), instance)
         machine_type = found.hardware.machine_type if isinstance(found, Inspection) else None
         return Finding(
             check=trouble.check,

@@ -34,18 +34,22 @@ def settled(uuid: str, name: str, value: str | None) -> str | None:
     )
 
 
-def for_value(uuid: str, name: str, value: str) -> str:
-    """Return the command that replaces a VALUE that is invalid for the property.
+def value_instead(name: str, value: str) -> str | None:
+    """Return what replaces a VALUE that is invalid for the property; None takes it out.
 
     That is Nova's own spelling where only case or spaces differ; a guest may have SCSI disks, so
-    it keeps a SCSI model. Another value is taken out.
+    it keeps a SCSI model.
     """
+    if name in NO_EFFECT:
+        return None
     known = spelling(name, value)
-    if known is None and name == "hw_scsi_model":
-        known = "virtio-scsi"
-    return (
-        unset(uuid, name) if known is None or name in NO_EFFECT else set_property(uuid, name, known)
-    )
+    return "virtio-scsi" if known is None and name == "hw_scsi_model" else known
+
+
+def for_value(uuid: str, name: str, value: str) -> str:
+    """Return the command that replaces a VALUE that is invalid for the property."""
+    known = value_instead(name, value)
+    return unset(uuid, name) if known is None else set_property(uuid, name, known)
 
 
 def needs(remedy: str | None, instance: Instance) -> Needs:
@@ -95,14 +99,12 @@ def for_fault(fault: Fault, uuid: str, host: str | None) -> str | None:
 
     On no HOST nothing shows which SCSI controller the guest had.
     """
+    if fault.to_set is not None:
+        return set_property(uuid, *fault.to_set)
     if fault.rule == "scsi-model-missing" and host is None:
         return None
     make = _FOR_RULES.get(fault.rule)
     return None if make is None else make(fault, uuid)
-
-
-def _set(name: str, value: str) -> Callable[[Fault, str], str]:
-    return lambda _fault, uuid: set_property(uuid, name, value)
 
 
 def _unset_named(fault: Fault, uuid: str) -> str:
@@ -110,21 +112,9 @@ def _unset_named(fault: Fault, uuid: str) -> str:
     return unset(uuid, fault.subject.partition("=")[0])
 
 
-def _off_ide(fault: Fault, uuid: str) -> str:
-    """Return the move of the kind of disk that the subject names: ``row 5 cdrom ide hda``."""
-    name = "hw_cdrom_bus" if " cdrom " in f" {fault.subject} " else "hw_disk_bus"
-    return set_property(uuid, name, "sata")
-
-
 _FOR_RULES: Mapping[str, Callable[[Fault, str], str]] = {
-    "cdrom-on-virtio": _set("hw_cdrom_bus", "sata"),
-    "ide-machine-type": _off_ide,
-    "lun-scsi-model": _set("hw_scsi_model", "virtio-scsi"),
     "no-effect": _unset_named,
     "pointer-model-ignored": _unset_named,
-    "scsi-model": _set("hw_scsi_model", "virtio-scsi"),
     "scsi-model-missing": lambda _fault, uuid: stash(uuid, "hw_scsi_model"),
-    "vif-model-machine-type": _set("hw_vif_model", "virtio"),
-    "vif-model-virt-type": _set("hw_vif_model", "virtio"),
-    "video-model": _set("hw_video_model", "virtio"),
+    "vif-model-virt-type": _unset_named,
 }

@@ -12,6 +12,7 @@ from novadev.audit.refusals import accepted, agreed
 from novadev.audit.stashing import Outlook
 from novadev.audit.stored import Stored, stored_troubles
 from novadev.audit.target import Needs, TargetHost, Unchecked, target_troubles
+from novadev.audit.trial import Trial
 from novadev.capabilities.compute_hosts import ComputeHost, ComputeHosts
 from novadev.capabilities.server_releases import ServerReleases
 from novadev.config import Config
@@ -74,8 +75,8 @@ class Examination:
         )
         troubles = list(self._troubles(stored, found, known))
         if any(item.remedy for item in troubles):
-            hosts, config = self._hosts, self._config
-            troubles = [accepted(item, stored, hosts, config) for item in agreed(troubles)]
+            trial = Trial(rules, self._hosts, self._config)
+            troubles = accepted(agreed(troubles), facts, trial)
         yield from (undecided(item, facts.instance) for item in troubles)
 
     def _troubles(
@@ -84,7 +85,8 @@ class Examination:
         facts, inspection = stored.facts, found if isinstance(found, Inspection) else None
         yield from stored_troubles(stored, self._wanted)
         if "target" in self._wanted:
-            yield from target_troubles(facts, _needs(inspection), self._targets, self._unchecked)
+            mended = stored.readable.facts
+            yield from target_troubles(mended, _needs(inspection), self._targets, self._unchecked)
         if inspection is not None and known is not None:
             yield from inspection.troubles
             found_here = compared(known, stored, self._decisions)

@@ -50,6 +50,8 @@ class Trouble:
 
     ``is_unasked`` says that the check could not be made: its question got no answer. ``instead`` is
     what else a person may do than to run the remedy, where nothing tells which of both is right.
+    ``fault`` is the key of the rules' fault that the remedy has to end. ``after`` are the checks
+    whose remedies have to be run before this one, and ``first`` is one of those remedies.
     """
 
     check: str
@@ -58,3 +60,6 @@ class Trouble:
     remedy: str | None = None
     is_unasked: bool = False
     instead: str | None = None
+    fault: tuple[str, str] | None = None
+    after: frozenset[str] = frozenset()
+    first: str | None = None

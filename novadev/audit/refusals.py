@@ -1,39 +1,39 @@
-"""Checks each remedy with its own command, so that none would be refused."""
+"""Checks each remedy with its own command, after those that are run before it."""
 
 from __future__ import annotations
 
 import re
-import shlex
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 
+from novadev.audit.commands import rank
 from novadev.audit.finding import Trouble
-from novadev.audit.stored import Stored
-from novadev.capabilities.compute_hosts import ComputeHosts
-from novadev.config import Config
+from novadev.audit.remedies import with_every_disk
+from novadev.audit.trial import Trial, Tried, property_of
 from novadev.errors import NovadevError
-from novadev.image_property.planning import SET, UNSET, Request, plan_one
-from novadev.machine_type import planning as machine_type
-from novadev.machine_type.gathering import Evidence
-from novadev.nova.attachments import Attachments
-from novadev.nova.image_properties import get_property
-from novadev.rules.buses import TooManyDisks, UnsupportedBus
-from novadev.value import ABSENT
+from novadev.image_property.facts import Facts
+from novadev.rules.buses import BUS_PROPERTIES, TooManyDisks, UnsupportedBus, bus_for_device_type
+from novadev.rules.disks import GuestDisk, is_volume
+from novadev.rules.fault import disk_subject
+from novadev.rules.guest import Guest
+from novadev.rules.validity import case_behind_refusals, ends, faults_behind_refusals
 
-_ONE = re.compile(r"novadev (image-property (?:set|unset)|machine-type set) --yes ")
 _WRITES_SPEC = re.compile(
     r"(novadev (?:image-property (?:set|unset)|machine-type set|stash-defaults)) --yes "
 )
-_STOPPED = "stopped"
+
+_ATTACHED_ON = ("virtio", "scsi")
+"""Buses on which Nova can attach a volume to a running server, and knows it again by its name."""
 
 
 def agreed(troubles: Iterable[Trouble]) -> list[Trouble]:
     """Return TROUBLES with one remedy for each property: two would undo one another.
 
     That is the remedy against a target before all others, and that of a failure before that of a
-    warning; of those alike, the first.
+    warning; of those, that of a fault, which the value that it replaces may have too; of those
+    alike, the first.
     """
-    found = [(item, _property_of(item.remedy)) for item in troubles]
+    found = [(item, property_of(item.remedy)) for item in troubles]
     if not found[1:]:
         return [item for item, _ in found]
     chosen: dict[str, Trouble] = {}
@@ -48,67 +48,126 @@ def _with(item: Trouble, remedy: str | None) -> Trouble:
     return replace(item, remedy=remedy, instead=item.instead if remedy == item.remedy else None)
 
 
-def _property_of(remedy: str | None) -> str | None:
-    """Return the property that REMEDY stores or takes out; None for anything else."""
-    found = _ONE.match(remedy or "")
-    if (
-        remedy is None
-        or found is None
-        or remedy.startswith("novadev image-property unset --yes --un")
-    ):
-        return None
-    if found[1] == "machine-type set":
-        return "hw_machine_type"
-    words = shlex.split(remedy)
-    return words[words.index("--property") + 1].partition("=")[0] if "--property" in words else None
-
-
 def _weight(item: Trouble | None) -> int:
     if item is None:
         return -1
-    return 2 * (item.check == "target") + (item.severity == "failure")
+    return (
+        4 * (item.check == "target") + 2 * (item.severity == "failure") + (item.fault is not None)
+    )
 
 
-def accepted(trouble: Trouble, stored: Stored, hosts: ComputeHosts, config: Config) -> Trouble:
-    """Return TROUBLE with a remedy that is accepted, or without one and with the reason.
+def accepted(troubles: Sequence[Trouble], facts: Facts, trial: Trial) -> list[Trouble]:
+    """Return TROUBLES, each with a remedy that is accepted, or without one and with the reason.
 
-    HOSTS and CONFIG give the rules that the commands go by.
+    Each remedy is tried after those of the same server that are run before it, and one that has
+    to be `after` those of other checks needs them to be accepted.
     """
-    remedy = trouble.remedy
-    if remedy is None or not _WRITES_SPEC.match(remedy):
+    turns = _Turns(trial, facts)
+    order = sorted(range(len(troubles)), key=lambda place: (_turn(troubles[place]), place))
+    judged = {place: turns.judged(troubles[place]) for place in order}
+    return [_in_order(judged[place], judged.values()) for place in range(len(troubles))]
+
+
+def _in_order(trouble: Trouble, troubles: Iterable[Trouble]) -> Trouble:
+    """Return TROUBLE with the remedy of TROUBLES that is run first, or without its own remedy."""
+    if not trouble.after:
         return trouble
-    if stored.facts.spec is None:
-        remedy = _WRITES_SPEC.sub(r"\1 --yes --no-request-spec ", remedy)
-    try:
-        _check(remedy, stored, hosts, config)
-    except (NovadevError, UnsupportedBus, TooManyDisks) as error:
-        why = str(error).removeprefix(f"instance {stored.uuid}").removeprefix(": ").strip()
-        details = f"{trouble.details}; no command fixes it: {why}"
-        return replace(trouble, remedy=None, details=details)
-    return replace(trouble, remedy=remedy)
+    earlier = [item for item in troubles if item.check in trouble.after]
+    remedies = [item.remedy for item in earlier if item.remedy]
+    if {item.check for item in earlier} != trouble.after or len(remedies) < len(earlier):
+        return replace(trouble, remedy=None)
+    return replace(trouble, first=remedies[0])
 
 
-def _check(remedy: str, stored: Stored, hosts: ComputeHosts, config: Config) -> None:
-    """Raise what the command of REMEDY would, were the server stopped.
+def _turn(item: Trouble) -> tuple[int, bool, bool]:
+    """Return when a remedy is run; the one that ends a fault may move disks, and goes first."""
+    return rank(item.remedy or ""), item.severity != "failure", item.fault is None
 
-    Rows that hide another one are taken out by a command before it.
+
+@dataclass
+class _Turns:
+    """The remedies of one server that were accepted so far.
+
+    Each is with what is stored before and after it; ``facts`` is what is stored after all of them.
     """
-    facts, name = stored.facts, _property_of(remedy)
-    facts.check_flavor()
-    facts.check_spec()
-    if name is None:
-        return
-    stopped = replace(facts.instance, vm_state=_STOPPED, task_state=None, hidden_rows={})
-    facts, with_spec = replace(facts, instance=stopped), facts.spec is not None
-    words = shlex.split(remedy)
-    if "machine-type" in words:
-        compute = hosts.find(stopped.host or stopped.shelved_host)
-        evidence = Evidence(facts, Attachments(), {}, stored.rules, compute)
-        machine_type.plan_one(evidence, machine_type.Request(words[-2], False, with_spec))
-        return
-    value = words[words.index("--property") + 1].partition("=")[2]
-    request = Request(UNSET, {get_property(name).name: ABSENT}, "none", False, with_spec)
-    if "set" in words:
-        values = {name: get_property(name).canonical(value)}
-        request = Request(SET, values, "matching", False, with_spec)
-    plan_one(facts, request, facts.rules(hosts, config), hosts)
+
+    trial: Trial
+    facts: Facts
+    steps: list[tuple[str, Guest, Guest]] = field(default_factory=list)
+
+    def judged(self, trouble: Trouble) -> Trouble:
+        """Return TROUBLE with a remedy that works after the accepted ones, or with none."""
+        if trouble.remedy is None or not _WRITES_SPEC.match(trouble.remedy):
+            return trouble
+        known = self._ended_by(trouble)
+        if known is not None:
+            return replace(trouble, remedy=known)
+        ways, refusals = _ways(trouble, self.facts.spec is not None), list[str]()
+        for remedy in ways:
+            try:
+                tried = self.trial.run(remedy, self.facts)
+            except (NovadevError, UnsupportedBus, TooManyDisks) as error:
+                refusals.append(self._text(error))
+                continue
+            if self._is_enough(trouble, tried.facts):
+                return replace(trouble, remedy=self._taken(remedy, tried))
+        is_refused = len(refusals) == len(ways)
+        why = f"no command fixes it: {refusals[-1]}" if is_refused else self._not_alone(trouble)
+        return replace(trouble, remedy=None, details=f"{trouble.details}; {why}")
+
+    def _ended_by(self, trouble: Trouble) -> str | None:
+        """Return the accepted remedy after which the fault of TROUBLE is gone, if there is one."""
+        for remedy, before, after in self.steps if trouble.fault else ():
+            if self._has(trouble, before) and not self._has(trouble, after):
+                return remedy
+        return None
+
+    def _has(self, trouble: Trouble, guest: Guest) -> bool:
+        found = faults_behind_refusals(guest, self.trial.rules)
+        return trouble.fault in {fault.key for fault in found}
+
+    def _is_enough(self, trouble: Trouble, after: Facts) -> bool:
+        key = trouble.fault
+        return key is None or ends(key, self.facts.guest, after.guest, self.trial.rules)
+
+    def _taken(self, remedy: str, tried: Tried) -> str:
+        """Return REMEDY, now the last of the accepted ones; one of its property may do for it."""
+        name = property_of(remedy)
+        if not tried.changes and name:
+            same = (done for done, _, _ in self.steps if property_of(done) == name)
+            remedy = next(same, remedy)
+        self.steps.append((remedy, self.facts.guest, tried.facts.guest))
+        self.facts = tried.facts
+        return remedy
+
+    def _not_alone(self, trouble: Trouble) -> str:
+        """Return that no command ends the fault of TROUBLE without moving other disks, or at all.
+
+        Nova attaches a volume as a disk, on the bus of the server's disks.
+        """
+        if property_of(trouble.remedy) not in BUS_PROPERTIES:
+            return "no command fixes it"
+        case, _ = case_behind_refusals(self.facts.guest, self.trial.rules)
+        volumes = {disk_subject(disk) for disk in case.disks if _is_plain_volume(disk)}
+        is_one = trouble.fault is not None and trouble.fault[1] in volumes
+        can_be = is_one and bus_for_device_type("disk", case.guest, case.rules) in _ATTACHED_ON
+        again = ": detach the volume and attach it again" if can_be else ""
+        return f"no command moves it alone{again}"
+
+    def _text(self, error: Exception) -> str:
+        why = str(error).removeprefix(f"instance {self.facts.instance.uuid}")
+        return why.removeprefix(": ").strip()
+
+
+def _ways(trouble: Trouble, has_spec: bool) -> tuple[str, ...]:
+    """Return the command of TROUBLE, and for a disk the one that moves every disk of its kind."""
+    remedy = trouble.remedy or ""
+    if not has_spec:
+        remedy = _WRITES_SPEC.sub(r"\1 --yes --no-request-spec ", remedy)
+    if trouble.fault is None or property_of(remedy) not in BUS_PROPERTIES:
+        return (remedy,)
+    return remedy, with_every_disk(remedy)
+
+
+def _is_plain_volume(disk: GuestDisk) -> bool:
+    return is_volume(disk) and disk.type == "disk"

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from shlex import quote
 
 _UNPIN = "novadev device unpin"
+_SET = "novadev image-property set --yes"
 _MACHINE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -42,7 +43,12 @@ def stash_again(uuid: str, name: str) -> str:
 
 def set_property(uuid: str, name: str, value: str) -> str:
     """Return the command that stores VALUE, quoted: an image's owner chose it."""
-    return f"novadev image-property set --yes --property {quote(f'{name}={value}')} {uuid}"
+    return f"{_SET} --property {quote(f'{name}={value}')} {uuid}"
+
+
+def with_every_disk(remedy: str) -> str:
+    """Return the command of `set_property` that moves every disk of the kind to the bus."""
+    return remedy.replace(_SET, f"{_SET} --update-disks all", 1)
 
 
 def set_machine_type(uuid: str, value: str) -> str | None:

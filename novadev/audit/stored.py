@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 
-from novadev.audit.correction import for_fault, for_value, from_here
+from novadev.audit.correction import for_fault, for_value, from_here, value_instead
 from novadev.audit.finding import Severity, Trouble
 from novadev.audit.remedies import (
     set_machine_type,
@@ -22,15 +22,14 @@ from novadev.image_property.decisions import Decision
 from novadev.image_property.facts import Facts
 from novadev.image_property.sync.differences import differences, in_words, lacked
 from novadev.nova.image_properties import MACHINE_TYPE, PROPERTIES, same
-from novadev.rules.buses import TooManyDisks, UnsupportedBus
+from novadev.nova.request_specs import RequestSpec
 from novadev.rules.defaults import REFUSALS, REGISTERED, registered
-from novadev.rules.disks import GuestDisk, guest_disks
 from novadev.rules.fault import Fault
-from novadev.rules.guest import ComputeRules, DriverRules, Guest, architecture
+from novadev.rules.guest import ComputeRules, DriverRules, architecture
 from novadev.rules.image_meta import unreadable
 from novadev.rules.machine_types import is_alias
 from novadev.rules.property_faults import NO_EFFECT
-from novadev.rules.validity import faults
+from novadev.rules.validity import case_behind_refusals, faults, faults_behind_refusals
 from novadev.runs.change import Change
 from novadev.stash_defaults.sources import REMEMBERED, Alike
 
@@ -72,19 +71,39 @@ class Stored:
         """The guest as the rules see it: most of a fleet are one another's like."""
         return Alike.of(self.facts.guest)
 
+    @cached_property
+    def readable(self) -> Stored:
+        """The same as the remedies of values that Nova cannot read leave it."""
+        bad: dict[str, str | None] = dict.fromkeys(_unreadable(self.alike, self.nova_release))
+        bad |= {
+            name: value_instead(name, self.values[name] or "") for name, _ in _outside(self.values)
+        }
+        if not bad:
+            return self
+        left = {name: value for name, value in self.values.items() if name not in bad}
+        left |= {name: value for name, value in bad.items() if value is not None}
+        guest = replace(self.facts.guest, image_properties=left)
+        instance = replace(self.facts.instance, image_properties=left)
+        return replace(self, facts=replace(self.facts, guest=guest, instance=instance))
 
-def _disks(guest: Guest, rules: ComputeRules) -> tuple[GuestDisk, ...]:
-    """Return the disks of the next power-on; none where Nova would refuse to build the guest."""
-    try:
-        return guest_disks(guest, rules)
-    except (UnsupportedBus, TooManyDisks):
-        return ()
+    @property
+    def nova_release(self) -> int:
+        """The release of Nova that reads the values."""
+        return self.release or self.rules.release
 
 
 def stored_values(stored: Stored) -> Iterator[Trouble]:
-    """Yield the values that Nova's enumerations do not have: it refuses to build such a guest."""
+    """Yield the values that Nova's enumerations do not have: it refuses to build such a guest.
+
+    A bus in another case that no disk is on becomes that of the disks, as `disk_bus` asks for.
+    """
     for name, reason in _outside(stored.values):
-        remedy = for_value(stored.uuid, name, stored.values[name] or "")
+        buses = other_buses(stored, name)
+        remedy = (
+            set_property(stored.uuid, name, buses[0])
+            if len(buses) == 1
+            else for_value(stored.uuid, name, stored.values[name] or "")
+        )
         yield Trouble("stored-value", "failure", reason, remedy)
 
 
@@ -104,7 +123,7 @@ def unreadable_values(stored: Stored) -> Iterator[Trouble]:
 
     One finding for all: one command takes them out.
     """
-    release, spec = stored.release or stored.rules.release, stored.facts.spec
+    release, spec = stored.nova_release, stored.facts.spec
     if spec is not None and not spec.is_readable:
         yield _unread(stored, spec.fault)
     held = (spec and spec.image_properties) or {}
@@ -147,18 +166,15 @@ def _text(value: str | None) -> str:
 
 
 def combinations(stored: Stored) -> Iterator[Trouble]:
-    """Yield everything that the rules of properties and disks have against the guest."""
-    if not _has_faults(stored.alike, stored.rules):
+    """Yield everything that the rules of properties and disks have against the guest.
+
+    What Nova cannot read hides the rest, and other checks say so: the guest is looked at as their
+    remedies leave it.
+    """
+    readable = stored.readable
+    if not _has_faults(readable.alike, stored.rules):
         return
-    told = tuple(
-        f"{name}={PROPERTIES[name].spelling(stored.values[name] or '')}"
-        for name, _ in _outside(stored.values)
-    )
-    found = [
-        fault
-        for fault in faults(stored.facts.guest, stored.rules)
-        if not fault.subject.startswith(told)  # which stored-value says, and how it is mended
-    ]
+    found = faults_behind_refusals(readable.facts.guest, stored.rules)
     rules = {fault.rule for fault in found}
     for fault in found:
         if fault.rule == "lun-scsi-model" and "scsi-model-missing" in rules:
@@ -170,7 +186,7 @@ def combinations(stored: Stored) -> Iterator[Trouble]:
                 stored, Trouble("combination", severity, fault.message, remedy)
             )
         else:
-            yield Trouble(_check_of(fault), severity, fault.message, remedy)
+            yield Trouble(_check_of(fault), severity, fault.message, remedy, fault=fault.key)
 
 
 def _without_scsi_model(stored: Stored, trouble: Trouble) -> Trouble:
@@ -223,8 +239,11 @@ def request_spec(stored: Stored) -> Iterator[Trouble]:
     except BadInput as error:
         yield _unread(stored, error)
         return
+    except InvalidValue as error:
+        yield _compared_later(stored, spec, error)
+        return
     except NovadevError as error:
-        yield Trouble("request-spec", "warning", f"its request spec cannot be compared: {error}")
+        yield Trouble("request-spec", "warning", f"{_UNCOMPARED}: {error}")
         return
     silent = {*NO_EFFECT, *_chosen_again(stored, found)}
     told = [item for item in found if item.place.name not in silent]
@@ -232,6 +251,27 @@ def request_spec(stored: Stored) -> Iterator[Trouble]:
         choice = _machine_type_choice(stored.uuid, told)
         remedy = None if choice else sync(stored.uuid)
         yield Trouble("request-spec", "warning", in_words(told) + choice, remedy)
+
+
+_UNCOMPARED = "its request spec cannot be compared"
+
+
+def _compared_later(stored: Stored, spec: RequestSpec, error: InvalidValue) -> Trouble:
+    """Return that the cell has to be read first; a sync comes after what makes it readable."""
+    details, uuid = f"{_UNCOMPARED}: {error}", stored.uuid
+    told = {name for name, _ in _outside(stored.values)}
+    after = frozenset(
+        "stored-value" if name in told else "unreadable" for name in unreadable(stored.values)
+    )
+    try:
+        left = stored.readable.values
+        choice = _machine_type_choice(
+            uuid, differences(left, spec, stored.facts.instance.image_ref)
+        )
+    except NovadevError:
+        return Trouble("request-spec", "warning", details)
+    remedy = None if choice else sync(uuid)
+    return Trouble("request-spec", "warning", details + choice, remedy, after=after)
 
 
 def _machine_type_choice(uuid: str, found: Iterable[Change]) -> str:
@@ -285,6 +325,7 @@ def disk_bus(stored: Stored) -> Iterator[Trouble]:
 
 def other_buses(stored: Stored, name: str) -> tuple[str, ...]:
     """Return the buses that the disks of a kind will be on, if none is on the stored one."""
+    stored = stored.readable
     if name not in KINDS or not stored.values.get(name):
         return ()
     return _other_buses(stored.alike, stored.rules, name)
@@ -293,8 +334,8 @@ def other_buses(stored: Stored, name: str) -> tuple[str, ...]:
 @lru_cache(REMEMBERED)
 def _other_buses(alike: Alike, rules: ComputeRules, name: str) -> tuple[str, ...]:
     value = alike.guest.image_properties[name]
-    disks = _disks(alike.guest, rules)
-    buses = sorted({disk.bus for disk in disks if disk.type == KINDS[name]})
+    case, _ = case_behind_refusals(alike.guest, rules)
+    buses = sorted({disk.bus for disk in case.disks if disk.type == KINDS[name]})
     return () if any(same(name, bus, value) for bus in buses) else tuple(buses)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from novadev.image_property.stored_values import Stored, Unstorable
 from novadev.runs.change import Change
-from novadev.runs.plan import APPLIED, Outcome, Plan
+from novadev.runs.plan import APPLIED, EXPECTED, Outcome, Plan
 from novadev.runs.precondition import Found, Verdict, compare, judge
 from novadev.runs.states import State
 from novadev.value import shown
@@ -95,4 +95,4 @@ class Comparison:
             value = self._stored.value(self._plan.instance, item.place)
         except Unstorable as error:
             return str(error)
-        return f"{item.what} is {shown(value)} now; the plan expected {shown(item.before)}"
+        return f"{item.what} is {shown(value)} now; {EXPECTED} {shown(item.before)}"

@@ -118,9 +118,10 @@ def _unmoved(name: str, value: str, device_type: str, effects: tuple[Effect, ...
         luns = [what for what in there if _type_in(what) == "lun"]
         more = f" but {', '.join(luns)}, and a LUN never moves" if luns else ""
         return f"{name}={value} moves no disk: the server has no {device_type}{more}"
+    later = ". Nova goes by it only for volumes that are attached later" * (device_type == "disk")
     return (
         f"{name}={value} moves no {device_type}: each keeps the bus in its block_device_mapping "
-        "row (--update-disks selects which rows move)"
+        f"row (--update-disks selects which rows move){later}"
     )
 
 

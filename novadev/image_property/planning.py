@@ -221,10 +221,16 @@ def objections(
         raise InvalidValue(f"instance {uuid}: {'; '.join(wrong)} (--force overrides this check)")
     vain = futile(facts, after, request.values, effects, BUS_PROPERTIES)
     if vain and not request.force:
-        raise NotAsNeeded(f"instance {uuid}: no effect: {'; '.join(vain)} (--force stores it)")
+        raise NotAsNeeded(f"instance {uuid}: {_no_effect(vain)} (--force stores it)")
     warnings = [fault.message for fault in faults if fault.severity == "warning"]
     warnings += mended_without_moving(facts, request.values, effects, BUS_PROPERTIES)
     return (*(f"forced: {text}" for text in (*wrong, *vain)), *warnings, *word.notes)
+
+
+def _no_effect(reasons: tuple[str, ...]) -> str:
+    """Return that a change comes to nothing; the bus of disks counts for those that come later."""
+    is_about_disks = all(reason.startswith(tuple(BUS_PROPERTIES)) for reason in reasons)
+    return f"no effect{' on its present disks' * is_about_disks}: {'; '.join(reasons)}"
 
 
 def host_word(facts: Facts, after: Guest, hosts: ComputeHosts) -> HostWord:

@@ -36,7 +36,7 @@ def plan_unset_unreadable(
 
     def plan(facts: Facts) -> Plan | None:
         facts = facts if request_spec else facts.without_spec
-        return _without_unreadable(facts, facts.rules(hosts, deployment.config), force)
+        return plan_without_unreadable(facts, facts.rules(hosts, deployment.config), force)
 
     return _iter_plans(deployment, selection, plan, "Nova can read everything that it stores")
 
@@ -94,7 +94,11 @@ def _iter_plans(
     return of_chunks(iter_selected(deployment, selection), plans, named)
 
 
-def _without_unreadable(facts: Facts, rules: ComputeRules, force: bool) -> Plan | None:
+def plan_without_unreadable(facts: Facts, rules: ComputeRules, force: bool = False) -> Plan | None:
+    """Return the plan for one instance, None where Nova can read all that it stores.
+
+    Raises as `novadev.image_property.planning.plan_one`.
+    """
     cell = _unreadable(facts.instance.image_properties, facts.release)
     spec = _unreadable((facts.spec and facts.spec.image_properties) or {}, facts.release)
     facts.check_spec()

@@ -62,6 +62,12 @@ def is_valid(bus: str | None, rules: ComputeRules) -> bool:
     return bus in BUSES[rules.virt_type]
 
 
+def choice_of_buses(virt_type: str) -> str:
+    """Return which buses there are for a disk with a virt_type that Nova knows, as advice."""
+    allowed = BUSES[virt_type]
+    return f"use {'one of ' if allowed[1:] else ''}{', '.join(allowed)}"
+
+
 def bus_for_device_type(device_type: str, guest: Guest, rules: ComputeRules) -> str | None:
     """Return the bus of a disk, cdrom or floppy that names none itself.
 
@@ -77,8 +83,7 @@ def bus_for_device_type(device_type: str, guest: Guest, rules: ComputeRules) -> 
     if value is None:
         return _default_bus(device_type, guest, rules)
     if not is_valid(value, rules):
-        allowed = ", ".join(BUSES[rules.virt_type])
-        why = f"{rules.virt_type_text} has no such bus; use one of {allowed}"
+        why = f"{rules.virt_type_text} has no such bus; {choice_of_buses(rules.virt_type)}"
         raise RefusedBus(name, f"{name}={value}: {why}")
     return value
 

@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from novadev.rules.buses import BUSES, IDE_DISKS, letters, name_index
-from novadev.rules.disks import GuestDisk
-from novadev.rules.fault import Case, Fault, Severity, identity, told
+from novadev.rules.disks import GuestDisk, is_volume
+from novadev.rules.fault import Case, Fault, Severity, disk_subject, identity, told
 from novadev.rules.guest_os import drives_lsilogic
 
 FLOPPIES = 2
@@ -32,41 +32,70 @@ def disk_faults(case: Case) -> Iterator[Fault]:
     yield from _scsi_controller(case)
 
 
-def _fault(rule: str, disk: GuestDisk, why: str, severity: Severity = "error") -> Fault:
-    subject = f"{identity(disk)} {disk.type} {disk.bus}"
+def _fault(
+    rule: str,
+    disk: GuestDisk,
+    why: str,
+    severity: Severity = "error",
+    to_set: tuple[str, str] | None = None,
+) -> Fault:
+    subject = disk_subject(disk)
     if rule == "device-name":
         subject += f" {disk.dev}"
-    return Fault(rule, severity, f"{told(disk)}: {why}", subject)
+    return Fault(rule, severity, f"{told(disk)}: {why}", subject, to_set)
 
 
-def _remedy(disk: GuestDisk, bus: str) -> str:
-    """Return how the disk gets to another bus."""
-    kind = "disk" if disk.type == "lun" else disk.type
+def _on_wrong_bus(rule: str, disk: GuestDisk, why: str, case: Case) -> Fault:
+    """Return the fault of a disk that has to be on another bus, which its property names."""
+    name, bus = f"hw_{disk.type}_bus", _working_bus(disk, case)
     move = " and move the disk with it" if disk.block_device is not None else ""
-    return f"set hw_{kind}_bus={bus}{move}"
+    return _fault(rule, disk, f"{why}; set {name}={bus}{move}", to_set=(name, bus))
+
+
+def _working_bus(disk: GuestDisk, case: Case) -> str:
+    """Return the bus that Nova itself gives such a device; SATA to a disk that was on IDE.
+
+    Source: nova/virt/libvirt/blockinfo.py, get_disk_bus_for_device_type, which gives a cdrom IDE
+    also on machines that have none, such as virt of armv7l.
+    """
+    if disk.type == "floppy":
+        return "fdc"
+    if disk.type == "disk" and not (case.is_q35 and disk.bus == "ide"):
+        return "virtio"
+    if case.is_q35:
+        return "sata"
+    return "ide" if case.is_x86 and not case.lacks_ide else "scsi"
+
+
+_NO_SERIAL = "Nova gives each volume a serial number, and QEMU refuses one for a floppy"
 
 
 def _bus_faults(disk: GuestDisk, case: Case) -> Iterator[Fault]:
+    """Yield that a disk is on a bus where it cannot be; that of a LUN is a rule of its own."""
     virt_type = case.rules.virt_type
     if disk.bus not in BUSES.get(virt_type, ()):
         allowed = ", ".join(BUSES.get(virt_type, ()))
         why = f"{case.rules.virt_type_text} has no such bus; use {allowed}"
         yield _fault("bus-virt-type", disk, why)
+    elif disk.type == "lun":
+        return
+    elif (disk.type == "floppy") != (disk.bus == "fdc"):
+        yield _of_fdc(disk, case)
     elif disk.bus == "ide" and case.lacks_ide:
         why = f"machine type {case.machine_type} has no IDE controller"
-        bus = "sata" if case.is_q35 else "scsi"
-        yield _fault("ide-machine-type", disk, f"{why}; {_remedy(disk, bus)}")
+        yield _on_wrong_bus("ide-machine-type", disk, why, case)
     elif disk.type == "cdrom" and disk.bus == "virtio":
-        why = "virtio has no removable media"
-        bus = "sata" if case.is_q35 or not case.is_x86 else "ide"
-        yield _fault("cdrom-on-virtio", disk, f"{why}; {_remedy(disk, bus)}")
-    elif (disk.type == "floppy") != (disk.bus == "fdc"):
-        bus = "fdc" if disk.type == "floppy" else "virtio" if disk.type == "disk" else "sata"
-        why = "bus fdc is only for floppies, and floppies need bus fdc"
-        yield _fault("fdc", disk, f"{why}; {_remedy(disk, bus)}")
-    elif disk.type == "floppy" and disk.name.startswith("/dev/"):
-        why = "Nova gives each volume a serial number, and QEMU refuses one for a floppy"
-        yield _fault("floppy-volume", disk, f"{why}; detach this volume")
+        yield _on_wrong_bus("cdrom-on-virtio", disk, "virtio has no removable media", case)
+    elif disk.type == "floppy" and is_volume(disk):
+        yield _fault("floppy-volume", disk, f"{_NO_SERIAL}; detach this volume")
+
+
+def _of_fdc(disk: GuestDisk, case: Case) -> Fault:
+    """Return that a floppy is on another bus, which a volume cannot leave, or no floppy on fdc."""
+    why = "bus fdc is only for floppies, and floppies need bus fdc"
+    if disk.type == "floppy" and is_volume(disk):
+        return _fault("fdc", disk, f"{why}. {_NO_SERIAL}; detach this volume")
+    return _on_wrong_bus("fdc", disk, why, case)
 
 
 def _name_faults(disk: GuestDisk) -> Iterator[Fault]:
@@ -90,16 +119,17 @@ def _name_faults(disk: GuestDisk) -> Iterator[Fault]:
 def _lun_faults(disk: GuestDisk, case: Case) -> Iterator[Fault]:
     if disk.type != "lun":
         return
-    if disk.bus not in ("scsi", "virtio", "fdc"):
+    if disk.bus not in ("scsi", "virtio"):
         why = (
-            "a LUN can only be on bus scsi or virtio; move it to scsi with "
-            "hw_scsi_model=virtio-scsi"
+            "a LUN can only be on bus scsi or virtio; create the server again with disk_bus=scsi "
+            "for this block device, and with hw_scsi_model=virtio-scsi"
         )
         yield _fault("lun-bus", disk, why)
     elif disk.bus == "scsi" and case.value("hw_scsi_model") != "virtio-scsi":
-        why = "SCSI pass-through is reliable only with hw_scsi_model=virtio-scsi; set it"
-        yield _fault("lun-scsi-model", disk, why, "warning")
-    if not disk.name.startswith("/dev/") and disk.name != "root":
+        name, model = wanted = ("hw_scsi_model", "virtio-scsi")
+        why = f"SCSI pass-through is reliable only with {name}={model}; set it"
+        yield _fault("lun-scsi-model", disk, why, "warning", wanted)
+    if not is_volume(disk) and disk.name != "root":
         why = "a LUN needs a block device, and a local disk is rarely one; use a volume"
         yield _fault("lun-local", disk, why, "warning")
 

@@ -40,6 +40,11 @@ class GuestDisk:
     block_device: int | None
 
 
+def is_volume(disk: GuestDisk) -> bool:
+    """Whether it is a volume that is not the root disk: it goes by its name in the guest."""
+    return disk.name.startswith("/dev/")
+
+
 def guest_disks(guest: Guest, rules: ComputeRules) -> tuple[GuestDisk, ...]:
     """Return the disks Nova will give the guest at the next power-on, in Nova's order.
 

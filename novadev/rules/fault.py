@@ -21,13 +21,20 @@ class Fault:
 
     rule is a short slug; an error keeps the guest from being defined, started or booted;
     message is one line with the property, its value, why, and the remedy; subject is what the
-    fault is about: two faults of one rule and one subject are the same fault.
+    fault is about: two faults of one rule and one subject are the same fault. to_set is the
+    property and the value in that remedy; None where the remedy is another one.
     """
 
     rule: str
     severity: Severity
     message: str
     subject: str = ""
+    to_set: tuple[str, str] | None = None
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """The rule and the subject: what tells it from every other fault."""
+        return self.rule, self.subject
 
 
 @dataclass(frozen=True)
@@ -92,3 +99,8 @@ def told(disk: GuestDisk) -> str:
 def identity(disk: GuestDisk) -> str:
     """Return what stays the same of a disk when its bus or name changes."""
     return disk.name if disk.block_device is None else f"row {disk.block_device}"
+
+
+def disk_subject(disk: GuestDisk) -> str:
+    """Return the subject of a fault of one disk on its bus."""
+    return f"{identity(disk)} {disk.type} {disk.bus}"

@@ -8,11 +8,11 @@ from typing import Literal
 
 from novadev.nova.block_devices import BlockDevice
 from novadev.rules.buses import (
-    BUSES,
     DEVICE_TYPES,
     UnsupportedBus,
     bus_for_device_type,
     bus_for_name,
+    choice_of_buses,
     free_name,
     is_valid,
     letters,
@@ -57,14 +57,13 @@ def moved(
     ``matching`` takes the rows on old_bus, ``all`` every row not on new_bus, ``none`` no row.
     LUNs never move. Each moved disk gets the lowest name that is free, and whose letters no disk
     that stays on new_bus has: libvirt makes drive addresses from them, and refuses two alike.
-    Raises UnsupportedBus if the virt_type lacks new_bus, TooManyDisks if it has no name left.
+    Raises UnsupportedBus if the virt_type lacks new_bus or a disk would move to a bus without
+    names, as lxc, TooManyDisks if it has no name left.
     Source of the order and names: nova/virt/libvirt/blockinfo.py, _get_disk_mapping.
     """
     if not is_valid(new_bus, rules):
-        allowed = ", ".join(BUSES[rules.virt_type])
-        raise UnsupportedBus(
-            f"{rules.virt_type_text} has no disk bus {new_bus}; use one of {allowed}"
-        )
+        choice = choice_of_buses(rules.virt_type)
+        raise UnsupportedBus(f"{rules.virt_type_text} has no disk bus {new_bus}; {choice}")
     if which == "none" or device_type == "lun":
         return ()
     case = _Case(guest, rules, rows_of(guest), device_type, old_bus)
@@ -73,7 +72,7 @@ def moved(
         for row in case.in_order()
         if case.kind(row) == device_type and _goes(case.bus(row), old_bus, new_bus, which)
     ]
-    return tuple(_named(going, case, new_bus))
+    return tuple(_named(going, case, new_bus)) if going else ()
 
 
 def moved_off(guest: Guest, rules: ComputeRules, old_bus: str, new_bus: str) -> tuple[Move, ...]:
@@ -173,9 +172,17 @@ def _taken(going: list[BlockDevice], case: _Case, new_bus: str) -> set[str]:
     if case.rows.root is None:
         names.add(without_dev(case.guest.root_device_name))
         names_there.add(without_dev(case.guest.root_device_name))
-    prefix = name_prefix(new_bus, case.rules)
+    prefix = _prefix(new_bus, case.rules)
     indexes = (name_index(name) for name in names_there)
     return names | {prefix + letters(index) for index in indexes if index is not None}
+
+
+def _prefix(bus: str, rules: ComputeRules) -> str:
+    try:
+        return name_prefix(bus, rules)
+    except UnsupportedBus as error:
+        text = f"{error}, so no disk moves to it (--update-disks none stores the property alone)"
+        raise UnsupportedBus(text) from None
 
 
 def _local_disk_name(case: _Case, root_name: str, new_bus: str) -> set[str]:

@@ -59,9 +59,17 @@ def property_faults(case: Case) -> Iterator[Fault]:
             yield _fault("no-effect", case, name, f"{reason}; leave it out", "warning")
 
 
-def _fault(rule: str, case: Case, name: str, why: str, severity: Severity = "error") -> Fault:
+def _fault(
+    rule: str,
+    case: Case,
+    name: str,
+    why: str,
+    severity: Severity = "error",
+    to_set: str | None = None,
+) -> Fault:
+    """Return the fault of a property, and with TO_SET the value of it that ends the fault."""
     stated = f"{name}={case.value(name)}"
-    return Fault(rule, severity, f"{stated}: {why}", stated)
+    return Fault(rule, severity, f"{stated}: {why}", stated, (name, to_set) if to_set else None)
 
 
 def _vif_model(case: Case) -> Iterator[Fault]:
@@ -70,17 +78,13 @@ def _vif_model(case: Case) -> Iterator[Fault]:
     if not model:
         return
     if model not in VIF_MODELS.get(virt_type, ()):
-        allowed = ", ".join(VIF_MODELS.get(virt_type, ())) or "none"
-        why = f"{case.rules.virt_type_text} has no such interface model; use one of {allowed}"
-        yield _fault("vif-model-virt-type", case, "hw_vif_model", why)
+        yield _of_no_vif_model(case, VIF_MODELS.get(virt_type, ()))
     elif model == "spapr-vlan" and not case.is_pseries:
-        why = (
-            f"QEMU has it only on pseries, not on {case.machine_type or 'its default'}; use virtio"
-        )
-        yield _fault("vif-model-machine-type", case, "hw_vif_model", why)
+        why = f"QEMU has it only on pseries, not on {case.machine_type or 'its default'}"
+        yield _use_virtio("vif-model-machine-type", case, "hw_vif_model", why)
     elif model == "lan9118" and case.is_x86:
-        why = "QEMU has it only on ARM boards, not on x86; use virtio or e1000e"
-        yield _fault("vif-model-machine-type", case, "hw_vif_model", why)
+        why = "QEMU has it only on ARM boards, not on x86"
+        yield _use_virtio("vif-model-machine-type", case, "hw_vif_model", why, " or e1000e")
     elif model in CONVENTIONAL_NICS and case.is_q35:
         why = (
             f"it is a conventional PCI card, which on machine type {case.machine_type} needs a "
@@ -89,10 +93,24 @@ def _vif_model(case: Case) -> Iterator[Fault]:
         yield _fault("vif-model-conventional", case, "hw_vif_model", why, "warning")
 
 
+def _of_no_vif_model(case: Case, allowed: tuple[str, ...]) -> Fault:
+    why = (
+        f"{case.rules.virt_type_text} has no such interface model; use one of {', '.join(allowed)}"
+    )
+    if not allowed:
+        why = f"{case.rules.virt_type_text} has no interface models; leave it out"
+    to_set = "virtio" if "virtio" in allowed else None
+    return _fault("vif-model-virt-type", case, "hw_vif_model", why, to_set=to_set)
+
+
+def _use_virtio(rule: str, case: Case, name: str, why: str, more: str = "") -> Fault:
+    return _fault(rule, case, name, f"{why}; use virtio{more}", to_set="virtio")
+
+
 def _video_model(case: Case) -> Iterator[Fault]:
     if case.value("hw_video_model") in ("gop", "xen"):
-        why = "libvirt's QEMU driver has no such video model; use virtio, vga or bochs"
-        yield _fault("video-model", case, "hw_video_model", why)
+        why = "libvirt's QEMU driver has no such video model"
+        yield _use_virtio("video-model", case, "hw_video_model", why, ", vga or bochs")
 
 
 def _scsi_model(case: Case) -> Iterator[Fault]:
@@ -100,12 +118,14 @@ def _scsi_model(case: Case) -> Iterator[Fault]:
     model = case.value("hw_scsi_model")
     if case.rules.virt_type not in ("kvm", "qemu"):
         return
+    why = ""
     if model == "buslogic":
-        why = "QEMU has no such controller and libvirt refuses it; use virtio-scsi"
-        yield _fault("scsi-model", case, "hw_scsi_model", why)
+        why = "QEMU has no such controller and libvirt refuses it"
     elif model == "ibmvscsi" and not case.is_pseries:
         why = f"only pseries has it, not {case.machine_type or 'this machine type'}"
-        yield _fault("scsi-model", case, "hw_scsi_model", f"{why}; use virtio-scsi")
+    if why:
+        wanted = "virtio-scsi"
+        yield _fault("scsi-model", case, "hw_scsi_model", f"{why}; use {wanted}", to_set=wanted)
 
 
 def _input(case: Case) -> Iterator[Fault]:

@@ -8,17 +8,22 @@ from dataclasses import replace
 from novadev.rules.buses import TooManyDisks, UnsupportedBus
 from novadev.rules.disk_faults import disk_faults
 from novadev.rules.disks import guest_disks
-from novadev.rules.fault import Case, Fault, Severity, identity, told
+from novadev.rules.fault import Case, Fault, Severity, disk_subject, identity, told
 from novadev.rules.guest import ComputeRules, Guest
 from novadev.rules.property_faults import NO_EFFECT, property_faults
 from novadev.rules.refused_buses import without_refused_buses
 
-__all__ = ["NO_EFFECT", "Fault", "Severity", "faults", "new_faults"]
+__all__ = ["NO_EFFECT", "Fault", "Severity", "ends", "faults", "new_faults"]
 
 
 def faults(guest: Guest, rules: ComputeRules) -> tuple[Fault, ...]:
     """Return everything wrong with the guest as it would be at the next power-on."""
     return _faults(*_case(guest, rules))
+
+
+def faults_behind_refusals(guest: Guest, rules: ComputeRules) -> tuple[Fault, ...]:
+    """Return the same, and what the value of a bus property hides for which Nova refuses it."""
+    return _faults(*case_behind_refusals(guest, rules))
 
 
 def new_faults(before: Guest, after: Guest, rules: ComputeRules) -> tuple[Fault, ...]:
@@ -29,11 +34,11 @@ def new_faults(before: Guest, after: Guest, rules: ComputeRules) -> tuple[Fault,
     property has its other faults already; what the refusal hid till now, or hides still, is a
     warning.
     """
-    old, old_refused = _case_behind_refusals(before, rules)
-    new, new_refused = _case_behind_refusals(after, rules)
-    known = {(fault.rule, fault.subject) for fault in _faults(old, old_refused)}
+    old, old_refused = case_behind_refusals(before, rules)
+    new, new_refused = case_behind_refusals(after, rules)
+    known = {fault.key for fault in _faults(old, old_refused)}
     found = _faults(new, new_refused)
-    brought = [fault for fault in found if (fault.rule, fault.subject) not in known]
+    brought = [fault for fault in found if fault.key not in known]
     if old_refused:
         hidden = [fault for fault in (*new_refused, *disk_faults(new)) if fault not in brought]
         brought += [replace(fault, severity="warning") for fault in hidden]
@@ -42,11 +47,28 @@ def new_faults(before: Guest, after: Guest, rules: ComputeRules) -> tuple[Fault,
     return tuple(brought)
 
 
+def ends(key: tuple[str, str], before: Guest, after: Guest, rules: ComputeRules) -> bool:
+    """Return whether a change from before to after ends the fault with this key, and only that.
+
+    A disk that gets another bus must have had a fault that the same value ends.
+    """
+    old, old_refused = case_behind_refusals(before, rules)
+    new, new_refused = case_behind_refusals(after, rules)
+    known = _faults(old, old_refused)
+    wanted = {fault.to_set for fault in known if fault.key == key} - {None}
+    alike = {fault.subject for fault in known if fault.to_set in wanted}
+    buses = {identity(disk): disk.bus for disk in new.disks}
+    moved = (disk for disk in old.disks if buses.get(identity(disk), disk.bus) != disk.bus)
+    return key not in {fault.key for fault in _faults(new, new_refused)} and all(
+        disk_subject(disk) in alike for disk in moved
+    )
+
+
 def _faults(case: Case, refused: tuple[Fault, ...]) -> tuple[Fault, ...]:
     return (*refused, *disk_faults(case), *property_faults(case))
 
 
-def _case_behind_refusals(guest: Guest, rules: ComputeRules) -> tuple[Case, tuple[Fault, ...]]:
+def case_behind_refusals(guest: Guest, rules: ComputeRules) -> tuple[Case, tuple[Fault, ...]]:
     """Return what the checks look at apart from refused buses, and the faults that these are.
 
     A guest that has too many disks is looked at as if their buses took them.

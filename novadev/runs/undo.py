@@ -9,9 +9,9 @@ from itertools import islice
 from novadev.errors import BadInput, StalePlan
 from novadev.runs.journal import Journal
 from novadev.runs.journal_rows import Journaled, Run
-from novadev.runs.place import Place
-from novadev.runs.plan import AGAIN, UNDO, Draft, Outcome, Plan, Skip
-from novadev.runs.states import BEGUN, TO_UNDO
+from novadev.runs.place import Kind, Place
+from novadev.runs.plan import AGAIN, EXPECTED, UNDO, Draft, Outcome, Plan, Skip
+from novadev.runs.states import BEGUN, TO_UNDO, State
 from novadev.value import Value
 
 BY_PARTS = frozenset(("device alias-migrate", "device restore"))
@@ -25,6 +25,7 @@ _BY_HAND = {
 _OF_THE_SPEC = "image-property sync"
 """An action that writes request specs alone: what the cell has now is not its doing."""
 _SET = "set what you want (novadev image-property set or unset)"
+_MOVE = "; add --update-disks all to image-property set to move the disks too"
 
 
 def drafts(journal: Journal, run: Run) -> Iterator[Draft | Skip]:
@@ -70,13 +71,21 @@ def _is_stale(outcome: Outcome) -> bool:
 
 def _advised(item: Refused, landed: Sequence[Journaled]) -> Outcome:
     plan, undoes, outcome = item
-    text, by_hand = outcome.error or "", _BY_HAND.get(plan.action, _SET)
+    text, by_hand = outcome.error or "", _by_hand(plan)
     later = _later_run(plan, undoes or 0, landed)
     if later is not None:
         first = f"run {later} has changed it since: undo that run first"
         by_hand = f"{first}, or {by_hand}"
         text = text if AGAIN in text else f"{text}; {first}"
+    elif outcome.state is State.STALE and EXPECTED in text and AGAIN not in text:
+        text = f"{text}; {AGAIN}"
     return replace(outcome, error=text.replace(AGAIN, f"it cannot be undone; {by_hand}"))
+
+
+def _by_hand(plan: Plan) -> str:
+    """Return how to get what PLAN would have written; a rebuild by Nova leaves the disks moved."""
+    moves = any(change.place.kind is Kind.DISK for change in plan.changes)
+    return _BY_HAND.get(plan.action, _SET) + _MOVE * moves
 
 
 def _later_run(plan: Plan, undoes: int, landed: Sequence[Journaled]) -> int | None:

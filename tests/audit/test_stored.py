@@ -299,6 +299,51 @@ def test_a_value_that_nova_cannot_read_is_no_measure_of_the_request_spec(
     assert (item["check"], item["remedy"]) == ("request-spec", None)
 
 
+@pytest.mark.parametrize(("vm_state", "needs"), [("stopped", "command"), ("active", "stop")])
+@pytest.mark.parametrize(
+    ("name", "value", "check"),
+    [
+        ("os_type", "Windows Server 2019", "unreadable"),
+        ("hw_vif_model", "e1001", "stored-value"),
+        ("hw_disk_bus", "VIRTIO", "stored-value"),
+    ],
+)
+def test_a_sync_comes_after_the_command_that_makes_the_cell_readable(
+    sqlite_cloud: Cloud, vm_state: str, needs: str, name: str, value: str, check: str
+) -> None:
+    """It is refused before, and so it waits as that command does."""
+    spec = {**STASHED, "hw_video_model": "vga"}
+    uuid = healthy(sqlite_cloud, vm_state=vm_state, spec_properties=spec, **{name: value})
+    only = ("--check", check, "--check", "request-spec")
+    items = {item["check"]: item for item in audit(sqlite_cloud, "--all", *only, code=3)}
+    assert {item["needs"] for item in items.values()} == {needs}
+    remedies = [items[found]["remedy"] for found in (check, "request-spec")]
+    assert remedies[1] == f"novadev image-property sync --yes {uuid}"
+    sqlite_cloud.update("instances", "cell1", {"uuid": uuid}, vm_state="stopped")
+    for remedy in remedies:
+        result = novadev(sqlite_cloud, *shlex.split(remedy)[1:])
+        assert result.code == 0, result.err
+    assert audit(sqlite_cloud, "--all", *only) == []
+
+
+def test_a_container_has_no_interface_model(sqlite_cloud: Cloud) -> None:
+    """None can be stored in its place, so the remedy takes it out."""
+    (sqlite_cloud.folder / "cmp1.conf").write_text("[libvirt]\nvirt_type = lxc\n")
+    with sqlite_cloud.config_file.open("a") as file:
+        file.write(f"\n[novadev]\ncompute_config_dir = {sqlite_cloud.folder}\n")
+    uuid = sqlite_cloud.add_instance(hw_vif_model="virtio")
+    sqlite_cloud.add_disk(uuid, disk_bus="lxc")
+    (item,) = audit(sqlite_cloud, "--check", "combination", uuid, code=3)
+    assert item["details"].endswith("virt_type lxc has no interface models; leave it out")
+    for words in (
+        shlex.split(item["remedy"])[1:],
+        ["image-property", "set", "--property", "hw_disk_bus=lxc", "--yes", uuid],
+    ):
+        result = novadev(sqlite_cloud, *words)
+        assert result.code == 0, result.err
+    assert audit(sqlite_cloud, "--check", "combination", uuid) == []
+
+
 def test_luns(sqlite_cloud: Cloud) -> None:
     uuid = healthy(sqlite_cloud, hw_scsi_model="lsilogic")
     sqlite_cloud.add_volume(uuid, device_name="/dev/sda", disk_bus="scsi", device_type="lun")
@@ -326,6 +371,7 @@ def test_a_value_of_an_image_is_never_a_command(sqlite_cloud: Cloud, value: str)
             "image-property",
             "set",
             "unset",
+            "sync",
             "--yes",
             "--property",
             uuid,

@@ -167,3 +167,50 @@ def test_what_a_killed_start_has_left_is_ended(
     run.down()
     assert capsys.readouterr().out == "No cloud runs.\n"
     assert time.monotonic() - began < 5
+
+
+def test_a_start_of_which_nothing_lives_yet_is_ended(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with run.STARTING.open("w") as starting:
+        fcntl.flock(starting, fcntl.LOCK_EX)
+        process = subprocess.Popen(["sleep", "60"], pass_fds=[starting.fileno()])
+    run.down()
+    assert process.wait(5) == -signal.SIGTERM
+    assert capsys.readouterr().out == "The cloud is down.\n"
+    run.down()
+    assert capsys.readouterr().out == "No cloud runs.\n"
+
+
+@pytest.mark.parametrize("command", ["up", "down", "check"])
+def test_an_ordinary_user_is_told_in_one_line_that_the_cloud_is_root_s(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    """The files of root's cloud cannot be opened, nor even looked for."""
+    for name in ("STARTING", "LOCK", "RUN"):
+        monkeypatch.setattr(run, name, Unreadable(folder / name))
+    monkeypatch.setattr(os, "getuid", lambda: 1000)
+    with pytest.raises(run.NoCloud, match=r'^the cloud .* root.*\. Run "sudo make cloud') as found:
+        getattr(run, command)()
+    assert "\n" not in str(found.value)
+
+
+class Unreadable(type(Path())):  # type: ignore[misc]
+    """A path that is there, of a folder or with a file that another user alone may open."""
+
+    def exists(self) -> bool:
+        return True
+
+    def open(self, *_: object, **__: object) -> Any:
+        raise PermissionError(13, "Permission denied", str(self))
+
+    def __truediv__(self, key: object) -> Any:
+        raise PermissionError(13, "Permission denied", str(self))
+
+
+def test_a_user_without_a_cloud_has_none_to_end(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(os, "getuid", lambda: 1000)
+    run.down()
+    assert capsys.readouterr().out == "No cloud runs.\n"

@@ -2,6 +2,7 @@
 
 import pytest
 
+from novadev.rules.buses import BUS_PROPERTIES
 from tests.cloud import IMAGE, Cloud
 from tests.command import Result, novadev
 
@@ -311,6 +312,10 @@ def test_no_effect_is_said_and_needs_force(
     assert result.code == 3
     assert "no effect" in result.err
     assert word in result.err
+    name = properties[0].partition("=")[0]
+    assert ("no effect on its present disks: " in result.err) is (name in BUS_PROPERTIES)
+    later = "only for volumes that are attached later"
+    assert (later in result.err) is (properties == SCSI)
     assert set_(sqlite_cloud, uuid, *arguments, "--force", properties=properties).code == 0
 
 

@@ -21,7 +21,7 @@ def calls() -> list[ast.Call]:
         for node in nodes
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Name)
-        and node.func.id in ("Fault", "_fault")
+        and node.func.id in ("Fault", "_fault", "_on_wrong_bus", "_use_virtio")
         and isinstance(node.args[0], ast.Constant)
     ]
 

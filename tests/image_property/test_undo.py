@@ -182,6 +182,52 @@ def test_what_another_has_written_is_stale_still(sqlite_cloud: Cloud) -> None:
     assert "disk_bus is scsi now; the plan expected sata" in plan["error"]
 
 
+@pytest.mark.parametrize("command", SETS)
+@pytest.mark.parametrize("what", ["rebuilt", "a volume's row"])
+def test_what_somebody_else_has_changed_is_to_be_set_by_hand(
+    sqlite_cloud: Cloud, command: str, what: str
+) -> None:
+    """As after a rebuild: the properties are the image's again, and the disks stay moved."""
+    uuid = server(sqlite_cloud)
+    assert novadev(sqlite_cloud, *SETS[command], "--yes", uuid).code == 0
+    if what == "rebuilt":
+        where = {"instance_uuid": uuid, "key": "image_hw_disk_bus"}
+        sqlite_cloud.update("instance_system_metadata", "cell1", where, value="ide")
+    else:
+        where = {"instance_uuid": uuid, "volume_id": FIRST}
+        sqlite_cloud.update("block_device_mapping", "cell1", where, disk_bus="scsi")
+    (plan,) = undo(sqlite_cloud, code=7).json["plans"]
+    told, _, advice = plan["error"].partition("; it cannot be undone; ")
+    assert told.endswith("now; the plan expected sata")
+    assert advice.startswith("set what you want (novadev ")
+    assert advice.endswith("; add --update-disks all to image-property set to move the disks too")
+    words = ("image-property", "set", "--property", "hw_disk_bus=ide", "--update-disks", "all")
+    machine = ("--force",) if command == "machine type" else ()
+    assert novadev(sqlite_cloud, *words, *machine, "--yes", uuid).code == 0
+    assert disks(sqlite_cloud, uuid) == [("ide", f"/dev/hd{letter}") for letter in "abc"]
+
+
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [
+        (("image-property", "set", "--property", "hw_vif_model=virtio"), "hw_vif_model"),
+        (("image-property", "unset", "--property", "hw_vif_model"), "hw_vif_model"),
+        (("machine-type", "set", "pc-i440fx-7.2"), "hw_machine_type"),
+    ],
+)
+def test_a_plan_that_moves_no_disk_names_no_disks(
+    sqlite_cloud: Cloud, command: tuple[str, ...], name: str
+) -> None:
+    uuid = server(sqlite_cloud)
+    assert novadev(sqlite_cloud, *command, "--yes", uuid).code == 0
+    key = {"instance_uuid": uuid, "key": f"image_{name}"}
+    sqlite_cloud.delete("instance_system_metadata", "cell1", **key)
+    sqlite_cloud.insert("instance_system_metadata", "cell1", **key, value="other", deleted=0)
+    (plan,) = undo(sqlite_cloud, code=7).json["plans"]
+    assert "; it cannot be undone; set what you want (novadev " in plan["error"]
+    assert "--update-disks" not in plan["error"]
+
+
 def test_a_server_whose_disks_are_the_same_goes_back_whatever_it_was(sqlite_cloud: Cloud) -> None:
     """What a set has put right may be put back: the checks are for what has changed since."""
     uuid = server(sqlite_cloud, hw_machine_type="q35")

@@ -40,6 +40,27 @@ def test_every_disk_on_the_old_bus_in_novas_order() -> None:
     assert [move.is_root for move in found] == [True, False, False, False]
 
 
+@pytest.mark.parametrize("bus", ["lxc", "xen", "uml"])
+def test_a_bus_without_names_may_be_stored_and_takes_no_disk(bus: str) -> None:
+    rules = ComputeRules(virt_type=bus)
+    there, other = (image(1, disk_bus=name, device_name="/dev/vda") for name in (bus, "virtio"))
+    assert moved(guest(there), rules, "disk", bus, bus, "all") == ()
+    assert moved(guest(other), rules, "disk", bus, bus, "matching") == ()
+    with pytest.raises(UnsupportedBus, match="so no disk moves to it"):
+        moved(guest(other), rules, "disk", bus, bus, "all")
+
+
+@pytest.mark.parametrize(
+    ("virt_type", "choice"),
+    [("lxc", "use lxc"), ("parallels", "use one of ide, scsi"), ("xen", "use one of xen, ide")],
+)
+def test_a_bus_that_the_virt_type_lacks_is_answered_with_those_it_has(
+    virt_type: str, choice: str
+) -> None:
+    with pytest.raises(UnsupportedBus, match=f"has no disk bus usb; {choice}$"):
+        moved(guest(image(1)), ComputeRules(virt_type=virt_type), "disk", "", "usb", "matching")
+
+
 def test_a_name_that_stays_is_not_given_again() -> None:
     made = guest(
         image(1, disk_bus="virtio", device_name="/dev/vda"),

@@ -1,12 +1,14 @@
 """Each rule of validity by example: what it says and what it does not."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
 
 from novadev.rules.guest import ComputeRules, Guest
-from novadev.rules.validity import NO_EFFECT, Fault, faults, new_faults
-from tests.rules.guests import ephemeral, guest, image, volume, with_properties
+from novadev.rules.moves import moved
+from novadev.rules.validity import NO_EFFECT, Fault, ends, faults, new_faults
+from tests.rules.guests import ephemeral, guest, image, volume, with_moves, with_properties
 
 KVM = ComputeRules()
 ROOT = image(1, disk_bus="virtio", device_name="/dev/vda")
@@ -59,7 +61,12 @@ CASES = {
         guest(ROOT, hw_pointer_model="usbtablet", hw_input_bus="virtio")
     ],
     "error lun-bus": [
-        guest(ROOT, volume(2, disk_bus="sata", device_name="/dev/sda", device_type="lun"))
+        guest(ROOT, volume(2, disk_bus=bus, device_name=f"/dev/{name}", device_type="lun"), **more)
+        for bus, name, more in (
+            ("sata", "sda", {}),
+            ("ide", "hda", {"hw_machine_type": "q35"}),
+            ("usb", "sda", {}),
+        )
     ],
     "error duplicate-name": [guest(ROOT, volume(2, disk_bus="virtio", device_name="vda"))],
     "error duplicate-address": [
@@ -68,7 +75,13 @@ CASES = {
             volume(2, disk_bus="sata", device_name="/dev/sda"),
         )
     ],
-    "error fdc": [guest(image(1, disk_bus="fdc", device_name="/dev/sda"))],
+    "error fdc": [
+        guest(image(1, disk_bus="fdc", device_name="/dev/sda")),
+        *(
+            guest(ROOT, ephemeral(2, disk_bus=bus, device_name="fdb", device_type="floppy"), **more)
+            for bus, more in (("ide", {"hw_machine_type": "q35"}), ("sata", {}), ("virtio", {}))
+        ),
+    ],
     "error scsi-lun": [
         guest(
             image(1, disk_bus="scsi", device_name="/dev/sda"),
@@ -101,6 +114,97 @@ def test_broken(expected: str, made: Guest) -> None:
     [fault] = faults(made, KVM)
     assert "\n" not in fault.message
     assert ";" in fault.message  # the remedy
+
+
+FAMILIES: tuple[Mapping[str, str], ...] = (
+    {"hw_machine_type": "pc"},
+    {"hw_machine_type": "q35"},
+    {"hw_machine_type": "pc-q35-7.2"},
+    {"hw_machine_type": "microvm"},
+    {"hw_architecture": "aarch64"},
+    {"hw_architecture": "armv7l"},
+    {"hw_architecture": "ppc64le"},
+    {"hw_architecture": "s390x"},
+)
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: next(iter(family.values())))
+@pytest.mark.parametrize("bus", ["ide", "virtio", "fdc"])
+@pytest.mark.parametrize("kind", ["disk", "cdrom", "floppy"])
+@pytest.mark.parametrize("is_volume", [False, True])
+def test_the_bus_in_the_message_is_the_one_to_set_and_ends_the_fault(
+    family: Mapping[str, str], bus: str, kind: str, is_volume: bool
+) -> None:
+    """Whatever the machine: a bus that works there, and that Nova gives such a device."""
+    make = volume if is_volume else ephemeral
+    row = make(2, disk_bus=bus, device_name=f"{PREFIXES[bus]}b", device_type=kind)
+    before = guest(ROOT, row, hw_scsi_model="virtio-scsi", **family)
+    found = [fault for fault in faults(before, KVM) if fault.rule in ON_WRONG_BUS]
+    for fault in found:
+        if fault.to_set is None:
+            assert (kind, is_volume) == ("floppy", True), "QEMU takes none on any bus"
+            continue
+        name, value = fault.to_set
+        assert fault.message.endswith(f"; set {name}={value} and move the disk with it")
+        moves = moved(before, KVM, kind, "", value, "all")
+        moves = tuple(move for move in moves if move.block_device == 2)
+        after = with_moves(with_properties(before, **{name: value}), moves)
+        assert ends(fault.key, before, after, KVM)
+        assert not {item.rule for item in faults(after, KVM)} & ON_WRONG_BUS
+
+
+ON_WRONG_BUS = {"ide-machine-type", "cdrom-on-virtio", "fdc"}
+PREFIXES = {"ide": "hd", "virtio": "vd", "fdc": "fd", "sata": "sd"}
+
+
+@pytest.mark.parametrize(
+    ("made", "to_set"),
+    [
+        (guest(ROOT, hw_scsi_model="buslogic"), ("hw_scsi_model", "virtio-scsi")),
+        (guest(ROOT, hw_video_model="gop"), ("hw_video_model", "virtio")),
+        (guest(ROOT, hw_vif_model="netfront"), ("hw_vif_model", "virtio")),
+        (guest(ROOT, hw_vif_model="spapr-vlan"), ("hw_vif_model", "virtio")),
+        (
+            guest(
+                ROOT,
+                volume(2, disk_bus="scsi", device_name="sda", device_type="lun"),
+                hw_scsi_model="lsilogic",
+            ),
+            ("hw_scsi_model", "virtio-scsi"),
+        ),
+    ],
+)
+def test_a_value_to_set_ends_the_fault(made: Guest, to_set: tuple[str, str]) -> None:
+    [fault] = faults(made, KVM)
+    assert fault.to_set == to_set
+    assert to_set[1] in fault.message
+    after = with_properties(made, **{to_set[0]: to_set[1]})
+    assert ends(fault.key, made, after, KVM)
+    assert not ends(fault.key, made, made, KVM)
+
+
+def test_a_change_that_moves_a_healthy_disk_is_no_end_of_a_fault() -> None:
+    before = guest(
+        ROOT,
+        volume(2, disk_bus="ide", device_name="hdb"),
+        volume(3, disk_bus="ide", device_name="hdc"),
+        hw_machine_type="q35",
+    )
+    fault = next(item for item in faults(before, KVM) if "row 2" in item.subject)
+    row = volume(2, disk_bus="sata", device_name="sda")
+    other = volume(3, disk_bus="sata", device_name="sdb")
+    root = image(1, disk_bus="sata", device_name="sdc")
+    for rows, expected in (((ROOT, row, other), True), ((root, row, other), False)):
+        assert ends(fault.key, before, replace(before, block_devices=rows), KVM) is expected
+
+
+@pytest.mark.parametrize("virt_type", ["lxc", "xen", "uml"])
+def test_a_virt_type_without_interface_models_has_none_to_choose_from(virt_type: str) -> None:
+    made = guest(hw_vif_model="virtio", root="/dev/sda")
+    found = faults(made, ComputeRules(virt_type=virt_type))
+    [fault] = [fault for fault in found if fault.rule == "vif-model-virt-type"]
+    assert fault.message.endswith(f"virt_type {virt_type} has no interface models; leave it out")
+    assert fault.to_set is None
 
 
 @pytest.mark.parametrize(
