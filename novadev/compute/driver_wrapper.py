@@ -74,7 +74,7 @@ class Wrapper:
                 raise TypeError("the answer is of another novadev")
         except Exception as error:
             self._keeper.miss("passed", "no-answer")
-            self._keeper.lose(uuid)
+            self._keeper.lose(uuid, is_again)
             self._tell("nothing is kept: %s", uuid, _in_words(error))
             return text
         for line in told:
@@ -107,7 +107,7 @@ class Wrapper:
         except Exception as error:
             if is_connection_lost(error):
                 raise
-            self._keeper.lose(uuid)  # it is still owed what is recorded
+            self._keeper.lose(uuid, again=True)  # it is still owed what was given
             self._count("passed", "refused")
             told = "[instance: %s] novadev: libvirt refuses what is kept, so nothing is: %s"
             self._log.warning(told, uuid, error)

@@ -15,6 +15,7 @@ import time
 import traceback
 from collections import OrderedDict, deque
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from queue import Queue
 from threading import Thread
@@ -87,7 +88,7 @@ class Keeper:
         """Return the answer to MESSAGE; None where it wants none."""
         for outcome, reason, number in message.get("missed", ()):
             self._report.count((outcome, reason), number)
-        self._settle([(uuid, at) for uuid, at in message.get("lost", ())])
+        self._settle([(uuid, at, again) for uuid, at, again in message.get("lost", ())])
         match message["do"]:
             case "load":
                 return self.load()
@@ -116,19 +117,19 @@ class Keeper:
     def _is_off(self) -> bool:
         return self._config is None or self._config.keep_addresses == "off"
 
-    def _settle(self, lost: Sequence[tuple[str, float]]) -> None:
+    def _settle(self, lost: Sequence[tuple[str, float, bool]]) -> None:
         """Hold the layouts of guests that were LOST since the last message; others were given.
 
-        With each comes the moment, by this machine's monotonic clock.
+        With each comes the moment, by this machine's monotonic clock, and whether it was made again
+        on the host it was on.
         """
         if self._records is None or self._config is None or self._config.keep_addresses != "on":
             return
-        for uuid, moment in lost:
-            given = self._given.pop(uuid, None)
-            known = self._records.state_at(uuid, moment) if given is None else given
-            self._records.held.hold(uuid, known, moment)
-        for uuid in self._given:
-            self._records.held.release(uuid)
+        for uuid, moment, again in lost:
+            self._records.lose(uuid, self._given.pop(uuid, None), moment, again)
+        for uuid, rows in self._given.items():
+            if rows is not None:  # else it is what the guest was seen with that it was given
+                self._records.held.release(uuid)
         self._given.clear()
 
     def troubles(self) -> list[tuple[str, str]]:
@@ -180,6 +181,8 @@ class Keeper:
         self._records.special = tuple(self._config.special_managed_devices)
         self._records.host = self._config.host
         answer, told = {"mode": self._config.keep_addresses}, [unread] if unread else []
+        if answer["mode"] != "on":
+            self._records.held.clear()
         if answer["mode"] != "off" and (why := self._records.open(_OPENING)):
             told.append(f"nothing that is recorded is kept for now: {_why(why)}")
         if told:
@@ -211,7 +214,7 @@ class Keeper:
         except Exception as error:
             reason = _reason(error, is_found)
             if reason in ("state-database", "error"):
-                self._settle([(uuid, time.monotonic())])
+                self._settle([(uuid, time.monotonic(), message["again"])])
             return passed(reason), {"text": None, "told": [f"nothing is kept: {_why(error)}"]}
         if self._config.keep_addresses == "log":
             shown = _difference(text, kept) or "nothing would differ"
@@ -271,19 +274,23 @@ def main(arguments: Sequence[str]) -> None:
     lines: Queue[bytes] = Queue(_QUESTIONS)
     Thread(target=_read, args=(channel, lines), daemon=True).start()
     Thread(target=_beat, args=(keeper,), daemon=True).start()
-    while line := lines.get():
-        message = json.loads(line)
-        answer = keeper.answer(message)
-        if answer is not None:
-            told = {"number": message["number"], "troubles": keeper.troubles()}
-            _send(channel, {**answer, **told})
-    keeper.end()
+    try:
+        while line := lines.get():
+            message = json.loads(line)
+            answer = keeper.answer(message)
+            if answer is not None:
+                told = {"number": message["number"], "troubles": keeper.troubles()}
+                _send(channel, {**answer, **told})
+    finally:
+        keeper.end()
 
 
 def _read(channel: socket.socket, lines: Queue[bytes]) -> None:
     """Put each question into LINES, and nothing at the end: nova-compute waits for nobody then."""
-    for line in channel.makefile("rb"):
-        lines.put(line)
+    with suppress(OSError):  # it is gone, and has not read the last answer
+        for line in channel.makefile("rb"):
+            if line.endswith(b"\n"):
+                lines.put(line)
     lines.put(b"")
 
 
@@ -294,7 +301,8 @@ def _beat(keeper: Keeper) -> None:
 
 
 def _send(channel: socket.socket, answer: dict[str, Any]) -> None:
-    channel.sendall(json.dumps(answer).encode() + b"\n")
+    with suppress(OSError):  # nova-compute is gone; what it has told is still to be recorded
+        channel.sendall(json.dumps(answer).encode() + b"\n")
 
 
 if __name__ == "__main__":

@@ -55,8 +55,9 @@ class Keeper:
         self._counting = threading.Lock()
         self.missed: Counter[tuple[str, str]] = Counter()
         """What the process does not know of, by outcome and reason; it is told with a question."""
-        self.lost: list[tuple[str, float]] = []
-        """Guests whose definition got no answer, and when, which is told in the same way."""
+        self.lost: list[tuple[str, float, bool]] = []
+        """Guests whose definition got no answer, when, and whether they were made again where they
+        were; that is told in the same way."""
 
     def start(self) -> None:
         """Start the process; it says when it is ready."""
@@ -112,12 +113,19 @@ class Keeper:
         if self._socket is not None:
             self._socket.close()
             self._socket = None
+        if self._unsent:
+            self._unsent = b""
+            self.miss("unrecorded", "no-answer")
+            self._log.warning("novadev: what its process was being told is lost")
         if process is not None:
             process.kill()
 
-    def lose(self, uuid: str) -> None:
-        """Note that the guest UUID is made without what is recorded of it, and is owed that."""
-        self.lost.append((uuid, time.monotonic()))
+    def lose(self, uuid: str, again: bool) -> None:
+        """Note that the guest UUID is made without what is recorded of it, and is owed that.
+
+        AGAIN: it is made on the host it was on.
+        """
+        self.lost.append((uuid, time.monotonic(), again))
 
     def miss(self, outcome: str, reason: str) -> None:
         """Count what became of a definition that the process does not know of."""
@@ -199,7 +207,6 @@ class Keeper:
             self._flush(until)
             self._unsent, is_begun = line, True
             self._flush(until)
-            self._stuck = 0.0
         except socket.timeout:  # noqa: UP041 - it is no TimeoutError before Python 3.10
             self._stuck = self._stuck or time.monotonic()
             if time.monotonic() - self._stuck > HANGING:
@@ -217,6 +224,7 @@ class Keeper:
         while self._unsent:
             self._wait(until)
             self._unsent = self._unsent[self._channel.send(self._unsent) :]
+            self._stuck = 0.0
 
     def _answer(self, until: float) -> Any:
         """Return the answer to the last question; one to an earlier question came too late."""

@@ -56,35 +56,56 @@ class Held:
             else:
                 self._rows.pop(uuid, None)
 
+    def know(self, uuid: str, moment: float, state: int) -> None:
+        """Note that STATE of the record is what the guest had at that MOMENT.
+
+        It is owed that where a later power-on was lost, and what it was to be given is not known.
+        """
+        with self._lock:
+            self._rows[uuid] = [
+                (lost, rows if isinstance(rows, tuple) or lost < moment else state)
+                for lost, rows in self._rows.get(uuid, ())
+            ]
+            if not self._rows[uuid]:
+                del self._rows[uuid]
+
+    def clear(self) -> None:
+        """Note that no guest is owed anything."""
+        with self._lock:
+            self._rows.clear()
+
     def release(self, uuid: str) -> None:
         """Note that the guest has its layout."""
         with self._lock:
             self._rows.pop(uuid, None)
 
-    def recorded_at(self, uuid: str) -> float | int | None:
+    def recorded_at(self, uuid: str, seen: float) -> float | int | None:
         """Return the moment (a float) or the state as of which the record has what UUID is owed.
 
-        None where it is owed nothing, or is owed what was known when it was lost.
+        By what it lost before it was SEEN. None where it is owed nothing then, or is owed what was
+        known when it was lost.
         """
-        with self._lock:
-            owed = self._rows.get(uuid, [])
-            if not owed or any(isinstance(rows, tuple) for _, rows in owed):
-                return None
-            moment, state = owed[0]
-            return moment if state is None else cast(int, state)
+        owed = self._owed(uuid, seen)
+        if not owed or any(isinstance(rows, tuple) for _, rows in owed):
+            return None
+        moment, state = owed[0]
+        return moment if state is None else cast(int, state)
 
-    def applied(self, uuid: str, devices: Rows, recorded: Rows) -> Rows:
+    def applied(self, uuid: str, devices: Rows, recorded: Rows, seen: float) -> Rows:
         """Return DEVICES, what the guest is seen with, at the places that it is owed.
 
-        RECORDED, as of :meth:`recorded_at`, counts where that was not known when it was lost.
-        Where the guest is owed nothing, DEVICES are the same.
+        By what it lost before it was SEEN. RECORDED, as of :meth:`recorded_at`, counts where that
+        was not known when it was lost. Where the guest is owed nothing, DEVICES are the same.
         """
+        owed = self._owed(uuid, seen)
+        if not owed:
+            return devices
+        known = (rows for _, rows in owed if isinstance(rows, tuple))
+        return _as_before(devices, next(known, recorded))
+
+    def _owed(self, uuid: str, seen: float) -> list[tuple[float, Rows | int | None]]:
         with self._lock:
-            if uuid not in self._rows:
-                return devices
-            known = (rows for _, rows in self._rows[uuid] if isinstance(rows, tuple))
-            rows = next(known, recorded)
-        return _as_before(devices, rows)
+            return [item for item in self._rows.get(uuid, ()) if item[0] < seen]
 
 
 def _as_before(devices: Rows, rows: Rows) -> Rows:

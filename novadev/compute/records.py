@@ -63,12 +63,13 @@ class _Recorded:
 class _Look:
     """What a guest was seen with by a TEXT, and what was recorded of it then.
 
-    ``is_read``: the state database could be read.
+    ``at`` is the moment of that, where it is known; ``is_read``: the state database could be read.
     """
 
     text: str
     seen: Seen
     recorded: _Recorded
+    at: float = math.inf
     is_read: bool = True
     time: float = field(default_factory=monotonic)
 
@@ -127,11 +128,14 @@ class Records:
         """
         look = None if seen is None else self._look_of(uuid, seen)
         if look is not None:
-            devices = self.held.applied(uuid, look.seen.devices, look.recorded.before)
+            before = look.recorded.before
+            devices = self.held.applied(uuid, look.seen.devices, before, look.at)
             pins = look.recorded.pins
             return Record(_with_pins(devices, look.recorded.rows, pins), pins, look.is_read)
+        if not again:
+            self._arrives(uuid)
         found = self._read(uuid)
-        if self._is_own and not self._was_here(uuid, again):
+        if uuid in self._arrived:
             raise NotAsNeeded(
                 "what is recorded on this host alone does not count for a guest that may come from "
                 "elsewhere: set [novadev] state_connection to a database that all hosts share"
@@ -140,16 +144,27 @@ class Records:
             raise NotAsNeeded("nothing is recorded of it")
         return Record(found.rows, found.pins, is_of_host=found.host in ("", self.host))
 
-    def _was_here(self, uuid: str, again: bool) -> bool:
-        """Whether the guest has been on this host since it was recorded; AGAIN as for `get`."""
-        if not again:
+    def _arrives(self, uuid: str) -> None:
+        """Note that the guest comes from elsewhere, where what is recorded here is not known."""
+        if self._is_own:
             _remember(self._arrived, uuid, None)
-        return uuid not in self._arrived
+            self.held.release(uuid)
 
-    def state_at(self, uuid: str, moment: float) -> int | None:
+    def lose(self, uuid: str, given: Rows | None, moment: float, again: bool) -> None:
+        """Note that the guest UUID was made without what it was GIVEN, if that is known.
+
+        That was at that MOMENT; AGAIN as for `get`.
+        """
+        if given is None and not again and self._is_own:
+            self._arrives(uuid)
+        else:
+            known = self._state_at(uuid, moment) if given is None else given
+            self.held.hold(uuid, known, moment)
+
+    def _state_at(self, uuid: str, moment: float) -> int | None:
         """Return the state in which the guest was recorded for a power-on at that MOMENT, if so."""
-        written, state = self._states.get(uuid, (-math.inf, 0))
-        return state if written <= moment < written + _FRESH else None
+        seen, state = self._states.get(uuid, (-math.inf, 0))
+        return state if seen <= moment < seen + _FRESH else None
 
     def write(self, uuid: str, text: str, host: str, at: float) -> None:
         """Record, some time soon, what the guest UUID had by TEXT on HOST.
@@ -201,10 +216,12 @@ class Records:
         except NotAsNeeded:  # it was rescued
             return None
 
-    def _look(self, uuid: str, text: str, host: str, recorded: _Recorded) -> _Look:
+    def _look(
+        self, uuid: str, text: str, host: str, recorded: _Recorded, at: float = math.inf
+    ) -> _Look:
         last = recorded.host if recorded.host != self.host else ""
         question = Question(self.special, recorded.rows, recorded_on=last)
-        return _Look(text, see_text(HostedInstance(uuid, "", host), question, text), recorded)
+        return _Look(text, see_text(HostedInstance(uuid, "", host), question, text), recorded, at)
 
     def _read(self, uuid: str) -> _Recorded:
         if self._reading is not None and not self._reading.done():
@@ -232,10 +249,12 @@ class Records:
         last = store.list_dynamics([uuid]).get(uuid)
         return self._recorded(store, uuid, last.host if last else "")
 
-    def _recorded(self, store: VmDevices, uuid: str, host: str) -> _Recorded:
+    def _recorded(
+        self, store: VmDevices, uuid: str, host: str, seen: float = math.inf
+    ) -> _Recorded:
         rows = store.list_devices([uuid]).get(uuid, ())
         pins = store.list_pins([uuid]).get(uuid, {})
-        before, then = rows, self.held.recorded_at(uuid)
+        before, then = rows, self.held.recorded_at(uuid, seen)
         if isinstance(then, int):
             before = store.list_devices_until(uuid, then)
         elif then is not None:
@@ -251,18 +270,19 @@ class Records:
                 raise Busy("another host has recorded it since it was seen here")
             self.held.outdate(uuid, elsewhere)
             last = newest[uuid].dynamic
-            recorded = self._recorded(store, uuid, last.host if last else "")
+            recorded = self._recorded(store, uuid, last.host if last else "", at)
             try:
-                look = self._look(uuid, text, host, recorded)
+                look = self._look(uuid, text, host, recorded, at)
             except NotAsNeeded:  # it is rescued: its devices are not its own
                 return
             self._looks[uuid] = look  # its definition may be asked for before it is written
-            devices = self.held.applied(uuid, look.seen.devices, recorded.before)
+            devices = self.held.applied(uuid, look.seen.devices, recorded.before, at)
             try:
                 store.write({look.seen.dynamic: devices}, newest=newest)
                 self._arrived.pop(uuid, None)
                 state = store.list_newest([uuid])[uuid].state
-                _remember(self._states, uuid, (monotonic(), state))
+                _remember(self._states, uuid, (at, state))
+                self.held.know(uuid, at, state)
                 return
             except Busy:
                 if not left:

@@ -1,5 +1,6 @@
 """What the wrapper and its process hold under threads, pauses, rescues, other hosts and Novas."""
 
+import json
 import os
 import socket
 import subprocess
@@ -8,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from types import SimpleNamespace
 from typing import Any
 
@@ -311,6 +312,47 @@ def test_a_module_in_the_folder_of_nova_compute_is_not_novadevs(
     client.stop()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("way", ["at once", "an answer is not read", "in a line", "it waits"])
+def test_what_was_told_is_written_whatever_ends_nova_compute(tmp_path: Path, way: str) -> None:
+    """The process ends then, too: nobody has it any more."""
+    made = Beside(tmp_path)
+    ours, theirs = socket.socketpair()
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "novadev.compute.keeper", str(theirs.fileno())),
+            *("--config-file", str(made.file)),
+        ],
+        pass_fds=[theirs.fileno()],
+    )
+    theirs.close()
+    answers = ours.makefile("rb")
+    if way != "an answer is not read":
+        answers.readline()
+    seen = {"do": "seen", "uuid": UUID, "xml": DRIFTED, "request": "r", "number": 1}
+    line = json.dumps({**seen, "at": time.monotonic()}).encode() + b"\n"
+    ours.sendall(line)
+    if way == "in a line":
+        ours.sendall(b'{"do": "seen", "uuid"')
+    if way in ("it waits", "an answer is not read"):
+        ours.sendall(json.dumps({"do": "written", "uuid": UUID, "number": 2}).encode() + b"\n")
+        ours.sendall(line.replace(UUID.encode(), UUID[:-1].encode() + b"8"))
+    if way == "an answer is not read":
+        assert wait_for(lambda: made.rows() != {})
+    answers.close()
+    ours.close()
+    process.wait(GENEROUS)
+    assert made.rows() == addresses(record_of(DRIFTED).devices)
+
+
+def wait_for(there: Callable[[], bool]) -> bool:
+    """Whether this comes to be so."""
+    until = time.monotonic() + GENEROUS
+    while not there() and time.monotonic() < until:
+        time.sleep(0.1)
+    return there()
+
+
 # What the process is told of guests
 
 
@@ -354,7 +396,7 @@ def test_what_a_guest_is_owed_is_what_was_recorded_when_its_start_was_lost(
     """Also where `device watch` has recorded since then what libvirt chose."""
     beside.see(DRIFTED, "req-1")
     wanted = beside.rows()
-    lost: list[tuple[str, float]] = []
+    lost: list[tuple[str, float, bool]] = []
     with monkeypatch.context() as wrong:
         if fault == "the database is away":
             wrong.setattr(Records, "_read", _away)
@@ -363,11 +405,84 @@ def test_what_a_guest_is_owed_is_what_was_recorded_when_its_start_was_lost(
         if fault != "no answer":
             assert (beside.kept("req-2") == NOVA) is (fault != "refused")
     if fault in ("no answer", "refused"):
-        lost.append((UUID, time.monotonic()))
+        lost.append((UUID, time.monotonic(), True))
     watched(beside, moved())
     assert beside.rows() != wanted
     beside.see(moved(), "req-3", lost=lost)
     assert beside.rows() == wanted
+
+
+@pytest.mark.parametrize("fault", ["the database is away", "no answer"])
+def test_a_guest_that_arrives_without_an_answer_is_owed_nothing_of_this_host(
+    beside: Beside, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    """What this host alone has recorded is from before it was elsewhere."""
+    beside.see(DRIFTED, "req-1")
+    lost = [(UUID, time.monotonic(), False)] if fault == "no answer" else []
+    if fault != "no answer":
+        with monkeypatch.context() as wrong:
+            wrong.setattr(Records, "_read", _away)
+            assert beside.kept("req-2", again=False) == NOVA
+    beside.see(moved(), "req-3", lost=lost)
+    assert beside.rows() == addresses(record_of(moved()).devices)
+
+
+def test_what_a_guest_was_owed_before_it_was_elsewhere_is_forgotten(beside: Beside) -> None:
+    beside.see(DRIFTED, "req-1")
+    beside.ask("nothing", lost=[(UUID, time.monotonic(), True)])
+    assert beside.kept("req-2", again=False) == NOVA
+    beside.see(moved(), "req-3")
+    assert beside.rows() == addresses(record_of(moved()).devices)
+
+
+def test_a_start_without_the_state_database_does_not_end_what_is_owed(
+    beside: Beside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was given the layout that it was seen with, and not the one that it is owed."""
+    beside.see(DRIFTED, "req-1")
+    wanted = beside.rows()
+    beside.ask("nothing", lost=[(UUID, time.monotonic(), True)])
+    with monkeypatch.context() as wrong:
+        wrong.setattr(Records, "_store", _away)
+        beside.ask("seen", moved(), "req-2")
+        beside.ask("written")
+        beside.kept("req-2")
+        beside.ask("nothing")
+    beside.see(moved(), "req-3")
+    assert beside.rows() == wanted
+
+
+def test_what_is_still_being_written_is_what_a_lost_start_owes(
+    beside: Beside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slow state database: the guest was seen with a new layout, and its start is lost."""
+    beside.see(moved(), "req-1")
+    real, may_go_on = Records._write, Event()
+
+    def slow(records: Records, *values: Any) -> None:
+        assert may_go_on.wait(GENEROUS)
+        real(records, *values)
+
+    with monkeypatch.context() as slowly:
+        slowly.setattr(Records, "_write", slow)
+        beside.ask("seen", DRIFTED, "req-2")
+    beside.ask("nothing", lost=[(UUID, time.monotonic(), True)])
+    may_go_on.set()
+    assert beside.ask("written") == {"is_written": True}
+    assert beside.rows() == addresses(record_of(DRIFTED).devices)
+    beside.see(moved(), "req-3")
+    assert beside.rows() == addresses(record_of(DRIFTED).devices)
+
+
+def test_where_nothing_is_kept_any_more_nothing_is_owed(beside: Beside) -> None:
+    beside.see(DRIFTED, "req-1")
+    beside.ask("nothing", lost=[(UUID, time.monotonic(), True)])
+    beside.file.write_text(
+        beside.file.read_text().replace("keep_addresses = on", "keep_addresses = log")
+    )
+    beside.keeper.load()
+    beside.see(moved(), "req-2")
+    assert beside.rows() == addresses(record_of(moved()).devices)
 
 
 def test_a_record_of_this_host_alone_counts_no_more_after_the_guest_was_elsewhere(

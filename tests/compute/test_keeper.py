@@ -360,7 +360,9 @@ def test_a_switch_without_an_answer_holds_from_the_next_definition_on(
 )
 def test_an_answer_of_another_shape_keeps_nothing(answer: Any) -> None:
     log, missed, lost = Log(), list[tuple[str, str]](), list[str]()
-    note = SimpleNamespace(miss=lambda *outcome: missed.append(outcome), lose=lost.append)
+    note = SimpleNamespace(
+        miss=lambda *outcome: missed.append(outcome), lose=lambda uuid, again: lost.append(uuid)
+    )
     keeper = SimpleNamespace(ask=lambda _: answer, **vars(note))
     wrapper = driver_wrapper.Wrapper(keeper, log, lambda: "cmp7")  # type: ignore[arg-type]
     assert wrapper.kept(NOVA, UUID, None) == NOVA

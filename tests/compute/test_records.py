@@ -107,7 +107,7 @@ def test_a_lost_answer_is_owed_to_the_devices_that_are_recorded(
         if is_slow:
             slow.setattr(Records, "_read", _hang)
         say("keep", NOVA, "req-1")
-    say("seen", moved(), "req-2", lost=[(UUID, time.monotonic())])
+    say("seen", moved(), "req-2", lost=[(UUID, time.monotonic(), True)])
     await_written()
     assert addresses(store.list_devices([UUID])[UUID]) == addresses(rows)
 
