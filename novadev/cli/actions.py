@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from novadev.runs.lease import Fence
     from novadev.runs.plan import Draft, Outcome, Plan, Skip
     from novadev.runs.preview import Previewed
-    from novadev.runs.second_look import SecondLook, Written
+    from novadev.runs.second_look import SecondLook, Since, Written
 
 ACTIONS = {
     "device alias-migrate": "novadev.device.alias.applying",
@@ -101,7 +101,7 @@ def second_look(deployment: Deployment) -> SecondLook:
     from novadev.image_property.start_in_flight import look_again
     from novadev.runs.second_look import SecondLook
 
-    def look(written: Sequence[Written], resumed: bool) -> list[Outcome]:
-        return look_again(deployment, written, resumed)
+    def look(written: Sequence[Written], since: Since) -> list[Outcome]:
+        return look_again(deployment, written, since)
 
     return SecondLook(look, deployment.config.start_check_delay)

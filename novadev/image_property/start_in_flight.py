@@ -25,7 +25,7 @@ from novadev.rules.server_states import way_after
 from novadev.runs.change import Change
 from novadev.runs.place import Kind
 from novadev.runs.plan import Outcome, Plan
-from novadev.runs.second_look import Written
+from novadev.runs.second_look import Since, Written
 from novadev.runs.states import State
 from novadev.value import ABSENT, Value, shown
 
@@ -46,14 +46,12 @@ _STORES_AGAIN = ("resize_", "shelving", "unshelving", "rescuing")
 _STARTED_NOWHERE = VM_STATES | {"soft-delete", "deleted"}
 
 
-def look_again(
-    deployment: Deployment, written: Sequence[Written], resumed: bool = False
-) -> list[Outcome]:
+def look_again(deployment: Deployment, written: Sequence[Written], since: Since) -> list[Outcome]:
     """Return the outcomes of WRITTEN plans of one cell, in order, after one look at their servers.
 
     A server that Nova is starting, or has started, gets an error beside its state; one of which
     Nova has stored the old properties again is half. So is an error beside all where the cell gives
-    no answer. RESUMED: an earlier process may have written them, some time ago.
+    no answer. They are known to be stored SINCE then.
     """
     cell = deployment.cell(written[0][0].cell)
     uuids = [plan.instance for plan, _ in written]
@@ -68,7 +66,7 @@ def look_again(
             for plan, outcome in written
         ]
     return [
-        _looked(plan, outcome, states[plan.instance], rows.get(plan.instance, ()), resumed)
+        _looked(plan, outcome, states[plan.instance], rows.get(plan.instance, ()), since)
         if plan.instance in states
         else outcome
         for plan, outcome in written
@@ -84,15 +82,18 @@ def _looked(
     outcome: Outcome,
     state: tuple[str | None, str | None],
     rows: Sequence[StoredProperty],
-    resumed: bool,
+    since: Since,
 ) -> Outcome:
-    doing = _doing(outcome.vm_state, *state)
+    doing, is_past = _doing(outcome.vm_state, *state), since is Since.PAST
     code = StartedMeanwhile.exit_code
-    if again := _stored_again(plan, rows):
+    again = [] if _is(state[1], "rebuil") else _stored_again(plan, rows)
+    if again:
         now = f"; {doing} now" if doing else ""
-        found = _with(outcome, _about_old_values(plan, again, now, resumed), code)
-        return found if resumed else replace(found, state=State.HALF)
-    return outcome if doing is None else _with(outcome, _told(plan, doing, state, resumed), code)
+        found = _with(outcome, _about_old_values(plan, again, now, is_past), code)
+        return found if is_past else replace(found, state=State.HALF)
+    if doing is None:
+        return outcome
+    return _with(outcome, _told(plan, doing, state, since is not Since.WRITE), code)
 
 
 def _with(outcome: Outcome, text: str, code: int) -> Outcome:
@@ -119,11 +120,11 @@ def _value(now: Mapping[str, str | None], item: Change) -> Value:
     return value
 
 
-def _about_old_values(plan: Plan, again: Sequence[Change], now: str, resumed: bool) -> str:
+def _about_old_values(plan: Plan, again: Sequence[Change], now: str, is_past: bool) -> str:
     """Say what is stored again; of what was written some time ago it may be anybody's decision."""
     disks = ", but its disks are as novadev has stored them" if _moves_disks(plan) else ""
     old = f"instance {plan.instance}: {', '.join(map(_old_value, again))} is stored again"
-    if resumed:
+    if is_past:
         return f"{old}{disks}{now}. Nova or somebody else has stored it since novadev's write"
     return (
         f"{old}{disks}{now}. Nova had read it before novadev's write, and stored it after that. "

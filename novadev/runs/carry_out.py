@@ -11,7 +11,7 @@ from novadev.runs.journal import Journal
 from novadev.runs.journal_rows import Journaled, Run
 from novadev.runs.lease import Fence
 from novadev.runs.plan import Outcome, Plan
-from novadev.runs.second_look import SecondLook, Waiting
+from novadev.runs.second_look import SecondLook, Since, Waiting
 from novadev.runs.states import BEGUN, State
 from novadev.runs.undo import advised
 
@@ -48,7 +48,7 @@ def carry_out(
     """
     waiting = Waiting(journal, run, second_look, stop)
     for batch in batched(journal.list_unseen(run), BATCH):
-        waiting.add(batch, [_done(item) for item in batch], resumed=True)
+        waiting.add(batch, [_done(item) for item in batch], Since.PAST)
     failures = 0
     try:
         for resumed, batch in _batches(journal, run):
@@ -67,7 +67,7 @@ def carry_out(
                 told = (run.id, plan.action, server, str(outcome.state))
                 _LOG.info("run %d: %s of instance %s: %s", *told)
             failures += sum(outcome.state != State.APPLIED for outcome in outcomes)
-            waiting.add(batch, outcomes, resumed)
+            waiting.add(batch, outcomes, Since.RESUME if resumed else Since.WRITE)
             yield from waiting.ready()
     except NovadevError:
         with suppress(NovadevError):  # the first error is the one to tell

@@ -10,17 +10,26 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from enum import Enum
 
 from novadev.runs.journal import Journal
 from novadev.runs.journal_rows import Journaled, Run
 from novadev.runs.plan import Outcome, Plan
+from novadev.runs.states import State
 
 Written = tuple[Plan, Outcome]
-Look = Callable[[Sequence[Written], bool], list[Outcome]]
-"""Looks at the servers of plans of one cell, and returns an outcome for each, in order.
 
-True says that an earlier process may have written them, some time ago.
-"""
+
+class Since(Enum):
+    """Since when a plan is known to be stored."""
+
+    WRITE = "this process has written it"
+    RESUME = "this process has written it, or has found that an earlier one had"
+    PAST = "an earlier process wrote it some time ago"
+
+
+Look = Callable[[Sequence[Written], Since], list[Outcome]]
+"""Looks at the servers of plans of one cell, and returns an outcome for each, in order."""
 _NAP = 0.1
 """Seconds after which a wait looks whether it is to end."""
 
@@ -40,7 +49,7 @@ class _Batch:
     due: float
     items: Sequence[Journaled]
     outcomes: Sequence[Outcome]
-    resumed: bool
+    since: Since
 
 
 class Waiting:
@@ -53,12 +62,15 @@ class Waiting:
         self._batches: deque[_Batch] = deque()
 
     def add(
-        self, items: Sequence[Journaled], outcomes: Sequence[Outcome], resumed: bool = False
+        self,
+        items: Sequence[Journaled],
+        outcomes: Sequence[Outcome],
+        since: Since = Since.WRITE,
     ) -> None:
-        """Add a batch that has just been written; RESUMED: by an earlier process, perhaps."""
+        """Add a batch that is stored SINCE then."""
         waits = any(outcome.vm_state for outcome in outcomes)
         due = self._second.clock() + self._second.delay * waits
-        self._batches.append(_Batch(due, items, outcomes, resumed))
+        self._batches.append(_Batch(due, items, outcomes, since))
 
     def ready(self) -> Iterator[Written]:
         """Yield the plans whose time has come, each with its outcome."""
@@ -78,11 +90,25 @@ class Waiting:
         places = [place for place, outcome in enumerate(found) if outcome.vm_state]
         if places:
             written = [(plans[place], found[place]) for place in places]
-            looked = self._second.look(written, batch.resumed)
+            looked = self._second.look(written, batch.since)
+            later = self._changed_later([batch.items[place] for place in places], looked)
             for place, outcome in zip(places, looked, strict=True):
-                found[place] = outcome
+                found[place] = found[place] if batch.items[place].id in later else outcome
             self._note(batch, found)
         yield from zip(plans, found, strict=True)
+
+    def _changed_later(
+        self, items: Sequence[Journaled], looked: Sequence[Outcome]
+    ) -> frozenset[int]:
+        """Return which of ITEMS are half because a later run has written the same places."""
+        pairs = zip(items, looked, strict=True)
+        half = {item.plan.instance: item for item, found in pairs if found.state == State.HALF}
+        landed = self._journal.list_landed(half) if half else []
+        return frozenset(
+            half[later.plan.instance].id
+            for later in landed
+            if _is_written_again(half[later.plan.instance], later)
+        )
 
     def _note(self, batch: _Batch, found: Sequence[Outcome]) -> None:
         """Write into the journal what the second look has found."""
@@ -92,3 +118,8 @@ class Waiting:
             if after.error and after.error != before.error
         }
         self._journal.note_look(self._run, batch.items, news)
+
+
+def _is_written_again(item: Journaled, later: Journaled) -> bool:
+    places = {change.place for change in item.plan.changes}
+    return later.id > item.id and any(change.place in places for change in later.plan.changes)

@@ -271,6 +271,65 @@ def test_old_values_that_a_resumed_run_finds_are_somebody_elses_perhaps(
     assert "image_hw_vif_model" not in cloud.system_metadata(uuids[0])
 
 
+def test_old_values_that_come_back_once_more_leave_it_half(
+    sqlite_cloud: Cloud, meanwhile: Meanwhile
+) -> None:
+    """As at the end of a long task: what resume has written is looked at like any other."""
+    cloud, uuid = sqlite_cloud, add_guest(sqlite_cloud)
+    before = stored(cloud, uuid)
+    meanwhile.happens = stored_again(cloud, uuid, **OLD)
+    assert novadev(cloud, *SET, uuid, "--yes").code == 7
+    meanwhile.happens = stored_again(cloud, uuid, **OLD)
+    result = novadev(cloud, "resume", "1", "--yes", "-f", "json")
+    assert (result.code, result.json["plans"][0]["state"]) == (7, "half")
+    assert novadev(cloud, "undo", "1", "--yes").code == 0
+    assert stored(cloud, uuid) == before
+
+
+def test_what_another_run_has_stored_meanwhile_is_no_work_of_novas(
+    sqlite_cloud: Cloud, meanwhile: Meanwhile
+) -> None:
+    cloud, uuid = sqlite_cloud, add_guest(sqlite_cloud, hw_vif_model="virtio")
+    back = ("image-property", "set", "--property", "hw_vif_model=virtio", uuid, "--yes")
+    meanwhile.happens = lambda: novadev(cloud, *back)
+    result = novadev(cloud, *E1000, uuid, "--yes", "-f", "json")
+    assert (result.code, result.json["plans"][0]["state"]) == (0, "applied"), result.err
+    assert result.json["plans"][0]["error"] is None
+    runs = novadev(cloud, "history", "-f", "json").json
+    assert {run["state"] for run in runs} == {"applied"}
+
+
+def test_the_properties_of_a_rebuild_are_those_of_its_image(
+    sqlite_cloud: Cloud, meanwhile: Meanwhile
+) -> None:
+    cloud, uuid = sqlite_cloud, add_guest(sqlite_cloud)
+
+    def rebuild() -> None:
+        stored_again(cloud, uuid, **OLD)()
+        becomes(cloud, uuid, task_state="rebuilding")()
+
+    meanwhile.happens = rebuild
+    result = novadev(cloud, *SET, uuid, "--yes", "-f", "json")
+    (plan,) = result.json["plans"]
+    assert (result.code, plan["state"]) == (7, "applied")
+    assert "A rebuild stores the properties of its image" in plan["error"]
+
+
+def test_an_undo_of_an_undo_that_nova_overwrites_ends_where_it_began(
+    sqlite_cloud: Cloud, meanwhile: Meanwhile
+) -> None:
+    cloud, uuid = sqlite_cloud, add_guest(sqlite_cloud)
+    assert novadev(cloud, *SET, uuid, "--yes").code == 0
+    whole = stored(cloud, uuid)
+    assert novadev(cloud, "undo", "1", "--yes").code == 0
+    meanwhile.happens = stored_again(cloud, uuid, **OLD)
+    assert novadev(cloud, "undo", "2", "--yes").code == 7
+    assert novadev(cloud, "resume", "3", "--yes").code == 0
+    states = [novadev(cloud, "history", run, "-f", "json").json[0]["state"] for run in "123"]
+    assert states == ["applied", "undone", "applied"]
+    assert stored(cloud, uuid) == whole
+
+
 REBOOT = "openstack server reboot --hard"
 
 
