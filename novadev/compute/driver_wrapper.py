@@ -74,7 +74,8 @@ class Wrapper:
                 raise TypeError("the answer is of another novadev")
         except Exception as error:
             self._keeper.miss("passed", "no-answer")
-            self._keeper.lose(uuid, is_again)
+            is_seen = request is not None and self._requests.get(uuid) == request
+            self._keeper.lose(uuid, is_again or is_seen)
             self._tell("nothing is kept: %s", uuid, _in_words(error))
             return text
         for line in told:

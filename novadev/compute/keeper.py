@@ -214,7 +214,8 @@ class Keeper:
         except Exception as error:
             reason = _reason(error, is_found)
             if reason in ("state-database", "error"):
-                self._settle([(uuid, time.monotonic(), message["again"])])
+                is_here = message["again"] or self._seen_by(message) is not None
+                self._settle([(uuid, time.monotonic(), is_here)])
             return passed(reason), {"text": None, "told": [f"nothing is kept: {_why(error)}"]}
         if self._config.keep_addresses == "log":
             shown = _difference(text, kept) or "nothing would differ"

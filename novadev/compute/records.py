@@ -132,7 +132,7 @@ class Records:
             devices = self.held.applied(uuid, look.seen.devices, before, look.at)
             pins = look.recorded.pins
             return Record(_with_pins(devices, look.recorded.rows, pins), pins, look.is_read)
-        if not again:
+        if seen is None and not again:
             self._arrives(uuid)
         found = self._read(uuid)
         if uuid in self._arrived:

@@ -427,6 +427,25 @@ def test_a_guest_that_arrives_without_an_answer_is_owed_nothing_of_this_host(
     assert beside.rows() == addresses(record_of(moved()).devices)
 
 
+@pytest.mark.parametrize("fault", ["an error", "it was rescued"])
+def test_a_guest_that_is_rebuilt_has_not_been_elsewhere(
+    beside: Beside, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    """Nova makes it in the request that it was seen by, and calls that no hard reboot."""
+    beside.see(DRIFTED, "req-1")
+    wanted = beside.rows()
+    if fault == "it was rescued":
+        beside.ask("seen", rescued(), "req-2")
+        assert beside.kept("req-2", again=False) == KEPT
+        return
+    beside.see(DRIFTED, "req-2")
+    with monkeypatch.context() as wrong:
+        wrong.setattr(keeper, "keep", _bad)
+        assert beside.kept("req-2", again=False) == NOVA
+    beside.see(moved(), "req-3")
+    assert beside.rows() == wanted
+
+
 def test_what_a_guest_was_owed_before_it_was_elsewhere_is_forgotten(beside: Beside) -> None:
     beside.see(DRIFTED, "req-1")
     beside.ask("nothing", lost=[(UUID, time.monotonic(), True)])
