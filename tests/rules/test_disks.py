@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from novadev.nova.block_devices import BlockDevice
@@ -214,7 +214,7 @@ def nova_says(answer: Mapping[str, Any]) -> object:
     if "error" in answer:
         return "too many" if answer["error"] == "TooManyDiskDevices" else "refused"
     return [
-        ("/dev/" if key == "null" else key, (info["bus"], info["dev"] or "", info["type"]))
+        ("/dev/" if key == "null" else key, (info["bus"] or "", info["dev"] or "", info["type"]))
         for key, info in answer["mapping"].items()
     ]
 
@@ -240,6 +240,10 @@ def real_nova(nova_processes: dict[str, NovaProcess]) -> NovaProcess:
     max_examples=3000,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@example(  # Nova gives such a disk no bus
+    made=guest(volume(1, device_type="floppy"), root="/dev/vda"),
+    rules=ComputeRules(virt_type="parallels", disk_prefix="vd"),
 )
 @given(made=guests(), rules=rules_of_hosts)
 def test_guest_disks_are_novas(real_nova: NovaProcess, made: Guest, rules: ComputeRules) -> None:
