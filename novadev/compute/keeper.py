@@ -57,8 +57,7 @@ def configured(
     """
     found, places = [*files], [*folders]
     if not files and not folders:
-        found = [name for name in config.DEFAULT_FILES if os.path.exists(name)]
-        places = [name for name in config.DEFAULT_DIRS if os.path.isdir(name)]
+        found, places = config.usual_files()
     elif files and OWN_FILE not in files and os.path.exists(OWN_FILE):
         found.append(OWN_FILE)
     if OWN_FILE in files or OWN_FILE not in found or os.access(OWN_FILE, os.R_OK):

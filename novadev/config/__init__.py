@@ -127,14 +127,19 @@ def load_driver_options(name: str) -> tuple[str | None, DriverOptions]:
     return options.host, DriverOptions(**_driver_values(options))
 
 
+def usual_files() -> tuple[list[str], list[str]]:
+    """Return those of the usual files and folders that are there, as far as this user may see."""
+    files = [name for name in DEFAULT_FILES if os.path.exists(name)]
+    return files, [name for name in DEFAULT_DIRS if os.path.isdir(name)]
+
+
 def read_files(files: Sequence[str], directories: Sequence[str]) -> tuple[list[str], list[str]]:
     """Return the files and folders that are read: FILES and DIRECTORIES, else the usual ones.
 
     Raises BadInput for one that is missing or cannot be read.
     """
     if not files and not directories:
-        files = [name for name in DEFAULT_FILES if Path(name).exists()]
-        directories = [name for name in DEFAULT_DIRS if Path(name).is_dir()]
+        files, directories = usual_files()
     for name in files:
         if not os.access(name, os.R_OK) or Path(name).is_dir():
             raise BadInput(f"configuration file {name} is missing or cannot be read")
