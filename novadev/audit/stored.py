@@ -127,8 +127,8 @@ def unreadable_values(stored: Stored) -> Iterator[Trouble]:
     if spec is not None and not spec.is_readable:
         yield _unread(stored, spec.fault)
     held = (spec and spec.image_properties) or {}
-    told = {name for name, _ in _outside(stored.values)}
     here = _unreadable(stored.alike, release)
+    told = {name for name, _ in _outside(stored.values)} if here else ()
     bad = [f"{name}={stored.values[name]}" for name in here if name not in told]
     bad += [
         f"{name}={held[name]} in the request spec"

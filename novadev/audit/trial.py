@@ -54,18 +54,18 @@ class Trial:
         """
         facts.check_flavor()
         facts.check_spec()
+        if not (_UNREADABLE.match(remedy) or property_of(remedy)):
+            return Tried(facts, False)
         stopped = replace(facts.instance, vm_state=_STOPPED, task_state=None, hidden_rows={})
         plan = self._plan(remedy, replace(facts, instance=stopped))
         changes = plan.changes if plan else ()
         return Tried(_facts_with(facts, changes), bool(changes))
 
     def _plan(self, remedy: str, facts: Facts) -> Plan | None:
-        words, with_spec = shlex.split(remedy), facts.spec is not None
-        if _UNREADABLE.match(remedy):
-            return plan_without_unreadable(facts, facts.rules(self.hosts, self.config))
-        name = property_of(remedy)
+        name, with_spec = property_of(remedy), facts.spec is not None
         if name is None:
-            return None
+            return plan_without_unreadable(facts, facts.rules(self.hosts, self.config))
+        words = shlex.split(remedy)
         if "machine-type" in words:
             compute = self.hosts.find(facts.instance.host or facts.instance.shelved_host)
             evidence = Evidence(facts, Attachments(), {}, self.rules, compute)

@@ -151,6 +151,7 @@ class ComputeHosts:
         self._kinds: list[Capabilities] = []
         self._found: dict[str | None, ComputeHost | BadInput | None] = {}
         self._rules: dict[tuple[str | None, int], DriverRules] = {}
+        self._assumptions: dict[tuple[DriverOptions, bool], DriverRules] = {}
         self._assumed = None if assume is None else self._assume(assume)
 
     def find(self, host: str | None) -> ComputeHost | None:
@@ -188,7 +189,11 @@ class ComputeHosts:
         have in common is not assumed.
         """
         is_assumed = host is not None or "virt_type" not in self._common
-        return replace(driver_rules(options), **self._common, is_assumed=is_assumed)
+        key = (options, is_assumed)
+        if key not in self._assumptions:
+            rules = replace(driver_rules(options), **self._common, is_assumed=is_assumed)
+            self._assumptions[key] = rules
+        return self._assumptions[key]
 
     @cached_property
     def _common(self) -> Mapping[str, Any]:

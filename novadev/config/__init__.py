@@ -6,6 +6,7 @@ import os
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +92,7 @@ class Config(DriverOptions):
     instance_name_template: str = "instance-%08x"
     image_metadata_prefilter: bool = False
 
-    @property
+    @cached_property
     def driver_options(self) -> DriverOptions:
         """The driver's options alone."""
         return DriverOptions(**{item.name: getattr(self, item.name) for item in _OF_DRIVER})
