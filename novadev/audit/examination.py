@@ -10,7 +10,8 @@ from novadev.audit.guest import Inspection
 from novadev.audit.mismatch import compared
 from novadev.audit.refusals import accepted, agreed
 from novadev.audit.stashing import Outlook
-from novadev.audit.stored import Stored, stored_troubles
+from novadev.audit.stored import Stored
+from novadev.audit.stored_checks import stored_troubles
 from novadev.audit.target import Needs, TargetHost, Unchecked, target_troubles
 from novadev.audit.trial import Trial
 from novadev.capabilities.compute_hosts import ComputeHost, ComputeHosts

@@ -8,7 +8,8 @@ from novadev.audit.correction import settled
 from novadev.audit.finding import Trouble
 from novadev.audit.remedies import stash
 from novadev.audit.stashing import decided
-from novadev.audit.stored import Stored, other_buses
+from novadev.audit.stored import Stored
+from novadev.audit.stored_checks import other_buses
 from novadev.capabilities.compute_hosts import ComputeHost
 from novadev.image_property.decisions import Decisions
 from novadev.nova.image_properties import MACHINE_TYPE, PROPERTIES
