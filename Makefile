@@ -42,7 +42,8 @@ generate: setup ## the man pages, and the parts of docs/ that the program itself
 golden: setup ## the files of what commands print, after a sentence was changed
 	NOVADEV_GOLDEN=1 $(PYTHON) -m pytest tests/cli/test_golden.py
 
-clean: ## remove everything that was made here
+clean: ## remove everything that was made here, and end a cloud
+	@[ ! -e .cloud/run ] || $(PYTHON) cloud/run.py down
 	rm -rf .venv .nova .cloud .cache build dist docs/_build *.egg-info
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
