@@ -78,8 +78,45 @@ def with_controllers(
     known = sorted(int(index) for kind, index in recorded if kind == PCI)
     needed += [(PCI, str(number)) for number in known if 0 < number <= last]
     added = [key for key in dict.fromkeys(needed) if key not in there]
-    more = [_controller(key, recorded[key].model) for key in added]
+    named = _scsi_models(domain)
+    more = [_controller(key, _model(key, recorded[key], named)) for key in added]
     return domain.with_devices(more), tuple(recorded[key] for key in added)
+
+
+def of_another_model(domain: Domain, recorded: Mapping[Key, VmDevice]) -> frozenset[Key]:
+    """Return the SCSI controllers that DOMAIN has not, of another model than those that it names.
+
+    The guest is to have no such controller any more, nor a disk on one.
+    """
+    named, there = _scsi_models(domain), _keys(domain)
+    return frozenset(
+        key
+        for key, row in recorded.items()
+        if named and key[0] == "scsi" and key not in there and row.model not in named
+    )
+
+
+def controller_under(row: VmDevice) -> Key | None:
+    """Return the controller that the drive in ROW is on, None where it is recorded as no drive."""
+    address = Address.from_ovirt(row.address)
+    if address is None or address.type != "drive":
+        return None
+    kind = "scsi" if row.type == "hostdev" else row.bus or ""
+    return kind, address.values.get("controller", "0")
+
+
+def _scsi_models(domain: Domain) -> frozenset[str]:
+    controllers = domain.of_class(Controller)
+    return frozenset(item.model for item in controllers if item.kind == "scsi" and item.model)
+
+
+def _model(key: Key, row: VmDevice, named: frozenset[str]) -> str | None:
+    """Return the model that an added controller is given; None leaves that to libvirt, as Nova did.
+
+    Nova NAMED no model of SCSI where none is stored: with another one than before the guest is to
+    have another, which its system may need (``driver.py`` _get_scsi_controller).
+    """
+    return None if key[0] == "scsi" and row.model not in named else row.model
 
 
 def names_ports(domain: Domain) -> bool:
@@ -164,11 +201,11 @@ def _named(rows: Rows) -> Iterator[Key]:
         address = Address.from_ovirt(row.address) if row else None
         if row is None or address is None:
             continue
-        index = address.values.get("controller", "0")
-        if address.type == "drive":
-            yield "scsi" if row.type == "hostdev" else row.bus or "", index
+        drive = controller_under(row)
+        if drive is not None:
+            yield drive
         elif address.type == "virtio-serial":
-            yield address.type, index
+            yield address.type, address.values.get("controller", "0")
 
 
 def _buses(rows: Iterable[VmDevice]) -> Iterator[int]:

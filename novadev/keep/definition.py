@@ -17,8 +17,10 @@ from novadev.keep.controllers import (
     Key,
     Rows,
     complete,
+    controller_under,
     names_ports,
     number_ports,
+    of_another_model,
     recorded_controllers,
     with_balloon,
     with_controllers,
@@ -191,6 +193,9 @@ def _place(
     buses = PciBuses(complete(domain, (), root))
     recorded = {key: row for key, row in recorded.items() if _may_be_placed(row, buses, left)}
     kept = [row if row and _counts(row, buses, left) else None for row in rows]
+    if gone_with := of_another_model(domain, recorded):
+        recorded = {key: row for key, row in recorded.items() if key not in gone_with}
+        kept = [row if row and controller_under(row) not in gone_with else None for row in kept]
     if not _usb_fits(domain, rows):
         kept = [None if row and "type=usb" in row.address else row for row in kept]
     while True:

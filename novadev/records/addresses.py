@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 
 from novadev.records.device import VmDevice
-from novadev.records.kinds import SYSTEM
 from novadev.virt.address import Address
 from novadev.virt.address_syntax import normal_text, number_of
+from novadev.virt.address_types import address_types
+from novadev.virt.devices import Device
 
-_BUSES: Mapping[str, frozenset[str]] = {
-    "virtio": SYSTEM,
-    **dict.fromkeys(("ide", "sata", "scsi", "fdc"), frozenset(("drive",))),
-    "usb": frozenset(("usb",)),
-}
 _NUMBERS = {"pci": "bus", "usb": "bus", "virtio-serial": "controller", "ccid": "controller"}
 """Types of addresses that are kinds of controllers, and which attribute is its index."""
 
@@ -42,12 +38,24 @@ def why_unfit(device: VmDevice, text: str) -> str | None:
         return None
     if now is not None and now.type != address.type:
         return f"it is at a {now.type} address, {now}"
-    on_bus = _BUSES.get(device.bus or "") if device.type in ("disk", "input") else None
-    possible = on_bus or device.kind.places
+    target = device.spec_params.get("target_type")
+    return why_not_typed(device, address, None if target is None else str(target))
+
+
+def why_not_typed(
+    device: VmDevice | Device, address: Address, target_type: str | None = None
+) -> str | None:
+    """Return why DEVICE, with that type of target, cannot have an ADDRESS of its type, or None."""
+    possible = address_types(device.type, device.device, device.model, device.bus, target_type)
     if possible is None or address.type in possible:
         return None
-    place = f"bus {device.bus}" if on_bus else f"type {device.type}"
-    return f"a device of {place} cannot have an address of type {address.type}"
+    if device.type in ("disk", "input"):
+        named = f"device of bus {device.bus}"
+    elif device.model:
+        named = f"{device.type} of model {device.model}"
+    else:
+        named = f"device of type {device.type}"
+    return f"a {named} cannot have an address of type {address.type}"
 
 
 class Buses:

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from novadev.records.kinds import Kind, kind_of
-from novadev.virt.address import Address
 from novadev.virt.address_syntax import normal_text
 from novadev.virt.consoles import is_serial_target
 
@@ -197,8 +196,8 @@ def is_hardware(device: VmDevice) -> bool:
     release is to read (``VIR_DOMAIN_XML_MIGRATABLE``).
     """
     if device.type == "console":
-        address = Address.from_ovirt(device.address)
-        has_own = address is not None and address.type != "isa"
+        address = normal_text(device.address)
+        has_own = bool(address) and "type=isa" not in address
         return has_own or not is_serial_target(device.spec_params.get("target_type"))
     is_chipset = (device.type, device.model) == ("watchdog", _CHIPSET_WATCHDOG)
     return device.kind.is_hardware and not is_chipset

@@ -7,10 +7,10 @@ from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field, replace
 
 from novadev.errors import BadInput, NotAsNeeded
-from novadev.records.addresses import why_unfit
+from novadev.records.addresses import why_not_typed, why_unfit
 from novadev.records.device import VmDevice
 from novadev.virt.address import Address
-from novadev.virt.devices import Device
+from novadev.virt.devices import CharacterDevice, Console, Device
 from novadev.virt.domain import Domain
 from novadev.virt.pci import PciBuses, Slot, function_of, slot_of
 from novadev.virt.places import Places
@@ -302,4 +302,13 @@ def _why_outdated(device: Device, row: VmDevice, then: Address, now: Address | N
             return f"its {name} was {before} and is {after}"
     if now is not None and then.type != now.type:
         return f"its address was of type {then.type} and is of type {now.type}"
-    return why_unfit(replace(row, address=""), row.address)
+    return why_unfit(replace(row, address=""), row.address) or why_not_typed(
+        device, then, target_type(device)
+    )
+
+
+def target_type(device: Device) -> str | None:
+    """Return the type of target of a port; libvirt makes one of ISA where none is named."""
+    if isinstance(device, CharacterDevice | Console):
+        return device.target_type or ("isa-serial" if device.type == "serial" else None)
+    return None

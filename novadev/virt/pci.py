@@ -30,7 +30,7 @@ _CONVENTIONAL = ("pci-root", "pci-bridge", "dmi-to-pci-bridge", "pcie-to-pci-bri
 _UPSTREAM: Mapping[str, tuple[str, ...]] = {
     "pcie-root-port": ("pcie-root",),
     "dmi-to-pci-bridge": ("pcie-root",),
-    "pcie-to-pci-bridge": ("pcie-root", "pcie-root-port", "pcie-switch-downstream-port"),
+    "pcie-to-pci-bridge": ("pcie-root-port", "pcie-switch-downstream-port"),
     "pci-bridge": _CONVENTIONAL,
 }
 """The models of bus that each model of bridge or port can be on

@@ -61,6 +61,9 @@ _UNITS: Mapping[str, _Units] = {
 }
 _OTHER_SCSI = _Units(1, 8, 7)
 """libvirt gives disks seven units of the first target, whatever the model."""
+_SCSI = "lsilogic"
+"""What libvirt takes where no model is named and QEMU has it: it has the fewest places
+(``qemuDomainGetSCSIControllerModel``)."""
 
 
 class Places:
@@ -163,7 +166,7 @@ def _drive_kind(device: Device) -> str:
 
 
 def _units_of(kind: str, controller: Controller) -> _Units:
-    return _UNITS.get(kind) or _UNITS.get(controller.model or "", _OTHER_SCSI)
+    return _UNITS.get(kind) or _UNITS.get(controller.model or _SCSI, _OTHER_SCSI)
 
 
 def _missing(kind: str, index: str) -> str:

@@ -7,8 +7,10 @@ from lxml import etree
 from novadev.device.hosted_instance import HostedInstance
 from novadev.device.inventory import take_inventory
 from novadev.keep.definition import Record
+from novadev.records.addresses import why_not_typed
 from novadev.records.identity import identified
 from novadev.records.on_host import seen_devices
+from novadev.records.restore_layout import target_type
 from novadev.virt.domain import Domain
 from novadev.virt.host import Definitions
 from novadev.virt.xml import canonical, serialise
@@ -69,6 +71,15 @@ _NEW = (
     "<sound model='ich6'/>",
     "<input type='keyboard' bus='virtio'/>",
 )
+
+
+def unfit(text: str) -> list[str]:
+    """Why devices that libvirt has placed cannot be where they are, by the table of types."""
+    whys = (
+        device.address and why_not_typed(device, device.address, target_type(device))
+        for device in Domain.from_xml(text).devices
+    )
+    return [why for why in whys if why]
 
 
 def places_of(text: str) -> dict[str, str]:

@@ -22,7 +22,7 @@ from tests.cloud import Cloud
 from tests.device import variety
 from tests.forecast import drifting
 from tests.hypervisor import Hypervisor
-from tests.keep.guests import as_nova, record_of, with_more, without
+from tests.keep.guests import as_nova, record_of, unfit, with_more, without
 from tests.nova_process import NovaProcess
 
 pytestmark = pytest.mark.slow
@@ -87,6 +87,7 @@ def test_every_kind_of_device_on_every_generation(any_generation: Hypervisor) ->
         if first is None:
             counts["unknown to this generation"] += 1
             continue
+        assert unfit(first) == []
         recorded = record_of(first)
         later = with_more(without(text, random, 0.3), random)
         if (own := defined(any_generation, later)) is None:
