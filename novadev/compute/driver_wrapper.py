@@ -34,6 +34,9 @@ REMEMBERED = 256
 DEFINED = 256
 """Kept definitions that are remembered with Nova's own text until they are defined, one of a guest:
 more than Nova works on at a time (``rpc_executor_thread_pool_size`` is 64)."""
+STARTED = 60.0
+"""Seconds from a definition to its start, which Nova does at once (``driver.py`` _create_guest): a
+later one may be of what was attached since."""
 _TRANSPORT = (7, 13)
 """``VIR_FROM_RPC`` and ``VIR_FROM_REMOTE``."""
 _BROKEN = (1, 38)
@@ -55,6 +58,7 @@ class Wrapper:
         self._again: set[str] = set()
         self._requests: dict[str, str] = {}
         self._own: dict[str, tuple[str, str]] = {}
+        self._to_start: dict[str, tuple[float, Callable[[], Any]]] = {}
 
     def kept(self, text: Any, uuid: str, rescue: object, request: str | None = None) -> Any:
         """Return what libvirt is to be given instead of Nova's TEXT: the same where in doubt.
@@ -114,7 +118,35 @@ class Wrapper:
             self._log.warning(told, uuid, error)
             return original(host, own)
         self._count("kept", "")
+        with self._lock:
+            self._to_start.pop(uuid, None)
+            self._to_start[uuid] = time.monotonic(), lambda: original(host, own)
+            _shorten(self._to_start, DEFINED)
         return found
+
+    def launch(self, start: Callable[[], Any], uuid: Any) -> Any:
+        """Start the guest UUID; where it cannot be with what is kept, with Nova's own definition.
+
+        libvirt takes definitions with which QEMU then ends. Nova sees the error of its own
+        definition, where there is one.
+        """
+        with self._lock:
+            defined, define_own = self._to_start.pop(uuid, (-STARTED, None))
+        try:
+            return start()
+        except Exception as error:
+            is_late = time.monotonic() - defined > STARTED
+            if define_own is None or is_late or is_connection_lost(error):
+                raise
+            self._keeper.lose(uuid, again=True)  # it is still owed what was given
+            self._count("passed", "refused")
+            told = "[instance: %s] novadev: it does not start with what is kept: %s"
+            self._log.warning(told, uuid, error)
+            try:
+                define_own()
+            except Exception:
+                raise error from None
+        return start()
 
     def _count(self, outcome: str, reason: str) -> None:
         """Have counted what became of a definition; where that fails, with what comes later."""
@@ -247,14 +279,16 @@ def request_of(context: Any) -> str | None:
         return None
 
 
-def wrap(driver: Any, host: Any, wrapper: Wrapper) -> None:
-    """Wrap functions of the classes DRIVER and HOST; raises OtherShape where that cannot be."""
+def wrap(driver: Any, host: Any, guest: Any, wrapper: Wrapper) -> None:
+    """Wrap functions of the classes DRIVER, HOST and GUEST; raises OtherShape where one differs."""
     _check(driver, "_get_guest_xml", XML_PARAMETERS)
     if "rescue" not in inspect.signature(driver._get_guest_xml).parameters:
         raise OtherShape("this release of Nova has another _get_guest_xml")
     for name, parameters in RECORDING.items():
         _check(driver, name, parameters)
     _check(host, "write_instance_config", ("self", "xml"), is_all=True)
+    _check(guest, "launch", ("self", "pause"), is_all=True)
+    guest.launch = _launched(guest.launch, wrapper)
     host.write_instance_config = _defined(host.write_instance_config, wrapper)
     driver._get_guest_xml = _kept(driver._get_guest_xml, wrapper)
     for name in RECORDING:
@@ -294,6 +328,15 @@ def _defined(original: Callable[..., Any], wrapper: Wrapper) -> Callable[..., An
         return wrapper.define(original, self, xml)
 
     return write_instance_config
+
+
+def _launched(original: Callable[..., Any], wrapper: Wrapper) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def launch(self: Any, *args: Any, **kwargs: Any) -> Any:
+        uuid = wrapper.safely(lambda: self.uuid, otherwise=None)
+        return wrapper.launch(lambda: original(self, *args, **kwargs), uuid)
+
+    return launch
 
 
 def _before(original: Callable[..., Any], wrapper: Wrapper) -> Callable[..., Any]:

@@ -306,7 +306,12 @@ def _send(channel: socket.socket, answer: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
+    code = 1
     try:
         main(sys.argv[1:])
+        code = 0
+    except Exception as error:  # to where nova-compute writes its own errors
+        sys.stderr.write(f"novadev: its process beside nova-compute ends: {_why(error)}\n")
+        sys.stderr.flush()
     finally:
-        os._exit(0)  # a database that hangs holds a thread
+        os._exit(code)  # a database that hangs holds a thread

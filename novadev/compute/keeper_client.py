@@ -12,9 +12,9 @@ import socket
 import subprocess
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,10 +31,24 @@ _ROOM = 1 << 20
 """Bytes that may wait for the process: the definitions of a few dozen guests."""
 _SELDOM = 600.0
 """The most seconds between two starts of a process that ends before it is ready."""
+_REMEMBERED = 1024
+"""Guests that are owed their layout, and questions that are not confirmed, at a time."""
 
 
 class Refused(Exception):
     """The keeper has nothing for this definition; the text says why."""
+
+
+class _Told(NamedTuple):
+    """What the process was told with a question, until an answer says that it has read that.
+
+    ``uuid`` is the guest that is to be recorded.
+    """
+
+    number: int
+    uuid: str | None
+    missed: dict[tuple[str, str], int]
+    lost: list[tuple[str, float, bool]]
 
 
 class Keeper:
@@ -52,6 +66,7 @@ class Keeper:
         self._asked, self._owed = 0, 0.0
         self._unsent, self._stuck = b"", 0.0
         self._failures = 0
+        self._told: deque[_Told] = deque(maxlen=_REMEMBERED)
         self._counting = threading.Lock()
         self.missed: Counter[tuple[str, str]] = Counter()
         """What the process does not know of, by outcome and reason; it is told with a question."""
@@ -77,6 +92,7 @@ class Keeper:
         self._is_load_due = False
         self._started, self._owed = time.monotonic(), 0.0
         self._unsent, self._stuck = b"", 0.0
+        self._failures += 1  # until it is ready
         threading.Thread(target=self._watch, args=(alive, self._process), daemon=True).start()
 
     def _watch(self, alive: socket.socket, process: subprocess.Popen[bytes]) -> None:
@@ -87,17 +103,23 @@ class Keeper:
         with alive:
             alive.recv(1)
         process.kill()  # its files are closed some time before it can be waited for
-        process.wait()
+        code = process.wait()
         if self._process is not process:
             return
-        self._failures = self._failures + 1 if self._mode is None else 0
-        pause = min(AGAIN * 2 ** min(self._failures, 10), _SELDOM) if self._failures else AGAIN
-        time.sleep(max(self._started + pause - time.monotonic(), 0.0))
+        time.sleep(max(self._started + AGAIN - time.monotonic(), self._pause(), 0.0))
         with self._lock:
             if self._process is process:
-                self._log.warning("novadev: its process has ended, and is started again")
+                told = "novadev: its process has ended with %s, and is started again"
+                self._log.warning(told, code)
                 with suppress(Refused, OSError):
                     self._be_ready(time.monotonic())
+
+    def _pause(self) -> float:
+        """Return the seconds until the process may be started again, if it ends at every start."""
+        if self._failures < 2:
+            return 0.0
+        pause: float = min(AGAIN * 2.0 ** min(self._failures - 1, 10), _SELDOM)
+        return self._started + pause - time.monotonic()
 
     def await_ready(self, seconds: float) -> None:
         """Wait until the process is ready, or SECONDS have passed, or it cannot be started."""
@@ -113,12 +135,22 @@ class Keeper:
         if self._socket is not None:
             self._socket.close()
             self._socket = None
-        if self._unsent:
-            self._unsent = b""
-            self.miss("unrecorded", "no-answer")
-            self._log.warning("novadev: what its process was being told is lost")
+        self._unsent = b""
+        self._take_back()
         if process is not None:
             process.kill()
+
+    def _take_back(self) -> None:
+        """Have told again, and say of what cannot be, what the process may not have read."""
+        told = [self._told.popleft() for _ in range(len(self._told))]
+        self.lost[:0] = [guest for item in told for guest in item.lost]
+        for item in told:
+            with self._counting:
+                self.missed += Counter(item.missed)
+            if item.uuid is not None:
+                self.miss("unrecorded", "no-answer")
+                text = "[instance: %s] novadev: what it had may not be recorded: no answer came"
+                self._log.warning(text, item.uuid)
 
     def lose(self, uuid: str, again: bool) -> None:
         """Note that the guest UUID is made without what is recorded of it, and is owed that.
@@ -126,6 +158,7 @@ class Keeper:
         AGAIN: it is made on the host it was on.
         """
         self.lost.append((uuid, time.monotonic(), again))
+        del self.lost[:-_REMEMBERED]
 
     def miss(self, outcome: str, reason: str) -> None:
         """Count what became of a definition that the process does not know of."""
@@ -135,6 +168,8 @@ class Keeper:
     def ask(self, message: dict[str, Any], answers: bool = True) -> Any:
         """Return the answer to MESSAGE, within the limit; raises Refused, and OSError."""
         until = time.monotonic() + LIMIT
+        if self.is_off:
+            return None
         if not self._lock.acquire(timeout=LIMIT):
             raise Refused("another definition is waited for")
         try:
@@ -161,6 +196,8 @@ class Keeper:
     def _be_ready(self, until: float) -> None:
         """Have a process that has said that it is ready."""
         if self._process is None or self._process.poll() is not None:
+            if self._pause() > 0:
+                raise Refused("novadev's process ends whenever it is started")
             self.stop()
             self.start()
         if self._mode is None:
@@ -190,6 +227,8 @@ class Keeper:
             with self._counting:
                 self.missed -= Counter(missed)
             del self.lost[: len(lost)]
+            uuid = message["uuid"] if message["do"] == "seen" else None
+            self._told.append(_Told(self._asked, uuid, missed, lost))
             if message["do"] == "load":  # it answers that, sooner or later
                 self._is_load_due, self._mode = False, ""
             return self._answer(until) if answers else None
@@ -211,6 +250,7 @@ class Keeper:
             self._stuck = self._stuck or time.monotonic()
             if time.monotonic() - self._stuck > HANGING:
                 self.stop()
+                raise
             if is_begun and len(self._unsent) < len(line):
                 return
             self._unsent = b"" if is_begun else self._unsent
@@ -257,6 +297,8 @@ class Keeper:
             self._buffer += part
         line, _, self._buffer = self._buffer.partition(b"\n")
         answer = json.loads(line)
+        while self._told and self._told[0].number <= answer.get("number", 0):
+            self._told.popleft()
         self._tell_troubles(answer)
         self._note_mode(answer)
         return answer

@@ -110,7 +110,7 @@ def _install(command: Sequence[str]) -> None:
     """Wrap what there is to wrap; raises, with nothing done, where a part of it is missing."""
     import nova.cmd.compute
     import nova.conf
-    from nova.virt.libvirt import driver, host
+    from nova.virt.libvirt import driver, guest, host
 
     wrapping = beside("driver_wrapper")
     keeper = beside("keeper_client").Keeper(command, _log())
@@ -125,7 +125,7 @@ def _install(command: Sequence[str]) -> None:
         with suppress(OSError):  # Nova needs the same; it is started again when it is asked
             keeper.start()
 
-    wrapping.wrap(driver.LibvirtDriver, host.Host, wrapper)
+    wrapping.wrap(driver.LibvirtDriver, host.Host, guest.Guest, wrapper)
     mutates(wrapper.load)
     _after_arguments(config, start)
     _before_serving(service, lambda: keeper.await_ready(_READY))

@@ -22,7 +22,7 @@ import nova.cmd.compute  # noqa: E402 - it patches
 import nova.conf  # noqa: E402
 import nova.context  # noqa: E402
 import nova.exception  # noqa: E402
-from nova.virt.libvirt import driver, host  # noqa: E402
+from nova.virt.libvirt import driver, guest, host  # noqa: E402
 
 spec = importlib.util.spec_from_file_location("inside", f"{ROOT}/novadev/compute/nova_main.py")
 inside = importlib.util.module_from_spec(spec)
@@ -48,7 +48,7 @@ def main():
     command = [PYTHON, "-m", "novadev.compute.keeper", "{}", "--config-file", CONFIG]
     keeper = asking.Keeper(command, log)
     wrapper = wrapping.Wrapper(keeper, log, lambda: "cmp7")
-    wrapping.wrap(driver.LibvirtDriver, host.Host, wrapper)
+    wrapping.wrap(driver.LibvirtDriver, host.Host, guest.Guest, wrapper)
     nova.conf.CONF([], project="nova", default_config_files=[CONFIG])
     nova.conf.CONF.register_mutate_hook(wrapper.load)
     keeper.start()

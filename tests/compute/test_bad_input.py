@@ -159,6 +159,12 @@ class Host:
     def write_instance_config(self, xml): ...
 
 
+class Guest:
+    """… and a guest."""
+
+    def launch(self, pause=False): ...
+
+
 @pytest.mark.parametrize(
     ("owner", "name", "other"),
     [
@@ -169,6 +175,8 @@ class Host:
         (Driver, "destroy", 7),
         (Host, "write_instance_config", lambda self, xml, more: ""),
         (Host, "write_instance_config", None),
+        (Guest, "launch", lambda self, flags=0: ""),
+        (Guest, "launch", None),
     ],
 )
 def test_another_nova_is_left_as_it_is(
@@ -178,10 +186,11 @@ def test_another_nova_is_left_as_it_is(
         monkeypatch.delattr(owner, name)
     else:
         monkeypatch.setattr(owner, name, other)
-    before = dict(vars(Driver)), dict(vars(Host))
+    before = [dict(vars(one)) for one in (Driver, Host, Guest)]
+    wrapper = driver_wrapper.Wrapper(None, Log(), lambda: "cmp7")  # type: ignore[arg-type]
     with pytest.raises(driver_wrapper.OtherShape, match=name):
-        driver_wrapper.wrap(Driver, Host, driver_wrapper.Wrapper(None, Log(), lambda: "cmp7"))  # type: ignore[arg-type]
-    assert (dict(vars(Driver)), dict(vars(Host))) == before
+        driver_wrapper.wrap(Driver, Host, Guest, wrapper)
+    assert [dict(vars(one)) for one in (Driver, Host, Guest)] == before
 
 
 @pytest.mark.slow
