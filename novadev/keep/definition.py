@@ -48,8 +48,9 @@ _ON_PCI = (
     *("filesystem", "interface", "sound", "controller", "hostdev", "memballoon"),
     *("rng", "watchdog", "video", "shmem", "vsock", "iommu"),
 )
-MOST = 250
-"""Devices of a guest whose layout is worked out: other guests wait meanwhile."""
+MOST = 100
+"""Devices of a guest whose layout is worked out: as many take half of the 200 ms that nova-compute
+waits, and other guests wait meanwhile."""
 _SPARE = 3
 """Slots of bus 0 that stay free where libvirt has devices to place: for bridges and ports."""
 

@@ -181,8 +181,8 @@ class _Layout:
 
     def make_room(self) -> None:
         """Give those another place whose own no longer counts, where another is to be."""
-        moves = self.moves
-        for sharing in self._holders().values():
+        moves, holders = self.moves, self._holders()
+        for sharing in [*holders.values()]:
             movers = [device for device in sharing if device in moves]
             if len(sharing) < 2 or not movers:
                 continue
@@ -193,7 +193,7 @@ class _Layout:
                 for mover in wrong if self._is_new else movers[:1]:
                     self._fault(mover, self._told_taken(mover, staying))
             for device in leaving:
-                self._evict(device, movers[0])
+                self._evict(device, movers[0], holders)
 
     def _makes_room(self, device: Device) -> bool:
         return device in self.outdated or (self._is_new and device not in self._recorded)
@@ -215,11 +215,15 @@ class _Layout:
             return f"{text}, which is recorded there too"
         return f"{text}, which is not recorded"
 
-    def _evict(self, device: Device, mover: Device) -> None:
-        """Move DEVICE to a place that another leaves; there is one for each that moves to it."""
-        holders = self._holders()
+    def _evict(self, device: Device, mover: Device, holders: dict[Hashable, list[Device]]) -> None:
+        """Move DEVICE to a place that another leaves; there is one for each that moves to it.
+
+        HOLDERS are then those of the new layout.
+        """
         for address in self._left(device, holders):
             if self._suits(device, address, holders):
+                holders[self._places.place(device, self._then[device])].remove(device)
+                holders[self._places.place(device, address)] = [device]
                 self._then[device] = address
                 return
         self._fault(
