@@ -369,7 +369,11 @@ RULE_TERMS = {
         'hint = "openstack server stop"',
         set(),
     ),
-    "Nova's watchdog": (r"\"i6300esb\"", 'model="i6300esb"', {"capabilities/device_names.py"}),
+    "Nova's watchdog": (
+        r"\"i6300esb\"",
+        'model="i6300esb"',
+        {"capabilities/device_names.py", "virt/address_types.py"},
+    ),
 }
 """What only novadev/rules may hold: a pattern, what it finds, and who else may.
 

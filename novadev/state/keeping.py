@@ -35,7 +35,7 @@ REASONS: Mapping[str, str] = {
     "does-not-fit": "the guest has another machine type, or no room for what is recorded",
     "state-database": "the state database is away, slow, or of another release of novadev",
     "no-answer": "novadev's process gave no answer in time",
-    "refused": "libvirt refused the definition with kept addresses",
+    "refused": "libvirt refused what was kept, or the guest did not start with it",
     "error": "an unexpected error, or a definition that cannot be read",
 }
 """Why a definition is passed through as Nova wrote it, or a guest is not recorded."""
