@@ -1,6 +1,6 @@
 """The bare loop: the libvirt calls that aliases take, over every domain of a host.
 
-Run as ``python -m benchmarks.device_by_hand alias URI``, ``read URI``,
+Run as ``python -m benchmarks.device_by_hand alias URI``, ``read URI …``,
 ``compare URI HOST CONFIG-FILE`` or ``show URI UUID CONFIG-FILE``. But for the last two it
 looks nothing up, checks nothing and keeps nothing: the limit that the device commands are measured
 against.
@@ -41,11 +41,12 @@ def _with_alias(root: etree._Element) -> Iterator[etree._Element]:
             yield interface
 
 
-def read(uri: str) -> None:
+def read(*uris: str) -> None:
     """Read what every domain has now: what it runs with, or its definition."""
-    connection = libvirt.open(uri)
-    read_all(connection)
-    connection.close()
+    for uri in uris:
+        connection = libvirt.open(uri)
+        read_all(connection)
+        connection.close()
 
 
 def read_all(connection: Any) -> None:

@@ -13,6 +13,7 @@ from benchmarks.device import QUICK, Bed, Sizes, bed
 from benchmarks.device_by_hand import read_all
 from benchmarks.figures import Figure, compared, print_table
 from benchmarks.processes import Took, interleaved, run
+from benchmarks.watch import hosts_of_test_driver
 from novadev.config import load
 from novadev.deployment import Deployment
 from novadev.device.hosted_instance import HostedInstance
@@ -86,6 +87,20 @@ def without_start(made: Bed, sizes: Sizes) -> Iterator[Figure]:
     yield compared(what, ours, theirs, "s", at_most=1.5)
 
 
+def many_hosts(made: Bed, sizes: Sizes) -> Iterator[Figure]:
+    """Yield the record of many hosts with one guest each, against the loop over them."""
+    number = min(50, sizes.guests)
+    uris = hosts_of_test_driver(made, number)
+    record = made.novadev("record", "--all")
+    run(record)
+    took = interleaved(
+        sizes.rounds, novadev=lambda _: record, by_hand=lambda _: (*BY_HAND, "read", *uris)
+    )
+    for of, what in (("wall", ""), ("cpu", ", processor time")):
+        pair = ([getattr(one, of) for one in each] for each in took.values())
+        yield compared(f"record, {number} hosts / bare loop{what}", *pair, "s", at_most=1.5)
+
+
 def more(made: Bed, sizes: Sizes) -> Iterator[Figure]:
     """Yield the memory for several times as many guests, all new and then none."""
     number = sizes.guests * MORE
@@ -120,7 +135,7 @@ def main() -> None:
     sizes = QUICK if parser.parse_args().quick else Sizes(rounds=5)
     figures: list[Figure] = []
     with bed() as made:
-        for part in (one_definition, unchanged, without_start, more):
+        for part in (one_definition, unchanged, without_start, more, many_hosts):
             for figure in part(made, sizes):
                 print(figure, file=sys.stderr)
                 figures.append(figure)

@@ -49,14 +49,7 @@ def told(process: subprocess.Popen[str], text: str) -> None:
 
 def many_hosts(made: Bed, number: int) -> Iterator[Figure]:
     """Yield what a watch of so many hosts has of memory, and its children, while all is quiet."""
-    daemon = made.hosts[0]
-    made.fill(0, made.hosts)
-    for host in (f"test{place:03}" for place in range(number)):
-        _node(daemon, made, host)
-    path = f"{daemon.folder}/run/libvirt/libvirt-sock"
-    uri = f"test+unix:///var/lib/nodes/{{host}}.xml?socket={path}"
-    with made.cloud.config_file.open("a") as file:
-        file.write(f"\n[novadev]\nlibvirt_uri = {uri}\n")
+    hosts_of_test_driver(made, number)
     began = perf_counter()
     with watching(made) as process:
         for _ in range(number):
@@ -72,6 +65,19 @@ def many_hosts(made: Bed, number: int) -> Iterator[Figure]:
         f"{peak / 1024:.0f} MiB, {now / 1024:.0f} MiB; {len(children)} children",
     )
     yield Figure(f"until {number} hosts were swept, a new guest on each", "", "", f"{took:.0f} s")
+
+
+def hosts_of_test_driver(made: Bed, number: int) -> list[str]:
+    """Have so many hosts, a guest on each, and no others; return their URIs."""
+    daemon, hosts = made.hosts[0], [f"test{place:03}" for place in range(number)]
+    made.fill(0, made.hosts)
+    for host in hosts:
+        _node(daemon, made, host)
+    path = f"{daemon.folder}/run/libvirt/libvirt-sock"
+    uri = f"test+unix:///var/lib/nodes/{{host}}.xml?socket={path}"
+    with made.cloud.config_file.open("a") as file:
+        file.write(f"\n[novadev]\nlibvirt_uri = {uri}\n")
+    return [uri.format(host=host) for host in hosts]
 
 
 def _node(daemon: Hypervisor, made: Bed, host: str) -> None:

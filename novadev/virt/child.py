@@ -1,4 +1,4 @@
-"""The child process that talks to one host on behalf of its parent.
+"""The child process that talks to one host at a time on behalf of its parent.
 
 It takes (function, arguments) from the parent and gives back what ``function(host, *arguments)``
 returns or raises. It ends when the parent does, even in the middle of a call that never returns.
@@ -23,8 +23,18 @@ LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
+class About:
+    """The host that is asked from now on, and the level of the log."""
+
+    name: str
+    uri: str
+    timeout: float
+    level: int
+
+
+@dataclass(frozen=True)
 class Ready:
-    """The process has started and waits for its first question."""
+    """The process waits for the first question to its host."""
 
 
 @dataclass(frozen=True)
@@ -62,20 +72,29 @@ def serve(descriptor: int) -> None:
     """Answer on the connection with this file descriptor until the parent closes it."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     channel = Channel(descriptor)
-    name, uri, timeout, level = channel.get()
     logging.getLogger().addHandler(QueueHandler(channel))
-    logging.getLogger().setLevel(level)
-    host = Host(name, uri, timeout)
+    host = _of(channel.get())
     channel.put_nowait(Ready())
     while True:
         try:
-            function, arguments = channel.get()
+            message = channel.get()
         except EOFError:
             return
         except Exception as error:
             _send(channel, host, _unexpected(host, error))
+            continue
+        if isinstance(message, About):
+            # Its end may be gone without a word, which is nothing to the next host.
+            threading.Thread(target=host.close, daemon=True).start()
+            host = _of(message)
+            channel.put_nowait(Ready())
         else:
-            _send(channel, host, _outcome(host, function, arguments))
+            _send(channel, host, _outcome(host, *message))
+
+
+def _of(about: About) -> Host:
+    logging.getLogger().setLevel(about.level)
+    return Host(about.name, about.uri, about.timeout)
 
 
 def _end_with_parent() -> None:

@@ -6,7 +6,8 @@ overdue. A child is a new interpreter, not a fork: neither libvirt's threads nor
 databases are in it. multiprocessing would import the parent's ``__main__`` into each (all of the
 command line); this imports libvirt and lxml only: 0.15 s of processor time and 26 MB of its own. A
 question to a running child costs 0.04 ms more than a call. Children are kept for the next question,
-at most as many as may work at a time.
+at most as many as may work at a time. One that has answered all that its host was asked speaks to
+the next host: to start another would cost more than to ask it.
 """
 
 from __future__ import annotations
@@ -149,7 +150,7 @@ class Pool:
         yield from _Run(self, function, limit).answers(work)
 
     def process(self, host: str, busy: Collection[str]) -> tuple[Process, bool]:
-        """Return the host's child and whether it is starting, which may replace an idle child.
+        """Return the host's child and whether it is starting; it may be another host's until now.
 
         Raises what the host's URI raises, and the error of a host that was given up.
         """
@@ -159,16 +160,26 @@ class Pool:
         if process is not None and process.is_alive():
             return process, False
         self.drop(host)
-        idle = [name for name in self._processes if name not in busy]
-        if len(self._processes) >= self.workers and idle:
-            self.drop(idle[0])
         uri = self._uri(host)
-        process, self._spare = self._spare or Process(), None
+        process = self._free(busy)
+        if process is None:
+            process, self._spare = self._spare or Process(), None
         process.speak_to(host, uri, self.timeout)
         text = "host %s: a child process connects to it; each call may take %g s"
         _LOG.info(text, host, self.timeout)
         self._processes[host] = process
         return process, True
+
+    def _free(self, busy: Collection[str]) -> Process | None:
+        """Return the child of a host that is done with, where no other may be started beside it."""
+        idle = [name for name in self._processes if name not in busy]
+        if len(self._processes) < self.workers or not idle:
+            return None
+        process = self._processes.pop(idle[0])
+        if process.has_answered and process.is_alive() and self._spare is None:
+            return process
+        process.kill()
+        return None
 
     def lose(self, host: str, error: NovadevError) -> None:
         """Kill the child of a host lost by ERROR; give the host up if the child never answered."""

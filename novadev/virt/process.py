@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import novadev
+from novadev.virt.child import About
 
 LOG = logging.getLogger(__name__)
 _PROGRAM = (
@@ -40,6 +41,7 @@ class Process:
         """Whether a question was answered since it was started; its pool keeps this."""
         ours, theirs = socket.socketpair()
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed by kill()
+        self._said = 0
         with theirs:
             self._popen = subprocess.Popen(  # noqa: S603 - our own interpreter and program
                 [sys.executable, "-c", _PROGRAM, str(theirs.fileno())],
@@ -53,9 +55,11 @@ class Process:
         self.channel: Connection[Any, Any] = Connection(ours.detach())
 
     def speak_to(self, host: str, uri: str, timeout: float) -> None:
-        """Say which host it is for; until then it only starts."""
-        self.host = host
-        self._say((host, uri, timeout, logging.getLogger().getEffectiveLevel()))
+        """Say which host it is for from now on; what it said before was of another one."""
+        self._log_last_words()
+        self.host, self.has_answered = host, False
+        self._said = self._stderr.seek(0, os.SEEK_END)
+        self._say(About(host, uri, timeout, logging.getLogger().getEffectiveLevel()))
 
     def ask(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
         """Send a call; `receive` reports a child that has died."""
@@ -99,12 +103,15 @@ class Process:
             self._popen.wait(_KILL_LIMIT)
         except (ProcessLookupError, subprocess.TimeoutExpired):
             LOG.info("host %s: its process %d is gone or hangs", self.host, self._popen.pid)
-        for line in self._last_words():
-            LOG.info("host %s: %s", self.host, line)
+        self._log_last_words()
         self._close()
 
+    def _log_last_words(self) -> None:
+        for line in self._last_words():
+            LOG.info("host %s: %s", self.host, line)
+
     def _last_words(self) -> list[str]:
-        self._stderr.seek(0)
+        self._stderr.seek(self._said)
         return self._stderr.read().decode(errors="replace").strip().splitlines()
 
     def _close(self) -> None:

@@ -69,6 +69,10 @@ def print_on_stderr(_host: Host) -> None:
     print("chatter", file=sys.stderr, flush=True)
 
 
+def hang_when_closed(host: Host) -> None:
+    host.close = lambda: time.sleep(600)  # type: ignore[method-assign]
+
+
 def leave_a_process(_host: Host) -> int:
     return subprocess.Popen(["sleep", "60"]).pid
 

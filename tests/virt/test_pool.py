@@ -51,8 +51,41 @@ def test_at_most_workers_children() -> None:
         work = {f"cmp{number}": [(None,), (None,)] for number in range(5)}
         answers = list(pool.run(questions.pid, work))
         pids = {answer.result() for answer in answers}
-        assert (len(answers), len(pids)) == (10, 5)
+        assert (len(answers), len(pids)) == (10, 2)
         assert sum(map(questions.alive, pids)) == 2
+
+
+def test_a_child_that_is_done_with_a_host_speaks_to_the_next_one() -> None:
+    with Pool(of, workers=1) as pool:
+        first = pool.call("cmp1", questions.pid)
+        pool.call("cmp1", questions.print_on_stderr)
+        pool.call("cmp1", questions.hang_when_closed)
+        assert pool.call("cmp2", questions.name_of) == "cmp2"
+        assert pool.call("cmp2", questions.pid) == first
+        (found,) = pool.call("cmp2", questions.domains_of)
+        assert found.name == "test"
+        with pytest.raises(Unreachable, match=r"host cmp3 .*ended with 3: the last words$"):
+            pool.call("cmp3", questions.end)
+        assert pool.call("cmp1", questions.pid) != first
+
+
+def test_what_one_host_said_is_not_said_of_the_next(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO), Pool(of, workers=1) as pool:
+        pool.call("cmp1", questions.print_on_stderr)
+        pool.call("cmp2", questions.name_of)
+        pool.drop("cmp2")
+    assert "host cmp1: chatter" in caplog.text
+    assert "host cmp2: chatter" not in caplog.text
+
+
+def test_a_child_that_has_not_answered_is_not_kept_for_another_host() -> None:
+    """It may hang in the connection to its own."""
+    with Pool(of, workers=1) as pool:
+        process, _ = pool.process("cmp1", ())
+        other, starts = pool.process("cmp2", ())
+        assert starts
+        assert other is not process
+        assert not process.is_alive()
 
 
 @pytest.mark.slow
