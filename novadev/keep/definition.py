@@ -138,7 +138,8 @@ def _recognised(
     assert inventory.definitions.persistent is not None
     rows = {row.device_id: row for row in recorded}
     found = seen_devices(inventory, ())
-    ids = recognise([*found.devices.values()], [*rows.values()], found.owners, is_of_host)
+    elsewhere = frozenset() if is_of_host else frozenset(rows)
+    ids = recognise([*found.devices.values()], [*rows.values()], found.owners, elsewhere)
     known = {device: rows.get(ids[row.device_id]) for device, row in found.devices.items()}
     return [known.get(device) for device in inventory.definitions.persistent.devices]
 

@@ -11,6 +11,7 @@ from novadev.virt.address_syntax import normal_text, number_of
 from novadev.virt.address_types import address_types
 from novadev.virt.devices import Device
 
+_NO_PLACES = ("isa", "unassigned", "virtio-mmio", "virtio-s390")
 _NUMBERS = {"pci": "bus", "usb": "bus", "virtio-serial": "controller", "ccid": "controller"}
 """Types of addresses that are kinds of controllers, and which attribute is its index."""
 
@@ -18,14 +19,15 @@ _NUMBERS = {"pci": "bus", "usb": "bus", "virtio-serial": "controller", "ccid": "
 def place_of(device: VmDevice) -> tuple[str, str, str] | None:
     """Return what no two devices of a guest can share: the place that the address names.
 
-    None of a device without an address, and of an ISA device, whose ports are libvirt's choice;
-    nor is a USB address without a port a place. Nor has a device a place that cannot be at its
-    address: it was pinned there, and is on another bus since.
+    None of a device without an address, of an ISA device, whose ports are libvirt's choice, and of
+    one whose address says no more than its type; nor is a USB address without a port a place. Nor
+    has a device a place that cannot be at its address: it was pinned there, and is on another bus
+    since.
     """
     address = Address.from_ovirt(normal_text(device.address))
     if why_unfit(replace(device, address=""), device.address):
         return None
-    if address is None or not address.is_place or address.type in ("isa", "unassigned"):
+    if address is None or not address.is_place or address.type in _NO_PLACES:
         return None
     bus = (device.bus or "") if address.type == "drive" else ""
     return address.type, bus, address.text

@@ -243,7 +243,7 @@ class _Guests(Generic[G]):
         work: dict[str, list[tuple[HostedInstance, Question]]] = defaultdict(list)
         for hosted in self._hosted(instances):
             last = newest[hosted.uuid].dynamic
-            host = last.host if last else ""
+            host = None if self._baseline.as_of else last.host if last else ""
             question = Question(special, recorded.get(hosted.uuid, ()), asks_guest, host)
             work[hosted.host].append((hosted, question))
         for answer in self._deployment.hosts.run(see, work):

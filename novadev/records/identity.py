@@ -122,7 +122,7 @@ def recognise(
     found: Sequence[VmDevice],
     recorded: Sequence[VmDevice],
     owners: Set[str],
-    is_of_host: bool = True,
+    elsewhere: Set[str] = frozenset(),
 ) -> dict[str, str]:
     """Return the id that each of the devices FOUND in a guest has among those RECORDED, by its own.
 
@@ -132,20 +132,20 @@ def recognise(
     the same; the owner's id, which is what Nova's databases say at the moment; a name on the host
     alone; its address; the id that was made of its kind; its place among those of its kind.
     Devices of different classes are never the same one, nor are those with different names, but
-    for one of the same owner's. Without IS_OF_HOST another host has recorded them: names of that
-    host, such as the PCI address of a card, say nothing here.
+    for one of the same owner's. Those ELSEWHERE, by their recorded ids, were recorded by another
+    host: names of that host, such as the PCI address of a card, say nothing here.
     """
-    of_host = _OF_HOST if is_of_host else frozenset()
     plugged = {row.device_id: row for row in recorded if row.is_plugged}
-    work = _Recognition(found, recorded)
-    for name in of_host:
-        work.by(lambda device, name=name: _named_in_place(device, name), plugged)  # type: ignore[misc]
+    work = _Recognition(found, recorded, owners, elsewhere)
+    for name in _OF_HOST:
+        here = work.here(plugged)
+        work.by(lambda device, name=name: _named_in_place(device, name), here)  # type: ignore[misc]
     for rows in (plugged, work.rows):
         work.by_names(NAMES.keys() - _OF_HOST, rows)
         work.by(_companion, rows)
-    work.by_owner(owners)
+    work.by_owner()
     for rows in (plugged, work.rows):
-        work.by_names(of_host, rows)
+        work.by_names(_OF_HOST, work.here(rows))
         work.by(_place, plugged)
     work.by(lambda device: device.device_id, work.rows)
     work.in_order(plugged)
@@ -155,15 +155,26 @@ def recognise(
 class _Recognition:
     """The devices found that have no recorded one yet, and those that have, by their ids."""
 
-    def __init__(self, found: Sequence[VmDevice], recorded: Sequence[VmDevice]) -> None:
+    def __init__(
+        self,
+        found: Sequence[VmDevice],
+        recorded: Sequence[VmDevice],
+        owners: Set[str],
+        elsewhere: Set[str],
+    ) -> None:
+        self._owners, self._elsewhere = owners, elsewhere
         self._left = {device.device_id: device for device in found}
         self.rows = {row.device_id: row for row in recorded}
         self.kept: dict[str, str] = {}
         self._taken: set[str] = set()
 
-    def by_owner(self, owners: Set[str]) -> None:
-        """Pair what is left and has the id of one of OWNERS, whatever else is said of it."""
-        for own in owners & self._left.keys() & (self.rows.keys() - self._taken):
+    def here(self, rows: Rows) -> Rows:
+        """Return those of ROWS whose names of their host are names of this one."""
+        return {key: row for key, row in rows.items() if key not in self._elsewhere}
+
+    def by_owner(self) -> None:
+        """Pair what is left and has the id of one of the owners, whatever else is said of it."""
+        for own in self._owners & self._left.keys() & (self.rows.keys() - self._taken):
             if _class(self._left[own]) == _class(self.rows[own]):
                 self._pair(self._left[own], self.rows[own])
 
@@ -178,7 +189,7 @@ class _Recognition:
         there = grouped((row for row in rows.values() if row.device_id not in self._taken), key)
         for value, members in grouped(self._left.values(), key).items():
             others = there.get(value, ())
-            if len(members) == len(others) == 1 and _may_be(members[0], others[0]):
+            if len(members) == len(others) == 1 and self._may_be(members[0], others[0]):
                 self._pair(members[0], others[0])
 
     def in_order(self, rows: Rows) -> None:
@@ -187,10 +198,22 @@ class _Recognition:
         for kind, members in grouped(self._left.values(), _kind).items():
             left = there.get(kind, [])
             for device in members:
-                row = next((row for row in left if _may_be(device, row)), None)
+                row = next((row for row in left if self._may_be(device, row)), None)
                 if row is not None:
                     left.remove(row)
                     self._pair(device, row)
+
+    def _may_be(self, device: VmDevice, row: VmDevice) -> bool:
+        """Whether nothing says that DEVICE and the recorded ROW are two devices.
+
+        A LUN has no serial. The host may have another name of one; with another owner too, it is
+        another one.
+        """
+        if not _may_be(device, row):
+            return False
+        is_other = device.device_id in self._owners and device.device_id != row.device_id
+        luns = [item.spec_params.get("lun_id") for item in (device, row)]
+        return not is_other or row.device_id in self._elsewhere or _agree(*luns)
 
     def _pair(self, device: VmDevice, row: VmDevice) -> None:
         del self._left[device.device_id]
@@ -296,7 +319,10 @@ def _may_be(device: VmDevice, row: VmDevice) -> bool:
     if _class(device) != _class(row):
         return False
     names = {name: (read(device), read(row)) for name, read in NAMES.items()}
-    if device.type == "disk" and _LUN not in (device.device, row.device):
+    are_luns = [item.device == _LUN for item in (device, row)]
+    if device.type == "disk" and not all(are_luns):
+        if any(are_luns) and any(names["serial"]):
+            return False
         return names["serial"][0] == names["serial"][1] and _agree(*names["file"])
     return all(_agree(*values) for name, values in names.items() if name not in _OF_HOST)
 
@@ -305,18 +331,33 @@ def _agree(one: Hashable | None, other: Hashable | None) -> bool:
     return one is None or other is None or one == other
 
 
+def recorded_elsewhere(
+    recorded: Iterable[VmDevice], recorded_on: str | None, host: str
+) -> frozenset[str]:
+    """Return the ids of those of RECORDED whose names of the host are not those of HOST.
+
+    RECORDED_ON is the host of the newest record, empty where that is this one. None stands for an
+    older record, of which each device alone knows where it was seen so first.
+    """
+    if recorded_on is None:
+        return frozenset(row.device_id for row in recorded if row.host not in ("", host))
+    if recorded_on in ("", host):
+        return frozenset()
+    return frozenset(row.device_id for row in recorded)
+
+
 def identified(
     found: Sequence[VmDevice],
     recorded: Sequence[VmDevice],
     owners: Set[str],
-    is_of_host: bool = True,
+    elsewhere: Set[str] = frozenset(),
 ) -> tuple[VmDevice, ...]:
     """Return the devices FOUND in a guest under the ids under which they are RECORDED.
 
     As :func:`recognise` finds them. A device that stays as it was recorded keeps the label of its
     row while that names it, and the host; so a stop or a start alone changes nothing.
     """
-    ids = recognise(found, recorded, owners, is_of_host)
+    ids = recognise(found, recorded, owners, elsewhere)
     rows = {row.device_id: row for row in recorded}
     named = (replace(device, device_id=ids[device.device_id]) for device in found)
     return tuple(_settled(device, rows.get(device.device_id)) for device in named)

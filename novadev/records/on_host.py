@@ -15,7 +15,7 @@ from novadev.device.writable import is_rescued
 from novadev.errors import NotAsNeeded, NotFound, NovadevError
 from novadev.nova.attachments import Attachments
 from novadev.records.device import VmDevice, VmDynamic, hash_of, is_hardware
-from novadev.records.identity import device_ids, identified
+from novadev.records.identity import device_ids, identified, recorded_elsewhere
 from novadev.virt.devices import (
     CharacterDevice,
     Console,
@@ -128,13 +128,13 @@ class Question:
 
     ``special`` are the kinds managed without an owner, ``recorded`` is what is recorded of it, and
     ``asks_guest`` says whether it is asked what it calls its disks. ``recorded_on`` is the host of
-    the newest record, empty where nothing is known of that.
+    the newest record, empty where nothing is known of that, and None where an older one counts.
     """
 
     special: tuple[str, ...] = ()
     recorded: tuple[VmDevice, ...] = ()
     asks_guest: bool = False
-    recorded_on: str = ""
+    recorded_on: str | None = ""
 
 
 @dataclass(frozen=True)
@@ -204,8 +204,8 @@ def _see(host: Host | None, instance: HostedInstance, question: Question, text: 
         raise NotFound(f"domain {domain.name} on host {instance.host} does not belong to Nova")
     inventory = take_inventory(instance, _definitions(domain))
     found = seen_devices(inventory, question.special)
-    is_of_host = question.recorded_on in ("", instance.host)
-    devices = identified([*found.devices.values()], question.recorded, found.owners, is_of_host)
+    elsewhere = recorded_elsewhere(question.recorded, question.recorded_on, instance.host)
+    devices = identified([*found.devices.values()], question.recorded, found.owners, elsewhere)
     if instance.attachments is None:
         devices = _with_boot_orders(devices, question.recorded)
     notes: tuple[str, ...] = ()

@@ -12,7 +12,7 @@ from novadev.device.on_hosts import apply_on_hosts, plan_on_hosts, preview_on_ho
 from novadev.device.selecting import iter_hosted
 from novadev.errors import StalePlan, Unreachable
 from novadev.records.baseline import Baseline
-from novadev.records.device import AsOf, Pins, VmDevice, as_pinned
+from novadev.records.device import AsOf, VmDevice
 from novadev.records.restore_on_host import (
     ACTION,
     Question,
@@ -44,14 +44,16 @@ def plan_restore(
         uuids = [item.uuid for item in chunk if not isinstance(item, Skip)]
         rows = baseline.list_devices(uuids)
         hosts = {item.uuid: item.host for item in chunk if not isinstance(item, Skip)}
-        pins = VmDevices(deployment.state).list_pins(uuids)
+        store = VmDevices(deployment.state)
+        pins, newest = store.list_pins(uuids), store.list_dynamics(uuids)
         asked = {
             uuid: Question(
-                _to_be(devices, {} if as_of else pins.get(uuid, {})),
+                devices,
                 diff,
                 pins.get(uuid, {}),
                 str(as_of or ""),
                 keeping.keeps(hosts[uuid]),
+                newest[uuid].host if uuid in newest else "",
             )
             for uuid, devices in rows.items()
         }
@@ -61,14 +63,6 @@ def plan_restore(
             plan_guest,
             lambda instance, asked=asked: asked[instance.uuid],  # type: ignore[misc]
         )
-
-
-def _to_be(devices: Sequence[VmDevice], pins: Pins) -> tuple[VmDevice, ...]:
-    """Return those of the recorded DEVICES that are to be there: plugged ones, and those in PINS.
-
-    A pinned device that was gone at the last record may be back by now.
-    """
-    return tuple(row for row in as_pinned(devices, pins) if row.is_plugged)
 
 
 def _recorded_ones(chunk: Sequence[Hosted], rows: Rows, baseline: Baseline) -> Iterator[Hosted]:

@@ -12,8 +12,8 @@ from novadev.device.inventory import Inventory, take_inventory
 from novadev.device.redacted import difference, digest
 from novadev.device.writable import check_guest
 from novadev.errors import Busy, NotAsNeeded, NotFound, NovadevError, StalePlan, Unreachable
-from novadev.records.device import Pins, VmDevice, is_hardware
-from novadev.records.identity import recognise
+from novadev.records.device import Pins, VmDevice, as_pinned, is_hardware
+from novadev.records.identity import recognise, recorded_elsewhere
 from novadev.records.on_host import seen_devices
 from novadev.records.restore_back import WayBack, way_back
 from novadev.records.restore_layout import Layout, check_machine, lay_out, named
@@ -38,10 +38,11 @@ LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Question:
-    """What is RECORDED of a guest, plugged devices alone; whether to show the difference.
+    """What is RECORDED of a guest, plugged or not; whether to show the difference.
 
     ``pins`` are its pinned addresses. ``as_of`` says as of when it was recorded, where that is not
     the newest record: then they are only told. ``keeps``: nova-compute keeps recorded addresses.
+    ``recorded_on`` is the host of the newest record.
     """
 
     recorded: tuple[VmDevice, ...]
@@ -49,6 +50,16 @@ class Question:
     pins: Pins = field(default_factory=dict)
     as_of: str = ""
     keeps: bool = False
+    recorded_on: str = ""
+
+    @property
+    def to_be(self) -> tuple[VmDevice, ...]:
+        """The devices that are to be there: plugged ones, and pinned ones.
+
+        A pinned device that was gone at the last record may be back by now.
+        """
+        rows = as_pinned(self.recorded, {} if self.as_of else self.pins)
+        return tuple(row for row in rows if row.is_plugged and is_hardware(row))
 
 
 def plan_guest(host: Host, instance: HostedInstance, question: Question) -> tuple[Planned, ...]:
@@ -63,8 +74,8 @@ def plan_guest(host: Host, instance: HostedInstance, question: Question) -> tupl
     assert definitions.persistent is not None
     pinned = frozenset(() if question.as_of else question.pins)
     try:
-        check_machine(definitions.persistent, question.recorded)
-        matched = _match(inventory, question.recorded)
+        check_machine(definitions.persistent, question.to_be)
+        matched = _match(inventory, question)
         layout = lay_out(definitions.persistent, matched.rows, pinned)
     except NotAsNeeded as error:
         raise NotAsNeeded(f"instance {instance.uuid}: {error}") from error
@@ -88,11 +99,18 @@ class _Matched:
     only_defined: tuple[str, ...]
 
 
-def _match(inventory: Inventory, recorded: tuple[VmDevice, ...]) -> _Matched:
-    """Return which device of the persistent definition is which RECORDED one, and the others."""
-    rows = {row.device_id: row for row in recorded if is_hardware(row)}
+def _match(inventory: Inventory, question: Question) -> _Matched:
+    """Return which device of the persistent definition is which recorded one, and the others.
+
+    Which is which says the whole record, as for `record` and `drift`: a device that comes back is
+    no other one.
+    """
+    rows = {row.device_id: row for row in question.to_be}
+    recorded = [row for row in question.recorded if is_hardware(row)]
+    last = None if question.as_of else question.recorded_on
+    elsewhere = recorded_elsewhere(recorded, last, inventory.instance.host)
     found = seen_devices(inventory, ())
-    ids = recognise([*found.devices.values()], [*rows.values()], found.owners)
+    ids = recognise([*found.devices.values()], recorded, found.owners, elsewhere)
     pairs = {device: ids[row.device_id] for device, row in found.devices.items()}
     taken = set(pairs.values())
     return _Matched(

@@ -116,11 +116,17 @@ def _new_record(connection: sa.Connection, now: datetime) -> int:
     return int(made.inserted_primary_key[0])
 
 
-def until(as_of: AsOf) -> sa.ColumnElement[bool]:
-    """Return the condition on a state that it was recorded by then."""
-    if as_of.time is not None:
-        return vm_device_history.c.seen <= as_of.time
-    return vm_device_history.c.record_id <= as_of.record
+def until(as_of: AsOf, vm_ids: Sequence[str]) -> sa.ColumnElement[bool]:
+    """Return the condition on a state of these guests that it was recorded by then.
+
+    Of a time, that is what was recorded before the last state of that time: the database's clock
+    may have been wrong for a while.
+    """
+    table = vm_device_history
+    if as_of.time is None:
+        return table.c.record_id <= as_of.record
+    by_then = (table.c.vm_id.in_(vm_ids), table.c.seen <= as_of.time)
+    return table.c.id <= sa.select(sa.func.max(table.c.id)).where(*by_then).scalar_subquery()
 
 
 def version_of(row: sa.Row[Any]) -> Version:

@@ -85,7 +85,7 @@ class VmDevices:
 
         A guest of which nothing was recorded by then is not in the mapping.
         """
-        return self._as_of(vm_ids, rows.until(as_of))
+        return self._as_of(vm_ids, rows.until(as_of, vm_ids))
 
     def _as_of(
         self, vm_ids: Sequence[str], then: sa.ColumnElement[bool]

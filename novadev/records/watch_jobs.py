@@ -15,7 +15,7 @@ from time import sleep
 from novadev.config import Config
 from novadev.deployment import Deployment
 from novadev.device.selecting import is_without_databases
-from novadev.errors import NotFound, NovadevError
+from novadev.errors import NotFound, NovadevError, Unreachable
 from novadev.filters import HOST, check_known
 from novadev.nova.exact import WILD, in_full
 from novadev.nova.instances import InstanceFilter
@@ -25,6 +25,7 @@ from novadev.records.device import Pins, VmDevice
 from novadev.records.drift import Drift, compare
 from novadev.records.record import pin_notes, write_looks
 from novadev.records.store import VmDevices
+from novadev.runs.journal import Journal
 from novadev.runs.plan import Skip
 from novadev.selection import Selection
 
@@ -85,6 +86,7 @@ class Recorder:
         self._config, self._no_database = config, no_database
         self._lock = Lock()
         self._has_state = False
+        self._journal = ""
 
     def list_hosts(self, wanted: Sequence[str] = ()) -> tuple[str, ...]:
         """Return the hosts to watch: those WANTED (names or patterns), else all.
@@ -97,6 +99,7 @@ class Recorder:
         with self._deployment() as deployment:
             VmDevices(deployment.state).list_dynamics([])
             self._has_state = True
+            self._check_state(deployment)
             if is_without_databases(deployment, self._no_database):
                 known = [self._config.host]
             else:
@@ -114,6 +117,19 @@ class Recorder:
     def _deployment(self) -> Deployment:
         """Return the deployment; a state database that was there is not made anew."""
         return Deployment(self._config, self._has_state)
+
+    def _check_state(self, deployment: Deployment) -> None:
+        """Raise Unreachable where the state database is not the one with which the watch began.
+
+        Another command makes a new one where it is gone, without the records and the pins.
+        """
+        found = Journal(deployment.state).id
+        self._journal = self._journal or found
+        if found != self._journal:
+            raise Unreachable(
+                "the state database is another one than when the watch began, so it may lack "
+                "records and pins: bring back the former one, or restart the watch"
+            )
 
     def sweep(self, host: str, asks_names: bool) -> list[Result]:
         """Record every changed guest of HOST; with ASKS_NAMES report guests with unnamed disks.
@@ -143,6 +159,7 @@ class Recorder:
     ) -> list[Result]:
         results: list[Result] = []
         with self._deployment() as deployment:
+            self._check_state(deployment)
             if selection.is_named:
                 deployment.hosts.warm()
             sleep(wait)

@@ -24,6 +24,11 @@ _PCI = {"domain": 4, "bus": 2, "slot": 2, "function": 1}
 """Hexadecimal digits that libvirt gives each part (``virDomainDeviceInfoFormat``)."""
 
 
+_PASSING: Mapping[str, tuple[str, ...]] = {"dimm": ("base",)}
+"""What QEMU chooses anew at each start, and libvirt writes of a guest that runs alone
+(``qemuDomainUpdateMemoryDeviceInfo``)."""
+
+
 @dataclass(frozen=True)
 class Address:
     """An address: its type in libvirt's words and its attributes, sorted by name.
@@ -42,8 +47,11 @@ class Address:
     def of(cls, values: Mapping[str, str], default: str) -> Address:
         """Return the address with these attributes, of type DEFAULT when they name none."""
         kind = values.get("type") or default
+        passing = _PASSING.get(kind, ())
         spell = _spell_pci if kind == "pci" else _as_it_is
         rest = {key: spell(key, value) for key, value in values.items() if key != "type"}
+        for name in passing:
+            rest.pop(name, None)
         return cls(kind, tuple(sorted(rest.items())))
 
     @classmethod

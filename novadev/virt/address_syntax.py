@@ -49,9 +49,11 @@ _DEFAULTS: Mapping[str, tuple[str, ...]] = {
 _HEXADECIMAL: Mapping[str, Mapping[str, int]] = {
     "pci": {"domain": 4, "bus": 2, "slot": 2, "function": 1, "uid": 4, "fid": 8},
     "ccw": {"cssid": 1, "ssid": 1, "devno": 4},
+    "isa": {"iobase": 1, "irq": 1},
+    "spapr-vio": {"reg": 8},
 }
 """Digits that libvirt writes (``virDomainDeviceInfoFormat``)."""
-_DECIMAL = ("drive", "virtio-serial", "ccid", "usb")
+_DECIMAL = ("drive", "virtio-serial", "ccid", "usb", "dimm")
 _SWITCHES = {("pci", "multifunction"): ("on", "off")}
 
 
