@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import yaml
 
 from novadev.audit.checks import ALWAYS, CHECKS
-from novadev.audit.finding import Finding
+from novadev.audit.finding import ONCE, Finding, plain
 from novadev.capabilities.file import read_text
 from novadev.errors import BadInput
 from novadev.strict_json import Form, read
@@ -71,14 +71,22 @@ class Acknowledgement:
         """Whether FINDING is one that it is about, on whatever day."""
         return (
             finding.check == self.check
-            and _fits(self.instance, finding.instance, finding.name)
+            and self._is_for(finding)
             and _fits(self.host, finding.host)
-            and _fits(self.details, finding.details)
+            and _fits(self.details and plain(self.details), plain(finding.details))
         )
+
+    def _is_for(self, finding: Finding) -> bool:
+        """Whether it is for the server of FINDING, or for all of which that is told once."""
+        if ONCE in finding.details:
+            return self.instance in (None, "*")
+        return _fits(self.instance, finding.instance, finding.name)
 
 
 def _fits(pattern: str | None, *texts: str | None) -> bool:
-    return pattern is None or any(fnmatchcase(text, pattern) for text in texts if text)
+    if pattern is None:
+        return True
+    return any(text == pattern or fnmatchcase(text, pattern) for text in texts if text)
 
 
 class Acknowledgements:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 
 from novadev.audit.coverage import Coverage
-from novadev.audit.finding import Finding, Severity
+from novadev.audit.finding import Finding, Severity, plain
 from novadev.capabilities.file import read_text
 from novadev.errors import BadInput
 from novadev.runs.plan import Skip
@@ -22,7 +22,6 @@ _IN_ONE = frozenset(
 """The checks that say all of one server in one finding: other words are the same finding."""
 _MAX_BYTES = 256 * 1024 * 1024
 """Of the earlier audit: some hundred thousand findings."""
-_WAITS = ("; the server has to be stopped", "; the remedy has to wait")
 
 
 @dataclass(frozen=True)
@@ -108,7 +107,7 @@ class Comparison:
         """
         left = self._left.get(_key(item), []) if isinstance(item, Finding) else []
         for place, before in enumerate(left):
-            same = isinstance(item, Finding) and _plain(before.details) == _plain(item.details)
+            same = isinstance(item, Finding) and plain(before.details) == plain(item.details)
             if same or (is_alike and before.check in _IN_ONE):
                 del left[place]
                 return True
@@ -121,12 +120,6 @@ def _key(item: Finding | Earlier) -> Key:
 
 def _place(item: Finding | Skip) -> tuple[str | None, str | None]:
     return (item.instance, item.host) if isinstance(item, Finding) else (item.instance, None)
-
-
-def _plain(details: str) -> str:
-    for start in _WAITS:
-        details = details.partition(start)[0]
-    return details
 
 
 def _mended(item: Earlier) -> Finding:

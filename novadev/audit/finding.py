@@ -8,6 +8,16 @@ from typing import Literal
 Severity = Literal["warning", "failure"]
 Needs = Literal["command", "stop", "wait", "decision"]
 Comparison = Literal["new", "still there", "mended"]
+ONCE = "reported once for all guests"
+"""What the details say of a finding that is told of the first guest of many."""
+_WAITS = ("; the server has to be stopped", "; the remedy has to wait")
+
+
+def plain(details: str) -> str:
+    """Return the DETAILS of a finding without what the state of its server adds to them."""
+    for start in _WAITS:
+        details = details.partition(start)[0]
+    return details
 
 
 @dataclass(frozen=True)

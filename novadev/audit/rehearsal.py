@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
 from novadev import private_file
-from novadev.audit.finding import Finding
+from novadev.audit.finding import ONCE, Finding
 from novadev.errors import BadInput, NovadevError
 from novadev.private_file import replacing
 from novadev.rehearsal.rehearsing import Rehearsal, Rehearsed
@@ -147,7 +147,7 @@ class Rehearsals:
             self._told.add(parts)
             details = (
                 f"on {self.host} it starts; parts that were not rehearsed: {', '.join(parts)} "
-                "(reported once for all guests with the same parts)"
+                f"({ONCE} with the same parts)"
             )
             yield replace(first, severity="warning", details=details)
 

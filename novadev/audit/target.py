@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import cached_property
 
-from novadev.audit.finding import Trouble
+from novadev.audit.finding import ONCE, Trouble
 from novadev.audit.remedies import set_machine_type, set_property
 from novadev.capabilities import file
 from novadev.capabilities.compute_hosts import SavedOsInfo, driver_rules
@@ -150,7 +150,7 @@ def _unchecked(
         told = f"{', '.join(subjects[:_TOLD])}{more}"
         details = (
             f"not checked for {target.capabilities.host}, because its file does not say: {told} "
-            "(reported once for all guests with the same)"
+            f"({ONCE} with the same)"
         )
         yield Trouble(_CHECK, "warning", details)
 

@@ -38,6 +38,11 @@ _LIBVIRT_HAS = ("xen", "uml")
 """Buses that libvirt takes and QEMU has not; of any other word it says that there is none."""
 
 
+_LONGEST_USB_SERIAL = 20
+_SHORTENS_SERIALS, _REFUSES_SERIALS = (8,), (10,)
+"""QEMU before the first takes any serial on USB, and from the second on no long one."""
+
+
 def judge(fact: GuestDevice, host: Target) -> Told:
     """Return the verdict on a device, and why.
 
@@ -78,7 +83,24 @@ def _disk(fact: GuestDevice, host: Target) -> Told:
         return "would not start", f"Red Hat's QEMU has no floppies on {host.machine_type}"
     if kind == "lun" and bus == "virtio":
         return worse(on_bus, unknown("only QEMU decides whether a LUN can be on virtio"))
-    return worse(on_bus, unless_lacking(fact, host), _disk_controller(bus, host))
+    on_it = _disk_controller(bus, host)
+    return worse(on_bus, unless_lacking(fact, host), on_it, _serial(fact, host))
+
+
+def _serial(fact: GuestDevice, host: Target) -> Told:
+    """Judge the serial of a USB disk, which a later QEMU no longer shortens in silence.
+
+    Source: QEMU, hw/scsi/scsi-disk.c, scsi_realize. Tried with 5.2, 7.2 and 10.0; the change came
+    in between, to releases of several series.
+    """
+    if fact.bus != "usb" or fact.serial_length <= _LONGEST_USB_SERIAL:
+        return FINE
+    if host.qemu and host.qemu < _SHORTENS_SERIALS:
+        return FINE
+    if host.qemu >= _REFUSES_SERIALS:
+        why = f"on USB its QEMU takes serials of at most {_LONGEST_USB_SERIAL} characters"
+        return "would not start", f"{why}, and that of a volume has 36"
+    return unknown("whether its QEMU takes such a long serial on USB is not known")
 
 
 def _disk_controller(bus: str, host: Target) -> Told:

@@ -60,6 +60,7 @@ def _facts(domain: Domain, is_carried: bool) -> Iterator[GuestDevice]:
             device=_kind(device),
             bus=device.bus,
             model=_model(device),
+            serial_length=len(device.serial or "") if isinstance(device, Disk) else 0,
         )
 
 

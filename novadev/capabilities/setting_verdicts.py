@@ -207,11 +207,20 @@ def _cpu_model(need: Need) -> Told:
         return told
     if check == "none":
         return unknown("the host's processor does not have all of its features")
+    if any(one.kind == "cpu feature" and _is_off(one.value) for one in need.guest.settings):
+        return unknown("the host's processor lacks features of it, which may be those switched off")
     return "would not start", "the host's processor cannot run it"
 
 
+def _is_off(feature: str) -> bool:
+    return feature.partition(" ")[2] in ("disable", "forbid")
+
+
 def _cpu_feature(need: Need) -> Told:
-    name = need.value.partition(" ")[0]
+    """Judge a feature that is asked for; libvirt subtracts the others, and forbids some."""
+    name, _, policy = need.value.partition(" ")
+    if policy == "forbid":
+        return unknown("a host whose processor has it refuses the guest")
     known = (need.target.domain and need.target.domain.cpu_features) or ()
     return FINE if name in known else unknown(_NOT_TOLD)
 

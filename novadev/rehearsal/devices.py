@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from lxml import etree
 
 NULL = "/dev/null"
-_LONGEST_SERIAL = 36
-"""What every QEMU takes; a longer one is as long in the rehearsal (QEMU, hw/scsi/scsi-disk.c)."""
 _RANDOM = ("/dev/urandom", "/dev/random")
 _LEFT_TO_LIBVIRT = ("pci", "usb", "ccw")
 """Addresses that libvirt gives anew, as at a power-on by Nova."""
@@ -90,8 +88,8 @@ def give_names(devices: etree._Element) -> None:
         mac = f"52:54:00:6e:{number >> 8 & 255:02x}:{number & 255:02x}"
         xml.child(interface, "mac").set("address", mac)
     for number, serial in enumerate(devices.iterfind("disk/serial")):
-        name, length = f"novadev-{number}", len((serial.text or "").strip())
-        serial.text = name.ljust(length, "x") if length > _LONGEST_SERIAL else name
+        length = len((serial.text or "").strip())  # QEMU has its limits (hw/scsi/scsi-disk.c)
+        serial.text = f"novadev-{number}".ljust(length, "x")
 
 
 _MADE = {

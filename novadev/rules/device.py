@@ -21,7 +21,8 @@ class GuestDevice:
 
     ``subject`` is what people know it by. ``tag`` is libvirt's element; ``device`` the kind of a
     disk, of an input device or of a controller, the type of an interface, of graphics or of a
-    channel, and the backend of a TPM; ``model`` the target of a serial port.
+    channel, and the backend of a TPM; ``model`` the target of a serial port. ``serial_length`` is
+    that of a disk's serial.
     """
 
     subject: str
@@ -29,6 +30,7 @@ class GuestDevice:
     device: str | None = None
     bus: str | None = None
     model: str | None = None
+    serial_length: int = 0
 
 
 def inputs(pointer: str | None, keyboard: str | None) -> Iterator[GuestDevice]:

@@ -27,7 +27,7 @@ from novadev.rules.device import (
     needs_usb,
     usb_model,
 )
-from novadev.rules.disks import guest_disks
+from novadev.rules.disks import guest_disks, is_volume
 from novadev.rules.guest import DriverRules, Guest, known_value, property_value
 from novadev.rules.image_meta import is_yes
 from novadev.rules.machine_types import POWER
@@ -52,6 +52,8 @@ class Attached:
 
 
 ONE_INTERFACE = Attached()
+_UUID = 36
+"""Characters of the serial that Nova gives a volume, its UUID."""
 
 
 def hardware(
@@ -86,7 +88,8 @@ def _disks(guest: Guest, rules: DriverRules) -> Iterator[GuestDevice]:
     """Yield the disks, and the SCSI controller that libvirt adds where no property asks for one."""
     disks = guest_disks(guest, rules)
     for disk in disks:
-        yield GuestDevice(f"disk {disk.dev}", "disk", disk.type, disk.bus)
+        length = _UUID if is_volume(disk) else 0  # volume/volume.py, get_config
+        yield GuestDevice(f"disk {disk.dev}", "disk", disk.type, disk.bus, serial_length=length)
     if property_value(guest, "hw_scsi_model") is None and any(d.bus == "scsi" for d in disks):
         yield GuestDevice("controller scsi 0", "controller", "scsi")
 

@@ -1,12 +1,14 @@
 """What somebody lives with: counted apart until its date, and told in clear words where wrong."""
 
 import json
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
 import pytest
 
 from novadev.audit.acknowledgements import read_acknowledgements
+from novadev.audit.finding import ONCE
 from novadev.errors import BadInput
 from tests.audit.auditing import healthy
 from tests.audit.collecting import FINDING
@@ -53,6 +55,29 @@ def test_what_an_entry_covers(changes: dict[str, str], is_covered: bool, tmp_pat
     (marked,) = read_acknowledgements(name, TODAY).marked([FINDING])
     assert marked.counts is not is_covered
     assert ("as agreed" in (marked.acknowledged or "")) is is_covered
+
+
+@pytest.mark.parametrize(
+    ("instance", "is_covered"), [("web-1", False), ("web-*", False), ("*", True), (None, True)]
+)
+def test_what_is_told_once_for_many_guests_is_not_accepted_for_one(
+    instance: str | None, is_covered: bool, tmp_path: Path
+) -> None:
+    finding = replace(FINDING, details=f"not checked for cmp9: x ({ONCE} with the same)")
+    name = write(tmp_path, entry(check="machine-type", instance=instance, host="*"))
+    (marked,) = read_acknowledgements(name, TODAY).marked([finding])
+    assert marked.counts is not is_covered
+
+
+@pytest.mark.parametrize("copied", [0, 1])
+def test_details_copied_from_an_audit_go_on_to_count(copied: int, tmp_path: Path) -> None:
+    """Whatever the state of the server adds to them, and with brackets in them."""
+    plain = "[libvirt] num_pcie_ports is 0"
+    texts = [plain, f"{plain}; the server has to be stopped first (openstack server stop)"]
+    name = write(tmp_path, entry(check="machine-type", details=texts[copied]))
+    for text in texts:
+        (marked,) = read_acknowledgements(name, TODAY).marked([replace(FINDING, details=text)])
+        assert not marked.counts
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from lxml import etree
 
+from novadev.capabilities.content import Capabilities
 from novadev.capabilities.device_verdicts import _JUDGES as DEVICE_JUDGES
 from novadev.capabilities.facts import facts_of_domain
 from novadev.capabilities.neutral import OF_DEVICES
@@ -309,3 +310,41 @@ def loader(path: str, tmp_path: Path) -> str:
 )
 def test_a_firmware_image_by_its_path(path: str, expected: str, tmp_path: Path) -> None:
     assert loader(path, tmp_path) == expected
+
+
+@pytest.mark.parametrize(
+    ("features", "expected"),
+    [
+        ("", "would not start"),
+        ("<feature policy='disable' name='hle'/>", "not checked"),
+        ("<feature policy='require' name='aes'/>", "would not start"),
+    ],
+)
+def test_a_processor_without_features_that_the_guest_switches_off(
+    features: str, expected: str
+) -> None:
+    """libvirt subtracts these before it compares (``x86Compute``)."""
+    cpu = f"<cpu mode='custom' check='partial'><model>Haswell</model>{features}</cpu>"
+    root = etree.fromstring(WHOLE.replace('type="qemu"', 'type="kvm"', 1))
+    root.append(etree.fromstring(cpu))
+    found = check(facts_of_domain(Domain(root)), with_processors("Haswell", usable=()))
+    assert {one.outcome for one in found if one.subject == "cpu model Haswell"} == {expected}
+
+
+def test_a_feature_that_is_forbidden_is_not_checked() -> None:
+    root = etree.fromstring(WHOLE)
+    forbidden = "<feature policy='forbid' name='aes'/>"
+    root.append(etree.fromstring(f"<cpu mode='custom'><model>EPYC</model>{forbidden}</cpu>"))
+    found = check(facts_of_domain(Domain(root)), with_processors("EPYC", features=("aes",)))
+    assert {one.outcome for one in found if "aes" in one.subject} == {"not checked"}
+
+
+def with_processors(
+    model: str, usable: tuple[str, ...] = (), features: tuple[str, ...] = ()
+) -> Capabilities:
+    """SAMPLE with a host that knows a model of a processor."""
+    known = {"cpu_models": (model,), "cpu_usable": usable, "cpu_features": features}
+    known["cpu_modes"] = ("custom",)
+    there = SAMPLE.domain_capabilities or {}
+    found = {key: replace(item, **known) for key, item in there.items()}
+    return replace(SAMPLE, domain_capabilities=found, processors=(model,))

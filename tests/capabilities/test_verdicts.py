@@ -333,7 +333,7 @@ def test_stored_properties_as_facts() -> None:
     assert facts.machine_type == "pc-q35-8.2"
     assert facts.devices == (
         GuestDevice("disk sda", "disk", "disk", "scsi"),
-        GuestDevice("disk fda", "disk", "floppy", "fdc"),
+        GuestDevice("disk fda", "disk", "floppy", "fdc", serial_length=36),
         GuestDevice("disk sdb", "disk", "cdrom", "sata"),
         GuestDevice("hw_scsi_model=lsilogic", "controller", "scsi", model="lsilogic"),
         GuestDevice("graphics vnc", "graphics", "vnc"),
@@ -369,3 +369,21 @@ def test_guests_that_nova_itself_would_not_build() -> None:
         facts_of_guest(guest(image(1), hw_disk_bus="xen"), DriverRules())
     with pytest.raises(UnreadableProperty):
         facts_of_guest(guest(image(1), hw_video_model="vgaa"), DriverRules())
+
+
+@pytest.mark.parametrize(
+    ("qemu", "bus", "length", "expected"),
+    [
+        ("7.2.0", "usb", 36, "fine"),
+        ("9.0.0", "usb", 36, "not checked"),
+        ("10.0.0", "usb", 36, "would not start"),
+        ("10.0.0", "usb", 20, "fine"),
+        ("10.0.0", "scsi", 36, "fine"),
+    ],
+)
+def test_a_serial_that_is_too_long_on_usb(qemu: str, bus: str, length: int, expected: str) -> None:
+    """QEMU 10.0 refuses what 7.2 shortened; a volume's serial is its UUID."""
+    host = example("debian-12")
+    host = replace(host, versions=replace(host.versions, qemu=qemu))
+    fact = replace(disk("disk", bus), serial_length=length)
+    assert outcome(fact, host, "pc-i440fx-7.2") == expected
