@@ -13,7 +13,7 @@ from novadev.capabilities import file
 from novadev.capabilities.compute_hosts import SavedOsInfo, driver_rules
 from novadev.capabilities.content import Capabilities, age_text, time_of
 from novadev.capabilities.facts import GuestFacts
-from novadev.capabilities.stored_facts import facts_of_guest
+from novadev.capabilities.stored_facts import facts_of_guest, with_flavor
 from novadev.capabilities.verdicts import Verdict, check
 from novadev.errors import BadInput
 from novadev.image_property.facts import Facts
@@ -102,6 +102,8 @@ def target_troubles(
     """
     for target in targets:
         built = _stored(facts, target) if needs.is_built else None
+        if built is not None and needs.defined is None:
+            built = with_flavor(built, facts.extra_specs)
         wanted = [item for item in (needs.defined, built) if item is not None]
         verdicts = dict.fromkeys(one for item in wanted for one in check(item, target.capabilities))
         yield from _refused(facts, target, verdicts)

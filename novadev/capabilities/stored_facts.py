@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from novadev.capabilities.facts import GuestFacts
 from novadev.capabilities.unlisted import OTHER, Setting
@@ -16,6 +17,8 @@ _UNJUDGED = (
     *("hw_numa_nodes", "hw_cpu_policy"),
 )
 """Properties that ask for more of a host than any file tells."""
+_OF_FLAVORS = ("pci_passthrough:", "resources:VGPU", "hw:pmem", "hw:cpu_realtime", "os:secure_boot")
+"""Beginnings of extra specs that no property has."""
 _UNJUDGED_SWITCHES = ("hw_locked_memory", "hw_ephemeral_encryption", "hw_mem_encryption")
 
 
@@ -39,6 +42,29 @@ def facts_of_guest(
     )
 
 
+def with_flavor(facts: GuestFacts, extra_specs: Mapping[str, str]) -> GuestFacts:
+    """Return FACTS with what the EXTRA_SPECS of the flavor ask for of a host.
+
+    Where a definition was read it has that already.
+    """
+    return replace(facts, settings=(*facts.settings, *_of_flavor(extra_specs)))
+
+
+def _of_flavor(extra_specs: Mapping[str, str]) -> Iterator[Setting]:
+    """Yield the settings; a property and an extra spec of one name mean the same to Nova."""
+    for name, value in sorted(extra_specs.items()):
+        subject, same = f"flavor {name}={value}", name.replace(":", "_", 1)
+        if same == "hw_tpm_version":
+            model = extra_specs.get("hw:tpm_model", "")
+            yield Setting(subject, "tpm version", f"{value} {model}")
+        elif name.startswith(_OF_FLAVORS) or _is_unjudged(same, value):
+            yield Setting(subject, OTHER)
+
+
+def _is_unjudged(name: str, value: str) -> bool:
+    return name in _UNJUDGED or (name in _UNJUDGED_SWITCHES and is_yes(value))
+
+
 def _settings(guest: Guest) -> Iterator[Setting]:
     if property_value(guest, "hw_firmware_type") == "uefi":
         secure = property_value(guest, "os_secure_boot") or "optional"
@@ -46,9 +72,7 @@ def _settings(guest: Guest) -> Iterator[Setting]:
     if version := property_value(guest, "hw_tpm_version"):
         model = property_value(guest, "hw_tpm_model") or ""
         yield Setting(f"hw_tpm_version={version}", "tpm version", f"{version} {model}")
-    for name in _UNJUDGED:
-        if value := property_value(guest, name):
+    for name in (*_UNJUDGED, *_UNJUDGED_SWITCHES):
+        value = property_value(guest, name)
+        if value and _is_unjudged(name, value):
             yield Setting(f"{name}={value}", OTHER)
-    for name in _UNJUDGED_SWITCHES:
-        if is_yes(property_value(guest, name)):
-            yield Setting(f"{name}=yes", OTHER)

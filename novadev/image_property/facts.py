@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 from novadev.capabilities.compute_hosts import ComputeHosts
 from novadev.capabilities.server_releases import ServerReleases
@@ -24,6 +24,7 @@ class Facts:
 
     ``release`` is that of the Nova that reads it (:class:`ServerReleases`).
     ``has_bad_flavor``: its flavor cannot be read, and ``guest`` has no swap disk for that reason.
+    ``extra_specs`` are those of the flavor.
     """
 
     instance: Instance
@@ -32,6 +33,7 @@ class Facts:
     release: int
     has_bad_flavor: bool = False
     leaves_spec: bool = False
+    extra_specs: Mapping[str, str] = field(default_factory=dict)
 
     def rules(self, hosts: ComputeHosts, config: Config) -> DriverRules:
         """Return the rules of the host it is on, or was shelved on, else those of CONFIG."""
@@ -95,4 +97,8 @@ def read_facts(deployment: Deployment, chunk: Chunk, releases: ServerReleases) -
             disk_format=instance.image_properties.get("disk_format"),
         )
         spec, release = specs.get(instance.uuid), releases.of(instance)
-        yield Facts(instance, guest, spec, release, has_bad_flavor=flavor is None)
+        yield Facts(
+            *(instance, guest, spec, release),
+            has_bad_flavor=flavor is None,
+            extra_specs=flavor.extra_specs if flavor else {},
+        )

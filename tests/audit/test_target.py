@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import libvirt
@@ -11,7 +12,7 @@ from novadev.capabilities import file
 from tests import domains
 from tests.audit.auditing import STASHED, audit
 from tests.capabilities.kinds import capabilities_of, tried
-from tests.capabilities.samples import saved
+from tests.capabilities.samples import SAMPLE, saved
 from tests.cloud import Cloud
 from tests.command import novadev
 from tests.device.rig import mac, port_id
@@ -177,3 +178,31 @@ def test_a_target_is_needed(sqlite_cloud: Cloud, words: tuple[str, str]) -> None
     result = novadev(sqlite_cloud, "audit", "--all", *words)
     assert result.code == 4
     assert "--capabilities FILE" in result.err
+
+
+def test_what_the_flavor_of_an_offloaded_server_asks_for(
+    sqlite_cloud: Cloud, tmp_path: Path
+) -> None:
+    """No definition tells of it: what no file says of a host is not checked."""
+    uuid = sqlite_cloud.add_instance(vm_state="shelved_offloaded", host=None, **STASHED)
+    sqlite_cloud.add_disk(uuid, disk_bus="virtio")
+    place = ("instance_extra", sqlite_cloud.cell_of(uuid))
+    kept = json.loads(sqlite_cloud.rows(*place, instance_uuid=uuid)[0]["flavor"])
+    kept["cur"]["nova_object.data"]["extra_specs"] = {
+        "hw:tpm_version": "2.0",
+        "hw:tpm_model": "tpm-crb",
+        "hw:mem_page_size": "1GB",
+        "hw:mem_encryption": "false",
+        "hw:watchdog_action": "reset",
+        "pci_passthrough:alias": "gpu:1",
+    }
+    sqlite_cloud.update(*place, {"instance_uuid": uuid}, flavor=json.dumps(kept))
+    machine = STASHED["hw_machine_type"]
+    known = {machine: replace(next(iter((SAMPLE.domain_capabilities or {}).values())), tpm=())}
+    name = str(saved(tmp_path, "target.json", domain_capabilities=known))
+    told = " ".join(item["details"] for item in against(sqlite_cloud, name, code=3))
+    assert "hw:tpm_version=2.0" in told
+    assert "flavor hw:mem_page_size=1GB" in told
+    assert "flavor pci_passthrough:alias=gpu:1" in told
+    assert "mem_encryption" not in told
+    assert "watchdog_action" not in told
