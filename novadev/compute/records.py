@@ -247,12 +247,12 @@ class Records:
         if store.count([uuid]).get(uuid, 0) > MOST:
             raise Crowded(f"more than {MOST} devices are recorded of it")
         last = store.list_dynamics([uuid]).get(uuid)
-        return self._recorded(store, uuid, last.host if last else "")
+        rows = store.list_devices([uuid], is_present=True).get(uuid, ())
+        return self._recorded(store, uuid, rows, last.host if last else "")
 
     def _recorded(
-        self, store: VmDevices, uuid: str, host: str, seen: float = math.inf
+        self, store: VmDevices, uuid: str, rows: Rows, host: str, seen: float = math.inf
     ) -> _Recorded:
-        rows = store.list_devices([uuid]).get(uuid, ())
         pins = store.list_pins([uuid]).get(uuid, {})
         before, then = rows, self.held.recorded_at(uuid, seen)
         if isinstance(then, int):
@@ -270,7 +270,8 @@ class Records:
                 raise Busy("another host has recorded it since it was seen here")
             self.held.outdate(uuid, elsewhere)
             last = newest[uuid].dynamic
-            recorded = self._recorded(store, uuid, last.host if last else "", at)
+            rows = store.list_devices([uuid]).get(uuid, ())
+            recorded = self._recorded(store, uuid, rows, last.host if last else "", at)
             try:
                 look = self._look(uuid, text, host, recorded, at)
             except NotAsNeeded:  # it is rescued: its devices are not its own

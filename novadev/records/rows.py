@@ -52,11 +52,17 @@ class Newest:
 
 
 def list_devices(
-    connection: sa.Connection, vm_ids: Sequence[str]
+    connection: sa.Connection, vm_ids: Sequence[str], is_present: bool = False
 ) -> dict[str, tuple[VmDevice, ...]]:
-    """Return the recorded devices of each of these guests, plugged or not."""
+    """Return the recorded devices of each of these guests, plugged or not.
+
+    If IS_PRESENT, those that are plugged or pinned: a guest may have had thousands of volumes.
+    """
     columns = [vm_device.c[name] for name in _FIELDS]
     query = sa.select(*columns).where(vm_device.c.vm_id.in_(vm_ids))
+    if is_present:
+        pinned = sa.select(vm_device_pin.c.device_id).where(vm_device_pin.c.vm_id.in_(vm_ids))
+        query = query.where(sa.or_(vm_device.c.is_plugged, vm_device.c.device_id.in_(pinned)))
     found: dict[str, list[VmDevice]] = {}
     for row in connection.execute(query.order_by(vm_device.c.vm_id, vm_device.c.device_id)):
         values = {**row._mapping, "spec_params": json.loads(row.spec_params)}

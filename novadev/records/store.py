@@ -43,13 +43,15 @@ class VmDevices:
         with self._database.reading() as connection:
             return rows.list_newest(connection, vm_ids)
 
-    def list_devices(self, vm_ids: Sequence[str]) -> dict[str, tuple[VmDevice, ...]]:
+    def list_devices(
+        self, vm_ids: Sequence[str], is_present: bool = False
+    ) -> dict[str, tuple[VmDevice, ...]]:
         """Return the recorded devices of each of these guests, plugged or not.
 
-        A guest without any is not in the mapping.
+        If IS_PRESENT, those that are plugged or pinned. A guest without any is not in the mapping.
         """
         with self._database.reading() as connection:
-            return rows.list_devices(connection, vm_ids)
+            return rows.list_devices(connection, vm_ids, is_present)
 
     def count(self, vm_ids: Sequence[str]) -> dict[str, int]:
         """Return how many plugged devices are recorded of each of these guests."""

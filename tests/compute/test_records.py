@@ -12,7 +12,7 @@ from novadev.compute import owed_layouts, records
 from novadev.compute.keeper import Keeper
 from novadev.compute.records import Records
 from novadev.errors import Unreachable
-from novadev.records.device import Pins, VmDynamic
+from novadev.records.device import Pins, VmDevice, VmDynamic
 from novadev.records.store import VmDevices
 from novadev.state.store import open_state
 from novadev.virt.domain import Domain
@@ -151,3 +151,27 @@ def test_a_layout_of_another_host_is_newer_than_one_that_is_owed(
 
 def _hang(*_: object) -> None:
     raise Unreachable("the state database does not answer")
+
+
+def test_volumes_that_a_guest_once_had_are_not_read_at_a_power_on(
+    opened: Records, url: str
+) -> None:
+    """But one that is pinned, which may be back."""
+    store, now = VmDevices(open_state(url)), record_of(DRIFTED).devices
+    place = "{type=pci, slot=0x1d, bus=0x00, domain=0x0000, function=0x0}"
+    gone = [
+        VmDevice(str(uuid4()), UUID, "disk", "disk", address=place, is_managed=True)
+        for _ in range(20)
+    ]
+    for number, devices in enumerate(((*now, *gone), now)):
+        store.write({VmDynamic(UUID, f"hash {number}", f"{number}", "cmp1"): devices})
+    assert len(store.list_devices([UUID])[UUID]) == len(now) + 20
+    found = opened.get(UUID, None, again=True).devices
+    assert {row.device_id for row in found} == {row.device_id for row in now}
+    change(
+        url,
+        "UPDATE vm_device SET is_plugged = 0 WHERE device_id IN "
+        "(SELECT device_id FROM vm_device_pin)",
+    )
+    again = opened.get(UUID, None, again=True).devices
+    assert {row.device_id for row in again} == {row.device_id for row in now}
