@@ -7,11 +7,12 @@ limits and the wording of failures are the same everywhere.
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from functools import cached_property
-from pathlib import Path
+from os.path import samestat
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
@@ -64,6 +65,7 @@ class Database:
         self.name = name
         self._url = url
         self._options = options
+        self._file: os.stat_result | None = None
 
     def __repr__(self) -> str:
         return f"Database({self.name!r})"
@@ -77,7 +79,8 @@ class Database:
         url = parse_url(self.name, self._url)
         _LOG.info("%s: opened with %s", self.name, url.drivername)
         if url.get_backend_name() == "sqlite":
-            return _sqlite_engine(self.name, url)
+            self._file = _file(self.name, url)
+            return _sqlite_engine(url)
         query = _query(self.name, url, self._options)
         return _mysql_engine(self.name, url, query, self._options)
 
@@ -96,11 +99,29 @@ class Database:
             error.database = error.database or self.name
             raise
 
+    @property
+    def is_replaced(self) -> bool:
+        """Whether another SQLite file is by now where the opened one was."""
+        return self._file is not None and not samestat(
+            self._file, _file(self.name, self.engine.url)
+        )
+
+    def _check_file(self) -> None:
+        """Raise Unreachable where the opened SQLite file is gone or is another one by now.
+
+        An open file that is gone takes what is written, and nobody has it.
+        """
+        if self.is_replaced:
+            raise Unreachable(
+                f"{self.name}: the SQLite file {self.engine.url.database} was replaced while "
+                "novadev had it open"
+            )
+
     def _connect(self) -> sa.Connection:
-        if self.is_sqlite:  # an open file that is gone takes what is written, and nobody has it
-            _check_file(self.name, self.engine.url)
+        engine = self.engine
+        self._check_file()
         try:
-            return self.engine.connect()
+            return engine.connect()
         except (TypeError, ValueError):
             text = f"{self.name}: its connection has options that its driver does not accept"
             raise BadInput(text) from None
@@ -116,6 +137,7 @@ class Database:
             writer = connection.execution_options(novadev_writes=True)
             with writer.begin():
                 yield writer
+                self._check_file()
 
     def close(self) -> None:
         """Close every connection."""
@@ -154,18 +176,19 @@ def _query(name: str, url: URL, options: DatabaseOptions | None) -> dict[str, st
     return found
 
 
-def _sqlite_engine(name: str, url: URL) -> sa.Engine:
-    _check_file(name, url)
+def _sqlite_engine(url: URL) -> sa.Engine:
     engine = sa.create_engine(url, connect_args={"timeout": LOCK_WAIT}, hide_parameters=True)
     sa.event.listen(engine, "connect", _leave_transactions_to_us)
     sa.event.listen(engine, "begin", _begin)
     return engine
 
 
-def _check_file(name: str, url: URL) -> None:
-    """Raise Unreachable where there is no such file."""
-    if not url.database or not Path(url.database).exists():
-        raise Unreachable(f"{name}: there is no SQLite file {url.database}")
+def _file(name: str, url: URL) -> os.stat_result:
+    """Return the SQLite file of URL; raises Unreachable where there is none."""
+    try:
+        return os.stat(url.database or "")
+    except OSError:
+        raise Unreachable(f"{name}: there is no SQLite file {url.database}") from None
 
 
 def _leave_transactions_to_us(connection: Any, _record: Any) -> None:

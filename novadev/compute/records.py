@@ -296,11 +296,12 @@ class Records:
         """Return the state database, for either thread.
 
         The database is opened once: to close another handle of a SQLite file, as opening it does,
-        would take away the locks that this process has on it.
+        would take away the locks that this process has on it. A file that was replaced, for
+        example by a backup, is another one.
         """
         with self._lock:
-            if self._opened is None:
-                self._opened = open_state(self.url)
+            if self._opened is None or self._opened.is_replaced:
+                self._opened = open_state(self.url, is_known=self._opened is not None)
             return self._opened
 
 

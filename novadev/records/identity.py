@@ -196,11 +196,11 @@ class _Recognition:
         """Pair what is left of one kind on both sides, in the order in which it is there."""
         there = grouped((row for row in rows.values() if row.device_id not in self._taken), _kind)
         for kind, members in grouped(self._left.values(), _kind).items():
-            left = there.get(kind, [])
+            candidates = _Candidates(there.get(kind, ()))
             for device in members:
-                row = next((row for row in left if self._may_be(device, row)), None)
+                free = (row for row in candidates.of(device) if row.device_id not in self._taken)
+                row = next((row for row in free if self._may_be(device, row)), None)
                 if row is not None:
-                    left.remove(row)
                     self._pair(device, row)
 
     def _may_be(self, device: VmDevice, row: VmDevice) -> bool:
@@ -232,6 +232,31 @@ class _Recognition:
                 found[own] = made_id(device.vm_id, f"{own}/{number}")
             used.add(found[own])
         return found
+
+
+class _Candidates:
+    """Recorded devices by each name that tells them apart in their guest.
+
+    So that a guest with thousands of new volumes is not compared volume by volume.
+    """
+
+    def __init__(self, rows: Sequence[VmDevice]) -> None:
+        self._rows = rows
+        self._by_name = {
+            name: grouped(rows, lambda row, name=name: (NAMES[name](row),))  # type: ignore[misc]
+            for name in NAMES.keys() - _OF_HOST
+        }
+
+    def of(self, device: VmDevice) -> Sequence[VmDevice]:
+        """Return all those that no name tells apart from DEVICE, in their order, and others."""
+        return min((self._named(device, name) for name in self._by_name), key=len)
+
+    def _named(self, device: VmDevice, name: str) -> Sequence[VmDevice]:
+        """Return those that have the NAME of DEVICE, or, where not all have one, every one."""
+        value, there = NAMES[name](device), self._by_name[name]
+        if value is None or (None,) in there:
+            return self._rows
+        return there.get((value,), ())
 
 
 def grouped(devices: Iterable[VmDevice], key: Key) -> dict[Hashable, list[VmDevice]]:

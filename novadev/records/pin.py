@@ -66,8 +66,13 @@ def _settle(
     settled = [_pinned(found, row) for row in rows]
     ids = [item.device_id for item in settled if item.pinned is not is_pinned]
     if ids:
-        pins = PinStore(deployment.state)
-        (pins.pin if is_pinned else pins.unpin)(found.uuid, ids, fit(user(), 255))
+        pins, by = PinStore(deployment.state), fit(user(), 255)
+        if is_pinned:
+            pins.pin(
+                found.uuid, {row.device_id: row.address for row in rows if row.device_id in ids}, by
+            )
+        else:
+            pins.unpin(found.uuid, ids, by)
     return [
         replace(item, pinned=is_pinned, changed=item.device_id in ids)
         for item in sorted(settled, key=lambda item: item.label)

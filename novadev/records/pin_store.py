@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
@@ -38,19 +38,20 @@ class PinStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def pin(self, vm_id: str, device_ids: Iterable[str], user: str) -> None:
-        """Pin these devices of a guest where they are recorded, for USER.
+    def pin(self, vm_id: str, shown: Pins, user: str) -> None:
+        """Pin devices of a guest where they are recorded, for USER.
 
-        Raises NotAsNeeded, and pins none, where one is not recorded with an address any more, or
-        where another is pinned at it; and Busy where another process is at the same guest.
+        SHOWN are their addresses as USER has seen them. Raises NotAsNeeded, and pins none, where
+        one is recorded elsewhere by now, or where another is pinned at its address; and Busy where
+        another process is at the same guest.
         """
         with self._database.writing() as connection:
             rows.lock(connection, vm_id)
             recorded = rows.list_devices(connection, [vm_id]).get(vm_id, ())
             known = rows.list_pins(connection, [vm_id]).get(vm_id, {})
             places = {item.device_id: item.address for item in recorded if item.is_plugged}
-            new = {item: places.get(item, "") for item in device_ids if item not in known}
-            if not all(new.values()):
+            new = {item: place for item, place in shown.items() if item not in known}
+            if any(places.get(item) != place for item, place in new.items()):
                 raise NotAsNeeded(
                     f"instance {vm_id}: its devices were recorded again meanwhile. "
                     "Run the command again"

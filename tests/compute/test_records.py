@@ -175,3 +175,22 @@ def test_volumes_that_a_guest_once_had_are_not_read_at_a_power_on(
     )
     again = opened.get(UUID, None, again=True).devices
     assert {row.device_id for row in again} == {row.device_id for row in now}
+
+
+def test_a_state_file_that_was_replaced_is_opened_anew(opened: Records, url: str) -> None:
+    """By a backup: what it has counts. An empty file does not become a state database."""
+    assert pins(opened)
+    path = Path(url.removeprefix("sqlite:///"))
+    backup = url.replace("state.sqlite", "backup.sqlite")
+    VmDevices(open_state(backup)).write(
+        {VmDynamic(UUID, "hash", "fingerprint", "cmp1"): record_of(DRIFTED).devices}
+    )
+    path.with_name("backup.sqlite").replace(path)
+    assert opened.get(UUID, DRIFTED, True).pins == {}
+    see(opened)
+    assert VmDevices(open_state(url)).list_newest([UUID])[UUID].dynamic.host == "cmp7"
+    path.with_name("empty").touch()
+    path.with_name("empty").replace(path)
+    with pytest.raises(Unreachable, match="its tables are gone"):
+        opened.get(UUID, None, True)
+    assert path.read_bytes() == b""

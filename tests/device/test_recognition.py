@@ -12,9 +12,10 @@ from lxml import etree
 from novadev.config import SPECIAL_MANAGED_DEVICES
 from novadev.device.inventory import Inventory
 from novadev.nova.attachments import Attachments
+from novadev.records import identity
 from novadev.records.device import VmDevice, hash_of, is_hardware, merge
 from novadev.records.drift import compare
-from novadev.records.identity import identified, recognise
+from novadev.records.identity import identified, made_id, recognise
 from novadev.records.on_host import seen_devices
 from tests import domains
 from tests.device import attached
@@ -395,3 +396,49 @@ def test_every_device_has_one_id_and_keeps_it(
     )
     again = recognise(now, now, owners)
     assert all(one == other for one, other in again.items())
+
+
+def with_own_names(device: VmDevice) -> VmDevice:
+    """Without the MAC address of what is no network interface."""
+    names = device.spec_params.items()
+    known = {name: text for name, text in names if name != "mac" or device.type == "interface"}
+    return replace(device, spec_params=known)
+
+
+@given(rows(few), rows(few))
+def test_candidates_lack_none_that_may_be_the_device(
+    found: list[VmDevice], recorded: list[VmDevice]
+) -> None:
+    found, recorded = [*map(with_own_names, found)], [*map(with_own_names, recorded)]
+    candidates = identity._Candidates(recorded)
+    for device in found:
+        there = candidates.of(device)
+        fitting = [row for row in recorded if identity._may_be(device, row)]
+        assert [row for row in there if row in fitting] == fitting
+
+
+@pytest.mark.parametrize("name", ["serial", "mac"])
+def test_thousands_of_other_devices_are_not_compared_one_by_one(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A guest that lost 2,000 volumes or cards and got as many others."""
+    kind = "disk" if name == "serial" else "interface"
+
+    def some(tag: str) -> list[VmDevice]:
+        return [
+            VmDevice(
+                made_id(GUEST, f"{tag}{i}"), GUEST, kind, kind, spec_params={name: f"{tag}{i}"}
+            )
+            for i in range(2000)
+        ]
+
+    asked: list[object] = []
+    may_be = identity._may_be
+    monkeypatch.setattr(
+        identity,
+        "_may_be",
+        lambda *pair: asked.append(pair) or may_be(*pair),  # type: ignore[func-returns-value]
+    )
+    new, old = some("new"), some("old")
+    assert recognise(new, old, frozenset()) == {item.device_id: item.device_id for item in new}
+    assert len(asked) < 10 * len(new)

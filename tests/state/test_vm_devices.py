@@ -164,13 +164,18 @@ def test_every_moment_of_the_past_can_be_read(database: Database) -> None:
         kept.check(AsOf(time=datetime(2999, 1, 1)))
 
 
+def placed(*devices: VmDevice) -> dict[str, str]:
+    """Devices and their addresses, as a user has seen them."""
+    return {device.device_id: device.address for device in devices}
+
+
 def test_a_pinned_address_outlives_every_record(database: Database) -> None:
     """Moved, gone and back, unmanaged or not: the address stays, until it is unpinned."""
     kept, pins = VmDevices(database), PinStore(database)
     usb = replace(DISK, device_id=OTHER, is_managed=False, address="{type=usb, bus=0, port=1}")
     moved = [replace(item, address=f"{item.address[:-1]}, moved=1}}") for item in (DISK, usb)]
     kept.write({dynamic("1"): [DISK, usb]})
-    pins.pin(GUEST, [DISK.device_id, OTHER], "ops")
+    pins.pin(GUEST, placed(DISK, usb), "ops")
     for devices in (moved, [], moved):
         kept.write({dynamic("2"): devices})
         assert kept.list_dynamics([GUEST])[GUEST].fingerprint == ""
@@ -185,7 +190,18 @@ def test_a_pinned_address_outlives_every_record(database: Database) -> None:
     assert kept.list_pins([GUEST, OTHER]) == {GUEST: {DISK.device_id: DISK.address}}
     kept.write({dynamic("3"): [moved[0]]})
     with pytest.raises(NotAsNeeded, match="Run the command again"):
-        pins.pin(GUEST, [OTHER], "ops")
+        pins.pin(GUEST, placed(moved[1]), "ops")
+
+
+def test_what_is_pinned_is_what_was_shown(database: Database) -> None:
+    """A record that comes between does not change what a user has agreed to."""
+    kept, pins = VmDevices(database), PinStore(database)
+    nic = replace(DISK, device_id=OTHER, address="{type=pci, slot=0x09}")
+    kept.write({dynamic("1"): [DISK, nic]})
+    kept.write({dynamic("2"): [DISK, replace(nic, address="{type=pci, slot=0x0a}")]})
+    with pytest.raises(NotAsNeeded, match=r"recorded again meanwhile\. Run the command again"):
+        pins.pin(GUEST, placed(DISK, nic), "ops")
+    assert kept.list_pins([GUEST]) == {}
 
 
 def test_a_record_that_changes_no_device_has_no_number(database: Database) -> None:
@@ -205,14 +221,14 @@ def test_no_two_devices_are_pinned_at_one_place(database: Database) -> None:
     kept, pins = VmDevices(database), PinStore(database)
     other = replace(DISK, device_id=OTHER, label="disk vdb")
     kept.write({dynamic("1"): [DISK]})
-    pins.pin(GUEST, [DISK.device_id], "ops")
+    pins.pin(GUEST, placed(DISK), "ops")
     kept.write({dynamic("2"): [other]})
     with pytest.raises(
         NotAsNeeded, match=r"disk vda and disk vdb would both .* 0000:00:05\.0.*unpin"
     ):
-        pins.pin(GUEST, [OTHER], "ops")
+        pins.pin(GUEST, placed(other), "ops")
     pins.unpin(GUEST, [DISK.device_id], "ops")
-    pins.pin(GUEST, [OTHER], "ops")
+    pins.pin(GUEST, placed(other), "ops")
     assert kept.list_pins([GUEST]) == {GUEST: {OTHER: DISK.address}}
 
 
