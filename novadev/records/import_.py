@@ -190,8 +190,9 @@ def check_places(before: Iterable[VmDevice], after: Iterable[VmDevice]) -> None:
 
 def _notes(matched: Matched) -> Iterator[str]:
     yield (
-        "Only the record changes. Run novadev device restore before the next novadev device "
-        "record, which would store the guest's present addresses."
+        "Only the record changes. Run novadev device restore (or device pin) before the guest is "
+        "recorded again, by novadev device record, device watch or novadev-nova-compute, which "
+        "would store its present addresses."
     )
     if matched.by_order:
         yield f"Matched only by their order: {_names(matched.by_order)}."
