@@ -66,6 +66,11 @@ class RequestSpec:
     @cached_property
     def image_properties(self) -> dict[str, Any] | None:
         """The properties of its image by name; None where it holds no image that novadev knows."""
+        from novadev.nova.spec_properties import properties_in
+
+        found = properties_in(self.text or "")
+        if found is not None:
+            return found
         holder = _properties_holder(self._content)
         return None if holder is None else dict(holder.get("nova_object.data") or {})
 
