@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from novadev.records.device import VmDevice
-from novadev.records.identity import controller_of
+from novadev.records.recognition import controller_of
 from novadev.rules.buses import name_index
 from novadev.rules.layout import drive_place
 from novadev.virt.address import Address

@@ -27,8 +27,8 @@ from novadev.keep.controllers import (
     with_free_ports,
 )
 from novadev.records.device import Pins, VmDevice, as_pinned, is_hardware
-from novadev.records.identity import recognise
 from novadev.records.on_host import seen_devices
+from novadev.records.recognition import recognise
 from novadev.records.restore_layout import Layout, check_machine, lay_out_anew
 from novadev.rules.machine_types import I440FX, Q35, X86, family_of
 from novadev.virt.address import Address

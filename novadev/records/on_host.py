@@ -15,7 +15,8 @@ from novadev.device.writable import is_rescued
 from novadev.errors import NotAsNeeded, NotFound, NovadevError
 from novadev.nova.attachments import Attachments
 from novadev.records.device import VmDevice, VmDynamic, hash_of, is_hardware
-from novadev.records.identity import device_ids, identified, recorded_elsewhere
+from novadev.records.identity import device_ids
+from novadev.records.recognition import identified, recorded_elsewhere
 from novadev.virt.devices import (
     CharacterDevice,
     Console,

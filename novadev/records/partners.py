@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from novadev.errors import BadInput
 from novadev.records.device import VmDevice, is_hardware
-from novadev.records.identity import NAMES, grouped
+from novadev.records.recognition import NAMES, grouped
 from novadev.virt.address import Address
 from novadev.virt.alias import Alias
 

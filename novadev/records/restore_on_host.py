@@ -13,8 +13,8 @@ from novadev.device.redacted import difference, digest
 from novadev.device.writable import check_guest
 from novadev.errors import Busy, NotAsNeeded, NotFound, NovadevError, StalePlan, Unreachable
 from novadev.records.device import Pins, VmDevice, as_pinned, is_hardware
-from novadev.records.identity import recognise, recorded_elsewhere
 from novadev.records.on_host import seen_devices
+from novadev.records.recognition import recognise, recorded_elsewhere
 from novadev.records.restore_back import WayBack, way_back
 from novadev.records.restore_layout import Layout, check_machine, lay_out, named
 from novadev.records.restore_notes import when_restored

@@ -15,9 +15,9 @@ from novadev.records.baseline import RecordedInstance
 from novadev.records.device import VmDevice, VmDynamic, hash_of
 from novadev.records.drift import compare
 from novadev.records.file_contents import ExportedInstance
-from novadev.records.identity import identified
 from novadev.records.import_ import plan_recorded
 from novadev.records.on_host import seen_devices
+from novadev.records.recognition import identified
 from novadev.virt.host import PERSISTENT
 from tests.cloud import Cloud
 from tests.device import attached

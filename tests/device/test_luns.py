@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 
 from novadev.records.device import VmDevice
-from novadev.records.identity import recognise, recorded_elsewhere
+from novadev.records.recognition import recognise, recorded_elsewhere
 
 VM = "7b0c2f5e-5c39-4c1c-8f0e-0e8e6a4a1f10"
 PLACE = "{type=drive, bus=0, controller=0, target=0, unit=%d}"

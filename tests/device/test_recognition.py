@@ -12,11 +12,12 @@ from lxml import etree
 from novadev.config import SPECIAL_MANAGED_DEVICES
 from novadev.device.inventory import Inventory
 from novadev.nova.attachments import Attachments
-from novadev.records import identity
+from novadev.records import recognition
 from novadev.records.device import VmDevice, hash_of, is_hardware, merge
 from novadev.records.drift import compare
-from novadev.records.identity import identified, made_id, recognise
+from novadev.records.identity import made_id
 from novadev.records.on_host import seen_devices
+from novadev.records.recognition import identified, recognise
 from tests import domains
 from tests.device import attached
 from tests.device.rig import mac, port_id, volume_id
@@ -410,10 +411,10 @@ def test_candidates_lack_none_that_may_be_the_device(
     found: list[VmDevice], recorded: list[VmDevice]
 ) -> None:
     found, recorded = [*map(with_own_names, found)], [*map(with_own_names, recorded)]
-    candidates = identity._Candidates(recorded)
+    candidates = recognition._Candidates(recorded)
     for device in found:
         there = candidates.of(device)
-        fitting = [row for row in recorded if identity._may_be(device, row)]
+        fitting = [row for row in recorded if recognition._may_be(device, row)]
         assert [row for row in there if row in fitting] == fitting
 
 
@@ -433,9 +434,9 @@ def test_thousands_of_other_devices_are_not_compared_one_by_one(
         ]
 
     asked: list[object] = []
-    may_be = identity._may_be
+    may_be = recognition._may_be
     monkeypatch.setattr(
-        identity,
+        recognition,
         "_may_be",
         lambda *pair: asked.append(pair) or may_be(*pair),  # type: ignore[func-returns-value]
     )

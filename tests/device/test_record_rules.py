@@ -14,8 +14,8 @@ from novadev.device.managed import is_managed
 from novadev.nova.attachments import Attachments
 from novadev.records.device import VmDevice, hash_of, merge
 from novadev.records.drift import compare
-from novadev.records.identity import identified
 from novadev.records.on_host import fingerprint, seen_devices
+from novadev.records.recognition import identified
 from novadev.virt.devices import Console
 from novadev.virt.domain import Domain
 from tests import domains

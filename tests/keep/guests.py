@@ -8,8 +8,8 @@ from novadev.device.hosted_instance import HostedInstance
 from novadev.device.inventory import take_inventory
 from novadev.keep.definition import Record
 from novadev.records.addresses import why_not_typed
-from novadev.records.identity import identified
 from novadev.records.on_host import seen_devices
+from novadev.records.recognition import identified
 from novadev.records.restore_layout import target_type
 from novadev.virt.domain import Domain
 from novadev.virt.host import Definitions
