@@ -166,8 +166,8 @@ def _one_sided(inventory: Inventory) -> Iterator[Trouble]:
         else:
             details = (
                 f"{name}: {ONLY_LIVE}: a soft reboot takes it from the guest; {reboot} or a live "
-                "migration puts it into the definition, which completes a detach that the guest "
-                "has refused"
+                "migration puts it into the definition; if the guest has refused its detach, "
+                "detach it again after that"
             )
             yield Trouble("one-sided", "warning", details)
 

@@ -56,9 +56,17 @@ def print_picture(session: Session, found: GuestDevices, tree: bool, svg: str | 
     _say_notes(session, found)
 
 
+_SAVED = (
+    "The guest has a managed save image, for example because the server is suspended. These are "
+    "the devices of its definition; it starts with those in the image."
+)
+
+
 def _say_notes(session: Session, found: GuestDevices) -> None:
     if found.is_rescued:
         session.say("The server is in rescue: these are the devices of the rescue guest.")
+    if found.is_saved:
+        session.say(_SAVED)
     for note in found.guest_notes or ():
         session.say(f"Names in the guest: {printable(note)}.")
     if not found.from_databases:

@@ -131,7 +131,7 @@ class Lines:
             case watch.Trouble(error):
                 yield (
                     True,
-                    f"Error: {error}; changes there are recorded once the host answers again",
+                    f"Error: {error}; what changes there meanwhile is recorded once that is over",
                 )
             case watch.Mended(error):
                 yield False, f"recording continues; the error before was: {error}"

@@ -69,7 +69,8 @@ class GuestDevices:
 
     ``guest_notes`` is None where the guest was not asked for its names, else what is to be said
     of its answer. Of a guest that ``is_rescued`` the devices are those of the rescue, and whatever
-    Nova has attached is not compared with them.
+    Nova has attached is not compared with them. One that ``is_saved`` starts with the devices in
+    its managed save image, which may be others.
     """
 
     instance: str
@@ -80,6 +81,7 @@ class GuestDevices:
     records: tuple[ShownDevice, ...]
     guest_notes: tuple[str, ...] | None = None
     is_rescued: bool = False
+    is_saved: bool = False
 
 
 def read_devices(
@@ -115,6 +117,7 @@ def read_devices(
         records=tuple(map(_with_name, records, entries, repeat(guest))),
         guest_notes=guest.notes if guest else None,
         is_rescued=rescued,
+        is_saved=inventory.definitions.has_managed_save,
     )
 
 

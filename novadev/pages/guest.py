@@ -149,6 +149,8 @@ def _notes(found: GuestDevices, items: Iterable[Forecast | Drift]) -> Iterator[s
     yield from found.guest_notes or ()
     if found.is_rescued:
         yield "the server is in rescue: these are the devices of the rescue"
+    if found.is_saved:
+        yield "it has a managed save image, and starts with the devices in it, not with these"
     for item in items:
         if isinstance(item, Note):
             yield item.text

@@ -19,6 +19,8 @@ from novadev.virt.consoles import is_serial_target
 SpecParams = Mapping[str, str | int]
 Pins = Mapping[str, str]
 """The pinned addresses of a guest, by device_id."""
+HIGHEST_BOOT_ORDER = 2**31 - 1
+"""What the column takes; libvirt takes twice as much, for as many devices as a guest can have."""
 _CHIPSET_WATCHDOG = "itco"
 _END = re.compile(r" (#\d+|at .+)$")
 """What a label has behind it where several devices share it (`novadev.virt.devices`)."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from novadev.deployment import Deployment
 from novadev.errors import BadInput
 from novadev.records import json_file
+from novadev.records.addresses import place_of
 from novadev.records.baseline import get_recorded
-from novadev.records.device import AsOf, as_pinned, hash_of
+from novadev.records.device import AsOf, Pins, VmDevice, as_pinned, hash_of
 from novadev.records.file_contents import ExportedInstance
 from novadev.records.ovf import writer
 
@@ -45,4 +46,15 @@ def _export(deployment: Deployment, name: str, as_of: AsOf | None) -> ExportedIn
         item if item.is_plugged else replace(item, address=pins.get(item.device_id, ""))
         for item in found.devices
     )
+    devices = tuple(_beside_pinned(devices, pins))
     return ExportedInstance(found.uuid, found.name, hash_of(as_pinned(devices, pins)), devices)
+
+
+def _beside_pinned(devices: Iterable[VmDevice], pins: Pins) -> Iterator[VmDevice]:
+    """Yield DEVICES; one that was found where another is pinned has no address: the pin counts."""
+    found = list(devices)
+    pinned = {place_of(item) for item in found if item.is_plugged and item.device_id in pins}
+    for item in found:
+        place = place_of(item)
+        is_taken = place is not None and place in pinned and item.device_id not in pins
+        yield replace(item, address="") if is_taken else item

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import Any, Literal
 
 from novadev.errors import BadInput
-from novadev.records.device import VmDevice
+from novadev.records.device import HIGHEST_BOOT_ORDER, VmDevice
 from novadev.records.file_contents import (
     MAX_DEVICES,
     BrokenInstance,
@@ -25,7 +25,6 @@ from novadev.virt.address_syntax import read_address
 KIND = "device export"
 VERSION = 1
 """The format. Another one is refused: what a newer novadev means by it is not known here."""
-_HIGHEST_ORDER = 2**31 - 1
 
 
 class _File(Form):
@@ -146,8 +145,8 @@ def _decode_device(data: Any, instance: str, what: str) -> VmDevice:
     _check_texts(found, what)
     _check_spec_params(found["spec_params"], f"{what}: spec_params")
     order, snapshot = found["boot_order"], found["snapshot_id"]
-    if order is not None and not 1 <= order <= _HIGHEST_ORDER:
-        raise BadInput(f"{what}: boot_order {order!s:.20} is not from 1 to {_HIGHEST_ORDER}")
+    if order is not None and not 1 <= order <= HIGHEST_BOOT_ORDER:
+        raise BadInput(f"{what}: boot_order {order!s:.40} is not from 1 to {HIGHEST_BOOT_ORDER}")
     found["device_id"] = read_uuid(found["device_id"], f"{what}: device_id")
     found["snapshot_id"] = snapshot and read_uuid(snapshot, f"{what}: snapshot_id")
     found["address"] = read_address(found["address"], f"{what}: address")

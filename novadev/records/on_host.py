@@ -14,7 +14,13 @@ from novadev.device.managed import is_managed
 from novadev.device.writable import is_rescued
 from novadev.errors import NotAsNeeded, NotFound, NovadevError
 from novadev.nova.attachments import Attachments
-from novadev.records.device import VmDevice, VmDynamic, hash_of, is_hardware
+from novadev.records.device import (
+    HIGHEST_BOOT_ORDER,
+    VmDevice,
+    VmDynamic,
+    hash_of,
+    is_hardware,
+)
 from novadev.records.identity import device_ids
 from novadev.records.recognition import identified, recorded_elsewhere
 from novadev.virt.devices import (
@@ -75,7 +81,7 @@ def _seen(
         type=device.type[:30],
         device=(device.device or device.type)[:LONGEST],
         address=device.address.ovirt_text[:LONGEST] if device.address else "",
-        boot_order=device.boot_order or _told_boot_order(entry, boots),
+        boot_order=_boot_order(entry, device, boots),
         spec_params=dict(_spec_params(inventory.instance.uuid, device)),
         is_managed=is_managed(entry, special),
         is_readonly=isinstance(device, Disk | Filesystem) and device.readonly,
@@ -119,8 +125,10 @@ def _boot_orders(attachments: Attachments | None) -> Iterator[tuple[str, int]]:
             yield volume.uuid, volume.boot_index + 1
 
 
-def _told_boot_order(entry: Entry, boots: Mapping[str, int]) -> int | None:
-    return boots.get(entry.owner.id) if entry.owner and entry.owner.id else None
+def _boot_order(entry: Entry, device: Device, boots: Mapping[str, int]) -> int | None:
+    told = boots.get(entry.owner.id) if entry.owner and entry.owner.id else None
+    order = device.boot_order or told
+    return None if order is None else min(order, HIGHEST_BOOT_ORDER)
 
 
 @dataclass(frozen=True)

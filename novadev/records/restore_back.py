@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from novadev.records.restore_layout import faults_of, named
+from novadev.records.restore_pins import is_another
 from novadev.runs.change import Change
 from novadev.runs.plan import Plan
 from novadev.virt.address import Address
@@ -42,8 +43,10 @@ def way_back(domain: Domain, plan: Plan) -> WayBack:
     for item in plan.changes:
         device = devices.get(item.place.name)
         now = device.address if device is not None else None
-        if device is None or now is None:
-            left[item.what] = "is gone" if device is None else "has no address"
+        if device is None or is_another(plan, item.place.name, device):
+            left[item.what] = "is gone" if device is None else "is another device now"
+        elif now is None:
+            left[item.what] = "has no address"
         elif now.exact_text == item.before:
             going[device] = item
         elif now.exact_text == item.after:

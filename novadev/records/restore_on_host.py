@@ -18,7 +18,7 @@ from novadev.records.recognition import recognise, recorded_elsewhere
 from novadev.records.restore_back import WayBack, way_back
 from novadev.records.restore_layout import Layout, check_machine, lay_out, named
 from novadev.records.restore_notes import when_restored
-from novadev.records.restore_pins import leaves_pin, pins_of_changes
+from novadev.records.restore_pins import guard_of_changes, leaves_pin
 from novadev.runs.change import Change
 from novadev.runs.place import Kind, Place
 from novadev.runs.plan import APPLIED, Outcome, Plan, Planned, Skip, taken_back
@@ -86,8 +86,8 @@ def plan_guest(host: Host, instance: HostedInstance, question: Question) -> tupl
     past = (*_told_as_of(question), *_told_pinned(question, matched, layout))
     notes = (*past, *when, *(f"{text}." for text in told))
     plan = _make_plan(inventory, definitions.persistent, layout, notes, question.diff)
-    pins = pins_of_changes(definitions.persistent, layout.moves, matched.rows, question.pins)
-    return (replace(plan, guard={**plan.guard, **pins}),)
+    guard = guard_of_changes(definitions.persistent, layout.moves, matched.rows, question.pins)
+    return (replace(plan, guard={**plan.guard, **guard}),)
 
 
 @dataclass(frozen=True)

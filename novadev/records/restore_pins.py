@@ -1,10 +1,11 @@
-"""Which changes of a restore move a device off its pin, according to the plan's guard."""
+"""What the guard of a restore says of its devices, and which of them move off a pin."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 
 from novadev.records.device import Pins, VmDevice
+from novadev.records.identity import natural_name
 from novadev.records.restore_layout import named
 from novadev.runs.plan import Plan
 from novadev.virt.address import Address
@@ -15,18 +16,31 @@ IDS = "ids"
 """In the guard of a restore: the device_id of each change, by the name of its place."""
 PINS = "pins"
 """In the guard of a restore: the pins, by device_id, that its changed devices had by then."""
+_NAMES = "names"
+"""In the guard of a restore: what names each changed device in its guest, by the place's name."""
 
 
-def pins_of_changes(
+def guard_of_changes(
     domain: Domain, moved: Collection[Device], rows: Mapping[Device, VmDevice], pins: Pins
 ) -> Mapping[str, Mapping[str, str]]:
     """Return what the guard of a plan says of the MOVED devices, of which ROWS are recorded."""
-    ids = {
-        name: rows[device].device_id
-        for name, device in named(domain).items()
-        if device in moved and device in rows
+    found = {name: device for name, device in named(domain).items() if device in moved}
+    names = {name: natural_name(domain.uuid, device) for name, device in found.items()}
+    ids = {name: rows[device].device_id for name, device in found.items() if device in rows}
+    return {
+        IDS: ids,
+        PINS: {key: pins[key] for key in ids.values() if key in pins},
+        _NAMES: {name: text for name, text in names.items() if text},
     }
-    return {IDS: ids, PINS: {key: pins[key] for key in ids.values() if key in pins}}
+
+
+def is_another(plan: Plan, name: str, device: Device) -> bool:
+    """Whether DEVICE, which is called NAME by now, is not the one that PLAN has moved.
+
+    Another volume may have its target since. A plan of an earlier release does not tell.
+    """
+    known = plan.guard.get(_NAMES)
+    return known is not None and known.get(name) != (natural_name(plan.instance, device) or None)
 
 
 def iter_leaving(plan: Plan, pins: Pins) -> Iterator[tuple[str, str, str]]:

@@ -164,7 +164,7 @@ def _of_definition(draft: Draft) -> None:
 
 def _of_restore(draft: Draft) -> None:
     _of_definition(draft)
-    for name in ("ids", "pins"):
+    for name in ("ids", "pins", "names"):
         found = draft.plan.guard.get(name, {})
         if not isinstance(found, Mapping) or not all(isinstance(x, str) for x in found.values()):
             raise _bad(draft.plan, "it does not say which device each change is for")

@@ -22,6 +22,7 @@ ZPCI = ("uid", "fid")
 """What an address on s390x has in a ``<zpci>`` of its own: the guest finds the device by them."""
 _PCI = {"domain": 4, "bus": 2, "slot": 2, "function": 1}
 """Hexadecimal digits that libvirt gives each part (``virDomainDeviceInfoFormat``)."""
+_DIGITS = re.compile(r"0[xX][0-9a-fA-F]+|[0-9]+")
 
 
 _PASSING: Mapping[str, tuple[str, ...]] = {"dimm": ("base",)}
@@ -168,6 +169,8 @@ def _as_it_is(_key: str, value: str) -> str:
 
 def _spell_pci(key: str, value: str) -> str:
     """Return VALUE as libvirt writes it, so that ``0x4``, ``4`` and ``0x04`` are one address."""
+    if not _DIGITS.fullmatch(value):
+        return value
     try:
         return f"0x{int(value, 0):0{_PCI[key]}x}"
     except (KeyError, ValueError):

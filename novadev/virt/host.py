@@ -47,6 +47,8 @@ _WITHOUT_ITS_WORDS = re.compile(
 )
 """What libvirt says of an ssh that ended before libvirt had read why."""
 _OPENINGS = 5
+_RUNS = re.compile(r"\s*<domain\s[^>]*\bid=")
+"""The XML of a guest that runs, as :attr:`novadev.virt.domain.Domain.is_live`."""
 _NO_ANSWER = (
     libvirt.VIR_ERR_OPERATION_INVALID,
     libvirt.VIR_ERR_INVALID_ARG,
@@ -248,30 +250,34 @@ class Host:
         return self._domain(text, uuid)
 
     def text(self, uuid: str) -> str:
-        """Return the XML of what the guest has now: of what it runs with, else of its definition.
+        """Return the XML of what the guest has now, unparsed and without secrets.
 
-        In one call, unparsed, without secrets. Raises NotFound.
+        That is what it runs with; what its managed save image starts it with again, for example
+        while Nova has it suspended; else its definition. Raises NotFound.
         """
         handle = self.handle(uuid)
         with self.translated(uuid):
-            return str(handle.XMLDesc(0))
+            return _text_of(handle, lambda: bool(_ask(handle.hasManagedSaveImage, 0)))
 
     def texts(self, uuids: Collection[str]) -> Iterator[tuple[str, str | NovadevError]]:
         """Yield each of UUIDS with the `text` of its guest, or with why there is none.
 
-        One call more than there are guests, however many are asked for. Raises Unreachable.
+        Two calls more than there are guests, and one for each that is saved, however many are
+        asked for. Raises Unreachable.
         """
         with self.translated():
             handles = {item.UUIDString(): item for item in self.connection.listAllDomains(0)}
+            found = self.connection.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_MANAGEDSAVE)
+        saved = {item.UUIDString() for item in found}
         for uuid in uuids:
-            yield uuid, self._text(handles.get(uuid), uuid)
+            yield uuid, self._text(handles.get(uuid), uuid, uuid in saved)
 
-    def _text(self, handle: Any, uuid: str) -> str | NovadevError:
+    def _text(self, handle: Any, uuid: str, is_saved: bool) -> str | NovadevError:
         if handle is None:
             return NotFound(f"host {self.name} has no domain {uuid}")
         try:
             with self.translated(uuid):
-                return str(handle.XMLDesc(0))
+                return _text_of(handle, lambda: is_saved)
         except Unreachable:
             raise
         except NovadevError as error:
@@ -316,7 +322,7 @@ class Host:
                 name=handle.name(),
                 persistent=persistent,
                 live=live,
-                has_managed_save=bool(handle.hasManagedSaveImage(0)),
+                has_managed_save=bool(_ask(handle.hasManagedSaveImage, 0)),
                 jobs=() if live is None else tuple(map(_job_on, _mirrored(live))),
             )
 
@@ -370,6 +376,16 @@ class Host:
 
     def _domain(self, text: str, uuid: str) -> Domain:
         return Domain.from_xml(text, f"host {self.name}: the XML of domain {uuid}")
+
+
+def _text_of(handle: Any, is_saved: Callable[[], bool]) -> str:
+    """Return the XML of what a guest has; IS_SAVED is asked of one that does not run.
+
+    The devices of a managed save image are those that the guest had. Nobody can change them but
+    with ``virDomainManagedSaveDefineXML``; the definition may be another one by then.
+    """
+    text = str(handle.XMLDesc(0))
+    return text if _RUNS.match(text) or not is_saved() else str(handle.managedSaveGetXMLDesc(0))
 
 
 def _ask_nobody(credentials: list[Any], _opaque: object) -> int:

@@ -12,7 +12,7 @@ from novadev.config import SPECIAL_MANAGED_DEVICES
 from novadev.device.inventory import Inventory
 from novadev.device.managed import is_managed
 from novadev.nova.attachments import Attachments
-from novadev.records.device import VmDevice, hash_of, merge
+from novadev.records.device import HIGHEST_BOOT_ORDER, VmDevice, hash_of, merge
 from novadev.records.drift import compare
 from novadev.records.on_host import fingerprint, seen_devices
 from novadev.records.recognition import identified
@@ -112,6 +112,18 @@ def test_the_mediated_device_of_another_host_is_the_same_device() -> None:
 
 
 # What is kept of a device
+
+
+def test_a_boot_order_is_one_that_every_database_takes() -> None:
+    """libvirt takes 4,294,967,295, and Nova's own number counts from 0."""
+    told = replace(attached.volume(volume_id(1)), boot_index=2**31 - 1)
+    disks = [domains.disk(f"vd{name}", serial=volume_id(n)) for n, name in enumerate("ab")]
+    disks[0] = disks[0].replace("</disk>", '<boot order="4294967295"/></disk>')
+    volumes = (attached.volume(volume_id(0)), told)
+    text = domains.domain(GUEST, disks=disks)
+    found = seen(attached.inventory(text, Attachments(volumes=volumes)))
+    orders = {label: row.boot_order for label, row in found.items() if row.boot_order}
+    assert orders == dict.fromkeys(("disk vda", "disk vdb"), HIGHEST_BOOT_ORDER)
 
 
 def test_boot_order_comes_from_the_element_else_from_nova() -> None:

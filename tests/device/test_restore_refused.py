@@ -229,6 +229,31 @@ def test_plans_in_a_file(site: Site, tmp_path: Path) -> None:
     assert site.aliases(uuids["aliased"])
 
 
+def test_undo_moves_no_other_volume_that_has_the_target_since(site: Site) -> None:
+    """Nor off its pin: it is another device, though it is called as the one that was moved."""
+    uuid = site.add(guest())
+    record(site, uuid)
+    swap(site, uuid, "disk vda", "disk vdb")
+    restore(site, uuid)
+    old = site.persistent(uuid).device("disk vdb")
+    serial = str(uuid4())
+    new = domains.text(old.element).replace(str(old.element.findtext("serial")), serial)
+    site.handle(uuid).detachDeviceFlags(domains.text(old.element), CONFIG)
+    site.handle(uuid).attachDeviceFlags(new, CONFIG)
+    site.cloud.add_volume(uuid, serial, "/dev/vdb")
+    there = place(site.persistent(uuid), "disk vdb")
+    assert there == str(old.address)
+    record(site, uuid)
+    assert site.run("device", "pin", uuid, serial).code == 0
+    undone = kept(site.run, "undo", "1")
+    (plan,) = undone.json["plans"]
+    left = {item["what"]: item.get("left") for item in plan["changes"]}
+    assert left["disk vdb address"] == "is another device now"
+    assert "disk vdb has now" in left["disk vda address"]
+    assert place(site.persistent(uuid), "disk vdb") == there
+    assert site.run("device", "drift", uuid).code == 0
+
+
 def test_undo_where_the_definition_has_changed(site: Site) -> None:
     """What was written is taken back device by device; what others did since stays."""
     names = ("plugged", "elsewhere", "gone", "taken", "same")

@@ -1,6 +1,7 @@
 """What was recorded once, and what is pinned: exported, imported, pinned, without any host."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -133,6 +134,28 @@ def test_pins_are_set_and_taken_back(sqlite_cloud: Cloud) -> None:
     assert [(item["pinned"], item["changed"]) for item in result.json] == [(False, True)]
     result = novadev(sqlite_cloud, "device", "unpin", vm)
     assert f"{len(placed) - 1} devices unpinned" in result.err
+
+
+@pytest.mark.parametrize("form", ["--json", "--ovf"])
+def test_a_device_in_the_place_of_a_pinned_one_has_none_in_a_file(
+    sqlite_cloud: Cloud, tmp_path: Path, form: str
+) -> None:
+    """Two disks were exchanged after one was pinned: a file has the one place once."""
+    _, other = two_guests(sqlite_cloud)
+    file = tmp_path / "file"
+    assert novadev(sqlite_cloud, "device", "pin", "web-1", "vda").code == 0
+    exchanged = {"disk vda": pci(6), "disk vdb": pci(5)}
+    record(
+        sqlite_cloud,
+        [replace(item, address=exchanged.get(item.label, item.address)) for item in guest(VM)],
+    )
+    export(sqlite_cloud, form, "web-1", "-o", str(file))
+    assert file.read_text().count(pci(5)) == 1
+    before = recorded(sqlite_cloud, other)["disk vdb"].address
+    import_(sqlite_cloud, str(file), "--instance", "web-2")
+    found = recorded(sqlite_cloud, other)
+    assert (found["disk vda"].address, found["disk vdb"].address) == (pci(5), before)
+    assert "Nothing to do" in import_(sqlite_cloud, str(file)).err
 
 
 @pytest.mark.parametrize("form", ["--json", "--ovf"])

@@ -150,6 +150,18 @@ def test_all_that_an_item_says_of_a_device() -> None:
     assert params.findtext("deep/two/three") == "3"
 
 
+def test_no_terminal_acts_on_the_name_of_a_channel() -> None:
+    """What steers one is written by number, and read again as it was."""
+    name = "a\u009b2J\u202eb\u2028\x7f\r&<ä"
+    made = device("channel", "channel", "unix", vm=VM, spec_params={"target": name}, alias=name)
+    text = writer.dumps(ExportedInstance(VM, name, "", (made,)))
+    assert all(one.isprintable() or one == "\n" for one in text)
+    assert "ä" in text
+    found = etree.fromstring(text.encode())
+    assert found.findtext(".//{*}Name") == name
+    assert any(element.text == name for element in found.iter("{*}Alias", "Alias"))
+
+
 def test_no_boot_order_is_0_and_no_alias_is_empty() -> None:
     item = the_item(disk("vdb"))
     assert item.findtext("BootOrder") == "0"

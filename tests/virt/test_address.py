@@ -6,6 +6,7 @@ from lxml import etree
 from novadev.errors import BadInput
 from novadev.virt import xml
 from novadev.virt.address import Address
+from novadev.virt.address_syntax import checked_address
 from novadev.virt.devices import device_of
 from tests import domains
 
@@ -72,6 +73,14 @@ def test_forms(xml: str, text: str, ovirt: str) -> None:
 )
 def test_ovirt_in_any_order_and_spelling(text: str) -> None:
     assert Address.from_ovirt(text) == PCI
+
+
+@pytest.mark.parametrize("slot", ["0x1_0", "1_0", "٨", "+5", "0x", "0b101"])
+def test_what_libvirt_takes_for_no_number_is_none(slot: str) -> None:
+    """Python reads more as a number than libvirt does (``virStrToLong_uip``)."""
+    text = f"{{type=pci, slot={slot}, bus=0x00, domain=0x0000, function=0x0}}"
+    with pytest.raises(BadInput, match="slot is"):
+        checked_address(text, "a file")
 
 
 def test_ovirt_without_type_is_a_drive() -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from novadev.errors import BadInput
-from novadev.records.device import VmDevice
+from novadev.records.device import HIGHEST_BOOT_ORDER, VmDevice
 from novadev.records.file_contents import LONGEST, check_text, is_uuid, read_uuid
 from novadev.records.ovf import words
 from novadev.records.ovf.words import Flavour
@@ -61,7 +61,6 @@ def text_of(element: etree._Element | None) -> str:
 
 UNKNOWN = ("unknown", "other")
 """What the engine makes of an item of type OTHER that names no type."""
-_HIGHEST_ORDER = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -150,8 +149,8 @@ class Item:
         told = self.text("BootOrder") or "0"
         if not (told.isascii() and told.isdecimal() and len(told) < 11):
             raise BadInput(f"{self.what}: BootOrder is {told!r:.60}, not a number")
-        if int(told) > _HIGHEST_ORDER:
-            raise BadInput(f"{self.what}: BootOrder {told} is more than {_HIGHEST_ORDER}")
+        if int(told) > HIGHEST_BOOT_ORDER:
+            raise BadInput(f"{self.what}: BootOrder {told} is more than {HIGHEST_BOOT_ORDER}")
         return int(told) or None
 
     @property

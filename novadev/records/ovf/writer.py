@@ -20,7 +20,6 @@ from novadev.records.device import VmDevice
 from novadev.records.file_contents import ExportedInstance, check_text
 from novadev.records.ovf import words
 
-_ESCAPED = {"\r": "&#13;"}
 NO_ATTRIBUTES: Mapping[str, str] = {}
 
 
@@ -45,7 +44,7 @@ class XmlText:
 
     def leaf(self, name: str, text: str = "") -> None:
         """Write an element that has nothing but a text, maybe an empty one."""
-        self._line(f"<{name}>{saxutils.escape(text, _ESCAPED)}</{name}>")
+        self._line(f"<{name}>{_printable(saxutils.escape(text))}</{name}>")
 
     def empty(self, name: str, attributes: Mapping[str, str]) -> None:
         """Write an element that has nothing but attributes."""
@@ -56,7 +55,18 @@ class XmlText:
 
 
 def _text(attributes: Mapping[str, str]) -> str:
-    return "".join(f" {name}={saxutils.quoteattr(value)}" for name, value in attributes.items())
+    pairs = ((name, saxutils.quoteattr(value)) for name, value in attributes.items())
+    return "".join(f" {name}={_printable(value)}" for name, value in pairs)
+
+
+def _printable(text: str) -> str:
+    """Return the XML TEXT with a reference for each character that a terminal would act on."""
+    is_plain = text.isprintable()
+    return (
+        text
+        if is_plain
+        else "".join(one if one.isprintable() or one == "\n" else f"&#{ord(one)};" for one in text)
+    )
 
 
 VERSION = "4.5.0.0"
