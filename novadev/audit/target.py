@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from functools import cached_property
 
-from novadev.audit.finding import ONCE, Trouble
+from novadev.audit.coverage import Unjudged
+from novadev.audit.finding import ONCE, Move, Trouble
 from novadev.audit.remedies import set_machine_type, set_property
 from novadev.capabilities import file
 from novadev.capabilities.compute_hosts import SavedOsInfo, driver_rules
@@ -45,6 +47,11 @@ class TargetHost:
         found = self.capabilities
         return driver_rules(found.driver, found.architecture, found.versions.nova)
 
+    @cached_property
+    def file(self) -> str:
+        """The whole name of its file."""
+        return os.path.realpath(self.name)
+
     def age(self, now: datetime) -> str:
         """Return when its file was saved: "saved 27 days ago"."""
         return f"saved {age_text(self.capabilities.saved_at, now)}"
@@ -75,8 +82,34 @@ def _read_target(name: str) -> TargetHost:
     return TargetHost(name, found)
 
 
-Unchecked = set[tuple[str, tuple[str, ...]]]
-"""The kinds of guest that were reported as not checked: a target, and what of them is not."""
+Kind = tuple[str, tuple[str, ...]]
+"""A kind of guest that was reported as not checked: a target, and what of it is not."""
+
+
+class Unchecked:
+    """What was not checked of guests: the kinds of it that were reported, and that of each guest.
+
+    The latter by server, host and capability file, if it is wanted: a fleet has few kinds.
+    """
+
+    def __init__(self, keeps_guests: bool = False) -> None:
+        self.told: set[Kind] = set()
+        self.guests: dict[tuple[str, str | None, str | None], Unjudged] = {}
+        self._keeps_guests = keeps_guests
+        self._same: dict[Unjudged, Unjudged] = {}
+
+    def add(self, uuid: str, target: TargetHost, verdicts: Iterable[Verdict], is_all: bool) -> None:
+        """Note what of the VERDICTS on a guest is none; IS_ALL: some of its needs have no verdict.
+
+        Nor have any but the types where the machine type is not there.
+        """
+        if not self._keeps_guests:
+            return
+        subjects = {one.subject for one in verdicts if one.outcome == "not checked"}
+        found = Unjudged(frozenset(subjects | {_without_names(one) for one in subjects}), is_all)
+        if subjects or is_all:
+            key = (uuid, target.capabilities.host, target.file)
+            self.guests[key] = self._same.setdefault(found, found)
 
 
 @dataclass(frozen=True)
@@ -92,22 +125,32 @@ class Needs:
 
 
 def target_troubles(
-    facts: Facts, needs: Needs, targets: Sequence[TargetHost], told: Unchecked
+    facts: Facts, needs: Needs, targets: Sequence[TargetHost], unchecked: Unchecked
 ) -> Iterator[Trouble]:
     """Yield what each of TARGETS would refuse for a guest, or what is not known about it.
 
     Both of what its definition has and, if Nova builds it there, of what Nova would make of what
-    is stored. What nothing tells is "not checked", reported for the first guest of its kind only:
-    TOLD has the kinds so far.
+    is stored. What nothing tells is "not checked", reported for the first guest of its kind only,
+    and added to UNCHECKED.
     """
+    move: Move = "power-on" if needs.is_built else "live-migration"
     for target in targets:
         built = _stored(facts, target) if needs.is_built else None
+        is_unbuilt = needs.is_built and built is None
         if built is not None and needs.defined is None:
             built = with_flavor(built, facts.extra_specs)
         wanted = [item for item in (needs.defined, built) if item is not None]
         verdicts = dict.fromkeys(one for item in wanted for one in check(item, target.capabilities))
-        yield from _refused(facts, target, verdicts)
-        yield from _unchecked(target, verdicts, told)
+        is_all = is_unbuilt or any(map(_is_missing_machine, verdicts))
+        unchecked.add(facts.instance.uuid, target, verdicts, is_all)
+        found = (*_refused(facts, target, verdicts), *_unchecked(target, verdicts, unchecked.told))
+        for one in found:
+            yield replace(one, target=target.capabilities.host, target_file=target.file, move=move)
+
+
+def _is_missing_machine(one: Verdict) -> bool:
+    """Whether ONE says that the host lacks the machine type, so that nothing else was looked at."""
+    return one.subject.startswith("machine type ") and one.outcome == "cannot be defined"
 
 
 def _stored(facts: Facts, target: TargetHost) -> GuestFacts | None:
@@ -140,7 +183,7 @@ _VERBS = {
 
 
 def _unchecked(
-    target: TargetHost, verdicts: Iterable[Verdict], already: Unchecked
+    target: TargetHost, verdicts: Iterable[Verdict], already: set[Kind]
 ) -> Iterator[Trouble]:
     """Yield in one line what nothing tells: it is not fine, and it is no fault."""
     unchecked = [one for one in verdicts if one.outcome == "not checked"]
