@@ -16,22 +16,32 @@ from novadev.capabilities.compute_hosts import SavedOsInfo, driver_rules
 from novadev.capabilities.content import Capabilities, age_text, time_of
 from novadev.capabilities.facts import GuestFacts
 from novadev.capabilities.stored_facts import facts_of_guest, with_flavor
-from novadev.capabilities.verdicts import Verdict, check
+from novadev.capabilities.verdicts import Verdict, check, missing_machine_type
 from novadev.errors import BadInput
 from novadev.image_property.facts import Facts
+from novadev.nova.image_properties import MACHINE_TYPE
 from novadev.rules.defaults import REFUSALS
+from novadev.rules.device import GuestDevice
 from novadev.rules.guest import DriverRules, property_value
-from novadev.rules.machine_types import family_of, version_of
+from novadev.rules.machine_types import family_of, may_be, version_of
 from novadev.rules.osinfo import Recommendation
 
 _CHECK = "target"
 _TOLD = 5
 """Things not checked that a line has."""
 _BETTER = {
-    **dict.fromkeys(("video", "hw_video_model"), ("hw_video_model", "virtio")),
-    **dict.fromkeys(("interface", "hw_vif_model"), ("hw_vif_model", "virtio")),
+    **dict.fromkeys(("video", "hw_video_model"), ("hw_video_model", ("virtio", "vga"))),
+    **dict.fromkeys(("interface", "hw_vif_model"), ("hw_vif_model", ("virtio", "e1000e", "e1000"))),
 }
-"""What a guest may have instead of a device that the target lacks, by how the device is called."""
+"""What a guest may have instead of a device that the target lacks, by how the device is called.
+
+The first that the target has.
+"""
+_TAGS = {"hw_video_model": "video", "hw_vif_model": "interface"}
+_OF_HOST = ("hostdev", "vdpa")
+"""Interfaces that are a device of the host: no property has their model."""
+_OF_BOARD = ("controller", "input")
+"""Devices that Nova and libvirt choose by the board."""
 
 
 @dataclass(frozen=True)
@@ -139,18 +149,63 @@ def target_troubles(
         is_unbuilt = needs.is_built and built is None
         if built is not None and needs.defined is None:
             built = with_flavor(built, facts.extra_specs)
-        wanted = [item for item in (needs.defined, built) if item is not None]
-        verdicts = dict.fromkeys(one for item in wanted for one in check(item, target.capabilities))
-        is_all = is_unbuilt or any(map(_is_missing_machine, verdicts))
+        defined = needs.defined
+        if defined is not None and built is not None:
+            defined = _undecided(defined, built, facts)
+        wanted = [item for item in (defined, built) if item is not None]
+        verdicts = dict.fromkeys(one for item in wanted for one in _judged(item, target))
+        is_all = is_unbuilt or all(_is_of_types(one) for one in verdicts)
         unchecked.add(facts.instance.uuid, target, verdicts, is_all)
-        found = (*_refused(facts, target, verdicts), *_unchecked(target, verdicts, unchecked.told))
+        found = (
+            *_refused(facts, target, verdicts, wanted),
+            *_unchecked(target, verdicts, unchecked.told),
+        )
         for one in found:
             yield replace(one, target=target.capabilities.host, target_file=target.file, move=move)
 
 
-def _is_missing_machine(one: Verdict) -> bool:
-    """Whether ONE says that the host lacks the machine type, so that nothing else was looked at."""
-    return one.subject.startswith("machine type ") and one.outcome == "cannot be defined"
+def _is_of_types(one: Verdict) -> bool:
+    """Whether ONE is on the machine type or the domain type, and no device or setting."""
+    return one.subject.startswith(("machine type", "domain type "))
+
+
+def _undecided(defined: GuestFacts, built: GuestFacts, facts: Facts) -> GuestFacts:
+    """Return the needs of a definition that nothing stored decides: Nova builds the rest anew.
+
+    What BUILT, the guest of what is stored, has instead is judged for itself. So a remedy ends its
+    finding when it is run, and not with the next power-on, which makes the definition of it.
+    Source: nova/virt/libvirt/driver.py, power_on and _hard_reboot.
+    """
+    values = facts.guest.image_properties
+    tags = {"disk", *(tag for name, tag in _TAGS.items() if values.get(name))}
+    machine_type, stored = defined.machine_type, values.get(MACHINE_TYPE)
+    if stored and machine_type and not may_be(stored, machine_type):
+        machine_type, tags = built.machine_type, tags.union(_OF_BOARD)
+    devices = tuple(
+        device
+        for device in defined.devices
+        if device.tag not in tags or (device.tag == "interface" and device.device in _OF_HOST)
+    )
+    return replace(defined, machine_type=machine_type, devices=devices)
+
+
+def _judged(needs: GuestFacts, target: TargetHost) -> Iterator[Verdict]:
+    """Yield the verdicts on NEEDS; where the machine type is missing, also those on the new one.
+
+    They would be the next findings, once the remedy has given the guest the new one.
+    """
+    yield from check(needs, target.capabilities)
+    there = _on_board(needs, target)
+    if there != needs:
+        found = check(there, target.capabilities)
+        yield from (one for one in found if not _is_of_types(one))
+
+
+def _on_board(needs: GuestFacts, target: TargetHost) -> GuestFacts:
+    """Return NEEDS with the machine type that the remedy gives, where TARGET lacks the present."""
+    missing = missing_machine_type(needs, target.capabilities)
+    newer = _oldest_of_its_kind(needs.machine_type or "", target) if missing else None
+    return replace(needs, machine_type=newer) if newer else needs
 
 
 def _stored(facts: Facts, target: TargetHost) -> GuestFacts | None:
@@ -162,10 +217,12 @@ def _stored(facts: Facts, target: TargetHost) -> GuestFacts | None:
         return None
 
 
-def _refused(facts: Facts, target: TargetHost, verdicts: Iterable[Verdict]) -> Iterator[Trouble]:
+def _refused(
+    facts: Facts, target: TargetHost, verdicts: Iterable[Verdict], wanted: Sequence[GuestFacts]
+) -> Iterator[Trouble]:
     for one in verdicts:
         if one.outcome in ("cannot be defined", "would not start"):
-            remedy = _remedy(facts.instance.uuid, one, target)
+            remedy = _remedy(facts.instance.uuid, one, target, wanted[-1])
             yield Trouble(_CHECK, "failure", _told(target, one), remedy)
         elif one.outcome == "deprecated":
             yield Trouble(_CHECK, "warning", _told(target, one))
@@ -208,15 +265,26 @@ def _without_names(subject: str) -> str:
     return " ".join([tag, *rest.split(" ")[1:]])
 
 
-def _remedy(uuid: str, one: Verdict, target: TargetHost) -> str | None:
-    """Return the command that gives the guest what the target has."""
+def _remedy(uuid: str, one: Verdict, target: TargetHost, needs: GuestFacts) -> str | None:
+    """Return the command that gives the guest what the target has; None where nothing says so."""
     kind = one.subject.partition(" ")[0].partition("=")[0]
     if kind in _BETTER:
-        return set_property(uuid, *_BETTER[kind])
+        name, values = _BETTER[kind]
+        found = (value for value in values if _has(target, name, value, needs))
+        value = next(found, None)
+        return None if value is None else set_property(uuid, name, value)
     if one.subject.startswith("machine type "):
         newer = _oldest_of_its_kind(one.subject.removeprefix("machine type "), target)
         return None if newer is None else set_machine_type(uuid, newer)
     return None
+
+
+def _has(target: TargetHost, name: str, value: str, needs: GuestFacts) -> bool:
+    """Whether TARGET says that it has this model of a device for the guest with these NEEDS."""
+    device = GuestDevice(f"{name}={value}", _TAGS[name], model=value)
+    alone = replace(_on_board(needs, target), devices=(device,), settings=())
+    found = {one.subject: one.outcome for one in check(alone, target.capabilities)}
+    return found.get(device.subject) == "fine"
 
 
 def _oldest_of_its_kind(name: str, target: TargetHost) -> str | None:
