@@ -15,15 +15,15 @@ from novadev.audit.correction import needs, when
 from novadev.audit.coverage import Coverage
 from novadev.audit.drift import Records
 from novadev.audit.examination import Examination, is_of_host
-from novadev.audit.finding import Finding, Trouble
+from novadev.audit.finding import Finding, Move, Trouble
 from novadev.audit.forecast import Foresight, foresee
-from novadev.audit.guest import GUEST_CHECKS, Examined, Inspection, Move, inspect
+from novadev.audit.guest import GUEST_CHECKS, Examined, Inspection, inspect
 from novadev.audit.keeping import CHECK as NOT_KEEPING
 from novadev.audit.keeping import Keeping
 from novadev.audit.mapping import mapping_troubles, residence_finding
 from novadev.audit.rehearsal import CHECK, Rehearsals
 from novadev.audit.scope import About, in_words
-from novadev.audit.target import TargetHost, versions_of
+from novadev.audit.target import TargetHost, Unchecked, versions_of
 from novadev.audit.unknown_domains import unknown_domains
 from novadev.capabilities.compute_hosts import ComputeHosts
 from novadev.capabilities.server_releases import ServerReleases
@@ -31,7 +31,7 @@ from novadev.deployment import Deployment
 from novadev.device.forecast.layouts import Layouts
 from novadev.device.hosted_instance import HostedInstance
 from novadev.device.selecting import attached
-from novadev.errors import BadInput, NotFound, NovadevError, SchemaUnknown, Unreachable
+from novadev.errors import BadInput, NovadevError, SchemaUnknown, Unreachable
 from novadev.image_property.decisions import Decisions
 from novadev.image_property.facts import Facts, read_facts
 from novadev.nova.image_properties import MACHINE_TYPE
@@ -75,6 +75,8 @@ class Audit:
             residence = Residence(self.deployment)
             chunks = iter_by_host(self.deployment, self.selection, residence)
             for item in of_chunks(chunks, partial(self._in_chunk, foresight), named=False):
+                if isinstance(item, Skip) and self.coverage is not None:
+                    self.coverage.miss(item)
                 if isinstance(item, Doubled | SharedDatabase) and "mapping" in self._wanted:
                     yield residence_finding(item)
                 elif isinstance(item, Finding) or item.database is None:
@@ -92,11 +94,18 @@ class Audit:
             self._complete(self.coverage)
 
     def _complete(self, coverage: Coverage) -> None:
-        """Note what was made of all guests and hosts; a rehearsal that broke off was not."""
-        is_broken = self.rehearsals is not None and self.rehearsals.failure is not None
-        coverage.checks = self._wanted - ({CHECK} if is_broken else set())
+        """Note what was made of all guests and hosts."""
+        coverage.checks = self._wanted - self._unmade
         coverage.hosts = self._seen_hosts - self._lost_hosts
-        coverage.is_whole = self.selection.is_whole and not self.codes
+        coverage.asks_hosts = bool(self._of_hosts)
+        is_complete = not self.codes and not coverage.lacks_cell
+        coverage.is_whole = self.selection.is_whole and is_complete
+        coverage.targets = {(one.capabilities.host, one.file) for one in self.targets}
+        coverage.move, coverage.unjudged = self.move, self._unchecked.guests
+        if self.rehearsals is not None:
+            coverage.targets |= {(self.rehearsals.host, None)}
+            coverage.unmade |= {(CHECK, uuid) for uuid in self.rehearsals.missed}
+        coverage.unmade |= {("drift", uuid) for uuid in self._records.missed}
 
     def progress(self) -> str:
         """Return how far the rehearsal is, in a few words; empty where none is going on."""
@@ -142,8 +151,14 @@ class Audit:
     @cached_property
     def _examination(self) -> Examination:
         config, hosts, releases = self.deployment.config, self._hosts, self._releases
-        decisions = Decisions(self.deployment)
-        return Examination(config, hosts, releases, self._wanted, self.targets, decisions)
+        decisions, unchecked = Decisions(self.deployment), self._unchecked
+        return Examination(
+            config, hosts, releases, self._wanted, self.targets, decisions, unchecked
+        )
+
+    @cached_property
+    def _unchecked(self) -> Unchecked:
+        return Unchecked(keeps_guests=self.coverage is not None)
 
     @cached_property
     def _records(self) -> Records:
@@ -155,6 +170,7 @@ class Audit:
             self._records.fingerprints(())
         except NovadevError as error:
             self._records = Records(None)
+            self._unmade.add("drift")
             yield from self._lost_database(Skip.of(None, error, named=False))
 
     @contextmanager
@@ -169,6 +185,11 @@ class Audit:
     @cached_property
     def _seen_hosts(self) -> set[str]:
         return set()
+
+    @cached_property
+    def _unmade(self) -> set[str]:
+        """The checks that are not made of anything; of servers that are named, one is not."""
+        return {"unknown-domain"} if self.selection.is_named else set()
 
     @cached_property
     def _lost_hosts(self) -> set[str]:
@@ -195,7 +216,8 @@ class Audit:
         for facts in everything:
             uuid = facts.instance.uuid
             found = inspected.get(uuid)
-            self._cover(uuid, found)
+            if self.coverage is not None:
+                self.coverage.see(facts.instance, found)
             if is_of_host(found):
                 yield from self._lost_host(str(facts.instance.host), str(found))
             yield from self._without_rules(facts.instance)
@@ -205,21 +227,11 @@ class Audit:
             troubles += [told[uuid] for told in (drifted, foreseen) if uuid in told]
             if self.rehearsals is not None:
                 shape = found.shape if isinstance(found, Inspection) else None
-                blank = Trouble(CHECK, "failure", "")
+                blank = Trouble(CHECK, "failure", "", target=self.rehearsals.host)
                 self.rehearsals.add(shape, self._finding(facts, found, blank))
             for trouble in troubles:
                 finding = self._finding(facts, found, trouble)
                 yield from self._unasked(finding) if trouble.is_unasked else [finding]
-
-    def _cover(self, uuid: str, found: Inspection | NovadevError | None) -> None:
-        """Note that a guest is looked at, whether its host told of it, and whether it has one."""
-        if self.coverage is None:
-            return
-        self.coverage.guests.add(uuid)
-        if isinstance(found, NotFound) or (found is None and self._of_hosts):
-            self.coverage.bare.add(uuid)
-        elif isinstance(found, NovadevError):
-            self.coverage.unseen.add(uuid)
 
     def _hosted(self, chunk: Chunk) -> Iterator[HostedInstance]:
         return attached(self.deployment, chunk.cell, chunk.instances, self.selection.is_named)
@@ -247,11 +259,16 @@ class Audit:
         return {item.arguments[0].uuid: _found(item) for item in answers}
 
     def _without_rules(self, instance: Instance) -> Iterator[Finding]:
-        """Yield once that the file of the instance's host is bad: other rules stand in for it."""
+        """Yield once that the file of the instance's host is bad: other rules stand in for it.
+
+        By these nothing is mended that was found by the rules of the file.
+        """
         host = instance.host or instance.shelved_host
         try:
             self._hosts.find(host)
         except BadInput as error:
+            if self.coverage is not None:
+                self.coverage.unmade.add(("unreachable", instance.uuid))
             details = (
                 f"its guests are checked with the rules of novadev's own configuration: {error}"
             )
@@ -288,6 +305,8 @@ class Audit:
             if isinstance(found, Trouble):
                 yield Finding(found.check, found.severity, None, host, found.details, None)
             elif found.database is not None:
+                if self.coverage is not None:
+                    self.coverage.unmade.add(("unknown-domain", host))
                 yield from self._lost_database(Skip.of(None, found, named=False))
             else:
                 details = f"its domains could not be compared with Nova's instances: {found}"
@@ -299,6 +318,7 @@ class Audit:
         try:
             yield from self._keeping.findings() if NOT_KEEPING in self._wanted else ()
         except NovadevError as error:
+            self._unmade.add(NOT_KEEPING)
             yield from self._lost_database(Skip.of(None, error, named=False))
 
     def _rehearsed(self, rehearsals: Rehearsals) -> Iterator[Finding]:
@@ -307,14 +327,15 @@ class Audit:
         host, error, left = rehearsals.host, rehearsals.failure, rehearsals.rehearsal.left
         if error is not None:
             details = f"the rehearsal ended early: {error}"
-            lost = Finding("unreachable", "failure", None, host, details, None)
+            lost = Finding("unreachable", "failure", None, host, details, None, target=host)
             yield from self._unasked(lost, error.exit_code)
         if left is not None:
             details = (
                 "the rehearsal may have left a guest there, which the next rehearsal removes: "
                 f"{left}"
             )
-            yield from self._unasked(Finding("unreachable", "failure", None, host, details, None))
+            lost = Finding("unreachable", "failure", None, host, details, None, target=host)
+            yield from self._unasked(lost)
 
     def _finding(self, facts: Facts, found: object, trouble: Trouble) -> Finding:
         instance = facts.instance
@@ -332,6 +353,9 @@ class Audit:
             project=instance.project_id or "",
             machine_type=machine_type or instance.image_properties.get(MACHINE_TYPE) or "",
             needs=needed,
+            target=trouble.target,
+            target_file=trouble.target_file,
+            move=trouble.move,
         )
 
 

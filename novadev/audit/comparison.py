@@ -2,43 +2,32 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+import re
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import groupby
 
-from novadev.audit.coverage import Coverage
-from novadev.audit.finding import Finding, Severity, plain
+from novadev.audit.coverage import NO_TARGET, OTHER_TARGET, Coverage
+from novadev.audit.finding import ONCE, Earlier, Finding, plain
+from novadev.audit.finding import Comparison as Word
 from novadev.capabilities.file import read_text
 from novadev.errors import BadInput
 from novadev.runs.plan import Skip
 from novadev.strict_json import parse, read
 
-Key = tuple[str, str, str]
-"""The check, the server's UUID, and the host of what is about no server."""
+Key = tuple[str, str, str, bool]
+"""The check, the server's UUID, the host of what is about no server, and whether it is told once.
+
+Which server that is told of says nothing: it is the first of its kind.
+"""
 _IN_ONE = frozenset(
     ("not-stashed", "unreadable", "duplicate-property", "request-spec", "machine-type")
-) | {"drift", "forecast", "pcie-ports", "missing-domain"}
+) | {"drift", "forecast", "pcie-ports", "missing-domain", "rehearsal"}
 """The checks that say all of one server in one finding: other words are the same finding."""
+_NUMBER = re.compile(r"\d+")
 _MAX_BYTES = 256 * 1024 * 1024
 """Of the earlier audit: some hundred thousand findings."""
-
-
-@dataclass(frozen=True)
-class Earlier:
-    """A finding of the earlier audit."""
-
-    check: str
-    severity: Severity
-    instance: str | None
-    host: str | None
-    details: str
-    name: str = ""
-    cell: str = ""
-    project: str = ""
-    machine_type: str = ""
-    acknowledged: str | None = None
-    comparison: str | None = None
 
 
 class Comparison:
@@ -52,16 +41,17 @@ class Comparison:
                 self._servers.add(item.instance)
             if item.comparison != "mended":
                 self._left[_key(item)].append(item)
-        self.not_asked = 0
+        self.not_checked = Counter[str]()
+        """How many of them this audit has not checked, by the reason."""
         self._is_foreign = False
 
     def compared(
         self, findings: Iterable[Finding | Skip], coverage: Coverage
     ) -> Iterator[Finding | Skip]:
-        """Yield FINDINGS marked as new or still there, then the mended ones of the earlier audit.
+        """Yield FINDINGS marked as new or still there, then those that only the earlier audit has.
 
-        COVERAGE is complete when they were taken. What it does not cover is not mended: it is
-        counted in ``not_asked``.
+        COVERAGE is complete when they were taken. What it covers is mended; the rest is not
+        checked, and counted by the reason.
         """
         for _, group in groupby(findings, _place):
             yield from self._of_one(list(group))
@@ -69,10 +59,9 @@ class Comparison:
         self._is_foreign = coverage.is_whole and bool(self._servers) and not is_known
         for found in self._left.values():
             for item in found:
-                if coverage.has(item.check, item.instance, item.host):
-                    yield _mended(item)
-                else:
-                    self.not_asked += 1
+                why = coverage.why_not(item)
+                self.not_checked.update([why] if why else ())
+                yield _gone(item, "not checked" if why else "mended")
 
     def remarks(self, name: str) -> Iterator[str]:
         """Yield what is to be said of the file NAME that the earlier audit is in.
@@ -84,10 +73,17 @@ class Comparison:
                 f"None of the servers in {name} exists here. If the file is from another "
                 "deployment, its findings are not fixed: compare with a file of this deployment."
             )
-        if self.not_asked:
+        number = self.not_checked.total()
+        if number:
+            reasons = [
+                f"{self.not_checked[why]} {_verb(self.not_checked[why])} {why}"
+                for why in (OTHER_TARGET, NO_TARGET)
+                if self.not_checked[why]
+            ]
             yield (
-                f"{self.not_asked} of the findings in {name} were not checked this time, so they "
-                "count neither as mended nor as still there."
+                f"{number} of the findings in {name} were not checked this time, so they count "
+                f"neither as mended nor as still there{'. Of these, ' if reasons else ''}"
+                f"{' and '.join(reasons)}."
             )
 
     def _of_one(self, found: list[Finding | Skip]) -> Iterator[Finding | Skip]:
@@ -107,26 +103,55 @@ class Comparison:
         """
         left = self._left.get(_key(item), []) if isinstance(item, Finding) else []
         for place, before in enumerate(left):
-            same = isinstance(item, Finding) and plain(before.details) == plain(item.details)
-            if same or (is_alike and before.check in _IN_ONE):
+            if isinstance(item, Finding) and _is_same(before, item, is_alike):
                 del left[place]
                 return True
         return False
 
 
+def _is_same(before: Earlier, item: Finding, is_alike: bool) -> bool:
+    """Whether ITEM is what was found BEFORE; a file of an older novadev does not say where.
+
+    What a rehearsal left out is one finding for each reason, whatever the numbers in it.
+    """
+    places = ((one.target, one.target_file) for one in (before, item))
+    if before.target is not None and len(set(places)) > 1:
+        return False
+    old, new = plain(before.details), plain(item.details)
+    if old == new or not is_alike:
+        return old == new
+    if item.check == "rehearsal" and item.instance is None:
+        return _without_numbers(old) == _without_numbers(new)
+    return item.check in _IN_ONE
+
+
+def _without_numbers(details: str) -> str:
+    return _NUMBER.sub("", details).replace("shapes", "shape").replace("guests", "guest")
+
+
 def _key(item: Finding | Earlier) -> Key:
-    return item.check, item.instance or "", "" if item.instance else item.host or ""
+    is_once = ONCE in item.details
+    instance = "" if is_once else item.instance or ""
+    return item.check, instance, "" if item.instance else item.host or "", is_once
 
 
 def _place(item: Finding | Skip) -> tuple[str | None, str | None]:
     return (item.instance, item.host) if isinstance(item, Finding) else (item.instance, None)
 
 
-def _mended(item: Earlier) -> Finding:
+def _verb(number: int) -> str:
+    return "is" if number == 1 else "are"
+
+
+def _gone(item: Earlier, word: Word) -> Finding:
+    """Return what only the earlier audit has found, with the WORD for it."""
     return Finding(
         *(item.check, item.severity, item.instance, item.host, item.details, None),
         *(item.name, item.cell, item.project, item.machine_type),
-        comparison="mended",
+        comparison=word,
+        target=item.target,
+        target_file=item.target_file,
+        move=item.move,
     )
 
 

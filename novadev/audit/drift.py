@@ -24,6 +24,8 @@ class Records:
 
     def __init__(self, deployment: Deployment | None) -> None:
         self._deployment = deployment
+        self.missed: set[str] = set()
+        """The guests that were asked for and not compared: they have no record, or just start."""
 
     def fingerprints(self, uuids: Sequence[str]) -> Mapping[str, str]:
         """Return the recorded digest of each of these guests of which anything is recorded.
@@ -33,6 +35,7 @@ class Records:
         if self._deployment is None:
             return {}
         dynamics = VmDevices(self._deployment.state).list_dynamics(uuids)
+        self.missed.update(uuid for uuid in uuids if uuid not in dynamics)
         return {uuid: dynamic.fingerprint for uuid, dynamic in dynamics.items()}
 
     def drift(self, instances: Sequence[HostedInstance]) -> Mapping[str, Trouble]:
@@ -59,7 +62,9 @@ class Records:
                 before = recorded.get(uuid, ())
                 differences = list(compare(before, seen.devices, pins.get(uuid)))
                 found |= {uuid: _trouble(uuid, differences)} if differences else {}
-            elif not isinstance(answer.error, NotFound | NotAsNeeded):
+            elif isinstance(answer.error, NotFound | NotAsNeeded):
+                self.missed.add(uuid)
+            else:
                 found[uuid] = _unknown(answer.error)
         return found
 

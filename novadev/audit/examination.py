@@ -33,7 +33,10 @@ _UNBUILT = ("building", "error", "shelved_offloaded", "soft-delete")
 
 
 class Examination:
-    """The checks of single guests: those WANTED, against TARGETS too; DECISIONS of operators."""
+    """The checks of single guests: those WANTED, against TARGETS too; DECISIONS of operators.
+
+    What they do not check for TARGETS is added to UNCHECKED.
+    """
 
     def __init__(
         self,
@@ -43,10 +46,11 @@ class Examination:
         wanted: frozenset[str],
         targets: Sequence[TargetHost],
         decisions: Decisions,
+        unchecked: Unchecked,
     ) -> None:
         self._config, self._hosts, self._releases = config, hosts, releases
         self._wanted, self._targets, self._decisions = wanted, targets, decisions
-        self._unchecked: Unchecked = set()
+        self._unchecked = unchecked
 
     def read(self, everything: Sequence[Facts]) -> None:
         """Read in one go what runs have made of the instances that are examined next."""

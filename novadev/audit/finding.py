@@ -7,9 +7,13 @@ from typing import Literal
 
 Severity = Literal["warning", "failure"]
 Needs = Literal["command", "stop", "wait", "decision"]
-Comparison = Literal["new", "still there", "mended"]
+Comparison = Literal["new", "still there", "mended", "not checked"]
+Move = Literal["power-on", "live-migration"]
+"""How a guest gets to another host: Nova builds it there, or libvirt carries what runs."""
 ONCE = "reported once for all guests"
 """What the details say of a finding that is told of the first guest of many."""
+UNREAD = "what the guest has was not read"
+"""What they say of properties that are not stored, where no host was asked."""
 _WAITS = ("; the server has to be stopped", "; the remedy has to wait")
 
 
@@ -31,7 +35,10 @@ class Finding:
 
     ``needs`` is what ends it: the command; the command once the server is stopped, or its task has
     ended; or the decision of a person. ``acknowledged`` is the reason why somebody lives with it.
-    ``comparison`` is with an earlier audit, None without one; what is mended is there no more.
+    ``comparison`` is with an earlier audit, None without one; what is mended is there no more, and
+    what is not checked was found by the earlier audit alone. ``target`` is the other host that the
+    guest was held against, ``target_file`` its capability file, and ``move`` how the guest would
+    get there; None where the check is about no other host, and of a rehearsal the latter two.
     """
 
     check: str
@@ -47,11 +54,48 @@ class Finding:
     needs: Needs = "decision"
     acknowledged: str | None = None
     comparison: Comparison | None = None
+    target: str | None = None
+    target_file: str | None = None
+    move: Move | None = None
 
     @property
     def counts(self) -> bool:
-        """Whether the finding exists and is not acknowledged."""
-        return self.acknowledged is None and self.comparison != "mended"
+        """Whether this audit has found it, and it is not acknowledged."""
+        return self.acknowledged is None and self.comparison not in ("mended", "not checked")
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """A finding of an earlier audit, with the fields of `Finding` that its comparison needs."""
+
+    check: str
+    severity: Severity
+    instance: str | None
+    host: str | None
+    details: str
+    name: str = ""
+    cell: str = ""
+    project: str = ""
+    machine_type: str = ""
+    acknowledged: str | None = None
+    comparison: str | None = None
+    target: str | None = None
+    target_file: str | None = None
+    move: Move | None = None
+
+    @property
+    def is_once(self) -> bool:
+        """Whether it is about all guests of a kind, of which it names the first."""
+        return ONCE in self.details
+
+    @property
+    def is_by_host(self) -> bool:
+        """Whether it takes the server's host to say that it is gone, though databases tell of it.
+
+        A check of theirs leaves out, where no host was asked, what only the guest shows.
+        """
+        is_seen = self.check == "not-stashed" and UNREAD not in self.details
+        return is_seen or self.check == "unreachable"
 
 
 @dataclass(frozen=True)
@@ -62,6 +106,7 @@ class Trouble:
     what else a person may do than to run the remedy, where nothing tells which of both is right.
     ``fault`` is the key of the rules' fault that the remedy has to end. ``after`` are the checks
     whose remedies have to be run before this one, and ``first`` is one of those remedies.
+    ``target``, ``target_file`` and ``move`` are as in `Finding`.
     """
 
     check: str
@@ -73,3 +118,6 @@ class Trouble:
     fault: tuple[str, str] | None = None
     after: frozenset[str] = frozenset()
     first: str | None = None
+    target: str | None = None
+    target_file: str | None = None
+    move: Move | None = None

@@ -30,6 +30,8 @@ _OWN = ("command", "place")
 """Of a remedy: the command without the server if it takes many, and where it has to stand."""
 _INSERT = "INSERT INTO {table} VALUES (?" + ", ?" * (len(_NAMES) + len(_OWN) - 1) + ")"
 _TABLE = f"({_COLUMNS}, {', '.join(_OWN)})"
+_IS_APART = "CASE WHEN comparison IN ('mended', 'not checked') THEN comparison END IS"
+"""What the earlier audit alone has found has a word for it; the others are acknowledged."""
 _CACHE_KIB = 8192
 _WORD = re.compile(r"[a-z][a-z_-]*")
 
@@ -94,7 +96,7 @@ class Collected:
     def add(self, finding: Finding) -> None:
         """Keep FINDING; raises NovadevError where there is no room for it.
 
-        What somebody lives with, or is mended, is kept apart, and in no number.
+        What somebody lives with, is mended or was not checked is kept apart, and in no number.
         """
         values = [None if value is None else printable(value) for value in _VALUES(finding)]
         remedy = finding.remedy
@@ -206,20 +208,20 @@ class Collected:
         return (row[0] for row in rows)
 
     def apart(self, comparison: Comparison | None, limit: int) -> Iterator[Finding]:
-        """Yield at most LIMIT mended findings or, for None, acknowledged ones."""
+        """Yield at most LIMIT findings with this COMPARISON or, for None, acknowledged ones."""
         rows = self._database.execute(
-            f"""SELECT {_COLUMNS} FROM apart WHERE (comparison IS 'mended') = ?
+            f"""SELECT {_COLUMNS} FROM apart WHERE {_IS_APART} ?
                 ORDER BY severity, "check", rowid LIMIT ?""",  # noqa: S608 - names of our own
-            (comparison == "mended", limit),
+            (comparison, limit),
         )
         return (Finding(*row) for row in rows)
 
     def count_apart(self, comparison: Comparison | None) -> Mapping[str, int]:
         """Return how many findings of each check `apart` has."""
         rows = self._database.execute(
-            """SELECT "check", count(*) FROM apart WHERE (comparison IS 'mended') = ?
-               GROUP BY 1 ORDER BY 1""",
-            (comparison == "mended",),
+            f"""SELECT "check", count(*) FROM apart WHERE {_IS_APART} ?
+                GROUP BY 1 ORDER BY 1""",  # noqa: S608 - names of our own
+            (comparison,),
         )
         return dict(rows.fetchall())
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Literal
 
-from novadev.audit.finding import Trouble
+from novadev.audit.finding import Move, Trouble
 from novadev.audit.remedies import alias_migrate
 from novadev.capabilities.facts import GuestFacts, facts_of_domain
 from novadev.device.guests import get_definitions
@@ -33,8 +32,6 @@ GUEST_CHECKS = frozenset(
     {"alias", "ghost", "one-sided", "orphan", "duplicate-mac", "pcie-ports", "definition"}
 )
 """The checks that are made here."""
-Move = Literal["power-on", "live-migration"]
-"""How a guest gets to another host: Nova builds it there, or libvirt carries what runs."""
 RESCUED = "it is rescued: its own devices can be checked after it is unrescued"
 _ROOT_PORT = "pcie-root-port"
 

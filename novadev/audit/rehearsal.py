@@ -81,6 +81,10 @@ class Gathered:
         )
         return (Finding(**json.loads(row[0])) for row in rows)
 
+    def guests(self, shape: Shape) -> list[str]:
+        """Return the UUIDs of the guests of SHAPE."""
+        return [finding.instance for finding in self.findings(shape) if finding.instance]
+
 
 class Rehearsals:
     """The rehearsal of one audit: gathers shapes, tries them, and makes findings of them.
@@ -96,6 +100,7 @@ class Rehearsals:
         self.total = self.guests = self.without = 0
         self._gathered = Gathered()
         self._told: set[tuple[str, ...]] = set()
+        self._missed: list[str] = []
 
     @property
     def host(self) -> str:
@@ -114,6 +119,11 @@ class Rehearsals:
         else:
             self._gathered.add(shape, finding)
 
+    @property
+    def missed(self) -> Sequence[str]:
+        """The UUIDs of the guests whose shape was not rehearsed, when the findings were taken."""
+        return self._missed
+
     def findings(self) -> Iterator[Finding]:
         """Yield the guests whose shape failed, then what was not rehearsed, once for each kind."""
         guests = self._gathered.shapes()
@@ -131,7 +141,8 @@ class Rehearsals:
         reasons |= dict.fromkeys(list(guests)[len(chosen) :], reason)
         for shape, why in reasons.items():
             self._keep(Rehearsed(shape, "not rehearsed", why), guests[shape])
-        yield from self._not_rehearsed()
+        for finding in self._not_rehearsed():
+            yield replace(finding, target=self.host)
         self._gathered.close()
 
     def _of_shape(self, one: Rehearsed, guests: int) -> Iterator[Finding]:
@@ -154,6 +165,8 @@ class Rehearsals:
     def _keep(self, one: Rehearsed, guests: int) -> Finding:
         """Keep what became of a shape; return the finding of its first guest."""
         first = next(self._gathered.findings(one.shape, 1))
+        if one.fate == "not rehearsed":
+            self._missed += self._gathered.guests(one.shape)
         self.shapes.append(
             RehearsedShape(
                 shape=one.shape.digest,

@@ -27,7 +27,7 @@ MAX_ROWS = 5_000
 MAX_COMMANDS = 2_000
 """Of one kind in the runbook."""
 MAX_APART = 500
-"""Of what is mended, and of what somebody lives with."""
+"""Of what is mended, of what was not checked this time, and of what somebody lives with."""
 MAX_SHAPES = 1_000
 MAX_BARS = 12
 MAX_UNREACHABLE = 100
@@ -106,7 +106,7 @@ def _content(about: About, collected: Collected) -> dict[str, Any]:
         "commands": lambda kind: _runbook(collected, kind),
         "max_commands": MAX_COMMANDS,
         "max_unreachable": MAX_UNREACHABLE,
-        "apart": [*_apart(collected, "mended", "Mended"), *_apart(collected, None, "Acknowledged")],
+        "apart": [part for words in _APART for part in _apart(collected, *words)],
         "compared": collected.count_compared(),
         "without_remedy": collected.without_remedy(),
         "style": style,
@@ -115,10 +115,17 @@ def _content(about: About, collected: Collected) -> dict[str, Any]:
     }
 
 
+_APART: tuple[tuple[Comparison | None, str], ...] = (
+    ("mended", "Mended"),
+    ("not checked", "Not checked this time"),
+    (None, "Acknowledged"),
+)
+
+
 def _apart(
     collected: Collected, comparison: Comparison | None, title: str
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield what is no finding any more, or one that somebody lives with, under its TITLE."""
+    """Yield what this audit has not found, or somebody lives with, under its TITLE."""
     if counts := collected.count_apart(comparison):
         yield title, {"counts": counts, "rows": collected.apart(comparison, MAX_APART)}
 

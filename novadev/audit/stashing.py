@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from novadev.audit.finding import Trouble
+from novadev.audit.finding import UNREAD, Trouble
 from novadev.audit.remedies import stash, stash_again
 from novadev.errors import NovadevError
 from novadev.image_property.decisions import Decision
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 INPUT = frozenset({"hw_input_bus", "hw_pointer_model"})
 """What stash-defaults leaves out where storing it would give the guest a device more."""
-_UNREAD = "; what the guest has was not read"
-"""So some of the properties may be those that stash-defaults leaves out, or cannot record."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +68,9 @@ def not_stashed(
 
     Where storing one would change the guest, nothing is to be done, and nothing is said; what is
     not KNOWN to be so, as no host was asked, is taken to be so of the input devices. The others
-    are named with what was not read. What a run has TAKEN OUT is not offered to be stored again.
-    A SCSI model that nobody chose is not stored with the others: that is another finding's.
+    are named with what was not read, for some of them may be such, or cannot be recorded. What a
+    run has TAKEN OUT is not offered to be stored again. A SCSI model that nobody chose is not
+    stored with the others: that is another finding's.
     """
     uuid = instance.uuid
     missing = [name for name in REGISTERED if name not in instance.image_properties]
@@ -83,7 +82,7 @@ def not_stashed(
             yield Trouble("not-stashed", "warning", details)
     if known is None:
         if not INPUT.issuperset(missing):
-            yield Trouble("not-stashed", "warning", _details(missing) + _UNREAD, stash(uuid))
+            yield Trouble("not-stashed", "warning", f"{_details(missing)}; {UNREAD}", stash(uuid))
         return
     recorded = [name for name in missing if name in known.recorded]
     if recorded:

@@ -2,34 +2,46 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from functools import cached_property
 
-from novadev.audit.finding import ONCE, Trouble
+from novadev.audit.coverage import Unjudged
+from novadev.audit.finding import ONCE, Move, Trouble
 from novadev.audit.remedies import set_machine_type, set_property
 from novadev.capabilities import file
 from novadev.capabilities.compute_hosts import SavedOsInfo, driver_rules
 from novadev.capabilities.content import Capabilities, age_text, time_of
 from novadev.capabilities.facts import GuestFacts
 from novadev.capabilities.stored_facts import facts_of_guest, with_flavor
-from novadev.capabilities.verdicts import Verdict, check
+from novadev.capabilities.verdicts import Verdict, check, missing_machine_type
 from novadev.errors import BadInput
 from novadev.image_property.facts import Facts
+from novadev.nova.image_properties import MACHINE_TYPE
 from novadev.rules.defaults import REFUSALS
+from novadev.rules.device import GuestDevice
 from novadev.rules.guest import DriverRules, property_value
-from novadev.rules.machine_types import family_of, version_of
+from novadev.rules.machine_types import family_of, may_be, version_of
 from novadev.rules.osinfo import Recommendation
 
 _CHECK = "target"
 _TOLD = 5
 """Things not checked that a line has."""
 _BETTER = {
-    **dict.fromkeys(("video", "hw_video_model"), ("hw_video_model", "virtio")),
-    **dict.fromkeys(("interface", "hw_vif_model"), ("hw_vif_model", "virtio")),
+    **dict.fromkeys(("video", "hw_video_model"), ("hw_video_model", ("virtio", "vga"))),
+    **dict.fromkeys(("interface", "hw_vif_model"), ("hw_vif_model", ("virtio", "e1000e", "e1000"))),
 }
-"""What a guest may have instead of a device that the target lacks, by how the device is called."""
+"""What a guest may have instead of a device that the target lacks, by how the device is called.
+
+The first that the target has.
+"""
+_TAGS = {"hw_video_model": "video", "hw_vif_model": "interface"}
+_OF_HOST = ("hostdev", "vdpa")
+"""Interfaces that are a device of the host: no property has their model."""
+_OF_BOARD = ("controller", "input")
+"""Devices that Nova and libvirt choose by the board."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +56,11 @@ class TargetHost:
         """The rules of the host's driver."""
         found = self.capabilities
         return driver_rules(found.driver, found.architecture, found.versions.nova)
+
+    @cached_property
+    def file(self) -> str:
+        """The whole name of its file."""
+        return os.path.realpath(self.name)
 
     def age(self, now: datetime) -> str:
         """Return when its file was saved: "saved 27 days ago"."""
@@ -75,8 +92,34 @@ def _read_target(name: str) -> TargetHost:
     return TargetHost(name, found)
 
 
-Unchecked = set[tuple[str, tuple[str, ...]]]
-"""The kinds of guest that were reported as not checked: a target, and what of them is not."""
+Kind = tuple[str, tuple[str, ...]]
+"""A kind of guest that was reported as not checked: a target, and what of it is not."""
+
+
+class Unchecked:
+    """What was not checked of guests: the kinds of it that were reported, and that of each guest.
+
+    The latter by server, host and capability file, if it is wanted: a fleet has few kinds.
+    """
+
+    def __init__(self, keeps_guests: bool = False) -> None:
+        self.told: set[Kind] = set()
+        self.guests: dict[tuple[str, str | None, str | None], Unjudged] = {}
+        self._keeps_guests = keeps_guests
+        self._same: dict[Unjudged, Unjudged] = {}
+
+    def add(self, uuid: str, target: TargetHost, verdicts: Iterable[Verdict], is_all: bool) -> None:
+        """Note what of the VERDICTS on a guest is none; IS_ALL: some of its needs have no verdict.
+
+        Nor have any but the types where the machine type is not there.
+        """
+        if not self._keeps_guests:
+            return
+        subjects = {one.subject for one in verdicts if one.outcome == "not checked"}
+        found = Unjudged(frozenset(subjects | {_without_names(one) for one in subjects}), is_all)
+        if subjects or is_all:
+            key = (uuid, target.capabilities.host, target.file)
+            self.guests[key] = self._same.setdefault(found, found)
 
 
 @dataclass(frozen=True)
@@ -92,22 +135,77 @@ class Needs:
 
 
 def target_troubles(
-    facts: Facts, needs: Needs, targets: Sequence[TargetHost], told: Unchecked
+    facts: Facts, needs: Needs, targets: Sequence[TargetHost], unchecked: Unchecked
 ) -> Iterator[Trouble]:
     """Yield what each of TARGETS would refuse for a guest, or what is not known about it.
 
     Both of what its definition has and, if Nova builds it there, of what Nova would make of what
-    is stored. What nothing tells is "not checked", reported for the first guest of its kind only:
-    TOLD has the kinds so far.
+    is stored. What nothing tells is "not checked", reported for the first guest of its kind only,
+    and added to UNCHECKED.
     """
+    move: Move = "power-on" if needs.is_built else "live-migration"
     for target in targets:
         built = _stored(facts, target) if needs.is_built else None
+        is_unbuilt = needs.is_built and built is None
         if built is not None and needs.defined is None:
             built = with_flavor(built, facts.extra_specs)
-        wanted = [item for item in (needs.defined, built) if item is not None]
-        verdicts = dict.fromkeys(one for item in wanted for one in check(item, target.capabilities))
-        yield from _refused(facts, target, verdicts)
-        yield from _unchecked(target, verdicts, told)
+        defined = needs.defined
+        if defined is not None and built is not None:
+            defined = _undecided(defined, built, facts)
+        wanted = [item for item in (defined, built) if item is not None]
+        verdicts = dict.fromkeys(one for item in wanted for one in _judged(item, target))
+        is_all = is_unbuilt or all(_is_of_types(one) for one in verdicts)
+        unchecked.add(facts.instance.uuid, target, verdicts, is_all)
+        found = (
+            *_refused(facts, target, verdicts, wanted),
+            *_unchecked(target, verdicts, unchecked.told),
+        )
+        for one in found:
+            yield replace(one, target=target.capabilities.host, target_file=target.file, move=move)
+
+
+def _is_of_types(one: Verdict) -> bool:
+    """Whether ONE is on the machine type or the domain type, and no device or setting."""
+    return one.subject.startswith(("machine type", "domain type "))
+
+
+def _undecided(defined: GuestFacts, built: GuestFacts, facts: Facts) -> GuestFacts:
+    """Return the needs of a definition that nothing stored decides: Nova builds the rest anew.
+
+    What BUILT, the guest of what is stored, has instead is judged for itself. So a remedy ends its
+    finding when it is run, and not with the next power-on, which makes the definition of it.
+    Source: nova/virt/libvirt/driver.py, power_on and _hard_reboot.
+    """
+    values = facts.guest.image_properties
+    tags = {"disk", *(tag for name, tag in _TAGS.items() if values.get(name))}
+    machine_type, stored = defined.machine_type, values.get(MACHINE_TYPE)
+    if stored and machine_type and not may_be(stored, machine_type):
+        machine_type, tags = built.machine_type, tags.union(_OF_BOARD)
+    devices = tuple(
+        device
+        for device in defined.devices
+        if device.tag not in tags or (device.tag == "interface" and device.device in _OF_HOST)
+    )
+    return replace(defined, machine_type=machine_type, devices=devices)
+
+
+def _judged(needs: GuestFacts, target: TargetHost) -> Iterator[Verdict]:
+    """Yield the verdicts on NEEDS; where the machine type is missing, also those on the new one.
+
+    They would be the next findings, once the remedy has given the guest the new one.
+    """
+    yield from check(needs, target.capabilities)
+    there = _on_board(needs, target)
+    if there != needs:
+        found = check(there, target.capabilities)
+        yield from (one for one in found if not _is_of_types(one))
+
+
+def _on_board(needs: GuestFacts, target: TargetHost) -> GuestFacts:
+    """Return NEEDS with the machine type that the remedy gives, where TARGET lacks the present."""
+    missing = missing_machine_type(needs, target.capabilities)
+    newer = _oldest_of_its_kind(needs.machine_type or "", target) if missing else None
+    return replace(needs, machine_type=newer) if newer else needs
 
 
 def _stored(facts: Facts, target: TargetHost) -> GuestFacts | None:
@@ -119,10 +217,12 @@ def _stored(facts: Facts, target: TargetHost) -> GuestFacts | None:
         return None
 
 
-def _refused(facts: Facts, target: TargetHost, verdicts: Iterable[Verdict]) -> Iterator[Trouble]:
+def _refused(
+    facts: Facts, target: TargetHost, verdicts: Iterable[Verdict], wanted: Sequence[GuestFacts]
+) -> Iterator[Trouble]:
     for one in verdicts:
         if one.outcome in ("cannot be defined", "would not start"):
-            remedy = _remedy(facts.instance.uuid, one, target)
+            remedy = _remedy(facts.instance.uuid, one, target, wanted[-1])
             yield Trouble(_CHECK, "failure", _told(target, one), remedy)
         elif one.outcome == "deprecated":
             yield Trouble(_CHECK, "warning", _told(target, one))
@@ -140,7 +240,7 @@ _VERBS = {
 
 
 def _unchecked(
-    target: TargetHost, verdicts: Iterable[Verdict], already: Unchecked
+    target: TargetHost, verdicts: Iterable[Verdict], already: set[Kind]
 ) -> Iterator[Trouble]:
     """Yield in one line what nothing tells: it is not fine, and it is no fault."""
     unchecked = [one for one in verdicts if one.outcome == "not checked"]
@@ -165,15 +265,26 @@ def _without_names(subject: str) -> str:
     return " ".join([tag, *rest.split(" ")[1:]])
 
 
-def _remedy(uuid: str, one: Verdict, target: TargetHost) -> str | None:
-    """Return the command that gives the guest what the target has."""
+def _remedy(uuid: str, one: Verdict, target: TargetHost, needs: GuestFacts) -> str | None:
+    """Return the command that gives the guest what the target has; None where nothing says so."""
     kind = one.subject.partition(" ")[0].partition("=")[0]
     if kind in _BETTER:
-        return set_property(uuid, *_BETTER[kind])
+        name, values = _BETTER[kind]
+        found = (value for value in values if _has(target, name, value, needs))
+        value = next(found, None)
+        return None if value is None else set_property(uuid, name, value)
     if one.subject.startswith("machine type "):
         newer = _oldest_of_its_kind(one.subject.removeprefix("machine type "), target)
         return None if newer is None else set_machine_type(uuid, newer)
     return None
+
+
+def _has(target: TargetHost, name: str, value: str, needs: GuestFacts) -> bool:
+    """Whether TARGET says that it has this model of a device for the guest with these NEEDS."""
+    device = GuestDevice(f"{name}={value}", _TAGS[name], model=value)
+    alone = replace(_on_board(needs, target), devices=(device,), settings=())
+    found = {one.subject: one.outcome for one in check(alone, target.capabilities)}
+    return found.get(device.subject) == "fine"
 
 
 def _oldest_of_its_kind(name: str, target: TargetHost) -> str | None:

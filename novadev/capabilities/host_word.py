@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 
 from novadev.capabilities.compute_hosts import ComputeHost
 from novadev.capabilities.facts import GuestFacts
 from novadev.capabilities.stored_facts import facts_of_guest
-from novadev.capabilities.verdicts import Verdict, check
+from novadev.capabilities.verdicts import Verdict, check_beside_machine_type, missing_machine_type
 from novadev.rules.defaults import REFUSALS
 from novadev.rules.device import GuestDevice
 from novadev.rules.guest import DriverRules, Guest, property_value
@@ -30,8 +30,7 @@ _EVERYWHERE: Mapping[str, tuple[str, ...]] = {
 
 Source: Red Hat's QEMU 9, configs/devices/x86_64-softmmu/x86_64-rh-devices.mak.
 """
-_OF_MACHINE = "machine type"
-"""Told elsewhere: see :mod:`novadev.machine_type.objections`."""
+_OF_BOARD = ("architecture", "hw_architecture", "hw_emulation_architecture", "hw_machine_type")
 
 
 @dataclass(frozen=True)
@@ -45,38 +44,90 @@ class HostWord:
 def word_on(compute: ComputeHost | None, host: str | None, before: Guest, after: Guest) -> HostWord:
     """Return what COMPUTE, which is what is known of HOST, says to what AFTER needs newly.
 
-    What the guest needed BEFORE does not count, and neither does the machine type. Raises
+    What the guest needed BEFORE does not count, and neither does the machine type. If Nova would
+    build either of both guests no more, only the values that change are asked about. Raises
     NotAsNeeded where the database of libosinfo is broken.
     """
     if compute is None or compute.capabilities is None:
         names = _new_names(before, after)
         return HostWord(notes=(_unknown(host, names),) if names else ())
-    known = {(one.subject, one.outcome) for one in _verdicts(compute, before)}
-    new = [one for one in _verdicts(compute, after) if (one.subject, one.outcome) not in known]
-    refused = [one for one in new if one.outcome in _REFUSED]
-    others = [one for one in new if one.outcome in ("deprecated", "not checked")]
+    old, new = _both_needs(compute, before, after)
+    if old is None or new is None:
+        return HostWord()
+    was, is_now = (check_beside_machine_type(one, compute.capabilities) for one in (old, new))
+    known = {(one.subject, one.outcome) for one in was}
+    changed = {one.subject for one in set(new.devices) - set(old.devices)}
+    changed |= {one.subject for one in set(new.settings) - set(old.settings)}
+    newly = [
+        one for one in is_now if one.subject in changed or (one.subject, one.outcome) not in known
+    ]
+    refused = [one for one in newly if one.outcome in _REFUSED]
+    missing = missing_machine_type(new, compute.capabilities)
+    if missing is None:
+        others = [one for one in newly if one.outcome in ("deprecated", "not checked")]
+        notes = [f"{one.subject}: {one.outcome} on {compute.host}: {one.message}" for one in others]
+    else:
+        left = [one for one in newly if one.subject in changed and one not in refused]
+        notes = _not_asked(compute, missing, [one.subject for one in left])
     return HostWord(
         refused=tuple(
             f"{one.subject}: on {compute.host} it {one.outcome}: {one.message} ({compute.origin})"
             for one in refused
         ),
-        notes=tuple(
-            f"{one.subject}: {one.outcome} on {compute.host}: {one.message}" for one in others
-        ),
+        notes=tuple(notes),
     )
 
 
-def _verdicts(compute: ComputeHost, guest: Guest) -> Iterator[Verdict]:
-    """Yield the verdicts on GUEST; none where Nova would not even build it."""
-    assert compute.capabilities is not None
+def _not_asked(compute: ComputeHost, missing: Verdict, subjects: Iterable[str]) -> list[str]:
+    """Return in one note which of SUBJECTS were not checked, as the machine type is MISSING."""
+    names = list(dict.fromkeys(subjects))
+    if not names:
+        return []
+    why = f"{missing.subject} cannot be defined there: {missing.message} ({compute.origin})"
+    return [f"{', '.join(names)}: not checked on {compute.host}, because {why}"]
+
+
+def _both_needs(
+    compute: ComputeHost, before: Guest, after: Guest
+) -> tuple[GuestFacts | None, GuestFacts | None]:
+    """Return what both guests need; of a guest that Nova would not build, what changes needs."""
+    old, new = (_needs(compute, guest) for guest in (before, after))
+    if old is None or new is None:
+        old, new = (_needs(compute, guest) for guest in _alone(before, after))
+    return old, new
+
+
+def _alone(before: Guest, after: Guest) -> tuple[Guest, Guest]:
+    """Return two guests without disks that have only the properties in which both differ.
+
+    Those that choose the board stay.
+    """
+    same = dict(before.image_properties.items() & after.image_properties.items())
+    old, new = (
+        replace(
+            guest,
+            block_devices=(),
+            config_drive=False,
+            ephemeral_gb=0,
+            swap_mb=0,
+            image_properties={
+                name: value
+                for name, value in guest.image_properties.items()
+                if name not in same or name in _OF_BOARD
+            },
+        )
+        for guest in (before, after)
+    )
+    return old, new
+
+
+def _needs(compute: ComputeHost, guest: Guest) -> GuestFacts | None:
+    """Return what GUEST needs there; None where Nova would not even build it."""
     recommended = compute.recommendation(property_value(guest, "os_distro"))
     try:
-        needs = facts_of_guest(guest, compute.rules, recommended)
+        return facts_of_guest(guest, compute.rules, recommended)
     except REFUSALS:
-        return
-    for one in check(needs, compute.capabilities):
-        if not one.subject.startswith(_OF_MACHINE):
-            yield one
+        return None
 
 
 def _new_names(before: Guest, after: Guest) -> list[str]:

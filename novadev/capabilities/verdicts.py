@@ -51,18 +51,36 @@ def check(guest: GuestFacts, host: Capabilities) -> tuple[Verdict, ...]:
     types = (_domain_type(guest, host), _machine_type(guest, host))
     if types[1].outcome == "cannot be defined":
         return types
+    return types + _hardware(guest, host)
+
+
+def check_beside_machine_type(guest: GuestFacts, host: Capabilities) -> tuple[Verdict, ...]:
+    """Return the verdicts of `check` but for that on the machine type, which HOST may lack.
+
+    Then only what does not depend on it is asked: QEMU's list of devices, firmware, and the like.
+    """
+    return (_domain_type(guest, host), *_hardware(guest, host))
+
+
+def _hardware(guest: GuestFacts, host: Capabilities) -> tuple[Verdict, ...]:
     target, absent = _target(guest, host), frozenset(_absent(guest))
     devices = tuple(_verdict(fact, target, absent) for fact in guest.devices)
     settings = tuple(
         Verdict(one.subject, *judge_setting(Need(one, guest, host, target)))
         for one in guest.settings
     )
-    return types + devices + settings
+    return devices + settings
 
 
 def worst(verdicts: Iterable[Verdict]) -> Outcome:
     """Return the worst outcome among VERDICTS; "fine" for none."""
     return max((one.outcome for one in verdicts), key=BEST_FIRST.index, default="fine")
+
+
+def missing_machine_type(guest: GuestFacts, host: Capabilities) -> Verdict | None:
+    """Return the verdict on the machine type of GUEST if HOST lacks it."""
+    found = _machine_type(guest, host)
+    return found if found.outcome == "cannot be defined" else None
 
 
 def _domain_type(guest: GuestFacts, host: Capabilities) -> Verdict:

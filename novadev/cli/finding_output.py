@@ -52,8 +52,8 @@ class Totals:
         parts = [f"{self.acknowledged} acknowledged"] if self.acknowledged else []
         parts += [
             f"{self._compared[kind]} {kind}"
-            for kind in ("new", "still there", "mended")
-            if self._compared
+            for kind in ("new", "still there", "mended", "not checked")
+            if self._compared[kind] or (self._compared and kind != "not checked")
         ]
         return "; ".join(("", *parts))
 
@@ -85,7 +85,7 @@ class Beside:
         self._name = printable(earlier or "")
 
     def marked(self, findings: Iterator[Finding | Skip]) -> Iterator[Finding | Skip]:
-        """Yield FINDINGS with their acknowledgement and comparison, then the mended ones."""
+        """Yield FINDINGS with their acknowledgement and comparison, then those of earlier alone."""
         if self._accepted is not None:
             findings = self._accepted.marked(findings)
         if self._earlier is not None:

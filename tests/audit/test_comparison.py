@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from novadev.audit.comparison import Comparison, Earlier, read_comparison
+from novadev.audit.comparison import Comparison, read_comparison
 from novadev.audit.coverage import Coverage
-from novadev.audit.finding import Finding
+from novadev.audit.finding import Earlier, Finding
 from novadev.errors import BadInput
 from tests.audit.auditing import healthy
 from tests.audit.collecting import FINDING
@@ -24,14 +24,14 @@ NAMES = tuple(Earlier.__dataclass_fields__)
 def compared(
     before: Sequence[Finding], now: Sequence[Finding], coverage: Coverage | None = None
 ) -> tuple[list[tuple[str | None, str]], int]:
-    """What each is, with its details; and how many were not asked for."""
+    """What each is, with its details; and how many were not checked."""
     kept = [Earlier(**{name: asdict(item)[name] for name in NAMES}) for item in before]
     comparison = Comparison(kept)
     checks = frozenset(("orphan", "forecast", "unknown-domain", "no-effect"))
     known = coverage or Coverage(guests={"a", "b"}, hosts={"cmp1"}, checks=checks)
     found = comparison.compared(list(now), known)
     told = [(item.comparison, item.details) for item in found if isinstance(item, Finding)]
-    return told, comparison.not_asked
+    return told, comparison.not_checked.total()
 
 
 def test_each_is_new_still_there_or_mended() -> None:
@@ -73,7 +73,8 @@ def test_a_server_that_moved_keeps_its_findings() -> None:
 def test_what_was_not_looked_for_is_not_mended(before: Finding, change: dict[str, object]) -> None:
     known = {"guests": {"a"}, "hosts": {"cmp1"}, "checks": ("orphan", "unknown-domain")}
     assert compared([before], [], Coverage(**known)) == ([("mended", "disk vdc")], 0)  # type: ignore[arg-type]
-    assert compared([before], [], Coverage(**{**known, **change})) == ([], 1)  # type: ignore[arg-type]
+    missed = compared([before], [], Coverage(**{**known, **change}))  # type: ignore[arg-type]
+    assert missed == ([("not checked", "disk vdc")], 1)
 
 
 def test_a_whole_audit_ends_what_was_of_a_server_that_is_gone() -> None:
@@ -84,15 +85,18 @@ def test_a_whole_audit_ends_what_was_of_a_server_that_is_gone() -> None:
 def test_a_host_that_is_silent_leaves_what_the_databases_tell() -> None:
     known = Coverage(guests={"a"}, unseen={"a"}, checks=("orphan", "no-effect"))
     told, left = compared([ORPHAN, replace(ORPHAN, check="no-effect")], [], known)
-    assert ([kind for kind, _ in told], left) == (["mended"], 1)
+    assert ([kind for kind, _ in told], left) == (["not checked", "mended"], 1)
 
 
 def test_of_a_server_without_a_domain_only_what_needs_one_was_not_looked_for() -> None:
     names = ("missing-domain", "target", "no-effect", "orphan", "forecast")
     before = [replace(ORPHAN, check=name, details=name) for name in names]
-    known = Coverage(guests={"a"}, bare={"a"}, checks=names)
+    before[1] = replace(before[1], target="cmp9", target_file="/new.json", move="power-on")
+    targets = {("cmp9", "/new.json")}
+    known = Coverage(guests={"a"}, bare={"a"}, checks=names, targets=targets)
     told, left = compared(before, [], known)
-    assert (told, left) == ([("mended", name) for name in names[:3]], 2)
+    words = ["mended"] * 3 + ["not checked"] * 2
+    assert (told, left) == (list(zip(words, names, strict=True)), 2)
 
 
 @pytest.mark.parametrize(
@@ -147,7 +151,7 @@ def test_two_audits_of_a_cloud(sqlite_cloud: Cloud, tmp_path: Path) -> None:
     narrow = novadev(
         sqlite_cloud, "audit", kept, "--check", "no-effect", "--compare-with", str(last)
     )
-    assert "1 warning; 0 new; 1 still there; 0 mended." in narrow.err
+    assert "1 warning; 0 new; 1 still there; 0 mended; 1 not checked." in narrow.err
     assert "1 of the findings in" in narrow.err
     assert "exists here" not in narrow.err
     page = tmp_path / "page.html"

@@ -116,17 +116,30 @@ def test_nova_builds_nothing_at_a_live_migration(site: Site) -> None:
 
 
 def test_what_is_stored_alone_is_held_against_it_too(sqlite_cloud: Cloud, tmp_path: Path) -> None:
-    """A guest on no host: there is no definition. What is mended of it is called so."""
+    """A guest on no host: there is no definition. What is mended of it is called so.
+
+    A file of another host mends nothing, and the same file says another thing once it is replaced.
+    """
     stored = {**STASHED, "hw_video_model": "cirrus"}
     uuid = sqlite_cloud.add_instance(vm_state="shelved_offloaded", host=None, **stored)
-    found = against(sqlite_cloud, EL9, code=3)
+    target = tmp_path / "target.json"
+    target.write_text(Path(EL9).read_text())
+    found = against(sqlite_cloud, str(target), code=3)
     assert {item["instance"] for item in found} == {uuid}
     assert any("machine type pc-i440fx-7.2" in item["details"] for item in found)
     last = tmp_path / "last"
     last.write_text(json.dumps(found))
-    other = against(sqlite_cloud, DEBIAN, "--compare-with", str(last))
-    mended = [item["details"] for item in other if item["comparison"] == "mended"]
-    assert sorted(mended) == sorted(item["details"] for item in found)
+    details = sorted(item["details"] for item in found)
+    for name in (DEBIAN, EL9):
+        other = against(sqlite_cloud, name, "--compare-with", str(last), code=3 * (name == EL9))
+        left = [item["details"] for item in other if item["comparison"] == "not checked"]
+        assert sorted(left) == details
+    machine_types = file.loads(Path(DEBIAN).read_text(), "").machine_types
+    upgraded = replace(file.loads(Path(EL9).read_text(), ""), machine_types=machine_types)
+    target.write_text(file.dumps(upgraded))
+    after = against(sqlite_cloud, str(target), "--compare-with", str(last))
+    mended = [item["details"] for item in after if item["comparison"] == "mended"]
+    assert [text.partition(": ")[2][:25] for text in mended] == ["machine type pc-i440fx-7."]
 
 
 def test_two_files_are_told_apart(sqlite_cloud: Cloud) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests import domains
-from tests.capabilities.samples import saved
+from tests.capabilities.samples import SAMPLE, saved
 from tests.cloud import Cloud
 from tests.command import Result, novadev
 from tests.device.site import Site
@@ -90,6 +90,61 @@ def test_nothing_known_is_a_note(sqlite_cloud: Cloud, host: str | None, told: st
     assert told in plan["note"]
     (plan,) = set_(sqlite_cloud, "hw_vif_model=e1000", uuid).json["plans"]
     assert "not checked" not in (plan["note"] or "")
+
+
+def board(cloud: Cloud, wanted: str, uuid: str, *words: str) -> Result:
+    command = ("machine-type", "set", wanted, uuid, "--yes", "-f", "json", "--dry-run", *words)
+    return novadev(cloud, *command)
+
+
+def test_of_a_machine_type_that_the_host_lacks_is_said_what_was_not_asked(
+    sqlite_cloud: Cloud,
+) -> None:
+    """QEMU's list of devices is for every machine type; what libvirt lists is not."""
+    file = know(sqlite_cloud, devices={**(SAMPLE.devices or {}), "ide-hd": "IDE"})
+    uuid = server(sqlite_cloud, hw_machine_type="pc-i440fx-6.2")
+    refused = set_(sqlite_cloud, "hw_vif_model=igb", uuid, "--dry-run")
+    assert (refused.code, refused.json["plans"]) == (6, [])
+    assert "the host's QEMU has no device igb" in refused.json["skipped"][0]["reason"]
+    for wanted in ("hw_vif_model=e1000", "hw_video_model=vga", "hw_disk_bus=ide"):
+        words = ("--update-disks", "all") if "disk" in wanted else ()
+        (plan,) = set_(sqlite_cloud, wanted, uuid, "--dry-run", *words).json["plans"]
+        (note,) = (line for line in plan["note"].splitlines() if "not checked" in line)
+        assert note.startswith("disk " if words else f"{wanted}: ")
+        assert note.endswith(
+            "not checked on cmp1, because machine type pc-i440fx-6.2 cannot be defined there: the "
+            "host has no machine type pc-i440fx-6.2, although it has older and newer ones of its "
+            f"kind (capability file {file})"
+        )
+
+
+def test_a_machine_type_of_which_the_host_has_no_word(sqlite_cloud: Cloud) -> None:
+    """The way back to one that it has is judged in full; forced to another, what is new is said."""
+    know(sqlite_cloud)
+    uuid = server(sqlite_cloud, hw_machine_type="pc-i440fx-6.2", hw_video_model="qxl")
+    refused = board(sqlite_cloud, "pc-i440fx-7.2", uuid)
+    assert refused.code == 6
+    assert "hw_video_model=qxl: on cmp1 it cannot be defined" in refused.out
+    with_drive = server(sqlite_cloud, columns={"config_drive": "True"})
+    (plan,) = board(sqlite_cloud, "pc-q35-6.2", with_drive, "--force").json["plans"]
+    assert "forced: pc-q35-6.2: cmp1 has no such machine type" in plan["note"]
+
+
+def test_of_a_server_that_nova_would_not_build_the_new_value_is_asked_about(
+    sqlite_cloud: Cloud,
+) -> None:
+    """It is mended step by step: neither silence about the new value nor a word about the old."""
+    know(sqlite_cloud)
+    uuid = server(
+        sqlite_cloud, hw_cdrom_bus="uml", hw_video_model="qxl", columns={"config_drive": "True"}
+    )
+    igb = set_(sqlite_cloud, "hw_vif_model=igb", uuid, "--dry-run")
+    assert igb.code == 6
+    assert "the host's QEMU has no device igb" in igb.out
+    assert "qxl" not in igb.out
+    assert set_(sqlite_cloud, "hw_vif_model=e1000", uuid, "--dry-run").code == 0
+    mended = set_(sqlite_cloud, "hw_cdrom_bus=ide", uuid, "--dry-run")
+    assert (mended.code, "qxl" in mended.out) == (0, False)
 
 
 def test_a_bad_file_of_the_host_is_an_error(sqlite_cloud: Cloud) -> None:
