@@ -61,12 +61,9 @@ def _text(attributes: Mapping[str, str]) -> str:
 
 def _printable(text: str) -> str:
     """Return the XML TEXT with a reference for each character that a terminal would act on."""
-    is_plain = text.isprintable()
-    return (
-        text
-        if is_plain
-        else "".join(one if one.isprintable() or one == "\n" else f"&#{ord(one)};" for one in text)
-    )
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() or one == "\n" else f"&#{ord(one)};" for one in text)
 
 
 VERSION = "4.5.0.0"
