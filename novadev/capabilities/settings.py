@@ -32,6 +32,19 @@ if TYPE_CHECKING:
     from lxml import etree
 
 
+ASKED_OF_FIRMWARE = ("secure-boot", "enrolled-keys")
+"""What a definition can ask of firmware that libvirt chooses (``os/firmware/feature``)."""
+SMM = "requires-smm"
+"""The feature of firmware that needs System Management Mode, as secure boot does."""
+_IMPLIED = {
+    "loader[@secure='yes']": SMM,
+    "../pm/suspend-to-mem[@enabled='yes']": "acpi-s3",
+    "../pm/suspend-to-disk[@enabled='yes']": "acpi-s4",
+}
+"""What else of a definition, as seen from ``os``, such firmware must have.
+
+Source: libvirt, src/qemu/qemu_firmware.c, qemuFirmwareMatchDomain.
+"""
 SENT_IF_NEEDED = ("watchdog",)
 """Devices that libvirt adds by itself, and that the other host must know if a migration sends them.
 
@@ -99,6 +112,9 @@ def _os(element: etree._Element) -> Iterator[Setting]:
         features = element.findall("firmware/feature")
         wanted = [item.get("name", "") for item in features if item.get("enabled") == "yes"]
         unwanted = [f"-{item.get('name')}" for item in features if item.get("enabled") != "yes"]
+        if element.find("loader[@secure='no']") is not None:
+            unwanted.append(f"-{SMM}")
+        wanted += [name for path, name in _IMPLIED.items() if element.find(path) is not None]
         subject = " with ".join([f"firmware {firmware}", *([", ".join(wanted)] if wanted else [])])
         yield Setting(subject, "firmware", " ".join([firmware, *wanted, *unwanted]))
     for child in children(element):
@@ -115,8 +131,10 @@ def _boot_file(child: etree._Element, parent: etree._Element) -> Iterator[Settin
     path = (child.text or "").strip()
     if child.tag == "loader":
         yield from unlisted("loader", child, OF_LOADERS)
-        if not path and parent.get("firmware") and child.get("secure"):
-            yield Setting(f"loader secure={child.get('secure')} of chosen firmware", OTHER)
+        if parent.get("firmware") and path:
+            yield Setting(f"loader {path} of chosen firmware", "chosen file", path)
+        if parent.get("firmware") and child.get("secure") == "no":
+            yield Setting("loader secure=no of chosen firmware", "chosen without SMM")
         if path:
             yield Setting(f"loader {path}", "loader", path)
             yield from _variables(path, parent)
@@ -126,6 +144,8 @@ def _boot_file(child: etree._Element, parent: etree._Element) -> Iterator[Settin
             yield Setting("loader that is stateless", OTHER)
     elif child.tag == "nvram":
         yield from unlisted("nvram", child, OF_VARIABLES)
+        if parent.get("firmware") and (template := child.get("template")):
+            yield Setting(f"nvram template {template} of chosen firmware", "chosen file", template)
     else:
         yield Setting(f"{local_name(child)} {path}".strip(), OTHER)
 

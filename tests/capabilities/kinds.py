@@ -49,7 +49,7 @@ def kinds() -> Iterator[Kind]:
             yield Kind(f"{machine} {name}", _domain(machine, devices))
         for name, parts in _parts():
             if machine == "q35" or name.startswith(_BY_BOARD):
-                yield Kind(f"{machine} {name}", _with(_domain(machine, ""), parts))
+                yield Kind(f"{machine} {name}", with_parts(_domain(machine, ""), parts))
         yield Kind(f"{machine} without graphics", _without_graphics(machine))
     for machine in VERSIONS:
         yield Kind(machine, _domain(machine, ""))
@@ -77,7 +77,7 @@ def _domain(machine: str, devices: str) -> str:
     return etree.tostring(root, encoding="unicode")
 
 
-def _with(xml: str, parts: str) -> str:
+def with_parts(xml: str, parts: str) -> str:
     """The definition with PARTS in it, each in the place of one of its name."""
     root = etree.fromstring(xml)
     for part in etree.fromstring(f"<all>{parts}</all>"):

@@ -1,9 +1,7 @@
 """Nothing of a definition is left out of a verdict by accident."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from lxml import etree
@@ -15,7 +13,6 @@ from novadev.capabilities.neutral import OF_DEVICES
 from novadev.capabilities.settings import settings_of
 from novadev.capabilities.verdicts import check
 from novadev.virt.domain import Domain
-from novadev.virt.firmware import read_firmware
 from tests import domains
 from tests.capabilities.samples import SAMPLE
 
@@ -109,7 +106,7 @@ VALUES = {
     "<features><hyperv><stimer state='off'><direct state='on'/></stimer></hyperv></features>": (
         False
     ),
-    "<os firmware='efi'><loader secure='no'/></os>": False,
+    "<os firmware='efi'><loader stateless='yes'/></os>": False,
     "<os><loader type='rom' format='qcow2'/></os>": False,
     "<cpu mode='custom' match='minimum'><model>EPYC</model></cpu>": False,
     "<cpu><topology sockets='1' cores='2' clusters='1'/></cpu>": True,
@@ -252,64 +249,6 @@ def test_the_watchdog_of_the_board_is_a_need_where_a_migration_sends_it(action: 
         for is_carried in (False, True)
     }
     assert outcomes == {False: set(), True: {"cannot be defined"}}
-
-
-# Firmware on the disk
-
-
-def description(**changes: object) -> str:
-    data = {
-        "interface-types": ["uefi"],
-        "mapping": {
-            "device": "flash",
-            "executable": {"filename": "/usr/share/OVMF/CODE.fd", "format": "raw"},
-            "nvram-template": {"filename": "/usr/share/OVMF/VARS.fd", "format": "raw"},
-        },
-        "targets": [{"architecture": "x86_64", "machines": ["pc-q35-*"]}],
-        "features": ["secure-boot"],
-    }
-    return json.dumps({**data, **changes})
-
-
-def test_firmware_is_read_by_name_and_the_administrator_comes_first(tmp_path: Path) -> None:
-    package, own = tmp_path / "usr/share/qemu/firmware", tmp_path / "etc/qemu/firmware"
-    for folder in (package, own, tmp_path / "usr/share/OVMF"):
-        folder.mkdir(parents=True)
-    (package / "40-a.json").write_text(description())
-    (package / "30-b.json").write_text(description(features=["first"]))
-    (package / "50-c.json").write_text(description(features=["taken out"]))
-    (package / "60-d.json").write_text("{}")
-    (own / "40-a.json").write_text(description(features=["own"]))
-    (own / "50-c.json").touch()
-    (tmp_path / "usr/share/OVMF/CODE.fd").touch()
-    found = read_firmware((), tmp_path)
-    assert [item.features for item in found.described] == [("first",), ("own",)]
-    assert found.files == ("/usr/share/OVMF/CODE.fd",)
-    assert found.described[0].is_for("x86_64", "pc-q35-9.2")
-    assert not found.described[0].is_for("x86_64", "pc-i440fx-9.2")
-
-
-def loader(path: str, tmp_path: Path) -> str:
-    (tmp_path / "usr/share/OVMF").mkdir(parents=True)
-    (tmp_path / "usr/share/OVMF/CODE_4M.fd").touch()
-    firmware = read_firmware(["/usr/share/OVMF/CODE_4M.fd"], tmp_path)
-    root = etree.fromstring(WHOLE)
-    image = f"<os><loader type='rom'>{path}</loader></os>"
-    root.append(etree.fromstring(image))
-    verdicts = check(facts_of_domain(Domain(root)), replace(SAMPLE, firmware=firmware))
-    return next(one.outcome for one in verdicts if one.subject.startswith("loader"))
-
-
-@pytest.mark.parametrize(
-    ("path", "expected"),
-    [
-        ("/usr/share/OVMF/CODE_4M.fd", "fine"),
-        ("/usr/share/OVMF/CODE.fd", "would not start"),
-        ("/srv/OVMF/CODE.fd", "not checked"),
-    ],
-)
-def test_a_firmware_image_by_its_path(path: str, expected: str, tmp_path: Path) -> None:
-    assert loader(path, tmp_path) == expected
 
 
 @pytest.mark.parametrize(
