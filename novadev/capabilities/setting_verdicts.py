@@ -23,6 +23,8 @@ _WITHOUT_EIM = 255
 """Processors for which QEMU needs no extended interrupt mode (libvirt, qemu_validate.c)."""
 _HAS_ABSOLUTE_CLOCK = (8, 4)
 """Since this libvirt a clock can begin at a given time: ``offset='absolute'``."""
+_PASSES_OVER_NONE = (12, 3)
+"""Since this libvirt a label of ``type='none'`` is for drivers, too, that are not there (NEWS)."""
 _BY_NBDKIT = ("ftp", "ftps", "http", "https", "ssh")
 """What nbdkit can be for a disk, if it is installed, since libvirt 9.8."""
 _EVERY_BOARD_TAKES = 240
@@ -208,6 +210,53 @@ def _tpm_version(need: Need) -> Told:
     return listed(need.target, "tpm_version", f"TPM {version}", version)
 
 
+def _security_driver(need: Need) -> Told:
+    """Judge a security driver: libvirt refuses a label of one that it has not, at the start.
+
+    Source: libvirt, src/security/security_manager.c, virSecurityManagerCheckModel.
+    """
+    models = need.host.security_models
+    if models is None:
+        return unknown("the file does not say which security drivers the host has")
+    if need.value in models:
+        return FINE
+    if need.setting.kind != "security driver" and need.libvirt >= _PASSES_OVER_NONE:
+        return FINE
+    return "would not start", f"the host's libvirt has no security driver {need.value}"
+
+
+def _hyperv_mode(need: Need) -> Told:
+    """Judge a mode of Hyper-V's features: before 8.0 libvirt reads none, whatever it is."""
+    is_refused = (9, 0) <= need.libvirt < (11, 4)
+    if need.value == "host-model" and is_refused:
+        return "cannot be defined", "the host's libvirt does not know it"
+    return unknown("novadev has no rule for it")
+
+
+def _since_9_0(why: str) -> Callable[[Need], Told]:
+    """Return a judge of what libvirt 7.0 took and 9.0 refuses; what is in between was not tried."""
+
+    def judge(need: Need) -> Told:
+        if need.libvirt >= (9, 0):
+            return "cannot be defined", why
+        is_old = (0,) < need.libvirt < (7, 1)
+        return FINE if is_old else unknown("it is not known whether the host's libvirt takes it")
+
+    return judge
+
+
+def _cpu_shares(need: Need) -> Told:
+    """Judge shares that are no weight of version 2 of cgroups; 9.0 has limits of its own."""
+    is_in_range = need.value.isdecimal() and 2 <= int(need.value) <= 262_144
+    if (9, 0) <= need.libvirt < (9, 1) and not is_in_range:
+        return "cannot be defined", "the host's libvirt takes 2 to 262144"
+    return unknown("a host with version 2 of cgroups takes at most 10000")
+
+
+def _spice_tls(_need: Need) -> Told:
+    return unknown("nothing says whether the host's libvirt has spice_tls")
+
+
 _JUDGES: Mapping[str, Callable[[Need], Told]] = {
     **firmware_verdicts.JUDGES,
     "block driver": _block_driver,
@@ -215,18 +264,24 @@ _JUDGES: Mapping[str, Callable[[Need], Told]] = {
     "cpu feature": _cpu_feature,
     "cpu mode": _cpu_mode,
     "cpu model": _cpu_model,
+    "cpu shares": _cpu_shares,
     "emulator": _emulator,
     "feature": _feature,
     "feature of libvirt": _feature_of_libvirt,
     "feature off": _feature_off,
     "huge pages": _huge_pages,
     "hyperv": _hyperv,
+    "hyperv mode": _hyperv_mode,
     "iothreads": _iothreads,
     "kvm": _kvm,
     "launch security": _launch_security,
     "memory backing": _memory_backing,
+    **dict.fromkeys(("security driver", "security driver unless none"), _security_driver),
     "several watchdogs": _several_watchdogs,
+    "spice tls": _spice_tls,
     "timer": _timer,
     "tpm version": _tpm_version,
     "vcpus": _vcpus,
+    "video heads": _since_9_0("a display adapter of this model has one head"),
+    "vnc password": _since_9_0("its libvirt takes VNC passwords of at most 8 characters"),
 }

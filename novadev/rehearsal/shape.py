@@ -15,12 +15,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from novadev.capabilities.settings import (
-    follows,
-    is_unusual_smbios,
-    is_unusual_sysinfo,
-    is_written_label,
-)
+from novadev.capabilities.security_labels import is_written_label
+from novadev.capabilities.settings import follows, is_unusual_smbios, is_unusual_sysinfo
 from novadev.rehearsal.devices import give_names, stand_in
 from novadev.rehearsal.hardware import resize
 from novadev.virt import xml
