@@ -47,7 +47,8 @@ class Capabilities:
     host's own one the emulator, domain_capabilities by versioned machine type, and devices, which
     are QEMU's with the bus of each; firmware, the images on its disk; page_sizes, in KiB;
     processors, the models that libvirt knows, whether QEMU has them or not; block_drivers, what
-    QEMU can reach disks over. example is of a file that no host is behind.
+    QEMU can reach disks over; security_models, libvirt's security drivers.
+    example is of a file that no host is behind.
     """
 
     host: str
@@ -68,6 +69,7 @@ class Capabilities:
     page_sizes: tuple[int, ...] | None = None
     processors: tuple[str, ...] | None = None
     block_drivers: tuple[str, ...] | None = None
+    security_models: tuple[str, ...] | None = None
 
     @property
     def is_from_elsewhere(self) -> bool:

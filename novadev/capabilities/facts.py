@@ -45,7 +45,7 @@ def facts_of_domain(domain: Domain, is_carried: bool = False) -> GuestFacts:
         domain_type=domain.root.get("type", ""),
         machine_type=domain.os_type("machine"),
         devices=tuple(_facts(domain, is_carried)),
-        settings=tuple(settings_of(domain)),
+        settings=tuple(settings_of(domain, is_carried)),
     )
 
 

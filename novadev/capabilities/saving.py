@@ -55,6 +55,7 @@ def get_capabilities(
         page_sizes=found.page_sizes or None,
         processors=found.processors,
         block_drivers=_block_drivers(deployment, host, found),
+        security_models=found.security_models or None,
     )
 
 

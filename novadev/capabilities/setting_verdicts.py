@@ -1,73 +1,36 @@
-"""Whether a host meets a guest's needs apart from devices: firmware, CPU, memory, features.
+"""Whether a host meets a guest's needs apart from devices and firmware: CPU, memory, features.
 
-Sources are libvirt's domain capabilities, the firmware on the host's disk and the version of
-libvirt. Each rule was seen on three generations of libvirt and QEMU on x86: see
-docs/capabilities.rst. Whether a host has room for a guest is never looked at.
+Sources are libvirt's domain capabilities and the version of libvirt. Each rule was seen on three
+generations of libvirt and QEMU on x86: see docs/capabilities.rst. Whether a host has room for a
+guest is never looked at.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Mapping
 
-from novadev.capabilities.content import Capabilities
-from novadev.capabilities.facts import GuestFacts
-from novadev.capabilities.target import FINE, Outcome, Target, Told, listed, unknown
+from novadev.capabilities import firmware_verdicts
+from novadev.capabilities.need import NOT_TOLD, Need
+from novadev.capabilities.target import FINE, Outcome, Told, listed, unknown
 from novadev.capabilities.unlisted import Setting
 from novadev.rules.machine_types import X86
-from novadev.virt.firmware import Firmware
 
-_SELECTS_AT_DEFINE = (9, 2)
-"""Since this libvirt firmware is looked for when a guest is defined, and not when it starts."""
 _HAS_MAXIMUM = (7, 1)
 """Since this libvirt there is the cpu mode ``maximum``."""
-_READS_FEATURES = (7, 2)
-"""Since this libvirt a definition can ask for features of the firmware; before it reads none."""
 _LEAVES_EIM_TO_QEMU = (10, 0)
 """A libvirt that no longer checks this: seen with 11.3, and not with 9.0."""
 _WITHOUT_EIM = 255
 """Processors for which QEMU needs no extended interrupt mode (libvirt, qemu_validate.c)."""
-_BUILT_IN = {
-    "/usr/share/OVMF/OVMF_CODE.fd": "/usr/share/OVMF/OVMF_VARS.fd",
-    "/usr/share/OVMF/OVMF_CODE.secboot.fd": "/usr/share/OVMF/OVMF_VARS.fd",
-    "/usr/share/AAVMF/AAVMF_CODE.fd": "/usr/share/AAVMF/AAVMF_VARS.fd",
-}
-"""Images whose variables libvirt knows of itself (src/qemu/qemu_conf.c, DEFAULT_LOADER_NVRAM)."""
 _HAS_ABSOLUTE_CLOCK = (8, 4)
 """Since this libvirt a clock can begin at a given time: ``offset='absolute'``."""
+_PASSES_OVER_NONE = (12, 3)
+"""Since this libvirt a label of ``type='none'`` is for drivers, too, that are not there (NEWS)."""
 _BY_NBDKIT = ("ftp", "ftps", "http", "https", "ssh")
 """What nbdkit can be for a disk, if it is installed, since libvirt 9.8."""
 _EVERY_BOARD_TAKES = 240
 """The fewest processors that a board of x86 takes: Red Hat's i440fx."""
-_NOT_TOLD = "the file does not say whether the host has it"
 _X86_FEATURES = ("acpi", "apic", "pae", "pmu", "smm", "vmport")
 _X86_TIMERS = ("pit", "rtc", "hpet", "kvmclock", "hypervclock")
-
-
-@dataclass(frozen=True)
-class Need:
-    """A setting of a guest, and what is known of the host for it."""
-
-    setting: Setting
-    guest: GuestFacts
-    host: Capabilities
-    target: Target
-
-    @property
-    def value(self) -> str:
-        """What is asked for."""
-        return self.setting.value
-
-    @cached_property
-    def has_smm(self) -> bool:
-        """Whether the guest has System Management Mode, which some firmware needs."""
-        return any((one.kind, one.value) == ("feature", "smm") for one in self.guest.settings)
-
-    @property
-    def libvirt(self) -> tuple[int, ...]:
-        """The version of the host's libvirt."""
-        return self.target.libvirt
 
 
 def judge_setting(need: Need) -> Told:
@@ -76,89 +39,6 @@ def judge_setting(need: Need) -> Told:
     if found is None:
         return unknown("novadev has no rule for it")
     return found(need)
-
-
-def _firmware(need: Need) -> Told:
-    """Judge firmware that libvirt chooses: the first description that has all that is asked for."""
-    kind, *features = need.value.split() or [""]
-    if need.libvirt < _READS_FEATURES:
-        features = []
-    told = listed(need.target, "firmware", f"firmware {kind}", kind)
-    missing: Outcome = (
-        "cannot be defined" if need.libvirt >= _SELECTS_AT_DEFINE else "would not start"
-    )
-    if told[0] == "cannot be defined":
-        return missing, told[1]
-    if need.host.firmware is None:
-        return unknown("the file does not describe the host's firmware") if features else told
-    wanted = {name for name in features if not name.startswith("-")}
-    unwanted = {name[1:] for name in features if name.startswith("-")}
-    interface = {"efi": "uefi"}.get(kind, kind)
-    for item in _fitting(need, interface):
-        if wanted <= set(item.features) and not unwanted & set(item.features):
-            return FINE
-    return missing, f"the host has no such firmware for {need.target.machine_type}"
-
-
-def _fitting(need: Need, interface: str) -> Iterator[Firmware]:
-    """Yield the descriptions for the guest's machine; those that need SMM if it has that."""
-    for item in need.host.firmware.described if need.host.firmware else ():
-        is_for = item.is_for(need.target.architecture, need.target.machine_type)
-        smm = "requires-smm" not in item.features or need.has_smm
-        if interface in item.interfaces and is_for and smm:
-            yield item
-
-
-def _nova_firmware(need: Need) -> Told:
-    """Judge UEFI that Nova chooses by the descriptions, as libvirt lists its images.
-
-    Source: nova/virt/libvirt/host.py, get_loader, which raises UEFINotSupported.
-    """
-    firmware = need.host.firmware
-    if firmware is None:
-        return unknown("the file does not describe the host's firmware")
-    wants = {"required": True, "disabled": False}.get(need.value)
-    for item in firmware.described:
-        is_for = item.is_for(need.target.architecture, need.target.machine_type)
-        is_secure = "secure-boot" in item.features
-        if "uefi" in item.interfaces and is_for and wants in (None, is_secure):
-            return FINE
-    return "cannot be defined", f"the host describes no such UEFI for {need.target.machine_type}"
-
-
-def _loader(need: Need) -> Told:
-    if need.value in ((need.target.domain and need.target.domain.loader) or ()):
-        return FINE
-    return _file(need)
-
-
-def _file(need: Need) -> Told:
-    """Judge a firmware file by its path."""
-    firmware = need.host.firmware
-    if firmware is None or not firmware.has_folder_of(need.value):
-        return unknown(_NOT_TOLD)
-    has_it = need.value in firmware.files
-    return FINE if has_it else ("would not start", "the host has no such file")
-
-
-def _template_of(need: Need) -> Told:
-    """Judge what libvirt finds by itself for an image: by a description, or built in."""
-    firmware = need.host.firmware
-    if firmware is None:
-        return unknown("the file does not say whether the host has one")
-    found = [item.template for item in firmware.described if item.executable == need.value]
-    template = next((item for item in found if item), _BUILT_IN.get(need.value))
-    if template in firmware.files:
-        return FINE
-    return unknown("novadev does not know what the host's libvirt accepts")
-
-
-def _secure_boot(need: Need) -> Told:
-    if need.target.architecture in X86 and not need.target.is_q35:
-        return "cannot be defined", "secure boot needs q35"
-    if need.target.architecture in X86 and not need.has_smm:
-        return unknown("it needs SMM, which the guest does not ask for")
-    return FINE
 
 
 def _vcpus(need: Need) -> Told:
@@ -222,7 +102,7 @@ def _cpu_feature(need: Need) -> Told:
     if policy == "forbid":
         return unknown("a host whose processor has it refuses the guest")
     known = (need.target.domain and need.target.domain.cpu_features) or ()
-    return FINE if name in known else unknown(_NOT_TOLD)
+    return FINE if name in known else unknown(NOT_TOLD)
 
 
 def _feature(need: Need) -> Told:
@@ -234,7 +114,7 @@ def _feature(need: Need) -> Told:
 
 def _feature_of_libvirt(need: Need) -> Told:
     known = (need.target.domain and need.target.domain.features) or ()
-    return FINE if need.value in known else unknown(_NOT_TOLD)
+    return FINE if need.value in known else unknown(NOT_TOLD)
 
 
 def _feature_off(need: Need) -> Told:
@@ -244,7 +124,7 @@ def _feature_off(need: Need) -> Told:
 
 def _hyperv(need: Need) -> Told:
     known = (need.target.domain and need.target.domain.hyperv) or ()
-    return FINE if need.value in known else unknown(_NOT_TOLD)
+    return FINE if need.value in known else unknown(NOT_TOLD)
 
 
 def _kvm(need: Need) -> Told:
@@ -330,30 +210,78 @@ def _tpm_version(need: Need) -> Told:
     return listed(need.target, "tpm_version", f"TPM {version}", version)
 
 
+def _security_driver(need: Need) -> Told:
+    """Judge a security driver: libvirt refuses a label of one that it has not, at the start.
+
+    Source: libvirt, src/security/security_manager.c, virSecurityManagerCheckModel.
+    """
+    models = need.host.security_models
+    if models is None:
+        return unknown("the file does not say which security drivers the host has")
+    if need.value in models:
+        return FINE
+    if need.setting.kind != "security driver" and need.libvirt >= _PASSES_OVER_NONE:
+        return FINE
+    return "would not start", f"the host's libvirt has no security driver {need.value}"
+
+
+def _hyperv_mode(need: Need) -> Told:
+    """Judge a mode of Hyper-V's features: before 8.0 libvirt reads none, whatever it is."""
+    is_refused = (9, 0) <= need.libvirt < (11, 4)
+    if need.value == "host-model" and is_refused:
+        return "cannot be defined", "the host's libvirt does not know it"
+    return unknown("novadev has no rule for it")
+
+
+def _since_9_0(why: str) -> Callable[[Need], Told]:
+    """Return a judge of what libvirt 7.0 took and 9.0 refuses; what is in between was not tried."""
+
+    def judge(need: Need) -> Told:
+        if need.libvirt >= (9, 0):
+            return "cannot be defined", why
+        is_old = (0,) < need.libvirt < (7, 1)
+        return FINE if is_old else unknown("it is not known whether the host's libvirt takes it")
+
+    return judge
+
+
+def _cpu_shares(need: Need) -> Told:
+    """Judge shares that are no weight of version 2 of cgroups; 9.0 has limits of its own."""
+    is_in_range = need.value.isdecimal() and 2 <= int(need.value) <= 262_144
+    if (9, 0) <= need.libvirt < (9, 1) and not is_in_range:
+        return "cannot be defined", "the host's libvirt takes 2 to 262144"
+    return unknown("a host with version 2 of cgroups takes at most 10000")
+
+
+def _spice_tls(_need: Need) -> Told:
+    return unknown("nothing says whether the host's libvirt has spice_tls")
+
+
 _JUDGES: Mapping[str, Callable[[Need], Told]] = {
+    **firmware_verdicts.JUDGES,
     "block driver": _block_driver,
     "clock offset": _clock_offset,
     "cpu feature": _cpu_feature,
     "cpu mode": _cpu_mode,
     "cpu model": _cpu_model,
+    "cpu shares": _cpu_shares,
     "emulator": _emulator,
     "feature": _feature,
     "feature of libvirt": _feature_of_libvirt,
     "feature off": _feature_off,
-    "firmware": _firmware,
-    "firmware of nova": _nova_firmware,
     "huge pages": _huge_pages,
     "hyperv": _hyperv,
+    "hyperv mode": _hyperv_mode,
     "iothreads": _iothreads,
     "kvm": _kvm,
     "launch security": _launch_security,
-    "loader": _loader,
     "memory backing": _memory_backing,
-    "nvram template": _file,
-    "nvram template of": _template_of,
-    "secure boot": _secure_boot,
+    **dict.fromkeys(("security driver", "security driver unless none"), _security_driver),
     "several watchdogs": _several_watchdogs,
+    "spice tls": _spice_tls,
     "timer": _timer,
     "tpm version": _tpm_version,
     "vcpus": _vcpus,
+    "video heads": _since_9_0("a display adapter of this model has one head"),
+    "vnc password": _since_9_0("its libvirt takes VNC passwords of at most 8 characters"),
 }

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from novadev.capabilities.device_settings import of_device
 from novadev.capabilities.neutral import (
     OF_BOOT,
     OF_GUESTS,
@@ -23,6 +24,7 @@ from novadev.capabilities.neutral import (
     Table,
     table_of,
 )
+from novadev.capabilities.security_labels import labels
 from novadev.capabilities.unlisted import OTHER, Setting, attributes, unlisted
 from novadev.rules.machine_types import is_q35
 from novadev.virt.domain import Domain
@@ -32,6 +34,19 @@ if TYPE_CHECKING:
     from lxml import etree
 
 
+ASKED_OF_FIRMWARE = ("secure-boot", "enrolled-keys")
+"""What a definition can ask of firmware that libvirt chooses (``os/firmware/feature``)."""
+SMM = "requires-smm"
+"""The feature of firmware that needs System Management Mode, as secure boot does."""
+_IMPLIED = {
+    "loader[@secure='yes']": SMM,
+    "../pm/suspend-to-mem[@enabled='yes']": "acpi-s3",
+    "../pm/suspend-to-disk[@enabled='yes']": "acpi-s4",
+}
+"""What else of a definition, as seen from ``os``, such firmware must have.
+
+Source: libvirt, src/qemu/qemu_firmware.c, qemuFirmwareMatchDomain.
+"""
 SENT_IF_NEEDED = ("watchdog",)
 """Devices that libvirt adds by itself, and that the other host must know if a migration sends them.
 
@@ -39,6 +54,8 @@ libvirt 11.3 sends the itco watchdog of q35 for every action but ``reset``. A li
 refuses the definition. Source: libvirt, src/qemu/qemu_domain.c, qemuDomainDefFormatBufInternal.
 """
 _PLAIN_CLOCKS = (None, "utc", "localtime", "timezone", "variable")
+_MOST_SHARES = 10_000
+"""The largest weight of version 2 of cgroups (libvirt, src/util/vircgroupv2.c)."""
 _OLD_TIMERS = ("platform", "pit", "rtc", "hpet", "tsc", "kvmclock", "hypervclock")
 _OLD_SWITCHES = {
     "hyperv": (
@@ -52,9 +69,10 @@ _ARGUMENTS = ("state", "retries", "value", "mode")
 """Attributes of a feature of Hyper-V that came with it."""
 
 
-def settings_of(domain: Domain) -> Iterator[Setting]:
-    """Yield the settings of DOMAIN, each once."""
+def settings_of(domain: Domain, is_carried: bool = False) -> Iterator[Setting]:
+    """Yield the settings of DOMAIN, each once; ``is_carried`` as for `facts_of_domain`."""
     found = [one for element in children(domain.root) for one in _top(element)]
+    found += labels(domain, is_carried)
     for device in domain.devices:
         table = table_of(
             str(device.element.tag), device.bus, device.model, device.element.get("type")
@@ -85,7 +103,7 @@ def _top(element: etree._Element) -> Iterator[Setting]:
     tag = str(element.tag)
     if tag in OF_GUESTS:
         yield from unlisted(tag, element, OF_GUESTS[tag])
-    elif tag != "devices":
+    elif tag not in ("devices", "seclabel"):
         yield from _READERS.get(tag, _other)(element)
 
 
@@ -99,6 +117,9 @@ def _os(element: etree._Element) -> Iterator[Setting]:
         features = element.findall("firmware/feature")
         wanted = [item.get("name", "") for item in features if item.get("enabled") == "yes"]
         unwanted = [f"-{item.get('name')}" for item in features if item.get("enabled") != "yes"]
+        if element.find("loader[@secure='no']") is not None:
+            unwanted.append(f"-{SMM}")
+        wanted += [name for path, name in _IMPLIED.items() if element.find(path) is not None]
         subject = " with ".join([f"firmware {firmware}", *([", ".join(wanted)] if wanted else [])])
         yield Setting(subject, "firmware", " ".join([firmware, *wanted, *unwanted]))
     for child in children(element):
@@ -115,8 +136,10 @@ def _boot_file(child: etree._Element, parent: etree._Element) -> Iterator[Settin
     path = (child.text or "").strip()
     if child.tag == "loader":
         yield from unlisted("loader", child, OF_LOADERS)
-        if not path and parent.get("firmware") and child.get("secure"):
-            yield Setting(f"loader secure={child.get('secure')} of chosen firmware", OTHER)
+        if parent.get("firmware") and path:
+            yield Setting(f"loader {path} of chosen firmware", "chosen file", path)
+        if parent.get("firmware") and child.get("secure") == "no":
+            yield Setting("loader secure=no of chosen firmware", "chosen without SMM")
         if path:
             yield Setting(f"loader {path}", "loader", path)
             yield from _variables(path, parent)
@@ -126,6 +149,8 @@ def _boot_file(child: etree._Element, parent: etree._Element) -> Iterator[Settin
             yield Setting("loader that is stateless", OTHER)
     elif child.tag == "nvram":
         yield from unlisted("nvram", child, OF_VARIABLES)
+        if parent.get("firmware") and (template := child.get("template")):
+            yield Setting(f"nvram template {template} of chosen firmware", "chosen file", template)
     else:
         yield Setting(f"{local_name(child)} {path}".strip(), OTHER)
 
@@ -184,8 +209,8 @@ def _features(element: etree._Element) -> Iterator[Setting]:
 
 
 def _group(group: str, element: etree._Element) -> Iterator[Setting]:
-    if element.get("mode") == "passthrough":
-        yield Setting(f"feature {group} passthrough", OTHER)
+    if (mode := element.get("mode", "custom")) != "custom":
+        yield Setting(f"feature {group} {mode}", f"{group} mode", mode)
     for child in children(element):
         name = f"feature {group} {local_name(child)}"
         if child.get("state") != "off" or child.tag not in _OLD_SWITCHES[group]:
@@ -212,6 +237,19 @@ def _memory_backing(element: etree._Element) -> Iterator[Setting]:
 def _launch_security(element: etree._Element) -> Iterator[Setting]:
     kind = element.get("type", "")
     yield Setting(f"launch security {kind}", "launch security", kind)
+    inside = [*(name for name, _ in attributes(element)), *map(local_name, children(element))]
+    for name in dict.fromkeys(inside):
+        if name != "type" and not (name == "policy" and _is_plain_policy(kind, element)):
+            yield Setting(f"launch security {kind} {name}", OTHER)
+
+
+def _is_plain_policy(kind: str, element: etree._Element) -> bool:
+    """Whether every host with SEV takes the policy: one without SEV-ES (bit 2)."""
+    text = (element.findtext("policy") or "").strip()
+    try:
+        return kind == "sev" and not int(text, 0) & 4
+    except ValueError:
+        return False
 
 
 def _iothreads(element: etree._Element) -> Iterator[Setting]:
@@ -234,30 +272,14 @@ def _clock(element: etree._Element) -> Iterator[Setting]:
 
 
 def _cputune(element: etree._Element) -> Iterator[Setting]:
-    """Yield what names processors of the host; shares and quotas are no need."""
+    """Yield what names processors of the host, and shares that only some hosts take."""
+    shares = (element.findtext("shares") or "2").strip()
+    if not shares.isdecimal() or not 2 <= int(shares) <= _MOST_SHARES:
+        yield Setting(f"cputune shares {shares}", "cpu shares", shares)
     plain = ("shares", "period", "quota", "emulator_period", "emulator_quota", "global_period")
     for name in dict.fromkeys(str(child.tag) for child in children(element)):
         if name not in (*plain, "global_quota", "iothread_period", "iothread_quota"):
             yield Setting(f"cputune {name}", OTHER)
-
-
-def _seclabel(element: etree._Element) -> Iterator[Setting]:
-    if is_written_label(element):
-        yield Setting(f"seclabel {element.get('model', '')}".strip(), OTHER)
-
-
-def is_written_label(element: etree._Element) -> bool:
-    """Return whether a ``seclabel`` asks for something that another host may lack.
-
-    It does if it is static, has a label to begin with, or names a security driver that not every
-    host has. libvirt adds a dynamic label for each driver of the host to the live definition, with
-    the label that was made, and to no other definition: seen with 7.0, 9.0 and 11.3.
-    Source: libvirt, src/security/security_manager.c, virSecurityManagerGenLabel.
-    """
-    if element.get("type") == "static" or element.find("baselabel") is not None:
-        return True
-    is_made = element.find("label") is not None or element.find("imagelabel") is not None
-    return element.get("model") not in (None, "none", "dac") and not is_made
 
 
 def _sysinfo(element: etree._Element) -> Iterator[Setting]:
@@ -290,7 +312,6 @@ _READERS: Mapping[str, Callable[[etree._Element], Iterator[Setting]]] = {
     "launchSecurity": _launch_security,
     "memoryBacking": _memory_backing,
     "os": _os,
-    "seclabel": _seclabel,
     "sysinfo": _sysinfo,
     "vcpu": _vcpu,
 }
@@ -311,13 +332,6 @@ def _watchdogs(domain: Domain) -> Iterator[Setting]:
 
 def _device(label: str, element: etree._Element, table: Table) -> Iterator[Setting]:
     """Yield what of a device no table calls plain: ``disk vda driver io=io_uring``."""
-    for source in element.iter("source") if element.tag == "disk" else ():
-        over = "nvme" if source.get("type") == "pci" else source.get("protocol")
-        if over:
-            yield Setting(f"disk over {over}", "block driver", over)
-    version = element.find("backend[@version]") if element.tag == "tpm" else None
-    if version is not None:
-        asked = version.get("version", "")
-        yield Setting(f"TPM {asked}", "tpm version", f"{asked} {element.get('model', '')}")
+    yield from of_device(element)
     if "*" not in table:
         yield from unlisted(label, element, table)

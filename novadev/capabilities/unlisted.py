@@ -30,7 +30,7 @@ class Setting:
 
 OTHER = "other"
 """The kind of what no judge knows."""
-_COPIES = ("backingStore", "mirror")
+COPIES = ("backingStore", "mirror")
 """Parts of a disk that are disks once more."""
 
 
@@ -39,16 +39,23 @@ def unlisted(label: str, element: etree._Element, table: Table) -> Iterator[Sett
 
     LABEL is what ELEMENT is called.
     """
+    for path, value in parts(element):
+        if not is_plain(table, path, value):
+            where, _, name = path.removesuffix("()").partition("@")
+            words = (label, where, f"{name}={value}" if name else value)
+            yield Setting(" ".join(word for word in words if word), OTHER)
+
+
+def parts(element: etree._Element) -> Iterator[tuple[str, str]]:
+    """Yield the path of each attribute, text and empty element in ELEMENT, and its value."""
     for where, node in _nodes(element):
         text = (node.text or "").strip()
         for name, value in attributes(node):
-            if not is_plain(table, f"{where}@{name}", value):
-                yield Setting(f"{label} {where} {name}={value}".replace("  ", " "), OTHER)
-        if text and not is_plain(table, f"{where}()", text):
-            yield Setting(f"{label} {where} {text}".replace("  ", " "), OTHER)
-        is_empty = not (text or node.items() or any(True for _ in children(node)))
-        if is_empty and where and not is_plain(table, where, ""):
-            yield Setting(f"{label} {where}", OTHER)
+            yield f"{where}@{name}", value
+        if text:
+            yield f"{where}()", text
+        if where and not (text or node.items() or any(True for _ in children(node))):
+            yield where, ""
 
 
 def attributes(element: etree._Element) -> Iterator[tuple[str, str]]:
@@ -61,6 +68,6 @@ def _nodes(element: etree._Element, where: str = "") -> Iterator[tuple[str, etre
     yield where, element
     for child in children(element):
         name = (
-            "" if child.tag in _COPIES and (len(child) or child.get("type")) else local_name(child)
+            "" if child.tag in COPIES and (len(child) or child.get("type")) else local_name(child)
         )
         yield from _nodes(child, "/".join(filter(None, (where, name))))

@@ -16,7 +16,8 @@ from functools import lru_cache
 from novadev.capabilities.content import Capabilities
 from novadev.capabilities.device_verdicts import judge
 from novadev.capabilities.facts import GuestFacts
-from novadev.capabilities.setting_verdicts import Need, judge_setting
+from novadev.capabilities.need import Need
+from novadev.capabilities.setting_verdicts import judge_setting
 from novadev.capabilities.target import BEST_FIRST, FINE, Outcome, Target
 from novadev.rules.device import GuestDevice
 from novadev.rules.machine_types import family_of, have_same_boards, version_of

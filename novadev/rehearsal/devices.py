@@ -1,15 +1,19 @@
 """The device that stands in for each one of a guest, so that nothing of a host is touched.
 
 A disk is ``/dev/null``, a network card has QEMU's own network, a console shows nobody anything. The
-tables say what is kept of a device. What else it has is either its own business (a MAC address, a
-path), which is left out without a word, or it is named as not rehearsed.
+tables say what is kept of a device. What else it has is either what every host has, by
+:mod:`novadev.capabilities.neutral` (a MAC address, a path), and is left out without a word, or it
+is named as not rehearsed.
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+from novadev.capabilities.unlisted import COPIES
+from novadev.rehearsal.losses import lost
 from novadev.virt import xml
 
 if TYPE_CHECKING:
@@ -19,15 +23,6 @@ NULL = "/dev/null"
 _RANDOM = ("/dev/urandom", "/dev/random")
 _LEFT_TO_LIBVIRT = ("pci", "usb", "ccw")
 """Addresses that libvirt gives anew, as at a power-on by Nova."""
-_SILENT = frozenset(
-    (
-        *("alias", "source", "auth", "backingStore", "mirror", "wwn", "virtualport", "vlan"),
-        *("bandwidth", "mtu", "filterref", "guest", "ip", "route", "tune", "coalesce", "script"),
-        *("downscript", "port", "listen", "channel", "protocol", "log", "stats", "audio"),
-        "shareable",
-    )
-)
-"""Children that are a guest's own: a source, a network, an identity."""
 _KEPT: Mapping[str, tuple[str, ...]] = {
     "audio": (),
     "channel": ("target",),
@@ -64,7 +59,7 @@ def stand_in(element: etree._Element, told: list[str]) -> bool:
 
     Adds to TOLD what of it is not rehearsed. Returns False where nothing can stand in for it.
     """
-    tag = str(element.tag)
+    tag, before = str(element.tag), copy.deepcopy(element)
     if tag not in _KEPT:
         told.append(_kind(element))
         return False
@@ -75,10 +70,9 @@ def stand_in(element: etree._Element, told: list[str]) -> bool:
                 element.remove(child)
         elif child.tag not in (*_KEPT[tag], *_MADE.get(tag, ())):
             element.remove(child)
-            if child.tag not in _SILENT:
-                told.append(f"{tag} {xml.local_name(child)}")
     if is_kept:
         _without_paths(element, told)
+        told += lost(before, element)
     return is_kept
 
 
@@ -130,9 +124,9 @@ def _disk(element: etree._Element, told: list[str]) -> bool:
     kind, source = element.get("type", "file"), element.find("source")
     if kind == "network" and source is not None:
         told.append(f"disk over {source.get('protocol')}")
-    elif kind not in ("file", "block", "volume"):
-        told.append(f"disk of type {kind}")
-    if element.find("encryption") is not None or element.find("source/encryption") is not None:
+    kinds = [item.get("type", "file") for item in (element, *element.iter(*COPIES))]
+    told += [f"disk of type {one}" for one in kinds if one not in ("file", "block", "network")]
+    if element.find(".//encryption") is not None:
         told.append("disk encryption")
         xml.drop(element, "encryption")
     if element.get("device") == "lun":
@@ -151,15 +145,16 @@ def _disk(element: etree._Element, told: list[str]) -> bool:
 
 
 def _disk_driver(driver: etree._Element, told: list[str]) -> None:
-    """Take what only a real source can have: direct I/O, a format, a chain of images.
+    """Take what only a real source can have: direct I/O, a format, caches of its tables.
 
     A disk that is shared by many takes no lock, and is not cached unless it says so.
     """
     if (image := driver.get("type", "raw")) not in _PLAIN_FORMATS:
         told.append(f"disk format {image}")
     for child in xml.children(driver):
-        driver.remove(child)
-    xml.drop_attributes(driver, "copy_on_read")
+        if child.tag not in ("iothreads", "statistics"):
+            driver.remove(child)
+    xml.drop_attributes(driver, "discard_no_unref")  # only qcow2 has it
     if driver.get("io") == "native":
         del driver.attrib["io"]
     driver.set("name", "qemu")
@@ -169,7 +164,7 @@ def _disk_driver(driver: etree._Element, told: list[str]) -> None:
 
 _PLAIN_FORMATS = ("raw", "qcow2")
 """Formats of images that every QEMU has."""
-_OWN_NETWORKS = ("bridge", "ethernet", "network", "user", "internal")
+_OWN_NETWORKS = ("bridge", "ethernet", "network", "user")
 
 
 def _interface(element: etree._Element, told: list[str]) -> bool:
@@ -245,7 +240,8 @@ def _input(element: etree._Element, told: list[str]) -> bool:
 def _rng(element: etree._Element, told: list[str]) -> bool:
     backend = element.find("backend")
     if backend is not None and backend.get("model") != "builtin":
-        if (backend.text or "").strip() not in _RANDOM:
+        is_random = backend.get("model") == "random"
+        if not is_random or (backend.text or "").strip() not in _RANDOM:
             told.append("rng backend")
         for child in xml.children(backend):
             backend.remove(child)
@@ -282,7 +278,7 @@ def _video(element: etree._Element, told: list[str]) -> bool:
     acceleration = None if model is None else model.find("acceleration")
     if model is not None and acceleration is not None:
         model.remove(acceleration)
-        if acceleration.get("accel3d") == "yes":
+        if acceleration.get("accel3d") not in (None, "no"):
             told.append("video acceleration")
     if driver is not None and driver.get("name") == "vhostuser":
         xml.drop_attributes(driver, "name")

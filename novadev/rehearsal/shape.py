@@ -15,12 +15,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from novadev.capabilities.settings import (
-    follows,
-    is_unusual_smbios,
-    is_unusual_sysinfo,
-    is_written_label,
-)
+from novadev.capabilities.neutral import OF_GUESTS, is_plain
+from novadev.capabilities.security_labels import is_written_label
+from novadev.capabilities.settings import follows, is_unusual_smbios, is_unusual_sysinfo
+from novadev.capabilities.unlisted import parts
 from novadev.rehearsal.devices import give_names, stand_in
 from novadev.rehearsal.hardware import resize
 from novadev.virt import xml
@@ -118,6 +116,13 @@ def _prune(root: etree._Element, child: etree._Element) -> Iterator[str]:
         root.remove(child)
         if child.tag not in _SILENT or _has_to_be_said(child):
             yield _NAMES.get(name, name)
+        elif name in OF_GUESTS:
+            lost = (
+                path for path, value in parts(child) if not is_plain(OF_GUESTS[name], path, value)
+            )
+            yield from (
+                f"{name} {path.partition('@')[0].removesuffix('()')}".strip() for path in lost
+            )
         return
     for item in xml.children(child):
         if item.tag not in _KEPT_OF.get(name, (item.tag,)):

@@ -34,7 +34,8 @@ class HostCapabilities:
     architecture that the host has or emulates, as are the ``domain_types`` (``kvm``, ``qemu``).
     ``emulator`` and ``domain_capabilities``, by machine type and without the aliases, are for the
     host's own architecture. ``page_sizes`` are those of its memory, in KiB;
-    ``processors`` the models that libvirt knows, whether QEMU has them or not.
+    ``processors`` the models that libvirt knows, whether QEMU has them or not;
+    ``security_models`` its security drivers (``selinux``, ``dac``).
     """
 
     architecture: str
@@ -46,6 +47,7 @@ class HostCapabilities:
     domain_capabilities: Mapping[str, DomainCapabilities]
     page_sizes: tuple[int, ...] = ()
     processors: tuple[str, ...] | None = None
+    security_models: tuple[str, ...] = ()
 
 
 def read_capabilities(host: Host) -> HostCapabilities:
@@ -72,6 +74,7 @@ def read_capabilities(host: Host) -> HostCapabilities:
         domain_capabilities=emulated.by_machine_type,
         page_sizes=tuple(_page_sizes(root)),
         processors=_processors(host, architecture),
+        security_models=security_models(root),
     )
 
 
@@ -85,6 +88,11 @@ def _processors(host: Host, architecture: str) -> tuple[str, ...] | None:
                 raise
             return None
     return tuple(sorted(found))
+
+
+def security_models(root: etree._Element) -> tuple[str, ...]:
+    """Return the security drivers in ROOT, the capabilities of a host, in libvirt's order."""
+    return tuple(item.text or "" for item in root.iterfind("host/secmodel/model"))
 
 
 def _page_sizes(root: etree._Element) -> Iterator[int]:

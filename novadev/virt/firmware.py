@@ -37,6 +37,11 @@ class Firmware:
     executable: str
     template: str | None
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The image, and the template if it has one."""
+        return (self.executable,) if self.template is None else (self.executable, self.template)
+
     def is_for(self, architecture: str, machine_type: str) -> bool:
         """Return whether it is for guests of this architecture and versioned machine type."""
         for target in self.targets:
@@ -53,10 +58,21 @@ class HostFirmware:
     described: tuple[Firmware, ...]
     files: tuple[str, ...]
 
-    def has_folder_of(self, path: str) -> bool:
-        """Return whether the files of the folder that PATH is in were listed."""
-        folder = path.rpartition("/")[0]
-        return any(file.rpartition("/")[0] == folder for file in self.files)
+    def has(self, path: str) -> bool | None:
+        """Return whether the file PATH is there; None where its folder was not listed.
+
+        The folders of described images were: one of which no file is known is empty or gone.
+        """
+        if path in self.files:
+            return True
+        described = (file for item in self.described for file in item.files)
+        folders = {_folder(file) for file in (*self.files, *described)}
+        is_listed = _folder(path) in folders and len(self.files) < _MOST_FILES
+        return False if is_listed else None
+
+
+def _folder(path: str) -> str:
+    return path.rpartition("/")[0]
 
 
 def read_firmware(listed: Iterable[str], root: Path = Path("/")) -> HostFirmware:
@@ -66,8 +82,8 @@ def read_firmware(listed: Iterable[str], root: Path = Path("/")) -> HostFirmware
     be read is left out, with a warning in the log.
     """
     described = tuple(_descriptions(root))
-    images = {*listed, *(path for item in described for path in (item.executable, item.template))}
-    folders = sorted({path.rpartition("/")[0] for path in images if path and path[0] == "/"})
+    images = {*listed, *(path for item in described for path in item.files)}
+    folders = sorted({_folder(path) for path in images if path.startswith("/")})
     files = [name for folder in folders for name in _files(root, folder)]
     return HostFirmware(described, tuple(files[:_MOST_FILES]))
 

@@ -17,6 +17,7 @@ from typing import Any, Literal
 from novadev.errors import NotFound, NovadevError, Unreachable
 from novadev.virt import xml
 from novadev.virt.binding import libvirt
+from novadev.virt.capabilities import security_models
 from novadev.virt.host import Host
 
 LOG = logging.getLogger(__name__)
@@ -201,5 +202,4 @@ def nature_of(host: Host) -> Nature:
     }
     if not types:
         raise NotFound(f"host {host.name}: its libvirt starts no guests of {architecture}")
-    models = [item.text or "" for item in root.iterfind("host/secmodel/model")]
-    return Nature(architecture, "qemu" if "qemu" in types else min(types), tuple(models))
+    return Nature(architecture, "qemu" if "qemu" in types else min(types), security_models(root))

@@ -46,13 +46,13 @@ def kinds() -> Iterator[Kind]:
     """Every kind, each name once."""
     for machine in MACHINES:
         for name, devices in _devices():
-            yield Kind(f"{machine} {name}", _domain(machine, devices))
+            yield Kind(f"{machine} {name}", domain_of(machine, devices))
         for name, parts in _parts():
             if machine == "q35" or name.startswith(_BY_BOARD):
-                yield Kind(f"{machine} {name}", _with(_domain(machine, ""), parts))
+                yield Kind(f"{machine} {name}", with_parts(domain_of(machine, ""), parts))
         yield Kind(f"{machine} without graphics", _without_graphics(machine))
     for machine in VERSIONS:
-        yield Kind(machine, _domain(machine, ""))
+        yield Kind(machine, domain_of(machine, ""))
 
 
 _BY_BOARD = ("loader OVMF_CODE_4M", "firmware", "secure", "features <smm", "256", "288")
@@ -64,7 +64,7 @@ VERSIONS = (
 )
 
 
-def _domain(machine: str, devices: str) -> str:
+def domain_of(machine: str, devices: str) -> str:
     card = domains.interface("fa:16:3e:00:00:01", kind="user")
     root = etree.fromstring(domains.domain(machine=machine, interfaces=[card], metadata=False))
     place = root.find("devices")
@@ -77,7 +77,7 @@ def _domain(machine: str, devices: str) -> str:
     return etree.tostring(root, encoding="unicode")
 
 
-def _with(xml: str, parts: str) -> str:
+def with_parts(xml: str, parts: str) -> str:
     """The definition with PARTS in it, each in the place of one of its name."""
     root = etree.fromstring(xml)
     for part in etree.fromstring(f"<all>{parts}</all>"):
@@ -90,7 +90,7 @@ def _with(xml: str, parts: str) -> str:
 
 
 def _without_graphics(machine: str) -> str:
-    root = etree.fromstring(_domain(machine, ""))
+    root = etree.fromstring(domain_of(machine, ""))
     place = root.find("devices")
     assert place is not None
     for item in (*place.findall("graphics"), *place.findall("video")):
@@ -306,6 +306,7 @@ def capabilities_of(host: Hypervisor) -> Capabilities:
         firmware=read_firmware(loaders, tree),
         page_sizes=found.page_sizes,
         processors=found.processors,
+        security_models=found.security_models,
     )
 
 

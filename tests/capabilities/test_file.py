@@ -80,6 +80,7 @@ EVERYTHING = st.builds(
     firmware=st.none() | FIRMWARE,
     processors=st.none() | SOME,
     block_drivers=st.none() | SOME,
+    security_models=st.none() | SOME,
     page_sizes=st.none() | st.lists(st.integers(), max_size=3).map(tuple),
 )
 

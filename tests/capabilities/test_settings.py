@@ -1,9 +1,7 @@
 """Nothing of a definition is left out of a verdict by accident."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from lxml import etree
@@ -15,7 +13,6 @@ from novadev.capabilities.neutral import OF_DEVICES
 from novadev.capabilities.settings import settings_of
 from novadev.capabilities.verdicts import check
 from novadev.virt.domain import Domain
-from novadev.virt.firmware import read_firmware
 from tests import domains
 from tests.capabilities.samples import SAMPLE
 
@@ -103,13 +100,27 @@ VALUES = {
     "<on_poweroff>destroy</on_poweroff>": True,
     "<on_poweroff>preserve</on_poweroff>": False,
     "<resource><partition>/machine</partition></resource>": True,
+    "<resource><partition>/elsewhere</partition></resource>": False,
+    "<blkiotune><weight>500</weight></blkiotune>": False,
+    "<memtune><hard_limit>1024</hard_limit></memtune>": True,
+    "<memtune><swap_hard_limit>1024</swap_hard_limit></memtune>": False,
+    "<cputune><shares>10000</shares></cputune>": True,
+    "<cputune><shares>10001</shares></cputune>": False,
+    "<features><hyperv mode='custom'><relaxed state='off'/></hyperv></features>": True,
+    "<features><hyperv mode='passthrough'/></features>": False,
+    "<graphics type='spice' tlsPort='5902'/>": False,
+    "<graphics type='spice' tlsPort='-1'/>": False,
+    "<graphics type='spice' autoport='yes' tlsPort='5902'/>": True,
+    "<graphics type='vnc' passwd='12345678'/>": True,
+    "<video><model type='qxl' heads='4'/></video>": True,
+    "<video><model type='vga' heads='1'/></video>": True,
     "<resource><fibrechannel appid='x'/></resource>": False,
     "<features><kvm><hidden state='off'/></kvm></features>": True,
     "<features><kvm><pv-ipi state='off'/></kvm></features>": False,
     "<features><hyperv><stimer state='off'><direct state='on'/></stimer></hyperv></features>": (
         False
     ),
-    "<os firmware='efi'><loader secure='no'/></os>": False,
+    "<os firmware='efi'><loader stateless='yes'/></os>": False,
     "<os><loader type='rom' format='qcow2'/></os>": False,
     "<cpu mode='custom' match='minimum'><model>EPYC</model></cpu>": False,
     "<cpu><topology sockets='1' cores='2' clusters='1'/></cpu>": True,
@@ -254,64 +265,6 @@ def test_the_watchdog_of_the_board_is_a_need_where_a_migration_sends_it(action: 
     assert outcomes == {False: set(), True: {"cannot be defined"}}
 
 
-# Firmware on the disk
-
-
-def description(**changes: object) -> str:
-    data = {
-        "interface-types": ["uefi"],
-        "mapping": {
-            "device": "flash",
-            "executable": {"filename": "/usr/share/OVMF/CODE.fd", "format": "raw"},
-            "nvram-template": {"filename": "/usr/share/OVMF/VARS.fd", "format": "raw"},
-        },
-        "targets": [{"architecture": "x86_64", "machines": ["pc-q35-*"]}],
-        "features": ["secure-boot"],
-    }
-    return json.dumps({**data, **changes})
-
-
-def test_firmware_is_read_by_name_and_the_administrator_comes_first(tmp_path: Path) -> None:
-    package, own = tmp_path / "usr/share/qemu/firmware", tmp_path / "etc/qemu/firmware"
-    for folder in (package, own, tmp_path / "usr/share/OVMF"):
-        folder.mkdir(parents=True)
-    (package / "40-a.json").write_text(description())
-    (package / "30-b.json").write_text(description(features=["first"]))
-    (package / "50-c.json").write_text(description(features=["taken out"]))
-    (package / "60-d.json").write_text("{}")
-    (own / "40-a.json").write_text(description(features=["own"]))
-    (own / "50-c.json").touch()
-    (tmp_path / "usr/share/OVMF/CODE.fd").touch()
-    found = read_firmware((), tmp_path)
-    assert [item.features for item in found.described] == [("first",), ("own",)]
-    assert found.files == ("/usr/share/OVMF/CODE.fd",)
-    assert found.described[0].is_for("x86_64", "pc-q35-9.2")
-    assert not found.described[0].is_for("x86_64", "pc-i440fx-9.2")
-
-
-def loader(path: str, tmp_path: Path) -> str:
-    (tmp_path / "usr/share/OVMF").mkdir(parents=True)
-    (tmp_path / "usr/share/OVMF/CODE_4M.fd").touch()
-    firmware = read_firmware(["/usr/share/OVMF/CODE_4M.fd"], tmp_path)
-    root = etree.fromstring(WHOLE)
-    image = f"<os><loader type='rom'>{path}</loader></os>"
-    root.append(etree.fromstring(image))
-    verdicts = check(facts_of_domain(Domain(root)), replace(SAMPLE, firmware=firmware))
-    return next(one.outcome for one in verdicts if one.subject.startswith("loader"))
-
-
-@pytest.mark.parametrize(
-    ("path", "expected"),
-    [
-        ("/usr/share/OVMF/CODE_4M.fd", "fine"),
-        ("/usr/share/OVMF/CODE.fd", "would not start"),
-        ("/srv/OVMF/CODE.fd", "not checked"),
-    ],
-)
-def test_a_firmware_image_by_its_path(path: str, expected: str, tmp_path: Path) -> None:
-    assert loader(path, tmp_path) == expected
-
-
 @pytest.mark.parametrize(
     ("features", "expected"),
     [
@@ -348,3 +301,69 @@ def with_processors(
     there = SAMPLE.domain_capabilities or {}
     found = {key: replace(item, **known) for key, item in there.items()}
     return replace(SAMPLE, domain_capabilities=found, processors=(model,))
+
+
+# Security drivers
+
+_MADE = "<label>a</label><imagelabel>b</imagelabel>"
+
+
+@pytest.mark.parametrize(
+    ("label", "models", "is_carried", "expected"),
+    [
+        ("type='dynamic' model='selinux' relabel='yes'", ("selinux", "dac"), True, "fine"),
+        ("type='dynamic' model='selinux' relabel='yes'", ("apparmor", "dac"), True, "refused"),
+        ("type='dynamic' model='selinux' relabel='yes'", None, True, "not checked"),
+        ("type='dynamic' model='selinux' relabel='yes'", ("none", "dac"), False, "refused"),
+        ("type='none' model='selinux'", ("none", "dac"), False, "refused"),
+        ("type='dynamic' model='dac' relabel='yes'", None, True, None),
+        ("type='none'", ("none", "dac"), True, None),
+    ],
+)
+def test_a_security_driver_that_a_label_names(
+    label: str, models: tuple[str, ...] | None, is_carried: bool, expected: str | None
+) -> None:
+    found = drivers(f"<seclabel {label}/>", models, is_carried)
+    outcome = "would not start" if expected == "refused" else expected
+    assert found == ([] if outcome is None else [outcome])
+
+
+def drivers(label: str, models: tuple[str, ...] | None, is_carried: bool) -> list[str]:
+    root = etree.fromstring(WHOLE)
+    root.append(etree.fromstring(label))
+    host = replace(SAMPLE, security_models=models)
+    verdicts = check(facts_of_domain(Domain(root), is_carried), host)
+    return [one.outcome for one in verdicts if one.subject.startswith("security driver")]
+
+
+@pytest.mark.parametrize(("is_carried", "expected"), [(False, []), (True, ["would not start"])])
+def test_a_label_that_libvirt_made_is_a_need_where_a_migration_sends_it(
+    is_carried: bool, expected: list[str]
+) -> None:
+    label = f"<seclabel type='dynamic' model='selinux' relabel='yes'>{_MADE}</seclabel>"
+    assert drivers(label, ("none", "dac"), is_carried) == expected
+
+
+def test_since_libvirt_12_3_no_label_of_an_absent_driver_is_a_matter() -> None:
+    root = etree.fromstring(WHOLE)
+    root.append(etree.fromstring("<seclabel type='none' model='selinux'/>"))
+    versions = replace(SAMPLE.versions, libvirt="12.3.0")
+    host = replace(SAMPLE, versions=versions, security_models=("dac",))
+    found = check(facts_of_domain(Domain(root)), host)
+    assert [one.outcome for one in found if "security driver" in one.subject] == ["fine"]
+
+
+def test_what_launch_security_names_of_one_host_is_not_checked() -> None:
+    root = etree.fromstring(WHOLE)
+    inside = "<policy>{}</policy><cbitpos>47</cbitpos><reducedPhysBits>1</reducedPhysBits>"
+    for policy, kernel, expected in (
+        ("0x0003", "", ["cbitpos", "reducedPhysBits"]),
+        ("0x0007", "kernelHashes='yes'", ["kernelHashes", "policy", "cbitpos", "reducedPhysBits"]),
+    ):
+        text = f"<launchSecurity type='sev' {kernel}>{inside.format(policy)}</launchSecurity>"
+        root.append(etree.fromstring(text))
+        found = check(facts_of_domain(Domain(root)), SAMPLE)
+        told = [one for one in found if one.subject.startswith("launch security sev ")]
+        assert [one.subject.split()[-1] for one in told] == expected
+        assert {one.outcome for one in told} == {"not checked"}
+        root.remove(root[-1])

@@ -3,12 +3,21 @@
 `tools/verdict_matrix.py` tries every kind of guest; here are those that were once judged wrong.
 """
 
+import libvirt
 import pytest
 
 from novadev.capabilities.facts import facts_of_domain
 from novadev.capabilities.verdicts import check, worst
 from novadev.virt.domain import Domain
-from tests.capabilities.kinds import Kind, capabilities_of, is_wrong, kinds, tried
+from tests.capabilities.kinds import (
+    Kind,
+    capabilities_of,
+    domain_of,
+    is_wrong,
+    kinds,
+    tried,
+    with_parts,
+)
 from tests.hypervisor import Hypervisor
 
 pytestmark = pytest.mark.slow
@@ -21,6 +30,42 @@ KINDS = (
     *("q35 channel tcp", "q35 channel qemu-vdagent", "q35 input evdev", "q35 disk sd"),
     *("pc iommu virtio", "q35 panic pvpanic", "q35 500 vcpus", "q35 nic igb"),
 )
+
+
+DEVICES = (
+    *(
+        "<video><model type='vga' heads='2'/></video>",
+        "<video><model type='qxl' heads='2'/></video>",
+    ),
+    *(
+        "<video><model type='cirrus' heads='0'/></video>",
+        "<graphics type='vnc' passwd='12345678'/>",
+    ),
+    *("<graphics type='vnc' passwd='123456789'/>", "<graphics type='spice' passwd='123456789'/>"),
+    *("<graphics type='spice' tlsPort='5902'/>", "<graphics type='spice' tlsPort='-1'/>"),
+    "<graphics type='spice' autoport='yes' tlsPort='5902'/>",
+    "<graphics type='spice' autoport='yes' defaultMode='secure'/>",
+)
+PARTS = (
+    *("<features><acpi/><hyperv mode='host-model'/></features>",),
+    *("<features><acpi/><hyperv mode='custom'/></features>",),
+    *(
+        f"<cputune><shares>{number}</shares></cputune>"
+        for number in (1, 2, 10_000, 16_384, 262_145)
+    ),
+    *("<blkiotune><weight>500</weight></blkiotune>",),
+    *(f"<resource><partition>{name}</partition></resource>" for name in ("/machine", "/x", "x")),
+    *(
+        f"<seclabel type='{kind}' model='{model}'/>"
+        for kind in ("dynamic", "none")
+        for model in ("dac", "none", "selinux", "apparmor")
+    ),
+    "<seclabel type='none'/>",
+    "<seclabel type='static' model='dac' relabel='no'><label>nosuch:nosuch</label></seclabel>",
+    "<seclabel type='dynamic' model='selinux'><label>a</label></seclabel>",
+    "<launchSecurity type='sev' kernelHashes='yes'><policy>0x0007</policy></launchSecurity>",
+)
+"""Values and elements that not every generation takes, and neighbours that each takes."""
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +83,38 @@ def test_the_verdict_is_what_happens(any_generation: Hypervisor, by_name: dict[s
             wrong.append(f"{name}: {verdict}, but {found.outcome} {found.why}")
     assert not wrong, "\n".join(wrong)
     assert checked >= len(KINDS) - 6
+
+
+def test_a_value_that_is_not_taken_everywhere(any_generation: Hypervisor) -> None:
+    """Each is judged as the definition that a live migration sends, which has to be taken whole."""
+    texts = {part: domain_of("q35", part) for part in DEVICES}
+    texts |= {part: with_parts(domain_of("q35", ""), part) for part in PARTS}
+    host, checked, wrong = capabilities_of(any_generation), 0, []
+    for part, xml in texts.items():
+        facts = facts_of_domain(Domain.from_xml(xml), is_carried=True)
+        verdict, found = worst(check(facts, host)), tried(any_generation, xml)
+        checked += verdict != "not checked"
+        if is_wrong(verdict, found.outcome):
+            wrong.append(f"{part}: {verdict}, but {found.outcome} {found.why}")
+    assert not wrong, "\n".join(wrong)
+    assert checked >= 20
+
+
+def test_a_migration_sends_the_labels_of_a_libvirtd_that_was_restarted(
+    any_generation: Hypervisor,
+) -> None:
+    """They name each driver of the host, though nobody has asked for one."""
+    flags = libvirt.VIR_DOMAIN_XML_MIGRATABLE
+    domain = any_generation.define(domain_of("q35", ""))
+    domain.create()
+    identity, before = domain.UUIDString(), domain.XMLDesc(flags)
+    any_generation.restart()
+    after = any_generation.connection.lookupByUUIDString(identity).XMLDesc(flags)
+    assert ("<seclabel" in before, "<seclabel type='dynamic' model='dac'" in after) == (False, True)
+    host = capabilities_of(any_generation)
+    assert worst(check(facts_of_domain(Domain.from_xml(after), is_carried=True), host)) == "fine"
+    elsewhere = Domain.from_xml(after.replace("model='dac'", "model='selinux'"))
+    assert worst(check(facts_of_domain(elsewhere, is_carried=True), host)) == "would not start"
 
 
 def test_what_a_newer_libvirt_adds_is_no_need_of_the_guest(

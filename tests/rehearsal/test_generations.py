@@ -7,7 +7,8 @@ from novadev.rehearsal.shape import shape_of
 from novadev.virt.domain import Domain
 from novadev.virt.host import Host
 from novadev.virt.trial import PREFIX, list_all
-from tests.capabilities.kinds import kinds, tried
+from tests import domains
+from tests.capabilities.kinds import domain_of, kinds, tried, with_parts
 from tests.hypervisor import Hypervisor
 
 pytestmark = pytest.mark.slow
@@ -20,6 +21,32 @@ KINDS = (
     "q35 sound dbus",
 )
 """What differs between the generations. `tools/verdict_matrix.py` tries every kind of guest."""
+
+
+DRIVERS = {
+    "type='qcow2' discard='unmap' discard_no_unref='on'": "",
+    "type='qcow2'": "<metadata_cache><max_size unit='KiB'>64</max_size></metadata_cache>",
+    "type='raw' queues='2'": "<iothreads><iothread id='1'/><iothread id='2'/></iothreads>",
+    "type='raw' copy_on_read='on'": "",
+    "type='raw' error_policy='enospace' rerror_policy='stop'": (
+        "<statistics><statistic interval='1'/></statistics>"
+    ),
+}
+"""The drivers of disks that start wherever they are known, and what is in them."""
+
+
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_a_null_disk_carries_what_is_kept_of_a_driver(
+    any_generation: Hypervisor, driver: str
+) -> None:
+    disk = domains.disk("vda", source="/x")
+    old = disk[disk.index("<driver") : disk.index("/>", disk.index("<driver")) + 2]
+    disk = disk.replace(old, f"<driver name='qemu' {driver}>{DRIVERS[driver]}</driver>")
+    xml = with_parts(domain_of("q35", disk), "<iothreads>2</iothreads>")
+    host = Host(any_generation.name, any_generation.uri)
+    stage = prepare(host, (f"{PREFIX}1",), {})
+    (found,) = rehearse(host, stage, [shape_of(Domain.from_xml(xml)).definition])
+    assert (found.fate, found.message) == ("started", "")
 
 
 def test_a_rehearsal_says_what_happens(any_generation: Hypervisor) -> None:

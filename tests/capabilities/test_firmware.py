@@ -1,0 +1,226 @@
+"""Firmware: what is read of a host's disk, and whether a guest's own is there."""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lxml import etree
+
+from novadev.capabilities.content import Capabilities
+from novadev.capabilities.facts import GuestFacts, facts_of_domain
+from novadev.capabilities.target import Outcome
+from novadev.capabilities.unlisted import Setting
+from novadev.capabilities.verdicts import check, worst
+from novadev.virt.domain import Domain
+from novadev.virt.firmware import read_firmware
+from tests.cached import CACHE
+from tests.capabilities.kinds import capabilities_of, is_wrong, kinds, tried, with_parts
+from tests.capabilities.samples import SAMPLE
+from tests.capabilities.test_settings import WHOLE
+from tests.hypervisor import PRIVILEGED, Hypervisor
+
+IMAGE, TEMPLATE = "/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"
+SECURE = "/usr/share/OVMF/OVMF_CODE_4M.secboot.fd"
+PLAIN = next(kind.xml for kind in kinds() if kind.name == "q35 plain")
+GONE = "/usr/share/OVMF/GONE.fd"
+SMM = ("requires-smm", "secure-boot")
+
+
+def description(**changes: object) -> str:
+    data = {
+        "interface-types": ["uefi"],
+        "mapping": {
+            "device": "flash",
+            "executable": {"filename": "/usr/share/OVMF/CODE.fd", "format": "raw"},
+            "nvram-template": {"filename": "/usr/share/OVMF/VARS.fd", "format": "raw"},
+        },
+        "targets": [{"architecture": "x86_64", "machines": ["pc-q35-*"]}],
+        "features": ["secure-boot"],
+    }
+    return json.dumps({**data, **changes})
+
+
+def test_firmware_is_read_by_name_and_the_administrator_comes_first(tmp_path: Path) -> None:
+    package, own = tmp_path / "usr/share/qemu/firmware", tmp_path / "etc/qemu/firmware"
+    for folder in (package, own, tmp_path / "usr/share/OVMF"):
+        folder.mkdir(parents=True)
+    (package / "40-a.json").write_text(description())
+    (package / "30-b.json").write_text(description(features=["first"]))
+    (package / "50-c.json").write_text(description(features=["taken out"]))
+    (package / "60-d.json").write_text("{}")
+    (own / "40-a.json").write_text(description(features=["own"]))
+    (own / "50-c.json").touch()
+    (tmp_path / "usr/share/OVMF/CODE.fd").touch()
+    found = read_firmware((), tmp_path)
+    assert [item.features for item in found.described] == [("first",), ("own",)]
+    assert found.files == ("/usr/share/OVMF/CODE.fd",)
+    assert found.described[0].is_for("x86_64", "pc-q35-9.2")
+    assert not found.described[0].is_for("x86_64", "pc-i440fx-9.2")
+
+
+def loader(path: str, tmp_path: Path) -> str:
+    (tmp_path / "usr/share/OVMF").mkdir(parents=True)
+    (tmp_path / "usr/share/OVMF/CODE_4M.fd").touch()
+    firmware = read_firmware(["/usr/share/OVMF/CODE_4M.fd"], tmp_path)
+    root = etree.fromstring(WHOLE)
+    image = f"<os><loader type='rom'>{path}</loader></os>"
+    root.append(etree.fromstring(image))
+    verdicts = check(facts_of_domain(Domain(root)), replace(SAMPLE, firmware=firmware))
+    return next(one.outcome for one in verdicts if one.subject.startswith("loader"))
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/usr/share/OVMF/CODE_4M.fd", "fine"),
+        ("/usr/share/OVMF/CODE.fd", "would not start"),
+        ("/srv/OVMF/CODE.fd", "not checked"),
+    ],
+)
+def test_a_firmware_image_by_its_path(path: str, expected: str, tmp_path: Path) -> None:
+    assert loader(path, tmp_path) == expected
+
+
+# Firmware that is chosen
+
+
+def image(
+    path: str = IMAGE, template: str | None = TEMPLATE, features: tuple[str, ...] = ()
+) -> str:
+    """The description of an image, without variables of its own if it has no template."""
+    mapping: dict[str, Any] = {"device": "flash", "executable": _file(path)}
+    mapping |= {"nvram-template": _file(template)} if template else {"mode": "stateless"}
+    return description(mapping=mapping, features=features, description="", tags=[])
+
+
+def _file(path: str) -> dict[str, str]:
+    return {"filename": path, "format": "raw"}
+
+
+HOSTS = {
+    "all there": (image(),),
+    "an image is gone": (image(GONE), image()),
+    "a template is gone": (image(template=GONE), image()),
+    "the only image is gone": (image(GONE),),
+    "a later image is gone": (image(), image(GONE)),
+    "the secure image is gone": (image(GONE, features=SMM), image()),
+    "only the secure image is there": (image(SECURE, features=SMM), image(GONE)),
+    "an image without variables is first": (image(IMAGE, None), image()),
+    "an image without variables is gone": (image(GONE, None), image()),
+    "there are only images without variables": (image(IMAGE, None),),
+}
+"""The descriptions of a host's images, in their order."""
+_OF_EVERY_GUEST = ("all there", "the only image is gone")
+_OF_EVERY_HOST = ("any", "secure")
+_ON = "<features><acpi/><smm state='on'/></features>"
+_OFF = "<features><acpi/><smm state='off'/></features>"
+_SECURE_BOOT = "<firmware><feature enabled='yes' name='secure-boot'/></firmware>"
+_LOADER = f"<loader readonly='yes' type='pflash'>{IMAGE}</loader>"
+GUESTS = {
+    "any": "<os firmware='efi'/>",
+    "with SMM": f"<os firmware='efi'/>{_ON}",
+    "without SMM": f"<os firmware='efi'/>{_OFF}",
+    "secure boot": f"<os firmware='efi'>{_SECURE_BOOT}</os>{_ON}",
+    "secure": f"<os firmware='efi'><loader secure='yes'/></os>{_ON}",
+    "not secure": "<os firmware='efi'><loader secure='no'/></os>",
+    "without variables": "<os firmware='efi'><loader stateless='yes'/></os>",
+    "chosen before": f"<os firmware='efi'>{_LOADER}<nvram template='{TEMPLATE}'/></os>",
+    "to sleep": "<os firmware='efi'/><pm><suspend-to-disk enabled='yes'/></pm>",
+}
+
+
+@contextmanager
+def described(host: Hypervisor, folder: Path, texts: tuple[str, ...]) -> Iterator[None]:
+    """A host of another generation on which QEMU's descriptions are TEXTS, in a new FOLDER."""
+    folder.mkdir()
+    for number, text in enumerate(texts):
+        (folder / f"{number}0.json").write_text(text)
+    place = CACHE / f"generation-{host.name.removesuffix('1')}" / "usr/share/qemu/firmware"
+    inside = host.enter("--mount")
+    subprocess.run([*inside, "mount", "--bind", str(folder), str(place)], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run([*inside, "umount", str(place)], check=True)
+        shutil.rmtree(folder)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not PRIVILEGED, reason="mounts in a host")
+def test_the_verdict_on_chosen_firmware_is_what_happens(
+    any_generation: Hypervisor, tmp_path: Path
+) -> None:
+    """libvirt takes the first description that fits, whether its files are there or not."""
+    before, plain = capabilities_of(any_generation), PLAIN
+    wrong, checked = [], 0
+    for state, texts in HOSTS.items():
+        with described(any_generation, tmp_path / "firmware", texts):
+            root = Path(f"/proc/{any_generation.pid}/root")
+            host = replace(before, firmware=read_firmware((), root))
+            for name in GUESTS if state in _OF_EVERY_GUEST else _OF_EVERY_HOST:
+                xml = with_parts(plain, GUESTS[name])
+                verdict = worst(check(facts_of_domain(Domain.from_xml(xml)), host))
+                found = tried(any_generation, xml)
+                checked += verdict != "not checked"
+                if is_wrong(verdict, found.outcome):
+                    wrong.append(f"{state}, {name}: {verdict}, but {found.outcome} {found.why}")
+    assert not wrong, "\n".join(wrong)
+    assert checked >= 20
+
+
+def with_nova(value: str, texts: tuple[str, ...], folder: Path) -> Outcome:
+    """The verdict on the UEFI that Nova chooses, by the descriptions TEXTS."""
+    (folder / "usr/share/qemu/firmware").mkdir(parents=True)
+    (folder / "usr/share/OVMF").mkdir(parents=True)
+    for number, text in enumerate(texts):
+        (folder / f"usr/share/qemu/firmware/{number}.json").write_text(text)
+    for path in (IMAGE, TEMPLATE, SECURE):
+        (folder / path[1:]).touch()
+    need = Setting("hw_firmware_type=uefi", "firmware of nova", value)
+    facts = GuestFacts("x86_64", "qemu", "pc-q35-7.2", (), (need,))
+    return worst(check(facts, replace(SAMPLE, firmware=read_firmware((), folder))))
+
+
+@pytest.mark.parametrize(
+    ("state", "value", "expected"),
+    [
+        ("all there", "disabled", "fine"),
+        ("all there", "required", "cannot be defined"),
+        ("an image is gone", "disabled", "would not start"),
+        ("a template is gone", "disabled", "would not start"),
+        ("the secure image is gone", "required", "would not start"),
+        ("the secure image is gone", "disabled", "fine"),
+        ("the secure image is gone", "optional", "not checked"),
+        ("only the secure image is there", "required", "fine"),
+        ("an image without variables is first", "disabled", "not checked"),
+    ],
+)
+def test_firmware_that_nova_chooses(
+    state: str, value: str, expected: Outcome, tmp_path: Path
+) -> None:
+    assert with_nova(value, HOSTS[state], tmp_path) == expected
+
+
+def test_a_folder_of_images_that_is_gone_has_none_of_them(tmp_path: Path) -> None:
+    (tmp_path / "usr/share/qemu/firmware").mkdir(parents=True)
+    (tmp_path / "usr/share/qemu/firmware/0.json").write_text(image())
+    found = read_firmware((), tmp_path)
+    assert (found.files, found.has(IMAGE), found.has("/elsewhere/CODE.fd")) == ((), False, None)
+
+
+def test_a_file_that_does_not_describe_firmware_makes_none_fine() -> None:
+    """libvirt lists ``efi`` for a described image also where the image is gone."""
+    domain = Domain.from_xml(with_parts(WHOLE, "<os firmware='efi'/>"))
+    known = {
+        name: replace(item, firmware=("efi",))
+        for name, item in (SAMPLE.domain_capabilities or {}).items()
+    }
+    host: Capabilities = replace(SAMPLE, domain_capabilities=known)
+    found = {one.subject: one.outcome for one in check(facts_of_domain(domain), host)}
+    assert found["firmware efi"] == "not checked"
