@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from novadev.errors import Busy, NotAsNeeded, NotFound, NovadevError, Unreachable
 from novadev.virt.binding import libvirt
-from novadev.virt.devices import Disk
 from novadev.virt.domain import Domain
 from novadev.virt.events import Watch, start_events
+from novadev.virt.jobs import ask, jobs_of, mirrors_of
 from novadev.virt.refusals import translated
 
 if TYPE_CHECKING:
@@ -49,12 +49,6 @@ _WITHOUT_ITS_WORDS = re.compile(
 _OPENINGS = 5
 _RUNS = re.compile(r"\s*<domain\s[^>]*\bid=")
 """The XML of a guest that runs, as :attr:`novadev.virt.domain.Domain.is_live`."""
-_NO_ANSWER = (
-    libvirt.VIR_ERR_OPERATION_INVALID,
-    libvirt.VIR_ERR_INVALID_ARG,
-    libvirt.VIR_ERR_NO_SUPPORT,
-)
-
 _IN_TRANSIT = {
     (libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_STARTING_UP),
     (libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_MIGRATION),
@@ -257,7 +251,7 @@ class Host:
         """
         handle = self.handle(uuid)
         with self.translated(uuid):
-            return _text_of(handle, lambda: bool(_ask(handle.hasManagedSaveImage, 0)))
+            return _text_of(handle, lambda: bool(ask(handle.hasManagedSaveImage, 0)))
 
     def texts(self, uuids: Collection[str]) -> Iterator[tuple[str, str | NovadevError]]:
         """Yield each of UUIDS with the `text` of its guest, or with why there is none.
@@ -308,6 +302,16 @@ class Host:
             text = handle.XMLDesc(libvirt.VIR_DOMAIN_XML_MIGRATABLE)
         return self._domain(text, uuid)
 
+    def saved(self, uuid: str) -> Domain:
+        """Return the definition with which the guest's managed save image starts it again.
+
+        Without secrets. Raises NotFound, NotAsNeeded without an image, and BadInput as `live`.
+        """
+        handle = self.handle(uuid)
+        with self.translated(uuid):
+            text = handle.managedSaveGetXMLDesc(0)
+        return self._domain(text, uuid)
+
     def definitions(self, uuid: str) -> Definitions:
         """Return both definitions, and what they and the host's files tell of work on the guest.
 
@@ -322,8 +326,8 @@ class Host:
                 name=handle.name(),
                 persistent=persistent,
                 live=live,
-                has_managed_save=bool(_ask(handle.hasManagedSaveImage, 0)),
-                jobs=() if live is None else tuple(map(_job_on, _mirrored(live))),
+                has_managed_save=bool(ask(handle.hasManagedSaveImage, 0)),
+                jobs=() if live is None else tuple(mirrors_of(live)),
             )
 
     def definitions_and_jobs(self, uuid: str) -> Definitions:
@@ -335,7 +339,7 @@ class Host:
         if found.live is None:
             return found
         live = found.live
-        return replace(found, jobs=self._in_time(uuid, lambda: tuple(_jobs(handle, live))))
+        return replace(found, jobs=self._in_time(uuid, lambda: tuple(jobs_of(handle, live))))
 
     def _in_time(self, uuid: str, question: Callable[[], T]) -> T:
         """Return the answer of a guest's QEMU.
@@ -398,31 +402,3 @@ def _answer(question: Callable[[], T], answers: SimpleQueue[T | libvirt.libvirtE
         answers.put(question())
     except libvirt.libvirtError as error:
         answers.put(error)
-
-
-def _jobs(handle: Any, live: Domain) -> Iterator[str]:
-    """Yield what runs on a running domain: it may write the definition anew when it ends."""
-    for disk in live.of_class(Disk):
-        if disk.mirrored or (disk.target and _ask(handle.blockJobInfo, disk.target, 0)):
-            yield _job_on(disk)
-    job = _ask(handle.jobInfo)
-    if job and job[0] != libvirt.VIR_DOMAIN_JOB_NONE:
-        yield "migration or save"
-
-
-def _mirrored(live: Domain) -> Iterator[Disk]:
-    return (disk for disk in live.of_class(Disk) if disk.mirrored)
-
-
-def _job_on(disk: Disk) -> str:
-    return f"block job on {disk.target}"
-
-
-def _ask(question: Callable[..., Any], *arguments: object) -> Any:
-    """Return the answer; None when there is none to give: an empty drive, a guest that ended."""
-    try:
-        return question(*arguments)
-    except libvirt.libvirtError as error:
-        if error.get_error_code() not in _NO_ANSWER:
-            raise
-        return None

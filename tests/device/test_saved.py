@@ -101,3 +101,13 @@ def test_a_save_image_that_cannot_be_read_is_said(site: Site, uuid: str) -> None
         assert uuid in result.err
     assert drift(site, other) == (0, [])
     image.unlink()
+
+
+def test_the_forecast_begins_with_what_the_guest_has(site: Site, uuid: str) -> None:
+    told = []
+    for state in states(site, uuid):
+        result = site.run("device", "forecast", uuid, "-f", "json")
+        assert ("managed save image" in result.err) == (state == "suspended"), result.err
+        told.append([{**item, "when": None} for item in result.json])
+    assert told[0] == told[1] == told[2]
+    assert told[0]

@@ -116,10 +116,12 @@ def predict_soft_reboot(host: Host, instance: HostedInstance) -> Prediction:
 
 
 def _get_inventory(host: Host, instance: HostedInstance) -> Inventory:
-    inventory = take_inventory(instance, get_definitions(host, instance))
-    definitions = inventory.definitions
+    definitions = get_definitions(host, instance)
     if is_rescued(instance, definitions.persistent, definitions.live):
         raise NotAsNeeded(f"instance {instance.uuid} {RESCUED}")
+    if definitions.has_managed_save and not definitions.is_active:
+        definitions = replace(definitions, persistent=host.saved(instance.uuid))
+    inventory = take_inventory(instance, definitions)
     return replace(inventory, entries=tuple(_not_added(inventory)))
 
 
@@ -215,6 +217,11 @@ def _controllers(now: Domain) -> Iterator[Place]:
 
 def _notes(inventory: Inventory) -> Iterator[str]:
     attachments = inventory.instance.attachments
+    if inventory.definitions.has_managed_save:
+        yield (
+            "it has a managed save image, for example because it is suspended: a resume gives it "
+            "the devices that it has now. The forecast is for the first power-on after that"
+        )
     if attachments is None:
         yield (
             "without Nova's databases, the forecast does not know which devices will vanish "
