@@ -3,6 +3,7 @@
 import re
 from typing import Any
 
+import libvirt
 from lxml import etree
 
 from tests.guest.micro import Agent
@@ -37,6 +38,10 @@ class Guest:
         """Its live definition, or the persistent one where it does not run."""
         return str(self.domain.XMLDesc())
 
+    def definitions(self) -> tuple[str, str]:
+        """Its live definition, and the persistent one."""
+        return self.text, str(self.domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
+
     def disks(self) -> dict[str, str]:
         """The bus of each of its disks by target."""
         targets = self._find("disk/target")
@@ -46,6 +51,10 @@ class Guest:
         """The model of each of its devices of a kind: interface, video, rng."""
         found = self._find(tag)
         return [str(item.get("model") or item.xpath("string(model/@type)")) for item in found]
+
+    def hardware(self) -> tuple[set[str], list[str]]:
+        """The buses of its disks, and the models of its cards."""
+        return set(self.disks().values()), self.models("interface")
 
     def controllers(self, kind: str) -> list[str]:
         """The model of each of its controllers of a kind: scsi, pci."""

@@ -252,6 +252,19 @@ class Server:
         storage = self.nova.api.block_storage
         until(lambda: storage.get_volume(volume).status == "available", f"{volume} is detached")
 
+    def forget_volume(self, volume: str) -> None:
+        """Make Nova forget a volume that its guest keeps, as when cinder has lost its attachment.
+
+        See ``_delete_dangling_bdms`` in nova/compute/manager.py; a soft reboot makes no definition.
+        """
+        rows = self._compute.volume_attachments(self.uuid)
+        (attachment,) = (row.attachment_id for row in rows if row.volume_id == volume)
+        storage = self.nova.api.block_storage
+        until(lambda: storage.get_volume(volume).status == "in-use", f"{volume} is attached whole")
+        storage.delete_attachment(attachment)
+        self.reboot("SOFT")
+        assert volume not in [row.volume_id for row in self._compute.volume_attachments(self.uuid)]
+
     def detach_ports(self) -> None:
         """Detach its ports."""
         for port in self._compute.server_interfaces(self.uuid):

@@ -54,7 +54,7 @@ LATE_KEYBOARD = ("keyboard", "usb")
 """What Nova adds at the second power-on, as it has stored hw_input_bus=usb at the first."""
 ROUNDS = (
     "hw_disk_bus=scsi hw_scsi_model=virtio-scsi hw_cdrom_bus=sata hw_vif_model=e1000 "
-    "hw_video_model=vga hw_rng_model=virtio",
+    "hw_video_model=vga hw_rng_model=virtio hw_pointer_model=usbtablet hw_rescue_bus=usb",
     "hw_disk_bus=sata hw_cdrom_bus=ide hw_vif_model=rtl8139 hw_video_model=cirrus "
     "hw_input_bus=virtio",
     "hw_disk_bus=ide hw_cdrom_bus=usb hw_vif_model=pcnet hw_video_model=qxl hw_input_bus=usb",
@@ -130,7 +130,8 @@ def volume(uuid: str, boot_index: int) -> dict[str, Any]:
 def set_and_start(server: Server, words: str) -> int:
     """Set what WORDS say of a stopped server and start it; the number of the run comes back."""
     options = [part for word in words.split() for part in ("--property", word)]
-    options += ["--force"] if "hw_rng_model" in words else []  # Nova makes no other
+    if "hw_rng_model" in words:  # Nova makes no other, and asks images alone for hw_rescue_bus
+        options.append("--force")
     run = change_and_start(server, "set", *options)
     seen = set(server.guest.pci().values())
     for name, value in (word.split("=") for word in words.split()):

@@ -10,16 +10,8 @@ from tests.running_nova.nova import Nova, Server
 pytestmark = [pytest.mark.slow, pytest.mark.cloud]
 
 WANTED = ("hw_disk_bus=sata", "hw_vif_model=e1000")
-
-
-def hardware(server: Server) -> tuple[set[str], list[str]]:
-    """The buses of its disks, and the models of its cards."""
-    guest = server.guest
-    return set(guest.disks().values()), guest.models("interface")
-
-
 SET = ({"sata"}, ["e1000"])
-"""`hardware` with WANTED."""
+"""The hardware of a guest with WANTED."""
 
 
 def set_properties(server: Server, *pairs: str, more: tuple[str, ...] = ()) -> str:
@@ -36,14 +28,14 @@ def test_what_was_set_survives_every_move(make: Callable[..., Server]) -> None:
     assert set_properties(server, *WANTED) == "None"
     server.resize("small")
     server.start()
-    assert hardware(server) == SET
+    assert server.guest.hardware() == SET
     server.cold_migrate()
-    assert hardware(server) == SET
+    assert server.guest.hardware() == SET
     server.live_migrate()
-    assert hardware(server) == SET
+    assert server.guest.hardware() == SET
     server.shelve()
     server.unshelve()
-    assert hardware(server) == SET
+    assert server.guest.hardware() == SET
     assert server.failures() == []
 
 
@@ -57,14 +49,14 @@ def test_a_shelved_server_comes_back_with_its_snapshot(make: Callable[..., Serve
     note = set_properties(server, "hw_vif_model=rtl8139")
     assert "openstack image set --property hw_vif_model=rtl8139" in note
     server.unshelve()
-    assert hardware(server) == SET
+    assert server.guest.hardware() == SET
     server.reboot()
-    assert hardware(server) == ({"sata"}, ["rtl8139"])
+    assert server.guest.hardware() == ({"sata"}, ["rtl8139"])
     server.rescue()
     server.unrescue()
-    assert hardware(server) == ({"sata"}, ["rtl8139"])
-    server.rebuild()
-    assert hardware(server) == ({"sata"}, ["virtio"])  # the image's properties, its disks' buses
+    assert server.guest.hardware() == ({"sata"}, ["rtl8139"])
+    server.rebuild()  # the image's properties, its disks' buses
+    assert server.guest.hardware() == ({"sata"}, ["virtio"])
     assert "hw_vif_model" in findings(server)["request-spec"]["details"]
     assert server.failures() == []
 
@@ -78,13 +70,13 @@ def test_a_spec_that_was_left_takes_it_back_until_it_is_synced(
     note = set_properties(server, "hw_vif_model=e1000", more=("--no-request-spec",))
     assert "a resize or cold migration builds the guest from its old values" in note
     server.start()
-    assert hardware(server) == ({"virtio"}, ["e1000"])
+    assert server.guest.hardware() == ({"virtio"}, ["e1000"])
     server.cold_migrate()
-    assert hardware(server) == ({"virtio"}, ["virtio"])
+    assert server.guest.hardware() == ({"virtio"}, ["virtio"])
     remedy(server, findings(server)["request-spec"])
     assert "request-spec" not in findings(server)
     server.cold_migrate()
-    assert hardware(server) == ({"virtio"}, ["e1000"])
+    assert server.guest.hardware() == ({"virtio"}, ["e1000"])
     assert server.failures() == []
 
 
@@ -101,7 +93,7 @@ def test_an_evacuation_keeps_it_and_leaves_a_domain_behind(make: Callable[..., S
         server.nova.revive("cmp2")
     assert server.uuid not in unknown_domains(server.nova, "cmp2")
     server.start()
-    assert hardware(server) == SET
+    assert server.guest.hardware() == SET
 
 
 def unknown_domains(nova: Nova, host: str) -> str:
