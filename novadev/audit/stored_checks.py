@@ -21,7 +21,7 @@ from novadev.audit.stored import Stored, unread
 from novadev.errors import BadInput
 from novadev.nova.image_properties import MACHINE_TYPE, same
 from novadev.rules.fault import Fault
-from novadev.rules.guest import ComputeRules, architecture
+from novadev.rules.guest import ComputeRules, emulated_architecture
 from novadev.rules.image_meta import unreadable
 from novadev.rules.machine_types import is_alias
 from novadev.rules.validity import case_behind_refusals, faults, faults_behind_refusals
@@ -177,7 +177,7 @@ def _other_buses(alike: Alike, rules: ComputeRules, name: str) -> tuple[str, ...
 def floating_machine_type(stored: Stored) -> Iterator[Trouble]:
     """Yield a machine type without a version: QEMU's next release makes it another machine."""
     value = stored.values.get(MACHINE_TYPE)
-    if value and is_alias(value, architecture(stored.facts.guest, stored.rules)):
+    if value and is_alias(value, emulated_architecture(stored.facts.guest, stored.rules)):
         details = (
             f"{MACHINE_TYPE}={value} stands for the newest version of its kind: the first power-on "
             "after an upgrade of QEMU gives the guest another machine type"

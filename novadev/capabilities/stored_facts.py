@@ -7,7 +7,13 @@ from dataclasses import replace
 
 from novadev.capabilities.facts import GuestFacts
 from novadev.capabilities.unlisted import OTHER, Setting
-from novadev.rules.guest import DriverRules, Guest, architecture, machine_type, property_value
+from novadev.rules.guest import (
+    DriverRules,
+    Guest,
+    emulated_architecture,
+    machine_type,
+    property_value,
+)
 from novadev.rules.hardware import hardware
 from novadev.rules.image_meta import check_readable, is_yes
 from novadev.rules.osinfo import NO_RECOMMENDATION, Recommendation
@@ -17,7 +23,10 @@ _UNJUDGED = (
     *("hw_numa_nodes", "hw_cpu_policy"),
 )
 """Properties that ask for more of a host than any file tells."""
-_OF_FLAVORS = ("pci_passthrough:", "resources:VGPU", "hw:pmem", "hw:cpu_realtime", "os:secure_boot")
+_OF_FLAVORS = (
+    *("pci_passthrough:", "resources:VGPU", "hw:pmem", "hw:cpu_realtime", "os:secure_boot"),
+    "hw:redirected_usb_ports",
+)
 """Beginnings of extra specs that no property has."""
 _UNJUDGED_SWITCHES = ("hw_locked_memory", "hw_ephemeral_encryption", "hw_mem_encryption")
 
@@ -34,7 +43,7 @@ def facts_of_guest(
     """
     check_readable(guest, rules.release)
     return GuestFacts(
-        architecture=architecture(guest, rules),
+        architecture=emulated_architecture(guest, rules),
         domain_type=rules.virt_type,
         machine_type=machine_type(guest, rules),
         devices=hardware(guest, rules, recommended),

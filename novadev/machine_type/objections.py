@@ -7,7 +7,7 @@ from difflib import get_close_matches
 
 from novadev.machine_type.gathering import Evidence
 from novadev.rules.fault import Fault
-from novadev.rules.guest import Guest, architecture, property_value
+from novadev.rules.guest import Guest, emulated_architecture
 from novadev.rules.machine_types import FAMILIES, family_of, version_of
 
 _TOLD = 8
@@ -24,10 +24,8 @@ def known_names(evidence: Evidence) -> Mapping[str, str]:
     Empty where the host is not known, or the guest has another architecture than it.
     """
     compute, guest = evidence.compute, evidence.facts.guest
-    if compute is None or property_value(guest, "hw_emulation_architecture"):
-        return {}
-    is_own = architecture(guest, evidence.rules) == evidence.rules.host_arch
-    return compute.machine_types if is_own else {}
+    is_own = emulated_architecture(guest, evidence.rules) == evidence.rules.host_arch
+    return compute.machine_types if compute is not None and is_own else {}
 
 
 def name_faults(before: str, wanted: str, guest: Guest, evidence: Evidence) -> Iterator[Fault]:
@@ -37,8 +35,7 @@ def name_faults(before: str, wanted: str, guest: Guest, evidence: Evidence) -> I
     """
     names = known_names(evidence)
     name, was = canonical(wanted, evidence), canonical(before, evidence)
-    arch = property_value(guest, "hw_emulation_architecture")
-    arch = arch or architecture(guest, evidence.rules)
+    arch = emulated_architecture(guest, evidence.rules)
     families = FAMILIES.get(arch, ())
     family = family_of(name)
     if names and wanted not in names and evidence.compute is not None:

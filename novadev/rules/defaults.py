@@ -9,10 +9,9 @@ from novadev.nova.image_properties import MACHINE_TYPE, PROPERTIES
 from novadev.rules.buses import TooManyDisks, UnsupportedBus, bus_for_device_type
 from novadev.rules.disks import guest_disks
 from novadev.rules.guest import (
-    ARCHITECTURE_SPELLINGS,
     DriverRules,
     Guest,
-    architecture,
+    emulated_architecture,
     machine_type,
     property_value,
 )
@@ -204,18 +203,6 @@ def _video_model(guest: Guest, rules: DriverRules) -> str | None:
     if arch in ("aarch64", "mipsel"):
         return "virtio"
     return "qxl" if rules.spice_enabled and rules.release <= SPICE_QXL_UNTIL else None
-
-
-def emulated_architecture(guest: Guest, rules: DriverRules) -> str:
-    """Return the architecture the guest's processor has, emulated or not.
-
-    Only video model and keyboard ask for it: machine type and cdrom bus go by the other one.
-    Source: nova/virt/libvirt/driver.py, _check_emulation_arch.
-    """
-    value = property_value(guest, "hw_emulation_architecture")
-    if not value:
-        return architecture(guest, rules)
-    return ARCHITECTURE_SPELLINGS.get(value.lower(), value.lower())
 
 
 def _vif_model(guest: Guest, rules: DriverRules, recommended: Recommendation) -> str | None:

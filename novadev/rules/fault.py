@@ -8,9 +8,15 @@ from typing import Literal
 
 from novadev.nova.image_properties import PROPERTIES
 from novadev.rules.disks import GuestDisk
-from novadev.rules.guest import ComputeRules, Guest, architecture, machine_type, property_value
+from novadev.rules.guest import (
+    ComputeRules,
+    Guest,
+    emulated_architecture,
+    machine_type,
+    property_value,
+)
 from novadev.rules.guest_os import is_windows
-from novadev.rules.machine_types import X86, is_q35, lacks_ide
+from novadev.rules.machine_types import I440FX, X86, family_of, is_q35, lacks_ide
 
 Severity = Literal["error", "warning"]
 
@@ -62,8 +68,9 @@ class Case:
 
     @property
     def family(self) -> str:
-        """The machine type without its version: ``pc``, ``q35``, ``virt``."""
-        return "q35" if self.is_q35 else self.machine_type.partition("-")[0]
+        """The kind of board, as its shortest name says it: ``pc``, ``q35``, ``virt``."""
+        family = family_of(self.machine_type)
+        return "pc" if family == I440FX else family or self.machine_type
 
     @property
     def is_pseries(self) -> bool:
@@ -78,7 +85,7 @@ class Case:
     @property
     def is_x86(self) -> bool:
         """Whether the guest's architecture is x86."""
-        return architecture(self.guest, self.rules) in X86
+        return emulated_architecture(self.guest, self.rules) in X86
 
     @property
     def is_windows(self) -> bool:

@@ -146,6 +146,19 @@ def architecture(guest: Guest, rules: ComputeRules) -> str:
     return ARCHITECTURE_SPELLINGS.get(value.lower(), value.lower())
 
 
+def emulated_architecture(guest: Guest, rules: ComputeRules) -> str:
+    """Return the architecture that the guest's processor has, emulated or not.
+
+    It is that of the definition (``guest.os_arch``), and of everything that the guest has; only the
+    default machine type and the default bus of a cdrom go by the other one.
+    Source: nova/virt/libvirt/driver.py, _check_emulation_arch.
+    """
+    value = property_value(guest, "hw_emulation_architecture")
+    if not value:
+        return architecture(guest, rules)
+    return ARCHITECTURE_SPELLINGS.get(value.lower(), value.lower())
+
+
 def machine_type(guest: Guest, rules: ComputeRules) -> str | None:
     """Return the machine type Nova will ask for; None leaves it to QEMU.
 

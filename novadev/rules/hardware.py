@@ -14,7 +14,6 @@ from novadev.nova.image_properties import PROPERTIES
 from novadev.rules.defaults import (
     balloon_model,
     default_of,
-    emulated_architecture,
     keyboard_bus,
     with_recommended_bus,
 )
@@ -28,7 +27,13 @@ from novadev.rules.device import (
     usb_model,
 )
 from novadev.rules.disks import guest_disks, is_volume
-from novadev.rules.guest import DriverRules, Guest, known_value, property_value
+from novadev.rules.guest import (
+    DriverRules,
+    Guest,
+    emulated_architecture,
+    known_value,
+    property_value,
+)
 from novadev.rules.image_meta import is_yes
 from novadev.rules.machine_types import POWER
 from novadev.rules.osinfo import NO_RECOMMENDATION, Recommendation
@@ -65,9 +70,9 @@ def hardware(
 ) -> tuple[GuestDevice, ...]:
     """Return the devices of GUEST at its next power-on on a host with these RULES.
 
-    Disks come first and in Nova's order, the USB controller last. RECOMMENDED is libosinfo's for
-    the guest's os_distro, OS_TYPE that of its definition. Raises one of
-    :data:`novadev.rules.defaults.REFUSALS` where Nova would not build the guest.
+    Disks come first and in Nova's order, the USB controller and its redirected ports last.
+    RECOMMENDED is libosinfo's for the guest's os_distro, OS_TYPE that of its definition. Raises
+    one of :data:`novadev.rules.defaults.REFUSALS` where Nova would not build the guest.
     Source: nova/virt/libvirt/driver.py, _get_guest_config.
     """
     devices = (
@@ -81,7 +86,7 @@ def hardware(
         *[GuestDevice("rng virtio", "rng", model="virtio")] * attached.has_rng,
         balloon(rules),
     )
-    return (*devices, _usb_controller(guest, rules, devices))
+    return (*devices, _usb_controller(guest, rules, devices), *_redirected(guest, rules))
 
 
 def _disks(guest: Guest, rules: DriverRules) -> Iterator[GuestDevice]:
@@ -159,6 +164,16 @@ def _by_property(guest: Guest, rules: DriverRules) -> Iterator[GuestDevice]:
         yield GuestDevice(f"watchdog {WATCHDOG}", "watchdog", model=WATCHDOG)
     if is_yes(property_value(guest, "hw_qemu_guest_agent")):
         yield GuestDevice(f"channel {AGENT_CHANNEL}", "channel", "unix", model="virtio")
+
+
+def _redirected(guest: Guest, rules: DriverRules) -> list[GuestDevice]:
+    """Return the USB ports that SPICE redirects, which Nova adds whether there is SPICE or not.
+
+    Source: nova/virt/libvirt/driver.py, _add_redirected_usb_ports.
+    """
+    number = known_value(guest, "hw_redirected_usb_ports", rules.release) or "0"
+    one = GuestDevice("redirdev usb", "redirdev", "spicevmc", "usb")
+    return [one] * int(number) if number.isdecimal() else []
 
 
 def balloon(rules: DriverRules) -> GuestDevice:

@@ -17,12 +17,11 @@ from novadev.nova.image_properties import MACHINE_TYPE, same
 from novadev.rules.defaults import (
     REFUSALS,
     REGISTERED,
-    emulated_architecture,
     os_type_of,
     registered,
     with_properties,
 )
-from novadev.rules.guest import DriverRules, Guest, property_value
+from novadev.rules.guest import DriverRules, Guest, emulated_architecture, property_value
 from novadev.rules.machine_types import X86, may_be
 from novadev.rules.osinfo import NO_RECOMMENDATION, Recommendation
 from novadev.rules.slots import DEFAULT_SCSI

@@ -12,7 +12,7 @@ from novadev.capabilities import file
 from novadev.capabilities.content import Capabilities
 from novadev.capabilities.device_names import names_of
 from novadev.capabilities.facts import GuestFacts, facts_of_domain
-from novadev.capabilities.stored_facts import facts_of_guest
+from novadev.capabilities.stored_facts import facts_of_guest, with_flavor
 from novadev.capabilities.target import BEST_FIRST
 from novadev.capabilities.verdicts import Verdict, check, why_missing, worst
 from novadev.rules.buses import UnsupportedBus
@@ -362,6 +362,32 @@ def test_a_guest_that_stores_nothing() -> None:
     assert choice == Verdict(
         "controller scsi 0", "fine", "libvirt chooses its model, virtio-scsi there"
     )
+
+
+@pytest.mark.parametrize("name", ["hw_emulation_architecture", "hw_architecture"])
+@pytest.mark.parametrize("spelled", ["aarch64", "AARCH64"])
+def test_a_guest_of_another_architecture_is_judged_by_that(name: str, spelled: str) -> None:
+    """Emulated or not: the machine types of the host's own architecture say nothing of it."""
+    made = guest(image(1), hw_machine_type="virt-7.2", **{name: spelled})
+    facts = facts_of_guest(made, DriverRules(virt_type="qemu"))
+    assert facts.architecture == "aarch64"
+    host = example("debian-12")
+    assert "aarch64" not in host.machine_types
+    assert worst(check(facts, host)) != "fine"
+
+
+def test_redirected_ports_are_needs() -> None:
+    """Nova adds them, with SPICE or without, since release 32, and for the flavor too."""
+    made = guest(image(1), hw_redirected_usb_ports="2")
+    for release, number in ((31, 0), (32, 2)):
+        facts = facts_of_guest(made, DriverRules(release=release))
+        assert sum(item.tag == "redirdev" for item in facts.devices) == number
+    found = {item.outcome for item in check(facts, example("el9")) if "redirdev" in item.subject}
+    assert found == {"cannot be defined"}
+    flavored = with_flavor(
+        facts_of_guest(guest(image(1)), DriverRules()), {"hw:redirected_usb_ports": "1"}
+    )
+    assert any("hw:redirected_usb_ports=1" in item.subject for item in flavored.settings)
 
 
 def test_guests_that_nova_itself_would_not_build() -> None:

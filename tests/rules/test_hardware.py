@@ -31,6 +31,7 @@ PROPERTIES: dict[str, tuple[str, ...]] = {
     "hw_architecture": ("x86_64", "aarch64", "ppc64le"),
     "hw_emulation_architecture": ("aarch64", "ppc64le", "AMD64"),
     "hw_qemu_guest_agent": ("yes", "no"),
+    "hw_redirected_usb_ports": ("0", "2"),
     "hw_sound_model": ("ich6", "ich9", "virtio"),
     "hw_usb_model": ("qemu-xhci", "nec-xhci", "none"),
     "hw_watchdog_action": ("reset", "disabled", "none"),

@@ -336,6 +336,14 @@ def test_windows_and_its_boot_disk(hint: dict[str, str | None]) -> None:
     assert brought(before, hw_machine_type="pc-i440fx-9.0") == []
 
 
+@pytest.mark.parametrize("name", ["ubuntu", "rhel6.6.0", "pc-0.14", "pc-i440fx-bionic"])
+def test_all_names_of_a_board_are_the_same_board_for_windows(name: str) -> None:
+    before = guest(image(1, device_name="/dev/vda"), hw_machine_type=name, os_type="windows")
+    assert brought(before, hw_machine_type="pc-i440fx-5.2") == []
+    (fault,) = brought(before, hw_machine_type="pc-q35-5.2")
+    assert "machine family pc becomes q35" in fault.message
+
+
 def test_what_has_no_effect_says_where_that_is_written() -> None:
     assert set(NO_EFFECT) == {"hw_rescue_bus", "hw_rng_model"}
     assert all("nova/" in reason for reason in NO_EFFECT.values())
