@@ -19,6 +19,7 @@ from novadev.database import Database
 from novadev.device.hosted_instance import HostedInstance
 from novadev.errors import Busy, NotAsNeeded, NovadevError, Unreachable
 from novadev.keep.definition import MOST, Record
+from novadev.records.addresses import outdated_pins
 from novadev.records.device import Pins, VmDevice
 from novadev.records.on_host import Question, Seen, see_text
 from novadev.records.rows import Newest
@@ -130,7 +131,7 @@ class Records:
         if look is not None:
             before = look.recorded.before
             devices = self.held.applied(uuid, look.seen.devices, before, look.at)
-            pins = look.recorded.pins
+            pins = _in_use(look.recorded, devices)
             return Record(_with_pins(devices, look.recorded.rows, pins), pins, look.is_read)
         if seen is None and not again:
             self._arrives(uuid)
@@ -320,6 +321,12 @@ def _recorded_elsewhere(newest: Newest, host: str) -> float:
     if newest.dynamic is None or newest.age is None or newest.dynamic.host == host:
         return -math.inf
     return monotonic() - newest.age
+
+
+def _in_use(recorded: _Recorded, devices: Rows) -> Pins:
+    """Return the pins of what is RECORDED, but for those where DEVICES cannot be any more."""
+    outdated = outdated_pins(recorded.rows, devices, recorded.pins)
+    return {key: place for key, place in recorded.pins.items() if key not in outdated}
 
 
 def _with_pins(devices: Rows, recorded: Rows, pins: Pins) -> Rows:

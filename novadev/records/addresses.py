@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from novadev.records.device import VmDevice
+from novadev.records.device import Pins, VmDevice, is_built_otherwise, root_model
 from novadev.virt.address import Address
 from novadev.virt.address_syntax import normal_text, number_of
 from novadev.virt.address_types import address_types
@@ -58,6 +58,32 @@ def why_not_typed(
     else:
         named = f"device of type {device.type}"
     return f"a {named} cannot have an address of type {address.type}"
+
+
+def outdated_pins(
+    recorded: Iterable[VmDevice], found: Iterable[VmDevice], pins: Pins
+) -> frozenset[str]:
+    """Return which devices of a guest cannot be at their PINS any more: only to unpin helps.
+
+    That is a device FOUND whose address is of another type, or whose bus or model is another one
+    than RECORDED, and every device on PCI, there or not, where the machine has another kind of bus
+    0.
+    """
+    rows, now = {row.device_id: row for row in recorded}, list(found)
+    then, root = root_model(rows.values()), root_model(now)
+    is_other = None not in (then, root) and then != root
+
+    def is_outdated(device: VmDevice, pin: str) -> bool:
+        if normal_text(pin) == normal_text(device.address):
+            return False
+        row = rows.get(device.device_id)
+        is_built = row is not None and is_built_otherwise(row, device)
+        return is_built or (is_other and "type=pci" in pin) or why_unfit(device, pin) is not None
+
+    pinned = ((item, pins[item.device_id]) for item in now if item.device_id in pins)
+    outdated = {item.device_id for item, pin in pinned if is_outdated(item, pin)}
+    gone = pins.keys() - {item.device_id for item in now} if is_other else ()
+    return frozenset(outdated | {key for key in gone if "type=pci" in pins[key]})
 
 
 class Buses:

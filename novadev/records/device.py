@@ -24,6 +24,7 @@ HIGHEST_BOOT_ORDER = 2**31 - 1
 _CHIPSET_WATCHDOG = "itco"
 _END = re.compile(r" (#\d+|at .+)$")
 """What a label has behind it where several devices share it (`novadev.virt.devices`)."""
+_TYPE = re.compile(r"type=([a-z0-9-]+)")
 _GENERATED = re.compile(r"interface (vnet|macvtap|macvlan)\d+")
 """Names that libvirt gives a card for one run (``VIR_NET_GENERATED_*_PREFIX``, virnetdev.h)."""
 
@@ -145,8 +146,8 @@ def merge(
         if device.device_id not in before or not _is_same(device, before[device.device_id])
     ]
     dropped = tuple(device for device in gone if device.device_id not in kept)
-    is_moved = any(device.address != now[device.device_id].address for device in seen)
-    is_held = is_moved or any(device.device_id in pins for device in gone)
+    is_elsewhere = any(_is_held(device, now[device.device_id]) for device in seen)
+    is_held = is_elsewhere or any(device.device_id in pins for device in gone)
     return Merged(tuple(changed), dropped, is_held)
 
 
@@ -154,11 +155,52 @@ def _with_history(device: VmDevice, before: Mapping[str, VmDevice], pins: Pins) 
     known = before.get(device.device_id)
     if known is None:
         return device
+    if _is_other_root(known, device) and any("type=pci" in place for place in pins.values()):
+        return known
     kept = replace(device, custom_properties=known.custom_properties, snapshot_id=known.snapshot_id)
     pinned = pins.get(device.device_id, device.address)
     if pinned == device.address:
         return kept
+    if is_built_otherwise(known, device) and _type_of(pinned) == _type_of(device.address):
+        return known
     return replace(kept, address=pinned, label=current_label(device, known))
+
+
+def _is_held(device: VmDevice, row: VmDevice) -> bool:
+    """Whether ROW is kept for the sake of pins, and is not what DEVICE is now."""
+    return device.address != row.address or is_built_otherwise(row, device)
+
+
+def is_built_otherwise(row: VmDevice, device: VmDevice) -> bool:
+    """Whether DEVICE has another bus or model than its ROW: the address in that is none for it.
+
+    oVirt clears it then (``UpdateDiskCommand``, ``UpdateVmInterfaceCommand``). A pin is for the
+    device as it was, so the row of a pinned device is kept as well.
+    """
+    pairs = ((row.bus, device.bus), (row.model, device.model))
+    return any(before and after and before != after for before, after in pairs)
+
+
+def root_model(devices: Iterable[VmDevice]) -> str | None:
+    """Return the model of PCI bus 0, ``pci-root`` or ``pcie-root``; None where there is none.
+
+    With another one no address on PCI means what it did (``VmHandler.convertVmToNewChipset``).
+    """
+    return next((item.model for item in devices if _is_root(item)), None)
+
+
+def _is_root(device: VmDevice) -> bool:
+    is_pci = (device.type, device.device) == ("controller", "pci")
+    return is_pci and (device.model or "").endswith("-root")
+
+
+def _is_other_root(known: VmDevice, device: VmDevice) -> bool:
+    return _is_root(known) and _is_root(device) and known.model != device.model
+
+
+def _type_of(text: str) -> str:
+    found = _TYPE.search(normal_text(text))
+    return found.group(1) if found else ""
 
 
 def current_label(device: VmDevice, known: VmDevice) -> str:

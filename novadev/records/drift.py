@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from novadev.deployment import Deployment
-from novadev.records.addresses import why_unfit
+from novadev.records.addresses import outdated_pins
 from novadev.records.baseline import Baseline
 from novadev.records.comparison import Look, NoteSink, ignored, iter_looks
 from novadev.records.device import AsOf, Pins, VmDevice, as_pinned, is_hardware
@@ -25,8 +25,8 @@ class Drift:
 
     ``field`` is ``device`` where the whole device is new (``recorded`` is None) or has vanished
     (``found`` is None); addresses are in the short form people read. ``pinned`` says that the
-    address of the device is pinned, ``unfit`` that the device has another type of
-    address since, and cannot be there any more: only unpinning it helps. ``device_id`` is the
+    address of the device is pinned, ``unfit`` that the device cannot be there any more, because it
+    or the machine is another one: only unpinning it helps. ``device_id`` is the
     recorded one; of a new device, that which a record would give it now.
     """
 
@@ -83,15 +83,15 @@ def compare(
     plugged = (device for device in as_pinned(recorded, pins) if device.is_plugged)
     before = {device.device_id: device for device in filter(is_hardware, plugged)}
     now = {device.device_id: device for device in filter(is_hardware, found)}
+    unfit = outdated_pins(recorded, now.values(), pins)
     for key, device in before.items():
         if key not in now:
             gone = Drift(device.vm_id, device.label, "device", device.label, None)
-            yield replace(gone, pinned=key in pins, device_id=key)
+            yield replace(gone, pinned=key in pins, unfit=key in unfit, device_id=key)
     for key, device in now.items():
         if key in before:
             for item in _differences(before[key], device):
-                unfit = key in pins and why_unfit(device, pins[key]) is not None
-                yield replace(item, pinned=key in pins, unfit=unfit)
+                yield replace(item, pinned=key in pins, unfit=key in unfit)
         else:
             yield Drift(device.vm_id, device.label, "device", None, device.label, device_id=key)
 

@@ -46,15 +46,18 @@ def _export(deployment: Deployment, name: str, as_of: AsOf | None) -> ExportedIn
         item if item.is_plugged else replace(item, address=pins.get(item.device_id, ""))
         for item in found.devices
     )
-    devices = tuple(_beside_pinned(devices, pins))
+    devices = tuple(_each_place_once(devices, found.pins))
     return ExportedInstance(found.uuid, found.name, hash_of(as_pinned(devices, pins)), devices)
 
 
-def _beside_pinned(devices: Iterable[VmDevice], pins: Pins) -> Iterator[VmDevice]:
-    """Yield DEVICES; one that was found where another is pinned has no address: the pin counts."""
+def _each_place_once(devices: Iterable[VmDevice], pins: Pins) -> Iterator[VmDevice]:
+    """Yield DEVICES; one that was found where another is, or was, pinned has no address."""
     found = list(devices)
-    pinned = {place_of(item) for item in found if item.is_plugged and item.device_id in pins}
+    holders: dict[object, str] = {}
+    for item in sorted(found, key=lambda item: item.device_id not in pins):
+        if item.is_plugged:
+            holders.setdefault(place_of(item), item.device_id)
     for item in found:
         place = place_of(item)
-        is_taken = place is not None and place in pinned and item.device_id not in pins
+        is_taken = item.is_plugged and place is not None and holders[place] != item.device_id
         yield replace(item, address="") if is_taken else item

@@ -8,7 +8,7 @@ from functools import partial
 
 from novadev.deployment import Deployment
 from novadev.errors import Busy
-from novadev.records.addresses import why_unfit
+from novadev.records.addresses import outdated_pins
 from novadev.records.comparison import Look, iter_looks
 from novadev.records.drift import short_address, short_place
 from novadev.records.store import Overtaken, VmDevices
@@ -43,8 +43,8 @@ _HELD = (
     "device unpin removes the pin"
 )
 _UNFIT = (
-    "{} is pinned at {}, where it can no longer be, because its address is now of another type: "
-    "novadev device unpin removes the pin"
+    "{} is pinned at {}, where it can no longer be, because its bus, its model or the machine type "
+    "is another one now: novadev device unpin removes the pin"
 )
 _ABSENT = (
     "{} is pinned at {}, but the guest no longer has the device: the record keeps the address "
@@ -134,7 +134,8 @@ def _recorded(look: Look, record: int | None) -> RecordedGuest:
 
 def pin_notes(look: Look) -> Iterator[str]:
     """Yield what an operator should know of the pinned devices that are elsewhere, or gone."""
-    unfit = [item for item in look.held if why_unfit(item, look.pins[item.device_id])]
+    outdated = outdated_pins(look.devices, look.seen.devices if look.seen else (), look.pins)
+    unfit = [item for item in look.held if item.device_id in outdated]
     if len(look.held) > len(unfit):
         yield _HELD
     yield from (_UNFIT.format(item.label, short_place(look.pins[item.device_id])) for item in unfit)

@@ -213,7 +213,7 @@ class _Layout:
             return f"{text}, and both are pinned there: unpin one of them (novadev device unpin)"
         if other in self._recorded and self._recorded[other].address:
             return f"{text}, which is recorded there too"
-        return f"{text}, which is not recorded"
+        return f"{text}, which the record does not have"
 
     def _evict(self, device: Device, mover: Device, holders: dict[Hashable, list[Device]]) -> None:
         """Move DEVICE to a place that another leaves; there is one for each that moves to it.

@@ -74,7 +74,7 @@ def plan_guest(host: Host, instance: HostedInstance, question: Question) -> tupl
     assert definitions.persistent is not None
     pinned = frozenset(() if question.as_of else question.pins)
     try:
-        check_machine(definitions.persistent, question.to_be)
+        _check_machine(definitions.persistent, question, pinned)
         matched = _match(inventory, question)
         layout = lay_out(definitions.persistent, matched.rows, pinned)
     except NotAsNeeded as error:
@@ -88,6 +88,17 @@ def plan_guest(host: Host, instance: HostedInstance, question: Question) -> tupl
     plan = _make_plan(inventory, definitions.persistent, layout, notes, question.diff)
     guard = guard_of_changes(definitions.persistent, layout.moves, matched.rows, question.pins)
     return (replace(plan, guard={**plan.guard, **guard}),)
+
+
+def _check_machine(domain: Domain, question: Question, pinned: Collection[str]) -> None:
+    """Raise NotAsNeeded as `check_machine`; pins are for the former machine as well."""
+    try:
+        check_machine(domain, question.to_be)
+    except NotAsNeeded as error:
+        if not pinned:
+            raise
+        told = "its pins are for the former machine type too: novadev device unpin removes them"
+        raise NotAsNeeded(f"{error}; {told}") from error
 
 
 @dataclass(frozen=True)
