@@ -17,7 +17,13 @@ from novadev.grants import (
 )
 from novadev.runs.history import list_controllers
 from novadev.state.rights import EVERY_RIGHT, Lack, find_lack
-from novadev.state.store import SCHEMAS, StateFacts, examine_state, state_database
+from novadev.state.store import (
+    SCHEMAS,
+    StateFacts,
+    examine_state,
+    state_database,
+    why_not_writable,
+)
 from novadev.text import many
 
 CHECK = "state database"
@@ -36,6 +42,8 @@ def examine(deployment: Deployment) -> Iterator[Result]:
     if lack:
         text = f"it cannot be written: {lack.account} lacks {', '.join(lack.rights)}"
         yield Result(CHECK, facts.place, "failure", text, (_grant(lack),), Unreachable.exit_code)
+    elif is_made and (refused := why_not_writable(facts)):
+        yield failure(CHECK, facts.place, refused)
     elif facts.revision is None:
         text = "it does not exist yet: the first command that needs it makes it"
         yield Result(CHECK, facts.place, "ok", text)

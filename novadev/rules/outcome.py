@@ -35,6 +35,7 @@ def outcome_notes(before: Guest, after: Guest, rules: ComputeRules) -> tuple[str
     return (
         *_without_scsi_model(after, disks, rules),
         *_without_hotplug(before, after, disks, rules),
+        *_renamed_volumes(before, after),
     )
 
 
@@ -67,6 +68,32 @@ def _without_hotplug(
         f"while the server runs, Nova {what}: libvirt does not support this on bus {buses}. Stop "
         "the server first"
     )
+
+
+def _renamed_volumes(before: Guest, after: Guest) -> Iterator[str]:
+    """Yield what Nova cannot do while the definition has another name of a volume than its row.
+
+    A resize and a cold migration take a volume for a local disk then, and copy it: the server ends
+    in ERROR. A volume is attached under a name that the definition may have given another one.
+    Source: nova/virt/libvirt/driver.py, _get_instance_disk_info_from_config and
+    get_device_name_for_instance.
+    """
+    old = {row.id: row.device_name for row in before.block_devices}
+    moved = [
+        (old.get(row.id), row.device_name)
+        for row in after.block_devices
+        if row.destination_type == "volume" and old.get(row.id) not in (None, row.device_name)
+    ]
+    if moved:
+        names = ", ".join(f"{_short(was)} becomes {_short(name)}" for was, name in moved)
+        yield (
+            f"names of volumes change ({names}): start the server once before a resize, a cold "
+            "migration or an attachment of a volume; until then Nova fails with these"
+        )
+
+
+def _short(name: str | None) -> str:
+    return (name or "").removeprefix("/dev/")
 
 
 def _buses(guest: Guest, rules: ComputeRules) -> dict[str, str]:

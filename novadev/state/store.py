@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from novadev.database import Database, full, parse_url
 from novadev.errors import NotAsNeeded, NovadevError, Unreachable
-from novadev.state.tables import metadata
+from novadev.state.tables import metadata, vm_record
 
 SCHEMAS = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008")
 """The revisions in ``migrations/versions``, the newest last."""
@@ -68,6 +68,21 @@ def examine_state(url: str) -> StateFacts:
         return _examine_file(Path(parsed.database or ""), database)
     place = f"{parsed.database} on {parsed.host or 'this machine'}"
     return StateFacts(place, _known_revision(database), _bytes_of_tables(database), database)
+
+
+def why_not_writable(facts: StateFacts) -> NovadevError | None:
+    """Return why a server with the tables refuses to write, if it does: it may be a replica.
+
+    It is asked by a statement that changes no row. A file is not: that would wait for its lock.
+    """
+    if facts.is_file:
+        return None
+    try:
+        with facts.database.writing() as connection:
+            connection.execute(sa.delete(vm_record).where(sa.false()))
+    except NovadevError as error:
+        return error
+    return None
 
 
 def _examine_file(path: Path, database: Database) -> StateFacts:

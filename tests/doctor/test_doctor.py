@@ -445,6 +445,27 @@ def test_a_state_database_that_is_not_there_yet(mariadb_cloud: Cloud) -> None:
         assert of("state database", doctor(mariadb_cloud)[1]).popitem()[1]["status"] == "ok"
 
 
+def test_a_state_database_on_a_replica_is_no_fine_one(mariadb_cloud: Cloud) -> None:
+    """All rights are there, and the server writes nothing: as after a failover."""
+    with journal_on_mariadb(mariadb_cloud):
+        assert novadev(mariadb_cloud, "history").code == 0
+        lines = [
+            *documented_rights(mariadb_cloud, ""),
+            f"GRANT ALL ON {STATE}.* TO 'po''or'@localhost",
+        ]
+        with poor_account(mariadb_cloud, *lines), mariadb_cloud.engine("api").connect() as root:
+            for read_only, status in ((0, "ok"), (1, "failure")):
+                root.execute(sa.text(f"SET GLOBAL read_only = {read_only}"))
+                try:
+                    _, found = doctor(mariadb_cloud)
+                finally:
+                    root.execute(sa.text("SET GLOBAL read_only = 0"))
+                told = of("state database", found)
+                (place,) = [item for subject, item in told.items() if "used by" not in subject]
+                assert place["status"] == status
+                assert ("cannot be written" in place["details"]) == (status == "failure")
+
+
 def test_a_full_or_read_only_database_is_reached(tmp_path: Path) -> None:
     """It is written to no longer, and the words are those of doctor."""
     state = Database("state database", f"sqlite:///{tmp_path}/state")

@@ -7,6 +7,7 @@ import pytest
 
 from novadev.rules.guest import ComputeRules, Guest
 from novadev.rules.moves import moved
+from novadev.rules.outcome import outcome_notes
 from novadev.rules.validity import NO_EFFECT, Fault, ends, faults, new_faults
 from tests.rules.guests import ephemeral, guest, image, volume, with_moves, with_properties
 
@@ -347,3 +348,16 @@ def test_all_names_of_a_board_are_the_same_board_for_windows(name: str) -> None:
 def test_what_has_no_effect_says_where_that_is_written() -> None:
     assert set(NO_EFFECT) == {"hw_rescue_bus", "hw_rng_model"}
     assert all("nova/" in reason for reason in NO_EFFECT.values())
+
+
+def test_another_name_of_a_volume_is_said() -> None:
+    """Between a change and the next start Nova's rows and the definition name it differently."""
+    before = guest(ROOT, volume(2, disk_bus="virtio", device_name="/dev/vdb"))
+    renamed = replace(before.block_devices[1], disk_bus="scsi", device_name="/dev/sdb")
+    after = replace(before, block_devices=(before.block_devices[0], renamed))
+    (note,) = [text for text in outcome_notes(before, after, ComputeRules()) if "names" in text]
+    assert note.startswith("names of volumes change (vdb becomes sdb): start the server once")
+    root = replace(before.block_devices[0], device_name="/dev/sda")
+    local = replace(before, block_devices=(root, before.block_devices[1]))
+    for same in (before, local):
+        assert not any("names" in text for text in outcome_notes(before, same, ComputeRules()))
