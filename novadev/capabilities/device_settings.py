@@ -5,13 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from novadev.capabilities.unlisted import Setting
+from novadev.capabilities.unlisted import OTHER, Setting
+from novadev.rules.machine_types import X86
+from novadev.virt.address_types import address_types
+from novadev.virt.devices import Device
+from novadev.virt.domain import Domain
 
 if TYPE_CHECKING:
     from lxml import etree
 
 _HAVE_HEADS = ("qxl", "virtio")
 _LONGEST_VNC_PASSWORD = 8
+ISA_PORTS = 4
+"""The serial ports that QEMU's isa-serial has an address for (``hw/char/serial-isa.c``)."""
+_OF_EVERY_ARCHITECTURE = ("ccid", "dimm", "drive", "isa", "pci", "usb", "virtio-serial")
+"""Types of address that are not of some architectures alone."""
+_PLAIN_HOLE = 32 * 1024**2
+"""KiB: q35 of itself leaves this much room for the 64-bit memory of PCI devices (``hw/i386``)."""
+_UNITS = {"KiB": 1, "MiB": 1024, "GiB": 1024**2}
 
 
 def of_device(element: etree._Element) -> Iterator[Setting]:
@@ -21,7 +32,63 @@ def of_device(element: etree._Element) -> Iterator[Setting]:
         yield from read(element)
 
 
+def of_address(device: Device) -> Iterator[Setting]:
+    """Yield the type of the device's address if not every host can have it there."""
+    address, target = device.element.find("address"), device.element.find("target")
+    kind = None if address is None else address.get("type")
+    if kind is None or device.element.tag == "hostdev":
+        return
+    target_type = None if target is None else target.get("type")
+    possible = address_types(device.type, device.device, device.model, device.bus, target_type)
+    subject = f"{device.label} address type={kind}"
+    if possible is not None and kind not in possible:
+        yield Setting(subject, OTHER)
+    elif kind not in _OF_EVERY_ARCHITECTURE:
+        yield Setting(subject, "address type", kind)
+
+
+def serial_ports(domain: Domain) -> Iterator[Setting]:
+    """Yield the ports of isa-serial that are not among the first four.
+
+    libvirt numbers those that name no port in their order.
+    """
+    is_x86 = domain.os_type("arch") in X86
+    for number, serial in enumerate(domain.root.iterfind("devices/serial")):
+        target = serial.find("target")
+        kind, port = (None, None) if target is None else (target.get("type"), target.get("port"))
+        port = str(number) if port is None else port
+        is_isa = kind == "isa-serial" or (kind is None and is_x86)
+        if is_isa and not (port.isdecimal() and int(port) < ISA_PORTS):
+            yield Setting(f"serial port {port}", "isa serial port", kind or "")
+
+
+def _controller(element: etree._Element) -> Iterator[Setting]:
+    """Yield a window for PCI devices that may end beyond what a processor can address."""
+    for hole in element.iterfind("pcihole64"):
+        size, unit = (hole.text or "").strip(), hole.get("unit", "KiB")
+        if not (size.isdecimal() and int(size) * _UNITS.get(unit, 1024**4) <= _PLAIN_HOLE):
+            yield Setting(f"pcihole64 of {size} {unit}", OTHER)
+
+
+def _memballoon(element: etree._Element) -> Iterator[Setting]:
+    reporting = element.get("freePageReporting")
+    if reporting is not None:
+        subject = f"memballoon freePageReporting={reporting}"
+        yield Setting(subject, "free page reporting", reporting)
+
+
+def _sound(element: etree._Element) -> Iterator[Setting]:
+    """Yield audio that is not there; libvirt adds number 1 where there is none at all."""
+    there = {item.get("id") for item in element.iterfind("../audio")} or {"1"}
+    for audio in element.iterfind("audio"):
+        if audio.get("id") not in there:
+            yield Setting(f"sound with audio {audio.get('id')}", "missing audio")
+
+
 def _disk(element: etree._Element) -> Iterator[Setting]:
+    driver = element.find("driver[@copy_on_read='on']")
+    if driver is not None and element.find("readonly") is not None:
+        yield Setting("read-only disk with copy_on_read", OTHER)
     for source in element.iter("source"):
         over = "nvme" if source.get("type") == "pci" else source.get("protocol")
         if over:
@@ -55,8 +122,11 @@ def _graphics(element: etree._Element) -> Iterator[Setting]:
 
 
 _READERS: Mapping[str, Callable[[etree._Element], Iterator[Setting]]] = {
+    "controller": _controller,
     "disk": _disk,
     "graphics": _graphics,
+    "memballoon": _memballoon,
+    "sound": _sound,
     "tpm": _tpm,
     "video": _video,
 }

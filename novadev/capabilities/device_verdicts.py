@@ -316,6 +316,9 @@ def _hostdev(fact: GuestDevice, host: Target) -> Told:
 
 
 def _audio(fact: GuestDevice, host: Target) -> Told:
+    """Judge an audio backend; libvirt has ``none`` for QEMU since 7.2."""
+    if fact.device == "none" and host.libvirt < (7, 2):
+        return "cannot be defined", "audio of type none needs libvirt 7.2"
     return FINE if fact.device == "none" else unknown(f"audio {fact.device} is the host's")
 
 

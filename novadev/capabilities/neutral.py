@@ -22,7 +22,9 @@ Table = Mapping[str, Values]
 verdict says that it is not checked.
 """
 ANY: tuple[str, ...] = ()
-_NUMBER = re.compile(r"-?\d{1,20}")
+_NUMBER = re.compile(r"\d{1,9}")
+"""What every unsigned number of libvirt holds; some read a negative one as a very large one."""
+_SIZE = re.compile(r"\d{1,18}")
 _BOOT_ORDER = re.compile(r"\d{1,5}")
 _SWITCH = ("on", "off")
 _YES = ("yes", "no")
@@ -35,8 +37,8 @@ def _each(paths: Iterable[str], values: Values) -> dict[str, Values]:
 OF_GUESTS: Mapping[str, Table] = {
     **{name: {"()": ANY} for name in ("name", "uuid", "title", "description")},
     "metadata": {"**": ANY},
-    "memory": {"()": _NUMBER, "@unit": ANY, "@dumpCore": _SWITCH},
-    "currentMemory": {"()": _NUMBER, "@unit": ANY},
+    "memory": {"()": _SIZE, "@unit": ANY, "@dumpCore": _SWITCH},
+    "currentMemory": {"()": _SIZE, "@unit": ANY},
     "on_poweroff": {"()": ("destroy",)},
     "on_reboot": {"()": ("restart", "destroy")},
     "on_crash": {"()": ("destroy", "restart", "preserve")},
@@ -44,7 +46,7 @@ OF_GUESTS: Mapping[str, Table] = {
     "blkiotune": {"": ANY},
     "memtune": {
         "": ANY,
-        **_each(("hard_limit()", "soft_limit()"), _NUMBER),
+        **_each(("hard_limit()", "soft_limit()"), _SIZE),
         **_each(("hard_limit@unit", "soft_limit@unit", "swap_hard_limit@unit"), ANY),
     },
     "pm": _each(("suspend-to-mem@enabled", "suspend-to-disk@enabled"), _YES),
@@ -64,7 +66,8 @@ OF_PROCESSORS: Table = {
     **_each(("feature@name", "feature@policy"), ANY),
     **_each(("topology@sockets", "topology@dies", "topology@cores", "topology@threads"), _NUMBER),
     "topology@clusters": ("1",),
-    **_each(("numa/cell@id", "numa/cell@memory"), _NUMBER),
+    "numa/cell@id": _NUMBER,
+    "numa/cell@memory": _SIZE,
     **_each(("numa/cell@cpus", "numa/cell@unit"), ANY),
     "numa/cell@memAccess": ("shared", "private"),
     "numa/cell@discard": _YES,
@@ -80,7 +83,7 @@ OF_BOOT: Mapping[str, Table] = {
     "type": _each(("()", "@arch", "@machine"), ANY),
     "boot": {"@dev": ("hd", "cdrom", "network", "fd")},
     "bootmenu": {"@enable": _YES, "@timeout": _NUMBER},
-    "bios": {"@useserial": _YES, "@rebootTimeout": _NUMBER},
+    "bios": {"@useserial": _YES, "@rebootTimeout": re.compile(r"-1|\d{1,4}")},
 }
 """Children of ``<os>`` that have no judge."""
 OF_LOADERS: Table = {
@@ -134,7 +137,7 @@ OF_DEVICES: Mapping[str, Table] = {
     "console": _CHARACTER,
     "controller": {
         **_each(("@type", "@model", "model"), ANY),
-        **_each(("@index", "@ports", "@vectors", "master@startport", "pcihole64()"), _NUMBER),
+        **_each(("@index", "@ports", "@vectors", "master@startport"), _NUMBER),
         "model@name": (
             *("pcie-root-port", "ioh3420", "pci-bridge", "i82801b11-bridge", "x3130-upstream"),
             *("xio3130-downstream", "pxb", "pxb-pcie", "pcie-pci-bridge"),
@@ -142,12 +145,11 @@ OF_DEVICES: Mapping[str, Table] = {
         ),
         **_each((f"target@{key}" for key in ("chassis", "chassisNr", "busNr", "index")), ANY),
         "target@port": ANY,
-        "pcihole64@unit": ANY,
+        **_each(("pcihole64()", "pcihole64@unit"), ANY),
         **_each(
             (f"driver@{key}" for key in ("queues", "cmd_per_lun", "max_sectors", "iothread")),
             _NUMBER,
         ),
-        **_VIRTIO,
     },
     "crypto": {**_each(("@model", "@type"), ANY), "backend@model": ("builtin",)},
     "disk": {
@@ -164,13 +166,12 @@ OF_DEVICES: Mapping[str, Table] = {
         "driver@discard": ("unmap", "ignore"),
         "driver@detect_zeroes": ("off", "on", "unmap"),
         "driver@copy_on_read": _SWITCH,
-        **_each(("driver@iothread", "driver@queues"), _NUMBER),
+        "driver@queues": _NUMBER,
         **_each(("driver@error_policy", "driver@rerror_policy"), _POLICIES),
-        **_VIRTIO,
         **_each(("target@dev", "target@bus"), ANY),
         "target@tray": ("open", "closed"),
         "serial()": re.compile(".{1,36}"),
-        **_each(("readonly", "shareable", "iotune/**"), ANY),
+        **_each(("shareable", "iotune/**"), ANY),
         **_each(("blockio@logical_block_size", "blockio@physical_block_size"), ("512",)),
         **_each(("mirror@*", "@size"), ANY),
     },
@@ -199,7 +200,7 @@ OF_DEVICES: Mapping[str, Table] = {
     },
     "hostdev": {"*": ANY},
     "hub": {"@type": ANY},
-    "input": {**_each(("@type", "@bus", "source/**"), ANY), "@model": ("virtio",), **_VIRTIO},
+    "input": {**_each(("@type", "@bus", "source/**"), ANY), "@model": ("virtio",)},
     "interface": {
         "@type": (
             *("bridge", "direct", "ethernet", "hostdev", "network", "user", "vdpa", "vhostuser"),
@@ -219,10 +220,13 @@ OF_DEVICES: Mapping[str, Table] = {
         "driver@rx_queue_size": ("256", "512", "1024"),
         "driver@tx_queue_size": ("256",),
         **_each(("driver/host@*", "driver/guest@*"), _SWITCH),
-        **_VIRTIO,
     },
     "iommu": {"@model": ANY},
-    "memballoon": {"@model": ANY, "@autodeflate": _SWITCH, "stats@period": _NUMBER, **_VIRTIO},
+    "memballoon": {
+        **_each(("@model", "@freePageReporting"), ANY),
+        "@autodeflate": _SWITCH,
+        "stats@period": _NUMBER,
+    },
     "panic": {"@model": ANY},
     "redirdev": {**_CHARACTER, "@bus": ANY},
     "rng": {
@@ -230,12 +234,12 @@ OF_DEVICES: Mapping[str, Table] = {
         "backend@model": ("random",),
         "backend()": ("/dev/urandom", "/dev/random"),
         **_each(("rate@bytes", "rate@period"), _NUMBER),
-        **_VIRTIO,
     },
     "serial": _CHARACTER,
     "sound": {
         "@model": ANY,
-        **_each(("@streams", "audio@id"), _NUMBER),
+        "@streams": _NUMBER,
+        "audio@id": ANY,
         "codec@type": ("duplex", "micro", "output"),
     },
     "tpm": {
@@ -251,7 +255,6 @@ OF_DEVICES: Mapping[str, Table] = {
         "driver@vgaconf": ("io", "on", "off"),
         "driver@name": ("qemu",),
         **_each(("model/acceleration@accel2d", "model/acceleration@accel3d"), ("no",)),
-        **_VIRTIO,
     },
     "watchdog": {
         "@model": ANY,
@@ -259,18 +262,24 @@ OF_DEVICES: Mapping[str, Table] = {
     },
 }
 """By the element of a device."""
+_TAKE_VIRTIO = ("controller", "disk", "input", "interface", "memballoon", "rng", "video")
+"""Devices that have the options of virtio if their bus, model or type is of virtio."""
+_READONLY: Table = {"readonly": ANY}
 _BLOCKS = _each(("blockio@logical_block_size", "blockio@physical_block_size"), ("512", "4096"))
 OF_KINDS: Mapping[tuple[str, str], Table] = {
     ("controller", "pcie-root-port"): {"target@hotplug": _SWITCH},
+    ("disk", "cdrom"): _READONLY,
+    ("disk", "floppy"): _READONLY,
     ("disk", "ide"): {"wwn()": ANY},
     ("disk", "scsi"): {
+        **_READONLY,
         "wwn()": ANY,
         "vendor()": re.compile(".{1,8}"),
         "product()": re.compile(".{1,16}"),
         **_BLOCKS,
     },
-    ("disk", "usb"): {"target@removable": _SWITCH},
-    ("disk", "virtio"): _BLOCKS,
+    ("disk", "usb"): {**_READONLY, "target@removable": _SWITCH},
+    ("disk", "virtio"): {**_READONLY, **_BLOCKS, "driver@iothread": _NUMBER},
     ("interface", "hostdev"): {"vlan/**": ANY, "source/**": ANY},
     ("interface", "vhostuser"): {"driver@tx_queue_size": ("256", "512", "1024")},
     ("iommu", "intel"): {
@@ -279,13 +288,15 @@ OF_KINDS: Mapping[tuple[str, str], Table] = {
         "driver@aw_bits": ("39", "48"),
     },
 }
-"""What is plain on one bus, model or type of a device alone."""
+"""What is plain on one bus, kind, model or type of a device alone."""
 
 
 def table_of(tag: str, *kinds: str | None) -> Table:
-    """Return what is plain of a device with this TAG, and a bus, model or type among KINDS."""
+    """Return what is plain of a device with this TAG, and a bus, kind or model among KINDS."""
     table = OF_DEVICES.get(tag, {"*": ANY})
     more = [OF_KINDS.get((tag, kind or ""), {}) for kind in kinds]
+    if tag in _TAKE_VIRTIO and any((kind or "").startswith("virtio") for kind in kinds):
+        more.append(_VIRTIO)
     return {**_ALWAYS, **table, **{path: item for one in more for path, item in one.items()}}
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from novadev.capabilities.device_settings import of_device
+from novadev.capabilities.device_settings import of_address, of_device, serial_ports
 from novadev.capabilities.neutral import (
     OF_BOOT,
     OF_GUESTS,
@@ -24,6 +24,7 @@ from novadev.capabilities.neutral import (
     Table,
     table_of,
 )
+from novadev.capabilities.processor_time import processor_time
 from novadev.capabilities.security_labels import labels
 from novadev.capabilities.unlisted import OTHER, Setting, attributes, unlisted
 from novadev.rules.machine_types import is_q35
@@ -47,15 +48,14 @@ _IMPLIED = {
 
 Source: libvirt, src/qemu/qemu_firmware.c, qemuFirmwareMatchDomain.
 """
-SENT_IF_NEEDED = ("watchdog",)
+SENT_IF_NEEDED = ("audio", "watchdog")
 """Devices that libvirt adds by itself, and that the other host must know if a migration sends them.
 
 libvirt 11.3 sends the itco watchdog of q35 for every action but ``reset``. A libvirt before 9.1
-refuses the definition. Source: libvirt, src/qemu/qemu_domain.c, qemuDomainDefFormatBufInternal.
+refuses the definition. It leaves out an audio backend if that is the only one. Source: libvirt,
+src/qemu/qemu_domain.c, qemuDomainDefFormatBufInternal.
 """
 _PLAIN_CLOCKS = (None, "utc", "localtime", "timezone", "variable")
-_MOST_SHARES = 10_000
-"""The largest weight of version 2 of cgroups (libvirt, src/util/vircgroupv2.c)."""
 _OLD_TIMERS = ("platform", "pit", "rtc", "hpet", "tsc", "kvmclock", "hypervclock")
 _OLD_SWITCHES = {
     "hyperv": (
@@ -74,11 +74,11 @@ def settings_of(domain: Domain, is_carried: bool = False) -> Iterator[Setting]:
     found = [one for element in children(domain.root) for one in _top(element)]
     found += labels(domain, is_carried)
     for device in domain.devices:
-        table = table_of(
-            str(device.element.tag), device.bus, device.model, device.element.get("type")
-        )
-        found += _device(device.label, device.element, table)
-    found += [*_emulator(domain), *_watchdogs(domain)]
+        element = device.element
+        kinds = (device.bus, device.model, element.get("type"), element.get("device"))
+        found += _device(device.label, element, table_of(str(element.tag), *kinds))
+        found += of_address(device)
+    found += [*_emulator(domain), *_watchdogs(domain), *serial_ports(domain)]
     yield from dict.fromkeys(found)
 
 
@@ -145,6 +145,8 @@ def _boot_file(child: etree._Element, parent: etree._Element) -> Iterator[Settin
             yield from _variables(path, parent)
         if child.get("secure") == "yes":
             yield Setting("secure boot", "secure boot")
+        if child.get("type") == "rom":
+            yield Setting("firmware image of type rom", OTHER)
         if child.get("stateless") == "yes":
             yield Setting("loader that is stateless", OTHER)
     elif child.tag == "nvram":
@@ -271,17 +273,6 @@ def _clock(element: etree._Element) -> Iterator[Setting]:
             yield Setting(f"timer {name}", "timer", name)
 
 
-def _cputune(element: etree._Element) -> Iterator[Setting]:
-    """Yield what names processors of the host, and shares that only some hosts take."""
-    shares = (element.findtext("shares") or "2").strip()
-    if not shares.isdecimal() or not 2 <= int(shares) <= _MOST_SHARES:
-        yield Setting(f"cputune shares {shares}", "cpu shares", shares)
-    plain = ("shares", "period", "quota", "emulator_period", "emulator_quota", "global_period")
-    for name in dict.fromkeys(str(child.tag) for child in children(element)):
-        if name not in (*plain, "global_quota", "iothread_period", "iothread_quota"):
-            yield Setting(f"cputune {name}", OTHER)
-
-
 def _sysinfo(element: etree._Element) -> Iterator[Setting]:
     """Yield what is no table of SMBIOS: blobs of fwcfg, which can be files of the host."""
     if is_unusual_sysinfo(element):
@@ -305,7 +296,7 @@ def _genid(_element: etree._Element) -> Iterator[Setting]:
 _READERS: Mapping[str, Callable[[etree._Element], Iterator[Setting]]] = {
     "clock": _clock,
     "cpu": _cpu,
-    "cputune": _cputune,
+    "cputune": processor_time,
     "features": _features,
     "genid": _genid,
     "iothreads": _iothreads,

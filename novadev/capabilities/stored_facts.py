@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
+from novadev.capabilities.device_settings import ISA_PORTS
 from novadev.capabilities.facts import GuestFacts
 from novadev.capabilities.unlisted import OTHER, Setting
 from novadev.rules.guest import (
@@ -28,7 +29,10 @@ _OF_FLAVORS = (
     "hw:redirected_usb_ports",
 )
 """Beginnings of extra specs that no property has."""
-_UNJUDGED_SWITCHES = ("hw_locked_memory", "hw_ephemeral_encryption", "hw_mem_encryption")
+_UNJUDGED_SWITCHES = (
+    *("hw_locked_memory", "hw_ephemeral_encryption", "hw_mem_encryption", "hw_firmware_stateless"),
+)
+_SERIAL_PORTS = "hw_serial_port_count"
 
 
 def facts_of_guest(
@@ -71,6 +75,8 @@ def _of_flavor(extra_specs: Mapping[str, str]) -> Iterator[Setting]:
 
 
 def _is_unjudged(name: str, value: str) -> bool:
+    if name == _SERIAL_PORTS:
+        return not (value.isdecimal() and int(value) <= ISA_PORTS)
     return name in _UNJUDGED or (name in _UNJUDGED_SWITCHES and is_yes(value))
 
 
@@ -81,7 +87,7 @@ def _settings(guest: Guest) -> Iterator[Setting]:
     if version := property_value(guest, "hw_tpm_version"):
         model = property_value(guest, "hw_tpm_model") or ""
         yield Setting(f"hw_tpm_version={version}", "tpm version", f"{version} {model}")
-    for name in (*_UNJUDGED, *_UNJUDGED_SWITCHES):
+    for name in (*_UNJUDGED, *_UNJUDGED_SWITCHES, _SERIAL_PORTS):
         value = property_value(guest, name)
         if value and _is_unjudged(name, value):
             yield Setting(f"{name}={value}", OTHER)

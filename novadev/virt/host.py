@@ -18,6 +18,7 @@ from novadev.virt.domain import Domain
 from novadev.virt.events import Watch, start_events
 from novadev.virt.jobs import ask, jobs_of, mirrors_of
 from novadev.virt.refusals import translated
+from novadev.virt.sent_processor import with_processor_of
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -294,13 +295,14 @@ class Host:
     def migratable(self, uuid: str) -> Domain:
         """Return the definition that a live migration of the running guest sends, without secrets.
 
-        libvirt leaves out of it what an older one would not know. Source: libvirt,
-        src/qemu/qemu_migration.c, qemuMigrationSrcBeginXML. Raises as `live`.
+        libvirt leaves out of it what an older one would not know; the processor is what the guest
+        runs with (`with_processor_of`). Source: libvirt, src/qemu/qemu_migration.c,
+        qemuMigrationSrcBeginXML. Raises as `live`.
         """
         handle = self.handle(uuid)
         with self.translated(uuid):
-            text = handle.XMLDesc(libvirt.VIR_DOMAIN_XML_MIGRATABLE)
-        return self._domain(text, uuid)
+            text, running = handle.XMLDesc(libvirt.VIR_DOMAIN_XML_MIGRATABLE), handle.XMLDesc(0)
+        return with_processor_of(self._domain(running, uuid), self._domain(text, uuid))
 
     def saved(self, uuid: str) -> Domain:
         """Return the definition with which the guest's managed save image starts it again.

@@ -64,6 +64,15 @@ def _card(kind: str, part: str) -> str:
     return f"<interface type='{kind}'><model type='virtio'/>{part}</interface>"
 
 
+def _controller(part: str, model: str = "virtio-scsi") -> str:
+    return f"<controller type='scsi' index='0' model='{model}'>{part}</controller>"
+
+
+def _hole(unit: str, size: int) -> str:
+    inside = f"<pcihole64 unit='{unit}'>{size}</pcihole64>"
+    return f"<controller type='pci' index='0' model='pcie-root'>{inside}</controller>"
+
+
 LONG = "a" * 37
 VALUES = {
     _disk("scsi", f"<serial>{LONG[1:]}</serial><vendor>SEAGATE</vendor>"): True,
@@ -106,6 +115,45 @@ VALUES = {
     "<memtune><swap_hard_limit>1024</swap_hard_limit></memtune>": False,
     "<cputune><shares>10000</shares></cputune>": True,
     "<cputune><shares>10001</shares></cputune>": False,
+    "<cputune><quota>-1</quota><emulator_quota>17592186044415</emulator_quota></cputune>": True,
+    "<cputune><period>1000</period><iothread_quota>1000</iothread_quota></cputune>": True,
+    "<cputune><period>999</period></cputune>": False,
+    "<cputune><emulator_period>1000001</emulator_period></cputune>": False,
+    "<cputune><iothread_quota>-2</iothread_quota></cputune>": False,
+    "<cputune><novelty_quota>1000</novelty_quota></cputune>": False,
+    _controller("<driver max_sectors='512' queues='4'/>"): True,
+    _controller("<driver max_sectors='-1'/>"): False,
+    _controller("<driver queues='99999999999'/>"): False,
+    _controller("<driver packed='on'/>"): True,
+    _controller("<driver packed='on'/>", "lsilogic"): False,
+    _hole("KiB", 33554432): True,
+    _hole("GiB", 32): True,
+    _hole("GiB", 33): False,
+    _hole("EiB", 1): False,
+    "<video><driver iommu='on'/><model type='virtio'/></video>": True,
+    "<video><driver iommu='on'/><model type='vga'/></video>": False,
+    "<memballoon model='none'><driver packed='on'/></memballoon>": False,
+    "<memballoon model='virtio'><stats period='-1'/></memballoon>": False,
+    "<input type='tablet' bus='usb'><driver ats='on'/></input>": False,
+    _disk("virtio", "<driver name='qemu' iothread='1'/>"): True,
+    _disk("sata", "<driver name='qemu' iothread='1'/>"): False,
+    _disk("virtio", "<readonly/>"): True,
+    _disk("sata", "<readonly/>"): False,
+    _disk("sata", "<readonly/>").replace("'disk'", "'cdrom'"): True,
+    _disk("virtio", "<driver name='qemu' copy_on_read='on'/>"): True,
+    _disk("virtio", "<readonly/><driver name='qemu' copy_on_read='on'/>"): False,
+    "<serial type='pty'><target type='isa-serial' port='3'/></serial>": True,
+    "<serial type='pty'><target type='isa-serial' port='-1'/></serial>": False,
+    "<serial type='pty'><target type='pci-serial' port='4'/></serial>": True,
+    "<os><loader type='rom'>/x/OVMF.fd</loader></os>": False,
+    "<os><bios rebootTimeout='-1'/></os>": True,
+    "<os><bios rebootTimeout='-2'/></os>": False,
+    **{
+        _card("user", f"<address type='{kind}'/>"): kind == "pci"
+        for kind in ("pci", "ccw", "unassigned", "virtio-mmio", "spapr-vio", "drive", "novelty")
+    },
+    _disk("scsi", "<address type='drive'/>"): True,
+    _disk("scsi", "<address type='pci'/>"): False,
     "<features><hyperv mode='custom'><relaxed state='off'/></hyperv></features>": True,
     "<features><hyperv mode='passthrough'/></features>": False,
     "<graphics type='spice' tlsPort='5902'/>": False,
@@ -301,6 +349,54 @@ def with_processors(
     there = SAMPLE.domain_capabilities or {}
     found = {key: replace(item, **known) for key, item in there.items()}
     return replace(SAMPLE, domain_capabilities=found, processors=(model,))
+
+
+@pytest.mark.parametrize(
+    ("part", "libvirt", "expected"),
+    [
+        ("<serial type='pty'/>" * 4, "9.0.0", []),
+        ("<serial type='pty'/>" * 5, "9.0.0", ["would not start"]),
+        ("<serial type='pty'/>" * 5, "7.0.0", ["not checked"]),
+        ("<serial type='pty'><target type='isa-serial' port='4'/></serial>", "9.0.0", ["refused"]),
+        ("<sound model='ich6'><audio id='1'/></sound>", "9.0.0", []),
+        ("<sound model='ich6'><audio id='7'/></sound>", "9.0.0", ["refused"]),
+        ("<sound model='ich6'><audio id='1'/></sound><audio id='7'/>", "9.0.0", ["refused"]),
+        ("<memballoon model='virtio' freePageReporting='on'/>", "9.0.0", ["fine"]),
+        ("<memballoon model='virtio' freePageReporting='on'/>", "6.8.0", ["not checked"]),
+    ],
+)
+def test_what_a_newer_libvirt_looks_at(part: str, libvirt: str, expected: list[str]) -> None:
+    plain = domains.domain(machine="pc-q35-7.2")
+    domain = Domain.from_xml(domains.domain(machine="pc-q35-7.2"))
+    place = domain.root.find("devices")
+    assert place is not None
+    place.extend(etree.fromstring(f"<all>{part}</all>"))
+    new = set(settings_of(domain)) - set(settings_of(Domain.from_xml(plain)))
+    host = replace(SAMPLE, versions=replace(SAMPLE.versions, libvirt=libvirt))
+    found = check(facts_of_domain(domain), host)
+    told = [one.outcome for one in found if one.subject in {setting.subject for setting in new}]
+    assert told == ["cannot be defined" if one == "refused" else one for one in expected]
+
+
+@pytest.mark.parametrize(
+    ("libvirt", "expected"), [("7.0.0", "cannot be defined"), ("7.2.0", "fine")]
+)
+def test_audio_is_a_need_where_a_migration_sends_it(libvirt: str, expected: str) -> None:
+    host = replace(SAMPLE, versions=replace(SAMPLE.versions, libvirt=libvirt))
+    xml = domains.domain(machine="pc-q35-7.2", devices=["<audio id='1' type='none'/>"])
+    for is_carried in (False, True):
+        found = check(facts_of_domain(Domain.from_xml(xml), is_carried), host)
+        told = [one.outcome for one in found if one.subject.startswith("audio")]
+        assert told == ([expected] if is_carried else [])
+
+
+@pytest.mark.parametrize(("shares", "libvirt"), [("0", "9.0.0"), ("0", "11.3.0"), ("1", "11.3.0")])
+def test_shares_that_may_be_taken_are_not_refused(shares: str, libvirt: str) -> None:
+    root = etree.fromstring(WHOLE)
+    root.append(etree.fromstring(f"<cputune><shares>{shares}</shares></cputune>"))
+    host = replace(SAMPLE, versions=replace(SAMPLE.versions, libvirt=libvirt))
+    found = check(facts_of_domain(Domain(root)), host)
+    assert [one.outcome for one in found if "shares" in one.subject] == ["not checked"]
 
 
 # Security drivers

@@ -351,6 +351,24 @@ def test_stored_properties_as_facts() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "is_told"),
+    [
+        ("hw_firmware_stateless", "true", True),
+        ("hw_firmware_stateless", "false", False),
+        ("hw_serial_port_count", "4", False),
+        ("hw_serial_port_count", "5", True),
+    ],
+)
+def test_a_stored_value_that_is_judged_in_a_definition(
+    name: str, value: str, is_told: bool
+) -> None:
+    made = guest(image(1), hw_machine_type="pc-q35-7.2", hw_firmware_type="uefi", **{name: value})
+    facts = facts_of_guest(made, DriverRules())
+    told = [one.outcome for one in check(facts, SAMPLE) if one.subject == f"{name}={value}"]
+    assert told == ["not checked"] * is_told
+
+
 def test_a_guest_that_stores_nothing() -> None:
     rules = DriverRules(vnc_enabled=False)
     facts = facts_of_guest(guest(image(1)), rules, Recommendation("scsi", "e1000e"))

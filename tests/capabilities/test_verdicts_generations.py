@@ -9,6 +9,7 @@ import pytest
 from novadev.capabilities.facts import facts_of_domain
 from novadev.capabilities.verdicts import check, worst
 from novadev.virt.domain import Domain
+from novadev.virt.host import Host
 from tests.capabilities.kinds import (
     Kind,
     capabilities_of,
@@ -19,6 +20,7 @@ from tests.capabilities.kinds import (
     with_parts,
 )
 from tests.hypervisor import Hypervisor
+from tests.nova_process import NovaProcess
 
 pytestmark = pytest.mark.slow
 
@@ -45,13 +47,32 @@ DEVICES = (
     *("<graphics type='spice' tlsPort='5902'/>", "<graphics type='spice' tlsPort='-1'/>"),
     "<graphics type='spice' autoport='yes' tlsPort='5902'/>",
     "<graphics type='spice' autoport='yes' defaultMode='secure'/>",
+    "<memballoon model='virtio' autodeflate='on' freePageReporting='on'/>",
+    *(f"<sound model='ich6'><audio id='{number}'/></sound>" for number in (1, 7)),
+    *("<audio id='1' type='none'/>", "<audio id='1' type='none'/><audio id='2' type='none'/>"),
+    *(
+        f"<serial type='pty'><target type='isa-serial' port='{number}'/></serial>"
+        for number in (3, 4)
+    ),
+    "<serial type='pty'><target type='pci-serial' port='4'/></serial>",
+    *(
+        "<interface type='user'><mac address='fa:16:3e:00:00:02'/><model type='virtio'/>"
+        f"<address {address}/></interface>"
+        for address in ("type='unassigned'", "type='ccw' cssid='0xfe' ssid='0' devno='0x0005'")
+    ),
+    *(
+        f"<controller type='scsi' index='0' model='virtio-scsi'><driver max_sectors='{number}'/>"
+        "</controller>"
+        for number in (-1, 512)
+    ),
+    *(f"<video><driver iommu='on'/><model type='{model}'/></video>" for model in ("vga", "virtio")),
 )
 PARTS = (
     *("<features><acpi/><hyperv mode='host-model'/></features>",),
     *("<features><acpi/><hyperv mode='custom'/></features>",),
     *(
         f"<cputune><shares>{number}</shares></cputune>"
-        for number in (1, 2, 10_000, 16_384, 262_145)
+        for number in (0, 1, 2, 10_000, 16_384, 262_145)
     ),
     *("<blkiotune><weight>500</weight></blkiotune>",),
     *(f"<resource><partition>{name}</partition></resource>" for name in ("/machine", "/x", "x")),
@@ -100,6 +121,18 @@ def test_a_value_that_is_not_taken_everywhere(any_generation: Hypervisor) -> Non
     assert checked >= 20
 
 
+def test_a_quota_of_processor_time(any_generation: Hypervisor) -> None:
+    """Whether it is defined; nothing here starts with a quota, for lack of a cgroup."""
+    host = capabilities_of(any_generation)
+    for name in ("quota", "emulator_quota", "global_quota", "iothread_quota"):
+        for number in (-1, 0, 1000, 17_592_186_044_415, 17_592_186_044_416):
+            part = f"<cputune><{name}>{number}</{name}></cputune>"
+            xml = with_parts(domain_of("q35", ""), part)
+            verdict = worst(check(facts_of_domain(Domain.from_xml(xml)), host))
+            is_refused = tried(any_generation, xml).outcome == "cannot be defined"
+            assert (verdict == "cannot be defined") is is_refused, (part, verdict)
+
+
 def test_a_migration_sends_the_labels_of_a_libvirtd_that_was_restarted(
     any_generation: Hypervisor,
 ) -> None:
@@ -115,6 +148,69 @@ def test_a_migration_sends_the_labels_of_a_libvirtd_that_was_restarted(
     assert worst(check(facts_of_domain(Domain.from_xml(after), is_carried=True), host)) == "fine"
     elsewhere = Domain.from_xml(after.replace("model='dac'", "model='selinux'"))
     assert worst(check(facts_of_domain(elsewhere, is_carried=True), host)) == "would not start"
+
+
+PROCESSORS = (
+    *(("<cpu mode='host-model'/>", name) for name in ("bullseye", "bookworm", "trixie")),
+    ("<cpu mode='custom' match='exact'><model>EPYC</model></cpu>", "trixie"),
+    ("<cpu mode='custom' match='exact'><model>Nehalem</model></cpu>", "trixie"),
+    ("", "trixie"),
+)
+_SAME_EVERYWHERE = ("", "<cpu mode='custom' match='exact'><model>Nehalem</model></cpu>")
+
+
+def test_the_processor_of_a_running_guest_goes_with_a_migration(
+    generations: dict[str, Hypervisor],
+) -> None:
+    """The other host has to take the features that the guest runs with, as the cookie has them."""
+    known = {name: capabilities_of(host) for name, host in generations.items()}
+    for cpu, source in PROCESSORS:
+        carried, taken = sent_by(generations[source], cpu)
+        facts = facts_of_domain(carried, is_carried=True)
+        verdicts = {name: worst(check(facts, host)) for name, host in known.items()}
+        outcomes = {name: tried(host, taken.text).outcome for name, host in generations.items()}
+        wrong = [name for name in known if is_wrong(verdicts[name], outcomes[name])]
+        assert not wrong, (cpu, source, verdicts, outcomes)
+        assert ("not checked" not in verdicts.values()) is (cpu in _SAME_EVERYWHERE), verdicts
+
+
+def sent_by(source: Hypervisor, cpu: str) -> tuple[Domain, Domain]:
+    """What is judged of a guest that runs with this processor, and what the other host starts."""
+    domain = source.define(with_parts(domain_of("pc-q35-5.2", ""), cpu))
+    domain.create()
+    carried = Host(source.name, source.uri).migratable(domain.UUIDString())
+    taken, running = Domain.from_xml(carried.text), Domain.from_xml(domain.XMLDesc(0))
+    source.empty()
+    written, expanded = (one.root.find("cpu") for one in (taken, running))
+    assert written is not None
+    assert expanded is not None
+    taken.root.replace(written, expanded)
+    return carried, taken
+
+
+@pytest.mark.parametrize("release", ["28", "34"])
+def test_what_nova_writes_is_fine_on_its_own_host(
+    any_generation: Hypervisor, nova_processes: dict[str, NovaProcess], release: str
+) -> None:
+    """Every attribute that Nova writes for each guest has been looked at."""
+    nova = nova_processes.setdefault(release, NovaProcess(release))
+    card = {"port": "11111111-1111-4111-8111-111111111111", "mac": "fa:16:3e:00:00:01"}
+    host = capabilities_of(any_generation)
+    for machine in ("pc-i440fx-5.2", "pc-q35-5.2"):
+        answer = nova.call(
+            "guest_xml_of",
+            vifs=[card],
+            image_properties={"hw_machine_type": machine},
+            config={"libvirt": {"virt_type": "qemu"}},
+            whole=True,
+        )
+        domain = any_generation.define(answer["xml"])
+        text = domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)
+        domain.undefine()
+        assert ("freePageReporting" in text) is (release == "34")
+        found = check(facts_of_domain(Domain.from_xml(text)), host)
+        wrong = [one for one in found if one.outcome not in ("fine", "deprecated")]
+        assert not wrong
 
 
 def test_what_a_newer_libvirt_adds_is_no_need_of_the_guest(
