@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from functools import cached_property
@@ -27,8 +27,6 @@ from novadev.rules.osinfo import Recommendation
 from novadev.rules.refused_buses import without_refused_buses
 
 _CHECK = "target"
-_TOLD = 5
-"""Things not checked that a line has."""
 _OF_HOST = ("hostdev", "vdpa")
 """Interfaces that are a device of the host: no property has their model."""
 _OF_BOARD = ("controller", "input")
@@ -248,19 +246,27 @@ _VERBS = {
 def _unchecked(
     target: TargetHost, verdicts: Iterable[Verdict], already: set[Kind]
 ) -> Iterator[Trouble]:
-    """Yield in one line what nothing tells: it is not fine, and it is no fault."""
-    unchecked = [one for one in verdicts if one.outcome == "not checked"]
-    subjects = list(dict.fromkeys(_without_names(one.subject) for one in unchecked))
-    kind = (target.name, tuple(sorted(subjects)))
-    if subjects and kind not in already:
+    """Yield in one line what nothing tells, and why: it is not fine, and it is no fault."""
+    reasons: dict[str, str] = {}
+    for one in verdicts:
+        if one.outcome == "not checked":
+            reasons.setdefault(_without_names(one.subject), one.message)
+    kind = (target.name, tuple(sorted(reasons)))
+    if reasons and kind not in already:
         already.add(kind)
-        more = f" and {len(subjects) - _TOLD} more" if len(subjects) > _TOLD else ""
-        told = f"{', '.join(subjects[:_TOLD])}{more}"
         details = (
-            f"not checked for {target.capabilities.host}, because its file does not say: {told} "
-            f"({ONCE} with the same)"
+            f"not checked for {target.capabilities.host}: {_by_reason(reasons)} ({ONCE} with the "
+            "same)"
         )
-        yield Trouble(_CHECK, "warning", details)
+        yield Trouble(_CHECK, "warning", details, once=True)
+
+
+def _by_reason(reasons: Mapping[str, str]) -> str:
+    """Return the subjects of REASONS, those with the same reason together, and the reasons."""
+    subjects: dict[str, list[str]] = {}
+    for subject, why in reasons.items():
+        subjects.setdefault(why, []).append(subject)
+    return "; ".join(f"{', '.join(names)} ({why})" for why, names in subjects.items())
 
 
 def _without_names(subject: str) -> str:
