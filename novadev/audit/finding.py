@@ -120,7 +120,9 @@ class Trouble:
     """A finding as a check has it, before it is said of which guest: see `Finding`.
 
     ``is_unasked`` says that the check could not be made: its question got no answer. ``instead`` is
-    what else a person may do than to run the remedy, where nothing tells which of both is right.
+    what else a person may do than to run the remedy, where nothing tells which of both is right;
+    the remedy then keeps what ``keeps`` says, and an accepted command that stores the property
+    ``settled_by`` leaves nothing to decide.
     ``fault`` is the key of the rules' fault that the remedy has to end. ``after`` are the checks
     whose remedies have to be run before this one, and ``first`` is one of those remedies.
     ``target``, ``target_file``, ``move`` and ``once`` are as in `Finding`.
@@ -132,6 +134,8 @@ class Trouble:
     remedy: str | None = None
     is_unasked: bool = False
     instead: str | None = None
+    keeps: str = "what the guest has"
+    settled_by: str | None = None
     fault: tuple[str, str] | None = None
     after: frozenset[str] = frozenset()
     first: str | None = None

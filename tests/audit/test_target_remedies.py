@@ -221,3 +221,29 @@ def test_what_a_refused_bus_hides_is_told_at_once(sqlite_cloud: Cloud, tmp_path:
     words = ("image-property", "set", "--yes", "--property", "hw_disk_bus=virtio", uuid)
     assert novadev(sqlite_cloud, *words).code == 0
     assert {item["details"] for item in failing(sqlite_cloud, target)} <= before
+
+
+@pytest.mark.parametrize("others", [{}, {"hw_vif_model": "e1000"}])
+def test_a_machine_type_for_a_target_settles_which_of_two_a_server_keeps(
+    sqlite_cloud: Cloud, tmp_path: Path, others: dict[str, str]
+) -> None:
+    """Its command writes both databases, so the rest of the request spec is told at once."""
+    stored = {**STASHED, "hw_machine_type": "pc-i440fx-2.0"}
+    spec = {**stored, "hw_machine_type": "pc-i440fx-1.4", **others}
+    uuid = offloaded(sqlite_cloud, hw_machine_type="pc-i440fx-2.0", spec_properties=spec)
+    target = with_machines(tmp_path, "cmp9", *i440fx("7.1"))
+    checks = ("--check", "target", "--check", "request-spec")
+    words = ("audit", "--all", *checks, "--capabilities", str(target), "-f")
+    (found,) = (
+        item
+        for item in novadev(sqlite_cloud, *words, "json").json
+        if item["check"] == "request-spec"
+    )
+    setting = f"novadev machine-type set --yes pc-i440fx-7.1 {uuid}"
+    assert found["remedy"] == (f"novadev image-property sync --yes {uuid}" if others else setting)
+    assert "to keep that of" not in found["details"]
+    lines = novadev(sqlite_cloud, *words, "commands").out.splitlines()
+    for line in (line for line in lines if line.startswith("novadev ")):
+        assert novadev(sqlite_cloud, *shlex.split(line)[1:]).code == 0
+    after = novadev(sqlite_cloud, *words, "json").json
+    assert not [item for item in after if item["check"] == "request-spec" or item["remedy"]]
