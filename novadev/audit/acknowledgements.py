@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import yaml
 
 from novadev.audit.checks import ALWAYS, CHECKS
-from novadev.audit.finding import ONCE, Finding, plain
+from novadev.audit.finding import Finding, plain
 from novadev.capabilities.file import read_text
 from novadev.errors import BadInput
 from novadev.strict_json import Form, read
@@ -78,7 +78,7 @@ class Acknowledgement:
 
     def _is_for(self, finding: Finding) -> bool:
         """Whether it is for the server of FINDING, or for all of which that is told once."""
-        if ONCE in finding.details:
+        if finding.once:
             return self.instance in (None, "*")
         return _fits(self.instance, finding.instance, finding.name)
 
@@ -97,11 +97,17 @@ class Acknowledgements:
         self._valid = [item for item in found if item.until >= today]
         self.ended = [item for item in found if item.until < today]
         self._used: set[int] = set()
+        self._missed: set[int] = set()
+
+    @property
+    def counts_again(self) -> bool:
+        """Whether a finding of this audit counts because an entry is past its date."""
+        return bool(self._missed)
 
     def marked(self, findings: Iterable[Finding | T]) -> Iterator[Finding | T]:
         """Yield FINDINGS, those that somebody lives with marked; anything else as it is."""
         by_check: dict[str, list[Acknowledgement]] = {}
-        for item in self._valid:
+        for item in (*self._valid, *self.ended):
             by_check.setdefault(item.check, []).append(item)
         for finding in findings:
             if isinstance(finding, Finding) and finding.check in by_check:
@@ -110,8 +116,12 @@ class Acknowledgements:
                 yield finding
 
     def _mark(self, finding: Finding, candidates: Iterable[Acknowledgement]) -> Finding:
+        """Return FINDING as the first of CANDIDATES has it; those past their date are the last."""
         found = next((item for item in candidates if item.covers(finding)), None)
         if found is None:
+            return finding
+        if found in self.ended:
+            self._missed.update(item.place for item in self.ended if item.covers(finding))
             return finding
         self._used.add(found.place)
         return replace(finding, acknowledged=f"{found.reason} (until {found.until})")
@@ -122,10 +132,15 @@ class Acknowledgements:
         MADE are the checks that were made of every server.
         """
         for item in self.ended:
-            yield (
-                f"{self._name}: entry {item.place} ({item.check}) was valid until {item.until}: "
-                "its findings count again. Give the entry a later date or remove it."
-            )
+            what = f"{self._name}: entry {item.place} ({item.check}) was valid until {item.until}"
+            if item.place in self._missed:
+                yield (
+                    f"{what}: its findings count again. Give the entry a later date or remove it."
+                )
+            elif item.check in made:
+                yield f"{what}. No finding counts again for it. Remove the entry."
+            else:
+                yield f"{what}. Give the entry a later date or remove it."
         unused = [
             str(item.place)
             for item in self._valid

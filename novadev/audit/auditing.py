@@ -356,6 +356,7 @@ class Audit:
             target=trouble.target,
             target_file=trouble.target_file,
             move=trouble.move,
+            once=trouble.once,
         )
 
 

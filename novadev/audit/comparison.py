@@ -9,8 +9,8 @@ from dataclasses import replace
 from itertools import groupby
 
 from novadev.audit.coverage import NO_TARGET, OTHER_TARGET, Coverage
-from novadev.audit.finding import ONCE, Earlier, Finding, plain
 from novadev.audit.finding import Comparison as Word
+from novadev.audit.finding import Earlier, Finding, plain
 from novadev.capabilities.file import read_text
 from novadev.errors import BadInput
 from novadev.runs.plan import Skip
@@ -130,7 +130,7 @@ def _without_numbers(details: str) -> str:
 
 
 def _key(item: Finding | Earlier) -> Key:
-    is_once = ONCE in item.details
+    is_once = item.once if isinstance(item, Finding) else item.is_once
     instance = "" if is_once else item.instance or ""
     return item.check, instance, "" if item.instance else item.host or "", is_once
 
@@ -152,6 +152,7 @@ def _gone(item: Earlier, word: Word) -> Finding:
         target=item.target,
         target_file=item.target_file,
         move=item.move,
+        once=item.is_once,
     )
 
 

@@ -84,7 +84,7 @@ def undecided(trouble: Trouble, instance: Instance) -> Trouble:
         return trouble
     details = f"{trouble.details}; {trouble.instead}"
     if trouble.remedy is not None:
-        details += f"; to keep what the guest has, run {from_here(trouble.remedy, instance)}"
+        details += f"; to keep {trouble.keeps}, run {from_here(trouble.remedy, instance)}"
     return replace(trouble, details=details, remedy=None, instead=None)
 
 

@@ -8,6 +8,7 @@ from novadev.audit.correction import undecided
 from novadev.audit.finding import Trouble
 from novadev.audit.guest import Inspection
 from novadev.audit.mismatch import compared
+from novadev.audit.prescription import Present, present_host
 from novadev.audit.refusals import accepted, agreed
 from novadev.audit.stashing import Outlook
 from novadev.audit.stored import Stored
@@ -91,7 +92,8 @@ class Examination:
         yield from stored_troubles(stored, self._wanted)
         if "target" in self._wanted:
             mended = stored.readable.facts
-            yield from target_troubles(mended, _needs(inspection), self._targets, self._unchecked)
+            needs, present = _needs(inspection), self._present(facts.instance, inspection)
+            yield from target_troubles(mended, needs, self._targets, self._unchecked, present)
         if inspection is not None and known is not None:
             yield from inspection.troubles
             found_here = compared(known, stored, self._decisions)
@@ -137,6 +139,18 @@ class Examination:
             return self._hosts.find(instance.host or instance.shelved_host)
         except BadInput:
             return None
+
+    def _present(self, instance: Instance, inspection: Inspection | None) -> Present:
+        """Return what is known of the host that the instance starts on until it moves.
+
+        An offloaded one may start on the host that it was on.
+        """
+        compute = self._compute(instance)
+        qemu = inspection.hardware.qemu if inspection else None
+        targets = [target.capabilities for target in self._targets]
+        host = instance.host or (instance.shelved_host if compute else None)
+        found = present_host(host, compute, qemu, targets)
+        return found if instance.host or found.capabilities else Present()
 
     def _assumed(self, instance: Instance) -> DriverRules:
         host = instance.host or instance.shelved_host

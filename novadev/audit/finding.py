@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,7 +12,15 @@ Comparison = Literal["new", "still there", "mended", "not checked"]
 Move = Literal["power-on", "live-migration"]
 """How a guest gets to another host: Nova builds it there, or libvirt carries what runs."""
 ONCE = "reported once for all guests"
-"""What the details say of a finding that is told of the first guest of many."""
+"""What the details say, for people, of a finding that is told of the first guest of many."""
+_ONCE_OF_OLD = re.compile(
+    rf"(not checked for \S+, because its file does not say: .* \({ONCE} with the same"
+    rf"|on \S+ it starts; parts that were not rehearsed: .* \({ONCE} with the same parts)\)"
+)
+"""The whole details of such a finding in a file of a novadev that did not write ``once``.
+
+Nothing that a guest's owner has chosen stands at their beginning.
+"""
 UNREAD = "what the guest has was not read"
 """What they say of properties that are not stored, where no host was asked."""
 _WAITS = ("; the server has to be stopped", "; the remedy has to wait")
@@ -39,6 +48,7 @@ class Finding:
     what is not checked was found by the earlier audit alone. ``target`` is the other host that the
     guest was held against, ``target_file`` its capability file, and ``move`` how the guest would
     get there; None where the check is about no other host, and of a rehearsal the latter two.
+    ``once`` says that it is about all guests of a kind, of which it names the first.
     """
 
     check: str
@@ -57,6 +67,7 @@ class Finding:
     target: str | None = None
     target_file: str | None = None
     move: Move | None = None
+    once: bool = False
 
     @property
     def counts(self) -> bool:
@@ -82,11 +93,17 @@ class Earlier:
     target: str | None = None
     target_file: str | None = None
     move: Move | None = None
+    once: bool | None = None
 
     @property
     def is_once(self) -> bool:
-        """Whether it is about all guests of a kind, of which it names the first."""
-        return ONCE in self.details
+        """Whether it is about all guests of a kind, of which it names the first.
+
+        An older novadev has written that into the details only.
+        """
+        if self.once is not None:
+            return self.once
+        return _ONCE_OF_OLD.fullmatch(self.details) is not None
 
     @property
     def is_by_host(self) -> bool:
@@ -103,10 +120,12 @@ class Trouble:
     """A finding as a check has it, before it is said of which guest: see `Finding`.
 
     ``is_unasked`` says that the check could not be made: its question got no answer. ``instead`` is
-    what else a person may do than to run the remedy, where nothing tells which of both is right.
+    what else a person may do than to run the remedy, where nothing tells which of both is right;
+    the remedy then keeps what ``keeps`` says, and an accepted command that stores the property
+    ``settled_by`` leaves nothing to decide.
     ``fault`` is the key of the rules' fault that the remedy has to end. ``after`` are the checks
     whose remedies have to be run before this one, and ``first`` is one of those remedies.
-    ``target``, ``target_file`` and ``move`` are as in `Finding`.
+    ``target``, ``target_file``, ``move`` and ``once`` are as in `Finding`.
     """
 
     check: str
@@ -115,9 +134,12 @@ class Trouble:
     remedy: str | None = None
     is_unasked: bool = False
     instead: str | None = None
+    keeps: str = "what the guest has"
+    settled_by: str | None = None
     fault: tuple[str, str] | None = None
     after: frozenset[str] = frozenset()
     first: str | None = None
     target: str | None = None
     target_file: str | None = None
     move: Move | None = None
+    once: bool = False

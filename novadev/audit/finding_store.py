@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from itertools import takewhile
 from operator import attrgetter
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from novadev.audit.commands import Command, rank
 from novadev.audit.finding import Comparison, Finding
@@ -70,6 +70,12 @@ class Kind:
         return ", ".join(dict.fromkeys(names))
 
 
+def _finding(row: Sequence[Any]) -> Finding:
+    """Return the finding of a ROW: SQLite has a number for whether it is told once."""
+    found = Finding(*row)
+    return replace(found, once=bool(found.once))
+
+
 class Collected:
     """Findings on disk, in a temporary file that has no name.
 
@@ -98,7 +104,7 @@ class Collected:
 
         What somebody lives with, is mended or was not checked is kept apart, and in no number.
         """
-        values = [None if value is None else printable(value) for value in _VALUES(finding)]
+        values = [printable(item) if isinstance(item, str) else item for item in _VALUES(finding)]
         remedy = finding.remedy
         own: tuple[str | int | None, ...] = (None, None)
         if remedy is not None:
@@ -173,7 +179,7 @@ class Collected:
                          rowid""",  # noqa: S608 - names of our own
             (limit,),
         )
-        return (Finding(*row) for row in rows)
+        return map(_finding, rows)
 
     def kinds(self) -> list[Kind]:
         """Return the kinds of commands, in the order in which they work."""
@@ -214,7 +220,7 @@ class Collected:
                 ORDER BY severity, "check", rowid LIMIT ?""",  # noqa: S608 - names of our own
             (comparison, limit),
         )
-        return (Finding(*row) for row in rows)
+        return map(_finding, rows)
 
     def count_apart(self, comparison: Comparison | None) -> Mapping[str, int]:
         """Return how many findings of each check `apart` has."""

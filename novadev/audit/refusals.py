@@ -12,6 +12,7 @@ from novadev.audit.remedies import with_every_disk
 from novadev.audit.trial import Trial, Tried, property_of
 from novadev.errors import NovadevError
 from novadev.image_property.facts import Facts
+from novadev.image_property.sync.differences import differences
 from novadev.rules.buses import BUS_PROPERTIES, TooManyDisks, UnsupportedBus, bus_for_device_type
 from novadev.rules.disks import GuestDisk, is_volume
 from novadev.rules.fault import disk_subject
@@ -65,7 +66,31 @@ def accepted(troubles: Sequence[Trouble], facts: Facts, trial: Trial) -> list[Tr
     turns = _Turns(trial, facts)
     order = sorted(range(len(troubles)), key=lambda place: (_turn(troubles[place]), place))
     judged = {place: turns.judged(troubles[place]) for place in order}
-    return [_in_order(judged[place], judged.values()) for place in range(len(troubles))]
+    found = [_in_order(judged[place], judged.values()) for place in range(len(troubles))]
+    done = [item.remedy for item in found if item.remedy and item.instead is None]
+    return [_settled(item, done, turns.facts) for item in found]
+
+
+def _settled(trouble: Trouble, remedies: Iterable[str], after: Facts) -> Trouble:
+    """Return TROUBLE without a choice that one of the accepted REMEDIES has made.
+
+    That one comes first, and is all there is to do if nothing else differs AFTER it.
+    """
+    name = trouble.settled_by
+    first = next((item for item in remedies if name and property_of(item) == name), None)
+    if first is None:
+        return trouble
+    remedy = first if _is_in_step(after) else trouble.remedy
+    return replace(trouble, remedy=remedy, first=first, instead=None)
+
+
+def _is_in_step(facts: Facts) -> bool:
+    """Whether the request spec has nothing else than the cell."""
+    values, spec, image = facts.instance.image_properties, facts.spec, facts.instance.image_ref
+    try:
+        return spec is not None and not differences(values, spec, image)
+    except NovadevError:
+        return False
 
 
 def _in_order(trouble: Trouble, troubles: Iterable[Trouble]) -> Trouble:

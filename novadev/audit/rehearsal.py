@@ -160,7 +160,7 @@ class Rehearsals:
                 f"on {self.host} it starts; parts that were not rehearsed: {', '.join(parts)} "
                 f"({ONCE} with the same parts)"
             )
-            yield replace(first, severity="warning", details=details)
+            yield replace(first, severity="warning", details=details, once=True)
 
     def _keep(self, one: Rehearsed, guests: int) -> Finding:
         """Keep what became of a shape; return the finding of its first guest."""

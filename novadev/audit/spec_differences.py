@@ -10,9 +10,11 @@ from novadev.audit.remedies import set_machine_type, sync
 from novadev.audit.stored import Stored, unread
 from novadev.errors import BadInput, InvalidValue, NovadevError
 from novadev.image_property.sync.differences import differences, in_words, lacked
+from novadev.nova.image_properties import MACHINE_TYPE
 from novadev.nova.request_specs import RequestSpec
 from novadev.rules.defaults import REFUSALS, REGISTERED, registered
 from novadev.rules.image_meta import unreadable
+from novadev.rules.machine_types import family_of
 from novadev.rules.property_faults import NO_EFFECT
 from novadev.runs.change import Change
 
@@ -40,9 +42,8 @@ def request_spec(stored: Stored) -> Iterator[Trouble]:
     silent = {*NO_EFFECT, *_chosen_again(stored, found)}
     told = [item for item in found if item.place.name not in silent]
     if told:
-        choice = _machine_type_choice(stored.uuid, told)
-        remedy = None if choice else sync(stored.uuid)
-        yield Trouble("request-spec", "warning", in_words(told) + choice, remedy)
+        trouble = Trouble("request-spec", "warning", in_words(told))
+        yield _with_remedy(trouble, stored.uuid, told)
 
 
 _UNCOMPARED = "its request spec cannot be compared"
@@ -57,32 +58,35 @@ def _compared_later(stored: Stored, spec: RequestSpec, error: InvalidValue) -> T
     )
     try:
         left = stored.readable.values
-        choice = _machine_type_choice(
-            uuid, differences(left, spec, stored.facts.instance.image_ref)
-        )
+        found = differences(left, spec, stored.facts.instance.image_ref)
     except NovadevError:
         return Trouble("request-spec", "warning", details)
-    remedy = None if choice else sync(uuid)
-    return Trouble("request-spec", "warning", details + choice, remedy, after=after)
+    return _with_remedy(Trouble("request-spec", "warning", details, after=after), uuid, found)
 
 
-def _machine_type_choice(uuid: str, found: Iterable[Change]) -> str:
-    """Return what either of two machine types takes; empty where FOUND has no two.
+def _with_remedy(trouble: Trouble, uuid: str, found: Iterable[Change]) -> Trouble:
+    """Return TROUBLE with the command for what was FOUND; of two machine types a person decides.
 
     Nova replaces the stored machine type when it rescues a server
     (``nova/virt/libvirt/driver.py`` _configure_guest_by_virt_type): the copy in the request spec is
-    then the only one of what was chosen.
+    then the only one of what was chosen. A name that is none of a machine type was chosen by nobody
+    who has such a guest.
     """
-    for item in found:
-        pair = (item.before, item.after)
-        if item.place.name == "hw_machine_type" and all(isinstance(one, str) for one in pair):
-            again = set_machine_type(uuid, str(item.before))
-            return (
-                "; a rescue replaces the machine type in the cell: to keep that of the request "
-                f"spec, stop the server and run {again or 'novadev machine-type set'}; to keep "
-                f"that of the cell, run {sync(uuid)}"
-            )
-    return ""
+    pairs = ((item.before, item.after) for item in found if item.place.name == MACHINE_TYPE)
+    spec, cell = next(pairs, (None, None))
+    if not (isinstance(spec, str) and isinstance(cell, str) and family_of(spec)):
+        return replace(trouble, remedy=sync(uuid))
+    again = set_machine_type(uuid, spec) or "novadev machine-type set"
+    return replace(
+        trouble,
+        remedy=sync(uuid) if family_of(cell) else None,
+        instead=(
+            "a rescue replaces the machine type in the cell: to keep that of the request spec, "
+            f"stop the server and run {again}"
+        ),
+        keeps="that of the cell",
+        settled_by=MACHINE_TYPE,
+    )
 
 
 def _chosen_again(stored: Stored, found: Iterable[Change]) -> frozenset[str]:

@@ -3,41 +3,30 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from functools import cached_property
 
 from novadev.audit.coverage import Unjudged
 from novadev.audit.finding import ONCE, Move, Trouble
-from novadev.audit.remedies import set_machine_type, set_property
+from novadev.audit.prescription import TAGS, Prescription, Present
 from novadev.capabilities import file
 from novadev.capabilities.compute_hosts import SavedOsInfo, driver_rules
 from novadev.capabilities.content import Capabilities, age_text, time_of
 from novadev.capabilities.facts import GuestFacts
 from novadev.capabilities.stored_facts import facts_of_guest, with_flavor
-from novadev.capabilities.verdicts import Verdict, check, missing_machine_type
+from novadev.capabilities.verdicts import REFUSED, Verdict, check
 from novadev.errors import BadInput
 from novadev.image_property.facts import Facts
 from novadev.nova.image_properties import MACHINE_TYPE
 from novadev.rules.defaults import REFUSALS
-from novadev.rules.device import GuestDevice
 from novadev.rules.guest import DriverRules, property_value
-from novadev.rules.machine_types import family_of, may_be, version_of
+from novadev.rules.machine_types import may_be
 from novadev.rules.osinfo import Recommendation
+from novadev.rules.refused_buses import without_refused_buses
 
 _CHECK = "target"
-_TOLD = 5
-"""Things not checked that a line has."""
-_BETTER = {
-    **dict.fromkeys(("video", "hw_video_model"), ("hw_video_model", ("virtio", "vga"))),
-    **dict.fromkeys(("interface", "hw_vif_model"), ("hw_vif_model", ("virtio", "e1000e", "e1000"))),
-}
-"""What a guest may have instead of a device that the target lacks, by how the device is called.
-
-The first that the target has.
-"""
-_TAGS = {"hw_video_model": "video", "hw_vif_model": "interface"}
 _OF_HOST = ("hostdev", "vdpa")
 """Interfaces that are a device of the host: no property has their model."""
 _OF_BOARD = ("controller", "input")
@@ -135,29 +124,34 @@ class Needs:
 
 
 def target_troubles(
-    facts: Facts, needs: Needs, targets: Sequence[TargetHost], unchecked: Unchecked
+    facts: Facts,
+    needs: Needs,
+    targets: Sequence[TargetHost],
+    unchecked: Unchecked,
+    present: Present,
 ) -> Iterator[Trouble]:
     """Yield what each of TARGETS would refuse for a guest, or what is not known about it.
 
     Both of what its definition has and, if Nova builds it there, of what Nova would make of what
     is stored. What nothing tells is "not checked", reported for the first guest of its kind only,
-    and added to UNCHECKED.
+    and added to UNCHECKED. What a remedy gives the guest, its PRESENT host has as well.
     """
+    prescription = Prescription(present, [target.capabilities for target in targets])
     move: Move = "power-on" if needs.is_built else "live-migration"
     for target in targets:
-        built = _stored(facts, target) if needs.is_built else None
-        is_unbuilt = needs.is_built and built is None
+        built, is_built = _stored(facts, target) if needs.is_built else (None, True)
         if built is not None and needs.defined is None:
             built = with_flavor(built, facts.extra_specs)
         defined = needs.defined
         if defined is not None and built is not None:
             defined = _undecided(defined, built, facts)
         wanted = [item for item in (defined, built) if item is not None]
-        verdicts = dict.fromkeys(one for item in wanted for one in _judged(item, target))
-        is_all = is_unbuilt or all(_is_of_types(one) for one in verdicts)
+        judged = (_judged(item, target, prescription) for item in wanted)
+        verdicts = dict.fromkeys(one for verdict in judged for one in verdict)
+        is_all = not is_built or all(_is_of_types(one) for one in verdicts)
         unchecked.add(facts.instance.uuid, target, verdicts, is_all)
         found = (
-            *_refused(facts, target, verdicts, wanted),
+            *_refused(facts, target, verdicts, wanted, prescription),
             *_unchecked(target, verdicts, unchecked.told),
         )
         for one in found:
@@ -177,7 +171,7 @@ def _undecided(defined: GuestFacts, built: GuestFacts, facts: Facts) -> GuestFac
     Source: nova/virt/libvirt/driver.py, power_on and _hard_reboot.
     """
     values = facts.guest.image_properties
-    tags = {"disk", *(tag for name, tag in _TAGS.items() if values.get(name))}
+    tags = {"disk", *(tag for name, tag in TAGS.items() if values.get(name))}
     machine_type, stored = defined.machine_type, values.get(MACHINE_TYPE)
     if stored and machine_type and not may_be(stored, machine_type):
         machine_type, tags = built.machine_type, tags.union(_OF_BOARD)
@@ -189,41 +183,51 @@ def _undecided(defined: GuestFacts, built: GuestFacts, facts: Facts) -> GuestFac
     return replace(defined, machine_type=machine_type, devices=devices)
 
 
-def _judged(needs: GuestFacts, target: TargetHost) -> Iterator[Verdict]:
-    """Yield the verdicts on NEEDS; where the machine type is missing, also those on the new one.
+def _judged(needs: GuestFacts, target: TargetHost, prescription: Prescription) -> Iterator[Verdict]:
+    """Yield the verdicts on NEEDS; where it is to get another machine type, also those on that.
 
     They would be the next findings, once the remedy has given the guest the new one.
     """
     yield from check(needs, target.capabilities)
-    there = _on_board(needs, target)
+    there = prescription.on_board(needs, target.capabilities)
     if there != needs:
-        found = check(there, target.capabilities)
-        yield from (one for one in found if not _is_of_types(one))
+        is_given = there.machine_type == prescription.machine_type(needs)
+        for one in check(there, target.capabilities):
+            if not _is_of_types(one) or (is_given and one.outcome == "deprecated"):
+                yield one
 
 
-def _on_board(needs: GuestFacts, target: TargetHost) -> GuestFacts:
-    """Return NEEDS with the machine type that the remedy gives, where TARGET lacks the present."""
-    missing = missing_machine_type(needs, target.capabilities)
-    newer = _oldest_of_its_kind(needs.machine_type or "", target) if missing else None
-    return replace(needs, machine_type=newer) if newer else needs
+def _stored(facts: Facts, target: TargetHost) -> tuple[GuestFacts | None, bool]:
+    """Return what Nova would build there, and whether it would.
 
-
-def _stored(facts: Facts, target: TargetHost) -> GuestFacts | None:
-    """Return what Nova would build there; None where it would build nothing: a check of its own."""
+    Where it refuses a bus or the number of disks, which is a check of its own, the rest is what it
+    builds once that is mended; None where it can read nothing.
+    """
     recommended = target.recommendation(property_value(facts.guest, "os_distro"))
     try:
-        return facts_of_guest(facts.guest, target.rules, recommended)
+        return facts_of_guest(facts.guest, target.rules, recommended), True
     except REFUSALS:
-        return None
+        guest, _ = without_refused_buses(facts.guest, target.rules)
+    try:
+        rules = replace(target.rules, counts_disks=False)
+        return facts_of_guest(guest, rules, recommended), False
+    except REFUSALS:
+        return None, False
 
 
 def _refused(
-    facts: Facts, target: TargetHost, verdicts: Iterable[Verdict], wanted: Sequence[GuestFacts]
+    facts: Facts,
+    target: TargetHost,
+    verdicts: Iterable[Verdict],
+    wanted: Sequence[GuestFacts],
+    prescription: Prescription,
 ) -> Iterator[Trouble]:
     for one in verdicts:
-        if one.outcome in ("cannot be defined", "would not start"):
-            remedy = _remedy(facts.instance.uuid, one, target, wanted[-1])
-            yield Trouble(_CHECK, "failure", _told(target, one), remedy)
+        if one.outcome in REFUSED:
+            remedy, choice = prescription.remedy(
+                facts.instance.uuid, one, wanted[-1], target.capabilities
+            )
+            yield Trouble(_CHECK, "failure", f"{_told(target, one)}{choice}", remedy)
         elif one.outcome == "deprecated":
             yield Trouble(_CHECK, "warning", _told(target, one))
 
@@ -242,19 +246,27 @@ _VERBS = {
 def _unchecked(
     target: TargetHost, verdicts: Iterable[Verdict], already: set[Kind]
 ) -> Iterator[Trouble]:
-    """Yield in one line what nothing tells: it is not fine, and it is no fault."""
-    unchecked = [one for one in verdicts if one.outcome == "not checked"]
-    subjects = list(dict.fromkeys(_without_names(one.subject) for one in unchecked))
-    kind = (target.name, tuple(sorted(subjects)))
-    if subjects and kind not in already:
+    """Yield in one line what nothing tells, and why: it is not fine, and it is no fault."""
+    reasons: dict[str, str] = {}
+    for one in verdicts:
+        if one.outcome == "not checked":
+            reasons.setdefault(_without_names(one.subject), one.message)
+    kind = (target.name, tuple(sorted(reasons)))
+    if reasons and kind not in already:
         already.add(kind)
-        more = f" and {len(subjects) - _TOLD} more" if len(subjects) > _TOLD else ""
-        told = f"{', '.join(subjects[:_TOLD])}{more}"
         details = (
-            f"not checked for {target.capabilities.host}, because its file does not say: {told} "
-            f"({ONCE} with the same)"
+            f"not checked for {target.capabilities.host}: {_by_reason(reasons)} ({ONCE} with the "
+            "same)"
         )
-        yield Trouble(_CHECK, "warning", details)
+        yield Trouble(_CHECK, "warning", details, once=True)
+
+
+def _by_reason(reasons: Mapping[str, str]) -> str:
+    """Return the subjects of REASONS, those with the same reason together, and the reasons."""
+    subjects: dict[str, list[str]] = {}
+    for subject, why in reasons.items():
+        subjects.setdefault(why, []).append(subject)
+    return "; ".join(f"{', '.join(names)} ({why})" for why, names in subjects.items())
 
 
 def _without_names(subject: str) -> str:
@@ -263,40 +275,6 @@ def _without_names(subject: str) -> str:
     if tag not in ("interface", "hostdev", "filesystem"):
         return subject
     return " ".join([tag, *rest.split(" ")[1:]])
-
-
-def _remedy(uuid: str, one: Verdict, target: TargetHost, needs: GuestFacts) -> str | None:
-    """Return the command that gives the guest what the target has; None where nothing says so."""
-    kind = one.subject.partition(" ")[0].partition("=")[0]
-    if kind in _BETTER:
-        name, values = _BETTER[kind]
-        found = (value for value in values if _has(target, name, value, needs))
-        value = next(found, None)
-        return None if value is None else set_property(uuid, name, value)
-    if one.subject.startswith("machine type "):
-        newer = _oldest_of_its_kind(one.subject.removeprefix("machine type "), target)
-        return None if newer is None else set_machine_type(uuid, newer)
-    return None
-
-
-def _has(target: TargetHost, name: str, value: str, needs: GuestFacts) -> bool:
-    """Whether TARGET says that it has this model of a device for the guest with these NEEDS."""
-    device = GuestDevice(f"{name}={value}", _TAGS[name], model=value)
-    alone = replace(_on_board(needs, target), devices=(device,), settings=())
-    found = {one.subject: one.outcome for one in check(alone, target.capabilities)}
-    return found.get(device.subject) == "fine"
-
-
-def _oldest_of_its_kind(name: str, target: TargetHost) -> str | None:
-    """Return the machine type of the same family that is nearest to one that is too old."""
-    found = target.capabilities
-    there = found.machine_types.get(found.architecture, {})
-    same = [
-        (version_of(other), other)
-        for other, machine in there.items()
-        if family_of(other) == family_of(name) and version_of(other) and not machine.deprecated
-    ]
-    return min(same)[1] if same and version_of(name) < min(same)[0] else None
 
 
 def versions_of(target: TargetHost) -> tuple[str, str]:

@@ -8,13 +8,17 @@ from dataclasses import dataclass, replace
 from novadev.capabilities.compute_hosts import ComputeHost
 from novadev.capabilities.facts import GuestFacts
 from novadev.capabilities.stored_facts import facts_of_guest
-from novadev.capabilities.verdicts import Verdict, check_beside_machine_type, missing_machine_type
+from novadev.capabilities.verdicts import (
+    REFUSED,
+    Verdict,
+    check_beside_machine_type,
+    missing_machine_type,
+)
 from novadev.rules.defaults import REFUSALS
 from novadev.rules.device import GuestDevice
 from novadev.rules.guest import DriverRules, Guest, property_value
 from novadev.rules.osinfo import NO_RECOMMENDATION
 
-_REFUSED = ("cannot be defined", "would not start")
 _EVERYWHERE: Mapping[str, tuple[str, ...]] = {
     "channel": ("virtio",),
     "controller": ("virtio-scsi", "qemu-xhci", "none"),
@@ -61,7 +65,7 @@ def word_on(compute: ComputeHost | None, host: str | None, before: Guest, after:
     newly = [
         one for one in is_now if one.subject in changed or (one.subject, one.outcome) not in known
     ]
-    refused = [one for one in newly if one.outcome in _REFUSED]
+    refused = [one for one in newly if one.outcome in REFUSED]
     missing = missing_machine_type(new, compute.capabilities)
     if missing is None:
         others = [one for one in newly if one.outcome in ("deprecated", "not checked")]

@@ -28,6 +28,8 @@ _SPICE = ("graphics", "spice")
 _LOOKS_FOR_SPICE = (9, 0)
 """A libvirt that refuses ``spicevmc`` without SPICE graphics: seen with 9.0, and not with 7.0."""
 _LONGEST_NAME = 100
+REFUSED: tuple[Outcome, ...] = ("cannot be defined", "would not start")
+"""The outcomes with which a guest does not run."""
 
 
 @dataclass(frozen=True)

@@ -190,5 +190,5 @@ def _end(session: Session, run: Any, skips: Skips, totals: Any, beside: Any) -> 
             f"{many(totals.unreached, 'finding')} of unreachable: what could not be reached was "
             'not checked. "novadev doctor" helps to find the cause.'
         )
-    fails = totals.fails or beside.has_ended
+    fails = totals.fails or beside.counts_again
     return worst({skips.exit_code, NotAsNeeded.exit_code * fails, *run.codes})

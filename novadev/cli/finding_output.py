@@ -94,9 +94,9 @@ class Beside:
         return findings
 
     @property
-    def has_ended(self) -> bool:
-        """Whether an acknowledgement is past its date."""
-        return bool(self._accepted and self._accepted.ended)
+    def counts_again(self) -> bool:
+        """Whether a finding counts because its acknowledgement is past its date."""
+        return self._accepted is not None and self._accepted.counts_again
 
     def remarks(self) -> Iterator[str]:
         """Yield what is to be said of the files."""

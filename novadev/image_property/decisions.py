@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from novadev.deployment import Deployment
 from novadev.errors import NovadevError
+from novadev.nova.image_properties import PROPERTIES
 from novadev.nova.instances import Instance
 from novadev.runs.journal_rows import Journaled
 from novadev.runs.place import Kind
@@ -78,7 +79,10 @@ class Decisions:
         return None
 
     def taken_out(self, instance: Instance) -> Mapping[str, Decision]:
-        """Return the decisions that took values of an instance out which are still out, by name."""
+        """Return the decisions that took values of an instance out which are still out, by name.
+
+        A value that is none of Nova's was no decision: no guest can have it.
+        """
         items = self._known.get(instance.uuid, ())
         places = {change.place for item in items for change in item.plan.changes}
         names = sorted(place.name for place in places if place.kind is Kind.PROPERTY)
@@ -87,5 +91,13 @@ class Decisions:
         return {
             name: decision
             for name, decision in found.items()
-            if decision is not None and isinstance(decision.before, str)
+            if decision is not None and _is_value(name, decision.before)
         }
+
+
+def _is_value(name: str, value: Value) -> bool:
+    """Whether VALUE is one that a guest can have by the property NAME."""
+    if not isinstance(value, str) or not value.strip():
+        return False
+    known = PROPERTIES.get(name)
+    return known is None or known.has(known.spelling(value))

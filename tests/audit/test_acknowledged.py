@@ -63,10 +63,18 @@ def test_what_an_entry_covers(changes: dict[str, str], is_covered: bool, tmp_pat
 def test_what_is_told_once_for_many_guests_is_not_accepted_for_one(
     instance: str | None, is_covered: bool, tmp_path: Path
 ) -> None:
-    finding = replace(FINDING, details=f"not checked for cmp9: x ({ONCE} with the same)")
+    finding = replace(FINDING, details=f"not checked for cmp9: x ({ONCE} with the same)", once=True)
     name = write(tmp_path, entry(check="machine-type", instance=instance, host="*"))
     (marked,) = read_acknowledgements(name, TODAY).marked([finding])
     assert marked.counts is not is_covered
+
+
+def test_a_stored_value_makes_no_finding_one_of_many(tmp_path: Path) -> None:
+    finding = replace(FINDING, details=f"hw_video_model=zz {ONCE} with the same): unknown")
+    (marked,) = read_acknowledgements(
+        write(tmp_path, entry(check="machine-type", instance="web-1")), TODAY
+    ).marked([finding])
+    assert not marked.counts
 
 
 @pytest.mark.parametrize("copied", [0, 1])
@@ -142,6 +150,31 @@ def test_a_date_that_is_past_is_told_and_hides_nothing(sqlite_cloud: Cloud, tmp_
     assert result.code == 3
     assert "entry 1 (no-effect) was valid until 2020-01-31: its findings count again" in result.err
     assert "1 guest: 0 failures, 1 warning." in result.err
+
+
+@pytest.mark.parametrize("last", [False, True])
+def test_a_past_date_beside_a_valid_entry_for_the_same_hides_what_that_covers(
+    sqlite_cloud: Cloud, tmp_path: Path, last: bool
+) -> None:
+    """Whichever stands first; nothing counts again, so nothing fails."""
+    healthy(sqlite_cloud, hw_rng_model="virtio")
+    both = [*json.loads(entry(until="2020-01-31")), *json.loads(entry())]
+    name = write(tmp_path, json.dumps(both[::-1] if last else both))
+    words = ("audit", "--all", "--check", "no-effect", "--fail-on", "warning")
+    result = novadev(sqlite_cloud, *words, "--acknowledge", name)
+    assert result.code == 0
+    place = 2 if last else 1
+    assert f"entry {place} (no-effect) was valid until 2020-01-31" in result.err
+    assert "No finding counts again for it. Remove the entry." in result.err
+    assert "its findings count again" not in result.err
+
+
+def test_a_past_date_of_what_is_fixed_fails_nothing(sqlite_cloud: Cloud, tmp_path: Path) -> None:
+    healthy(sqlite_cloud)
+    name = write(tmp_path, entry(until="2020-01-31"))
+    result = novadev(sqlite_cloud, "audit", "--all", "--check", "no-effect", "--acknowledge", name)
+    assert result.code == 0
+    assert "Remove the entry." in result.err
 
 
 def test_an_unknown_check_ends_it_before_anything_is_asked(tmp_path: Path) -> None:

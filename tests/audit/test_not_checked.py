@@ -34,7 +34,9 @@ IGB = replace(
     move="power-on",
 )
 SHAPE = replace(IGB, check="rehearsal", target="cmp2", target_file=None, move=None)
-ONE_OF_MANY = replace(IGB, details=f"not checked for cmp9: cpu mode x ({ONCE} with the same)")
+ONE_OF_MANY = replace(
+    IGB, details=f"not checked for cmp9: cpu mode x ({ONCE} with the same)", once=True
+)
 CHECKS = ("target", "rehearsal", "unknown-domain", "not-keeping", "not-stashed", "unreachable")
 KNOWN = Coverage(
     guests={"a", "b"},
@@ -398,3 +400,50 @@ def test_a_stranger_on_a_host_and_servers_that_are_named(
     silent = told(sqlite_cloud, "--all", "--check", "unknown-domain", *last)
     words = {item["check"]: item["comparison"] for item in silent}
     assert words == {"unreachable": "new", "unknown-domain": "not checked"}
+
+
+OLD = f"not checked for cmp9, because its file does not say: cpu mode x ({ONCE} with the same)"
+OLD_PARTS = f"on cmp9 it starts; parts that were not rehearsed: cpu x ({ONCE} with the same parts)"
+SPOOFED = f"on cmp9 it would not start: hw_video_model=zz {ONCE} with the same): unknown"
+
+
+@pytest.mark.parametrize(
+    ("details", "is_once"),
+    [
+        (OLD, True),
+        (OLD_PARTS, True),
+        (SPOOFED, False),
+        (f"{SPOOFED} ({ONCE} with the same)", False),
+    ],
+)
+def test_a_file_of_an_older_novadev_says_it_in_its_own_words_only(
+    details: str, is_once: bool
+) -> None:
+    assert replace(earlier(IGB), details=details, once=None).is_once is is_once
+
+
+def test_a_stored_value_makes_no_finding_one_of_many() -> None:
+    """Its words are those of novadev, and the finding of another server is not the same."""
+    one = replace(IGB, details=SPOOFED)
+    assert held([one], [replace(one, instance="b")]) == [("new", "b"), ("mended", "a")]
+
+
+def test_everything_not_checked_is_named_with_its_reason(
+    sqlite_cloud: Cloud, tmp_path: Path
+) -> None:
+    unknown = {f"hw_{name}": "1" for name in ("numa_nodes", "cpu_realtime_mask")}
+    sqlite_cloud.add_instance(
+        **{**STASHED, "vm_state": "shelved_offloaded", "host": None, **unknown},
+        hw_viommu_model="auto",
+        hw_locked_memory="true",
+        hw_mem_page_size="large",
+    )
+    target = str(saved(tmp_path, "new.json", devices=None, domain_types=None))
+    words = ("audit", "--all", "--check", "target", "--capabilities", target, "-f", "json")
+    found = [item for item in novadev(sqlite_cloud, *words).json if item["once"]]
+    details = " ".join(item["details"] for item in found)
+    for name in (*unknown, "hw_viommu_model", "hw_locked_memory", "hw_mem_page_size"):
+        assert name in details
+    assert " more" not in details
+    assert "the file does not say the host's domain types" in details
+    assert "novadev has no rule for it" in details

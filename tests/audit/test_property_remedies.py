@@ -161,3 +161,46 @@ def _run(cloud: Cloud, remedy: str) -> None:
     assert program == "novadev"
     result = novadev(cloud, *words)
     assert result.code == 0, f"{remedy}: {result.out}{result.err}"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("hw_cdrom_bus", "bogus"), ("hw_disk_bus", ""), ("hw_vif_model", "e1001")]
+)
+def test_a_value_that_no_guest_can_have_was_no_decision(
+    sqlite_cloud: Cloud, name: str, value: str
+) -> None:
+    """Once it is taken out, the property is one that is not stored, like any other."""
+    uuid = sqlite_cloud.add_instance(image_properties={**STASHED, name: value})
+    words = ("image-property", "unset", "--yes", "--property", name, uuid)
+    assert novadev(sqlite_cloud, *words).code == 0
+    found = novadev(sqlite_cloud, "audit", "--all", "--check", "not-stashed", "-f", "json").json
+    (item,) = (one for one in found if one["check"] == "not-stashed")
+    assert item["remedy"] == f"novadev stash-defaults --yes --versioned {uuid}"
+    assert " took " not in item["details"]
+
+
+@pytest.mark.parametrize(
+    ("cell", "spec", "remedy", "told"),
+    [
+        ("pc-q35-7.2", "bogus", "sync", None),
+        ("PC", "bogus", "sync", None),
+        ("pc-q35-7.2", "pc-i440fx-7.2", None, ("pc-i440fx-7.2 ", "image-property sync")),
+        ("bogus", "pc-i440fx-7.2", None, ("pc-i440fx-7.2 ", None)),
+    ],
+)
+def test_no_command_names_a_machine_type_that_nobody_has(
+    sqlite_cloud: Cloud, cell: str, spec: str, remedy: str | None, told: tuple[str, str] | None
+) -> None:
+    stored = {**STASHED, "hw_machine_type": cell}
+    there = {**SPEC, "hw_machine_type": spec}
+    sqlite_cloud.add_instance(image_properties=stored, spec_properties=there)
+    words = ("audit", "--all", "--check", "request-spec", "-f", "json")
+    (item,) = novadev(sqlite_cloud, *words).json
+    assert (remedy or "") in (item["remedy"] or "")
+    assert (item["remedy"] is None) == (remedy is None)
+    assert "--yes bogus" not in item["details"]
+    if told is None:
+        assert "to keep that of" not in item["details"]
+        return
+    assert f"machine-type set --yes {told[0]}" in item["details"]
+    assert ("image-property sync" in item["details"]) is (told[1] is not None)
