@@ -15,7 +15,11 @@ from novadev.virt.domain import Domain
 from novadev.virt.host import Host
 from novadev.virt.trial import PREFIX
 from tests import domains
+from tests.audit.auditing import STASHED
 from tests.capabilities.kinds import domain_of, tried, with_parts
+from tests.cloud import Cloud
+from tests.device.bed import reach
+from tests.device.site import Site
 from tests.hypervisor import Hypervisor
 
 SECRET = "hunter2hunter2"
@@ -201,6 +205,32 @@ def test_the_boards_watchdog_has_the_action_of_the_other_one(
         ("itco", "pause"),
     }
     assert "itco" not in shape(written).definition
+
+
+@pytest.mark.slow
+def test_an_audit_tells_what_the_new_host_refuses(
+    sqlite_cloud: Cloud, generations: dict[str, Hypervisor]
+) -> None:
+    """The passwords of a guest are read with its definition, and only their length gets away."""
+    old, new = generations["bullseye"], generations["bookworm"]
+    reach(sqlite_cloud, [old, new], 30)
+    site = Site(sqlite_cloud, old)
+    card = domains.interface("fa:16:3e:00:00:01", kind="user")
+    password = domains.domain(interfaces=[card], graphics_password=SECRET)
+    sound = ["<sound model='ich6'><audio id='7'/></sound>"]
+    guests = [
+        site.add(text, host=old.name, **STASHED)
+        for text in (password, domains.domain(interfaces=[card], devices=sound))
+    ]
+    options = ("--check", "rehearsal", "--rehearse", new.name, "-f", "json")
+    result = site.run("audit", "--all", *options)
+    old.empty()
+    assert result.code == 3, result.out + result.err
+    found = {item["instance"]: item["details"] for item in result.json}
+    assert set(found) == set(guests)
+    assert "14 characters long, only 8 permitted" in found[guests[0]]
+    assert "hunter" not in result.out + result.err
+    assert new.connection.listAllDomains() == []
 
 
 @pytest.mark.slow
