@@ -10,7 +10,7 @@ import json
 import re
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
 from novadev import private_file
@@ -101,6 +101,7 @@ class Rehearsals:
         self._gathered = Gathered()
         self._told: set[tuple[str, ...]] = set()
         self._missed: list[str] = []
+        self._running: Generator[Rehearsed, None, None] | None = None
 
     @property
     def host(self) -> str:
@@ -130,8 +131,9 @@ class Rehearsals:
         chosen = list(guests)[: self.rehearsal.budget.max_shapes]
         self.total = len(chosen)
         left = dict.fromkeys(chosen)
+        self._running = self.rehearsal.run(chosen) if chosen else None
         try:
-            for one in self.rehearsal.run(chosen) if chosen else ():
+            for one in self._running or ():
                 del left[one.shape]
                 yield from self._of_shape(one, guests[one.shape])
         except NovadevError as error:
@@ -144,6 +146,11 @@ class Rehearsals:
         for finding in self._not_rehearsed():
             yield replace(finding, target=self.host)
         self._gathered.close()
+
+    def close(self) -> None:
+        """End the rehearsal if it is going on, and remove what is on its host."""
+        if self._running is not None:
+            self._running.close()
 
     def _of_shape(self, one: Rehearsed, guests: int) -> Iterator[Finding]:
         one = replace(one, message=_words(one.message))

@@ -113,7 +113,7 @@ def _video(element: etree._Element) -> Iterator[Setting]:
 def _graphics(element: etree._Element) -> Iterator[Setting]:
     """Yield what a console asks for; with ``autoport`` the other host chooses its ports anew."""
     if element.get("type") == "vnc":
-        length = len(element.get("passwd", ""))
+        length = len(element.get("passwd", "").encode())
         if length > _LONGEST_VNC_PASSWORD:
             yield Setting(f"VNC password of {length} characters", "vnc password", str(length))
     has_own_ports = element.get("type") == "spice" and element.get("autoport") != "yes"

@@ -148,6 +148,7 @@ def audit(
     beside = Beside(acknowledgements, compare_with, run)
     skips, totals = Skips(session, fail_on_skip), Totals(fail_on)
     with ExitStack() as stack:
+        stack.enter_context(audit_rehearsal.cleaning_up(rehearsals))
         page = stack.enter_context(report.opened(report_name)) if report_name else None
         collected = stack.enter_context(Collected())
         marked = counted(session, beside.marked(run.findings()), run.progress)

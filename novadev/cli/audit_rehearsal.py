@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -126,6 +128,38 @@ def rehearsals_of(session: Session, wanted: Wanted | None) -> Rehearsals | None:
     budget = Budget(wanted.max_shapes, wanted.timeout, wanted.parallel)
     hosts = session.deployment.hosts
     return Rehearsals(Rehearsal(hosts, wanted.host, budget, wanted.allow_busy))
+
+
+_ENDS = (signal.SIGTERM, signal.SIGHUP)
+"""The end of a service or of ``timeout``, and a connection that is lost."""
+
+
+@contextmanager
+def cleaning_up(rehearsals: Rehearsals | None) -> Iterator[None]:
+    """Let SIGTERM and SIGHUP end the body as Ctrl-C does, and end REHEARSALS with it.
+
+    The first signal raises KeyboardInterrupt; more of them do not stop the cleaning up. Under nohup
+    SIGHUP changes nothing. Without a rehearsal all signals do what they always do.
+    """
+    if rehearsals is None:
+        yield
+        return
+    has_ended = False
+
+    def end(_signal: int, _frame: object) -> None:
+        nonlocal has_ended
+        if not has_ended:
+            has_ended = True
+            raise KeyboardInterrupt
+
+    heeded = [number for number in _ENDS if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, end) for number in heeded}
+    try:
+        yield
+    finally:
+        rehearsals.close()
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def report(session: Session, wanted: Wanted, rehearsals: Rehearsals) -> None:

@@ -13,6 +13,11 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from novadev.capabilities.unlisted import COPIES
+from novadev.rehearsal.identities import (
+    like_password,
+    name_cards,
+    name_disks,
+)
 from novadev.rehearsal.losses import lost
 from novadev.virt import xml
 
@@ -31,21 +36,21 @@ _KEPT: Mapping[str, tuple[str, ...]] = {
     "crypto": ("backend",),
     "disk": (
         *("driver", "target", "iotune", "readonly", "serial", "vendor", "product", "blockio"),
-        *("geometry", "boot"),
+        *("geometry", "boot", "wwn"),
     ),
     "graphics": ("image", "jpeg", "zlib", "playback", "streaming", "clipboard", "mouse"),
     "hub": (),
     "input": ("driver",),
-    "interface": ("model", "driver", "boot", "link", "rom", "acpi", "target"),
+    "interface": ("mac", "model", "driver", "boot", "link", "rom", "acpi", "target"),
     "iommu": ("driver",),
     "memballoon": ("driver",),
     "panic": (),
     "parallel": ("target",),
-    "redirdev": (),
+    "redirdev": ("boot",),
     "redirfilter": ("usbdev",),
     "rng": ("backend", "driver", "rate"),
     "serial": ("target",),
-    "sound": ("codec",),
+    "sound": ("codec", "audio"),
     "tpm": ("backend",),
     "video": ("model", "driver"),
     "watchdog": (),
@@ -76,21 +81,30 @@ def stand_in(element: etree._Element, told: list[str]) -> bool:
     return is_kept
 
 
+def release_audio(devices: etree._Element) -> None:
+    """Take the reference of each sound card of DEVICES to an audio that is left out.
+
+    A reference to an audio that the guest does not have stays: libvirt refuses it.
+    """
+    left_out = {
+        item.get("id") for item in devices.iterfind("audio") if item.get("type") != _KEPT_AUDIO
+    }
+    for sound in devices.iterfind("sound[audio]"):
+        wanted = sound.find("audio")
+        if wanted is not None and wanted.get("id") in left_out:
+            sound.remove(wanted)
+
+
 def give_names(devices: etree._Element) -> None:
-    """Give the network cards of DEVICES their MAC addresses, and the disks their serials."""
-    for number, interface in enumerate(devices.iterfind("interface")):
-        mac = f"52:54:00:6e:{number >> 8 & 255:02x}:{number & 255:02x}"
-        xml.child(interface, "mac").set("address", mac)
-    for number, serial in enumerate(devices.iterfind("disk/serial")):
-        length = len((serial.text or "").strip())  # QEMU has its limits (hw/scsi/scsi-disk.c)
-        serial.text = f"novadev-{number}".ljust(length, "x")
+    """Give the network cards and disks of DEVICES identities that are novadev's own."""
+    name_cards(devices)
+    name_disks(devices)
 
 
 _MADE = {
     "disk": ("source", "shareable"),
     "graphics": ("listen",),
     **dict.fromkeys(("channel", "console", "parallel", "serial"), ("source",)),
-    "sound": ("audio",),
     "rng": ("backend",),
 }
 """Children that the stand-in itself has."""
@@ -132,7 +146,10 @@ def _disk(element: etree._Element, told: list[str]) -> bool:
     if element.get("device") == "lun":
         element.set("device", "disk")
         told.append("disk as a LUN")
-    xml.keep_attributes(element, "type", "device", "model")
+        xml.drop_attributes(element, "rawio")
+    if element.find("shareable") is not None and element.find("driver[@type='qcow2']") is not None:
+        told.append("disk format qcow2 that is shareable")
+    xml.keep_attributes(element, "type", "device", "model", "rawio")
     xml.drop(element, "source", "shareable")
     _disk_driver(xml.child(element, "driver"), told)
     if element.get("device") in ("cdrom", "floppy"):
@@ -147,7 +164,8 @@ def _disk(element: etree._Element, told: list[str]) -> bool:
 def _disk_driver(driver: etree._Element, told: list[str]) -> None:
     """Take what only a real source can have: direct I/O, a format, caches of its tables.
 
-    A disk that is shared by many takes no lock, and is not cached unless it says so.
+    A disk that is shared by many takes no lock, and is not cached unless it says so. Native I/O
+    stays where libvirt refuses it: with a cache (src/qemu/qemu_validate.c).
     """
     if (image := driver.get("type", "raw")) not in _PLAIN_FORMATS:
         told.append(f"disk format {image}")
@@ -155,7 +173,7 @@ def _disk_driver(driver: etree._Element, told: list[str]) -> None:
         if child.tag not in ("iothreads", "statistics"):
             driver.remove(child)
     xml.drop_attributes(driver, "discard_no_unref")  # only qcow2 has it
-    if driver.get("io") == "native":
+    if driver.get("io") == "native" and driver.get("cache") in ("none", "directsync"):
         del driver.attrib["io"]
     driver.set("name", "qemu")
     driver.set("type", "raw")
@@ -177,7 +195,10 @@ def _interface(element: etree._Element, told: list[str]) -> bool:
         told.append(f"interface of type {kind}")
     element.attrib.clear()
     element.set("type", "user")
-    xml.drop(element, "target", "mac")
+    xml.drop(element, "target")
+    for mac in element.findall("mac"):
+        if not mac.attrib:
+            element.remove(mac)
     driver = element.find("driver")
     if driver is not None:
         if xml.drop_attributes(driver, "queues", "tx_queue_size"):
@@ -194,7 +215,9 @@ def _graphics(element: etree._Element, told: list[str]) -> bool:
         return False
     if element.find("gl[@enable='no']") is not None:
         xml.drop(element, "gl")
-    xml.keep_attributes(element, "type", "keymap", "sharePolicy", "p2p")
+    xml.keep_attributes(element, "type", "keymap", "sharePolicy", "p2p", "passwd")
+    if "passwd" in element.attrib:
+        element.set("passwd", like_password(element.get("passwd", "")))
     xml.drop(element, "listen")
     if kind in ("vnc", "spice"):
         xml.child(element, "listen").set("type", "socket")
@@ -286,22 +309,16 @@ def _video(element: etree._Element, told: list[str]) -> bool:
     return True
 
 
+_KEPT_AUDIO = "dbus"
+
+
 def _audio(element: etree._Element, told: list[str]) -> bool:
     """Keep the sound that goes with D-Bus graphics; every other is the host's."""
-    if element.get("type") == "dbus":
+    if element.get("type") == _KEPT_AUDIO:
         xml.keep_attributes(element, "id", "type")
         return True
     told.append(f"audio {element.get('type')}")
     return False
-
-
-def _sound(element: etree._Element, _told: list[str]) -> bool:
-    """Leave it with its audio only if that is kept."""
-    wanted = element.find("audio")
-    number = None if wanted is None else wanted.get("id")
-    if wanted is not None and element.find(f"../audio[@type='dbus'][@id='{number}']") is None:
-        element.remove(wanted)
-    return True
 
 
 _STAND_INS: Mapping[str, _StandIn] = {
@@ -317,7 +334,6 @@ _STAND_INS: Mapping[str, _StandIn] = {
     "redirdev": _redirected,
     "rng": _rng,
     "serial": _character,
-    "sound": _sound,
     "tpm": _tpm,
     "video": _video,
 }

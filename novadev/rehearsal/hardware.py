@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from math import prod
 from typing import TYPE_CHECKING
 
 from novadev.virt import xml
@@ -14,6 +16,8 @@ _MANY = 64
 _MEBIBYTES = {"ppc64": 256, "ppc64le": 256}
 """The least memory: pseries takes multiples of 256 MiB (QEMU, hw/ppc/spapr.c)."""
 _LEAST = 64
+_ADJUSTMENT = re.compile(r"-?\d{1,9}")
+"""Seconds that QEMU can add to its clock, whatever the year; a longer number is left."""
 _UNITS = {
     **{"b": 1, "bytes": 1, "KB": 10**3, "k": 2**10, "KiB": 2**10, "MB": 10**6, "M": 2**20},
     **{"MiB": 2**20, "GB": 10**9, "G": 2**30, "GiB": 2**30, "TiB": 2**40},
@@ -30,7 +34,7 @@ def resize(root: etree._Element, told: list[str]) -> None:
         cell.set("unit", "MiB")
     _processors(root, told, has_cells=bool(cells))
     clock = root.find("clock")
-    if clock is not None and clock.get("adjustment") not in (None, "reset"):
+    if clock is not None and _ADJUSTMENT.fullmatch(clock.get("adjustment", "")):
         clock.set("adjustment", "0")
 
 
@@ -55,12 +59,23 @@ def _processors(root: etree._Element, told: list[str], has_cells: bool) -> None:
         told.append("vcpu cpuset")
     xml.drop_attributes(element, "placement")
     text = (element.text or "").strip()
-    if has_cells or not text.isdecimal() or int(text) > _MANY or _has_dies(topology):
+    if has_cells or not _is_usual(text, element, topology) or _has_dies(topology):
         return
     element.text = "1"
     xml.drop_attributes(element, "current")
     for cpu in root.findall("cpu"):
         xml.drop(cpu, "topology")
+
+
+def _is_usual(text: str, element: etree._Element, topology: etree._Element | None) -> bool:
+    """Whether the number is one that every host takes: not too many, and as the topology has it."""
+    current = element.get("current", text)
+    if not (text.isdecimal() and current.isdecimal() and int(current) <= int(text) <= _MANY):
+        return False
+    levels = ("sockets", "dies", "clusters", "cores", "threads")
+    sizes = [] if topology is None else [topology.get(level, "1") for level in levels]
+    fits = all(size.isdecimal() for size in sizes)
+    return int(current) > 0 and fits and (not sizes or prod(map(int, sizes)) == int(text))
 
 
 def _has_dies(topology: etree._Element | None) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from novadev.capabilities.device_settings import of_device
 from novadev.capabilities.neutral import ANY, Table, is_plain, table_of
 from novadev.capabilities.unlisted import parts
 
@@ -30,7 +31,8 @@ _SPOKEN_OF: Mapping[str, tuple[str, ...]] = {
 def lost(before: etree._Element, after: etree._Element) -> Iterator[str]:
     """Yield what was in BEFORE and is not in AFTER, where not every host has it.
 
-    Of a part that the stand-in itself speaks of nothing is said twice.
+    That is what no table calls plain, and what a judge of the verdicts looks at by itself. Of a
+    part that the stand-in itself speaks of nothing is said twice.
     """
     tag = str(before.tag)
     table = {**table_of_device(before), **dict.fromkeys(_SPOKEN_OF.get(tag, ()), ANY)}
@@ -38,6 +40,8 @@ def lost(before: etree._Element, after: etree._Element) -> Iterator[str]:
     for part in parts(before):
         if part not in kept and not is_plain(table, *part):
             yield f"{tag} {_words(part[0], after)}"
+    judged = set(of_device(after))
+    yield from (one.subject for one in of_device(before) if one not in judged)
 
 
 def table_of_device(element: etree._Element) -> Table:

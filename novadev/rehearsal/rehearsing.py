@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
@@ -83,7 +83,7 @@ class Rehearsal:
             )
         return found.marked
 
-    def run(self, shapes: Sequence[Shape]) -> Iterator[Rehearsed]:
+    def run(self, shapes: Sequence[Shape]) -> Generator[Rehearsed, None, None]:
         """Yield what becomes of each of SHAPES, in their order but for those tried again.
 
         The host is held from the first to the last moment, so that no other rehearsal begins there.

@@ -17,10 +17,12 @@ from typing import TYPE_CHECKING
 
 from novadev.capabilities.neutral import OF_GUESTS, is_plain
 from novadev.capabilities.security_labels import is_written_label
-from novadev.capabilities.settings import follows, is_unusual_smbios, is_unusual_sysinfo
+from novadev.capabilities.settings import follows
 from novadev.capabilities.unlisted import parts
-from novadev.rehearsal.devices import give_names, stand_in
+from novadev.rehearsal.devices import give_names, release_audio, stand_in
 from novadev.rehearsal.hardware import resize
+from novadev.rehearsal.identities import GENERATION, is_fit
+from novadev.rehearsal.smbios import keep_tables
 from novadev.virt import xml
 from novadev.virt.domain import Domain
 
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 _SILENT = frozenset(
     (
         *("name", "uuid", "hwuuid", "metadata", "title", "description", "seclabel"),
-        *("resource", "vcpus", "memory", "currentMemory", "sysinfo"),
+        *("resource", "vcpus", "memory", "currentMemory"),
     )
 )
 """Left out without a word: what only one guest has, and what :mod:`hardware` writes anew."""
@@ -38,7 +40,7 @@ _KEPT = frozenset(
     (
         *("os", "features", "cpu", "clock", "iothreads", "iothreadids", "defaultiothread"),
         *("memoryBacking", "cputune", "blkiotune", "memtune", "launchSecurity", "pm", "vcpu"),
-        "genid",
+        *("genid", "sysinfo"),
         *("on_poweroff", "on_reboot", "on_crash", "on_lockfailure", "devices"),
     )
 )
@@ -88,8 +90,6 @@ class Shape:
 
 _TOLD = ("disk", "interface", "video", "tpm", "sound", "watchdog", "redirdev")
 
-_GENERATION = "6e6f7661-6465-4076-8000-000000000000"
-
 
 def shape_of(domain: Domain) -> Shape:
     """Return the shape of the guest that DOMAIN defines; a live definition serves as well.
@@ -99,13 +99,15 @@ def shape_of(domain: Domain) -> Shape:
     told: list[str] = []
     root = copy.deepcopy(domain.root)
     xml.drop_attributes(root, "id")
+    keep_tables(root, told)
     for child in xml.children(root):
         told += _prune(root, child)
     _firmware(root, told)
     _devices(root, domain, told)
     resize(root, told)
     for element in root.findall("genid"):
-        element.text = _GENERATION
+        if is_fit("genid", element.text):
+            element.text = GENERATION
     return Shape(Domain(root).canonical.decode(), tuple(sorted(set(told))))
 
 
@@ -114,7 +116,7 @@ def _prune(root: etree._Element, child: etree._Element) -> Iterator[str]:
     name = xml.local_name(child)
     if child.tag not in _KEPT:
         root.remove(child)
-        if child.tag not in _SILENT or _has_to_be_said(child):
+        if child.tag not in _SILENT or _has_to_be_said(child) or not is_fit(name, child.text):
             yield _NAMES.get(name, name)
         elif name in OF_GUESTS:
             lost = (
@@ -135,9 +137,7 @@ _NAMES = {"commandline": "arguments of QEMU", "override": "properties of QEMU de
 
 def _has_to_be_said(element: etree._Element) -> bool:
     """Whether one of `_SILENT` asks for what a host may lack."""
-    if element.tag == "seclabel":
-        return is_written_label(element)
-    return element.tag == "sysinfo" and is_unusual_sysinfo(element)
+    return element.tag == "seclabel" and is_written_label(element)
 
 
 def _firmware(root: etree._Element, told: list[str]) -> None:
@@ -152,10 +152,9 @@ def _firmware(root: etree._Element, told: list[str]) -> None:
             if child.get("readonly") != "yes" and child.get("type") == "pflash":
                 os.remove(child)
                 told.append("firmware that the guest can write")
-        elif child.tag not in ("type", "boot", "bootmenu", "bios", "firmware"):
+        elif child.tag not in ("type", "boot", "bootmenu", "bios", "firmware", "smbios"):
             os.remove(child)
-            if child.tag != "smbios" or is_unusual_smbios(child):
-                told.append(f"os {xml.local_name(child)}")
+            told.append(f"os {xml.local_name(child)}")
 
 
 def _variables(element: etree._Element, told: list[str]) -> None:
@@ -177,8 +176,22 @@ def _devices(root: etree._Element, domain: Domain, told: list[str]) -> None:
     devices = root.find("devices")
     if devices is None:
         return
+    release_audio(devices)
     for element in list(xml.children(devices)):
-        is_libvirts = element.tag == "emulator" or follows(element, domain)
-        if is_libvirts or not stand_in(element, told):
+        if _is_libvirts(element, domain) or not stand_in(element, told):
             devices.remove(element)
     give_names(devices)
+
+
+def _is_libvirts(element: etree._Element, domain: Domain) -> bool:
+    """Whether the host's own libvirt adds the device as it is here.
+
+    It gives the watchdog of the board the action of the guest's other one, else ``reset``; one
+    with another action is what somebody has asked for.
+    Source: libvirt, src/qemu/qemu_domain.c, qemuDomainDefAddDefaultDevices.
+    """
+    if element.tag == "watchdog" and follows(element, domain):
+        dogs = domain.root.findall("devices/watchdog")
+        actions = [dog.get("action", "reset") for dog in dogs if dog.get("model") != "itco"]
+        return element.get("action", "reset") == (actions or ["reset"])[0]
+    return element.tag == "emulator" or follows(element, domain)

@@ -17,6 +17,8 @@ from uuid import uuid4
 
 import pytest
 
+from novadev.audit.finding import Finding
+from novadev.audit.rehearsal import CHECK, Rehearsals
 from novadev.config import load
 from novadev.deployment import Deployment
 from novadev.errors import NotAsNeeded
@@ -79,15 +81,23 @@ def names(host: Hypervisor) -> list[str]:
 
 
 @contextmanager
-def begun(site: Site, target: Hypervisor) -> Iterator[subprocess.Popen[str]]:
+def begun(
+    site: Site, target: Hypervisor, deaf_to: signal.Signals | None = None
+) -> Iterator[subprocess.Popen[str]]:
     """A rehearsal in a process of its own, whose first guest is on TARGET."""
+
+    def heed() -> None:
+        heed_signals()
+        if deaf_to is not None:
+            signal.signal(deaf_to, signal.SIG_IGN)
+
     command = [sys.executable, "-m", "novadev", "--config-file", str(site.cloud.config_file)]
     process = subprocess.Popen(
         [*command, *ALONE, "-f", "json", "--parallel", "1"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=heed_signals,
+        preexec_fn=heed,
     )
     try:
         ends = time.monotonic() + 60
@@ -208,6 +218,54 @@ def test_two_rehearsals_do_not_meet_and_ctrl_c_leaves_nothing(
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=60)
         assert process.returncode == 130
+    assert names(target) == []
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_what_ends_a_service_or_a_connection_leaves_nothing(
+    site: Site, target: Hypervisor, name: str
+) -> None:
+    """Also where each process gets the signal, and gets it more than once, as from systemd."""
+    for number, model in enumerate(("virtio", "e1000", "rtl8139", "pcnet", "ne2k_pci", "e1000e")):
+        add(site, number, model)
+    with begun(site, target) as process:
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        assert children
+        for pid in (*map(int, children), process.pid):
+            os.kill(pid, getattr(signal, name))
+        time.sleep(0.05)
+        process.send_signal(getattr(signal, name))
+        _out, err = process.communicate(timeout=60)
+        assert process.returncode == 130
+        assert err.endswith("Interrupted.\n")
+    assert names(target) == []
+    assert [path for path in files(target) if PREFIX in path] == []
+
+
+def test_a_rehearsal_that_nobody_goes_on_with_is_ended(site: Site, target: Hypervisor) -> None:
+    """As where its findings can no longer be printed."""
+    uuid = add(site)
+    add(site, 1, "lan9118")
+    with Deployment(load([str(site.cloud.config_file)])) as deployment:
+        rehearsals = Rehearsals(Rehearsal(deployment.hosts, TARGET, Budget(parallel=1)))
+        rehearsals.close()
+        for card in ("lan9118", "virtio"):
+            text = domains.domain(interfaces=[domains.interface(mac(0), kind="user", model=card)])
+            finding = Finding(CHECK, "failure", uuid, "cmp1", "", None)
+            rehearsals.add(shape_of(Domain.from_xml(text)), finding)
+        found = rehearsals.findings()
+        assert "lan9118" in next(found).details
+        assert names(target) == [LOCK]
+        rehearsals.close()
+        assert names(target) == []
+
+
+def test_under_nohup_a_rehearsal_goes_on(site: Site, target: Hypervisor) -> None:
+    add(site)
+    with begun(site, target, deaf_to=signal.SIGHUP) as process:
+        process.send_signal(signal.SIGHUP)
+        process.communicate(timeout=60)
+        assert process.returncode == 0
     assert names(target) == []
 
 
