@@ -88,7 +88,7 @@ def _renamed_volumes(before: Guest, after: Guest) -> Iterator[str]:
         names = ", ".join(f"{_short(was)} becomes {_short(name)}" for was, name in moved)
         yield (
             f"names of volumes change ({names}): start the server once before a resize, a cold "
-            "migration or an attachment of a volume; until then Nova fails with these"
+            "migration or an attachment of a volume, which can fail until then"
         )
 
 
