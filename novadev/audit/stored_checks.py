@@ -23,7 +23,7 @@ from novadev.nova.image_properties import MACHINE_TYPE, same
 from novadev.rules.fault import Fault
 from novadev.rules.guest import ComputeRules, emulated_architecture
 from novadev.rules.image_meta import unreadable
-from novadev.rules.machine_types import is_alias
+from novadev.rules.machine_types import family_of, is_alias
 from novadev.rules.validity import case_behind_refusals, faults, faults_behind_refusals
 from novadev.stash_defaults.sources import REMEMBERED, Alike
 
@@ -182,12 +182,26 @@ def floating_machine_type(stored: Stored) -> Iterator[Trouble]:
             f"{MACHINE_TYPE}={value} stands for the newest version of its kind: the first power-on "
             "after an upgrade of QEMU gives the guest another machine type"
         )
-        pinned = stored.machine_type
+        pinned, other = stored.machine_type, _machine_type_of_spec(stored)
+        if other not in (None, value):
+            details += f"; the request spec has {other}: decide which of both is right"
+            pinned = None
         remedy = None if pinned is None else set_machine_type(stored.uuid, pinned)
         choose = (
             "" if remedy else "; choose a machine type with a version (novadev machine-type set)"
         )
         yield Trouble("machine-type", "warning", details + choose, remedy)
+
+
+def _machine_type_of_spec(stored: Stored) -> str | None:
+    """Return the machine type in the request spec, if that is one.
+
+    After a rescue it is the only copy of what was chosen: see
+    :func:`novadev.audit.spec_differences.request_spec`.
+    """
+    spec = stored.facts.spec
+    found = (spec.image_properties or {}).get(MACHINE_TYPE) if spec is not None else None
+    return found if isinstance(found, str) and family_of(found) else None
 
 
 def flavor(stored: Stored) -> Iterator[Trouble]:

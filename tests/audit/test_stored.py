@@ -532,3 +532,22 @@ def test_a_page_has_the_title_that_was_chosen(sqlite_cloud: Cloud, tmp_path: Pat
     assert heading("--title", "Before 2027.1") == "Before 2027.1"
     alone = novadev(sqlite_cloud, "audit", "--all", "--title", "x")
     assert (alone.code, "--report" in alone.err) == (4, True)
+
+
+@pytest.mark.parametrize(
+    ("spec", "is_open"), [("q35", True), ("pc-i440fx-6.2", True), ("pc", False), ("bogus", False)]
+)
+def test_an_alias_beside_another_machine_type_is_not_pinned(
+    sqlite_cloud: Cloud, spec: str, is_open: bool
+) -> None:
+    """After a rescue the request spec has the only copy of what was chosen: none overwrites it."""
+    stored = {**STASHED, "hw_machine_type": "pc"}
+    there = {name: value for name, value in stored.items() if value is not None}
+    uuid = sqlite_cloud.add_instance(
+        image_properties=stored, spec_properties={**there, "hw_machine_type": spec}
+    )
+    told = novadev(sqlite_cloud, "audit", uuid, "-f", "json").json
+    (found,) = [item for item in told if item["check"] == "machine-type"]
+    assert (f"the request spec has {spec}" in found["details"]) is is_open
+    commands = novadev(sqlite_cloud, "audit", uuid, "-f", "commands").out
+    assert not (is_open and "machine-type set" in commands)
