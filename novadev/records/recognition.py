@@ -32,7 +32,8 @@ def recognise(
     that. OWNERS are the ids that are of owners. The surest sign comes first: what names a device in
     its guest (file, serial, MAC address, index …), or names it on the host while its address is
     the same; the owner's id, which is what Nova's databases say at the moment; a name on the host
-    alone; its address; the id that was made of its kind; its place among those of its kind.
+    alone; its address; the id that was made of its kind; its place among those of its kind. Those
+    that the guest had at the last record come before those that it had once.
     Devices of different classes are never the same one, nor are those with different names, but
     for one of the same owner's. Those ELSEWHERE, by their recorded ids, were recorded by another
     host: names of that host, such as the PCI address of a card, say nothing here.
@@ -49,8 +50,9 @@ def recognise(
     for rows in (plugged, work.rows):
         work.by_names(_OF_HOST, work.here(rows))
         work.by(_place, plugged)
-    work.by(lambda device: device.device_id, work.rows)
+    work.by(lambda device: device.device_id, plugged)
     work.in_order(plugged)
+    work.by(lambda device: device.device_id, work.rows)
     return work.kept | work.new_ids()
 
 

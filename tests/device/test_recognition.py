@@ -359,6 +359,28 @@ def test_a_record_of_an_earlier_release_stays_one() -> None:
     assert all(is_hardware(device) for device in now)
 
 
+def test_the_twin_of_a_device_that_is_gone_is_itself_when_it_moves() -> None:
+    """It has the made id that the other one had, and nothing else tells the two apart."""
+
+    def source(slot: int) -> str:
+        return at('<rng model="virtio"><backend model="random">/dev/random</backend></rng>', slot)
+
+    both = seen(inventory([source(5), source(6)]))
+    second = next(item for item in both if "slot=0x06" in item.address)
+    one = seen(inventory([source(6)]), both)
+    assert [item.device_id for item in one if item.type == "rng"] == [second.device_id]
+    merged = merge(both, one)
+    recorded = {item.device_id: item for item in both} | {x.device_id: x for x in merged.written}
+    for gone in merged.dropped:
+        del recorded[gone.device_id]
+    moved = seen(inventory([source(9)]), recorded.values())
+    assert [item.device_id for item in moved if item.type == "rng"] == [second.device_id]
+    back = seen(inventory([source(9), source(5)]), recorded.values())
+    assert {item.device_id for item in back if item.type == "rng"} == {
+        item.device_id for item in both if item.type == "rng"
+    }
+
+
 # For any guests
 
 

@@ -109,5 +109,7 @@ def test_the_forecast_begins_with_what_the_guest_has(site: Site, uuid: str) -> N
         result = site.run("device", "forecast", uuid, "-f", "json")
         assert ("managed save image" in result.err) == (state == "suspended"), result.err
         told.append([{**item, "when": None} for item in result.json])
+        soft = site.run("device", "forecast", "--after", "soft-reboot", uuid)
+        assert ("it is suspended: a soft reboot" in soft.err) == (state == "suspended")
     assert told[0] == told[1] == told[2]
     assert told[0]

@@ -101,7 +101,8 @@ def predict_soft_reboot(host: Host, instance: HostedInstance) -> Prediction:
     inventory = _get_inventory(host, instance)
     definitions = inventory.definitions
     if definitions.live is None or definitions.persistent is None:
-        state = "shut off" if definitions.live is None else "transient"
+        down = "suspended" if definitions.has_managed_save else "shut off"
+        state = down if definitions.live is None else "transient"
         note = f"it is {state}: a soft reboot does not start it from its definition"
         return Prediction(instance.uuid, definitions.is_active, notes=(note,))
     return Prediction(
