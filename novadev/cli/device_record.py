@@ -32,8 +32,8 @@ LONG = ("label", "address", "logical_name", "managed", "pinned", "alias")
 """What a table says of a device."""
 SPARE_LONG = (("alias",),)
 """What a narrow terminal can do without of that."""
-SPARE_PAST = (("user",), ("host",))
-"""What it can do without of the past; not the numbers for ``--as-of``."""
+SPARE_PAST = (("user",), ("host",), ("record",))
+"""What it can do without of the past; the numbers for ``--as-of``, which takes a time, too, last."""
 _UNSHOWN = ("pinned", "unfit", "device_id")
 """What a table of drift leaves out unless it is asked for."""
 _NO_CHANGE = "No change of its devices was ever recorded."
