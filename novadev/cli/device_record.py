@@ -33,7 +33,7 @@ LONG = ("label", "address", "logical_name", "managed", "pinned", "alias")
 SPARE_LONG = (("alias",),)
 """What a narrow terminal can do without of that."""
 SPARE_PAST = (("user",), ("host",), ("record",))
-"""What it can do without of the past; the numbers for ``--as-of``, which takes a time, too, last."""
+"""What it can do without of the past; the numbers for ``--as-of`` last, which takes a time, too."""
 _UNSHOWN = ("pinned", "unfit", "device_id")
 """What a table of drift leaves out unless it is asked for."""
 _NO_CHANGE = "No change of its devices was ever recorded."
