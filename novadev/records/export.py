@@ -59,5 +59,6 @@ def _each_place_once(devices: Iterable[VmDevice], pins: Pins) -> Iterator[VmDevi
             holders.setdefault(place_of(item), item.device_id)
     for item in found:
         place = place_of(item)
-        is_taken = item.is_plugged and place is not None and holders[place] != item.device_id
+        holder = holders.get(place) if item.is_plugged and place is not None else None
+        is_taken = holder in pins and holder != item.device_id
         yield replace(item, address="") if is_taken else item

@@ -97,7 +97,7 @@ def test_a_place_that_is_taken(site: Site) -> None:
     site.handle(uuid).attachDeviceFlags(back, CONFIG)
     assert place(site.persistent(uuid), "disk vdx") == str(there.address)
     assert reason(site, uuid) == (
-        f"{TAP}: {there.address} is taken by disk vdx, which is not recorded"
+        f"{TAP}: {there.address} is taken by disk vdx, which the record does not have"
     )
     site.handle(uuid).detachDeviceFlags(domains.disk("vdx", source="/x"), CONFIG)
     restore(site, uuid)
