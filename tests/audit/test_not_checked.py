@@ -23,7 +23,7 @@ from tests.device.site import Site
 from tests.hypervisor import Hypervisor
 
 NAMES = tuple(Earlier.__dataclass_fields__)
-NEW = "/root/new.json"
+NEW = "/srv/new.json"
 IGB = replace(
     FINDING,
     check="target",
@@ -66,7 +66,7 @@ def held(
     [
         (IGB, {}, None),
         (IGB, {"targets": {("cmp8", NEW)}}, OTHER_TARGET),
-        (IGB, {"targets": {("cmp9", "/root/old.json")}}, OTHER_TARGET),
+        (IGB, {"targets": {("cmp9", "/srv/old.json")}}, OTHER_TARGET),
         (IGB, {"targets": {("cmp9", None)}}, OTHER_TARGET),
         (IGB, {"move": "live-migration", "carried": {"a"}}, OTHER_TARGET),
         (IGB, {"move": "live-migration"}, None),
@@ -106,7 +106,7 @@ def test_what_nothing_tells_any_more_of_a_guest(unjudged: Unjudged, word: str) -
 
 
 def test_two_files_of_one_host_are_told_apart() -> None:
-    old = replace(IGB, target_file="/root/old.json")
+    old = replace(IGB, target_file="/srv/old.json")
     assert held([IGB, old], [old]) == [("still there", "a"), ("mended", "a")]
     assert held([old, IGB], [IGB]) == [("still there", "a"), ("not checked", "a")]
 
