@@ -24,9 +24,9 @@ from novadev.errors import NotAsNeeded, NotFound
 from novadev.records.on_host import fingerprint
 from novadev.rehearsal.shape import Shape, shape_of
 from novadev.stash_defaults.hardware import Hardware, hardware_of
+from novadev.virt.alias_writes import can_update
 from novadev.virt.devices import Controller, Disk, Interface
 from novadev.virt.host import Host
-from novadev.virt.writes import can_update
 
 GUEST_CHECKS = frozenset(
     {"alias", "ghost", "one-sided", "orphan", "duplicate-mac", "pcie-ports", "definition"}

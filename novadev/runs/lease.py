@@ -116,9 +116,9 @@ def renewing(database: Database, run: int, token: str | None) -> Iterator[Fence]
     ended = threading.Event()
     thread = threading.Thread(target=_renew, args=(database, run, token, ended), daemon=True)
     thread.start()
+    query = sa.select(runs.c.lease).where(runs.c.id == run)
 
     def fence() -> None:
-        query = sa.select(runs.c.lease).where(runs.c.id == run)
         with database.reading() as connection:
             if connection.scalar(query) != token:
                 raise TakenOver(f"run {run} was taken over by another novadev")

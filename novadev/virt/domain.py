@@ -52,8 +52,10 @@ class NovaMetadata:
 class Domain:
     """A definition: the persistent one, or the live one of a running guest."""
 
-    def __init__(self, root: etree._Element) -> None:
+    def __init__(self, root: etree._Element, source: str | None = None) -> None:
         self.root = root
+        self.source = source
+        """The text that it was read from; None of a copy."""
 
     @classmethod
     def from_xml(cls, text: str, what: str = "the domain's XML") -> Self:
@@ -61,7 +63,7 @@ class Domain:
         root = xml.parse(text, what)
         if root.tag != "domain":
             raise BadInput(f"{what} is a <{root.tag}>, not a <domain>")
-        return cls(root)
+        return cls(root, text)
 
     def __repr__(self) -> str:
         return f"Domain({self.name!r}, {self.uuid!r})"

@@ -228,21 +228,29 @@ class Host:
         Raises NotFound, NotAsNeeded for a transient domain and BadInput for an XML that cannot be
         parsed.
         """
-        domain = self._persistent(self.handle(uuid), uuid)
-        if domain is None:
+        handle = self.handle(uuid)
+        with self.translated(uuid):
+            text = handle.XMLDesc(PERSISTENT) if handle.isPersistent() else None
+        if text is None:
             raise NotAsNeeded(f"host {self.name}: domain {uuid} is transient")
-        return domain
+        return self.parsed(text, uuid)
 
     def read_back(self, uuid: str) -> Domain:
         """Return the persistent definition of a domain that had one a moment ago, in one call.
 
+        Raises as `read_back_text`, and BadInput as `persistent`.
+        """
+        return self.parsed(self.read_back_text(uuid), uuid)
+
+    def read_back_text(self, uuid: str) -> str:
+        """Return the XML of the persistent definition of a domain that had one a moment ago.
+
         That it still has one is not asked: of a running guest that another undefined since, the
-        last definition comes back. Raises NotFound, and BadInput as `persistent`.
+        last definition comes back. Secrets included. Raises NotFound.
         """
         handle = self.handle(uuid)
         with self.translated(uuid):
-            text = handle.XMLDesc(PERSISTENT)
-        return self._domain(text, uuid)
+            return str(handle.XMLDesc(PERSISTENT))
 
     def text(self, uuid: str) -> str:
         """Return the XML of what the guest has now, unparsed and without secrets.
@@ -290,7 +298,10 @@ class Host:
 
         Raises NotFound, and BadInput for an XML that cannot be parsed.
         """
-        return self._live(self.handle(uuid), uuid)
+        handle = self.handle(uuid)
+        with self.translated(uuid):
+            text = handle.XMLDesc(0) if handle.isActive() else None
+        return self._live(text, uuid)
 
     def migratable(self, uuid: str) -> Domain:
         """Return the definition that a live migration of the running guest sends, without secrets.
@@ -302,7 +313,7 @@ class Host:
         handle = self.handle(uuid)
         with self.translated(uuid):
             text, running = handle.XMLDesc(libvirt.VIR_DOMAIN_XML_MIGRATABLE), handle.XMLDesc(0)
-        return with_processor_of(self._domain(running, uuid), self._domain(text, uuid))
+        return with_processor_of(self.parsed(running, uuid), self.parsed(text, uuid))
 
     def saved(self, uuid: str) -> Domain:
         """Return the definition with which the guest's managed save image starts it again.
@@ -312,7 +323,7 @@ class Host:
         handle = self.handle(uuid)
         with self.translated(uuid):
             text = handle.managedSaveGetXMLDesc(0)
-        return self._domain(text, uuid)
+        return self.parsed(text, uuid)
 
     def definitions(self, uuid: str) -> Definitions:
         """Return both definitions, and what they and the host's files tell of work on the guest.
@@ -321,12 +332,13 @@ class Host:
         BadInput for an XML that cannot be parsed.
         """
         handle = self.handle(uuid)
-        persistent, live = self._persistent(handle, uuid), self._live(handle, uuid)
+        text, running = self._texts(handle, uuid)
+        live = self._live(running, uuid)
         with self.translated(uuid):
             return Definitions(
                 uuid=uuid,
                 name=handle.name(),
-                persistent=persistent,
+                persistent=None if text is None else self.parsed(text, uuid),
                 live=live,
                 has_managed_save=bool(ask(handle.hasManagedSaveImage, 0)),
                 jobs=() if live is None else tuple(mirrors_of(live)),
@@ -365,22 +377,24 @@ class Host:
                 raise answer
         return answer
 
-    def _persistent(self, handle: Any, uuid: str) -> Domain | None:
+    def _texts(self, handle: Any, uuid: str) -> tuple[str | None, str | None]:
+        """Return the XML of both definitions; of a domain that is shut off, the one that it has."""
         with self.translated(uuid):
-            text = handle.XMLDesc(PERSISTENT) if handle.isPersistent() else None
-        return None if text is None else self._domain(text, uuid)
+            persistent = handle.XMLDesc(PERSISTENT)
+            if not handle.isActive():
+                return persistent, None
+            return persistent if handle.isPersistent() else None, handle.XMLDesc(0)
 
-    def _live(self, handle: Any, uuid: str) -> Domain | None:
-        with self.translated(uuid):
-            text = handle.XMLDesc(0) if handle.isActive() else None
-        domain = None if text is None else self._domain(text, uuid)
+    def _live(self, text: str | None, uuid: str) -> Domain | None:
+        domain = None if text is None else self.parsed(text, uuid)
         return domain if domain and domain.is_live else None
 
     def watch(self, handle: Any, *kinds: int) -> Watch:
         """Return a watch over events of these kinds of one domain, to be used in a ``with``."""
         return Watch(self.connection, handle, kinds)
 
-    def _domain(self, text: str, uuid: str) -> Domain:
+    def parsed(self, text: str, uuid: str) -> Domain:
+        """Return the definition of the domain that this XML is; raises BadInput."""
         return Domain.from_xml(text, f"host {self.name}: the XML of domain {uuid}")
 
 

@@ -1,6 +1,7 @@
 """The calls that change a domain. libvirt has no compare-and-swap: each says how it guards.
 
-Every one reads back what it wrote: libvirt drops what it does not like without an error.
+`redefine` reads back what it wrote: libvirt drops what it does not like without an error. The
+aliases of disks and interfaces have a module of their own, :mod:`novadev.virt.alias_writes`.
 """
 
 from __future__ import annotations
@@ -9,18 +10,16 @@ import enum
 import logging
 from typing import Any
 
-from novadev.errors import NotAsNeeded, NotFound, StalePlan
+from novadev.errors import NotAsNeeded, StalePlan
 from novadev.virt import xml
 from novadev.virt.alias import Alias
 from novadev.virt.binding import libvirt
-from novadev.virt.devices import Device, Disk, Interface
+from novadev.virt.devices import Device
 from novadev.virt.domain import Domain
 from novadev.virt.events import Event, Watch
 from novadev.virt.host import PERSISTENT, Host
 
 LOG = logging.getLogger(__name__)
-_GONE = (libvirt.VIR_ERR_INVALID_ARG, libvirt.VIR_ERR_DEVICE_MISSING)
-"""What `updateDeviceFlags` says of a disk, and of an interface, that is no longer there."""
 _UNKNOWN_FLAGS = (libvirt.VIR_ERR_INVALID_ARG, libvirt.VIR_ERR_ARGUMENT_UNSUPPORTED)
 _LIFECYCLE = libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE
 _DEFINED = libvirt.VIR_DOMAIN_EVENT_DEFINED
@@ -37,85 +36,6 @@ class Affect(enum.Flag):
 
     LIVE = libvirt.VIR_DOMAIN_AFFECT_LIVE
     PERSISTENT = libvirt.VIR_DOMAIN_AFFECT_CONFIG
-
-
-def can_update(device: Device) -> bool:
-    """Whether libvirt can change the alias of this device alone, in the persistent definition.
-
-    It can for disks and interfaces (``qemuDomainUpdateDeviceConfig``; graphics have no alias).
-    """
-    return isinstance(device, Disk | Interface)
-
-
-def update_alias(host: Host, domain: Domain, device: Device, alias: Alias | None) -> Domain:
-    """Set or take out the alias of a disk or interface; return the definition read back.
-
-    Nothing is sent when the device has it already.
-
-    DOMAIN is the persistent definition, read just before; DEVICE is one of its own. The rest of
-    the definition is never sent, so what others attach, detach or undefine meanwhile stays so.
-    libvirt puts the device that is sent in the place of the one at its target, or with its MAC
-    and address: only a device swapped for another *there* since DOMAIN was read would be lost.
-
-    Raises BadInput for an alias libvirt would drop, NotAsNeeded for one that another device has
-    (libvirt checks only a whole definition, and loses the domain when it is restarted),
-    StalePlan when the device is gone or is another now, NotFound without the domain and
-    NotAsNeeded of a transient one. What is undefined between the write and the reading back while
-    its guest runs is returned as it was written, as if it had been undefined right after.
-    """
-    if device.alias == alias:
-        return domain
-    wanted = domain.device_with_alias(device, alias)
-    _send(host, domain, device, wanted)
-    written = host.read_back(domain.uuid)
-    try:
-        written.check_aliases([alias] if alias else [])
-    except NotAsNeeded:
-        _send(host, domain, wanted, device)
-        raise
-    _check_written(host, written, device.label, wanted)
-    return written
-
-
-def in_two_steps(device: Device) -> bool:
-    """Whether libvirt finds the device by its alias, which is taken out before it gets another.
-
-    It does so for interfaces (``virDomainNetFindIdx``). A process killed in between leaves none.
-    """
-    return isinstance(device, Interface)
-
-
-def _send(host: Host, domain: Domain, old: Device, new: Device) -> None:
-    """Put NEW in the place of OLD."""
-    if in_two_steps(old) and old.alias and new.alias:
-        bare = old.copy()
-        bare.alias = None
-        _update(host, domain, bare)
-    _update(host, domain, new)
-
-
-def _update(host: Host, domain: Domain, device: Device) -> None:
-    handle = host.handle(domain.uuid)
-    with host.translated(domain.uuid, stale=_GONE):
-        handle.updateDeviceFlags(xml.serialise(device.element), libvirt.VIR_DOMAIN_AFFECT_CONFIG)
-
-
-def _check_written(host: Host, written: Domain, label: str, wanted: Device) -> None:
-    try:
-        found = written.device(label)
-    except NotFound as error:
-        raise StalePlan(f"host {host.name}: {error}: it was changed meanwhile") from error
-    if not _same(found, wanted):
-        raise StalePlan(
-            f"host {host.name}: {label} of domain {written.uuid} was changed meanwhile, or "
-            f"libvirt did not take the alias {wanted.alias} (it has {found.alias})"
-        )
-
-
-def _same(found: Device, wanted: Device) -> bool:
-    """Whether FOUND differs from WANTED, which is in no domain, in spelling at most."""
-    texts = [xml.serialise(device.element) for device in (found.copy(), wanted)]
-    return texts[0] == texts[1] or xml.canonical(texts[0]) == xml.canonical(texts[1])
 
 
 def redefine(host: Host, before: Domain, text: str) -> Domain:

@@ -5,13 +5,14 @@ from typing import Any
 
 import pytest
 
-from novadev.virt import writes
 from novadev.virt.alias import Alias
+from novadev.virt.devices import Interface
 from novadev.virt.host import Host
 from tests import domains
 from tests.cloud import Cloud
 from tests.hypervisor import PRIVILEGED, Hypervisor
 from tests.nova_process import NovaProcess
+from tests.virt.writing import update_alias
 
 pytestmark = pytest.mark.slow
 
@@ -45,9 +46,9 @@ def test_a_disk_by_the_alias_it_was_given(
     uuid = hypervisor.define(domains.domain(disks=disks, interfaces=nics)).UUIDString()
     hypervisor.start(uuid)
     domain = host.persistent(uuid)
-    domain = writes.update_alias(host, domain, domain.device("disk vdb"), ALIAS)
-    nic = domain.of_class(writes.Interface)[0]
-    writes.update_alias(host, domain, nic, Alias.for_uuid(PORT))
+    domain = update_alias(host, domain, domain.device("disk vdb"), ALIAS)
+    nic = domain.of_class(Interface)[0]
+    update_alias(host, domain, nic, Alias.for_uuid(PORT))
     expected = {
         **{"class": "LibvirtConfigGuestDisk", "target_dev": "vdb", "serial": VOLUME},
         **{"source": f"{domains.VOLUMES}/volume-{VOLUME}", "alias": str(ALIAS), "mac": None},
@@ -72,7 +73,7 @@ def test_a_lun_by_the_alias_it_was_given(
     uuid = hypervisor.define(path.read_text()).UUIDString()
     domain = host.persistent(uuid)
     assert ask("guest_device_by_alias", uuid, alias=str(ALIAS), persistent=True) is None
-    writes.update_alias(host, domain, domain.device("disk sda"), ALIAS)
+    update_alias(host, domain, domain.device("disk sda"), ALIAS)
     seen = ask("guest_device_by_alias", uuid, alias=str(ALIAS), persistent=True)
     assert (seen["class"], seen["target_dev"]) == ("LibvirtConfigGuestDisk", "sda")
     assert (seen["serial"], seen["alias"]) == (None, str(ALIAS))

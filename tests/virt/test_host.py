@@ -14,6 +14,7 @@ from novadev.virt.devices import Disk
 from novadev.virt.domain import Domain
 from novadev.virt.host import Host
 from tests import domains
+from tests.virt.writing import update_alias
 
 UUID = "7c9e6679-7425-40de-944b-e07fc1f90ae7"
 MISSING = "00000000-0000-4000-8000-000000000000"
@@ -176,18 +177,18 @@ def test_a_domain_undefined_meanwhile_stays_undefined(
 def test_the_test_driver_updates_no_device(host: Host) -> None:
     domain = host.persistent(UUID)
     with pytest.raises(NotAsNeeded, match="not supported"):
-        writes.update_alias(host, domain, domain.device("disk vda"), Alias("ua-1"))
+        update_alias(host, domain, domain.device("disk vda"), Alias("ua-1"))
 
 
 def test_a_bad_alias_is_refused_before_libvirt_is_asked(host: Host) -> None:
     domain = host.persistent(UUID)
     with pytest.raises(BadInput, match="libvirt would drop"):
-        writes.update_alias(host, domain, domain.of_class(Disk)[0], Alias("ua-a.b"))
+        update_alias(host, domain, domain.of_class(Disk)[0], Alias("ua-a.b"))
 
 
 def test_an_entity_in_a_definition(host: Host) -> None:
     with pytest.raises(BadInput, match=f"^host cmp1: the XML of domain {UUID} cannot be parsed"):
-        host._domain("<domain><metadata>&e;</metadata></domain>", UUID)
+        host.parsed("<domain><metadata>&e;</metadata></domain>", UUID)
 
 
 def test_repr_shows_no_xml(host: Host) -> None:

@@ -12,12 +12,14 @@ import pytest
 from novadev.errors import NotAsNeeded, NotFound, StalePlan
 from novadev.virt import writes
 from novadev.virt.alias import Alias
+from novadev.virt.alias_writes import can_update
 from novadev.virt.devices import Disk, Interface
 from novadev.virt.domain import Domain
 from novadev.virt.host import PERSISTENT, Host
 from novadev.virt.writes import Affect
 from tests import domains
 from tests.hypervisor import Hypervisor
+from tests.virt.writing import update_alias
 
 pytestmark = pytest.mark.slow
 
@@ -49,15 +51,15 @@ def test_samples_differ_in_aliases_alone(
 ) -> None:
     before = domain = define(path.read_text())
     for device in before.devices:
-        if writes.can_update(device):
+        if can_update(device):
             found = domain.device(device.label)
-            domain = writes.update_alias(host, domain, found, Alias.for_uuid(str(uuid4())))
+            domain = update_alias(host, domain, found, Alias.for_uuid(str(uuid4())))
             assert domain.device(device.label).alias != device.alias
     assert domain.canonical_without_aliases == before.canonical_without_aliases
     for device in before.devices:
-        if writes.can_update(device):
+        if can_update(device):
             found = domain.device(device.label)
-            domain = writes.update_alias(host, domain, found, device.alias)
+            domain = update_alias(host, domain, found, device.alias)
     assert domain.canonical == before.canonical
     everything = before.with_aliases(
         {
@@ -75,14 +77,14 @@ def test_sets_changes_and_takes_out(host: Host, define: Callable[[str], Domain])
     domain = define(guest())
     for label in ("disk vdb", "interface tapa3bb189e-8b"):
         for alias in (Alias("ua-1"), Alias("ua-2"), Alias("ua-2"), None, None):
-            domain = writes.update_alias(host, domain, domain.device(label), alias)
+            domain = update_alias(host, domain, domain.device(label), alias)
             assert host.persistent(domain.uuid).device(label).alias == alias
 
 
 def test_a_long_alias_is_kept(host: Host, define: Callable[[str], Domain]) -> None:
     domain = define(guest())
     alias = Alias("ua-" + "x" * 297)
-    domain = writes.update_alias(host, domain, domain.device("disk vdb"), alias)
+    domain = update_alias(host, domain, domain.device("disk vdb"), alias)
     assert domain.find_by_alias(alias)
 
 
@@ -91,11 +93,11 @@ def test_libvirt_lets_two_devices_have_an_alias_and_we_do_not(
 ) -> None:
     domain = define(guest())
     alias = Alias("ua-1")
-    after = writes.update_alias(host, domain, domain.device("disk vda"), alias)
+    after = update_alias(host, domain, domain.device("disk vda"), alias)
     with pytest.raises(NotAsNeeded, match="two devices"):
-        writes.update_alias(host, after, after.device("disk vdb"), alias)
+        update_alias(host, after, after.device("disk vdb"), alias)
     with pytest.raises(NotAsNeeded, match="two devices"):
-        writes.update_alias(host, domain, domain.device("disk vdb"), alias)
+        update_alias(host, domain, domain.device("disk vdb"), alias)
     assert host.persistent(domain.uuid).canonical == after.canonical
 
 
@@ -105,7 +107,7 @@ def test_a_device_that_is_gone(host: Host, define: Callable[[str], Domain]) -> N
     for device in (*domain.of_class(Disk), *domain.of_class(Interface)):
         writes.detach_xml(host, domain.uuid, device, Affect.PERSISTENT)
         with pytest.raises(StalePlan):
-            writes.update_alias(host, domain, device, Alias("ua-1"))
+            update_alias(host, domain, device, Alias("ua-1"))
     assert "ua-1" not in handle.XMLDesc(PERSISTENT)
 
 
@@ -115,7 +117,7 @@ def test_an_undefined_domain_is_not_brought_back(
     domain = define(guest())
     host.handle(domain.uuid).undefine()
     with pytest.raises(NotFound):
-        writes.update_alias(host, domain, domain.device("disk vda"), Alias("ua-1"))
+        update_alias(host, domain, domain.device("disk vda"), Alias("ua-1"))
     with pytest.raises(NotFound):
         writes.redefine(host, domain, domain.text)
     assert host.list_domains() == ()
@@ -129,26 +131,26 @@ def test_a_running_domain_undefined_after_the_write(
 ) -> None:
     domain = define(guest())
     handle = hypervisor.start(domain.uuid)
-    read_back = host.read_back
+    read_back = host.read_back_text
 
-    def undefined_before(uuid: str) -> Domain:
+    def undefined_before(uuid: str) -> str:
         handle.undefine()
         return read_back(uuid)
 
-    monkeypatch.setattr(host, "read_back", undefined_before)
-    written = writes.update_alias(host, domain, domain.device("disk vda"), Alias("ua-1"))
+    monkeypatch.setattr(host, "read_back_text", undefined_before)
+    written = update_alias(host, domain, domain.device("disk vda"), Alias("ua-1"))
     assert written.device("disk vda").alias == Alias("ua-1")
     assert not handle.isPersistent()
     with pytest.raises(NotAsNeeded):
-        writes.update_alias(host, written, written.device("disk vdb"), Alias("ua-2"))
+        update_alias(host, written, written.device("disk vdb"), Alias("ua-2"))
 
 
 def test_what_only_a_whole_definition_changes(host: Host, define: Callable[[str], Domain]) -> None:
     domain = define(guest(devices=[domains.pci("0000:81:00.1")]))
     device = domain.device("hostdev 0000:81:00.1")
-    assert not writes.can_update(device)
+    assert not can_update(device)
     with pytest.raises(NotAsNeeded, match="not supported"):
-        writes.update_alias(host, domain, device, Alias("ua-1"))
+        update_alias(host, domain, device, Alias("ua-1"))
     after = writes.redefine(host, domain, domain.with_aliases({device: Alias("ua-1")}))
     assert after.device(device.label).alias == Alias("ua-1")
 
@@ -192,7 +194,7 @@ def test_a_running_guest_keeps_its_live_aliases(
     hypervisor.start(domain.uuid)
     before = host.live(domain.uuid)
     disk = domain.device("disk vdb")
-    after = writes.update_alias(host, domain, disk, Alias.for_uuid(VOLUME))
+    after = update_alias(host, domain, disk, Alias.for_uuid(VOLUME))
     assert "s3cret" in after.text
     found = host.definitions(domain.uuid)
     assert found.live
@@ -284,7 +286,7 @@ def test_another_attaches_and_detaches_meanwhile(
     while not done.is_set():
         for label in ("disk vda", "disk vdb", "interface tapa3bb189e-8b"):
             now = host.persistent(domain.uuid)
-            writes.update_alias(host, now, now.device(label), Alias.for_uuid(str(uuid4())))
+            update_alias(host, now, now.device(label), Alias.for_uuid(str(uuid4())))
             written += 1
     thread.join()
     assert wrong == []
@@ -307,7 +309,7 @@ def test_another_undefines_meanwhile(host: Host, hypervisor: Hypervisor) -> None
         try:
             for label in ("disk vda", "disk vdb", "interface tapa3bb189e-8b"):
                 now = host.persistent(uuid)
-                writes.update_alias(host, now, now.device(label), Alias.for_uuid(str(uuid4())))
+                update_alias(host, now, now.device(label), Alias.for_uuid(str(uuid4())))
         except NotFound:
             refused.append(uuid)
     thread.join()

@@ -19,9 +19,9 @@ from novadev.runs.place import Kind, Place
 from novadev.runs.plan import Plan, Planned, Skip
 from novadev.value import ABSENT
 from novadev.virt.alias import Alias
+from novadev.virt.alias_writes import can_update
 from novadev.virt.devices import Device, Disk
 from novadev.virt.host import Host
-from novadev.virt.writes import can_update
 
 OF_NOTHING = "ua-None"
 """What Nova makes of a volume without an id (``make_libvirt_device_alias``): it names nothing."""

@@ -15,10 +15,11 @@ from novadev.runs.precondition import Found, Verdict, compare, judge
 from novadev.runs.states import State
 from novadev.value import ABSENT, Value
 from novadev.virt.alias import Alias
+from novadev.virt.alias_writes import AliasWriter, can_update, in_two_steps
 from novadev.virt.devices import Device
 from novadev.virt.domain import Domain
 from novadev.virt.host import Definitions, Host
-from novadev.virt.writes import can_update, in_two_steps, redefine, update_alias
+from novadev.virt.writes import redefine
 
 
 def write_guest(host: Host, plan: Plan, resumed: bool) -> Outcome:
@@ -30,7 +31,7 @@ def write_guest(host: Host, plan: Plan, resumed: bool) -> Outcome:
     found = _compare_guest(host, plan, resumed)
     if isinstance(found, Outcome):
         return found
-    writing = _Writing(host, plan, found.domain, found.left, resumed)
+    writing = _Writing(host, plan, AliasWriter(host, found.domain), found.left, resumed)
     try:
         writing.write(found.due)
     except Unreachable:
@@ -214,11 +215,11 @@ def _alias(value: Value) -> Alias | None:
 
 @dataclass
 class _Writing:
-    """A plan on its way: the definition as it is now, and what was written of it."""
+    """A plan on its way: the writer with the definition as it is now, and what was written."""
 
     host: Host
     plan: Plan
-    domain: Domain
+    aliases: AliasWriter
     left: State | None
     """The state by what an earlier attempt has written, which is not put back here."""
     resumed: bool
@@ -226,6 +227,11 @@ class _Writing:
     def __post_init__(self) -> None:
         self._tried: list[Change] = []
         """What was sent. An error may come after the write, so it may be there all the same."""
+
+    @property
+    def domain(self) -> Domain:
+        """The definition as it is now."""
+        return self.aliases.domain
 
     def write(self, changes: Sequence[Change]) -> None:
         """Write CHANGES: a disk or interface alone, the others as one new definition."""
@@ -236,9 +242,10 @@ class _Writing:
                 continue
             if can_update(device):
                 self._tried.append(item)
-                self.domain = update_alias(self.host, self.domain, device, _alias(item.after))
+                self.aliases.write(item.place.name, _alias(item.after))
             else:
                 others.append(item)
+        self.aliases.read()
         others = [item for item in others if self._due(item)]
         if others:
             if not self.plan.guard.get("whole_definition"):
@@ -266,7 +273,8 @@ class _Writing:
 
     def _redefine(self, changes: Sequence[Change]) -> None:
         wanted = {self._device(item): _alias(item.after) for item in changes}
-        self.domain = redefine(self.host, self.domain, self.domain.with_aliases(wanted))
+        domain = redefine(self.host, self.domain, self.domain.with_aliases(wanted))
+        self.aliases = AliasWriter(self.host, domain)
 
     def _device(self, item: Change) -> Device:
         return self.domain.device(item.place.name)
@@ -291,7 +299,7 @@ class _Writing:
             return
         if domain is None:
             return
-        self.domain = domain
+        self.aliases = AliasWriter(self.host, domain)
         self._write_back([item.inverse for item in reversed(self._tried) if self._is_there(item)])
 
     def _is_there(self, item: Change) -> bool:
@@ -308,5 +316,5 @@ class _Writing:
             self._redefine(others)
         for item in changes:
             if item not in others:
-                device = self._device(item)
-                self.domain = update_alias(self.host, self.domain, device, _alias(item.after))
+                self.aliases.write(item.place.name, _alias(item.after))
+        self.aliases.read()
