@@ -8,7 +8,7 @@ from novadev.image_property.facts import Facts
 from novadev.image_property.sync import NO_IMAGE
 from novadev.nova.instances import Instance
 from novadev.rules.disks import GuestDisk, guest_disks
-from novadev.rules.guest import ComputeRules, Guest
+from novadev.rules.guest import ComputeRules, Guest, is_unnamed, property_value
 from novadev.rules.image_meta import unreadable
 from novadev.rules.refused_buses import without_refused_buses
 from novadev.rules.validity import NO_EFFECT
@@ -21,16 +21,30 @@ _SHELVED = ("shelved", "shelved_offloaded")
 def disk_effects(before: Guest, after: Guest, rules: ComputeRules) -> tuple[Effect, ...]:
     """Return each disk's bus and name at the next power-on, without and with the change.
 
+    A volume of an offloaded server may get its bus from the libosinfo of the host that it comes to.
     Raises UnsupportedBus or TooManyDisks where Nova could not start the changed guest; a bus
     property for which it could not start the guest before does not count, and is put right here.
     """
     new = {_key(disk): disk for disk in _disks_after(before, after, rules)}
     old = {_key(disk): disk for disk in _disks_or_none(before, rules)}
     labels = {key: _label(disk) for key, disk in (new | old).items()}
+    not_yet, still_not = _undecided(before), _undecided(after)
+    volumes = (not_yet | still_not).items()
+    labels |= {key: f"volume {volume}" for key, volume in volumes}
     return tuple(
-        Effect(labels[key], _text(old.get(key)), _text(new.get(key)))
+        Effect(labels[key], _text(key, old, not_yet), _text(key, new, still_not))
         for key in dict.fromkeys((*old, *new))
     )
+
+
+def _undecided(guest: Guest) -> dict[object, str | None]:
+    """Return the volumes that get their bus from libosinfo at the unshelve, by their rows.
+
+    Source: nova/virt/osinfo.py, HardwareProperties.disk_model.
+    """
+    if property_value(guest, "hw_disk_bus") or not property_value(guest, "os_distro"):
+        return {}
+    return {row.id: row.volume_id for row in guest.block_devices if is_unnamed(row, guest)}
 
 
 def _disks_after(before: Guest, after: Guest, rules: ComputeRules) -> tuple[GuestDisk, ...]:
@@ -61,7 +75,12 @@ def _label(disk: GuestDisk) -> str:
     return f"{disk.name} {disk.type}"
 
 
-def _text(disk: GuestDisk | None) -> str | None:
+def _text(
+    key: object, disks: Mapping[object, GuestDisk], undecided: Mapping[object, str | None]
+) -> str | None:
+    if key in undecided:
+        return "decided at the power-on"
+    disk = disks.get(key)
     return None if disk is None else f"{disk.bus} {disk.dev}"
 
 

@@ -95,6 +95,7 @@ def read_facts(deployment: Deployment, chunk: Chunk, releases: ServerReleases) -
             ephemeral_gb=instance.ephemeral_gb,
             swap_mb=flavor.swap_mb if flavor else 0,
             disk_format=instance.image_properties.get("disk_format"),
+            is_offloaded=instance.vm_state == "shelved_offloaded",
         )
         spec, release = specs.get(instance.uuid), releases.of(instance)
         yield Facts(

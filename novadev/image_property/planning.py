@@ -185,7 +185,8 @@ def check_state(instance: Instance) -> None:
 
 def _moves(guest: Guest, request: Request, rules: ComputeRules) -> tuple[Move, ...]:
     """Return the disks that move with the buses of the request, kind by kind."""
-    found: list[Move] = []
+    model = {name: value for name, value in request.values.items() if name == "hw_scsi_model"}
+    guest, found = guest_after(guest, model, ()), list[Move]()
     for name, kind in BUS_PROPERTIES.items():
         new_bus = request.values.get(name)
         if not isinstance(new_bus, str):

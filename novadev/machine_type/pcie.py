@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from novadev.machine_type.gathering import Evidence
+from novadev.rules.buses import name_index
 from novadev.rules.defaults import default_of
 from novadev.rules.device import GuestDevice
 from novadev.rules.disks import GuestDisk
@@ -66,8 +67,9 @@ def _on_q35(guest: Guest, disks: Sequence[GuestDisk], evidence: Evidence) -> Ite
     yield from devices
     if any(device.tag == "channel" for device in devices):
         yield GuestDevice("controller virtio-serial 0", "controller", "virtio-serial")
-    if sum(disk.bus == "sata" for disk in disks) > SATA_UNITS:
-        yield GuestDevice("controller sata 1", "controller", "sata")
+    places = [name_index(disk.dev) or 0 for disk in disks if disk.bus == "sata"]
+    for number in range(1, max(places, default=0) // SATA_UNITS + 1):
+        yield GuestDevice(f"controller sata {number}", "controller", "sata")
 
 
 def _is_passed_through(vnic_type: str | None) -> bool:

@@ -6,6 +6,7 @@ import itertools
 import re
 from collections.abc import Collection
 
+from novadev.nova.image_properties import PROPERTIES
 from novadev.rules.guest import ComputeRules, Guest, architecture, machine_type, property_value
 from novadev.rules.machine_types import is_q35
 
@@ -22,6 +23,10 @@ DEVICE_TYPES = ("disk", "cdrom", "floppy", "lun")
 BUS_PROPERTIES = {"hw_disk_bus": "disk", "hw_cdrom_bus": "cdrom", "hw_floppy_bus": "floppy"}
 """The properties that say a bus, and for which type of device."""
 IDE_DISKS = 4
+FLOPPIES = 2
+SCSI_UNITS = 15
+"""Disks to a SCSI controller, by their names."""
+_LUNS = {"lsisas1068": 2, "vmpvscsi": 1}
 SCSI_CDROM_ARCHITECTURES = ("ppc", "ppc64", "ppcle", "ppc64le", "s390", "s390x", "aarch64")
 
 _NAME_PREFIXES = {
@@ -124,15 +129,44 @@ def free_name(bus: str | None, used: Collection[str], rules: ComputeRules) -> st
     """
     if bus == "lxc" and not rules.disk_prefix:
         return ""
-    prefix = name_prefix(bus, rules)
-    limit = IDE_DISKS if bus == "ide" else rules.max_disk_devices
-    for index in range(limit) if limit >= 0 and rules.counts_disks else itertools.count():
+    prefix, limit = name_prefix(bus, rules), _limit(bus, rules)
+    for index in itertools.count() if limit is None else range(limit):
         name = prefix + letters(index)
         if name not in used:
             return name
     raise TooManyDisks(
         f"bus {bus} holds at most {limit} disks on this host, and all places are in use"
     )
+
+
+def _limit(bus: str | None, rules: ComputeRules) -> int | None:
+    """Return how many names the bus has, None for any number.
+
+    Source: nova/virt/libvirt/blockinfo.py, get_dev_count_for_disk_bus.
+    """
+    limit = IDE_DISKS if bus == "ide" else rules.max_disk_devices
+    return limit if limit >= 0 and rules.counts_disks else None
+
+
+def has_place(bus: str, index: int, scsi_model: str | None, rules: ComputeRules) -> bool:
+    """Return whether Nova gives the name with this index on the bus, and libvirt and QEMU take it.
+
+    scsi_model is that of the guest's hw_scsi_model. Whether another disk is there is not asked.
+    """
+    limit = FLOPPIES if bus == "fdc" else _limit(bus, rules)
+    luns = scsi_luns(scsi_model) if bus == "scsi" else None
+    return (limit is None or index < limit) and (luns is None or index % SCSI_UNITS < luns)
+
+
+def scsi_luns(model: str | None) -> int | None:
+    """Return how many disks QEMU accepts on a controller of this model; None for all.
+
+    libvirt puts them all on one target, each at the logical unit that its name says (libvirt,
+    src/conf/domain_conf.c, virDomainDiskDefAssignAddress; src/qemu/qemu_command.c,
+    qemuBuildDiskDeviceProps). Source of the limits: QEMU's ``max_lun``, hw/scsi/mptsas.c and
+    hw/scsi/vmw_pvscsi.c; the refusal was seen with QEMU 5.2, 7.2 and 10.0.
+    """
+    return _LUNS.get(PROPERTIES["hw_scsi_model"].spelling(model)) if model else None
 
 
 def name_prefix(bus: str | None, rules: ComputeRules) -> str:

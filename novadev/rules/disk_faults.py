@@ -5,12 +5,19 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
-from novadev.rules.buses import BUSES, IDE_DISKS, letters, name_index
+from novadev.rules.buses import (
+    BUSES,
+    FLOPPIES,
+    IDE_DISKS,
+    SCSI_UNITS,
+    letters,
+    name_index,
+    scsi_luns,
+)
 from novadev.rules.disks import GuestDisk, is_volume
 from novadev.rules.fault import Case, Fault, Severity, disk_subject, identity, told
 from novadev.rules.guest_os import drives_lsilogic
 
-FLOPPIES = 2
 LSILOGIC_DISKS = 7
 
 
@@ -184,26 +191,15 @@ def _too_many(case: Case) -> Iterator[Fault]:
 
 
 def _beyond_luns(case: Case) -> Iterator[Fault]:
-    """Yield the SCSI disks whose place the controller does not have.
-
-    libvirt puts them all on one target, each at the logical unit that its name says (libvirt,
-    src/conf/domain_conf.c, virDomainDiskDefAssignAddress; src/qemu/qemu_command.c,
-    qemuBuildDiskDeviceProps). Source of the limits: QEMU's ``max_lun``, hw/scsi/mptsas.c and
-    hw/scsi/vmw_pvscsi.c; the refusal was seen with QEMU 5.2, 7.2 and 10.0.
-    """
+    """Yield the SCSI disks whose place the controller does not have."""
     model = case.value("hw_scsi_model")
-    limit = _LUNS.get(model)
+    limit = scsi_luns(model)
     for disk in case.on("scsi") if limit else ():
         index = name_index(disk.dev)
-        if limit and index is not None and index % _UNITS >= limit:
+        if limit and index is not None and index % SCSI_UNITS >= limit:
             names = " and ".join(f"sd{letters(number)}" for number in range(limit))
             why = f"on SCSI model {model} QEMU accepts only {names}; set hw_scsi_model=virtio-scsi"
             yield _fault("scsi-lun", disk, why)
-
-
-_LUNS = {"lsisas1068": 2, "vmpvscsi": 1}
-_UNITS = 15
-"""Disks to a SCSI controller, by their names."""
 
 
 def _scsi_controller(case: Case) -> Iterator[Fault]:

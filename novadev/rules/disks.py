@@ -17,6 +17,7 @@ from novadev.rules.guest import (
     ComputeRules,
     Guest,
     Rows,
+    is_unnamed,
     iso_root_is_cdrom,
     property_value,
     rows_of,
@@ -53,6 +54,28 @@ def guest_disks(guest: Guest, rules: ComputeRules) -> tuple[GuestDisk, ...]:
     TooManyDisks where Nova would refuse to build the guest.
     Source: nova/virt/libvirt/blockinfo.py, get_disk_info and _get_disk_mapping.
     """
+    return _guest_disks(_unshelved(guest, rules), rules)
+
+
+def _unshelved(guest: Guest, rules: ComputeRules) -> Guest:
+    """Return the guest with the names that an unshelve first gives to the rows that have none.
+
+    Nova looks for a name beside those of all disks, among them one for the row itself: the name is
+    the next but one. The bus is not stored, so it is then the one that the name tells.
+    Source: nova/compute/manager.py, _add_missing_dev_names; nova/virt/libvirt/driver.py,
+    get_device_name_for_instance.
+    """
+    for row in guest.block_devices:
+        if is_unnamed(row, guest):
+            used = _used(list(_guest_disks(guest, rules)))
+            name = _from_row("", row, guest, rules, used).dev
+            named = replace(row, device_name=f"/dev/{name}")
+            devices = (named if one is row else one for one in guest.block_devices)
+            guest = replace(guest, block_devices=tuple(devices))
+    return guest
+
+
+def _guest_disks(guest: Guest, rules: ComputeRules) -> tuple[GuestDisk, ...]:
     disk_bus = bus_for_device_type("disk", guest, rules)
     # Nova asks for this bus also when there is no cdrom, and so refuses a bad value.
     cdrom_bus = bus_for_device_type("cdrom", guest, rules)

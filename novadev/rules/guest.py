@@ -40,7 +40,8 @@ class Guest:
 
     image_properties are the stored ``image_*`` values without the prefix, as they are written
     (None is a stored null); block_devices are its undeleted rows in the order of their ids;
-    ephemeral_gb is in GiB and swap_mb in MiB, both from the flavor.
+    ephemeral_gb is in GiB and swap_mb in MiB, both from the flavor. is_offloaded: it is shelved and
+    on no host, so its next power-on is an unshelve, which connects all volumes.
     """
 
     image_properties: Mapping[str, str | None]
@@ -50,6 +51,7 @@ class Guest:
     ephemeral_gb: int
     swap_mb: int
     disk_format: str | None
+    is_offloaded: bool = False
 
 
 @dataclass(frozen=True)
@@ -209,7 +211,7 @@ def rows_of(guest: Guest) -> Rows:
 
     Of several swap rows the last counts; volumes come by source: volume, snapshot, image, blank.
     Source: nova/virt/driver.py, get_block_device_info; nova/virt/block_device.py, convert_*;
-    nova/compute/manager.py, _get_instance_block_device_info.
+    nova/compute/manager.py, _get_instance_block_device_info; for an unshelve _prep_block_device.
     """
     usable = [row for row in guest.block_devices if not row.no_device]
     local = [row for row in usable if row.destination_type == "local"]
@@ -224,9 +226,20 @@ def rows_of(guest: Guest) -> Rows:
             row
             for source in VOLUME_SOURCES
             for row in usable
-            if row.source_type == source and row.destination_type == "volume" and row.connected
+            if row.source_type == source
+            and row.destination_type == "volume"
+            and (row.connected or guest.is_offloaded)
         ),
     )
+
+
+def is_unnamed(row: BlockDevice, guest: Guest) -> bool:
+    """Return whether the row's disk gets its name only at the unshelve, by the properties of then.
+
+    Nova stores neither name nor bus of a volume that is attached to an offloaded server.
+    Source: nova/compute/api.py, _create_volume_bdm_locally.
+    """
+    return guest.is_offloaded and row.device_name is None
 
 
 def without_dev(name: str | None) -> str:

@@ -14,6 +14,7 @@ from novadev.rules.buses import (
     bus_for_name,
     choice_of_buses,
     free_name,
+    has_place,
     is_valid,
     letters,
     name_index,
@@ -23,7 +24,9 @@ from novadev.rules.guest import (
     ComputeRules,
     Guest,
     Rows,
+    is_unnamed,
     iso_root_is_cdrom,
+    property_value,
     rows_of,
     without_dev,
 )
@@ -55,8 +58,11 @@ def moved(
 
     guest is what is stored before the change; old_bus is the bus of device_type till now.
     ``matching`` takes the rows on old_bus, ``all`` every row not on new_bus, ``none`` no row.
-    LUNs never move. Each moved disk gets the lowest name that is free, and whose letters no disk
-    that stays on new_bus has: libvirt makes drive addresses from them, and refuses two alike.
+    LUNs never move. A moved disk keeps its name, or else its letters, where they are free and
+    new_bus has that place; each other disk gets the lowest free name. The root disk chooses before
+    them, and is the first disk of its bus if it can.
+    Letters that a disk which stays on new_bus has are not free: libvirt makes drive addresses from
+    them, and refuses two alike.
     Raises UnsupportedBus if the virt_type lacks new_bus or a disk would move to a bus without
     names, as lxc, TooManyDisks if it has no name left.
     Source of the order and names: nova/virt/libvirt/blockinfo.py, _get_disk_mapping.
@@ -83,7 +89,7 @@ def moved_off(guest: Guest, rules: ComputeRules, old_bus: str, new_bus: str) -> 
     """
     case = _Case(guest, rules, rows_of(guest), _EVERY_KIND, old_bus)
     going = [row for row in case.in_order() if case.bus(row) == old_bus]
-    return tuple(_named(going, case, new_bus))
+    return tuple(_named(going, case, new_bus)) if going else ()
 
 
 def _goes(bus: str | None, old_bus: str, new_bus: str, which: Which) -> bool:
@@ -104,11 +110,22 @@ class _Case:
     old_bus: str
 
     def in_order(self) -> tuple[BlockDevice, ...]:
-        """Return the rows that make a disk, in the order Nova names them."""
+        """Return the rows that make a disk, in the order Nova names them.
+
+        Volumes that get their name and bus only at the unshelve are left out: they follow the
+        property by themselves.
+        """
         rows = self.rows
         root = (rows.root,) if rows.root else ()
         swap = (rows.swap,) if rows.swap and (rows.swap.volume_size or 0) > 0 else ()
-        return (*root, *rows.ephemerals, *swap, *rows.data_volumes)
+        volumes = (row for row in rows.data_volumes if not is_unnamed(row, self.guest))
+        return (*root, *rows.ephemerals, *swap, *volumes)
+
+    @property
+    def root_name(self) -> str:
+        """The name of the root disk, empty for none."""
+        root = self.rows.root
+        return without_dev((root and root.device_name) or self.guest.root_device_name)
 
     def is_iso_root(self, row: BlockDevice) -> bool:
         """Return whether the row's disk is on the cdrom bus whatever the row says."""
@@ -145,19 +162,52 @@ class _Case:
 
 
 def _named(going: list[BlockDevice], case: _Case, new_bus: str) -> Iterator[Move]:
-    """Yield a move with a new name for each row, the root first."""
-    root = case.rows.root
-    root_name = without_dev((root and root.device_name) or case.guest.root_device_name)
-    used = _taken(going, case, new_bus)
+    """Yield a move with its name on new_bus for each row, in their order."""
+    names = _names(going, case, new_bus)
     for row in going:
-        kept_free = set() if row is root else _local_disk_name(case, root_name, new_bus)
-        name = free_name(new_bus, used | kept_free, case.rules)
-        used.add(name)
-        if row is root:
-            root_name = name
+        name = names[row.id]
         short = row.device_name and not row.device_name.startswith("/dev/")
         after = name if short else f"/dev/{name}"
-        yield Move(row.id, row.disk_bus, new_bus, row.device_name, after, row is root)
+        is_root = row is case.rows.root
+        yield Move(row.id, row.disk_bus, new_bus, row.device_name, after, is_root)
+
+
+def _names(going: list[BlockDevice], case: _Case, new_bus: str) -> dict[int, str]:
+    """Return the name of each row on new_bus, by the row's id.
+
+    They choose in this order: the root disk, which is the first of its bus if that is free; what
+    keeps its name; what keeps its letters; the rest.
+    """
+    used = _taken(going, case, new_bus)
+    wanted = {row.id: _with_its_letters(row, case, new_bus) for row in going}
+    names: dict[int, str] = {}
+    root_name, others = case.root_name, going
+    if going[0] is case.rows.root:
+        root, *others = going
+        name, first = wanted[root.id], free_name(new_bus, used, case.rules)
+        keeps = name_index(first) != 0 and name is not None and name not in used
+        root_name = names[root.id] = name if name and keeps else first
+    used |= {root_name, *_local_disk_name(case, root_name, new_bus)}
+    for row in sorted(others, key=lambda row: wanted[row.id] != without_dev(row.device_name)):
+        name = wanted[row.id]
+        if name is not None and name not in used:
+            names[row.id] = name
+            used.add(name)
+    for row in others:
+        if row.id not in names:
+            names[row.id] = free_name(new_bus, used, case.rules)
+            used.add(names[row.id])
+    return names
+
+
+def _with_its_letters(row: BlockDevice, case: _Case, new_bus: str) -> str | None:
+    """Return the name on new_bus with the row's letters; None if there is no such place."""
+    name = case.root_name if row is case.rows.root else without_dev(row.device_name)
+    index = name_index(name)
+    model = property_value(case.guest, "hw_scsi_model")
+    if index is None or not has_place(new_bus, index, model, case.rules):
+        return None
+    return name_prefix(new_bus, case.rules) + letters(index)
 
 
 def _taken(going: list[BlockDevice], case: _Case, new_bus: str) -> set[str]:

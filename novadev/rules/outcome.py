@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from novadev.rules.buses import TooManyDisks, UnsupportedBus, bus_for_device_type
+from novadev.rules.buses import TooManyDisks, UnsupportedBus, bus_for_device_type, name_prefix
 from novadev.rules.disks import GuestDisk, guest_disks
 from novadev.rules.fault import identity
-from novadev.rules.guest import ComputeRules, Guest, property_value
+from novadev.rules.guest import ComputeRules, Guest, property_value, without_dev
 from novadev.rules.validity import faults
 
 COLD_BUSES = ("ide", "sata", "fdc")
@@ -36,6 +36,7 @@ def outcome_notes(before: Guest, after: Guest, rules: ComputeRules) -> tuple[str
         *_without_scsi_model(after, disks, rules),
         *_without_hotplug(before, after, disks, rules),
         *_renamed_volumes(before, after),
+        *_names_in_the_way(before, after, disks, rules),
     )
 
 
@@ -74,9 +75,8 @@ def _renamed_volumes(before: Guest, after: Guest) -> Iterator[str]:
     """Yield what Nova cannot do while the definition has another name of a volume than its row.
 
     A resize and a cold migration take a volume for a local disk then, and copy it: the server ends
-    in ERROR. A volume is attached under a name that the definition may have given another one.
-    Source: nova/virt/libvirt/driver.py, _get_instance_disk_info_from_config and
-    get_device_name_for_instance.
+    in ERROR. An offloaded server has no definition, and neither can be done to it.
+    Source: nova/virt/libvirt/driver.py, _get_instance_disk_info_from_config.
     """
     old = {row.id: row.device_name for row in before.block_devices}
     moved = [
@@ -84,16 +84,34 @@ def _renamed_volumes(before: Guest, after: Guest) -> Iterator[str]:
         for row in after.block_devices
         if row.destination_type == "volume" and old.get(row.id) not in (None, row.device_name)
     ]
-    if moved:
-        names = ", ".join(f"{_short(was)} becomes {_short(name)}" for was, name in moved)
+    if moved and not after.is_offloaded:
+        names = ", ".join(f"{without_dev(was)} becomes {without_dev(name)}" for was, name in moved)
         yield (
-            f"names of volumes change ({names}): start the server once before a resize, a cold "
-            "migration or an attachment of a volume, which can fail until then"
+            f"names of volumes change ({names}): start the server once before a resize or a cold "
+            "migration, which can fail until its definition has these names"
         )
 
 
-def _short(name: str | None) -> str:
-    return (name or "").removeprefix("/dev/")
+def _names_in_the_way(
+    before: Guest, after: Guest, disks: tuple[GuestDisk, ...], rules: ComputeRules
+) -> Iterator[str]:
+    """Yield which names Nova may give to another volume while the definition still has them.
+
+    Nova looks for a free name by what is stored, and libvirt refuses one that is there. Source:
+    nova/virt/libvirt/driver.py, get_device_name_for_instance.
+    """
+    try:
+        prefix = name_prefix(bus_for_device_type("disk", after, rules), rules)
+        present = {disk.dev for disk in guest_disks(before, rules)}
+    except (UnsupportedBus, TooManyDisks):
+        return
+    left = sorted(present - {disk.dev for disk in disks})
+    taken = ", ".join(name for name in left if name.startswith(prefix))
+    if taken and not after.is_offloaded:
+        yield (
+            "until the next start, the attachment of a volume can fail: Nova may give it a name "
+            f"that the server's definition still has ({taken})"
+        )
 
 
 def _buses(guest: Guest, rules: ComputeRules) -> dict[str, str]:

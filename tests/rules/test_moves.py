@@ -6,9 +6,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from novadev.rules.buses import TooManyDisks, UnsupportedBus
+from novadev.rules.buses import TooManyDisks, UnsupportedBus, name_index
 from novadev.rules.disks import guest_disks
-from novadev.rules.guest import ComputeRules, Guest
+from novadev.rules.guest import ComputeRules, Guest, rows_of
 from novadev.rules.moves import Move, moved, moved_off
 from novadev.rules.validity import new_faults
 from tests.rules.guests import ephemeral, guest, image, swap, volume, with_moves, with_properties
@@ -33,9 +33,9 @@ def test_every_disk_on_the_old_bus_in_novas_order() -> None:
     found = moved(made, KVM, "disk", "virtio", "scsi", "matching")
     assert in_short(found) == [
         "2: virtio /dev/vda -> /dev/sda",
-        "4: virtio /dev/vdc -> /dev/sdb",
-        "3: virtio /dev/vdd -> /dev/sdc",
-        "1: virtio /dev/vdb -> /dev/sdd",
+        "4: virtio /dev/vdc -> /dev/sdc",
+        "3: virtio /dev/vdd -> /dev/sdd",
+        "1: virtio /dev/vdb -> /dev/sdb",
     ]
     assert [move.is_root for move in found] == [True, False, False, False]
 
@@ -72,6 +72,80 @@ def test_a_name_that_stays_is_not_given_again() -> None:
     assert in_short(found) == ["1: virtio /dev/vda -> /dev/sdb", "4: virtio vdb -> sdd"]
 
 
+def test_letters_stay_where_another_disk_is_gone() -> None:
+    made = guest(
+        image(1, disk_bus="virtio", device_name="/dev/vda"),
+        volume(2, disk_bus="virtio", device_name="/dev/vdc"),
+        volume(3, disk_bus="virtio", device_name="vdaa"),
+    )
+    found = moved(made, KVM, "disk", "virtio", "scsi", "matching")
+    assert in_short(found) == [
+        "1: virtio /dev/vda -> /dev/sda",
+        "2: virtio /dev/vdc -> /dev/sdc",
+        "3: virtio vdaa -> sdaa",
+    ]
+
+
+def test_a_name_stays_where_the_buses_have_the_same_ones() -> None:
+    """Also if a disk with other letters comes before it in Nova's order."""
+    made = guest(
+        image(1, disk_bus="sata", device_name="/dev/sda"),
+        volume(2, disk_bus="virtio", device_name="/dev/vdd"),
+        volume(3, disk_bus="sata", device_name="/dev/sdd"),
+    )
+    found = moved(made, KVM, "disk", "sata", "scsi", "all")
+    assert in_short(found) == [
+        "1: sata /dev/sda -> /dev/sda",
+        "2: virtio /dev/vdd -> /dev/sdb",
+        "3: sata /dev/sdd -> /dev/sdd",
+    ]
+
+
+def test_the_root_disk_is_the_first_of_its_bus_or_keeps_its_letters() -> None:
+    root = image(1, disk_bus="virtio", device_name="/dev/vdc")
+    other = volume(2, disk_bus="virtio", device_name="/dev/vdb")
+    found = moved(guest(root, other), KVM, "disk", "virtio", "scsi", "matching")
+    assert [move.name_after for move in found] == ["/dev/sda", "/dev/sdb"]
+    there = volume(3, disk_bus="scsi", device_name="/dev/sda")
+    found = moved(guest(root, other, there), KVM, "disk", "virtio", "scsi", "matching")
+    assert [move.name_after for move in found] == ["/dev/sdc", "/dev/sdb"]
+
+
+@pytest.mark.parametrize(
+    ("bus", "model", "limit", "name"),
+    [
+        ("ide", None, -1, "hdb"),
+        ("fdc", None, -1, "fdb"),
+        ("scsi", "lsisas1068", -1, "sdb"),
+        ("scsi", "LSISAS1068", -1, "sdb"),
+        ("scsi", "virtio-scsi", -1, "sde"),
+        ("sata", None, 4, "sdb"),
+        ("sata", None, 5, "sde"),
+    ],
+)
+def test_letters_that_the_bus_has_no_place_for(
+    bus: str, model: str | None, limit: int, name: str
+) -> None:
+    made = guest(
+        image(1, disk_bus="virtio", device_name="/dev/vda"),
+        volume(2, disk_bus="virtio", device_name="/dev/vde"),
+        hw_scsi_model=model,
+    )
+    rules = ComputeRules(max_disk_devices=limit)
+    last = moved(made, rules, "disk", "virtio", bus, "matching")[-1]
+    assert last.name_after == f"/dev/{name}"
+
+
+def test_a_disk_that_cannot_keep_its_letters_takes_none_that_another_keeps() -> None:
+    made = guest(
+        image(1, disk_bus="virtio", device_name="/dev/vda"),
+        volume(2, disk_bus="virtio", device_name="/dev/vdf"),
+        volume(3, disk_bus="virtio", device_name="/dev/vdb"),
+    )
+    found = moved(made, KVM, "disk", "virtio", "ide", "matching")
+    assert [move.name_after for move in found] == ["/dev/hda", "/dev/hdc", "/dev/hdb"]
+
+
 def test_all_takes_disks_from_every_bus() -> None:
     made = guest(
         image(1, disk_bus="virtio", device_name="/dev/vda"),
@@ -89,7 +163,7 @@ def test_luns_stay_and_a_null_type_is_a_disk() -> None:
         volume(2, disk_bus="virtio", device_name="/dev/vdb", device_type=None),
     )
     found = moved(made, KVM, "disk", "virtio", "scsi", "all")
-    assert in_short(found) == ["2: virtio /dev/vdb -> /dev/sda"]
+    assert in_short(found) == ["2: virtio /dev/vdb -> /dev/sdb"]
 
 
 def test_a_volume_without_a_bus_is_on_the_bus_of_its_name() -> None:
@@ -147,9 +221,9 @@ def test_a_bus_that_goes_away_is_left_by_every_kind_of_disk() -> None:
         ephemeral_gb=5,
     )
     assert in_short(moved_off(made, KVM, "ide", "sata")) == [
-        "2: ide /dev/hda -> /dev/sdb",
-        "3: ide /dev/hdb -> /dev/sdc",
-        "4: None /dev/hdc -> /dev/sdd",
+        "2: ide /dev/hda -> /dev/sdd",
+        "3: ide /dev/hdb -> /dev/sdb",
+        "4: None /dev/hdc -> /dev/sdc",
     ]
 
 
@@ -233,6 +307,46 @@ def test_a_move_takes_no_disk_away_in_silence_and_gives_none_a_place_that_is_tak
     with suppress(TooManyDisks):
         by_row = {disk.block_device: disk for disk in guest_disks(after, KVM)}
         assert all(by_row[move.block_device].bus == new for move in moves)
+
+
+def index_of(name: str | None) -> int | None:
+    return name_index((name or "").removeprefix("/dev/"))
+
+
+@settings(max_examples=500, deadline=None)
+@given(
+    made=launched_guests(),
+    old=st.sampled_from(BUSES),
+    new=st.sampled_from(BUSES),
+    which=st.sampled_from(("matching", "all")),
+)
+def test_letters_are_kept_unless_somebody_else_has_them(
+    made: Guest, old: str, new: str, which: str
+) -> None:
+    """The root disk chooses first, and is the first disk of its bus if it can."""
+    before = with_properties(made, hw_disk_bus=old)
+    try:
+        moves = moved(before, KVM, "disk", old, new, which)  # type: ignore[arg-type]
+    except TooManyDisks:
+        assume(False)
+    assert moves == moved(before, KVM, "disk", old, new, which)  # type: ignore[arg-type]
+    after = with_moves(before, moves)
+    names = [row.device_name for row in after.block_devices]
+    assert len(set(names)) == len(names)
+    moving = {move.block_device for move in moves}
+    staying = {index_of(row.device_name) for row in made.block_devices if row.id not in moving}
+    if rows_of(made).root is None:
+        staying.add(index_of(made.root_device_name))
+    reserved = {0, 1} if made.ephemeral_gb else set()
+    for move in moves:
+        index, becomes = index_of(move.name_before), index_of(move.name_after)
+        takers = [other for other in moves if index_of(other.name_after) == index]
+        if move.is_root:
+            assert becomes == 0 or 0 in staying
+            assert becomes in (0, index) or index in staying
+        elif becomes != index and index not in staying | reserved:
+            # Who has these letters now had them before, or is the root disk.
+            assert any(one.is_root or index_of(one.name_before) == index for one in takers)
 
 
 @settings(max_examples=500, deadline=None)

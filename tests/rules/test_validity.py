@@ -361,3 +361,22 @@ def test_another_name_of_a_volume_is_said() -> None:
     local = replace(before, block_devices=(root, before.block_devices[1]))
     for same in (before, local):
         assert not any("names" in text for text in outcome_notes(before, same, ComputeRules()))
+
+
+def test_a_name_that_nova_may_give_while_the_definition_has_it_is_said() -> None:
+    """sdc is free by the rows, and the definition still has it; vdc could never be chosen."""
+    before = guest(
+        image(1, disk_bus="sata", device_name="/dev/sda"),
+        volume(2, disk_bus="sata", device_name="/dev/sdc"),
+        volume(3, disk_bus="virtio", device_name="/dev/vdd"),
+        hw_disk_bus="sata",
+    )
+    rows = list(before.block_devices)
+    rows[1] = replace(rows[1], disk_bus="scsi", device_name="/dev/sdb")
+    rows[2] = replace(rows[2], disk_bus="scsi", device_name="/dev/sdd")
+    after = replace(with_properties(before, hw_disk_bus="scsi"), block_devices=tuple(rows))
+    told = [text for text in outcome_notes(before, after, ComputeRules()) if "attachment" in text]
+    assert len(told) == 1
+    assert told[0].endswith("that the server's definition still has (sdc)")
+    kept = replace(after, block_devices=(*rows[:1], before.block_devices[1], rows[2]))
+    assert not [text for text in outcome_notes(before, kept, ComputeRules()) if "attach" in text]
