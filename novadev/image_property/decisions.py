@@ -14,7 +14,7 @@ from novadev.runs.place import Kind
 from novadev.runs.states import State
 from novadev.value import ABSENT, Value
 
-_ACTIONS = frozenset(("image-property set", "image-property unset", "machine-type set"))
+ACTIONS = frozenset(("image-property set", "image-property unset", "machine-type set"))
 """What changes the guest's next hardware on purpose; other actions store what it has."""
 
 
@@ -58,6 +58,10 @@ class Decisions:
             uuid = item.plan.instance
             self._known[uuid] = (*self._known[uuid], item)
 
+    def plans_of(self, uuid: str) -> Sequence[Journaled]:
+        """Return the plans of an instance that may be there, newest first."""
+        return self._known.get(uuid, ())
+
     def find(self, instance: Instance, name: str) -> Decision | None:
         """Return the decision by which the property NAME of an instance is as it is stored now.
 
@@ -72,7 +76,7 @@ class Decisions:
                 if change.after != now:
                     if item.state is State.APPLIED:
                         return None
-                elif item.plan.action in _ACTIONS:
+                elif item.plan.action in ACTIONS:
                     return Decision(item.run, change.before)
                 elif now not in (ABSENT, None):
                     return None

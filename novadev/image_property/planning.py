@@ -22,9 +22,12 @@ from novadev.image_property.changes import (
     property_changes,
     with_moves,
 )
+from novadev.image_property.decisions import Decisions
 from novadev.image_property.effects import disk_effects, futile, mended_without_moving, notes
 from novadev.image_property.facts import Facts, read_facts, with_spec_or_without
+from novadev.image_property.present_effects import guest_with
 from novadev.image_property.readability import release_guard
+from novadev.image_property.unstarted import guest_before, with_way
 from novadev.nova.image_properties import get_property
 from novadev.nova.instances import Instance
 from novadev.rules.buses import BUS_PROPERTIES, TooManyDisks, UnsupportedBus, bus_for_device_type
@@ -101,12 +104,15 @@ def _iter_plans(
     deployment: Deployment, selection: Selection, request: Request, hosts: ComputeHosts
 ) -> Iterator[Planned]:
     named, saved = selection.is_named, ComputeHosts(deployment.config)
-    releases = ServerReleases(deployment, saved)
+    releases, decisions = ServerReleases(deployment, saved), Decisions(deployment)
 
     def plans(chunk: Chunk) -> Iterator[Planned]:
+        if request.touches_disks:
+            decisions.read([instance.uuid for instance in chunk.instances])
         for facts in read_facts(deployment, chunk, releases):
             rules = facts.rules(saved, deployment.config)
-            yield _plan_or_skip(facts, request, rules, hosts, named)
+            plan = _plan_or_skip(facts, request, rules, hosts, named)
+            yield _with_way(plan, facts, rules, decisions) if isinstance(plan, Plan) else plan
 
     return of_chunks(iter_selected(deployment, selection), plans, named)
 
@@ -124,6 +130,12 @@ def _plan_or_skip(
     return plan or Skip(
         uuid, f"nothing to do for instance {uuid}: its stored properties would not change", 0, named
     )
+
+
+def _with_way(plan: Plan, facts: Facts, rules: ComputeRules, decisions: Decisions) -> Plan:
+    earlier = guest_before(decisions.plans_of(plan.instance), facts.guest)
+    after = guest_with(facts.guest, plan.changes)
+    return with_way(plan, earlier, lambda guest: disk_effects(guest, after, rules))
 
 
 def plan_one(

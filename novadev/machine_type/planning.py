@@ -16,12 +16,16 @@ from novadev.deployment import Deployment
 from novadev.errors import InvalidValue, NotAsNeeded, NovadevError
 from novadev.image_property import effects as property_effects
 from novadev.image_property.changes import disk_changes, guest_after, kept_disks, property_changes
+from novadev.image_property.decisions import Decisions
 from novadev.image_property.facts import Facts, with_spec_or_without
 from novadev.image_property.planning import check_state
+from novadev.image_property.present_effects import guest_with
+from novadev.image_property.unstarted import guest_before, with_way
 from novadev.machine_type import ACTION, windows
 from novadev.machine_type.effects import effects, notes
 from novadev.machine_type.gathering import Evidence, gather
 from novadev.machine_type.objections import canonical, name_faults
+from novadev.machine_type.present_effects import effects_between
 from novadev.nova.image_properties import MACHINE_TYPE
 from novadev.rules.buses import BUS_PROPERTIES, TooManyDisks, UnsupportedBus, bus_for_device_type
 from novadev.rules.defaults import with_properties
@@ -86,9 +90,13 @@ def plan_set(
 def _iter_plans(
     deployment: Deployment, selection: Selection, request: Request, hosts: ComputeHosts
 ) -> Iterator[Planned]:
+    decisions = Decisions(deployment)
+
     def plans(chunk: Chunk) -> Iterator[Planned]:
+        decisions.read([instance.uuid for instance in chunk.instances])
         for evidence in gather(deployment, chunk, hosts):
-            yield _plan_or_skip(evidence, request, selection.is_named)
+            plan = _plan_or_skip(evidence, request, selection.is_named)
+            yield _with_way(plan, evidence, decisions) if isinstance(plan, Plan) else plan
 
     return of_chunks(iter_selected(deployment, selection), plans, selection.is_named)
 
@@ -104,6 +112,12 @@ def _plan_or_skip(evidence: Evidence, request: Request, named: bool) -> Planned:
     return plan or Skip(
         uuid, f"nothing to do for instance {uuid}: it has this machine type already", 0, named
     )
+
+
+def _with_way(plan: Plan, evidence: Evidence, decisions: Decisions) -> Plan:
+    earlier = guest_before(decisions.plans_of(plan.instance), evidence.guest)
+    after = guest_with(evidence.guest, plan.changes)
+    return with_way(plan, earlier, lambda guest: effects_between(guest, after, evidence))
 
 
 def plan_one(evidence: Evidence, request: Request) -> Plan | None:

@@ -23,10 +23,11 @@ def with_machine_effects(deployment: Deployment, plans: Sequence[Plan]) -> dict[
         plan = by_uuid[evidence.facts.instance.uuid]
         old, new = evidence.guest, guest_with(evidence.guest, plan.changes)
         with_notes = noted(plan, old, new, evidence.rules)
-        found[plan.instance] = renewed(with_notes, _effects, old, new, evidence)
+        found[plan.instance] = renewed(with_notes, effects_between, old, new, evidence)
     return found
 
 
-def _effects(old: Guest, new: Guest, evidence: Evidence) -> tuple[Effect, ...]:
+def effects_between(old: Guest, new: Guest, evidence: Evidence) -> tuple[Effect, ...]:
+    """Return what the guest will see of a change from OLD to NEW; raises as `effects`."""
     before, after = (machine_type(guest, evidence.rules) or "" for guest in (old, new))
     return effects(before, after, old, new, evidence)
