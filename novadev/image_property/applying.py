@@ -43,6 +43,8 @@ ATTEMPTS = 3
 PATIENCE = 3
 """After how many instances that a lock kept from being written a batch is given up."""
 
+_NOTHING: Mapping[str, str] = {}
+
 
 @dataclass(frozen=True)
 class Policy:
@@ -251,7 +253,8 @@ class Batch:
             found = Comparison(plan, stored)
             state, due = found.judge(self._resumed)
             if due is None:
-                self._refuse(plan, state, found.reason(self._resumed))
+                left = {**(way.left if way else {}), **found.not_taken_back()}
+                self._refuse(plan, state, found.reason(self._resumed), left)
                 continue
             objection = self._objection(plan, stored) if due.touches_cell else None
             if objection is None:
@@ -264,9 +267,11 @@ class Batch:
         found = objection(plan, stored, self._writer.policy.vm_states)
         return found or (way and way.refusal) or self._unread.get(plan.instance)
 
-    def _refuse(self, plan: Plan, state: State, reason: str) -> None:
-        text = f"instance {plan.instance}: {reason}"
-        self._outcomes[plan.instance] = Outcome(state, text, StalePlan.exit_code)
+    def _refuse(
+        self, plan: Plan, state: State, reason: str, left: Mapping[str, str] = _NOTHING
+    ) -> None:
+        text, code = f"instance {plan.instance}: {reason}", StalePlan.exit_code
+        self._outcomes[plan.instance] = Outcome(state, text, code, left=left)
 
     def _outcome(self, due: Due) -> Outcome:
         way = self._ways.get(due.plan.instance)

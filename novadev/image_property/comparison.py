@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from novadev.image_property.stored_values import Stored, Unstorable
 from novadev.runs.change import Change
-from novadev.runs.plan import APPLIED, EXPECTED, Outcome, Plan
+from novadev.runs.place import Kind
+from novadev.runs.plan import APPLIED, EXPECTED, UNDO, Outcome, Plan
 from novadev.runs.precondition import Found, Verdict, compare, judge
 from novadev.runs.states import State
 from novadev.value import shown
 
+STILL_THERE = "still as the run wrote it"
+"""What an undo says of a value that it does not take back, because of another one."""
+
 
 @dataclass(frozen=True)
 class Due:
-    """A plan that can land: what of it is still to be written, and what is left as it is."""
+    """A plan that can land: what of it is still to be written, and what is left as it is.
+
+    ``left`` says why of each change that is not written, by the text of its place, and ``told``
+    says it in one sentence.
+    """
 
     plan: Plan
     in_cell: Sequence[Change]
     in_spec: Sequence[Change]
-    left: str | None = None
+    left: Mapping[str, str] = field(default_factory=dict)
+    told: str = ""
 
     @property
     def touches_cell(self) -> bool:
@@ -32,9 +41,11 @@ class Due:
     @property
     def outcome(self) -> Outcome:
         """What becomes of the plan when both halves are written."""
-        if self.left is None:
+        if not self.left:
             return APPLIED
-        return Outcome(State.APPLIED, f"instance {self.plan.instance}: {self.left}; it is left so")
+        so = "it is left so" if len(self.left) == 1 else "they are left so"
+        text = f"instance {self.plan.instance}: {self.told}; {so}"
+        return Outcome(State.APPLIED, text, left=self.left)
 
 
 class Comparison:
@@ -59,7 +70,9 @@ class Comparison:
         due = [item for item, found in self._found if found is Found.BEFORE]
         in_cell = [item for item in due if item.place.is_in_cell]
         in_spec = [item for item in due if not item.place.is_in_cell]
-        return State.APPLIED, Due(self._plan, in_cell, in_spec, self._other())
+        return State.APPLIED, Due(
+            self._plan, in_cell, in_spec, self._left(Found.OTHER), self._others()
+        )
 
     def _kinds(self, in_cell_alone: bool = False) -> set[Found]:
         return {found for item, found in self._found if item.place.is_in_cell or not in_cell_alone}
@@ -76,23 +89,63 @@ class Comparison:
 
     def reason(self, resumed: bool) -> str:
         """Return why nothing is written."""
-        other = self._other()
-        if other is None:
-            item = next(item for item, found in self._found if found is Found.AFTER)
-            return self._told(item)
+        other = self._others()
+        if self._plan.guard.get(UNDO):
+            return f"{other or self._told(self._first(Found.AFTER))}{self._still_there()}"
+        if not other:
+            return self._told(self._first(Found.AFTER))
+        told = self._told(self._first(Found.OTHER))
         if resumed and self._kinds(in_cell_alone=True) == {Found.AFTER}:
-            return f"{other}; its cell is as planned"
-        return other
+            return f"{told}; its cell is as planned"
+        return told
 
-    def _other(self) -> str | None:
-        """Return what somebody else has put in the place of a value, None where nobody has."""
-        others = (item for item, found in self._found if found is Found.OTHER)
-        item = next(others, None)
-        return None if item is None else self._told(item)
+    def not_taken_back(self) -> Mapping[str, str]:
+        """Return what an undo that is not written leaves of its run, and why, by place.
+
+        What is as before the run is none of it. Of another plan nothing is left.
+        """
+        return self._left(Found.BEFORE, Found.OTHER) if self._plan.guard.get(UNDO) else {}
+
+    def _left(self, *kinds: Found) -> Mapping[str, str]:
+        """Return the places where one of KINDS was found, each with why it is not written."""
+        found = ((item, kind) for item, kind in self._found if kind in kinds)
+        return {
+            item.what: STILL_THERE if kind is Found.BEFORE else self._why(item)
+            for item, kind in found
+        }
+
+    def _first(self, kind: Found) -> Change:
+        return next(item for item, found in self._found if found is kind)
+
+    def _others(self) -> str:
+        """Return what somebody else has put in the place of values, empty where nobody has."""
+        told = (self._told(item) for item, found in self._found if found is Found.OTHER)
+        return "; ".join(dict.fromkeys(told))
+
+    def _still_there(self) -> str:
+        """Return what of the run is still as it wrote it: a whole row once, not each column."""
+        changed = {item.place.row for item, found in self._found if found is not Found.BEFORE}
+        names = dict.fromkeys(
+            item.what.removesuffix(f" {item.place.name}")
+            if item.place.kind is Kind.DISK and item.place.row not in changed
+            else item.what
+            for item, found in self._found
+            if found is Found.BEFORE
+        )
+        return f"; {STILL_THERE}: {', '.join(names)}" if names else ""
 
     def _told(self, item: Change) -> str:
         try:
-            value = self._stored.value(self._plan.instance, item.place)
+            return f"{item.what} {self._now(item)}"
         except Unstorable as error:
             return str(error)
-        return f"{item.what} is {shown(value)} now; {EXPECTED} {shown(item.before)}"
+
+    def _why(self, item: Change) -> str:
+        try:
+            return self._now(item)
+        except Unstorable as error:
+            return str(error)
+
+    def _now(self, item: Change) -> str:
+        value = self._stored.value(self._plan.instance, item.place)
+        return f"is {shown(value)} now; {EXPECTED} {shown(item.before)}"

@@ -42,7 +42,7 @@ class WayBack:
         error = (
             f"{landed.error}; {text}" if landed.error else f"instance {self.plan.instance}: {text}"
         )
-        return replace(landed, error=error, left=self.left)
+        return replace(landed, error=error, left={**landed.left, **self.left})
 
 
 def ways_back(deployment: Deployment, plans: Sequence[Plan]) -> dict[str, WayBack]:

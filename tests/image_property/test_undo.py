@@ -153,6 +153,50 @@ def test_a_run_that_wrote_the_request_spec_alone_is_not_named(sqlite_cloud: Clou
     assert "has changed it since" not in undo(sqlite_cloud, code=7).err
 
 
+def rescue(cloud: Cloud, uuid: str) -> None:
+    """Store what Nova does: the default machine type of the host, and a bus that was not stored."""
+    where = {"instance_uuid": uuid, "key": "image_hw_machine_type"}
+    cloud.update("instance_system_metadata", "cell1", where, value="pc")
+    added = {"key": "image_hw_cdrom_bus", "value": "sata", "deleted": 0}
+    cloud.insert("instance_system_metadata", "cell1", instance_uuid=uuid, **added)
+
+
+def rename(cloud: Cloud, uuid: str) -> None:
+    where = {"instance_uuid": uuid, "volume_id": FIRST}
+    cloud.update("block_device_mapping", "cell1", where, disk_bus="scsi")
+
+
+CHANGED: dict[str, tuple[tuple[str, ...], Any, set[str]]] = {
+    "a rescue": (SETS["machine type"], rescue, {"hw_machine_type"}),
+    "a disk, after set": (SETS["set"], rename, set()),
+    "a disk, after another machine type": (SETS["machine type"], rename, set()),
+}
+
+
+@pytest.mark.parametrize("by", CHANGED)
+def test_what_a_stale_undo_leaves_of_its_run_is_said(sqlite_cloud: Cloud, by: str) -> None:
+    """Each value that is still the run's, or another one, with the reason; in text and in JSON."""
+    command, change, as_before = CHANGED[by]
+    uuid = server(sqlite_cloud)
+    assert novadev(sqlite_cloud, *command, "--yes", uuid).code == 0
+    change(sqlite_cloud, uuid)
+    there = stored(sqlite_cloud, uuid)
+    (plan,) = undo(sqlite_cloud, code=7).json["plans"]
+    assert stored(sqlite_cloud, uuid) == there
+    left = {item["what"]: item.get("left") for item in plan["changes"]}
+    assert {what for what, why in left.items() if why is None} == as_before
+    kept = {what for what, why in left.items() if why == "still as the run wrote it"}
+    told = plan["error"].partition("; still as the run wrote it: ")[2].partition("; it cannot")[0]
+    names = told.split(", ")
+    for what in kept:
+        assert what in names or what.rpartition(" ")[0] in names
+    assert all(any(what.startswith(name) for what in kept) for name in names)
+    for what in set(left) - kept - as_before:
+        assert f"{what} {left[what]}" in plan["error"]
+    for text in (novadev(sqlite_cloud, "undo", "1", how).err for how in ("--dry-run", "--yes")):
+        assert f"; still as the run wrote it: {told}; it cannot be undone; set " in text
+
+
 def test_a_combination_that_set_refuses_is_refused(sqlite_cloud: Cloud) -> None:
     """Its machine is Q35 by now, which has no IDE."""
     uuid = server(sqlite_cloud)
@@ -198,7 +242,9 @@ def test_what_somebody_else_has_changed_is_to_be_set_by_hand(
         sqlite_cloud.update("block_device_mapping", "cell1", where, disk_bus="scsi")
     (plan,) = undo(sqlite_cloud, code=7).json["plans"]
     told, _, advice = plan["error"].partition("; it cannot be undone; ")
-    assert told.endswith("now; the plan expected sata")
+    changed, _, kept = told.partition("; still as the run wrote it: ")
+    assert changed.endswith("now; the plan expected sata")
+    assert "root_device_name" in kept.split(", ")
     assert advice.startswith("set what you want (novadev ")
     assert advice.endswith("; add --update-disks all to image-property set to move the disks too")
     words = ("image-property", "set", "--property", "hw_disk_bus=ide", "--update-disks", "all")
