@@ -76,7 +76,8 @@ def _renamed_volumes(before: Guest, after: Guest) -> Iterator[str]:
 
     A resize and a cold migration take a volume for a local disk then, and copy it: the server ends
     in ERROR. An offloaded server has no definition, and neither can be done to it.
-    Source: nova/virt/libvirt/driver.py, _get_instance_disk_info_from_config.
+    After a rescue Nova defines what was there before. Source: nova/virt/libvirt/driver.py,
+    _get_instance_disk_info_from_config and unrescue.
     """
     old = {row.id: row.device_name for row in before.block_devices}
     moved = [
@@ -87,8 +88,9 @@ def _renamed_volumes(before: Guest, after: Guest) -> Iterator[str]:
     if moved and not after.is_offloaded:
         names = ", ".join(f"{without_dev(was)} becomes {without_dev(name)}" for was, name in moved)
         yield (
-            f"names of volumes change ({names}): start the server once before a resize or a cold "
-            "migration, which can fail until its definition has these names"
+            f"names of volumes change ({names}): start the server once (a rescue does not count) "
+            "before a resize or a cold migration, which can fail until its definition has these "
+            "names"
         )
 
 
