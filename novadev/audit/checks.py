@@ -49,6 +49,8 @@ CHECKS = (
         "databases",
     ),
     Check("mapping", "Instance mappings that do not point to the server's cell", "databases"),
+    Check("error-state", "Servers in ERROR", "databases"),
+    Check("stuck-task", "Tasks that have written nothing for an hour", "databases"),
     Check("disk-bus", "Disks on another bus than the one stored for their kind", "databases"),
     Check(
         "machine-type",
@@ -61,6 +63,11 @@ CHECKS = (
         "hosts",
     ),
     Check("definition", "Stored values that differ from what the guest has", "hosts"),
+    Check(
+        "volume-name",
+        "Volumes that Nova has under another name than the guest's definition",
+        "hosts",
+    ),
     Check("alias", "Devices without their stable alias, or with a wrong alias", "hosts"),
     Check("ghost", "Attachments without a device in the guest", "hosts"),
     Check(

@@ -23,7 +23,10 @@ Which server that is told of says nothing: it is the first of its kind.
 """
 _IN_ONE = frozenset(
     ("not-stashed", "unreadable", "duplicate-property", "request-spec", "machine-type")
-) | {"drift", "forecast", "pcie-ports", "missing-domain", "rehearsal"}
+) | {
+    *("drift", "forecast", "pcie-ports", "missing-domain", "rehearsal"),
+    *("error-state", "stuck-task", "volume-name"),
+}
 """The checks that say all of one server in one finding: other words are the same finding."""
 _NUMBER = re.compile(r"\d+")
 _MAX_BYTES = 256 * 1024 * 1024

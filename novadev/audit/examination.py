@@ -10,6 +10,7 @@ from novadev.audit.guest import Inspection
 from novadev.audit.mismatch import compared
 from novadev.audit.prescription import Present, present_host
 from novadev.audit.refusals import accepted, agreed
+from novadev.audit.server_state import ERROR, TASK, error_state, stuck_task
 from novadev.audit.stashing import Outlook
 from novadev.audit.stored import Stored
 from novadev.audit.stored_checks import stored_troubles
@@ -89,6 +90,8 @@ class Examination:
         self, stored: Stored, found: Inspection | NovadevError | None, known: Evidence | None
     ) -> Iterator[Trouble]:
         facts, inspection = stored.facts, found if isinstance(found, Inspection) else None
+        yield from error_state(facts.instance, found) if ERROR in self._wanted else ()
+        yield from stuck_task(facts.instance) if TASK in self._wanted else ()
         yield from stored_troubles(stored, self._wanted)
         if "target" in self._wanted:
             mended = stored.readable.facts

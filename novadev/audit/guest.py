@@ -23,6 +23,7 @@ from novadev.device.writable import is_rescued
 from novadev.errors import NotAsNeeded, NotFound
 from novadev.records.on_host import fingerprint
 from novadev.rehearsal.shape import Shape, shape_of
+from novadev.rules.server_states import way_to_stored_hardware
 from novadev.stash_defaults.hardware import Hardware, hardware_of
 from novadev.virt.alias_writes import can_update
 from novadev.virt.devices import Controller, Disk, Interface
@@ -30,6 +31,7 @@ from novadev.virt.host import Host
 
 GUEST_CHECKS = frozenset(
     {"alias", "ghost", "one-sided", "orphan", "duplicate-mac", "pcie-ports", "definition"}
+    | {"volume-name"}
 )
 """The checks that are made here."""
 RESCUED = "it is rescued: its own devices can be checked after it is unrescued"
@@ -169,6 +171,31 @@ def _one_sided(inventory: Inventory) -> Iterator[Trouble]:
             yield Trouble("one-sided", "warning", details)
 
 
+def _renamed_volumes(inventory: Inventory) -> Iterator[Trouble]:
+    """Yield volumes that have another name in their rows than in the definition that Nova reads.
+
+    For the consequences see :func:`novadev.rules.outcome.outcome_notes`. A running guest counts, as
+    ``guest.get_config`` reads its live definition. A start and a hard reboot make the definition
+    of the rows.
+    """
+    is_running = inventory.definitions.live is not None
+    names = [
+        f"{device.target} is {entry.owner.told['target']} in Nova"
+        for entry in inventory.entries
+        if entry.owner and entry.owner.type == "volume" and not entry.doubts
+        if isinstance(device := entry.live if is_running else entry.persistent, Disk)
+        if entry.owner.told.get("target", device.target) != device.target
+    ]
+    if names:
+        way = way_to_stored_hardware(inventory.instance.vm_state)
+        details = (
+            f"volumes have other names in Nova than in the definition ({', '.join(names)}): a "
+            "resize and a cold migration can end in ERROR, and a volume may be attached under a "
+            f"name that is taken, until the guest has the names of Nova ({way})"
+        )
+        yield Trouble("volume-name", "warning", details)
+
+
 def _orphans(inventory: Inventory) -> Iterator[Trouble]:
     for entry in inventory.entries:
         if reason := why_no_port(entry, inventory):
@@ -236,4 +263,5 @@ _CHECKS: dict[str, Callable[[Inventory], Iterator[Trouble]]] = {
     "duplicate-mac": _duplicate_macs,
     "pcie-ports": _ports,
     "definition": _luns_with_serial,
+    "volume-name": _renamed_volumes,
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -27,7 +28,8 @@ class Instance:
     a name that is missing is not stored. ``shelved_image_id`` is the snapshot a shelve made,
     ``shelved_host`` the host it was on before it was offloaded. ``has_launched`` says that Nova has
     made a guest of it at some time. ``hidden_rows`` are, by the name of a property, its rows that
-    Nova never reads, because a later one has the same key.
+    Nova never reads, because a later one has the same key. ``updated_at`` is when its row was last
+    written, in UTC and naive, as the database has it.
     """
 
     id: int
@@ -49,6 +51,7 @@ class Instance:
     has_launched: bool = True
     vm_mode: str | None = None
     hidden_rows: Mapping[str, tuple[StoredProperty, ...]] = field(default_factory=dict)
+    updated_at: datetime | None = None
 
     @property
     def is_image_backed(self) -> bool:
@@ -107,6 +110,7 @@ _COLUMNS = (
     instances.c.ephemeral_gb,
     instances.c.vm_mode,
     instances.c.launched_at,
+    instances.c.updated_at,
 )
 LIVING = sa.and_(
     instances.c.deleted == 0,
@@ -274,6 +278,7 @@ def _from_row(row: Any, cell: str, stored: Sequence[StoredProperty]) -> Instance
         has_launched=row.launched_at is not None,
         vm_mode=row.vm_mode,
         hidden_rows=_hidden(stored) if len(metadata) < len(stored) else {},
+        updated_at=row.updated_at,
     )
 
 

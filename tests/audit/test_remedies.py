@@ -4,6 +4,7 @@ Every guest but the one-sided one is stopped, so that no remedy has to wait.
 """
 
 import shlex
+from datetime import datetime
 from typing import Any
 
 import libvirt
@@ -21,6 +22,7 @@ pytestmark = pytest.mark.slow
 
 CONFIG = libvirt.VIR_DOMAIN_AFFECT_CONFIG
 OBSERVED = {**STASHED, "hw_cdrom_bus": None, "hw_video_model": "cirrus"}
+LONG_AGO = {"updated_at": datetime(2026, 1, 1)}
 
 
 def volume_id(number: int) -> str:
@@ -101,6 +103,11 @@ def _add_what_only_its_owner_can_mend(site: Site) -> None:
     site.add(twins, name="twins", **OBSERVED)
     site.host.define(domains.domain(name="stranger"))
     site.cloud.add_instance(name="lost", **OBSERVED)
+    site.add(guest(33), name="failed", vm_state="error", **OBSERVED)
+    site.add(guest(34), name="busy", task_state="image_uploading", columns=LONG_AGO, **OBSERVED)
+    renamed = site.add(guest(35), name="renamed", **OBSERVED)
+    where = {"instance_uuid": renamed, "volume_id": volume_id(35)}
+    site.cloud.update("block_device_mapping", "cell1", where, device_name="/dev/vdc")
 
 
 def _add_lun(site: Site, number: int) -> None:
@@ -162,6 +169,7 @@ def test_the_remedies_work(site: Site) -> None:
         found = [item for item in audit(site.cloud, code=3) if item["check"] != "forecast"]
     assert [(item["name"], item["details"]) for item in found if item["remedy"]] == []
     unmended = {"ghost", "one-sided", "orphan", "duplicate-mac", "missing-domain", "unknown-domain"}
+    unmended |= {"error-state", "stuck-task", "volume-name"}
     (stored,) = (item["details"] for item in found if item["check"] == "definition")
     start = "hw_video_model is stored as virtio, and the guest has cirrus: run "
     assert stored.startswith(start), "a remedy stored it, and the guest waits for its power-on"
