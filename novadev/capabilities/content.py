@@ -12,6 +12,7 @@ from novadev.text import many
 from novadev.virt.capabilities import MachineType
 from novadev.virt.domain_capabilities import DomainCapabilities
 from novadev.virt.firmware import HostFirmware
+from novadev.virt.host_model import HostModel
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,8 @@ class Capabilities:
     host's own one the emulator, domain_capabilities by versioned machine type, and devices, which
     are QEMU's with the bus of each; firmware, the images on its disk; page_sizes, in KiB;
     processors, the models that libvirt knows, whether QEMU has them or not; block_drivers, what
-    QEMU can reach disks over; security_models, libvirt's security drivers.
+    QEMU can reach disks over; security_models, libvirt's security drivers; host_model, what the
+    processor of guests can have.
     example is of a file that no host is behind.
     """
 
@@ -70,6 +72,7 @@ class Capabilities:
     processors: tuple[str, ...] | None = None
     block_drivers: tuple[str, ...] | None = None
     security_models: tuple[str, ...] | None = None
+    host_model: HostModel | None = None
 
     @property
     def is_from_elsewhere(self) -> bool:

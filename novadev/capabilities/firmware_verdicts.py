@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import takewhile
 
 from novadev.capabilities.need import NOT_TOLD, Need
-from novadev.capabilities.settings import ASKED_OF_FIRMWARE, SMM
+from novadev.capabilities.settings import ASKED_OF_FIRMWARE, FORMAT, SMM
 from novadev.capabilities.target import FINE, Outcome, Told, listed, unknown
 from novadev.capabilities.unlisted import OTHER
 from novadev.rules.machine_types import X86
@@ -20,6 +20,11 @@ from novadev.virt.firmware import Firmware, HostFirmware
 
 _SELECTS_AT_DEFINE = (9, 2)
 """Since this libvirt firmware is looked for when a guest is defined, and not when it starts."""
+_HAS_QCOW2 = (9, 2)
+"""Since this libvirt an image can be of the format ``qcow2``. An older one refuses to start a guest
+if the description that it has chosen is of one, and takes a named image for a raw one."""
+_LEAVES_CHOICE = 34
+"""A Nova that lets libvirt choose the image; an older one, 28 as seen, names no format for it."""
 _READS_FEATURES = (7, 2)
 """Since this libvirt a definition can ask for features of the firmware; before it reads none."""
 _SKIPS_STATELESS = (8, 6)
@@ -53,13 +58,14 @@ def _chosen_by_libvirt(need: Need) -> Told:
     fitting = _as_before(need, fitting)
     if not fitting or _is_narrowed(need):
         return unknown("which image is chosen depends on more than novadev looks at")
-    return _presence(need.host.firmware, _until_certain(fitting))
+    return _presence(need, _until_certain(fitting))
 
 
 def _heeded(features: Sequence[str], libvirt: tuple[int, ...]) -> list[str]:
     """Return those of FEATURES by which a libvirt of this version chooses."""
     ignored = ASKED_OF_FIRMWARE if libvirt < _READS_FEATURES else ()
     kept = [one for one in features if one.removeprefix("-") not in ignored]
+    kept = [one for one in kept if not one.startswith(FORMAT) or libvirt >= _HAS_QCOW2]
     return [one for one in kept if one != f"-{SMM}" or libvirt >= _SELECTS_AT_DEFINE]
 
 
@@ -72,7 +78,9 @@ def _as_before(need: Need, fitting: list[Firmware]) -> list[Firmware]:
 
 
 def _fitting(need: Need, interface: str, features: Sequence[str]) -> list[Firmware]:
-    """Return the descriptions for the guest's machine that have FEATURES; ``-x`` is without x.
+    """Return the descriptions for the guest's machine that have FEATURES and the format in them.
+
+    ``-x`` is without x.
 
     Where an image needs SMM, libvirt switches it on by itself.
     """
@@ -84,7 +92,7 @@ def _fitting(need: Need, interface: str, features: Sequence[str]) -> list[Firmwa
         for item in (firmware.described if firmware else ())
         if interface in item.interfaces
         and item.is_for(need.target.architecture, need.target.machine_type)
-        and wanted <= set(item.features)
+        and wanted <= {*item.features, f"{FORMAT}{item.image_format}"}
         and not unwanted & set(item.features)
     ]
 
@@ -110,8 +118,16 @@ def _until_certain(fitting: Sequence[Firmware]) -> list[Firmware]:
     return [*skipped, *fitting[len(skipped) :][:1]]
 
 
-def _presence(firmware: HostFirmware, choices: Sequence[Firmware]) -> Told:
+def _presence(need: Need, choices: Sequence[Firmware]) -> Told:
     """Return whether the files are there of the one of CHOICES that will be taken."""
+    firmware = need.host.firmware or HostFirmware((), ())
+    if need.libvirt < _HAS_QCOW2 and any(item.is_qcow2 for item in choices):
+        if all(item.is_qcow2 for item in choices):
+            return (
+                "would not start",
+                "the image that is chosen there is qcow2, which needs libvirt 9.2",
+            )
+        return unknown("one of the images is qcow2, which needs libvirt 9.2")
     gone = [[path for path in item.files if firmware.has(path) is False] for item in choices]
     if all(gone):
         return "would not start", f"the firmware that is chosen there has no file {gone[0][0]}"
@@ -138,7 +154,38 @@ def _chosen_by_nova(need: Need) -> Told:
     if not choices:
         machine = need.target.machine_type
         return "cannot be defined", f"the host describes no such UEFI for {machine}"
-    return _presence(firmware, choices)
+    release = need.host.versions.nova
+    leaves_choice = release is not None and release >= _LEAVES_CHOICE
+    told = _presence(need, choices)
+    if told == FINE and not leaves_choice and any(item.is_qcow2 for item in choices):
+        return unknown("its Nova may not tell libvirt that the image is qcow2")
+    return told
+
+
+def _image_format(need: Need) -> Told:
+    """Judge the format of a named image, which an older libvirt takes for a raw one.
+
+    It starts a guest that may find no firmware. Where it chooses the image, it does not read the
+    format. Seen with 7.0 and 9.0.
+    """
+    form, _, chosen = need.value.partition(" ")
+    if chosen and need.libvirt < _HAS_QCOW2:
+        return FINE
+    if form != "qcow2":
+        return unknown("novadev has no rule for it")
+    if need.libvirt < _HAS_QCOW2:
+        return unknown("a libvirt before 9.2 takes it for a raw image, and may find no firmware")
+    return FINE
+
+
+def _sent_format(need: Need) -> Told:
+    """Judge the format of the image of a guest that runs: its memory is sent in the same size.
+
+    QEMU refuses another size, and for an older libvirt that is the size of the file.
+    """
+    if need.libvirt < _HAS_QCOW2:
+        return "would not start", "an image of this format needs libvirt 9.2"
+    return FINE
 
 
 def _chosen_file(need: Need) -> Told:
@@ -164,6 +211,11 @@ def _chosen_without_smm(need: Need) -> Told:
 
 
 def _loader(need: Need) -> Told:
+    """Judge a named image; one that names no format is raw for libvirt, whatever it is."""
+    described = need.host.firmware.described if need.host.firmware else ()
+    is_named = any(one.kind == "firmware format" for one in need.guest.settings)
+    if not is_named and any(one.is_qcow2 for one in described if one.executable == need.value):
+        return unknown("the host describes an image of format qcow2, which the guest does not name")
     if need.value in ((need.target.domain and need.target.domain.loader) or ()):
         return FINE
     return _file(need)
@@ -182,7 +234,8 @@ def _template_of(need: Need) -> Told:
     firmware = need.host.firmware
     if firmware is None:
         return unknown("the file does not say whether the host has one")
-    found = [item.template for item in firmware.described if item.executable == need.value]
+    fitting = [item for item in firmware.described if item.executable == need.value]
+    found = [item.template for item in fitting if not item.is_qcow2]
     template = next((item for item in found if item), _BUILT_IN.get(need.value))
     if template in firmware.files:
         return FINE
@@ -200,6 +253,8 @@ def _secure_boot(need: Need) -> Told:
 JUDGES: Mapping[str, Callable[[Need], Told]] = {
     "chosen file": _chosen_file,
     "chosen without SMM": _chosen_without_smm,
+    "firmware format": _image_format,
+    "sent firmware format": _sent_format,
     "firmware": _chosen_by_libvirt,
     "firmware of nova": _chosen_by_nova,
     "loader": _loader,

@@ -90,12 +90,12 @@ OF_LOADERS: Table = {
     "()": ANY,
     **_each(("@readonly", "@secure", "@stateless"), _YES),
     "@type": ("rom", "pflash"),
-    "@format": ("raw",),
+    "@format": ANY,
 }
 OF_VARIABLES: Table = {
     **_each(("", "()", "@template", "source@file"), ANY),
     "@type": ("file",),
-    **_each(("@format", "@templateFormat"), ("raw",)),
+    **_each(("@format", "@templateFormat"), ANY),
 }
 
 _ALWAYS: Table = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timezone
 
 from novadev import __version__
@@ -9,11 +10,13 @@ from novadev.capabilities.content import Capabilities, Versions
 from novadev.capabilities.release import find_release
 from novadev.deployment import Deployment
 from novadev.errors import NotAsNeeded
+from novadev.rules.machine_types import X86
 from novadev.rules.osinfo import OsInfo, UnreadableOsInfo
 from novadev.rules.releases import NEWEST_RELEASE
 from novadev.virt.capabilities import HostCapabilities, read_capabilities
 from novadev.virt.emulator import is_local, list_block_drivers, list_devices
 from novadev.virt.firmware import HostFirmware, read_firmware
+from novadev.virt.host_model import HostModel, read_host_model, read_known_features
 
 
 def get_capabilities(
@@ -56,6 +59,7 @@ def get_capabilities(
         processors=found.processors,
         block_drivers=_block_drivers(deployment, host, found),
         security_models=found.security_models or None,
+        host_model=_host_model(deployment, host, found),
     )
 
 
@@ -82,6 +86,16 @@ def _firmware(deployment: Deployment, host: str, found: HostCapabilities) -> Hos
         return None
     told = found.domain_capabilities.values()
     return read_firmware({path for domain in told for path in domain.loader or ()})
+
+
+def _host_model(deployment: Deployment, host: str, found: HostCapabilities) -> HostModel | None:
+    """Return the processor of HOST's guests, with all that its libvirt knows if it is here."""
+    if found.emulator is None or found.architecture not in X86:
+        return None
+    model = deployment.hosts.call(host, read_host_model, found.architecture)
+    if model is None or not _is_here(deployment, host):
+        return model
+    return replace(model, known=read_known_features())
 
 
 def _is_here(deployment: Deployment, host: str) -> bool:

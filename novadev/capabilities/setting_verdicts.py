@@ -9,14 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from novadev.capabilities import firmware_verdicts
+from novadev.capabilities import firmware_verdicts, processor_verdicts
 from novadev.capabilities.need import NOT_TOLD, Need
 from novadev.capabilities.target import FINE, Outcome, Told, listed, unknown
 from novadev.capabilities.unlisted import Setting
 from novadev.rules.machine_types import X86
 
-_HAS_MAXIMUM = (7, 1)
-"""Since this libvirt there is the cpu mode ``maximum``."""
 _LEAVES_EIM_TO_QEMU = (10, 0)
 """A libvirt that no longer checks this: seen with 11.3, and not with 9.0."""
 _WITHOUT_EIM = 255
@@ -64,51 +62,6 @@ def _vcpus(need: Need) -> Told:
         outcome: Outcome = "would not start" if starts_first else "cannot be defined"
         return outcome, f"more than {_WITHOUT_EIM} need an IOMMU with eim='on'"
     return FINE
-
-
-def _cpu_mode(need: Need) -> Told:
-    told = listed(need.target, "cpu_modes", f"cpu mode {need.value}", need.value)
-    is_known = need.value != "maximum" or need.libvirt >= _HAS_MAXIMUM
-    return ("would not start", told[1]) if told[0] == "cannot be defined" and is_known else told
-
-
-def _cpu_model(need: Need) -> Told:
-    """Judge a model by its name; under KVM the host's processor must be able to run it.
-
-    For a model that it knows and its QEMU has not, libvirt takes another one if it may. Source:
-    libvirt, src/cpu/cpu.c, virCPUTranslate.
-    """
-    model, check, fallback = need.value.rsplit(" ", 2)
-    is_kvm = need.guest.domain_type == "kvm"
-    told = listed(need.target, "cpu_models", f"cpu model {model}", model)
-    if told[0] == "cannot be defined":
-        known = need.host.processors
-        if known is None or (model in known and fallback == "allow"):
-            return unknown("the host's QEMU lacks it, and libvirt may use another one instead")
-        return "would not start", told[1]
-    if check == "full" or (check == "partial" and not is_kvm):
-        return unknown(f"check={check!r} compares it with the host's processor")
-    usable = need.target.domain.cpu_usable if need.target.domain else None
-    if told != FINE or not is_kvm or model in (usable or ()):
-        return told
-    if check == "none":
-        return unknown("the host's processor does not have all of its features")
-    if any(one.kind == "cpu feature" and _is_off(one.value) for one in need.guest.settings):
-        return unknown("the host's processor lacks features of it, which may be those switched off")
-    return "would not start", "the host's processor cannot run it"
-
-
-def _is_off(feature: str) -> bool:
-    return feature.partition(" ")[2] in ("disable", "forbid")
-
-
-def _cpu_feature(need: Need) -> Told:
-    """Judge a feature that is asked for; libvirt subtracts the others, and forbids some."""
-    name, _, policy = need.value.partition(" ")
-    if policy == "forbid":
-        return unknown("a host whose processor has it refuses the guest")
-    known = (need.target.domain and need.target.domain.cpu_features) or ()
-    return FINE if name in known else unknown(NOT_TOLD)
 
 
 def _feature(need: Need) -> Told:
@@ -291,12 +244,10 @@ def _spice_tls(_need: Need) -> Told:
 
 _JUDGES: Mapping[str, Callable[[Need], Told]] = {
     **firmware_verdicts.JUDGES,
+    **processor_verdicts.JUDGES,
     "address type": _address_type,
     "block driver": _block_driver,
     "clock offset": _clock_offset,
-    "cpu feature": _cpu_feature,
-    "cpu mode": _cpu_mode,
-    "cpu model": _cpu_model,
     "cpu quota": _since_9_0("its libvirt takes a quota of at most 17592186044415"),
     "cpu shares": _cpu_shares,
     "emulator": _emulator,

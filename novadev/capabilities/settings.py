@@ -18,12 +18,12 @@ from novadev.capabilities.neutral import (
     OF_BOOT,
     OF_GUESTS,
     OF_LOADERS,
-    OF_PROCESSORS,
     OF_TIMERS,
     OF_VARIABLES,
     Table,
     table_of,
 )
+from novadev.capabilities.processor import processor
 from novadev.capabilities.processor_time import processor_time
 from novadev.capabilities.security_labels import labels
 from novadev.capabilities.unlisted import OTHER, Setting, attributes, unlisted
@@ -39,6 +39,8 @@ ASKED_OF_FIRMWARE = ("secure-boot", "enrolled-keys")
 """What a definition can ask of firmware that libvirt chooses (``os/firmware/feature``)."""
 SMM = "requires-smm"
 """The feature of firmware that needs System Management Mode, as secure boot does."""
+FORMAT = "format="
+"""What stands before the format of an image where a definition asks for one."""
 _IMPLIED = {
     "loader[@secure='yes']": SMM,
     "../pm/suspend-to-mem[@enabled='yes']": "acpi-s3",
@@ -73,6 +75,7 @@ def settings_of(domain: Domain, is_carried: bool = False) -> Iterator[Setting]:
     """Yield the settings of DOMAIN, each once; ``is_carried`` as for `facts_of_domain`."""
     found = [one for element in children(domain.root) for one in _top(element)]
     found += labels(domain, is_carried)
+    found += _sent_firmware(domain) if is_carried else ()
     for device in domain.devices:
         element = device.element
         kinds = (device.bus, device.model, element.get("type"), element.get("device"))
@@ -120,6 +123,7 @@ def _os(element: etree._Element) -> Iterator[Setting]:
         if element.find("loader[@secure='no']") is not None:
             unwanted.append(f"-{SMM}")
         wanted += [name for path, name in _IMPLIED.items() if element.find(path) is not None]
+        wanted += [f"{FORMAT}{one.get('format')}" for one in element.iterfind("loader[@format]")]
         subject = " with ".join([f"firmware {firmware}", *([", ".join(wanted)] if wanted else [])])
         yield Setting(subject, "firmware", " ".join([firmware, *wanted, *unwanted]))
     for child in children(element):
@@ -138,6 +142,9 @@ def _boot_file(child: etree._Element, parent: etree._Element) -> Iterator[Settin
         yield from unlisted("loader", child, OF_LOADERS)
         if parent.get("firmware") and path:
             yield Setting(f"loader {path} of chosen firmware", "chosen file", path)
+        if (form := child.get("format", "raw")) != "raw":
+            chosen = " chosen" if parent.get("firmware") else ""
+            yield Setting(f"loader of format {form}", "firmware format", form + chosen)
         if parent.get("firmware") and child.get("secure") == "no":
             yield Setting("loader secure=no of chosen firmware", "chosen without SMM")
         if path:
@@ -151,10 +158,28 @@ def _boot_file(child: etree._Element, parent: etree._Element) -> Iterator[Settin
             yield Setting("loader that is stateless", OTHER)
     elif child.tag == "nvram":
         yield from unlisted("nvram", child, OF_VARIABLES)
+        yield from _formats_of_variables(child, parent)
         if parent.get("firmware") and (template := child.get("template")):
             yield Setting(f"nvram template {template} of chosen firmware", "chosen file", template)
     else:
         yield Setting(f"{local_name(child)} {path}".strip(), OTHER)
+
+
+def _sent_firmware(domain: Domain) -> Iterator[Setting]:
+    """Yield the format of an image that is mapped into the guest's memory, unless it is raw."""
+    for image in domain.root.iterfind("os/loader[@format]"):
+        form = image.get("format", "")
+        if form != "raw":
+            yield Setting(f"flash memory of format {form}", "sent firmware format", form)
+
+
+def _formats_of_variables(nvram: etree._Element, parent: etree._Element) -> Iterator[Setting]:
+    """Yield the formats of variables, unless they are that of the image, which is judged."""
+    image = parent.find("loader")
+    usual = "raw" if image is None else image.get("format", "raw")
+    found = {nvram.get("format", usual), nvram.get("templateFormat", usual)}
+    if found != {usual}:
+        yield Setting(f"nvram of formats {', '.join(sorted(found))}", OTHER)
 
 
 def _variables(loader: str, parent: etree._Element) -> Iterator[Setting]:
@@ -177,22 +202,6 @@ def _vcpu(element: etree._Element) -> Iterator[Setting]:
         yield Setting("vcpu cpuset", OTHER)
     if element.get("placement", "static") != "static":
         yield Setting(f"vcpu placement {element.get('placement')}", OTHER)
-
-
-def _cpu(element: etree._Element) -> Iterator[Setting]:
-    mode = element.get("mode") or "custom"
-    model = (element.findtext("model") or "").strip()
-    named = element.find("model")
-    fallback = "allow" if named is None else named.get("fallback", "allow")
-    check = element.get("check") or "default"
-    if mode != "custom":
-        yield Setting(f"cpu mode {mode}", "cpu mode", mode)
-    elif model and element.get("match", "exact") == "exact":
-        yield Setting(f"cpu model {model}", "cpu model", f"{model} {check} {fallback}")
-    for feature in element.iterfind("feature"):
-        policy, name = feature.get("policy", "require"), feature.get("name", "")
-        yield Setting(f"cpu feature {name} ({policy})", "cpu feature", f"{name} {policy}")
-    yield from unlisted("cpu", element, OF_PROCESSORS)
 
 
 def _features(element: etree._Element) -> Iterator[Setting]:
@@ -295,7 +304,7 @@ def _genid(_element: etree._Element) -> Iterator[Setting]:
 
 _READERS: Mapping[str, Callable[[etree._Element], Iterator[Setting]]] = {
     "clock": _clock,
-    "cpu": _cpu,
+    "cpu": processor,
     "cputune": processor_time,
     "features": _features,
     "genid": _genid,

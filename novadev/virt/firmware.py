@@ -20,6 +20,7 @@ FOLDERS = ("usr/share/qemu/firmware", "etc/qemu/firmware")
 """A file in the later one replaces the one of its name (libvirt, qemuInteropFetchConfigs)."""
 MAX_BYTES = 64 * 1024
 _MOST_FILES = 1_000
+_RAW = "raw"
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,8 @@ class Firmware:
 
     ``interfaces`` are ``uefi`` or ``bios``; ``targets`` are architectures with patterns of machine
     types, ``x86_64 pc-q35-*``; ``template`` is what a guest's variables are copied from, None for
-    an image that has none.
+    an image that has none. The formats are ``raw`` or ``qcow2``, None in a file of an older
+    novadev.
     """
 
     interfaces: tuple[str, ...]
@@ -36,6 +38,20 @@ class Firmware:
     features: tuple[str, ...]
     executable: str
     template: str | None
+    format: str | None = None
+    template_format: str | None = None
+
+    @property
+    def is_qcow2(self) -> bool:
+        """Whether the image or its template is not raw; where no format is known, by its name."""
+        return self.image_format != _RAW or (
+            self.template is not None and _format(self.template_format, self.template) != _RAW
+        )
+
+    @property
+    def image_format(self) -> str:
+        """The format of the image."""
+        return _format(self.format, self.executable)
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -49,6 +65,10 @@ class Firmware:
             if arch == architecture and fnmatch.fnmatchcase(machine_type, pattern):
                 return True
         return False
+
+
+def _format(told: str | None, path: str) -> str:
+    return told or (_RAW if path.rpartition(".")[2] != "qcow2" else "qcow2")
 
 
 @dataclass(frozen=True)
@@ -124,4 +144,6 @@ def _firmware(data: Mapping[str, Any]) -> Firmware:
         features=tuple(str(item) for item in data["features"]),
         executable=str(mapping["executable"]["filename"] if is_flash else mapping["filename"]),
         template=None if template is None else str(template["filename"]),
+        format=str(mapping["executable"]["format"]) if is_flash else _RAW,
+        template_format=None if template is None else str(template["format"]),
     )

@@ -8,30 +8,15 @@ qemuProcessUpdateLiveGuestCPU.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from novadev.virt.domain import Domain
-
-if TYPE_CHECKING:
-    from lxml import etree
 
 
 def with_processor_of(running: Domain, sent: Domain) -> Domain:
-    """Return what is SENT with the processor of the RUNNING guest, where another host may differ.
+    """Return what is SENT with the processor of the RUNNING guest, where that is sent too.
 
-    That is for ``host-model``, and for a model of which QEMU left features out, as the host has
-    none. What QEMU adds to a model, such as ``hypervisor``, it adds on every host.
+    Only on x86 does libvirt look at what a guest really has, and so has a whole processor of it.
     """
     written, expanded = sent.root.find("cpu"), running.root.find("cpu")
-    if written is not None and expanded is not None and _may_differ(written, expanded):
+    if written is not None and expanded is not None and expanded.get("check") == "full":
         sent.root.replace(written, expanded)
     return sent
-
-
-def _may_differ(written: etree._Element, expanded: etree._Element) -> bool:
-    left_out = _switched_off(expanded) - _switched_off(written)
-    return written.get("mode") == "host-model" or bool(left_out)
-
-
-def _switched_off(cpu: etree._Element) -> set[str | None]:
-    return {item.get("name") for item in cpu.iterfind("feature[@policy='disable']")}

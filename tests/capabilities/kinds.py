@@ -5,7 +5,7 @@ A kind is a definition as an operator could have it; `moved` is what of it goes 
 
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -21,6 +21,7 @@ from novadev.virt.domain import Domain
 from novadev.virt.emulator import NO_MACHINE, block_drivers_in, block_questions, devices_in
 from novadev.virt.firmware import read_firmware
 from novadev.virt.host import Host
+from novadev.virt.host_model import read_host_model, read_known_features
 from tests import domains
 from tests.cached import CACHE
 from tests.hypervisor import Hypervisor
@@ -278,7 +279,7 @@ class Result:
 
 def capabilities_of(host: Hypervisor) -> Capabilities:
     """What ``capabilities save`` would find on a host of another generation."""
-    tree = CACHE / f"generation-{host.name.removesuffix('1')}"
+    tree = CACHE / f"generation-{host.name.rstrip('0123456789')}"
 
     def ask(*arguments: str, questions: str = "") -> str:
         command = ["chroot", str(tree), "/usr/bin/qemu-system-x86_64", *arguments]
@@ -286,7 +287,8 @@ def capabilities_of(host: Hypervisor) -> Capabilities:
             command, input=questions, capture_output=True, text=True, check=True
         ).stdout
 
-    found = read_capabilities(Host(host.name, host.uri))
+    asked = Host(host.name, host.uri)
+    found, model = read_capabilities(asked), read_host_model(asked, "x86_64")
     loaders = {path for item in found.domain_capabilities.values() for path in item.loader or ()}
     return Capabilities(
         host=host.name,
@@ -307,6 +309,7 @@ def capabilities_of(host: Hypervisor) -> Capabilities:
         page_sizes=found.page_sizes,
         processors=found.processors,
         security_models=found.security_models,
+        host_model=model and replace(model, known=read_known_features(tree)),
     )
 
 

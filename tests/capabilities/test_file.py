@@ -22,6 +22,7 @@ from novadev.rules.osinfo import Recommendation
 from novadev.virt.capabilities import MachineType
 from novadev.virt.domain_capabilities import DomainCapabilities
 from novadev.virt.firmware import Firmware, HostFirmware
+from novadev.virt.host_model import HostModel
 from tests.capabilities.samples import SAMPLE
 from tests.command import novadev
 
@@ -52,10 +53,19 @@ DOMAINS = st.builds(
 SOME = st.lists(TEXTS, max_size=3).map(tuple)
 FIRMWARE = st.builds(
     HostFirmware,
-    st.lists(st.builds(Firmware, SOME, SOME, SOME, TEXTS, st.none() | TEXTS), max_size=3).map(
-        tuple
-    ),
+    st.lists(
+        st.builds(
+            Firmware,
+            *(SOME, SOME, SOME, TEXTS, st.none() | TEXTS),
+            format=st.none() | TEXTS,
+            template_format=st.none() | TEXTS,
+        ),
+        max_size=3,
+    ).map(tuple),
     SOME,
+)
+HOST_MODELS = st.builds(
+    HostModel, TEXTS, SOME, st.dictionaries(TEXTS, SOME, max_size=3), st.none() | SOME
 )
 RECOMMENDED = st.builds(Recommendation, st.none() | TEXTS, st.none() | TEXTS)
 EVERYTHING = st.builds(
@@ -81,6 +91,7 @@ EVERYTHING = st.builds(
     processors=st.none() | SOME,
     block_drivers=st.none() | SOME,
     security_models=st.none() | SOME,
+    host_model=st.none() | HOST_MODELS,
     page_sizes=st.none() | st.lists(st.integers(), max_size=3).map(tuple),
 )
 

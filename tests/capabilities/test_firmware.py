@@ -18,7 +18,7 @@ from novadev.capabilities.target import Outcome
 from novadev.capabilities.unlisted import Setting
 from novadev.capabilities.verdicts import check, worst
 from novadev.virt.domain import Domain
-from novadev.virt.firmware import read_firmware
+from novadev.virt.firmware import Firmware, HostFirmware, read_firmware
 from tests.cached import CACHE
 from tests.capabilities.kinds import capabilities_of, is_wrong, kinds, tried, with_parts
 from tests.capabilities.samples import SAMPLE
@@ -100,7 +100,7 @@ def image(
 
 
 def _file(path: str) -> dict[str, str]:
-    return {"filename": path, "format": "raw"}
+    return {"filename": path, "format": "qcow2" if path.endswith(".qcow2") else "raw"}
 
 
 HOSTS = {
@@ -172,6 +172,108 @@ def test_the_verdict_on_chosen_firmware_is_what_happens(
                     wrong.append(f"{state}, {name}: {verdict}, but {found.outcome} {found.why}")
     assert not wrong, "\n".join(wrong)
     assert checked >= 20
+
+
+FOLDER = "var/lib/firmware"
+QCOW2, QCOW2_TEMPLATE = f"/{FOLDER}/CODE.qcow2", f"/{FOLDER}/VARS.qcow2"
+MIXED_HOSTS = {
+    "only qcow2": (image(QCOW2, QCOW2_TEMPLATE),),
+    "qcow2 first": (image(QCOW2, QCOW2_TEMPLATE), image()),
+    "qcow2 last": (image(), image(QCOW2, QCOW2_TEMPLATE)),
+    "qcow2 gone": (image("/gone.qcow2", QCOW2_TEMPLATE), image()),
+    "raw variables": (image(QCOW2),),
+    "variables of qcow2": (image(IMAGE, QCOW2_TEMPLATE), image()),
+}
+MIXED_GUESTS = {
+    "any": "<os firmware='efi'/>",
+    "raw": "<os firmware='efi'><loader format='raw'/></os>",
+    "qcow2": "<os firmware='efi'><loader format='qcow2'/></os>",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not PRIVILEGED, reason="mounts in a host")
+def test_images_of_the_format_qcow2(any_generation: Hypervisor, tmp_path: Path) -> None:
+    """A libvirt before 9.2 fails at one that comes first, and reads no wish for a format."""
+    tree = CACHE / f"generation-{any_generation.name.removesuffix('1')}"
+    (any_generation.folder / FOLDER).mkdir()
+    for raw, made in ((IMAGE, QCOW2), (TEMPLATE, QCOW2_TEMPLATE)):
+        place = any_generation.folder / made[1:]
+        command = ["qemu-img", "convert", "-O", "qcow2", str(tree / raw[1:]), str(place)]
+        subprocess.run(command, check=True)
+    before, wrong = capabilities_of(any_generation), []
+    for state, texts in MIXED_HOSTS.items():
+        with described(any_generation, tmp_path / "firmware", texts):
+            root = Path(f"/proc/{any_generation.pid}/root")
+            host = replace(before, firmware=read_firmware((), root))
+            for name, part in MIXED_GUESTS.items():
+                xml = with_parts(PLAIN, part)
+                verdict = worst(check(facts_of_domain(Domain.from_xml(xml)), host))
+                found = tried(any_generation, xml)
+                if verdict != found.outcome:
+                    wrong.append(f"{state}, {name}: {verdict}, but {found.outcome} {found.why}")
+    shutil.rmtree(any_generation.folder / FOLDER)
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize(
+    ("libvirt", "is_carried", "expected"),
+    [
+        ("9.1.0", False, {"not checked"}),
+        ("9.1.0", True, {"not checked", "would not start"}),
+        ("9.2.0", True, {"fine"}),
+    ],
+)
+def test_a_named_image_of_the_format_qcow2(
+    libvirt: str, is_carried: bool, expected: set[str]
+) -> None:
+    loader = f"<loader readonly='yes' type='pflash' format='qcow2'>{QCOW2}</loader>"
+    variables = f"<nvram template='{QCOW2_TEMPLATE}' templateFormat='qcow2' format='qcow2'/>"
+    domain = Domain.from_xml(with_parts(WHOLE, f"<os>{loader}{variables}</os>"))
+    firmware = HostFirmware((), (QCOW2, QCOW2_TEMPLATE))
+    host = replace(SAMPLE, versions=replace(SAMPLE.versions, libvirt=libvirt), firmware=firmware)
+    found = check(facts_of_domain(domain, is_carried), host)
+    firmware_words = ("loader", "flash", "nvram")
+    assert {one.outcome for one in found if one.subject.startswith(firmware_words)} == (
+        expected | {"fine"}
+    )
+
+
+@pytest.mark.parametrize("name", ["CODE.qcow2", "CODE.fd"])
+def test_the_format_of_an_image_in_an_older_file_is_told_by_its_name(name: str) -> None:
+    old = Firmware(("uefi",), ("x86_64 pc-q35-*",), (), f"/usr/share/edk2/{name}", None)
+    assert old.is_qcow2 is name.endswith("qcow2")
+    assert replace(old, format="qcow2").is_qcow2
+
+
+def test_a_guest_that_names_no_format_of_a_qcow2_image_is_not_checked() -> None:
+    """For libvirt it is raw then."""
+    loader = f"<loader readonly='yes' type='pflash'>{QCOW2}</loader><nvram/>"
+    described_one = Firmware(("uefi",), (), (), QCOW2, QCOW2_TEMPLATE, "qcow2", "qcow2")
+    firmware = HostFirmware((described_one,), (QCOW2, QCOW2_TEMPLATE))
+    domain = Domain.from_xml(with_parts(WHOLE, f"<os>{loader}</os>"))
+    found = check(facts_of_domain(domain), replace(SAMPLE, firmware=firmware))
+    told = {one.subject: one.outcome for one in found}
+    assert told[f"loader {QCOW2}"] == "not checked"
+
+
+@pytest.mark.parametrize(
+    ("libvirt", "nova", "expected"),
+    [
+        ("9.0.0", 34, "would not start"),
+        ("11.3.0", 34, "fine"),
+        ("11.3.0", 28, "not checked"),
+    ],
+)
+def test_a_qcow2_image_that_nova_chooses(libvirt: str, nova: int, expected: Outcome) -> None:
+    need = Setting("hw_firmware_type=uefi", "firmware of nova", "disabled")
+    facts = GuestFacts("x86_64", "qemu", "pc-q35-7.2", (), (need,))
+    chosen = Firmware(
+        *(("uefi",), ("x86_64 pc-q35-*",), (), QCOW2, QCOW2_TEMPLATE, "qcow2", "qcow2")
+    )
+    firmware = HostFirmware((chosen,), (QCOW2, QCOW2_TEMPLATE))
+    versions = replace(SAMPLE.versions, libvirt=libvirt, nova=nova)
+    assert worst(check(facts, replace(SAMPLE, versions=versions, firmware=firmware))) == expected
 
 
 def with_nova(value: str, texts: tuple[str, ...], folder: Path) -> Outcome:

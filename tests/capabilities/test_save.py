@@ -211,6 +211,9 @@ def test_on_a_real_host(hypervisor: Hypervisor, tmp_path: Path) -> None:
     assert again.json["versions"]["qemu"]
     assert again.json["devices"]["e1000"] == {"bus": "PCI"}
     assert not [name for name in again.json["devices"] if name.endswith("-cpu")]
+    model = again.json["host_model"]
+    assert {"fpu", "sse2"} <= {*model["features"]} < {*model["known"]}
+    assert not any({*model["features"]} & {*lacking} for lacking in model["lacking"].values())
     domains = again.json["domain_capabilities"]
     assert "ide" in domains[min(name for name in domains if "i440fx" in name)]["disk_bus"]
     assert "qemu" in again.json["domain_types"]["x86_64"]
@@ -231,6 +234,8 @@ def test_of_another_host(
     assert f"those of {result.json['saved_on']}, not of cmp2" in result.err
     assert result.json["domain_capabilities"]
     assert result.json["devices"] is None
+    assert result.json["host_model"]["features"]
+    assert result.json["host_model"]["known"] is None
     assert "are not known, because only the host itself can list them" in result.err
     (tmp_path / "cmp2.json").write_text(json.dumps(result.json))
     found = ComputeHosts(configured(tmp_path)).find("cmp2")

@@ -1,0 +1,154 @@
+"""Whether a host can give a guest its processor: a mode, a model, single features, or all of them.
+
+A guest that runs has all that its definition says (``check='full'``), and a live migration asks the
+other host for the whole of it, no more and no less: see `novadev.virt.sent_processor`. Source:
+libvirt, src/cpu/cpu_x86.c, virCPUx86UpdateLive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from novadev.capabilities.need import NOT_TOLD, Need
+from novadev.capabilities.processor import SEVERAL
+from novadev.capabilities.target import FINE, Told, listed, unknown
+from novadev.rules.machine_types import X86
+from novadev.virt.host_model import HostModel
+
+_HAS_MAXIMUM = (7, 1)
+"""Since this libvirt there is the cpu mode ``maximum``."""
+_TELLS_HT = (10, 0)
+"""Since this QEMU a guest with several processors in a socket has the feature ``ht`` for libvirt,
+and with a processor of AMD ``cmp_legacy`` too, on every machine type. Source: QEMU,
+target/i386/cpu.c, x86_cpu_expand_features."""
+_REFUSES_HT = (11, 3)
+"""The newest libvirt of which it is known that it refuses a guest then that came without ``ht``."""
+_BY_TOPOLOGY = ("cmp_legacy", "ht")
+_MOST_NAMED = 5
+_SAVE_AGAIN = "the file does not have the features of the host's processor: save it again"
+
+
+def _mode(need: Need) -> Told:
+    """Judge a mode; libvirt tells those of its best accelerator alone."""
+    if need.guest.domain_type != _best_type(need):
+        return unknown(f"the file says it only for guests of type {_best_type(need)}")
+    told = listed(need.target, "cpu_modes", f"cpu mode {need.value}", need.value)
+    is_known = need.value != "maximum" or need.libvirt >= _HAS_MAXIMUM
+    return ("would not start", told[1]) if told[0] == "cannot be defined" and is_known else told
+
+
+def _best_type(need: Need) -> str:
+    types = (need.host.domain_types or {}).get(need.target.architecture, ())
+    return "kvm" if "kvm" in types else need.guest.domain_type
+
+
+def _model(need: Need) -> Told:
+    """Judge a model by its name; under KVM the host's processor must be able to run it."""
+    model, check, fallback = need.value.rsplit(" ", 2)
+    is_kvm = need.guest.domain_type == "kvm"
+    told = _name_of_model(need, model, fallback)
+    if told != FINE:
+        return told
+    if check == "full" or (check == "partial" and not is_kvm):
+        return unknown(f"check={check!r} compares it with the host's processor")
+    usable = need.target.domain.cpu_usable if need.target.domain else None
+    if not is_kvm or model in (usable or ()):
+        return FINE
+    if check == "none":
+        return unknown("the host's processor does not have all of its features")
+    if any(one.kind == "cpu feature" and _is_off(one.value) for one in need.guest.settings):
+        return unknown("the host's processor lacks features of it, which may be those switched off")
+    return "would not start", "the host's processor cannot run it"
+
+
+def _name_of_model(need: Need, model: str, fallback: str) -> Told:
+    """Judge whether libvirt and QEMU know a model.
+
+    For one that it knows and its QEMU has not, libvirt takes another one if it may. Source:
+    libvirt, src/cpu/cpu.c, virCPUTranslate.
+    """
+    told = listed(need.target, "cpu_models", f"cpu model {model}", model)
+    if told[0] != "cannot be defined":
+        return told
+    known = need.host.processors
+    if known is None or (model in known and fallback == "allow"):
+        return unknown("the host's QEMU lacks it, and libvirt may use another one instead")
+    return "would not start", told[1]
+
+
+def _is_off(feature: str) -> bool:
+    return feature.partition(" ")[2] in ("disable", "forbid")
+
+
+def _feature(need: Need) -> Told:
+    """Judge a feature that is asked for; libvirt subtracts the others, and forbids some."""
+    name, _, policy = need.value.partition(" ")
+    if policy == "forbid":
+        return unknown("a host whose processor has it refuses the guest")
+    known = {*((need.target.domain and need.target.domain.cpu_features) or ())}
+    found = need.host.host_model
+    if found is not None and policy == "disable":
+        known |= _names(found)
+    elif found is not None and found.domain_type == need.guest.domain_type:
+        known |= {*found.features}
+    return FINE if name in known else unknown(NOT_TOLD)
+
+
+def _names(found: HostModel) -> frozenset[str]:
+    """Return the features that the host's libvirt knows, as far as the file says."""
+    return frozenset(found.known or ()).union(found.features, *found.lacking.values())
+
+
+def _whole(need: Need) -> Told:
+    """Judge a processor that a guest runs with, all of which the host has to give it."""
+    model, fallback, *features = need.value.split()
+    found, told = need.host.host_model, _name_of_model(need, model, fallback)
+    if told != FINE:
+        return told
+    if need.target.architecture not in X86:
+        return unknown("novadev knows it of x86 alone")
+    if found is None:
+        return unknown(_SAVE_AGAIN)
+    if found.domain_type != need.guest.domain_type:
+        return unknown(f"the file says it only for guests of type {found.domain_type}")
+    wanted = {one[1:] for one in features if one.startswith("+")}
+    unwanted = {one[1:] for one in features if one.startswith("-")}
+    tells_ht = SEVERAL in features and need.target.qemu >= _TELLS_HT
+    there = {*found.features, *(_BY_TOPOLOGY if tells_ht else ())}
+    missing = ({*found.lacking.get(model, ())} - unwanted | wanted) - there
+    if missing:
+        return "would not start", f"the host's processor has no {_some(missing)}"
+    if tells_ht and "ht" not in wanted:
+        return _told_ht(need)
+    return _named(found, unwanted)
+
+
+def _told_ht(need: Need) -> Told:
+    """Judge a guest of an older QEMU that has several processors in a socket, and no ``ht``."""
+    if need.guest.domain_type == "kvm" or need.libvirt[:2] > _REFUSES_HT:
+        return unknown("the host's QEMU adds the feature ht, which its libvirt may refuse")
+    return "would not start", "the host's QEMU adds the feature ht, which its libvirt refuses"
+
+
+def _named(found: HostModel, unwanted: set[str]) -> Told:
+    """Judge the names of what is switched off: libvirt has to know these too."""
+    strange = unwanted - _names(found)
+    if strange and found.known is None:
+        return unknown(f"the file does not say whether the host's libvirt knows {_some(strange)}")
+    if strange:
+        return "would not start", f"the host's libvirt does not know the feature {_some(strange)}"
+    return FINE
+
+
+def _some(names: set[str]) -> str:
+    told = sorted(names)
+    more = [f"{len(told) - _MOST_NAMED} more"] if len(told) > _MOST_NAMED else []
+    return ", ".join([*told[:_MOST_NAMED], *more])
+
+
+JUDGES: Mapping[str, Callable[[Need], Told]] = {
+    "cpu feature": _feature,
+    "cpu mode": _mode,
+    "cpu model": _model,
+    "whole cpu": _whole,
+}
