@@ -49,10 +49,11 @@ class Records:
         special = self._deployment.config.special_managed_devices
         kept, uuids = VmDevices(self._deployment.state), [item.uuid for item in instances]
         recorded, pins = kept.list_devices(uuids), kept.list_pins(uuids)
+        last_found = kept.list_found(recorded, pins)
         hosts = {uuid: last.host for uuid, last in kept.list_dynamics(uuids).items()}
         work: dict[str, list[tuple[HostedInstance, Question]]] = defaultdict(list)
         for item in instances:
-            rows, host = recorded.get(item.uuid, ()), hosts.get(item.uuid, "")
+            rows, host = last_found.get(item.uuid, ()), hosts.get(item.uuid, "")
             work[item.host].append((item, Question(special, rows, recorded_on=host)))
         found: dict[str, Trouble] = {}
         for answer in self._deployment.hosts.run(see, work):

@@ -34,7 +34,8 @@ def pin(session: Session, instance: str, devices: Sequence[str], output: Output)
     """Pin the DEVICEs of INSTANCE at their recorded addresses; without DEVICE, pin all of them.
 
     "device record" and "device import" never change a pinned address. While a pinned device is at
-    another address, "device drift" reports it, and "device restore" puts it back. Pinning changes
+    another address, "device drift" reports it, "device history" shows the address, and
+    "device restore" puts the device back. Pinning changes
     neither the guest nor its definition. DEVICE is named in the same way as for "device show".
 
     Example: novadev device pin web-1 vdb
@@ -53,7 +54,7 @@ def pin(session: Session, instance: str, devices: Sequence[str], output: Output)
 def unpin(session: Session, instance: str, devices: Sequence[str], output: Output) -> None:
     """Unpin the DEVICEs of INSTANCE; without DEVICE, unpin all of them.
 
-    The next "device record" stores the addresses that they have at that time.
+    Their recorded addresses are then those at which the last "device record" found them.
 
     Example: novadev device unpin web-1
     """

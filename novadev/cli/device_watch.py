@@ -176,16 +176,12 @@ def _changed(host: str, guest: Recorded) -> Iterator[str]:
 
 
 def _in_words(change: Drift) -> str:
+    label = change.label + " (pinned)" * change.pinned
     if change.field == "device" and change.recorded is None:
-        return f"{change.label} is new"
+        return f"{label} is new"
     if change.field == "device" and change.found is None:
-        return f"{change.label} is gone"
+        return f"{label} is gone"
     if change.field == "logical_name" and change.found:
-        return f"{change.label} is {change.found} in the guest"
-    if change.field == "address" and change.pinned:
-        return (
-            f"{change.label}: the pinned address {change.recorded or 'none'} stays recorded, "
-            f"the guest has {change.found or 'none'}"
-        )
+        return f"{label} is {change.found} in the guest"
     name = "name in the guest" if change.field == "logical_name" else change.field
-    return f"{change.label}: {name} was {change.recorded or 'none'}, is {change.found or 'none'}"
+    return f"{label}: {name} was {change.recorded or 'none'}, is {change.found or 'none'}"

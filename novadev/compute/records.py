@@ -52,12 +52,14 @@ class _Recorded:
     """What is recorded of a guest, its pins, and the host of the newest record.
 
     ``before`` is what was recorded when a power-on of the guest was lost; ``rows`` where none was.
+    ``found`` is what was last found, beside the pins.
     """
 
     rows: Rows = ()
     pins: Pins = field(default_factory=dict)
     host: str = ""
     before: Rows = ()
+    found: Rows = ()
 
 
 @dataclass(frozen=True)
@@ -221,7 +223,7 @@ class Records:
         self, uuid: str, text: str, host: str, recorded: _Recorded, at: float = math.inf
     ) -> _Look:
         last = recorded.host if recorded.host != self.host else ""
-        question = Question(self.special, recorded.rows, recorded_on=last)
+        question = Question(self.special, recorded.found, recorded_on=last)
         return _Look(text, see_text(HostedInstance(uuid, "", host), question, text), recorded, at)
 
     def _read(self, uuid: str) -> _Recorded:
@@ -260,7 +262,8 @@ class Records:
             before = store.list_devices_until(uuid, then)
         elif then is not None:
             before = store.list_devices_ago(uuid, monotonic() - then)
-        return _Recorded(rows, pins, host, before or rows)
+        found = store.list_found({uuid: rows}, {uuid: pins})[uuid]
+        return _Recorded(rows, pins, host, before or rows, found)
 
     def _write(self, uuid: str, text: str, host: str, at: float) -> None:
         store = self._store()

@@ -48,7 +48,8 @@ class Look:
 
     ``seen`` is None where its host has the very text that was recorded: nothing has changed. Else
     ``devices`` are those that are recorded, ``pins`` their pinned addresses, which do not count
-    against the past, and ``newest`` is what was recorded last before the look.
+    against the past, and ``newest`` is what was recorded last before the look. ``found`` are the
+    devices as they were last found, beside their pins.
     """
 
     instance: Instance | HostedInstance
@@ -57,6 +58,7 @@ class Look:
     devices: tuple[VmDevice, ...] = ()
     pins: Pins = field(default_factory=dict)
     newest: Newest = field(default_factory=Newest)
+    found: tuple[VmDevice, ...] = ()
 
     @property
     def hash(self) -> str:
@@ -74,6 +76,13 @@ class Look:
         if self.recorded is None:
             return None
         return self.recorded.hash if self.seen is None else hash_of(self.wanted)
+
+    @property
+    def found_hash(self) -> str | None:
+        """The hash of what was last found, which a record of it had; None where nothing is."""
+        if self.recorded is None:
+            return None
+        return self.recorded.hash if self.seen is None else hash_of(self.found)
 
     @property
     def wanted(self) -> tuple[VmDevice, ...]:
@@ -99,20 +108,20 @@ class Look:
             return False
         fingerprint = "" if self._merged.is_held else self.seen.dynamic.fingerprint
         dynamic = replace(self.seen.dynamic, host=self.host_recorded, fingerprint=fingerprint)
-        return dynamic != self.recorded or self.has_news
+        return dynamic != self.recorded or self.has_news or bool(self._merged.written)
 
     @property
     def has_news(self) -> bool:
-        """Whether any device is to be written: changed, or with a new alias, which no guest sees.
+        """Whether any device has changed since it was last found, maybe just its alias.
 
         Only that makes a record with a number.
         """
-        return bool(self._merged.written or self._merged.dropped)
+        return bool(self._merged.versions or self._merged.dropped)
 
     @cached_property
     def _merged(self) -> Merged:
         seen = self.seen.devices if self.seen is not None else self.devices
-        return merge(self.devices, seen, self.pins)
+        return merge(self.devices, seen, self.pins, self.found)
 
     @property
     def held(self) -> tuple[VmDevice, ...]:
@@ -239,22 +248,28 @@ class _Guests(Generic[G]):
         newest = self._baseline.vm_devices.list_newest(uuids)
         recorded = self._baseline.list_devices(uuids)
         pins = self._baseline.list_pins(uuids)
+        last_found = self._baseline.vm_devices.list_found(recorded, pins)
         special = self._deployment.config.special_managed_devices
         work: dict[str, list[tuple[HostedInstance, Question]]] = defaultdict(list)
         for hosted in self._hosted(instances):
             last = newest[hosted.uuid].dynamic
             host = None if self._baseline.as_of else last.host if last else ""
-            question = Question(special, recorded.get(hosted.uuid, ()), asks_guest, host)
+            question = Question(special, last_found.get(hosted.uuid, ()), asks_guest, host)
             work[hosted.host].append((hosted, question))
         for answer in self._deployment.hosts.run(see, work):
             uuid = answer.arguments[0].uuid
             if answer.error is not None:
                 yield self._skip(uuid, answer.error)
             else:
-                devices = recorded.get(uuid, ())
-                seen: Seen = answer.result()
-                instance, dynamic = self._instances[uuid], self._recorded.get(uuid)
-                look = Look(instance, dynamic, seen, devices, pins.get(uuid, {}), newest[uuid])
+                look = Look(
+                    self._instances[uuid],
+                    self._recorded.get(uuid),
+                    answer.result(),
+                    recorded.get(uuid, ()),
+                    pins.get(uuid, {}),
+                    newest[uuid],
+                    last_found.get(uuid, ()),
+                )
                 self._deployment.remember_names({uuid: look.name})
                 yield look
 

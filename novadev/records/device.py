@@ -114,56 +114,83 @@ class AsOf:
 
 @dataclass(frozen=True)
 class Merged:
-    """What a record changes: the rows to write, and the devices to forget.
+    """What a record changes: the rows to write, the states of devices that are new, the dropped.
 
-    ``is_held`` says that a pinned device is not where it is pinned, or is gone.
+    ``versions`` are for the history. They differ from the ``written`` rows where a pin keeps a row
+    as it is. ``is_held`` says that a pinned device is not where it is pinned, or is gone.
     """
 
     written: tuple[VmDevice, ...]
     dropped: tuple[VmDevice, ...]
+    versions: tuple[VmDevice, ...]
     is_held: bool = False
 
 
 def merge(
-    recorded: Sequence[VmDevice], seen: Sequence[VmDevice], pins: Pins | None = None
+    recorded: Sequence[VmDevice],
+    seen: Sequence[VmDevice],
+    pins: Pins | None = None,
+    found: Sequence[VmDevice] = (),
 ) -> Merged:
     """Return what to write so that SEEN becomes what is RECORDED, of one guest.
 
     As oVirt's ``VmDevicesMonitoring``: a managed device that is gone stays, unplugged and without
     an address; an unmanaged one is dropped. What no definition tells (custom properties, the
-    snapshot) stays as recorded, and a device that only was on another host is not written. A
-    device in PINS keeps the pinned address, and is not dropped.
+    snapshot) stays as recorded, and a device that only was on another host is not written. The row
+    of a device in PINS keeps the pinned address, and is not dropped; the history gets what was
+    seen. FOUND are the devices as they were last found, where that is not what is RECORDED.
     """
     pins = pins or {}
-    before = {device.device_id: device for device in recorded}
-    now = {device.device_id: _with_history(device, before, pins) for device in seen}
+    before = _by_id(recorded)
+    last = before | _by_id(found)
+    now = {device.device_id: _with_history(device, last) for device in seen}
+    rows = {key: _as_held(device, before.get(key), pins) for key, device in now.items()}
     gone = [device for key, device in before.items() if key not in now]
     kept = {device.device_id for device in gone if device.is_managed} | pins.keys()
-    left = [device.unplugged for device in gone if device.device_id in kept]
-    changed = [
-        device
-        for device in (*now.values(), *left)
-        if device.device_id not in before or not _is_same(device, before[device.device_id])
-    ]
+    left = [device.device_id for device in gone if device.device_id in kept]
     dropped = tuple(device for device in gone if device.device_id not in kept)
-    is_elsewhere = any(_is_held(device, now[device.device_id]) for device in seen)
+    is_elsewhere = any(_is_held(device, rows[device.device_id]) for device in seen)
     is_held = is_elsewhere or any(device.device_id in pins for device in gone)
-    return Merged(tuple(changed), dropped, is_held)
+    return Merged(
+        written=_news((*rows.values(), *(before[key].unplugged for key in left)), before),
+        dropped=dropped,
+        versions=_news((*now.values(), *(last[key].unplugged for key in left)), last),
+        is_held=is_held,
+    )
 
 
-def _with_history(device: VmDevice, before: Mapping[str, VmDevice], pins: Pins) -> VmDevice:
-    known = before.get(device.device_id)
+def _by_id(devices: Iterable[VmDevice]) -> dict[str, VmDevice]:
+    return {device.device_id: device for device in devices}
+
+
+def _news(devices: Iterable[VmDevice], known: Mapping[str, VmDevice]) -> tuple[VmDevice, ...]:
+    """Return those of DEVICES that are not as they are KNOWN."""
+    return tuple(
+        device
+        for device in devices
+        if device.device_id not in known or not _is_same(device, known[device.device_id])
+    )
+
+
+def _with_history(device: VmDevice, last: Mapping[str, VmDevice]) -> VmDevice:
+    known = last.get(device.device_id)
+    if known is None:
+        return device
+    return replace(device, custom_properties=known.custom_properties, snapshot_id=known.snapshot_id)
+
+
+def _as_held(device: VmDevice, known: VmDevice | None, pins: Pins) -> VmDevice:
+    """Return DEVICE as PINS have it recorded; KNOWN is its row by now."""
     if known is None:
         return device
     if _is_other_root(known, device) and any("type=pci" in place for place in pins.values()):
         return known
-    kept = replace(device, custom_properties=known.custom_properties, snapshot_id=known.snapshot_id)
     pinned = pins.get(device.device_id, device.address)
     if pinned == device.address:
-        return kept
+        return device
     if is_built_otherwise(known, device) and _type_of(pinned) == _type_of(device.address):
         return known
-    return replace(kept, address=pinned, label=current_label(device, known))
+    return replace(device, address=pinned, label=current_label(device, known))
 
 
 def _is_held(device: VmDevice, row: VmDevice) -> bool:

@@ -11,7 +11,7 @@ from novadev.database import Database, now_of
 from novadev.errors import NotAsNeeded
 from novadev.records import rows
 from novadev.records.addresses import place_of
-from novadev.records.device import Pins, VmDevice
+from novadev.records.device import Pins, VmDevice, merge, root_model
 from novadev.state.tables import vm_device_pin, vm_device_pin_history
 
 
@@ -42,8 +42,8 @@ class PinStore:
         """Pin devices of a guest where they are recorded, for USER.
 
         SHOWN are their addresses as USER has seen them. Raises NotAsNeeded, and pins none, where
-        one is recorded elsewhere by now, or where another is pinned at its address; and Busy where
-        another process is at the same guest.
+        one is recorded elsewhere by now, where another is pinned at its address, or where pins are
+        for a former machine type; and Busy where another process is at the same guest.
         """
         with self._database.writing() as connection:
             rows.lock(connection, vm_id)
@@ -56,20 +56,29 @@ class PinStore:
                     f"instance {vm_id}: its devices were recorded again meanwhile. "
                     "Run the command again"
                 )
+            found = rows.list_found(connection, {vm_id: recorded}, {vm_id: known})[vm_id]
+            _check_machine(recorded, found, new)
             _check_apart(recorded, known, new)
             _insert(connection, vm_id, new)
             _remember(connection, recorded, new, user, is_pinned=True)
 
     def unpin(self, vm_id: str, device_ids: Sequence[str], user: str) -> None:
-        """Let the next record store where these devices are, for USER; raises Busy as `pin`."""
+        """Have these devices recorded where they were last found, for USER; Busy as `pin`.
+
+        A device that is gone stays recorded until the next record finds it so.
+        """
         table = vm_device_pin
         with self._database.writing() as connection:
             rows.lock(connection, vm_id)
             recorded = rows.list_devices(connection, [vm_id]).get(vm_id, ())
             known = rows.list_pins(connection, [vm_id]).get(vm_id, {})
+            found = rows.list_found(connection, {vm_id: recorded}, {vm_id: known})[vm_id]
             chosen = (table.c.vm_id == vm_id, table.c.device_id.in_(device_ids))
             connection.execute(sa.delete(table).where(*chosen))
             old = {key: address for key, address in known.items() if key in device_ids}
+            left = {key: address for key, address in known.items() if key not in old}
+            there = [device for device in found if device.is_plugged]
+            rows.write_rows(connection, merge(recorded, there, left, found).written)
             _remember(connection, recorded, old, user, is_pinned=False)
 
     def list_changes(self, vm_id: str) -> Iterator[PinChange]:
@@ -87,6 +96,18 @@ class PinStore:
                     made=rows.utc_text(row.made),
                     user=row.user,
                 )
+
+
+def _check_machine(recorded: Sequence[VmDevice], found: Sequence[VmDevice], new: Pins) -> None:
+    """Raise NotAsNeeded where pins of a former machine type hold what is RECORDED of PCI bus 0.
+
+    A NEW pin on PCI would count as one for that machine, and would be used by nobody.
+    """
+    if root_model(recorded) != root_model(found) and any("type=pci" in to for to in new.values()):
+        raise NotAsNeeded(
+            f"instance {found[0].vm_id}: its machine type has changed since other devices were "
+            "pinned. Unpin them first (novadev device unpin)"
+        )
 
 
 def _check_apart(recorded: Sequence[VmDevice], known: Pins, new: Pins) -> None:

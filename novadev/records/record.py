@@ -20,9 +20,10 @@ _TRIES = 5
 
 @dataclass(frozen=True)
 class RecordedGuest:
-    """A guest and its hash, now and before; ``changed`` says whether it sees any recorded change.
+    """A guest and its hash, now and before; ``changed`` says whether these differ.
 
-    What pins alone hold back is none, as each record would find it again. What the guest does not
+    The hash before is that of the record before, or what an import has made of it; pins are in
+    neither. What the guest does not
     see, such as an alias, is written too where it has changed. ``record`` is the number of the
     record that wrote any of its devices, None where none was written.
     ``notes`` are what the guest's agent had to say, or why it said nothing.
@@ -38,9 +39,9 @@ class RecordedGuest:
 
 
 _HELD = (
-    "a pinned device is not at its pinned address, and the record keeps that address: novadev "
-    "device drift shows the difference, novadev device restore puts the device back, novadev "
-    "device unpin removes the pin"
+    "a pinned device is not at its pinned address; the record keeps that address, and its history "
+    "has the present one: novadev device drift shows the difference, novadev device restore puts "
+    "the device back, novadev device unpin removes the pin"
 )
 _UNFIT = (
     "{} is pinned at {}, where it can no longer be, because its bus, its model or the machine type "
@@ -125,8 +126,8 @@ def _recorded(look: Look, record: int | None) -> RecordedGuest:
         instance=look.instance.uuid,
         host=str(look.instance.host),
         hash=look.hash,
-        previous_hash=look.recorded_hash,
-        changed=look.is_changed and (look.recorded is None or look.has_news),
+        previous_hash=look.found_hash,
+        changed=look.hash != look.found_hash,
         notes=(*look.notes, *pin_notes(look)),
         record=record,
     )

@@ -46,6 +46,7 @@ def plan_restore(
         hosts = {item.uuid: item.host for item in chunk if not isinstance(item, Skip)}
         store = VmDevices(deployment.state)
         pins, newest = store.list_pins(uuids), store.list_dynamics(uuids)
+        last_found = rows if as_of else store.list_found(rows, pins)
         asked = {
             uuid: Question(
                 devices,
@@ -54,6 +55,7 @@ def plan_restore(
                 str(as_of or ""),
                 keeping.keeps(hosts[uuid]),
                 newest[uuid].host if uuid in newest else "",
+                last_found[uuid],
             )
             for uuid, devices in rows.items()
         }

@@ -42,7 +42,8 @@ class Question:
 
     ``pins`` are its pinned addresses. ``as_of`` says as of when it was recorded, where that is not
     the newest record: then they are only told. ``keeps``: nova-compute keeps recorded addresses.
-    ``recorded_on`` is the host of the newest record.
+    ``recorded_on`` is the host of the newest record. ``found`` are the devices as they were last
+    found, beside their pins.
     """
 
     recorded: tuple[VmDevice, ...]
@@ -51,6 +52,7 @@ class Question:
     as_of: str = ""
     keeps: bool = False
     recorded_on: str = ""
+    found: tuple[VmDevice, ...] = ()
 
     @property
     def to_be(self) -> tuple[VmDevice, ...]:
@@ -117,7 +119,7 @@ def _match(inventory: Inventory, question: Question) -> _Matched:
     no other one.
     """
     rows = {row.device_id: row for row in question.to_be}
-    recorded = [row for row in question.recorded if is_hardware(row)]
+    recorded = [row for row in question.found if is_hardware(row)]
     last = None if question.as_of else question.recorded_on
     elsewhere = recorded_elsewhere(recorded, last, inventory.instance.host)
     found = seen_devices(inventory, ())

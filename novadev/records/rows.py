@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from typing import Any
@@ -150,28 +150,70 @@ def list_pins(connection: sa.Connection, vm_ids: Sequence[str]) -> dict[str, Pin
     return dict(found)
 
 
+def list_found(
+    connection: sa.Connection,
+    recorded: Mapping[str, tuple[VmDevice, ...]],
+    pins: Mapping[str, Pins],
+) -> dict[str, tuple[VmDevice, ...]]:
+    """Return the RECORDED devices of guests as they were last found, or imported.
+
+    That is another state where a pin keeps a row as it was: that of a pinned device, and that of
+    PCI bus 0. The history has it.
+    """
+    states: dict[tuple[str, str], VmDevice] = {}
+    if guests := [vm_id for vm_id in recorded if pins.get(vm_id)]:
+        table = vm_device_history
+        latest = _latest_of_held(guests)
+        for row in connection.execute(sa.select(table).where(table.c.id.in_(latest))):
+            device = version_of(row).device
+            states |= {(row.vm_id, row.device_id): device} if device else {}
+    return {
+        vm_id: tuple(states.get((vm_id, row.device_id), row) for row in devices)
+        for vm_id, devices in recorded.items()
+    }
+
+
+def _latest_of_held(vm_ids: Sequence[str]) -> sa.Select[tuple[int]]:
+    """Return the query for the newest state of each device of these guests that pins may hold."""
+    table, row, pin = vm_device_history, vm_device, vm_device_pin
+    same_row = (row.c.vm_id == table.c.vm_id, row.c.device_id == table.c.device_id)
+    same_pin = (pin.c.vm_id == table.c.vm_id, pin.c.device_id == table.c.device_id)
+    is_bus = sa.and_(row.c.type == "controller", row.c.device == "pci")
+    joined = table.join(row, sa.and_(*same_row)).outerjoin(pin, sa.and_(*same_pin))
+    query = sa.select(sa.func.max(table.c.id)).select_from(joined).where(table.c.vm_id.in_(vm_ids))
+    query = query.where(sa.or_(pin.c.device_id.is_not(None), is_bus))
+    return query.group_by(table.c.vm_id, table.c.device_id)
+
+
 def write_merged(
     connection: sa.Connection, merged: Iterable[Merged], record: int | None = None
 ) -> int | None:
     """Write what the MERGED guests changed, as a part of RECORD or of a new one.
 
-    Return the record's number; that of RECORD, or None, where nothing of any device changed.
+    Return the record's number; that of RECORD, or None, where nothing new was found of any device.
     """
     parts = list(merged)
-    written = [device for part in parts for device in part.written]
     dropped = [device for part in parts for device in part.dropped]
-    if not written and not dropped:
+    versions = [device for part in parts for device in part.versions]
+    _delete(connection, dropped)
+    write_rows(connection, [device for part in parts for device in part.written])
+    if not versions and not dropped:
         return record
     now = now_of(connection)
     number = record or _new_record(connection, now)
-    _delete(connection, [*written, *dropped])
-    if written:
-        connection.execute(sa.insert(vm_device), [_row(device, now) for device in written])
-    history = [_version(device, now, _body(device)) for device in written]
+    history = [_version(device, now, _body(device)) for device in versions]
     history += [_version(device, now, None) for device in dropped]
     numbered = [{**row, "record_id": number} for row in history]
     connection.execute(sa.insert(vm_device_history), numbered)
     return number
+
+
+def write_rows(connection: sa.Connection, devices: Sequence[VmDevice]) -> None:
+    """Write the rows of DEVICES in the place of those they have, and nothing into the history."""
+    _delete(connection, devices)
+    if devices:
+        now = now_of(connection)
+        connection.execute(sa.insert(vm_device), [_row(device, now) for device in devices])
 
 
 def _delete(connection: sa.Connection, devices: Sequence[VmDevice]) -> None:

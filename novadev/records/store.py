@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import fields, replace
 from datetime import timedelta
 
 import sqlalchemy as sa
@@ -135,6 +136,15 @@ class VmDevices:
             row = connection.execute(query.order_by(vm_device_history.c.id).limit(1)).first()
             return rows.version_of(row) if row else None
 
+    def list_found(
+        self, recorded: Mapping[str, tuple[VmDevice, ...]], pins: Mapping[str, Pins]
+    ) -> dict[str, tuple[VmDevice, ...]]:
+        """Return the RECORDED devices of guests, with those PINS, as they were last found."""
+        if not any(pins.values()):
+            return dict(recorded)
+        with self._database.reading() as connection:
+            return rows.list_found(connection, recorded, pins)
+
     def list_pins(self, vm_ids: Sequence[str]) -> dict[str, Pins]:
         """Return the pinned addresses of these guests, by guest and device_id."""
         with self._database.reading() as connection:
@@ -165,9 +175,10 @@ class VmDevices:
                 rows.write_dynamic(connection, dynamic, is_known)
             recorded = rows.list_devices(connection, vm_ids)
             pins = rows.list_pins(connection, vm_ids)
+            found = rows.list_found(connection, recorded, pins)
             merged = {
-                item.vm_id: merge(recorded.get(item.vm_id, ()), devices, pins.get(item.vm_id))
-                for item, devices in seen.items()
+                key: merge(recorded.get(key, ()), devices, pins.get(key), found.get(key, ()))
+                for key, devices in ((item.vm_id, devices) for item, devices in seen.items())
             }
             number = rows.write_merged(connection, merged.values(), record)
             held = [vm_id for vm_id, part in merged.items() if part.is_held]
@@ -178,19 +189,36 @@ class VmDevices:
         """Write what CHANGE makes of the recorded devices of one guest, in one transaction.
 
         CHANGE gets them as they are behind the lock, and returns all that there are to be, with
-        the guest's own row; what it raises leaves everything as it was. Raises Busy as `write`.
+        the guest's own row; what it raises leaves everything as it was. The history gets the change
+        alone, so it keeps where a device was found beside its pin. Raises Busy as `write`.
         """
         with self._database.writing() as connection:
             is_known = rows.lock(connection, vm_id)
             recorded = rows.list_devices(connection, [vm_id]).get(vm_id, ())
             dynamic, devices = change(recorded)
             rows.write_dynamic(connection, dynamic, is_known)
+            pins = rows.list_pins(connection, [vm_id])
+            found = rows.list_found(connection, {vm_id: recorded}, pins)[vm_id]
+            last = {device.device_id: device for device in found}
             before = {device.device_id: device for device in recorded}
             after = {device.device_id: device for device in devices}
             written = [item for key, item in after.items() if before.get(key) != item]
-            dropped = [item for key, item in before.items() if key not in after]
-            merged = Merged(tuple(written), tuple(dropped))
-            rows.write_merged(connection, [merged])
+            dropped = tuple(item for key, item in before.items() if key not in after)
+            versions = tuple(
+                _changed(last[item.device_id], before[item.device_id], item)
+                if item.device_id in before
+                else item
+                for item in written
+            )
+            rows.write_merged(connection, [Merged(tuple(written), dropped, versions)])
+
+
+def _changed(found: VmDevice, before: VmDevice, after: VmDevice) -> VmDevice:
+    """Return FOUND with what AFTER has otherwise than BEFORE."""
+    values = {item.name: getattr(after, item.name) for item in fields(VmDevice)}
+    return replace(
+        found, **{name: new for name, new in values.items() if new != getattr(before, name)}
+    )
 
 
 def _check_newest(

@@ -8,7 +8,7 @@ was away, or moved, is found again, and an idle watch holds nothing but its conn
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Lock
 from time import sleep
 
@@ -21,7 +21,7 @@ from novadev.nova.exact import WILD, in_full
 from novadev.nova.instances import InstanceFilter
 from novadev.nova.known_names import list_hosts
 from novadev.records.comparison import Look, iter_looks
-from novadev.records.device import Pins, VmDevice
+from novadev.records.device import VmDevice
 from novadev.records.drift import Drift, compare
 from novadev.records.record import pin_notes, write_looks
 from novadev.records.store import VmDevices
@@ -219,7 +219,7 @@ def _recorded(
         look.name,
         record=record if is_written and look.has_news else None,
         is_written=is_written,
-        changes=tuple(compare(look.devices, seen.devices, _pins_in_use(look))),
+        changes=tuple(_changes(look, seen.devices)),
         devices=len(seen.devices),
         is_first=look.recorded is None,
         unnamed=_unnamed(seen.devices),
@@ -232,10 +232,10 @@ def _recorded(
     )
 
 
-def _pins_in_use(look: Look) -> Pins:
-    """Return the pins of devices that are recorded as plugged: the others are no news."""
-    plugged = {device.device_id for device in look.devices if device.is_plugged}
-    return {key: place for key, place in look.pins.items() if key in plugged}
+def _changes(look: Look, found: Sequence[VmDevice]) -> Iterator[Drift]:
+    """Yield what has changed since the guest was last found."""
+    for item in compare(look.found, found):
+        yield replace(item, pinned=item.device_id in look.pins)
 
 
 def _held(look: Look, found: Sequence[VmDevice]) -> Iterator[Drift]:

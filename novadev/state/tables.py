@@ -93,7 +93,7 @@ vm_device_history = sa.Table(
     sa.Column("record_id", _BIG_ID),
     sa.Index("ix_vm_device_history", "vm_id", "device_id", "id"),
 )
-"""Every state a device was ever recorded in; without a body it was dropped."""
+"""Every state a device was ever found in, pinned or not; without a body it was dropped."""
 
 vm_record = sa.Table(
     "vm_record",
@@ -112,7 +112,7 @@ vm_device_pin = sa.Table(
     sa.Column("address", sa.String(255), nullable=False),
     sa.Column("pinned", sa.DateTime, nullable=False),
 )
-"""The devices whose recorded address no record changes."""
+"""The devices whose address in ``vm_device`` no record changes."""
 
 vm_device_pin_history = sa.Table(
     "vm_device_pin_history",

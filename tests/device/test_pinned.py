@@ -98,7 +98,13 @@ def test_a_pinned_device_is_put_back_after_every_record(site: Site) -> None:
         record(site, uuid)
         assert drift(site, uuid) == {}
     swap(site, uuid, TAP, OTHER_TAP)
+    away = place(site.persistent(uuid), TAP)
     record(site, uuid)
+    last = site.run("device", "history", uuid, "-f", "json").json[-1]["record"]
+    assert drift(site, uuid, "--as-of", str(last)) == {}, "a record has what it found"
+    assert set(drift(site, uuid)) == {TAP}
+    told = site.run("device", "history", uuid, "-f", "json").json
+    assert away in [item["after"] for item in told if item["label"] == TAP]
     audit = site.run("audit", uuid, "--check", "drift", "-f", "json").json
     assert [item["remedy"] for item in audit] == [f"novadev device restore --yes {uuid}"]
     assert site.run("device", "unpin", uuid).code == 0
@@ -159,16 +165,15 @@ def test_a_watch_says_once_what_pinned_devices_do(site: Site) -> None:
         swap(site, uuid, TAP, "memballoon virtio")
         seen.wait(lambda: len(seen.of(Held)) == 2)
         swap(site, uuid, "disk vda", "disk vdb")
-        seen.wait(lambda: seen.of(Written))
+        seen.wait(lambda: len(seen.of(Written)) == 2)
     held = seen.of(Held)
     assert len(held) == 2, "a change of others is none of pinned devices"
     lines = [line for item in held for _, line in Lines().of(item)]
     assert all("the record keeps that address" in line for line in lines)
-    (written,) = seen.of(Written)
-    ((_, line),) = Lines().of(written)
-    assert "disk vda: address was" in line
-    assert f"{TAP}: the pinned address" in line
-    assert f"{TAP}: address was" not in line
+    moved, others = (line for item in seen.of(Written) for _, line in Lines().of(item))
+    assert f"{TAP} (pinned): address was" in moved
+    assert "disk vda: address was" in others
+    assert TAP not in others
 
 
 def test_a_saved_restore_respects_a_later_pin_and_its_undo_names_it(

@@ -13,6 +13,7 @@ from novadev.records.device import VmDevice, VmDynamic, hash_of
 from novadev.records.file_contents import ExportedInstance
 from novadev.records.import_ import plan_recorded
 from novadev.records.ovf import reader
+from novadev.records.store import Overtaken
 from tests.cloud import Cloud
 from tests.command import novadev
 from tests.exchange.recorded import (
@@ -388,3 +389,44 @@ def test_devices_of_a_kind_are_told_by_the_order_of_their_addresses(
     carry(sqlite_cloud, str(tmp_path / "file"), "--json")
     found = recorded(sqlite_cloud, OTHER_VM)
     assert [found[f"interface {tap}"].address for tap in taps] == [pci(9), pci(0x12), pci(0x0A)]
+
+
+def test_an_undo_is_not_written_over_by_who_looked_before(
+    sqlite_cloud: Cloud, tmp_path: Path
+) -> None:
+    """A record that looked at the guest before the undo, or before the import, looks again."""
+    _, other = two_guests(sqlite_cloud)
+    before = recorded(sqlite_cloud, other)
+    seen = {VmDynamic(other, "h", "f" * 64, "cmp1"): guest(other, shift=9)}
+    with records(sqlite_cloud) as vm_devices:
+        for change in ("import", "undo"):
+            looked = vm_devices.list_newest([other])
+            if change == "import":
+                carry(sqlite_cloud, str(tmp_path / "file"), "--json")
+            else:
+                undone = novadev(sqlite_cloud, "undo", "1", "--yes")
+                assert undone.code == 0, undone.err
+            written = recorded(sqlite_cloud, other)
+            with pytest.raises(Overtaken):
+                vm_devices.write(seen, newest=looked)
+            assert recorded(sqlite_cloud, other) == written
+        assert recorded(sqlite_cloud, other) == before
+        vm_devices.write(seen, newest=vm_devices.list_newest([other]))
+    assert recorded(sqlite_cloud, other)["disk vda"].address == pci(14)
+
+
+def test_an_undo_after_a_record_takes_back_nothing_that_was_found_since(
+    sqlite_cloud: Cloud, tmp_path: Path
+) -> None:
+    """Planned before the record or after it: what the record has found stays, and is told."""
+    _, other = two_guests(sqlite_cloud)
+    carry(sqlite_cloud, str(tmp_path / "file"), "--json")
+    saved = str(tmp_path / "plan")
+    assert novadev(sqlite_cloud, "undo", "1", "--plan-out", saved).code == 0
+    record(sqlite_cloud, guest(other, shift=9))
+    found = recorded(sqlite_cloud, other)
+    for command in (("apply", saved), ("undo", "1")):
+        result = novadev(sqlite_cloud, *command, "--yes")
+        assert result.code == 7, result.err
+        assert "is no longer" in result.out + result.err
+        assert recorded(sqlite_cloud, other) == found
