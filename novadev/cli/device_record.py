@@ -12,11 +12,11 @@ import click
 from novadev.cli import completion, help, options
 from novadev.cli.as_of import as_of
 from novadev.cli.options import Output
-from novadev.cli.output import labelled_row, presence, print_records
+from novadev.cli.output import columns_of, labelled_row, presence, print_records
 from novadev.cli.progress import counted
 from novadev.cli.session import Session, pass_session
 from novadev.cli.skips import Skips
-from novadev.cli.table import Row, print_table
+from novadev.cli.table import Row, fits, print_table
 from novadev.cli.talk import say
 from novadev.text import many, printable
 
@@ -32,8 +32,10 @@ LONG = ("label", "address", "logical_name", "managed", "pinned", "alias")
 """What a table says of a device."""
 SPARE_LONG = (("alias",),)
 """What a narrow terminal can do without of that."""
-SPARE_PAST = (("user",), ("host",), ("record",))
-"""What it can do without of the past; the numbers for ``--as-of`` last, which takes a time, too."""
+SPARE_PAST = (("user",),)
+"""What it can do without of the past; the numbers for ``--as-of`` are in headings there."""
+_OF_RECORD = ("seen", "host")
+"""What of the past is in the heading of a narrow table, behind the number of the record."""
 _UNSHOWN = ("pinned", "unfit", "device_id")
 """What a table of drift leaves out unless it is asked for."""
 _NO_CHANGE = "No change of its devices was ever recorded."
@@ -198,8 +200,8 @@ def history(session: Session, instance: str, output: Output) -> None:
     SEEN is the time of the record that found the change. The change itself happened after the
     record before it. At the first record nothing had changed: its devices are shown as recorded.
     RECORD is the number of the record, which "device restore", "device drift" and
-    "device export" accept for --as-of. Rows with the FIELD "pin" show which address was pinned or
-    unpinned, and USER shows who did it.
+    "device export" accept for --as-of; a narrow terminal shows it as a heading. Rows with the FIELD
+    "pin" show which address was pinned or unpinned, and USER shows who did it.
 
     Example: novadev device history web-1
     """
@@ -207,12 +209,16 @@ def history(session: Session, instance: str, output: Output) -> None:
 
     changes = list(list_changes(session.deployment, instance))
     shown = _past(presence("before", "after", ("appeared", "vanished")))
-    unshown = ("first",) if any(item.user for item in changes) else ("first", "user")
+    unshown = ["first", *(["user"] * (not any(item.user for item in changes)))]
+    columns = [name for name in columns_of(PastChange) if name not in unshown]
+    rows = [shown(dataclasses.asdict(item)) for item in changes]
+    is_narrow = bool(rows) and not fits(columns, rows)
     print_records(
         *(session, output, PastChange, changes),
-        for_people=shown,
+        group_by=("record",) * is_narrow,
+        for_people=_under_record(shown) if is_narrow and not output.columns else shown,
         empty=lambda: _NO_CHANGE,
-        unshown=unshown,
+        unshown=(*unshown, *_OF_RECORD * is_narrow),
         spare=SPARE_PAST,
     )
 
@@ -220,6 +226,16 @@ def history(session: Session, instance: str, output: Output) -> None:
 def _past(for_people: Callable[[Row], Row]) -> Callable[[Row], Row]:
     """Return FOR_PEOPLE for changes of the past: at its first record a device did not appear."""
     return lambda row: row | {"after": "recorded"} if row["first"] else for_people(row)
+
+
+def _under_record(for_people: Callable[[Row], Row]) -> Callable[[Row], Row]:
+    """Return FOR_PEOPLE for changes of the past where the heading has what is of the record."""
+
+    def row(item: Row) -> Row:
+        number = [f"record {item['record']}"] if item["record"] else []
+        return for_people(item) | {"record": ", ".join((*number, *(item[n] for n in _OF_RECORD)))}
+
+    return row
 
 
 def _new(recorded: str) -> Callable[[Row], Row]:

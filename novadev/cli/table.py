@@ -60,11 +60,13 @@ def print_table(
         page = _cut(shown, spare, page)
         _widen(widths, shown, page)
         shown = _without_spare(shown, spare, widths)
-        for heading, members in groupby(page, lambda row: _heading(row, group_by)):
+        for heading, group in groupby(page, lambda row: _heading(row, group_by)):
+            members = list(group)
             if heading and heading != previous:
-                click.echo(("\n" if previous else "") + _bold(session, heading))
+                text = _heading(_cut_to_line(members[0], group_by), group_by)
+                click.echo(("\n" if previous else "") + _bold(session, text))
             print_page = _print_rich if _folds(session) else _print_plain
-            print_page(session, shown, list(members), widths, heading != previous)
+            print_page(session, shown, members, widths, heading != previous)
             previous = heading
     return count
 
@@ -75,6 +77,16 @@ def _heading(row: Row, group_by: tuple[str, ...]) -> str:
     if group_by == ("instance", "name"):
         return server_label(*texts)
     return " on ".join(texts)
+
+
+def _cut_to_line(row: Row, group_by: tuple[str, ...]) -> Row:
+    """Return ROW with its name cut as far as a line of the terminal asks for as a heading."""
+    room, length = screen_width(sys.stdout), len(_heading(row, group_by))
+    if room is None or length <= room:
+        return row
+    texts = {name: _parted(plain(row[name]))[0] for name in NAMES.intersection(group_by)}
+    limits = {name: max(_SHORT_NAME, len(text) - length + room) for name, text in texts.items()}
+    return row | {name: _shortened(row[name], limit) for name, limit in limits.items()}
 
 
 def _without_spare(columns: list[str], spare: Spare, widths: dict[str, Width]) -> list[str]:

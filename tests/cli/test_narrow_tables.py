@@ -7,16 +7,17 @@ from dataclasses import fields
 import pytest
 
 from novadev.cli.device_record import LONG as LONG_COLUMNS
-from novadev.cli.device_record import SPARE_LONG, SPARE_PAST
+from novadev.cli.device_record import SPARE_LONG
 from novadev.cli.device_table import print_devices
 from novadev.cli.options import Output
 from novadev.cli.session import Session
-from novadev.cli.table import NAMES, Row, Spare, print_table
+from novadev.cli.table import NAMES, Row, print_table
 from novadev.cli.talk import say
 from novadev.device.show_on_host import GuestDevices, ShownDevice
 from tests.cloud import Cloud
 from tests.command import novadev
 from tests.device.rig import Terminal, mac, port_id, volume_id
+from tests.exchange.recorded import guest, record, two_guests
 
 UUID = "7f150524-34b9-45df-9e77-69b10f4205b4"
 ROWS: tuple[Row, ...] = (
@@ -189,21 +190,71 @@ DEVICE = {
 }
 
 
-@pytest.mark.parametrize(
-    ("columns", "spare"), [(tuple(DEVICE)[:7], SPARE_PAST), (LONG_COLUMNS, SPARE_LONG)]
-)
-def test_lists_of_devices_keep_their_rows(
-    monkeypatch: pytest.MonkeyPatch, columns: tuple[str, ...], spare: Spare
-) -> None:
+def test_lists_of_devices_keep_their_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setenv("TERM", "xterm")
     session = Session()
     session.color = "never"
     with redirect_stdout(Screen()) as screen:
-        print_table(session, columns, iter([DEVICE] * 3), spare=spare)
+        print_table(session, LONG_COLUMNS, iter([DEVICE] * 3), spare=SPARE_LONG)
     header, *lines = screen.getvalue().splitlines()
-    assert header.split()[0] == columns[0]
+    assert header.split()[0] == LONG_COLUMNS[0]
     assert len(lines) <= 2 * 3
+
+
+@pytest.mark.parametrize("width", [60, 80, 132])
+@pytest.mark.parametrize(
+    ("group", "row"),
+    [
+        (("instance", "name"), {"instance": UUID, "name": LONG}),
+        (("instance", "host"), {"instance": f"{LONG} ({UUID})", "host": "cmp1"}),
+        (("guest",), {"guest": f"{LONG} ({UUID})"}),
+        (("instance",), {"instance": UUID}),
+    ],
+)
+def test_a_heading_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, width: int, group: tuple[str, ...], row: Row
+) -> None:
+    """It has the identity in full, and as much of the name as there is room for."""
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setenv("TERM", "xterm")
+    session = Session()
+    session.color = "never"
+    with redirect_stdout(Screen()) as screen:
+        print_table(session, (*group, "label"), iter([row | {"label": "disk vda"}]), group)
+    heading = screen.getvalue().splitlines()[0]
+    assert UUID in heading
+    is_named = LONG in "".join(row.values())
+    assert (
+        len(heading) == max(width, 24 + len(f" ({UUID})") + 8 * ("host" in group)) or not is_named
+    )
+    assert ("…" in heading, "-last" in heading) == (is_named, is_named)
+    with redirect_stdout(io.StringIO()) as pipe:
+        print_table(session, (*group, "label"), iter([row | {"label": "disk vda"}]), group)
+    assert (LONG in pipe.getvalue()) is is_named
+
+
+@pytest.mark.parametrize("is_pinned", [True, False])
+def test_a_history_has_the_number_of_each_record_at_any_width(
+    sqlite_cloud: Cloud, is_pinned: bool
+) -> None:
+    """It is what ``--as-of`` takes; a pin has none."""
+    two_guests(sqlite_cloud)
+    if is_pinned:
+        assert novadev(sqlite_cloud, "device", "pin", "web-1", "vdb").code == 0
+    record(sqlite_cloud, guest(shift=9))
+    command = ("--color", "never", "device", "history", "web-1")
+    wide, narrow = (Terminal(sqlite_cloud, *command, columns=n).lines for n in (200, 80))
+    assert "record" in wide[0].split()
+    assert max(map(len, narrow)) <= 80
+    headings = [line.split(", ") for line in narrow if ", cmp1" in line]
+    assert [item[0] for item in headings if len(item) == 3] == ["record 1", "record 3"]
+    assert [item[0][:2] for item in headings if len(item) == 2] == ["20"] * is_pinned
+    rows = [line for line in narrow if "address" in line]
+    assert len(rows) == 6, narrow
+    assert ("user" in " ".join(narrow)) is is_pinned
+    table = novadev(sqlite_cloud, "device", "history", "web-1").out.splitlines()
+    assert table[0].split()[:2] == ["seen", "host"]
 
 
 @pytest.mark.parametrize("notes", [None, ()])
