@@ -62,7 +62,10 @@ def check_machine(domain: Domain, recorded: Iterable[VmDevice]) -> None:
 
 
 def lay_out(
-    domain: Domain, recorded: Mapping[Device, VmDevice], pinned: Set[str] = frozenset()
+    domain: Domain,
+    recorded: Mapping[Device, VmDevice],
+    pinned: Set[str] = frozenset(),
+    is_newest: bool = True,
 ) -> Layout:
     """Return the layout of DOMAIN in which its devices are where they are RECORDED.
 
@@ -70,9 +73,10 @@ def lay_out(
     becomes free when another is to have it: oVirt clears the recorded one then
     (``UpdateDiskCommand``, ``UpdateVmInterfaceCommand``). So does one that is
     recorded at the place of another that is PINNED there (by device_id). A device that is not
-    recorded stays. Raises NotAsNeeded with everything that stands against it.
+    recorded stays. IS_NEWEST: it is the newest record, to which pins apply. Raises NotAsNeeded with
+    everything that stands against it.
     """
-    work = _Layout(domain, recorded, pinned)
+    work = _Layout(domain, recorded, pinned, is_newest=is_newest)
     work.run()
     if work.faults:
         raise NotAsNeeded("; ".join(dict.fromkeys(work.faults.values())))
@@ -120,8 +124,10 @@ class _Layout:
         recorded: Mapping[Device, VmDevice],
         pinned: Set[str],
         is_new: bool = False,
+        is_newest: bool = False,
     ) -> None:
         self._recorded, self._pinned, self._is_new = recorded, pinned, is_new
+        self._is_newest = is_newest
         self._places = Places(domain)
         self._now = {item: item.address for item in domain.devices if item.address}
         self._then = dict(self._now)
@@ -213,7 +219,20 @@ class _Layout:
             return f"{text}, and both are pinned there: unpin one of them (novadev device unpin)"
         if other in self._recorded and self._recorded[other].address:
             return f"{text}, which is recorded there too"
-        return f"{text}, which the record does not have"
+        return f"{text}, which the record does not have{self._advice(mover)}"
+
+    def _advice(self, mover: Device) -> str:
+        """Return how a device that is not recorded makes room for MOVER, if anything helps.
+
+        Once recorded it gives way to a pinned one; without a pin a record would store where MOVER
+        is now.
+        """
+        if not self._is_newest:
+            return ""
+        row = self._recorded.get(mover)
+        is_pinned = row is not None and row.device_id in self._pinned
+        pin = "" if is_pinned else f"pin {mover.label} (novadev device pin) and "
+        return f": {pin}run novadev device record first"
 
     def _evict(self, device: Device, mover: Device, holders: dict[Hashable, list[Device]]) -> None:
         """Move DEVICE to a place that another leaves; there is one for each that moves to it.

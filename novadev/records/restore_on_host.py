@@ -78,7 +78,7 @@ def plan_guest(host: Host, instance: HostedInstance, question: Question) -> tupl
     try:
         _check_machine(definitions.persistent, question, pinned)
         matched = _match(inventory, question)
-        layout = lay_out(definitions.persistent, matched.rows, pinned)
+        layout = lay_out(definitions.persistent, matched.rows, pinned, not question.as_of)
     except NotAsNeeded as error:
         raise NotAsNeeded(f"instance {instance.uuid}: {error}") from error
     told = (*_told_outdated(layout, matched, pinned), *_told_alone(matched))

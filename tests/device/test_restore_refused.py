@@ -96,12 +96,21 @@ def test_a_place_that_is_taken(site: Site) -> None:
     back = domains.interface(str(there.mac), port=there.interface_id)  # type: ignore[attr-defined]
     site.handle(uuid).attachDeviceFlags(back, CONFIG)
     assert place(site.persistent(uuid), "disk vdx") == str(there.address)
+    why = f"{TAP}: {there.address} is taken by disk vdx, which the record does not have"
     assert reason(site, uuid) == (
-        f"{TAP}: {there.address} is taken by disk vdx, which the record does not have"
+        f"{why}: pin {TAP} (novadev device pin) and run novadev device record first"
     )
-    site.handle(uuid).detachDeviceFlags(domains.disk("vdx", source="/x"), CONFIG)
+    assert why in plan(site, uuid, "--as-of", "1")["skipped"][0]["reason"]
+    assert "device pin" not in plan(site, uuid, "--as-of", "1")["skipped"][0]["reason"]
+    assert site.run("device", "pin", uuid, TAP).code == 0
+    assert reason(site, uuid) == f"{why}: run novadev device record first"
+    record(site, uuid)
     restore(site, uuid)
     assert place(site.persistent(uuid), TAP) == str(there.address)
+    assert place(site.persistent(uuid), "disk vdx") != str(there.address)
+    assert site.run("device", "unpin", uuid).code == 0
+    site.handle(uuid).detachDeviceFlags(domains.disk("vdx", source="/x"), CONFIG)
+    record(site, uuid)
 
     rerecord(site, uuid, {"disk vda": {"address": rows(site, uuid)[TAP].address}})
     assert reason(site, uuid) == (
