@@ -14,12 +14,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from logging.handlers import QueueHandler
 from multiprocessing.connection import Connection
+from multiprocessing.reduction import recv_handle
 from typing import Any
 
 from novadev.errors import NovadevError
 from novadev.virt.host import Host
 
 LOG = logging.getLogger(__name__)
+_CLOSING = 0.2
+"""Seconds that closing a connection may hold up the next one."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,13 @@ class About:
 
 @dataclass(frozen=True)
 class Ready:
-    """The process waits for the first question to its host."""
+    """The process waits for the first question to its host.
+
+    ``is_alone`` is false while the connection to a host before is not closed yet: that may still
+    say something, and nobody knows then of which host a line is.
+    """
+
+    is_alone: bool = True
 
 
 @dataclass(frozen=True)
@@ -67,6 +76,12 @@ class Channel:
         """Return the next message; raises EOFError when the parent has closed it."""
         return self._connection.recv()
 
+    def take_stderr(self) -> None:
+        """Write what is said from now on into the file that follows a message about a host."""
+        file = recv_handle(self._connection)
+        os.dup2(file, sys.stderr.fileno())
+        os.close(file)
+
 
 def serve(descriptor: int) -> None:
     """Answer on the connection with this file descriptor until the parent closes it."""
@@ -74,7 +89,9 @@ def serve(descriptor: int) -> None:
     channel = Channel(descriptor)
     logging.getLogger().addHandler(QueueHandler(channel))
     host = _of(channel.get())
+    channel.take_stderr()
     channel.put_nowait(Ready())
+    closing: list[threading.Thread] = []
     while True:
         try:
             message = channel.get()
@@ -85,9 +102,13 @@ def serve(descriptor: int) -> None:
             continue
         if isinstance(message, About):
             # Its end may be gone without a word, which is nothing to the next host.
-            threading.Thread(target=host.close, daemon=True).start()
+            closing.append(threading.Thread(target=host.close, daemon=True))
+            closing[-1].start()
+            closing[-1].join(_CLOSING)
+            closing = [thread for thread in closing if thread.is_alive()]
+            channel.take_stderr()
             host = _of(message)
-            channel.put_nowait(Ready())
+            channel.put_nowait(Ready(is_alone=not closing))
         else:
             _send(channel, host, _outcome(host, *message))
 

@@ -266,6 +266,7 @@ class _Run(Generic[T]):
         """Take a message of the job's host: None says that none will come."""
         if isinstance(message, Ready):
             job.deadline = time.monotonic() + self._limit
+            job.process.is_alone = message.is_alone
         elif isinstance(message, Returned):
             yield from self._go_on(job, Answer(job.host, job.arguments, value=message.value))
         elif isinstance(message, Raised) and type(message.error) is not Unreachable:

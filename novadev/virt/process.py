@@ -9,8 +9,10 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from multiprocessing.connection import Connection
+from multiprocessing.reduction import send_handle
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -39,9 +41,10 @@ class Process:
         self.host = "(none yet)"
         self.has_answered = False
         """Whether a question was answered since it was started; its pool keeps this."""
+        self.is_alone = True
+        """Whether all that it says is of its host; its pool keeps this."""
         ours, theirs = socket.socketpair()
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed by kill()
-        self._said = 0
         with theirs:
             self._popen = subprocess.Popen(  # noqa: S603 - our own interpreter and program
                 [sys.executable, "-c", _PROGRAM, str(theirs.fileno())],
@@ -55,19 +58,31 @@ class Process:
         self.channel: Connection[Any, Any] = Connection(ours.detach())
 
     def speak_to(self, host: str, uri: str, timeout: float) -> None:
-        """Say which host it is for from now on; what it said before was of another one."""
+        """Say which host it is for from now on; what it said before was of another one.
+
+        It gets a file of its own for what is said of this one. Who still holds the former file,
+        such as the ssh of the host before, is read no more.
+        """
         self._log_last_words()
-        self.host, self.has_answered = host, False
-        self._said = self._stderr.seek(0, os.SEEK_END)
+        self._stderr.close()
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed by kill()
+        self.host, self.has_answered, self.is_alone = host, False, True
         self._say(About(host, uri, timeout, logging.getLogger().getEffectiveLevel()))
+        with self._until_it_ends():
+            send_handle(self.channel, self._stderr.fileno(), self._popen.pid)
 
     def ask(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
         """Send a call; `receive` reports a child that has died."""
         self._say((function, arguments))
 
     def _say(self, message: object) -> None:
-        try:
+        with self._until_it_ends():
             self.channel.send(message)
+
+    @contextmanager
+    def _until_it_ends(self) -> Iterator[None]:
+        try:
+            yield
         except (BrokenPipeError, ConnectionResetError):
             LOG.info("host %s: its process has ended", self.host)
 
@@ -108,10 +123,10 @@ class Process:
 
     def _log_last_words(self) -> None:
         for line in self._last_words():
-            LOG.info("host %s: %s", self.host, line)
+            LOG.info("%s: %s", f"host {self.host}" if self.is_alone else "a host", line)
 
     def _last_words(self) -> list[str]:
-        self._stderr.seek(self._said)
+        self._stderr.seek(0)
         return self._stderr.read().decode(errors="replace").strip().splitlines()
 
     def _close(self) -> None:

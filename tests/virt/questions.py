@@ -69,6 +69,19 @@ def print_on_stderr(_host: Host) -> None:
     print("chatter", file=sys.stderr, flush=True)
 
 
+def speak_later(_host: Host, seconds: float) -> None:
+    """Leave a process that says something SECONDS from now, as ssh does when it is hung up."""
+    subprocess.Popen(["sh", "-c", f"sleep {seconds}; echo chatter >&2"])
+
+
+def speak_when_closed(host: Host, seconds: float) -> None:
+    def close() -> None:
+        time.sleep(seconds)
+        print("chatter", file=sys.stderr, flush=True)
+
+    host.close = close  # type: ignore[method-assign]
+
+
 def hang_when_closed(host: Host) -> None:
     host.close = lambda: time.sleep(600)  # type: ignore[method-assign]
 

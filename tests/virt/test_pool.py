@@ -3,6 +3,7 @@
 import logging
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,24 @@ def test_what_one_host_said_is_not_said_of_the_next(caplog: pytest.LogCaptureFix
         pool.drop("cmp2")
     assert "host cmp1: chatter" in caplog.text
     assert "host cmp2: chatter" not in caplog.text
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.5])
+@pytest.mark.parametrize("speak", [questions.speak_later, questions.speak_when_closed])
+def test_what_one_host_says_late_is_not_said_of_the_next(
+    speak: Callable[..., None], seconds: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    """By a process of its, or by its connection as that is closed; later lines keep their host."""
+    with caplog.at_level(logging.INFO), Pool(of, workers=1) as pool:
+        first = pool.call("cmp1", questions.pid)
+        pool.call("cmp1", speak, seconds)
+        assert pool.call("cmp2", questions.pid) == first
+        pool.call("cmp2", questions.wait, 1.0)
+        assert pool.call("cmp3", questions.pid) == first
+        pool.call("cmp3", questions.print_on_stderr)
+        pool.drop("cmp3")
+    assert "host cmp2: chatter" not in caplog.text
+    assert "host cmp3: chatter" in caplog.text
 
 
 def test_a_child_that_has_not_answered_is_not_kept_for_another_host() -> None:
