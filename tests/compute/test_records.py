@@ -131,6 +131,35 @@ def test_what_is_written_late_is_not_newer_than_a_record_elsewhere(
     assert found.host == ("cmp8" if age else "cmp7")
 
 
+@pytest.mark.parametrize("age", [0.0, 30.0], ids=["at once", "late"])
+def test_what_is_written_late_is_not_newer_than_a_record_of_a_watch(
+    opened: Records, url: str, age: float
+) -> None:
+    """Or of the night: who looked last wins, and the history has what both saw."""
+    change(url, "DELETE FROM vm_device_pin")
+    dynamic = VmDynamic(UUID, "hash", "of the watch", "cmp7")
+    VmDevices(open_state(url)).write({dynamic: record_of(moved()).devices})
+    opened.write(UUID, DRIFTED, "cmp7", time.monotonic() - age)
+    assert opened.is_written(UUID)
+    store = VmDevices(open_state(url))
+    wanted = record_of(moved() if age else DRIFTED).devices
+    assert addresses(store.list_devices([UUID])[UUID]) == addresses(wanted)
+    places = {item.device.address for item in store.iter_versions(UUID) if item.device}
+    for text in (DRIFTED, moved()):
+        assert {row.address for row in record_of(text).devices} <= places
+
+
+def test_what_this_process_wrote_is_older_than_what_it_saw_later(opened: Records, url: str) -> None:
+    """Both waited for the database, and are written late in their order."""
+    change(url, "DELETE FROM vm_device_pin")
+    change(url, "UPDATE vm_dynamic SET seen = datetime('now', '-1 hour')")
+    for age, text in ((20, moved()), (10, DRIFTED)):
+        opened.write(UUID, text, "cmp7", time.monotonic() - age)
+        assert opened.is_written(UUID)
+        rows = VmDevices(open_state(url)).list_devices([UUID])[UUID]
+        assert addresses(rows) == addresses(record_of(text).devices)
+
+
 @pytest.mark.parametrize("is_lost_again", [False, True])
 def test_a_layout_of_another_host_is_newer_than_one_that_is_owed(
     opened: Records, url: str, monkeypatch: pytest.MonkeyPatch, is_lost_again: bool
