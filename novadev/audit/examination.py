@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from novadev.audit.correction import undecided
 from novadev.audit.finding import Trouble
 from novadev.audit.guest import Inspection
+from novadev.audit.kinds import Kinds
 from novadev.audit.mismatch import compared
 from novadev.audit.prescription import Present, present_host
 from novadev.audit.refusals import accepted, agreed
@@ -53,6 +54,7 @@ class Examination:
         self._config, self._hosts, self._releases = config, hosts, releases
         self._wanted, self._targets, self._decisions = wanted, targets, decisions
         self._unchecked = unchecked
+        self._kinds = Kinds(self._by_what_is_stored, hosts)
 
     def read(self, everything: Sequence[Facts]) -> None:
         """Read in one go what runs have made of the instances that are examined next."""
@@ -66,16 +68,30 @@ class Examination:
         """
         if facts.instance.was_never_built:
             return
+        taken_out = self._taken_out(facts)
+        if found is not None or facts.instance.host is None or taken_out or self._targets:
+            yield from self._judged(facts, found, taken_out)
+        else:
+            yield from self._kinds.troubles(facts)
+
+    def _by_what_is_stored(self, facts: Facts) -> Iterator[Trouble]:
+        return self._judged(facts, None, {})
+
+    def _judged(
+        self,
+        facts: Facts,
+        found: Inspection | NovadevError | None,
+        taken_out: Mapping[str, Decision],
+    ) -> Iterator[Trouble]:
         compute = self._compute(facts.instance)
         rules = self._assumed(facts.instance) if compute is None else compute.rules
         inspection = found if isinstance(found, Inspection) else None
-        taken_out = self._taken_out(facts)
         known = self._evidence(facts, found, taken_out)
         stored = Stored(
             facts,
             rules,
             _machine_type(facts, inspection, compute),
-            self._releases.of(facts.instance),
+            facts.release,
             compute is None,
             None if known is None else self._outlook(known),
             taken_out,

@@ -147,7 +147,7 @@ class ComputeHosts:
     def __init__(self, config: Config, assume: str | None = None) -> None:
         self._folder = _readable(config.compute_config_dir)
         self._local = LocalOsInfo()
-        self._same: dict[frozenset[tuple[str, Recommendation]], SavedOsInfo] = {}
+        self._same: dict[frozenset[tuple[str, Recommendation]] | None, SavedOsInfo] = {}
         self._kinds: list[Capabilities] = []
         self._found: dict[str | None, ComputeHost | BadInput | None] = {}
         self._rules: dict[tuple[str | None, int], DriverRules] = {}
@@ -160,6 +160,10 @@ class ComputeHosts:
         Raises BadInput, naming the file, for one that is bad or is another host's.
         """
         return self._find(host)
+
+    def add(self, name: str, known: ComputeHost | None) -> None:
+        """Have NAME, which is no host's, stand for a host of which this is KNOWN."""
+        self._found[name] = known
 
     def _find(self, host: str | None) -> ComputeHost | None:
         if host not in self._found:
@@ -273,9 +277,7 @@ class ComputeHosts:
 
     def _shared(self, recommendations: Mapping[str, Recommendation] | None) -> OsInfoSource:
         """Return one source for all hosts with the same recommendations: there are a thousand."""
-        if recommendations is None:
-            return SavedOsInfo(None)
-        key = frozenset(recommendations.items())
+        key = None if recommendations is None else frozenset(recommendations.items())
         return self._same.setdefault(key, SavedOsInfo(recommendations))
 
     def _of_config(self, path: Path, origin: str, host: str | None = None) -> ComputeHost:

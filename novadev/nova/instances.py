@@ -109,7 +109,7 @@ _COLUMNS = (
     instances.c.config_drive,
     instances.c.ephemeral_gb,
     instances.c.vm_mode,
-    instances.c.launched_at,
+    instances.c.launched_at.is_not(None).label("has_launched"),
     instances.c.updated_at,
 )
 LIVING = sa.and_(
@@ -275,7 +275,7 @@ def _from_row(row: Any, cell: str, stored: Sequence[StoredProperty]) -> Instance
         image_properties=_image_properties(metadata),
         shelved_image_id=metadata.get("shelved_image_id"),
         shelved_host=metadata.get("shelved_host"),
-        has_launched=row.launched_at is not None,
+        has_launched=bool(row.has_launched),
         vm_mode=row.vm_mode,
         hidden_rows=_hidden(stored) if len(metadata) < len(stored) else {},
         updated_at=row.updated_at,

@@ -31,7 +31,29 @@ class _Spec(msgspec.Struct):
     data: _SpecFields = msgspec.field(name="nova_object.data")
 
 
+class _RawProperties(msgspec.Struct):
+    data: msgspec.Raw = msgspec.field(name="nova_object.data", default_factory=msgspec.Raw)
+    changes: list[str] | None = msgspec.field(name="nova_object.changes", default=None)
+
+
+class _RawImageFields(msgspec.Struct):
+    properties: _RawProperties
+
+
+class _RawImage(msgspec.Struct):
+    data: _RawImageFields = msgspec.field(name="nova_object.data")
+
+
+class _RawSpecFields(msgspec.Struct):
+    image: _RawImage
+
+
+class _RawSpec(msgspec.Struct):
+    data: _RawSpecFields = msgspec.field(name="nova_object.data")
+
+
 _DECODER = msgspec.json.Decoder(_Spec)
+_RAW_DECODER = msgspec.json.Decoder(_RawSpec)
 
 
 def properties_in(text: str) -> dict[str, Any] | None:
@@ -45,3 +67,23 @@ def properties_in(text: str) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return found.data.image.data.properties.data or {}
+
+
+def raw_properties_in(text: str | None) -> bytes | None:
+    """Return the same as the JSON that they are, empty for none; None as `properties_in`.
+
+    What is in this JSON is not looked at.
+    """
+    try:
+        found = _RAW_DECODER.decode(text or "")
+    except (ValueError, RecursionError):
+        return None
+    return bytes(found.data.image.data.properties.data)
+
+
+def spec_of(properties: bytes) -> str:
+    """Return a request spec that has nothing but what `raw_properties_in` returns."""
+    held = b'{"nova_object.data":%s}' % (properties or b"null")
+    for field in (b"properties", b"image"):
+        held = b'{"nova_object.data":{"%s":%s}}' % (field, held)
+    return held.decode()
