@@ -206,7 +206,7 @@ def test_a_library_has_one_home(path: Path) -> None:
         ("cli/output.py", "from novadev import selection", False),
         ("rules/disks.py", "if TYPE_CHECKING:\n    from novadev.runs import journal", False),
         ("rules/disks.py", "import sqlalchemy", True),
-        ("selection.py", "from sqlalchemy import select", True),
+        ("selection/named.py", "from sqlalchemy import select", True),
         ("runs/plan.py", "import requests", True),
         ("cli/output.py", "import csv, click", False),
     ],

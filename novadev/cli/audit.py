@@ -132,14 +132,10 @@ def audit(
     from novadev.audit.auditing import Audit
     from novadev.audit.checks import choose
     from novadev.audit.finding_store import Collected
-    from novadev.audit.prometheus import metrics
     from novadev.audit.target import read_targets
     from novadev.cli.finding_output import Beside, Totals, print_findings
 
-    if move == "live-migration" and not capability_files:
-        raise click.UsageError("--move needs --capabilities FILE")
-    if title is not None and report_name is None:
-        raise click.UsageError("--title needs --report FILE")
+    _check_needed(move, capability_files, title, report_name)
     targets = read_targets(capability_files)
     _tell_ages(session, targets)
     rehearsals = audit_rehearsal.rehearsals_of(session, wanted)
@@ -154,14 +150,31 @@ def audit(
         marked = counted(session, beside.marked(run.findings()), run.progress)
         found = totals.counted(skips.sift(marked))
         print_findings(session, output, found, is_grouped, collected, keeps=page is not None)
-        if page is not None:
-            about = run.about()
-            page.write(replace(about, deployment=title or about.deployment), collected)
-        if output.format == options.PROMETHEUS:
-            click.echo(metrics(run.about(), collected), nl=False)
+        _write_whole(run, collected, page, title, output)
     if wanted is not None and rehearsals is not None:
         audit_rehearsal.report(session, wanted, rehearsals)
     return _end(session, run, skips, totals, beside)
+
+
+def _check_needed(
+    move: Any, capability_files: Sequence[str], title: str | None, report_name: str | None
+) -> None:
+    """Raise UsageError for an option that means nothing without another one."""
+    if move == "live-migration" and not capability_files:
+        raise click.UsageError("--move needs --capabilities FILE")
+    if title is not None and report_name is None:
+        raise click.UsageError("--title needs --report FILE")
+
+
+def _write_whole(run: Any, collected: Any, page: Any, title: str | None, output: Output) -> None:
+    """Write what can only be written when all findings are COLLECTED: the page, the metrics."""
+    from novadev.audit.prometheus import metrics
+
+    if page is not None:
+        about = run.about()
+        page.write(replace(about, deployment=title or about.deployment), collected)
+    if output.format == options.PROMETHEUS:
+        click.echo(metrics(run.about(), collected), nl=False)
 
 
 def _tell_ages(session: Session, targets: Sequence[TargetHost]) -> None:

@@ -4,11 +4,11 @@ from itertools import groupby
 
 import pytest
 
-from novadev import selection as selecting
 from novadev.config import load
 from novadev.deployment import Deployment
 from novadev.nova.instances import InstanceFilter
 from novadev.selection import Chunk, Selection, iter_by_host, iter_selected
+from novadev.selection import filtered as selecting
 from tests.cloud import Cloud
 
 
