@@ -26,11 +26,23 @@ wait_for_no_disk()
 read_osinfo_once()
 keep_compiled_statements()
 MakeCloud = Callable[[str, str], Cloud]
+SERVERS = {"mariadb_host", "mariadb_cloud", "nova_processes"}
+"""The fixtures that start a server, or a process of Nova."""
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Tear down before the end, whatever ends the session."""
     ending.heed(session)
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m looks at the marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave what needs a server out of the quick part, whether a fixture or a parameter says so."""
+    for item in items:
+        fixtures = SERVERS & set(getattr(item, "fixturenames", ()))
+        given = item.callspec.params.values() if hasattr(item, "callspec") else ()
+        if fixtures or any(isinstance(value, str) and value == "mariadb" for value in given):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")

@@ -90,9 +90,15 @@ FAULTS: dict[str, tuple[str, int, Callable[[Cloud], None]]] = {
 }
 
 
-@pytest.mark.parametrize("fault", FAULTS)
-def test_a_cell(make_cloud: Callable[[str, str], Cloud], fault: str) -> None:
-    backend, code, spoil = FAULTS[fault]
+@pytest.mark.parametrize(
+    ("backend", "code", "spoil"), [pytest.param(*fault, id=name) for name, fault in FAULTS.items()]
+)
+def test_a_cell(
+    make_cloud: Callable[[str, str], Cloud],
+    backend: str,
+    code: int,
+    spoil: Callable[[Cloud], None],
+) -> None:
     cloud = make_cloud(backend, "34")
     here = healthy(cloud, hw_rng_model="virtio")
     there = healthy(cloud, cell="cell2", name="web-2")

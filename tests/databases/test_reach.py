@@ -111,6 +111,7 @@ def session(database: Database) -> dict[str, Any]:
     return {**dict(zip(VARIABLES, row, strict=True)), "is_encrypted": is_encrypted(database)}
 
 
+@pytest.mark.slow
 def test_the_init_command_of_the_operator_stands_beside_ours(secured: Secured) -> None:
     command = "init_command=SET SESSION sort_buffer_size=65536, innodb_lock_wait_timeout=77"
     with database(secured.server, command).reading() as connection:
@@ -151,6 +152,7 @@ def write_option_file(folder: Path) -> None:
     (folder / "my.cnf").write_text(f"{text}[mode]\nssl-mode = REQUIRED\n[bare]\nssl\n")
 
 
+@pytest.mark.slow
 def test_a_certificate_of_another_ca_or_name_is_refused(secured: Secured) -> None:
     for options in (
         f"ssl_ca={secured.folder}/foreign.pem",
@@ -162,6 +164,7 @@ def test_a_certificate_of_another_ca_or_name_is_refused(secured: Secured) -> Non
         assert str(caught.value).startswith("cell cell1 could not be reached: ")
 
 
+@pytest.mark.slow
 def test_where_no_tls_is_asked_for_the_ca_store_is_not_read(
     secured: Secured, monkeypatch: pytest.MonkeyPatch
 ) -> None:

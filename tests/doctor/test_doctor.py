@@ -256,6 +256,7 @@ def documented_rights(cloud: Cloud, but: str) -> list[str]:
     ]
 
 
+@pytest.mark.slow
 def test_a_table_that_the_release_does_not_have_gets_no_grant(make_cloud: Any) -> None:
     """With the rights of the documentation, MySQL denies such a table instead of missing it."""
     cloud = make_cloud("mariadb", "28")

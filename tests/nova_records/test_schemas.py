@@ -58,6 +58,7 @@ def test_an_insert_gives_what_the_table_demands(release: int, table: sa.Table) -
     assert demanded == given
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("release", RELEASES)
 def test_what_is_known_of_a_release_is_what_its_nova_manage_makes(
     make_cloud: Callable[[str, str], Cloud], release: str
