@@ -9,7 +9,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from novadev import private_file
@@ -111,6 +111,7 @@ def changed(*path: str, to: Any) -> str:
     return resummed(data)
 
 
+@settings(max_examples=40)
 @given(EVERYTHING)
 def test_it_comes_back(found: Capabilities) -> None:
     assert file.loads(file.dumps(found), "x.json") == found
@@ -128,6 +129,7 @@ def fit() -> Any:
 FIT = fit()
 
 
+@settings(max_examples=40)
 @given(EVERYTHING)
 def test_every_file_fits_its_schema(found: Capabilities) -> None:
     FIT.validate(json.loads(file.dumps(found)))
