@@ -1,7 +1,6 @@
 """What a preview promises is what becomes of it: plans of a file, of an undo, of a resumed run."""
 
 import json
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -84,23 +83,27 @@ def test_every_action_has_a_preview() -> None:
         assert "kept(" in (Path(__file__).parents[2] / file).read_text()
 
 
-@pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_preview_refuses_what_the_writer_refuses(
-    sqlite_cloud: Cloud, tmp_path: Path, command: str, change: Callable[[Cloud, str], None]
+    sqlite_cloud: Cloud, tmp_path: Path, command: str
 ) -> None:
+    """Whatever has become of a server meanwhile: one of a file, and one of a run."""
     run = partial(novadev, sqlite_cloud)
-    saved, done, same = (server(sqlite_cloud, name=name) for name in ("saved", "done", "same"))
+    saved, done = ({change: server(sqlite_cloud) for change in CHANGES} for _ in range(2))
+    same = server(sqlite_cloud)
     file = str(tmp_path / "plan")
-    assert run(*COMMANDS[command], saved, "--plan-out", file).code == 0
-    assert run(*COMMANDS[command], done, same, "--yes").code == 0
-    for uuid in (saved, done):
-        change(sqlite_cloud, uuid)
+    assert run(*COMMANDS[command], *saved.values(), "--plan-out", file).code == 0
+    assert run(*COMMANDS[command], *done.values(), same, "--yes").code == 0
+    for change in CHANGES:
+        for uuid in (saved[change], done[change]):
+            change(sqlite_cloud, uuid)
     applied, undone = kept(run, "apply", file), kept(run, "undo", "1")
-    states = {plan["instance"]: plan["state"] for plan in undone.json["plans"]}
+    plans = [*applied.json["plans"], *undone.json["plans"]]
+    states = {plan["instance"]: plan["state"] for plan in plans}
     assert states[same] == "applied"
-    if change in (is_deleted, comes_to_another_cell):
-        assert (applied.code, states[done]) == (7, "stale")
+    for change in (is_deleted, comes_to_another_cell):
+        assert [states[uuid] for uuid in (saved[change], done[change])] == ["stale"] * 2
+    assert applied.code == 7
     assert "plan again" not in undone.out + undone.err
 
 
