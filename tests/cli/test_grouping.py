@@ -221,6 +221,7 @@ def test_a_device_that_comes_or_goes_is_said_in_a_word() -> None:
     assert shows(moved) == moved
 
 
+@pytest.mark.slow
 def test_on_a_terminal(sqlite_cloud: Cloud) -> None:
     """The plan in groups, the skips in groups as counted, and one sentence; a pipe has it all."""
     sqlite_cloud.add_instances(24, lambda n: {"name": f"web-{n}"}, hw_vif_model="e1000")
@@ -239,6 +240,7 @@ def test_on_a_terminal(sqlite_cloud: Cloud) -> None:
     assert short.out.startswith("24 servers on cmp1\n")
 
 
+@pytest.mark.slow
 def test_a_run_of_many_is_shown_in_groups(sqlite_cloud: Cloud) -> None:
     sqlite_cloud.add_instances(24, lambda n: {"name": f"web-{n}"}, hw_vif_model="e1000")
     change = ("image-property", "set", "--property", "hw_vif_model=virtio")
@@ -280,6 +282,7 @@ def test_a_run_in_groups_says_what_failed(sqlite_cloud: Cloud) -> None:
     assert uuids[2] not in shown
 
 
+@pytest.mark.slow
 def test_ctrl_c_at_the_question_ends_its_line(sqlite_cloud: Cloud) -> None:
     sqlite_cloud.add_instance(name="web-1", hw_vif_model="e1000")
     command = ("image-property", "set", "--property", "hw_vif_model=virtio", "--all")
@@ -311,6 +314,7 @@ def test_findings_of_many_servers_are_groups() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_an_audit_of_many_is_a_few_lines_on_a_terminal(sqlite_cloud: Cloud) -> None:
     sqlite_cloud.add_instances(25, lambda n: {"name": f"web-{n}"}, hw_vif_model="e1000")
     command = ("audit", "--all", "--check", "not-stashed")

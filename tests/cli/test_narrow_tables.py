@@ -58,6 +58,7 @@ def test_no_identity_is_broken(monkeypatch: pytest.MonkeyPatch, columns: int, wi
     assert {word for value in values for word in value.split()} <= set(shown.split()), shown
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("value", "is_colored"), [(None, True), ("", True), ("1", False)])
 def test_no_color_of_the_environment(
     sqlite_cloud: Cloud, monkeypatch: pytest.MonkeyPatch, value: str | None, is_colored: bool
@@ -84,6 +85,7 @@ VALUES = {
 }
 
 
+@pytest.mark.slow
 def test_a_wide_list_has_a_line_for_each_server(sqlite_cloud: Cloud) -> None:
     """At 80 columns too: what is equal for all is said once."""
     models = ("virtio", "e1000")
@@ -124,6 +126,7 @@ def test_one_long_name_costs_the_others_no_line(
     assert shown[1:] == [f"({UUID})"] * (width > 60)
 
 
+@pytest.mark.slow
 def test_a_long_name_pads_no_other_line(sqlite_cloud: Cloud) -> None:
     """In a pipe it is whole, on a terminal each server keeps its line."""
     for name in ("web-1", "web-2", LONG):
@@ -136,6 +139,7 @@ def test_a_long_name_pads_no_other_line(sqlite_cloud: Cloud) -> None:
     assert ["…" in line for line in text.splitlines()[-3:]] == [False, False, True]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("message", ["CHG-4711", "all servers of the shop " * 10])
 def test_a_run_of_the_history_is_one_line(sqlite_cloud: Cloud, message: str) -> None:
     sqlite_cloud.add_instance(name="web-1", vm_state="stopped", hw_vif_model="e1000")
@@ -234,6 +238,7 @@ def test_a_heading_is_one_line(
     assert (LONG in pipe.getvalue()) is is_named
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_pinned", [True, False])
 def test_a_history_has_the_number_of_each_record_at_any_width(
     sqlite_cloud: Cloud, is_pinned: bool

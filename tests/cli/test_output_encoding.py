@@ -20,6 +20,7 @@ def ended(*command: str, encoding: str = "utf-8") -> tuple[int, str, str]:
     return done.returncode, done.stdout.decode(encoding), done.stderr.decode(encoding)
 
 
+@pytest.mark.slow
 def test_a_character_that_the_encoding_lacks_is_an_escape(sqlite_cloud: Cloud) -> None:
     sqlite_cloud.add_instance(name="\u6771é", hw_vif_model="virtio")
     program = ("-m", "novadev", "--config-file", str(sqlite_cloud.config_file))
@@ -39,6 +40,7 @@ print_tree(Session(), "web-1", [Node("bus", children=(Node("9 ports: free", "00:
 """
 
 
+@pytest.mark.slow
 def test_a_tree_is_drawn_in_ascii_where_there_is_nothing_else() -> None:
     code, out, err = ended("-c", TREE, encoding="latin-1")
     assert (code, err) == (0, "")
@@ -46,6 +48,7 @@ def test_a_tree_is_drawn_in_ascii_where_there_is_nothing_else() -> None:
     assert "└── bus" in ended("-c", TREE)[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", FORMATS)
 def test_output_that_goes_nowhere_is_an_error(sqlite_cloud: Cloud, shape: str) -> None:
     sqlite_cloud.add_instance(name="web-1", hw_vif_model="virtio")
@@ -56,6 +59,7 @@ def test_output_that_goes_nowhere_is_an_error(sqlite_cloud: Cloud, shape: str) -
     assert done.stderr == "Error: the output could not be written: Bad file descriptor\n"
 
 
+@pytest.mark.slow
 def test_a_command_that_writes_nothing_needs_no_output(sqlite_cloud: Cloud) -> None:
     program = (sys.executable, "-m", "novadev", "--config-file", str(sqlite_cloud.config_file))
     command = ("-c", 'exec "$@" >&- 2>&- <&-', "sh", *program, *LIST)

@@ -77,6 +77,7 @@ def test_every_alert_says_what_to_do() -> None:
         assert tested.count(f"alertname: {rule['alert']}") >= 2, "it fires, and it does not"
 
 
+@pytest.mark.slow
 def test_the_alerts_fire_when_they_should() -> None:
     command = [PROMTOOL, "test", "rules", "novadev.rules.test.yml"]
     subprocess.run(command, cwd=RULES.parent, check=True, capture_output=True)
@@ -99,6 +100,7 @@ def nightly(folder: Path, program: str) -> "subprocess.CompletedProcess[str]":
 STAND_IN = "#!/bin/sh\necho new\necho said >&2\nexit {}\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("code", "taken"), [(0, True), (3, True), (8, True), (1, False)])
 def test_the_nightly_script_puts_a_whole_file_there(tmp_path: Path, code: int, taken: bool) -> None:
     """With a stand-in for novadev, which prints and ends with CODE."""
@@ -113,12 +115,14 @@ def test_the_nightly_script_puts_a_whole_file_there(tmp_path: Path, code: int, t
     assert (done.returncode, done.stderr, done.stdout) == (*expected, "")
 
 
+@pytest.mark.slow
 def test_the_nightly_script_says_that_the_collector_has_no_folder(tmp_path: Path) -> None:
     done = nightly(tmp_path, STAND_IN.format(0))
     assert done.returncode != 0
     assert f"{tmp_path}/textfiles/novadev.prom.new" in done.stderr
 
 
+@pytest.mark.slow
 def test_the_nightly_script_makes_the_folder_of_its_report(
     sqlite_cloud: Cloud, tmp_path: Path
 ) -> None:
@@ -135,6 +139,7 @@ def test_the_nightly_script_makes_the_folder_of_its_report(
 CRON_LINE = re.compile(r"root  said=\$\((novadev -q .*) 2>&1 >/dev/null\) \|\| echo \"\$said\"$")
 
 
+@pytest.mark.slow
 def test_cron_mails_failures_of_the_crontab_and_no_skipped_server(
     sqlite_cloud: Cloud, tmp_path: Path
 ) -> None:
@@ -167,6 +172,7 @@ SICK = replace(FINDING, severity="failure")
 NOW = datetime.fromtimestamp(time.time(), timezone.utc)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("found", "about", "code", "told"),
     [
@@ -189,6 +195,7 @@ def test_nagios_is_told(
     assert done.stdout.count("\n") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("max_age", ["abc", "2d", "-1", "86400 ", "1e9"])
 def test_nagios_is_told_of_an_age_that_is_no_number_of_seconds(
     tmp_path: Path, max_age: str
@@ -200,6 +207,7 @@ def test_nagios_is_told_of_an_age_that_is_no_number_of_seconds(
     assert done.stdout.startswith("UNKNOWN: MAX_AGE_SECONDS is not a number of seconds")
 
 
+@pytest.mark.slow
 def test_nagios_is_told_that_there_is_no_audit(tmp_path: Path) -> None:
     empty = tmp_path / "novadev.prom"
     for _ in ("no file", "an empty file"):

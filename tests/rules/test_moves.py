@@ -313,7 +313,7 @@ def index_of(name: str | None) -> int | None:
     return name_index((name or "").removeprefix("/dev/"))
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(
     made=launched_guests(),
     old=st.sampled_from(BUSES),

@@ -223,6 +223,7 @@ def test_a_value_of_the_world_in_a_journal_on_mariadb(mariadb_cloud: Cloud, text
 # Listeners that go away
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("redirect", ["2>/dev/full", ">&- 2>&-", "2>&1 | head -1", "2>&- <&-"])
 def test_nobody_listens(sqlite_cloud: Cloud, redirect: str) -> None:
     uuids = servers(sqlite_cloud, 4)

@@ -129,6 +129,7 @@ def test_undo_of_undo_and_undo_again(sqlite_cloud: Cloud) -> None:
     assert told[6] == (1, None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["question", "file"])
 def test_a_run_that_went_on_after_its_undo_was_planned(
     sqlite_cloud: Cloud, small_batches: None, how: str
@@ -184,6 +185,7 @@ def _all_left(cloud: Cloud, uuids: list[str]) -> None:
             assert novadev(cloud, "apply", file, "--yes", "--max-failures", "0").code == 7
 
 
+@pytest.mark.slow
 def test_a_run_that_another_finished_while_resume_asked(
     sqlite_cloud: Cloud, small_batches: None
 ) -> None:
@@ -196,6 +198,7 @@ def test_a_run_that_another_finished_while_resume_asked(
     assert runs(sqlite_cloud)[0]["state"] == "partial"
 
 
+@pytest.mark.slow
 def test_nobody_deletes_what_another_is_about_to_do(sqlite_cloud: Cloud) -> None:
     """A's question is open while B changes other servers: A's run is there when it is answered."""
     mine, theirs = servers(sqlite_cloud, 2)
@@ -207,6 +210,7 @@ def test_nobody_deletes_what_another_is_about_to_do(sqlite_cloud: Cloud) -> None
     assert models(sqlite_cloud, [mine, theirs]) == ["e1000", "e1000"]
 
 
+@pytest.mark.slow
 def test_numbers_of_runs_do_not_skip(sqlite_cloud: Cloud) -> None:
     """Neither for a dry run, nor for one that was declined, nor where nothing was to be done."""
     uuid, other = servers(sqlite_cloud, 2)
@@ -497,6 +501,7 @@ def test_a_closed_stdout_ends_the_printing_only(sqlite_cloud: Cloud) -> None:
     assert models(sqlite_cloud, uuids) == ["e1000"] * 3
 
 
+@pytest.mark.slow
 def test_a_full_disk_behind_stdout(sqlite_cloud: Cloud) -> None:
     """What was to be printed is lost, which is told; what was to be written is written."""
     uuids = servers(sqlite_cloud, 3)
