@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field, replace
+from shlex import quote
 
 from novadev.errors import BadInput, NotAsNeeded
 from novadev.records.addresses import why_not_typed, why_unfit
@@ -39,11 +40,14 @@ class Layout:
     """Which devices move, and where to; why the recorded address of others no longer counts.
 
     ``refused`` says why others cannot be where they are recorded, though they are the same.
+    ``displaced`` has the devices without a recorded address that make room, each with the device
+    that is recorded where it was.
     """
 
     moves: Mapping[Device, Address]
     outdated: Mapping[Device, str]
     refused: Mapping[Device, str] = field(default_factory=dict)
+    displaced: Mapping[Device, Device] = field(default_factory=dict)
 
 
 def check_machine(domain: Domain, recorded: Iterable[VmDevice]) -> None:
@@ -62,10 +66,7 @@ def check_machine(domain: Domain, recorded: Iterable[VmDevice]) -> None:
 
 
 def lay_out(
-    domain: Domain,
-    recorded: Mapping[Device, VmDevice],
-    pinned: Set[str] = frozenset(),
-    is_newest: bool = True,
+    domain: Domain, recorded: Mapping[Device, VmDevice], pinned: Set[str] = frozenset()
 ) -> Layout:
     """Return the layout of DOMAIN in which its devices are where they are RECORDED.
 
@@ -73,14 +74,14 @@ def lay_out(
     becomes free when another is to have it: oVirt clears the recorded one then
     (``UpdateDiskCommand``, ``UpdateVmInterfaceCommand``). So does one that is
     recorded at the place of another that is PINNED there (by device_id). A device that is not
-    recorded stays. IS_NEWEST: it is the newest record, to which pins apply. Raises NotAsNeeded with
-    everything that stands against it.
+    recorded stays, or makes room in the same way: Nova's next definition would give it another
+    place too. Raises NotAsNeeded with everything that stands against it.
     """
-    work = _Layout(domain, recorded, pinned, is_newest=is_newest)
+    work = _Layout(domain, recorded, pinned)
     work.run()
     if work.faults:
         raise NotAsNeeded("; ".join(dict.fromkeys(work.faults.values())))
-    return Layout(work.moves, work.outdated)
+    return Layout(work.moves, work.outdated, displaced=work.displaced)
 
 
 def lay_out_anew(
@@ -124,15 +125,15 @@ class _Layout:
         recorded: Mapping[Device, VmDevice],
         pinned: Set[str],
         is_new: bool = False,
-        is_newest: bool = False,
     ) -> None:
         self._recorded, self._pinned, self._is_new = recorded, pinned, is_new
-        self._is_newest = is_newest
+        self._uuid = domain.uuid
         self._places = Places(domain)
         self._now = {item: item.address for item in domain.devices if item.address}
         self._then = dict(self._now)
         self.outdated: dict[Device, str] = {}
         self.faults: dict[Device, str] = {}
+        self.displaced: dict[Device, Device] = {}
 
     def run(self) -> None:
         """Make the layout, one step after the other."""
@@ -202,7 +203,12 @@ class _Layout:
                 self._evict(device, movers[0], holders)
 
     def _makes_room(self, device: Device) -> bool:
-        return device in self.outdated or (self._is_new and device not in self._recorded)
+        return device in self.outdated or not self._is_placed(device)
+
+    def _is_placed(self, device: Device) -> bool:
+        """Whether there is a record of where DEVICE is to be."""
+        row = self._recorded.get(device)
+        return row is not None and row.address != ""
 
     def _holders(self) -> dict[Hashable, list[Device]]:
         """Return who would be at each place."""
@@ -214,61 +220,48 @@ class _Layout:
     def _told_taken(self, mover: Device, sharing: list[Device]) -> str:
         other = next(device for device in sharing if device is not mover)
         text = f"{mover.label}: {self._then[mover]} is taken by {other.label}"
-        rows = [self._recorded.get(device) for device in (mover, other)]
-        if all(row and row.device_id in self._pinned for row in rows):
-            return f"{text}, and both are pinned there: unpin one of them (novadev device unpin)"
-        if other in self._recorded and self._recorded[other].address:
+        rows = [self._recorded[device] for device in (mover, other)]
+        if not all(row.device_id in self._pinned for row in rows):
             return f"{text}, which is recorded there too"
-        return f"{text}, which the record does not have{self._advice(mover)}"
-
-    def _advice(self, mover: Device) -> str:
-        """Return how a device that is not recorded makes room for MOVER, if anything helps.
-
-        Once recorded it gives way to a pinned one; without a pin a record would store where MOVER
-        is now.
-        """
-        if not self._is_newest:
-            return ""
-        row = self._recorded.get(mover)
-        is_pinned = row is not None and row.device_id in self._pinned
-        pin = "" if is_pinned else f"pin {mover.label} (novadev device pin) and "
-        return f": {pin}run novadev device record first"
+        command = f"novadev device unpin {self._uuid} {quote(rows[0].label)}"
+        return f"{text}, and both are pinned there: unpin one of them ({command})"
 
     def _evict(self, device: Device, mover: Device, holders: dict[Hashable, list[Device]]) -> None:
-        """Move DEVICE to a place that another leaves; there is one for each that moves to it.
+        """Move DEVICE to a place that another leaves, or to one that is free.
 
-        HOLDERS are then those of the new layout.
+        Mostly there is one for each that moves to its place. HOLDERS are then those of the new
+        layout.
         """
         for address in self._left(device, holders):
             if self._suits(device, address, holders):
                 holders[self._places.place(device, self._then[device])].remove(device)
                 holders[self._places.place(device, address)] = [device]
                 self._then[device] = address
+                if device not in self.outdated:
+                    self.displaced[device] = mover
                 return
+        why = "" if self._is_placed(device) else "is not recorded and "
         self._fault(
             mover,
-            f"{mover.label}: {self._then[mover]} is taken by {device.label}, which cannot move to "
-            "another address",
+            f"{mover.label}: {self._then[mover]} is taken by {device.label}, which {why}cannot "
+            "move to another address",
         )
 
     def _left(self, device: Device, holders: Collection[Hashable]) -> Iterator[Address]:
-        """Yield the addresses that are left and that nobody would have.
-
-        In a new definition a drive can have any other on its controller too.
-        """
+        """Yield the addresses that are left, then those on the same bus that nobody has."""
+        now = self._now[device]
         for mover in self.moves:
             left = self._now.get(mover)
             if left is not None and self._places.place(mover, left) not in holders:
-                yield left
-        now = self._now.get(device)
-        if self._is_new and now is not None and now.type == "drive":
-            yield from self._places.units(device, now)
+                yield left.without_zpci.with_zpci_of(now)
+        yield from self._places.alike(device, now)
 
     def _suits(self, device: Device, address: Address, holders: Collection[Hashable]) -> bool:
         if address.type != self._now[device].type:
             return False
         is_free = self._places.place(device, address) not in holders
-        return is_free and self._places.why_not(device, address, self._then) is None
+        then = self._then | {device: address}
+        return is_free and self._places.why_not(device, address, then) is None
 
     def set_multifunction(self) -> None:
         """Let the first function of a slot say that there are others: libvirt would.

@@ -1,6 +1,11 @@
-"""What a plan of ``device restore`` says: when addresses take effect, what takes them away."""
+"""What a plan of ``device restore`` says: when addresses take effect, and who makes room."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+
+from novadev.records.restore_layout import Layout, named
+from novadev.virt.domain import Domain
 
 _RUNS_ON = (
     "The guest keeps its present addresses until its next soft reboot, which starts it from this "
@@ -34,3 +39,17 @@ def when_restored(is_active: bool, keeps: bool) -> tuple[str, ...]:
     if is_active:
         return _KEEPS_RUNNING if keeps else _RUNS_ON
     return _KEEPS_SHUT_OFF if keeps else _SHUT_OFF
+
+
+def who_makes_room(domain: Domain, layout: Layout, as_of: str) -> Iterator[str]:
+    """Yield a note for each device of DOMAIN that LAYOUT moves because it is not recorded.
+
+    AS_OF says as of when, where that is not the newest record.
+    """
+    names = {device: name for name, device in named(domain).items()}
+    unknown = f"was not recorded as of {as_of}" if as_of else "is not recorded"
+    for device, mover in layout.displaced.items():
+        yield (
+            f"{names[device]} {unknown}. It gets another address, because {names[mover]} is "
+            "recorded there."
+        )

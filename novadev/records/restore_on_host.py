@@ -17,7 +17,7 @@ from novadev.records.on_host import seen_devices
 from novadev.records.recognition import recognise, recorded_elsewhere
 from novadev.records.restore_back import WayBack, way_back
 from novadev.records.restore_layout import Layout, check_machine, lay_out, named
-from novadev.records.restore_notes import when_restored
+from novadev.records.restore_notes import when_restored, who_makes_room
 from novadev.records.restore_pins import guard_of_changes, leaves_pin
 from novadev.runs.change import Change
 from novadev.runs.place import Kind, Place
@@ -78,7 +78,7 @@ def plan_guest(host: Host, instance: HostedInstance, question: Question) -> tupl
     try:
         _check_machine(definitions.persistent, question, pinned)
         matched = _match(inventory, question)
-        layout = lay_out(definitions.persistent, matched.rows, pinned, not question.as_of)
+        layout = lay_out(definitions.persistent, matched.rows, pinned)
     except NotAsNeeded as error:
         raise NotAsNeeded(f"instance {instance.uuid}: {error}") from error
     told = (*_told_outdated(layout, matched, pinned), *_told_alone(matched))
@@ -86,7 +86,8 @@ def plan_guest(host: Host, instance: HostedInstance, question: Question) -> tupl
         return (_nothing_to_do(instance, told, question.as_of),)
     when = when_restored(definitions.is_active, question.keeps)
     past = (*_told_as_of(question), *_told_pinned(question, matched, layout))
-    notes = (*past, *when, *(f"{text}." for text in told))
+    room = who_makes_room(definitions.persistent, layout, question.as_of)
+    notes = (*past, *room, *when, *(f"{text}." for text in told))
     plan = _make_plan(inventory, definitions.persistent, layout, notes, question.diff)
     guard = guard_of_changes(definitions.persistent, layout.moves, matched.rows, question.pins)
     return (replace(plan, guard={**plan.guard, **guard}),)

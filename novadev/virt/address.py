@@ -121,6 +121,12 @@ class Address:
         return Address.of({"type": self.type, **self.values, **other.zpci}, self.type)
 
     @property
+    def without_zpci(self) -> Address:
+        """The same place without a uid and fid, which belong to the device that is there."""
+        values = {name: value for name, value in self.values.items() if name not in ZPCI}
+        return Address.of({"type": self.type, **values}, self.type)
+
+    @property
     def zpci(self) -> dict[str, str]:
         """The uid and fid of an address on s390x, as far as it has them."""
         return {name: self.values[name] for name in ZPCI if name in self.values}

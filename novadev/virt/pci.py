@@ -6,7 +6,7 @@ that is given, less what libvirt would make up for it: a bus that is not there, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from novadev.virt.address import Address
 from novadev.virt.devices import Controller, Device
@@ -59,6 +59,19 @@ class PciBuses:
     def is_chipset(self, address: Address) -> bool:
         """Whether it is in the slot of the chipset, some functions of which no definition tells."""
         return slot_of(address) == self._chipset
+
+    def slots_alike(self, address: Address) -> Iterator[Address]:
+        """Yield the first function of each slot on buses of the model of that of ADDRESS.
+
+        Those of its own bus come first.
+        """
+        own = slot_of(address)[0]
+        model = self._models.get(own, "")
+        buses = [bus for bus, other in sorted(self._models.items()) if other == model]
+        for bus in sorted(buses, key=lambda bus: bus != own):
+            for slot in SLOTS.get(model, range(0)):
+                values = {"bus": hex(bus), "slot": hex(slot), "domain": "0", "function": "0"}
+                yield Address.of(values, "pci").with_zpci_of(address)
 
     def why_not(self, device: Device, address: Address) -> str | None:
         """Return why DEVICE, wherever it is now, cannot be at ADDRESS; None if it can."""

@@ -104,14 +104,35 @@ class Places:
         check = self._CHECKS.get(address.type)
         return check(self, device, address.values, layout) if check else None
 
-    def units(self, device: Device, address: Address) -> Iterator[Address]:
-        """Yield the places of a drive on the controller of ADDRESS, those of its first target."""
-        kind, index = _drive_kind(device), address.values.get("controller", "0")
+    def alike(self, device: Device, address: Address) -> Iterator[Address]:
+        """Yield places like ADDRESS, where DEVICE is: on its controller, or on such a PCI bus.
+
+        Of a drive they are those of the first target. Whether DEVICE can be there, and whether
+        another device is there, is not looked at.
+        """
+        values = address.values
+        if address.type == "pci":
+            yield from self.pci.slots_alike(address)
+        elif address.type == "drive":
+            yield from self._units_alike(device, values.get("controller", "0"))
+        elif address.type == "virtio-serial":
+            for port in range(_VIRTIO_SERIAL_PORTS):
+                yield Address.of({**values, "port": str(port)}, address.type)
+        elif address.type == "usb":
+            for port in range(1, 1 + self._ports_of_bus(values.get("bus", "0"))):
+                yield Address.of({**values, "port": str(port)}, address.type)
+
+    def _units_alike(self, device: Device, index: str) -> Iterator[Address]:
+        kind = _drive_kind(device)
         for controller in self._controllers.get((kind, index), ())[:1]:
             buses, _targets, units = _units_of(kind, controller)
             for bus, unit in product(range(buses), range(units)):
                 values = {"controller": index, "bus": str(bus), "target": "0", "unit": str(unit)}
                 yield Address.of(values, "drive")
+
+    def _ports_of_bus(self, bus: str) -> int:
+        """Return how many ports the controllers of a USB BUS have themselves."""
+        return max(map(_usb_ports, self._controllers.get(("usb", bus), ())), default=0)
 
     def _why_not_drive(
         self, device: Device, values: Mapping[str, str], _: Mapping[Device, Address]
@@ -147,10 +168,9 @@ class Places:
         if found is None:
             return _missing("usb", bus)
         hub, _dot, port = values["port"].rpartition(".")
+        ports = self._ports_of_bus(bus)
         if hub:
             ports = _HUB_PORTS if _is_hub(layout, bus, hub) else 0
-        else:
-            ports = max(_usb_ports(controller) for controller in found)
         return None if int(port) <= ports else f"USB bus {bus} has no such port"
 
     _CHECKS: Mapping[str, Callable[..., str | None]] = {

@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import libvirt
 import pytest
+from lxml import etree
 
 from novadev.virt.address import Address
 from tests import domains
@@ -87,35 +88,32 @@ def test_a_place_that_is_not_there(
 
 
 def test_a_place_that_is_taken(site: Site) -> None:
-    """By a device that came later, or by one that is recorded there too: both are named."""
+    """By a device that is recorded there too: both are named."""
     uuid = site.add(guest())
     record(site, uuid)
-    there = site.persistent(uuid).device(TAP)
-    site.handle(uuid).detachDeviceFlags(domains.text(there.element), CONFIG)
-    site.handle(uuid).attachDeviceFlags(domains.disk("vdx", serial=str(uuid4())), CONFIG)
-    back = domains.interface(str(there.mac), port=there.interface_id)  # type: ignore[attr-defined]
-    site.handle(uuid).attachDeviceFlags(back, CONFIG)
-    assert place(site.persistent(uuid), "disk vdx") == str(there.address)
-    why = f"{TAP}: {there.address} is taken by disk vdx, which the record does not have"
-    assert reason(site, uuid) == (
-        f"{why}: pin {TAP} (novadev device pin) and run novadev device record first"
-    )
-    assert why in plan(site, uuid, "--as-of", "1")["skipped"][0]["reason"]
-    assert "device pin" not in plan(site, uuid, "--as-of", "1")["skipped"][0]["reason"]
-    assert site.run("device", "pin", uuid, TAP).code == 0
-    assert reason(site, uuid) == f"{why}: run novadev device record first"
-    record(site, uuid)
-    restore(site, uuid)
-    assert place(site.persistent(uuid), TAP) == str(there.address)
-    assert place(site.persistent(uuid), "disk vdx") != str(there.address)
-    assert site.run("device", "unpin", uuid).code == 0
-    site.handle(uuid).detachDeviceFlags(domains.disk("vdx", source="/x"), CONFIG)
-    record(site, uuid)
+    there = rows(site, uuid)[TAP].address
+    rerecord(site, uuid, {"disk vda": {"address": there}})
+    where = place(site.persistent(uuid), TAP)
+    assert reason(site, uuid) == f"disk vda: {where} is taken by {TAP}, which is recorded there too"
 
-    rerecord(site, uuid, {"disk vda": {"address": rows(site, uuid)[TAP].address}})
-    assert reason(site, uuid) == (
-        f"disk vda: {there.address} is taken by {TAP}, which is recorded there too"
-    )
+
+def test_a_place_of_a_device_that_cannot_make_room(site: Site) -> None:
+    """It is not recorded, and no other place on its bus is free."""
+    hub = '<hub type="usb"><address type="usb" bus="0" port="1"/></hub>'
+    tablet = '<input type="tablet" bus="usb"><address type="usb" bus="0" port="{}"/></input>'
+    uuid = site.add(guest(devices=[tablet.format("1"), tablet.format("2")]))
+    record(site, uuid)
+    root = site.persistent(uuid).root
+    first, second = root.findall("devices/input[@type='tablet']")
+    for tablet_, port in ((first, "1.1"), (second, "2")):
+        tablet_.find("address").set("port", port)
+    first.addprevious(etree.fromstring(hub))
+    site.host.connection.defineXML(etree.tostring(root, encoding="unicode"))
+    before = site.persistent(uuid)
+    why = "0:1 is taken by hub usb, which is not recorded and cannot move to another address"
+    assert why in reason(site, uuid)
+    restore(site, uuid, code=3)
+    assert site.persistent(uuid).canonical == before.canonical
 
 
 def test_another_bus_or_model_since(site: Site) -> None:
