@@ -176,9 +176,8 @@ def set_(deployment: Deployment, selection: Any, **request: Any) -> Iterator[Pla
     hw_scsi_model=virtio-scsi web-1
     """
     from novadev.image_property.planning import plan_set
-    from novadev.records.lost_pins import with_lost_pins
 
-    return with_lost_pins(deployment, plan_set(deployment, selection, **request))
+    return plan_set(deployment, selection, **request)
 
 
 @image_property.command()

@@ -47,9 +47,6 @@ def set_(
 
     Example: novadev machine-type set q35 --dry-run web-1
     """
-    from novadev.machine_type.effects import is_other_family
     from novadev.machine_type.planning import plan_set
-    from novadev.records.lost_pins import with_lost_pins
 
-    plans = plan_set(deployment, selection, machine_type, **request)
-    return with_lost_pins(deployment, plans, is_other_family)
+    return plan_set(deployment, selection, machine_type, **request)

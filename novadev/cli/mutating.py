@@ -57,9 +57,10 @@ def execute(
     SAVED_BY says what was typed when the plans were saved in a file.
     """
     from novadev.cli.report import Report
+    from novadev.records.lost_pins import with_lost_pins
     from novadev.runs.spool import Spool
 
-    report = Report(session, chosen)
+    report, planned = Report(session, chosen), with_lost_pins(session.deployment, planned)
     if not chosen.writes:
         return _preview(session, chosen, action, report, planned, undoes)
     journal = session.deployment.journal

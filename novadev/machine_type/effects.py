@@ -12,9 +12,8 @@ from novadev.rules.buses import UnsupportedBus, bus_for_device_type
 from novadev.rules.defaults import with_properties
 from novadev.rules.disks import GuestDisk, guest_disks
 from novadev.rules.guest import ComputeRules, Guest, machine_type, property_value
-from novadev.rules.machine_types import I440FX, Q35, family_of, is_q35
+from novadev.rules.machine_types import I440FX, Q35, family_of
 from novadev.runs.change import Effect
-from novadev.runs.plan import Plan
 
 _MACHINE = "machine type"
 
@@ -54,12 +53,6 @@ def effects(
     machine = Effect(_MACHINE, _told(before, evidence), _told(wanted, evidence))
     defaults = _changed_default(old, new, evidence.rules)
     return (machine, *defaults, *disk_effects(old, new, evidence.rules))
-
-
-def is_other_family(plan: Plan) -> bool:
-    """Whether PLAN makes a Q35 of the machine, or another one of a Q35: no PCI address stays."""
-    names = ((item.before, item.after) for item in plan.effects if item.what == _MACHINE)
-    return any(is_q35(str(before)) != is_q35(str(after)) for before, after in names)
 
 
 def _told(name: str, evidence: Evidence) -> str:
