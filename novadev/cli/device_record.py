@@ -32,9 +32,7 @@ LONG = ("label", "address", "logical_name", "managed", "pinned", "alias")
 """What a table says of a device."""
 SPARE_LONG = (("alias",),)
 """What a narrow terminal can do without of that."""
-SPARE_PAST = (("user",),)
-"""What it can do without of the past; the numbers for ``--as-of`` are in headings there."""
-_OF_RECORD = ("seen", "host")
+_OF_RECORD = ("seen", "host", "user")
 """What of the past is in the heading of a narrow table, behind the number of the record."""
 _UNSHOWN = ("pinned", "unfit", "device_id")
 """What a table of drift leaves out unless it is asked for."""
@@ -201,7 +199,8 @@ def history(session: Session, instance: str, output: Output) -> None:
     record before it. At the first record nothing had changed: its devices are shown as recorded.
     RECORD is the number of the record, which "device restore", "device drift" and
     "device export" accept for --as-of; a narrow terminal shows it as a heading. Rows with the FIELD
-    "pin" show which address was pinned or unpinned, and USER shows who did it.
+    "pin" show which address was pinned or unpinned, and USER shows who did it; a narrow terminal
+    shows that in the heading, too.
 
     Example: novadev device history web-1
     """
@@ -219,7 +218,6 @@ def history(session: Session, instance: str, output: Output) -> None:
         for_people=_under_record(shown) if is_narrow and not output.columns else shown,
         empty=lambda: _NO_CHANGE,
         unshown=(*unshown, *_OF_RECORD * is_narrow),
-        spare=SPARE_PAST,
     )
 
 
@@ -232,8 +230,10 @@ def _under_record(for_people: Callable[[Row], Row]) -> Callable[[Row], Row]:
     """Return FOR_PEOPLE for changes of the past where the heading has what is of the record."""
 
     def row(item: Row) -> Row:
-        number = [f"record {item['record']}"] if item["record"] else []
-        return for_people(item) | {"record": ", ".join((*number, *(item[n] for n in _OF_RECORD)))}
+        number = f"record {item['record']}" if item["record"] else ""
+        user = f"by {item['user']}" if item["user"] else ""
+        parts = (number, item["seen"], item["host"], user)
+        return for_people(item) | {"record": ", ".join(filter(None, parts))}
 
     return row
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import heapq
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import groupby
 
 from novadev.deployment import Deployment
 from novadev.errors import NotFound
@@ -48,8 +49,14 @@ def list_changes(deployment: Deployment, name: str) -> Iterator[PastChange]:
     """
     vm_id = _vm_id(deployment, name)
     recorded = _recorded_changes(deployment, vm_id)
-    pins = map(_pin, PinStore(deployment.state).list_changes(vm_id))
+    pins = map(_pin, _in_order(PinStore(deployment.state).list_changes(vm_id)))
     yield from heapq.merge(recorded, pins, key=lambda change: change.seen)
+
+
+def _in_order(changes: Iterable[PinChange]) -> Iterator[PinChange]:
+    """Yield CHANGES; those that one command has made are in the order of their labels."""
+    for _, together in groupby(changes, lambda item: (item.made, item.user, item.is_pinned)):
+        yield from sorted(together, key=lambda item: item.label)
 
 
 def _recorded_changes(deployment: Deployment, vm_id: str) -> Iterator[PastChange]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from shlex import quote
 
 from novadev.deployment import Deployment
 from novadev.errors import BadInput, NotAsNeeded, NotFound
+from novadev.records.addresses import place_of
 from novadev.records.baseline import RecordedInstance, get_recorded
 from novadev.records.device import VmDevice
 from novadev.records.drift import full_address, short_address
@@ -37,24 +39,26 @@ def pin_devices(deployment: Deployment, name: str, devices: Sequence[str]) -> li
     """Pin the DEVICES of the instance NAME where they are recorded; all of them, if none is named.
 
     Raises NotAsNeeded, and pins none, for a device that its guest has no longer or that has no
-    address; NotFound and BadInput for a device, and else as
+    address, or where another one is pinned; NotFound and BadInput for a device, and else as
     :func:`novadev.records.baseline.get_recorded`.
     """
     found = get_recorded(deployment, name)
     chosen = [_get_placed(found, text) for text in devices] or _placed(found)
     if not chosen:
         raise NotAsNeeded(f"instance {found.uuid}: no device is recorded with an address")
+    _check_no_pin_there(found, chosen)
     return _settle(deployment, found, chosen, is_pinned=True)
 
 
 def unpin_devices(deployment: Deployment, name: str, devices: Sequence[str]) -> list[PinnedDevice]:
     """Unpin the DEVICES of the instance NAME, whether its guest has them; all, if none is named.
 
-    Raises as :func:`pin_devices`, but for a device that is gone.
+    A name is that of a pinned device, if it fits one. Raises as :func:`pin_devices`, but for a
+    device that is gone.
     """
     found = get_recorded(deployment, name)
     pinned = [row for row in found.devices if row.device_id in found.pins]
-    chosen = [_get_named(found, text) for text in devices] or pinned
+    chosen = [_find_pinned(found, text) or _get_named(found, text) for text in devices] or pinned
     return _settle(deployment, found, chosen, is_pinned=False)
 
 
@@ -102,24 +106,68 @@ def _get_placed(found: RecordedInstance, text: str) -> VmDevice:
     return row
 
 
+def _check_no_pin_there(found: RecordedInstance, chosen: Sequence[VmDevice]) -> None:
+    """Raise NotAsNeeded where one of CHOSEN is recorded at the pin of a device that is not there.
+
+    Whichever of the two is to have the address, a command helps.
+    """
+    held = {place_of(row): row for row in _at_pins(found)}
+    for row in chosen:
+        place = place_of(row)
+        other = held.get(place) if place else None
+        if other is None or row.device_id in found.pins:
+            continue
+        raise NotAsNeeded(
+            f"instance {found.uuid}: {row.label} was last found at {short_address(row)}, where "
+            f"{other.label} is pinned. To pin {row.label} there, first run "
+            f"{_command('unpin', found, other)}. To keep the pin, run novadev device restore "
+            f"{found.uuid}, and pin {row.label} after the next record"
+        )
+
+
+def _command(verb: str, found: RecordedInstance, row: VmDevice) -> str:
+    return f"novadev device {verb} {found.uuid} {quote(row.label)}"
+
+
+def _at_pins(found: RecordedInstance) -> list[VmDevice]:
+    """Return the pinned devices as if each were where it is pinned."""
+    rows = (row for row in found.devices if row.device_id in found.pins)
+    return [replace(row, address=found.pins[row.device_id]) for row in rows]
+
+
+def _find_pinned(found: RecordedInstance, text: str) -> VmDevice | None:
+    """Return the pinned device called TEXT, also by the address of its pin; None of no such."""
+    pinned = _find_named(found, _at_pins(found), text)
+    return next(
+        (row for row in found.devices if pinned and row.device_id == pinned.device_id), None
+    )
+
+
 def _get_named(found: RecordedInstance, text: str) -> VmDevice:
     """Return the device called TEXT, one that the guest has before one that is gone."""
     for is_plugged in (True, False):
         rows = [row for row in found.devices if row.is_plugged is is_plugged]
-        for names in _KINDS:
-            fitting = [row for row in rows if text.lower() in map(str.lower, names(row))]
-            if len(fitting) == 1:
-                return fitting[0]
-            if fitting:
-                told = "; ".join(f"{row.label} ({short_address(row)})" for row in fitting)
-                raise BadInput(
-                    f"{text!r:.60} matches {len(fitting)} recorded devices of instance "
-                    f"{found.uuid}: {told}"
-                )
+        if named := _find_named(found, rows, text):
+            return named
     raise NotFound(
         f"no device called {text!r:.60} is recorded for instance {found.uuid}: novadev device list "
         f"--long {found.uuid} lists its devices"
     )
+
+
+def _find_named(found: RecordedInstance, rows: Sequence[VmDevice], text: str) -> VmDevice | None:
+    """Return that of ROWS which is called TEXT; raises BadInput where several are."""
+    for names in _KINDS:
+        fitting = [row for row in rows if text.lower() in map(str.lower, names(row))]
+        if len(fitting) == 1:
+            return fitting[0]
+        if fitting:
+            told = "; ".join(f"{row.label} ({short_address(row)})" for row in fitting)
+            raise BadInput(
+                f"{text!r:.60} matches {len(fitting)} recorded devices of instance "
+                f"{found.uuid}: {told}"
+            )
+    return None
 
 
 def _aliases(row: VmDevice) -> Iterator[str]:
