@@ -22,7 +22,7 @@ from threading import Thread
 from typing import Any
 
 from novadev import config
-from novadev.compute.records import Records
+from novadev.compute.records import Older, Records
 from novadev.compute.report import Report
 from novadev.device.redacted import difference
 from novadev.errors import Busy, NotAsNeeded, NovadevError, Unreachable
@@ -147,7 +147,8 @@ class Keeper:
         """Note what could not be written; called by the thread that writes."""
         if uuid:
             reason = "state-database" if isinstance(error, NovadevError) else "error"
-            self._report.count(unrecorded(reason))
+            if not isinstance(error, Older):
+                self._report.count(unrecorded(reason))
             self._troubles.append((uuid, f"what it has is not recorded: {_why(error)}"))
         elif (told := f"what is kept here is not written down: {_why(error)}") != self._uncounted:
             self._uncounted = told

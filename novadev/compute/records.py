@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, TimeoutError, wait
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from threading import Lock
 from time import monotonic
 from typing import TypeVar
@@ -38,7 +39,9 @@ _REMEMBERED = 1024
 _TRIES = 3
 _LATE = 1.0
 """Seconds after which what a guest was seen with is recorded late: it may be elsewhere by then, and
-be recorded there. A table has whole seconds."""
+be recorded there."""
+_SECOND = 1.0
+"""How far the times of two looks in a table, which has whole seconds, may be off."""
 _FRESH = 30.0
 """Seconds for which what was read when a guest was seen is good: it may be pinned meanwhile.
 
@@ -83,6 +86,10 @@ class _Look:
 
 class Crowded(NotAsNeeded):
     """So much is recorded of a guest that to read it would make the other guests wait."""
+
+
+class Older(Busy):
+    """What is recorded of a guest is newer than what was seen here: nothing of it is missing."""
 
 
 class Records:
@@ -269,12 +276,13 @@ class Records:
         store = self._store()
         for left in reversed(range(_TRIES)):
             newest = store.list_newest([uuid])
+            newest = {uuid: _looked(newest[uuid], monotonic() - at)}
             elsewhere = _recorded_elsewhere(newest[uuid], host)
             if monotonic() - at > _LATE:
                 if at < elsewhere:
-                    raise Busy("another host has recorded it since it was seen here")
-                if at < self._recorded_by_others(uuid, newest[uuid]):
-                    return
+                    raise Older("another host has recorded it since it was seen here")
+                if at < self._seen_by_others(uuid, newest[uuid]) - _SECOND:
+                    raise Older("novadev device record or device watch has looked at it since")
             self.held.outdate(uuid, elsewhere)
             last = newest[uuid].dynamic
             rows = store.list_devices([uuid]).get(uuid, ())
@@ -296,11 +304,12 @@ class Records:
                 if not left:
                     raise
 
-    def _recorded_by_others(self, uuid: str, newest: Newest) -> float:
-        """Return when another process of this host has recorded another state of the guest.
+    def _seen_by_others(self, uuid: str, newest: Newest) -> float:
+        """Return when another process of this host looked at the guest that it has recorded since.
 
         By this machine's monotonic clock; minus infinity where the newest state is written here.
-        What ``device record`` or ``device watch`` saw later than this process is newer.
+        Within a second nobody knows who looked first. What is seen here is written then: with the
+        fingerprint of that, so the next look reads a guest that is another one in full.
         """
         _, own = self._states.get(uuid, (0.0, 0))
         if newest.age is None or newest.state == own:
@@ -328,6 +337,14 @@ def _remember(known: OrderedDict[str, T], uuid: str, value: T) -> None:
     known.move_to_end(uuid)
     while len(known) > _REMEMBERED:
         known.popitem(last=False)
+
+
+def _looked(newest: Newest, ago: float) -> Newest:
+    """Return what was recorded last when the guest was looked at, which was AGO seconds."""
+    if newest.read is None:
+        return newest
+    then = newest.read - timedelta(seconds=ago)
+    return replace(newest, read=then.replace(microsecond=0))
 
 
 def _recorded_elsewhere(newest: Newest, host: str) -> float:

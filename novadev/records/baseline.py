@@ -78,7 +78,8 @@ def _by_id(devices: Iterable[VmDevice]) -> dict[str, VmDevice]:
 class RecordedInstance:
     """An instance with its record; without databases its name is empty, its cell NO_CELL.
 
-    ``pins`` are the pinned addresses of its devices.
+    ``pins`` are the pinned addresses of its devices. ``found`` are those as they were last found,
+    or imported, where a pin keeps them recorded elsewhere.
     """
 
     uuid: str
@@ -87,6 +88,7 @@ class RecordedInstance:
     dynamic: VmDynamic
     devices: tuple[VmDevice, ...]
     pins: Pins = field(default_factory=dict)
+    found: tuple[VmDevice, ...] = ()
 
 
 def get_recorded(deployment: Deployment, name: str, as_of: AsOf | None = None) -> RecordedInstance:
@@ -102,8 +104,10 @@ def get_recorded(deployment: Deployment, name: str, as_of: AsOf | None = None) -
     if dynamic is None:
         raise baseline.why_none(uuid)
     devices = baseline.list_devices([uuid]).get(uuid, ())
-    pins = VmDevices(deployment.state).list_pins([uuid]).get(uuid, {})
-    return RecordedInstance(uuid, shown, cell, dynamic, devices, pins)
+    pins = baseline.vm_devices.list_pins([uuid]).get(uuid, {})
+    now = {} if as_of else {uuid: pins}
+    found = baseline.vm_devices.list_found({uuid: devices}, now)[uuid]
+    return RecordedInstance(uuid, shown, cell, dynamic, devices, pins, found)
 
 
 def _identify(deployment: Deployment, name: str) -> tuple[str, str, str]:

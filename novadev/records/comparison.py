@@ -79,10 +79,15 @@ class Look:
 
     @property
     def found_hash(self) -> str | None:
-        """The hash of what was last found, which a record of it had; None where nothing is."""
+        """The hash of what was last found, which a record of it had; None where nothing is.
+
+        While the guest has the hash of its newest record, that is it: an earlier release has
+        written nothing into the history of where it found a pinned device.
+        """
         if self.recorded is None:
             return None
-        return self.recorded.hash if self.seen is None else hash_of(self.found)
+        is_known = self.seen is None or self.recorded.hash == self.seen.dynamic.hash
+        return self.recorded.hash if is_known else hash_of(self.found)
 
     @property
     def wanted(self) -> tuple[VmDevice, ...]:

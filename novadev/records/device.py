@@ -168,7 +168,7 @@ def _news(devices: Iterable[VmDevice], known: Mapping[str, VmDevice]) -> tuple[V
     return tuple(
         device
         for device in devices
-        if device.device_id not in known or not _is_same(device, known[device.device_id])
+        if device.device_id not in known or not is_same(device, known[device.device_id])
     )
 
 
@@ -253,7 +253,8 @@ def as_pinned(recorded: Sequence[VmDevice], pins: Pins) -> tuple[VmDevice, ...]:
     )
 
 
-def _is_same(device: VmDevice, known: VmDevice) -> bool:
+def is_same(device: VmDevice, known: VmDevice) -> bool:
+    """Whether DEVICE is recorded as KNOWN, maybe on another host."""
     return replace(device, host=known.host) == known
 
 

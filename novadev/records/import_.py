@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from novadev.deployment import Deployment
 from novadev.errors import BadInput, NotAsNeeded, NotFound, NovadevError, StalePlan, Unreachable
 from novadev.records import file
-from novadev.records.addresses import Buses, place_of, why_unfit
+from novadev.records.addresses import Buses, why_unfit
 from novadev.records.baseline import RecordedInstance, get_recorded
-from novadev.records.device import Pins, VmDevice, VmDynamic, as_pinned, hash_of
+from novadev.records.device import VmDevice, VmDynamic, as_pinned
 from novadev.records.file_contents import BrokenInstance, ExportedInstance
+from novadev.records.import_places import check_changed, check_found, check_pins, check_places
 from novadev.records.partners import Matched, item_text, match
 from novadev.records.store import VmDevices
 from novadev.runs.change import Change
@@ -108,7 +109,7 @@ def plan_recorded(exported: ExportedInstance, target: RecordedInstance) -> Plan:
     """Return the plan that brings what is EXPORTED to the recorded TARGET.
 
     Raises BadInput, naming the item, as :func:`plan_import`, and NotAsNeeded where a pinned address
-    would change.
+    would change, or a device would be where a pinned one was last found.
     """
     wanted = as_pinned(target.devices, target.pins)
     absent = {row.device_id for row in target.devices if not row.is_plugged}
@@ -118,6 +119,7 @@ def plan_recorded(exported: ExportedInstance, target: RecordedInstance) -> Plan:
     _check_unpinned(brought, target)
     after = {item.after.device_id: item.after for item in brought}
     check_places(wanted, [after.get(item.device_id, item) for item in wanted])
+    check_found(target.uuid, wanted, list(after.values()), target.found, target.pins)
     _check_reachable(brought, Buses(target.devices))
     changed = [(item.before.device_id, change) for item in brought for change in item.changes]
     return Plan(
@@ -172,20 +174,6 @@ def _check_reachable(brought: Iterable[_Brought], buses: Buses) -> None:
         if objection:
             text = f"{item_text(item.after)} cannot be at {item.after.address}"
             raise BadInput(f"{text}: {objection}")
-
-
-def check_places(before: Iterable[VmDevice], after: Iterable[VmDevice]) -> None:
-    """Raise BadInput where two plugged devices have one place AFTER that they had not BEFORE."""
-    was = {device.device_id: place_of(device) for device in before}
-    taken: dict[tuple[str, str, str], VmDevice] = {}
-    for device in after:
-        place = place_of(device) if device.is_plugged else None
-        if place is None:
-            continue
-        other = taken.setdefault(place, device)
-        is_new = was.get(device.device_id) != place or was.get(other.device_id) != place
-        if other is not device and is_new:
-            raise BadInput(f"{item_text(device)} and {item_text(other)} are both at {place[2]}")
 
 
 def _notes(matched: Matched) -> Iterator[str]:
@@ -267,32 +255,20 @@ def _writer(vm_devices: VmDevices, plan: Plan, resumed: bool) -> Write:
         if dynamic is None:
             raise StalePlan(f"instance {plan.instance}: it has no record any more")
         pins = vm_devices.list_pins([plan.instance]).get(plan.instance, {})
-        changed = _changed(plan, recorded, pins, resumed)
-        _check_pins(plan.instance, pins, recorded, changed)
-        return replace(dynamic, hash=hash_of(changed), fingerprint=""), changed
+        known = {plan.instance: tuple(recorded)}
+        found = vm_devices.list_found(known, {plan.instance: pins})[plan.instance]
+        changed = _changed(plan, recorded, resumed)
+        check_pins(plan.instance, pins, recorded, changed)
+        check_changed(plan, recorded, changed, found, pins)
+        return replace(dynamic, fingerprint=""), changed
 
     return write
 
 
-def _check_pins(
-    vm_id: str, pins: Pins, recorded: Sequence[VmDevice], changed: Sequence[VmDevice]
-) -> None:
-    """Raise StalePlan where a recorded address is to be CHANGED that somebody has pinned since."""
-    before = {device.device_id: device.address for device in recorded}
-    for device in changed:
-        if device.device_id in pins and device.address != before[device.device_id]:
-            raise StalePlan(
-                f"instance {vm_id}: the recorded address of {device.label} is pinned: run novadev "
-                f"device unpin {vm_id} first"
-            )
-
-
-def _changed(
-    plan: Plan, recorded: Sequence[VmDevice], pins: Pins, resumed: bool
-) -> Sequence[VmDevice]:
+def _changed(plan: Plan, recorded: Sequence[VmDevice], resumed: bool) -> Sequence[VmDevice]:
     """Return the RECORDED devices as PLAN wants them, after comparing every before.
 
-    Raises StalePlan, also where one would be at the place of a device in PINS that is gone.
+    Raises StalePlan.
     """
     before = {device.device_id: device for device in recorded if device.is_plugged}
     edits = [(edit, edit.found(before)) for edit in _edits(plan)]
@@ -302,10 +278,6 @@ def _changed(
     for edit, found in edits:
         if found is Found.BEFORE:
             after[edit.device_id] = edit.of(after[edit.device_id])
-    try:
-        check_places(as_pinned(recorded, pins), as_pinned([*after.values()], pins))
-    except BadInput as error:
-        raise StalePlan(f"instance {plan.instance}: {error}") from None
     return list(after.values())
 
 

@@ -11,7 +11,7 @@ from novadev.database import Database, now_of
 from novadev.errors import NotAsNeeded
 from novadev.records import rows
 from novadev.records.addresses import place_of
-from novadev.records.device import Pins, VmDevice, merge, root_model
+from novadev.records.device import Merged, Pins, VmDevice, merge, root_model
 from novadev.state.tables import vm_device_pin, vm_device_pin_history
 
 
@@ -65,20 +65,25 @@ class PinStore:
     def unpin(self, vm_id: str, device_ids: Sequence[str], user: str) -> None:
         """Have these devices recorded where they were last found, for USER; Busy as `pin`.
 
-        A device that is gone stays recorded until the next record finds it so.
+        A device that is gone stays recorded until the next record finds it so. That reads the
+        guest in full.
         """
         table = vm_device_pin
         with self._database.writing() as connection:
             rows.lock(connection, vm_id)
             recorded = rows.list_devices(connection, [vm_id]).get(vm_id, ())
             known = rows.list_pins(connection, [vm_id]).get(vm_id, {})
+            states = rows.list_states(connection, {vm_id: recorded}, {vm_id: known})
             found = rows.list_found(connection, {vm_id: recorded}, {vm_id: known})[vm_id]
             chosen = (table.c.vm_id == vm_id, table.c.device_id.in_(device_ids))
             connection.execute(sa.delete(table).where(*chosen))
             old = {key: address for key, address in known.items() if key in device_ids}
             left = {key: address for key, address in known.items() if key not in old}
             there = [device for device in found if device.is_plugged]
-            rows.write_rows(connection, merge(recorded, there, left, found).written)
+            written = merge(recorded, there, left, found).written
+            news = Merged(written, dropped=(), versions=rows.unwritten(found, states))
+            rows.write_merged(connection, [news])
+            rows.forget_fingerprints(connection, [vm_id])
             _remember(connection, recorded, old, user, is_pinned=False)
 
     def list_changes(self, vm_id: str) -> Iterator[PinChange]:

@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from novadev.database import now_of
-from novadev.records.device import AsOf, Merged, Pins, VmDevice, VmDynamic
+from novadev.records.device import AsOf, Merged, Pins, VmDevice, VmDynamic, is_same
 from novadev.state.tables import (
     vm_device,
     vm_device_history,
@@ -21,6 +21,8 @@ from novadev.state.tables import (
 )
 
 _FIELDS = tuple(item.name for item in fields(VmDevice))
+States = dict[tuple[str, str], VmDevice]
+"""The states of devices by the UUIDs of their guests and their own ids."""
 
 
 @dataclass(frozen=True)
@@ -42,13 +44,15 @@ class Version:
 class Newest:
     """What is recorded of a guest last: its row, and the number of the newest state of a device.
 
-    ``age`` is for how many seconds the row has been there, by the database's own clock. The number
-    grows with every state that is recorded, so one that comes back has another.
+    ``age`` is how many seconds ago the guest was looked at, or its row was imported, and ``read``
+    when this was read (UTC), both by the database's own clock, in whole seconds. The number grows
+    with every state that is recorded, so one that comes back has another.
     """
 
     dynamic: VmDynamic | None = None
     state: int = 0
     age: float | None = field(default=None, compare=False)
+    read: datetime | None = field(default=None, compare=False)
 
 
 def list_devices(
@@ -87,14 +91,22 @@ def list_newest(connection: sa.Connection, vm_ids: Sequence[str]) -> dict[str, N
     now = now_of(connection)
     ages = {row.vm_id: (now - row.seen).total_seconds() for row in connection.execute(times)}
     return {
-        vm_id: Newest(dynamics.get(vm_id), states.get(vm_id, 0), ages.get(vm_id))
+        vm_id: Newest(dynamics.get(vm_id), states.get(vm_id, 0), ages.get(vm_id), now)
         for vm_id in vm_ids
     }
 
 
-def write_dynamic(connection: sa.Connection, dynamic: VmDynamic, is_known: bool) -> None:
-    """Write the row of a guest, behind its lock, which lasts until the transaction ends."""
-    values: dict[str, Any] = {**asdict(dynamic), "seen": now_of(connection)}
+def write_dynamic(
+    connection: sa.Connection,
+    dynamic: VmDynamic,
+    is_known: bool,
+    looked: datetime | None = None,
+) -> None:
+    """Write the row of a guest, behind its lock, which lasts until the transaction ends.
+
+    LOOKED is when the guest was looked at, by the database's clock; without it, that is now.
+    """
+    values: dict[str, Any] = {**asdict(dynamic), "seen": looked or now_of(connection)}
     if is_known:
         chosen = vm_dynamic.c.vm_id == dynamic.vm_id
         connection.execute(sa.update(vm_dynamic).where(chosen).values(values))
@@ -158,31 +170,61 @@ def list_found(
     """Return the RECORDED devices of guests as they were last found, or imported.
 
     That is another state where a pin keeps a row as it was: that of a pinned device, and that of
-    PCI bus 0. The history has it.
+    PCI bus 0. The history has it. Whoever wrote a fingerprint found every row as it is, and an
+    earlier release writes nothing of a pinned device into the history: the rows count then.
     """
-    states: dict[tuple[str, str], VmDevice] = {}
-    if guests := [vm_id for vm_id in recorded if pins.get(vm_id)]:
-        table = vm_device_history
-        latest = _latest_of_held(guests)
-        for row in connection.execute(sa.select(table).where(table.c.id.in_(latest))):
-            device = version_of(row).device
-            states |= {(row.vm_id, row.device_id): device} if device else {}
+    pinned = [vm_id for vm_id in recorded if pins.get(vm_id)]
+    chosen = (vm_dynamic.c.vm_id.in_(pinned), vm_dynamic.c.fingerprint == "")
+    query = sa.select(vm_dynamic.c.vm_id).where(*chosen)
+    held = [row.vm_id for row in connection.execute(query)] if pinned else []
+    states = list_states(connection, {vm_id: recorded[vm_id] for vm_id in held}, pins)
     return {
         vm_id: tuple(states.get((vm_id, row.device_id), row) for row in devices)
         for vm_id, devices in recorded.items()
     }
 
 
-def _latest_of_held(vm_ids: Sequence[str]) -> sa.Select[tuple[int]]:
-    """Return the query for the newest state of each device of these guests that pins may hold."""
-    table, row, pin = vm_device_history, vm_device, vm_device_pin
-    same_row = (row.c.vm_id == table.c.vm_id, row.c.device_id == table.c.device_id)
-    same_pin = (pin.c.vm_id == table.c.vm_id, pin.c.device_id == table.c.device_id)
-    is_bus = sa.and_(row.c.type == "controller", row.c.device == "pci")
-    joined = table.join(row, sa.and_(*same_row)).outerjoin(pin, sa.and_(*same_pin))
-    query = sa.select(sa.func.max(table.c.id)).select_from(joined).where(table.c.vm_id.in_(vm_ids))
-    query = query.where(sa.or_(pin.c.device_id.is_not(None), is_bus))
-    return query.group_by(table.c.vm_id, table.c.device_id)
+def list_states(
+    connection: sa.Connection,
+    recorded: Mapping[str, tuple[VmDevice, ...]],
+    pins: Mapping[str, Pins],
+) -> States:
+    """Return the newest state that the history has of each RECORDED device that PINS may hold."""
+    states: States = {}
+    for vm_id, devices in recorded.items():
+        held = [row.device_id for row in devices if _may_be_held(row, pins.get(vm_id, {}))]
+        for row in connection.execute(_newest_states(vm_id, held)) if held else ():
+            device = version_of(row).device
+            states |= {(vm_id, row.device_id): device} if device else {}
+    return states
+
+
+def _may_be_held(row: VmDevice, pins: Pins) -> bool:
+    is_bus = (row.type, row.device) == ("controller", "pci")
+    return row.device_id in pins or (is_bus and bool(pins))
+
+
+def _newest_states(vm_id: str, device_ids: Sequence[str]) -> sa.Select[Any]:
+    """Return the query for the newest states of these devices of a guest.
+
+    Each is one step in the index, however many states a device has had.
+    """
+    table, row = vm_device_history, vm_device
+    state = vm_device_history.alias("state")
+    same = (state.c.vm_id == row.c.vm_id, state.c.device_id == row.c.device_id)
+    newest = sa.select(state.c.id).where(*same).order_by(state.c.id.desc()).limit(1)
+    joined = row.join(table, table.c.id == newest.scalar_subquery())
+    chosen = (row.c.vm_id == vm_id, row.c.device_id.in_(device_ids))
+    return sa.select(table).select_from(joined).where(*chosen)
+
+
+def unwritten(found: Sequence[VmDevice], states: States) -> tuple[VmDevice, ...]:
+    """Return the FOUND devices of which the history has other STATES.
+
+    An earlier release has found them so, and has written nothing of a pinned device into it.
+    """
+    pairs = ((states.get((device.vm_id, device.device_id)), device) for device in found)
+    return tuple(device for state, device in pairs if state and not is_same(device, state))
 
 
 def write_merged(

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from novadev.database import Database, now_of
 from novadev.errors import BadInput, Busy, NotFound
 from novadev.records import rows
-from novadev.records.device import AsOf, Merged, Pins, VmDevice, VmDynamic, merge
+from novadev.records.device import AsOf, Merged, Pins, VmDevice, VmDynamic, hash_of, merge
 from novadev.records.rows import Newest, Version
 from novadev.state.tables import vm_device, vm_device_history, vm_record
 
@@ -162,8 +162,9 @@ class VmDevices:
         and only their own rows are written. What is recorded is read again behind the lock on the
         guest's own row, so two records at a time do not mix. A guest with a device that is not
         where it is pinned gets no fingerprint, so it is read in full again. NEWEST is what was
-        recorded of these guests before they were looked at: with it nothing is written, and
-        Overtaken raised, where more has been recorded since. Raises Busy when another one is at it.
+        recorded of these guests before they were looked at, and when that was: with it nothing is
+        written, and Overtaken raised, where more has been recorded since. Raises Busy when another
+        one is at it.
         """
         with self._database.writing() as connection:
             ordered = sorted(seen, key=lambda item: item.vm_id)
@@ -172,12 +173,15 @@ class VmDevices:
             if newest is not None:
                 _check_newest(connection, newest, vm_ids)
             for dynamic, is_known in zip(ordered, known, strict=True):
-                rows.write_dynamic(connection, dynamic, is_known)
+                looked = newest[dynamic.vm_id].read if newest else None
+                rows.write_dynamic(connection, dynamic, is_known, looked)
             recorded = rows.list_devices(connection, vm_ids)
             pins = rows.list_pins(connection, vm_ids)
-            found = rows.list_found(connection, recorded, pins)
+            last: dict[str, list[VmDevice]] = {}
+            for (vm_id, _), device in rows.list_states(connection, recorded, pins).items():
+                last.setdefault(vm_id, []).append(device)
             merged = {
-                key: merge(recorded.get(key, ()), devices, pins.get(key), found.get(key, ()))
+                key: merge(recorded.get(key, ()), devices, pins.get(key), last.get(key, ()))
                 for key, devices in ((item.vm_id, devices) for item, devices in seen.items())
             }
             number = rows.write_merged(connection, merged.values(), record)
@@ -190,27 +194,45 @@ class VmDevices:
 
         CHANGE gets them as they are behind the lock, and returns all that there are to be, with
         the guest's own row; what it raises leaves everything as it was. The history gets the change
-        alone, so it keeps where a device was found beside its pin. Raises Busy as `write`.
+        alone, so it keeps where a device was found beside its pin; the hash is that of this. Raises
+        Busy as `write`.
         """
         with self._database.writing() as connection:
             is_known = rows.lock(connection, vm_id)
             recorded = rows.list_devices(connection, [vm_id]).get(vm_id, ())
-            dynamic, devices = change(recorded)
-            rows.write_dynamic(connection, dynamic, is_known)
             pins = rows.list_pins(connection, [vm_id])
+            states = rows.list_states(connection, {vm_id: recorded}, pins)
             found = rows.list_found(connection, {vm_id: recorded}, pins)[vm_id]
-            last = {device.device_id: device for device in found}
-            before = {device.device_id: device for device in recorded}
-            after = {device.device_id: device for device in devices}
-            written = [item for key, item in after.items() if before.get(key) != item]
-            dropped = tuple(item for key, item in before.items() if key not in after)
-            versions = tuple(
-                _changed(last[item.device_id], before[item.device_id], item)
-                if item.device_id in before
-                else item
-                for item in written
-            )
-            rows.write_merged(connection, [Merged(tuple(written), dropped, versions)])
+            dynamic, devices = change(recorded)
+            merged, now = _replaced(recorded, devices, found, states)
+            rows.write_dynamic(connection, replace(dynamic, hash=hash_of(now)), is_known)
+            rows.write_merged(connection, [merged])
+
+
+def _replaced(
+    recorded: Sequence[VmDevice],
+    devices: Sequence[VmDevice],
+    found: Sequence[VmDevice],
+    states: rows.States,
+) -> tuple[Merged, Sequence[VmDevice]]:
+    """Return what to write so that the RECORDED rows are DEVICES, and what then counts as FOUND.
+
+    STATES are what the history has of pinned devices.
+    """
+    last = {device.device_id: device for device in found}
+    before = {device.device_id: device for device in recorded}
+    after = {device.device_id: device for device in devices}
+    now = {
+        key: _changed(last[key], before[key], item) if key in before else item
+        for key, item in after.items()
+    }
+    written = tuple(item for key, item in after.items() if before.get(key) != item)
+    dropped = tuple(item for key, item in before.items() if key not in after)
+    gone = {item.device_id for item in dropped}
+    news = {item.device_id: now[item.device_id] for item in written}
+    missing = {item.device_id: item for item in rows.unwritten(found, states)}
+    versions = {key: item for key, item in (missing | news).items() if key not in gone}
+    return Merged(written, dropped, tuple(versions.values())), list(now.values())
 
 
 def _changed(found: VmDevice, before: VmDevice, after: VmDevice) -> VmDevice:

@@ -234,7 +234,7 @@ def _recorded(
 
 def _changes(look: Look, found: Sequence[VmDevice]) -> Iterator[Drift]:
     """Yield what has changed since the guest was last found."""
-    for item in compare(look.found, found):
+    for item in compare(look.found, found) if look.hash != look.found_hash else ():
         yield replace(item, pinned=item.device_id in look.pins)
 
 

@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from uuid import uuid4
 
@@ -11,13 +12,16 @@ import sqlalchemy as sa
 from novadev.compute import owed_layouts, records
 from novadev.compute.keeper import Keeper
 from novadev.compute.records import Records
+from novadev.database import Database
 from novadev.errors import Unreachable
 from novadev.records.device import Pins, VmDevice, VmDynamic
+from novadev.records.rows import _newest_states
 from novadev.records.store import VmDevices
 from novadev.state.store import open_state
 from novadev.virt.domain import Domain
 from tests.compute.test_keeper import NOVA, addresses, moved
 from tests.keep.guests import record_of
+from tests.state.places import journal_on_mariadb
 
 DRIFTED = (Path(__file__).parent.parent / "forecast" / "drifted.xml").read_text()
 UUID = Domain.from_xml(DRIFTED).uuid
@@ -147,6 +151,72 @@ def test_what_is_written_late_is_not_newer_than_a_record_of_a_watch(
     places = {item.device.address for item in store.iter_versions(UUID) if item.device}
     for text in (DRIFTED, moved()):
         assert {row.address for row in record_of(text).devices} <= places
+
+
+def test_what_is_seen_after_the_look_of_a_record_is_newer_than_that(
+    opened: Records, url: str
+) -> None:
+    """The record is written in between, and what is seen here late."""
+    change(url, "DELETE FROM vm_device_pin")
+    store = VmDevices(open_state(url))
+    newest = store.list_newest([UUID])[UUID]
+    assert newest.read is not None
+    looked = {UUID: replace(newest, read=newest.read - timedelta(seconds=40))}
+    dynamic = VmDynamic(UUID, "hash", "of the record", "cmp7")
+    store.write({dynamic: record_of(moved()).devices}, newest=looked)
+    opened.write(UUID, DRIFTED, "cmp7", time.monotonic() - 20)
+    assert opened.is_written(UUID)
+    found = store.list_devices([UUID])[UUID]
+    assert addresses(found) == addresses(record_of(DRIFTED).devices)
+    age = store.list_newest([UUID])[UUID].age
+    assert age is not None
+    assert 19 <= age < 40, "when it was seen, and not when it was written"
+
+
+def test_what_is_seen_before_the_look_of_a_record_is_said_to_be_older(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(records, "LIMIT", GENEROUS)
+    VmDevices(open_state(url)).write(
+        {VmDynamic(UUID, "hash", "of a watch", "cmp7"): record_of(moved()).devices}
+    )
+    told: list[Exception] = []
+    opened = Records(url, lambda _, error: told.append(error))
+    opened.write(UUID, DRIFTED, "cmp7", time.monotonic() - 30)
+    assert opened.is_written(UUID)
+    assert [type(error) for error in told] == [records.Older]
+    assert "has looked at it since" in str(told[0])
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "mariadb"])
+def test_the_states_of_a_device_are_found_by_an_index(
+    kind: str, url: str, request: pytest.FixtureRequest
+) -> None:
+    """A power-on waits for that, and a pinned card may have been recorded ten thousand times."""
+    if kind == "sqlite":
+        _check_steps(open_state(url), "EXPLAIN QUERY PLAN {}")
+        return
+    with journal_on_mariadb(request.getfixturevalue("mariadb_cloud")) as other:
+        _check_steps(open_state(other), "EXPLAIN {}")
+
+
+def _check_steps(state: Database, explain: str) -> None:
+    store, devices = VmDevices(state), record_of(DRIFTED).devices
+    nic = next(row for row in devices if row.type == "interface")
+    others = [row for row in devices if row is not nic]
+    for number in range(40):
+        here = replace(nic, alias=f"net{number % 2}")
+        store.write({VmDynamic(UUID, f"hash {number}", "print", "cmp1"): [here, *others]})
+    query = _newest_states(UUID, [nic.device_id])
+    with state.reading() as connection:
+        text = query.compile(connection, compile_kwargs={"literal_binds": True})
+        steps = connection.exec_driver_sql(explain.format(text)).fetchall()
+        (found,) = connection.execute(query)
+    assert "net1" in found.body
+    told = "\n".join(map(str, steps))
+    assert "ix_vm_device_history" in told
+    for word in ("SCAN", "TEMP", "temporary", "filesort", "'ALL'"):
+        assert word not in told, told
 
 
 def test_what_this_process_wrote_is_older_than_what_it_saw_later(opened: Records, url: str) -> None:

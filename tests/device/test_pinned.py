@@ -1,6 +1,7 @@
 """Addresses that a record has overwritten, and pinned ones, on a real libvirt."""
 
 import re
+import sqlite3
 from pathlib import Path
 
 import libvirt
@@ -110,6 +111,23 @@ def test_a_pinned_device_is_put_back_after_every_record(site: Site) -> None:
     assert site.run("device", "unpin", uuid).code == 0
     record(site, uuid)
     assert drift(site, uuid) == {}
+
+
+def test_what_an_earlier_release_recorded_beside_a_pin_is_no_change(site: Site) -> None:
+    """The history gets where the pinned device is, which that release has not written."""
+    uuid = site.add(guest())
+    record(site, uuid)
+    assert site.run("device", "pin", uuid, "vdb").code == 0
+    swap(site, uuid, "disk vda", "disk vdb")
+    record(site, uuid)
+    with sqlite3.connect(site.cloud.folder / "state.sqlite") as state:
+        query = "DELETE FROM vm_device_history WHERE record_id = 2 AND body LIKE '%\"disk vdb\"%'"
+        assert state.execute(query).rowcount == 1
+    for number in (3, None):
+        (made,) = site.run("device", "record", uuid, "-f", "json").json
+        assert (made["changed"], made["record"]) == (False, number)
+        assert made["hash"] == made["previous_hash"]
+        assert set(drift(site, uuid)) == {"disk vdb"}
 
 
 def test_a_pinned_device_that_is_gone_stays_in_sight(site: Site) -> None:
