@@ -7,22 +7,24 @@ from typing import TYPE_CHECKING
 
 from novadev.capabilities.neutral import OF_PROCESSORS
 from novadev.capabilities.unlisted import Setting, unlisted
+from novadev.virt.sent_processor import OF_MODEL
 
 if TYPE_CHECKING:
     from lxml import etree
 
-_SIGNS = {"require": "+", "force": "+", "disable": "-"}
+_SIGNS = {"require": "+", "force": "+", "disable": "-", OF_MODEL: "~"}
 """How a feature is written in the value of the setting ``whole cpu``, by its policy."""
 SEVERAL = "several"
 """What stands in that value for a guest with several processors in one socket."""
 _IN_A_SOCKET = ("dies", "clusters", "cores", "threads")
 
 
-def processor(element: etree._Element) -> Iterator[Setting]:
+def processor(element: etree._Element, is_carried: bool) -> Iterator[Setting]:
     """Yield the mode, the model and the features of ELEMENT, and what is in no table.
 
-    Where the guest has to get all of it (``check='full'``), as it is of one that runs, the model
-    and its features are one setting: a feature that is switched off is none of the model's then.
+    Where the guest has to get all of it (``check='full'``), the model and its features are one
+    setting: a feature that is switched off is none of the model's then. If ``is_carried``, ELEMENT
+    is of a guest that runs, and so lists all that QEMU adds to the model.
     """
     mode = element.get("mode") or "custom"
     model = (element.findtext("model") or "").strip()
@@ -35,7 +37,8 @@ def processor(element: etree._Element) -> Iterator[Setting]:
         whole = [_SIGNS[policy] + name for name, policy in policies if policy in _SIGNS]
         several = [SEVERAL] if _has_several_in_a_socket(element) else []
         value = " ".join([model, _fallback(element), *several, *whole])
-        yield Setting(f"cpu model {model} with its features", "whole cpu", value)
+        kind = "whole cpu" if is_carried else "cpu without extras"
+        yield Setting(f"cpu model {model} with its features", kind, value)
         policies = [(name, policy) for name, policy in policies if policy not in _SIGNS]
     elif is_exact:
         check = element.get("check") or "default"

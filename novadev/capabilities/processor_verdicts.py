@@ -1,8 +1,9 @@
 """Whether a host can give a guest its processor: a mode, a model, single features, or all of them.
 
 A guest that runs has all that its definition says (``check='full'``), and a live migration asks the
-other host for the whole of it, no more and no less: see `novadev.virt.sent_processor`. Source:
-libvirt, src/cpu/cpu_x86.c, virCPUx86UpdateLive.
+other host for the whole of it, no more and no less: see `novadev.virt.sent_processor`. A definition
+with ``check='full'`` that did not come from a guest that runs is refused for what QEMU adds to the
+model, such as ``hypervisor``. Source: libvirt, src/cpu/cpu_x86.c, virCPUx86UpdateLive.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ def _model(need: Need) -> Told:
     told = _name_of_model(need, model, fallback)
     if told != FINE:
         return told
-    if check == "full" or (check == "partial" and not is_kvm):
+    if check == "partial" and not is_kvm:
         return unknown(f"check={check!r} compares it with the host's processor")
     usable = need.target.domain.cpu_usable if need.target.domain else None
     if not is_kvm or model in (usable or ()):
@@ -112,7 +113,7 @@ def _whole(need: Need) -> Told:
     if found.domain_type != need.guest.domain_type:
         return unknown(f"the file says it only for guests of type {found.domain_type}")
     wanted = {one[1:] for one in features if one.startswith("+")}
-    unwanted = {one[1:] for one in features if one.startswith("-")}
+    unwanted = {one[1:] for one in features if one.startswith(("-", "~"))}
     tells_ht = SEVERAL in features and need.target.qemu >= _TELLS_HT
     there = {*found.features, *(_BY_TOPOLOGY if tells_ht else ())}
     missing = ({*found.lacking.get(model, ())} - unwanted | wanted) - there
@@ -120,7 +121,13 @@ def _whole(need: Need) -> Told:
         return "would not start", f"the host's processor has no {_some(missing)}"
     if tells_ht and "ht" not in wanted:
         return _told_ht(need)
-    return _named(found, unwanted)
+    return _named(found, {one[1:] for one in features if one.startswith("-")})
+
+
+def _without_extras(need: Need) -> Told:
+    """Judge a processor whose definition may not list all that QEMU adds to the model."""
+    told = _whole(need)
+    return unknown("check='full' refuses what the host's QEMU adds") if told == FINE else told
 
 
 def _told_ht(need: Need) -> Told:
@@ -150,5 +157,6 @@ JUDGES: Mapping[str, Callable[[Need], Told]] = {
     "cpu feature": _feature,
     "cpu mode": _mode,
     "cpu model": _model,
+    "cpu without extras": _without_extras,
     "whole cpu": _whole,
 }

@@ -73,7 +73,7 @@ _ARGUMENTS = ("state", "retries", "value", "mode")
 
 def settings_of(domain: Domain, is_carried: bool = False) -> Iterator[Setting]:
     """Yield the settings of DOMAIN, each once; ``is_carried`` as for `facts_of_domain`."""
-    found = [one for element in children(domain.root) for one in _top(element)]
+    found = [one for element in children(domain.root) for one in _top(element, is_carried)]
     found += labels(domain, is_carried)
     found += _sent_firmware(domain) if is_carried else ()
     for device in domain.devices:
@@ -102,10 +102,12 @@ def follows(element: etree._Element, domain: Domain) -> bool:
     return False
 
 
-def _top(element: etree._Element) -> Iterator[Setting]:
+def _top(element: etree._Element, is_carried: bool) -> Iterator[Setting]:
     tag = str(element.tag)
     if tag in OF_GUESTS:
         yield from unlisted(tag, element, OF_GUESTS[tag])
+    elif tag == "cpu":
+        yield from processor(element, is_carried)
     elif tag not in ("devices", "seclabel"):
         yield from _READERS.get(tag, _other)(element)
 
@@ -304,7 +306,6 @@ def _genid(_element: etree._Element) -> Iterator[Setting]:
 
 _READERS: Mapping[str, Callable[[etree._Element], Iterator[Setting]]] = {
     "clock": _clock,
-    "cpu": processor,
     "cputune": processor_time,
     "features": _features,
     "genid": _genid,

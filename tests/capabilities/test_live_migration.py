@@ -34,6 +34,11 @@ _TWO_CORES = (
     "<vcpu>2</vcpu><cpu mode='custom' match='exact'><model>Nehalem</model>"
     "<topology sockets='1' dies='1' cores='2' threads='1'/></cpu>"
 )
+_VMX = (
+    "<cpu mode='custom' match='exact'><model>Nehalem</model>"
+    "<feature policy='require' name='vmx'/>{}</cpu>"
+)
+_EPT = "<feature policy='disable' name='vmx-ept'/>"
 _DOG = "<watchdog model='itco' action='{}'/>"
 _QCOW2 = (
     "<os><loader readonly='yes' type='pflash' format='qcow2'>/var/lib/shared/CODE.qcow2</loader>"
@@ -48,13 +53,17 @@ GUESTS = {
     "Nehalem": with_parts(domain_of("pc-q35-7.2", ""), _CPU.format("Nehalem")),
     "two cores": with_parts(domain_of("pc-q35-7.2", ""), _TWO_CORES),
     "EPYC": with_parts(domain_of("pc-q35-7.2", ""), _CPU.format("EPYC")),
+    "a feature": with_parts(domain_of("pc-q35-7.2", ""), _VMX.format("")),
+    "a feature that its model got later": with_parts(
+        domain_of("pc-q35-7.2", ""), _VMX.format(_EPT)
+    ),
     "a watchdog that powers off": domain_of("pc-q35-7.2", _DOG.format("poweroff")),
     "a watchdog that resets": domain_of("pc-q35-7.2", _DOG.format("reset")),
     _QCOW2_IMAGE: with_parts(domain_of("pc-q35-7.2", ""), _QCOW2),
     "a card that QEMU has since 8.0": domain_of("pc-q35-7.2", _CARD),
 }
 """What a guest has, where its host starts it."""
-_STARTING = {"bookworm1": 5, "trixie1": 9}
+_STARTING = {"bookworm1": 6, "trixie1": 11}
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from novadev.capabilities.facts import facts_of_domain
 from novadev.capabilities.verdicts import Verdict, check
 from novadev.virt.domain import Domain
 from novadev.virt.host_model import HostModel
-from novadev.virt.sent_processor import with_processor_of
+from novadev.virt.sent_processor import OF_MODEL, with_processor_of
 from tests.capabilities.samples import SAMPLE
 from tests.capabilities.test_settings import WHOLE, with_processors
 
@@ -18,11 +18,11 @@ MODEL = HostModel("qemu", ("aes", "fpu"), {"EPYC": ("avx",)}, ("aes", "avx", "fp
 OLD_MODEL = replace(MODEL, known=None)
 
 
-def verdicts_on(cpu: str, model: HostModel | None) -> list[Verdict]:
+def verdicts_on(cpu: str, model: HostModel | None, is_carried: bool = True) -> list[Verdict]:
     root = etree.fromstring(WHOLE)
     root.append(etree.fromstring(cpu))
     host: Capabilities = replace(with_processors("EPYC"), host_model=model)
-    found = check(facts_of_domain(Domain(root)), host)
+    found = check(facts_of_domain(Domain(root), is_carried), host)
     return [one for one in found if one.subject.startswith("cpu")]
 
 
@@ -46,6 +46,9 @@ NO_AVX = ("disable", "avx")
         ((NO_AVX, ("disable", "new")), MODEL, "would not start", "does not know the feature new"),
         ((NO_AVX, ("disable", "new")), OLD_MODEL, "not checked", "libvirt knows new"),
         ((NO_AVX,), OLD_MODEL, "fine", ""),
+        ((NO_AVX, (OF_MODEL, "new")), MODEL, "fine", ""),
+        ((NO_AVX, (OF_MODEL, "new")), OLD_MODEL, "fine", ""),
+        (((OF_MODEL, "avx"),), MODEL, "fine", ""),
         ((NO_AVX,), None, "not checked", "save it again"),
         ((NO_AVX,), replace(MODEL, domain_type="kvm"), "not checked", "guests of type kvm"),
     ],
@@ -81,8 +84,24 @@ def test_several_processors_in_a_socket(
     known = with_processors("EPYC")
     versions = replace(known.versions, qemu=qemu, libvirt=libvirt)
     host = replace(known, versions=versions, host_model=replace(MODEL, domain_type=kind))
-    found = check(facts_of_domain(Domain(root)), host)
+    found = check(facts_of_domain(Domain(root), is_carried=True), host)
     assert [one.outcome for one in found if one.subject.startswith("cpu")] == [expected]
+
+
+@pytest.mark.parametrize(
+    ("features", "expected"),
+    [
+        ((NO_AVX,), "not checked"),
+        ((), "would not start"),
+        ((NO_AVX, ("require", "hle")), "would not start"),
+    ],
+)
+def test_a_definition_that_did_not_come_from_a_guest_that_runs(
+    features: tuple[tuple[str, str], ...], expected: str
+) -> None:
+    """It does not list what QEMU adds to the model, which libvirt then refuses."""
+    (found,) = verdicts_on(whole(*features), MODEL, is_carried=False)
+    assert found.outcome == expected
 
 
 def test_a_model_that_the_host_does_not_have() -> None:
@@ -122,6 +141,19 @@ def test_a_migration_sends_the_processor_of_which_libvirt_knows_all(
     cpu = with_processor_of(running, sent).root.find("cpu")
     assert cpu is not None
     assert (cpu.find("feature") is not None) is is_sent
+
+
+def test_a_feature_that_only_the_model_has_is_told_from_one_that_is_named() -> None:
+    sent, running = Domain.from_xml(WHOLE), Domain.from_xml(WHOLE)
+    sent.root.append(etree.fromstring(whole(NO_AVX, ("require", "vmx"))))
+    running.root.append(etree.fromstring(whole(NO_AVX, ("disable", "hle"), ("require", "fpu"))))
+    cpu = with_processor_of(running, sent).root.find("cpu")
+    assert cpu is not None
+    assert {one.get("name"): one.get("policy") for one in cpu.findall("feature")} == {
+        "avx": "disable",
+        "hle": OF_MODEL,
+        "fpu": "require",
+    }
 
 
 def test_a_mode_is_told_of_the_best_accelerator_alone() -> None:

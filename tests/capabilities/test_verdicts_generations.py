@@ -3,6 +3,8 @@
 `tools/verdict_matrix.py` tries every kind of guest; here are those that were once judged wrong.
 """
 
+from itertools import product
+
 import libvirt
 import pytest
 
@@ -119,6 +121,27 @@ def test_a_value_that_is_not_taken_everywhere(any_generation: Hypervisor) -> Non
             wrong.append(f"{part}: {verdict}, but {found.outcome} {found.why}")
     assert not wrong, "\n".join(wrong)
     assert checked >= 20
+
+
+def test_a_processor_of_which_nothing_may_be_extra(any_generation: Hypervisor) -> None:
+    """QEMU adds ``hypervisor`` to every model, and more to some."""
+    host, outcomes = capabilities_of(any_generation), set()
+    features = ("hypervisor", "lahf_lm")
+    for model in ("qemu64", "kvm64", "Nehalem", "EPYC"):
+        for count, number in product(range(3), (1, 2)):
+            named = "".join(f"<feature name='{one}' policy='require'/>" for one in features[:count])
+            cores = f"<topology sockets='1' dies='1' cores='{number}' threads='1'/>"
+            part = (
+                f"<vcpu>{number}</vcpu><cpu mode='custom' match='exact' check='full'>"
+                f"<model>{model}</model>{cores}{named}</cpu>"
+            )
+            xml = with_parts(domain_of("q35", ""), part)
+            verdict = worst(check(facts_of_domain(Domain.from_xml(xml)), host))
+            found = tried(any_generation, xml)
+            outcomes.add((verdict, found.outcome))
+            assert not is_wrong(verdict, found.outcome), (part, verdict, found.why)
+    assert {("not checked", "fine"), ("not checked", "would not start")} <= outcomes
+    assert ("would not start", "would not start") in outcomes
 
 
 def test_a_quota_of_processor_time(any_generation: Hypervisor) -> None:
