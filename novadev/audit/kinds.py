@@ -36,6 +36,9 @@ _RUN, _NUMBER = str(uuidlib.uuid4())[:-12], 10**12 + randbelow(9 * 10**12)
 _UUID, _NAME, _PROJECT, _USER = (f"{_RUN}{number:012x}" for number in range(4))
 _STAND_IN = re.compile(rf"{_RUN[:8]}[0-9a-f-]*|{_NUMBER}")
 """Matches these names in a text, also names that were cut off."""
+_PATIENCE, _STEP = 500, 8
+"""After so many servers in a row that are each of a kind of its own, only every eighth is compared:
+where all differ, comparing costs up to 40 % more."""
 _IS_UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
 _IS_HOST = re.compile(r"[A-Za-z0-9._-]+")
 """Only such UUIDs and hosts are replaced: texts and commands contain them without quotes."""
@@ -196,20 +199,31 @@ class Kinds:
         self._stand_ins: dict[str, _StandIn | None] = {}
         self._known: list[tuple[ComputeHost | None, str, str]] = []
         self._numbers = count(1)
+        self._in_vain, self._turns = 0, count()
         self._remembered = lru_cache(REMEMBERED)(self._found)
 
     def troubles(self, facts: Facts) -> Iterable[Trouble]:
         """Return what is found in the server that FACTS are of, which is on a host."""
+        if self._in_vain >= _PATIENCE and next(self._turns) % _STEP:
+            return self._judge(facts)
         host = self._stand_in(facts.instance.host or "")
         volumes = _volumes(facts.guest.block_devices)
         kind = None if host is None or volumes is None else _kind(facts, host.name, volumes)
-        found = None if kind is None else self._remembered(kind)
+        found = None if kind is None else self._looked_at(kind)
         if found is None or host is None or volumes is None:
             return self._judge(facts)
         own = ((_UUID, facts.instance.uuid), *host.texts)
         if volumes:
             own += tuple((name, one) for one, name in volumes.items() if one and name)
         return [one.of(own) for one in found]
+
+    def _looked_at(self, kind: Kind) -> Sequence[_Found] | None:
+        """Return what is found in a server of KIND, and count the kinds in a row that are new."""
+        before = self._remembered.cache_info().hits
+        found = self._remembered(kind)
+        is_known = self._remembered.cache_info().hits > before
+        self._in_vain = 0 if is_known and found is not None else self._in_vain + 1
+        return found
 
     def _found(self, kind: Kind) -> Sequence[_Found] | None:
         """Return what JUDGE finds in a server of KIND; None if it has to look at each of them.

@@ -346,6 +346,29 @@ def test_a_kind_is_looked_at_once(config: Config) -> None:
     assert check.asked == 4
 
 
+def test_where_all_servers_differ_few_are_compared(config: Config) -> None:
+    """Until two are alike again: then each is compared."""
+    seen: list[str] = []
+
+    def check(facts: Facts) -> list[Trouble]:
+        seen.append(facts.instance.uuid)
+        return []
+
+    def look(numbers: Iterable[int], own: bool) -> int:
+        """How many of the servers were looked at by themselves."""
+        seen.clear()
+        for number in numbers:
+            stored = {**STASHED, "instance_uuid": uuid_of(number if own else 0)}
+            told.troubles(server(uuid_of(number), number, stored, (), None, "unknown-1"))
+        return len({uuid_of(number) for number in numbers} & set(seen))
+
+    told = Kinds(check, ComputeHosts(config))
+    assert look(range(500), own=True) == 0
+    assert look(range(500, 1300), own=True) == 700
+    assert look(range(1300, 1324), own=False) <= 14
+    assert (look(range(1324, 1400), own=False), seen) == (0, [])
+
+
 def test_a_host_is_told_by_its_own_name_and_file(config: Config) -> None:
     hosts = ComputeHosts(config)
     told = Kinds(lambda facts: by_host(hosts, facts), hosts)
