@@ -61,6 +61,8 @@ def _processors(root: etree._Element, told: list[str], has_cells: bool) -> None:
     text = (element.text or "").strip()
     if has_cells or not _is_usual(text, element, topology) or _has_dies(topology):
         return
+    if _is_in_features(root.find("cpu"), topology):
+        return
     element.text = "1"
     xml.drop_attributes(element, "current")
     for cpu in root.findall("cpu"):
@@ -82,6 +84,18 @@ def _has_dies(topology: etree._Element | None) -> bool:
     """Whether the processors are laid out as only a newer QEMU, or one machine, can."""
     values = () if topology is None else (topology.get("dies", "1"), topology.get("clusters", "1"))
     return any(value != "1" for value in values)
+
+
+def _is_in_features(cpu: etree._Element | None, topology: etree._Element | None) -> bool:
+    """Whether libvirt may hold the number against the features of the processor.
+
+    QEMU adds ``ht`` to some guests with several processors in a socket. Where a definition has to
+    be met just as it is (``check='full'``), the number counts too.
+    """
+    if cpu is None or cpu.get("mode", "custom") != "custom" or cpu.find("model") is None:
+        return False
+    levels = () if topology is None else (topology.get("cores", "1"), topology.get("threads", "1"))
+    return cpu.get("check") == "full" or any(level != "1" for level in levels)
 
 
 def _insert(root: etree._Element, tag: str, text: str, **attributes: str) -> None:

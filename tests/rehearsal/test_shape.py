@@ -190,6 +190,27 @@ def test_processors_are_as_few_as_their_number_allows(number: str, rehearsed: st
 
 
 @pytest.mark.parametrize(
+    ("attributes", "topology", "rehearsed"),
+    [
+        ("", "sockets='2' cores='1' threads='1'", "1"),
+        ("", "sockets='1' cores='2' threads='1'", "2"),
+        ("", "sockets='1' cores='1' threads='2'", "2"),
+        ("check='full'", "sockets='2' cores='1' threads='1'", "2"),
+        ("mode='host-model'", "sockets='1' cores='2' threads='1'", "1"),
+    ],
+)
+def test_processors_stay_where_libvirt_compares_the_features_that_they_bring(
+    attributes: str, topology: str, rehearsed: str
+) -> None:
+    model = "" if "host-model" in attributes else "<model>Nehalem</model>"
+    cpu = f"<cpu {attributes}>{model}<topology {topology}/></cpu>"
+    text = changed(guest(), "vcpu", lambda item: setattr(item, "text", "2"))
+    root = etree.fromstring(shape(text.replace("<features>", f"{cpu}<features>")).definition)
+    assert root.findtext("vcpu") == rehearsed
+    assert (root.find("cpu/topology") is not None) is (rehearsed == "2")
+
+
+@pytest.mark.parametrize(
     ("backing", "memory"),
     [("", "64"), ("size='2' unit='MiB'", "64"), ("size='1' unit='G'", "1024")],
 )
