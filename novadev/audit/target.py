@@ -81,8 +81,11 @@ def _read_target(name: str) -> TargetHost:
     return TargetHost(name, found)
 
 
-Kind = tuple[str, tuple[str, ...]]
-"""A kind of guest that was reported as not checked: a target, and what of it is not."""
+Kind = tuple[str, frozenset[tuple[str, str, str]]]
+"""A kind of guest that was reported as not checked: a target, and what of it is not.
+
+That is its subject, what is asked for, and the reason: one subject stands for several values.
+"""
 
 
 class Unchecked:
@@ -248,10 +251,13 @@ def _unchecked(
 ) -> Iterator[Trouble]:
     """Yield in one line what nothing tells, and why: it is not fine, and it is no fault."""
     reasons: dict[str, str] = {}
+    found = set()
     for one in verdicts:
         if one.outcome == "not checked":
-            reasons.setdefault(_without_names(one.subject), one.message)
-    kind = (target.name, tuple(sorted(reasons)))
+            subject = _without_names(one.subject)
+            reasons.setdefault(subject, one.message)
+            found.add((subject, one.asked, one.message))
+    kind = (target.name, frozenset(found))
     if reasons and kind not in already:
         already.add(kind)
         details = (

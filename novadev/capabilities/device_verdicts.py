@@ -95,7 +95,7 @@ def _serial(fact: GuestDevice, host: Target) -> Told:
     """
     if fact.bus != "usb" or fact.serial_length <= _LONGEST_USB_SERIAL:
         return FINE
-    if host.qemu and host.qemu < _SHORTENS_SERIALS:
+    if host.qemu < _SHORTENS_SERIALS:
         return FINE
     if host.qemu >= _REFUSES_SERIALS:
         why = f"on USB its QEMU takes serials of at most {_LONGEST_USB_SERIAL} characters"

@@ -15,6 +15,7 @@ from novadev.capabilities.need import NOT_TOLD, Need
 from novadev.capabilities.settings import ASKED_OF_FIRMWARE, FORMAT, SMM
 from novadev.capabilities.target import FINE, Outcome, Told, listed, unknown
 from novadev.capabilities.unlisted import OTHER
+from novadev.capabilities.versions import Version
 from novadev.rules.machine_types import X86
 from novadev.virt.firmware import Firmware, HostFirmware
 
@@ -61,7 +62,7 @@ def _chosen_by_libvirt(need: Need) -> Told:
     return _presence(need, _until_certain(fitting))
 
 
-def _heeded(features: Sequence[str], libvirt: tuple[int, ...]) -> list[str]:
+def _heeded(features: Sequence[str], libvirt: Version) -> list[str]:
     """Return those of FEATURES by which a libvirt of this version chooses."""
     ignored = ASKED_OF_FIRMWARE if libvirt < _READS_FEATURES else ()
     kept = [one for one in features if one.removeprefix("-") not in ignored]
@@ -230,14 +231,18 @@ def _file(need: Need) -> Told:
 
 
 def _template_of(need: Need) -> Told:
-    """Judge what libvirt finds by itself for an image: by a description, or built in."""
+    """Judge what libvirt finds by itself for a raw image: by a description, or built in.
+
+    From 9.2 on it takes none of an image that is described with another format than the guest's.
+    """
     firmware = need.host.firmware
     if firmware is None:
         return unknown("the file does not say whether the host has one")
     fitting = [item for item in firmware.described if item.executable == need.value]
     found = [item.template for item in fitting if not item.is_qcow2]
     template = next((item for item in found if item), _BUILT_IN.get(need.value))
-    if template in firmware.files:
+    is_raw = all(one.kind != "firmware format" for one in need.guest.settings)
+    if is_raw and template in firmware.files:
         return FINE
     return unknown("novadev does not know what the host's libvirt accepts")
 

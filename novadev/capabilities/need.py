@@ -9,6 +9,7 @@ from novadev.capabilities.content import Capabilities
 from novadev.capabilities.facts import GuestFacts
 from novadev.capabilities.target import Target
 from novadev.capabilities.unlisted import Setting
+from novadev.capabilities.versions import Version
 
 NOT_TOLD = "the file does not say whether the host has it"
 
@@ -33,6 +34,6 @@ class Need:
         return any((one.kind, one.value) == ("feature", "smm") for one in self.guest.settings)
 
     @property
-    def libvirt(self) -> tuple[int, ...]:
+    def libvirt(self) -> Version:
         """The version of the host's libvirt."""
         return self.target.libvirt

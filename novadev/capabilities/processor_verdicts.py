@@ -22,8 +22,9 @@ _TELLS_HT = (10, 0)
 """Since this QEMU a guest with several processors in a socket has the feature ``ht`` for libvirt,
 and with a processor of AMD ``cmp_legacy`` too, on every machine type. Source: QEMU,
 target/i386/cpu.c, x86_cpu_expand_features."""
-_REFUSES_HT = (11, 3)
-"""The newest libvirt of which it is known that it refuses a guest then that came without ``ht``."""
+_MAY_TAKE_HT = (11, 4)
+"""The first libvirt of which it is not known that it refuses a guest then that came without ``ht``:
+11.3 does."""
 _BY_TOPOLOGY = ("cmp_legacy", "ht")
 _MOST_NAMED = 5
 _SAVE_AGAIN = "the file does not have the features of the host's processor: save it again"
@@ -132,7 +133,7 @@ def _without_extras(need: Need) -> Told:
 
 def _told_ht(need: Need) -> Told:
     """Judge a guest of an older QEMU that has several processors in a socket, and no ``ht``."""
-    if need.guest.domain_type == "kvm" or need.libvirt[:2] > _REFUSES_HT:
+    if need.guest.domain_type == "kvm" or need.libvirt >= _MAY_TAKE_HT:
         return unknown("the host's QEMU adds the feature ht, which its libvirt may refuse")
     return "would not start", "the host's QEMU adds the feature ht, which its libvirt refuses"
 

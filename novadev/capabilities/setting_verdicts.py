@@ -198,8 +198,9 @@ def _since_9_0(why: str) -> Callable[[Need], Told]:
     def judge(need: Need) -> Told:
         if need.libvirt >= (9, 0):
             return "cannot be defined", why
-        is_old = (0,) < need.libvirt < (7, 1)
-        return FINE if is_old else unknown("it is not known whether the host's libvirt takes it")
+        if need.libvirt < (7, 1):
+            return FINE
+        return unknown("it is not known whether the host's libvirt takes it")
 
     return judge
 
@@ -221,10 +222,9 @@ def _address_type(need: Need) -> Told:
 
 def _free_page_reporting(need: Need) -> Told:
     """Judge what libvirt has since 6.9, and QEMU's virtio-balloon since 5.1."""
-    qemu = need.target.qemu
-    if need.libvirt < (6, 9) or not qemu:
+    if need.libvirt < (6, 9):
         return unknown("it is not known whether the host has it")
-    return FINE if qemu >= (5, 1) else ("cannot be defined", "it needs QEMU 5.1")
+    return FINE if need.target.qemu >= (5, 1) else ("cannot be defined", "it needs QEMU 5.1")
 
 
 def _isa_serial_port(need: Need) -> Told:

@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Literal
 
 from novadev.capabilities.device_names import BOARD, names_of
+from novadev.capabilities.versions import Version
 from novadev.rules.device import GuestDevice
 from novadev.rules.machine_types import FAMILIES, Q35, family_of
 from novadev.virt.domain_capabilities import DomainCapabilities
@@ -34,15 +35,15 @@ of channels has no more than three types, and is not asked at all.
 class Target:
     """What a host has for guests of one machine type, by its versioned name; None is not known.
 
-    ``devices`` are QEMU's, by name, with the bus of each; the versions are empty if not known.
+    ``devices`` are QEMU's, by name, with the bus of each.
     """
 
     architecture: str
     machine_type: str
     domain: DomainCapabilities | None
     devices: Mapping[str, str | None] | None
-    libvirt: tuple[int, ...] = ()
-    qemu: tuple[int, ...] = ()
+    libvirt: Version
+    qemu: Version
 
     @cached_property
     def is_known_board(self) -> bool:

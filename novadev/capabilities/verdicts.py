@@ -9,16 +9,17 @@ Where none of them tells, the verdict is "not checked", and never "fine".
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
 
 from novadev.capabilities.content import Capabilities
 from novadev.capabilities.device_verdicts import judge
 from novadev.capabilities.facts import GuestFacts
 from novadev.capabilities.need import Need
 from novadev.capabilities.setting_verdicts import judge_setting
-from novadev.capabilities.target import BEST_FIRST, FINE, Outcome, Target
+from novadev.capabilities.target import BEST_FIRST, FINE, Outcome, Target, Told, unknown
+from novadev.capabilities.versions import Version, VersionNotKnown
 from novadev.rules.device import GuestDevice
 from novadev.rules.machine_types import family_of, have_same_boards, version_of
 from novadev.virt.capabilities import MachineType
@@ -37,12 +38,14 @@ class Verdict:
     """What becomes of one thing that a guest needs: "disk vda", "machine type pc".
 
     ``message`` says why. Where the outcome is "fine" it is empty, or tells what an alias or a
-    default comes to on the host.
+    default comes to on the host. ``asked`` is what the guest asks for, which the subject need not
+    say: the model of an interface, the features of a processor.
     """
 
     subject: str
     outcome: Outcome
     message: str
+    asked: str = field(default="", compare=False)
 
 
 def check(guest: GuestFacts, host: Capabilities) -> tuple[Verdict, ...]:
@@ -67,12 +70,28 @@ def check_beside_machine_type(guest: GuestFacts, host: Capabilities) -> tuple[Ve
 
 def _hardware(guest: GuestFacts, host: Capabilities) -> tuple[Verdict, ...]:
     target, absent = _target(guest, host), frozenset(_absent(guest))
-    devices = tuple(_verdict(fact, target, absent) for fact in guest.devices)
+    devices = tuple(
+        Verdict(one.subject, *_told(partial(_device, one, target, absent)), _asked(one))
+        for one in guest.devices
+    )
+    needs = (Need(one, guest, host, target) for one in guest.settings)
     settings = tuple(
-        Verdict(one.subject, *judge_setting(Need(one, guest, host, target)))
-        for one in guest.settings
+        Verdict(one.setting.subject, *_told(partial(judge_setting, one)), one.value)
+        for one in needs
     )
     return devices + settings
+
+
+def _told(judged: Callable[[], Told]) -> Told:
+    """Return what a rule says; nothing where it goes by a version that is not known."""
+    try:
+        return judged()
+    except VersionNotKnown as error:
+        return unknown(str(error))
+
+
+def _asked(fact: GuestDevice) -> str:
+    return " ".join(word for word in (fact.device, fact.bus, fact.model) if word)
 
 
 def worst(verdicts: Iterable[Verdict]) -> Outcome:
@@ -165,19 +184,19 @@ def _target(guest: GuestFacts, host: Capabilities) -> Target:
         machine_type=canonical,
         domain=(host.domain_capabilities or {}).get(canonical) if is_own else None,
         devices=host.devices if is_own else None,
-        libvirt=version_of(host.versions.libvirt),
-        qemu=version_of(host.versions.qemu or ""),
+        libvirt=Version.of("libvirt", host.versions.libvirt),
+        qemu=Version.of("QEMU", host.versions.qemu),
     )
 
 
-def _verdict(fact: GuestDevice, target: Target, absent: Collection[str]) -> Verdict:
+def _device(fact: GuestDevice, target: Target, absent: Collection[str]) -> Told:
     if fact.bus == "usb" and "usb" in absent:
-        return Verdict(fact.subject, "cannot be defined", "the guest's USB is switched off")
+        return "cannot be defined", "the guest's USB is switched off"
     if fact.device == "spicevmc" and "spice" in absent:
         if target.libvirt < _LOOKS_FOR_SPICE:
-            return Verdict(fact.subject, "not checked", "the guest has no SPICE graphics")
-        return Verdict(fact.subject, "cannot be defined", "the guest has no SPICE graphics")
-    return Verdict(fact.subject, *judge(fact, target))
+            return unknown("the guest has no SPICE graphics")
+        return "cannot be defined", "the guest has no SPICE graphics"
+    return judge(fact, target)
 
 
 def _absent(guest: GuestFacts) -> Iterator[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from lxml import etree
 
+from novadev.errors import NotAsNeeded
 from novadev.virt.binding import libvirt
 from novadev.virt.host import Host
 from novadev.virt.xml import parse
@@ -93,6 +94,15 @@ class Emulated:
     by_machine_type: dict[str, DomainCapabilities]
 
 
+_DESCRIPTIONS = "/qemu/firmware/"
+"""The folders of the descriptions of firmware, in what libvirt says of one that it cannot read."""
+_MEND_DESCRIPTION = (
+    "The host's libvirt cannot read this description of firmware, so it answers nothing. "
+    "Correct or remove the file (for one in /usr/share, an empty file of the same name in "
+    "/etc/qemu/firmware takes its place), and try again"
+)
+
+
 def read_domain_capabilities(
     host: Host, architecture: str, machine_types: Iterable[str]
 ) -> Emulated:
@@ -118,9 +128,11 @@ def _ask(host: Host, architecture: str, machine_type: str) -> etree._Element | N
         try:
             text = host.connection.getDomainCapabilities(None, architecture, machine_type, None, 0)
         except libvirt.libvirtError as error:
-            if error.get_error_code() not in NOT_TOLD:
-                raise
-            return None
+            if error.get_error_code() in NOT_TOLD:
+                return None
+            if _DESCRIPTIONS in (text := error.get_error_message() or ""):
+                raise NotAsNeeded(f"host {host.name}: {text}. {_MEND_DESCRIPTION}") from error
+            raise
     return parse(text, f"host {host.name}: the domain capabilities of {machine_type}")
 
 

@@ -283,6 +283,18 @@ def test_nothing_changed_but_the_server_that_it_is_told_of(
     assert "mended" not in {item["comparison"] for item in then}
 
 
+def test_servers_that_differ_in_what_is_not_checked_are_each_reported(
+    sqlite_cloud: Cloud, tmp_path: Path
+) -> None:
+    """The words for UEFI are the same, whether with secure boot or without it."""
+    for name, boot in (("first", "required"), ("second", "disabled"), ("third", "required")):
+        offloaded(sqlite_cloud, name, hw_firmware_type="uefi", os_secure_boot=boot)
+    found = told(sqlite_cloud, *against(saved(tmp_path, "new.json", firmware=None)))
+    reported = [item for item in found if "hw_firmware_type=uefi" in item["details"]]
+    assert len(reported) == 2
+    assert all(item["once"] for item in reported)
+
+
 def no_cell(cloud: Cloud) -> None:
     (cloud.folder / "cell2.sqlite").unlink()
 

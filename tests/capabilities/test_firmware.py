@@ -17,6 +17,7 @@ from novadev.capabilities.facts import GuestFacts, facts_of_domain
 from novadev.capabilities.target import Outcome
 from novadev.capabilities.unlisted import Setting
 from novadev.capabilities.verdicts import check, worst
+from novadev.errors import NotAsNeeded
 from novadev.virt.domain import Domain
 from novadev.virt.firmware import Firmware, HostFirmware, read_firmware
 from tests.cached import CACHE
@@ -326,3 +327,40 @@ def test_a_file_that_does_not_describe_firmware_makes_none_fine() -> None:
     host: Capabilities = replace(SAMPLE, domain_capabilities=known)
     found = {one.subject: one.outcome for one in check(facts_of_domain(domain), host)}
     assert found["firmware efi"] == "not checked"
+
+
+@pytest.mark.parametrize(
+    ("described", "named", "expected"),
+    [
+        ("raw", None, "fine"),
+        ("raw", "raw", "fine"),
+        ("raw", "qcow2", "not checked"),
+        ("qcow2", None, "not checked"),
+        ("qcow2", "raw", "not checked"),
+        ("qcow2", "qcow2", "not checked"),
+    ],
+)
+def test_variables_of_an_image_that_is_described_with_another_format(
+    described: str, named: str | None, expected: str
+) -> None:
+    form = f" format='{named}'" if named else ""
+    loader = f"<loader readonly='yes' type='pflash'{form}>{IMAGE}</loader>"
+    firmware = HostFirmware(
+        (Firmware(("uefi",), (), (), IMAGE, TEMPLATE, described, described),), (IMAGE, TEMPLATE)
+    )
+    domain = Domain.from_xml(with_parts(WHOLE, f"<os>{loader}</os>"))
+    found = check(facts_of_domain(domain), replace(SAMPLE, firmware=firmware))
+    told = {one.subject: one.outcome for one in found}
+    assert told[f"nvram template of {IMAGE}"] == expected
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not PRIVILEGED, reason="mounts in a host")
+def test_a_description_that_libvirt_cannot_read(
+    generations: dict[str, Hypervisor], tmp_path: Path
+) -> None:
+    """libvirt 7.0 then says nothing of any guest, in words that name the file alone."""
+    host, texts = generations["bullseye"], HOSTS["an image without variables is first"]
+    help_ = r"firmware/00\.json.* Correct or remove the file"
+    with described(host, tmp_path / "firmware", texts), pytest.raises(NotAsNeeded, match=help_):
+        capabilities_of(host)
