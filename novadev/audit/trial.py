@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 
 from novadev.capabilities.compute_hosts import ComputeHosts
 from novadev.config import Config
+from novadev.image_property.changes import guest_with
 from novadev.image_property.facts import Facts
 from novadev.image_property.planning import SET, UNSET, Request, plan_one
-from novadev.image_property.present_effects import guest_with
 from novadev.image_property.repairs import plan_without_unreadable
 from novadev.machine_type import planning as machine_type
 from novadev.machine_type.gathering import Evidence

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING
 from novadev.deployment import Deployment
 from novadev.errors import Busy, NovadevError, StalePlan, TakenOver, Unreachable
 from novadev.image_property.comparison import Comparison, Due
+from novadev.image_property.decisions import ACTIONS
 from novadev.image_property.guards import objection
 from novadev.image_property.partial_undo import WayBack, ways_back
 from novadev.image_property.planning import VM_STATES
-from novadev.image_property.present_effects import WithEffects, is_about_disks, with_disk_effects
+from novadev.image_property.present_effects import WithEffects, with_disk_effects
 from novadev.image_property.readability import unread_now
 from novadev.image_property.statements import disk_writes, property_writes, roots, write_specs
 from novadev.image_property.stored_values import Stored
@@ -99,7 +100,7 @@ def preview(
     except NovadevError as error:
         outcomes = batch.outcomes_after(error)
     found = list(zip(plans, outcomes, strict=True))
-    due = [plan for plan, outcome in found if not outcome.exit_code and is_about_disks(plan)]
+    due = [plan for plan, outcome in found if not outcome.exit_code and plan.action in ACTIONS]
     renewed = with_effects(deployment, due) if due else {}
     hosts = present_hosts(deployment, plans)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from novadev.errors import NotAsNeeded
 from novadev.image_property.facts import Facts
+from novadev.nova.block_devices import BlockDevice
 from novadev.nova.instances import Instance
 from novadev.rules.guest import Guest, without_dev
 from novadev.rules.moves import Move
@@ -25,6 +26,29 @@ def guest_after(guest: Guest, values: Mapping[str, Value], moves: Sequence[Move]
         else:
             stored.pop(name, None)
     return with_moves(replace(guest, image_properties=stored), moves)
+
+
+def guest_with(guest: Guest, changes: Iterable[Change]) -> Guest:
+    """Return GUEST with CHANGES written: its properties, the rows of its disks, the root's name."""
+    items = list(changes)
+    values = {item.place.name: item.after for item in items if item.place.kind is Kind.PROPERTY}
+    roots = [str(item.after) for item in items if item.place.kind is Kind.ROOT]
+    return replace(
+        guest_after(guest, values, ()),
+        block_devices=tuple(_device_with(device, items) for device in guest.block_devices),
+        root_device_name=roots[0] if roots else guest.root_device_name,
+    )
+
+
+def _device_with(device: BlockDevice, changes: Iterable[Change]) -> BlockDevice:
+    for item in changes:
+        if item.place.kind is Kind.DISK and item.place.row == device.id:
+            value = item.after if isinstance(item.after, str) else None
+            if item.place.name == "disk_bus":
+                device = replace(device, disk_bus=value)
+            else:
+                device = replace(device, device_name=value)
+    return device
 
 
 def with_moves(guest: Guest, moves: Sequence[Move]) -> Guest:

@@ -9,10 +9,11 @@ from novadev.capabilities.compute_hosts import ComputeHosts
 from novadev.capabilities.server_releases import ServerReleases
 from novadev.deployment import Deployment
 from novadev.errors import NovadevError
+from novadev.image_property.changes import guest_with
 from novadev.image_property.facts import Facts, read_facts
 from novadev.image_property.guards import disks_differ
 from novadev.image_property.planning import host_word, unreadable_only_now
-from novadev.image_property.present_effects import chunk_of, guest_with
+from novadev.image_property.present_effects import chunk_of
 from novadev.rules.guest import without_dev
 from novadev.rules.validity import new_faults
 from novadev.runs.change import Change

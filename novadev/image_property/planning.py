@@ -22,19 +22,18 @@ from novadev.image_property.changes import (
     property_changes,
     with_moves,
 )
-from novadev.image_property.decisions import Decisions
-from novadev.image_property.effects import disk_effects, futile, mended_without_moving, notes
+from novadev.image_property.effects import disk_effects, futile, mended_without_moving
 from novadev.image_property.facts import Facts, read_facts, with_spec_or_without
-from novadev.image_property.present_effects import guest_with
+from novadev.image_property.past import Past
+from novadev.image_property.plan_notes import with_notes
+from novadev.image_property.present_effects import disk_setting
 from novadev.image_property.readability import release_guard
-from novadev.image_property.unstarted import guest_before, with_way
 from novadev.nova.image_properties import get_property
 from novadev.nova.instances import Instance
 from novadev.rules.buses import BUS_PROPERTIES, TooManyDisks, UnsupportedBus, bus_for_device_type
 from novadev.rules.guest import ComputeRules, Guest
 from novadev.rules.image_meta import unreadable
 from novadev.rules.moves import Move, Which, moved
-from novadev.rules.outcome import outcome_notes, unsaid
 from novadev.rules.server_states import way_to_stopped
 from novadev.rules.validity import new_faults
 from novadev.runs.change import Effect
@@ -104,15 +103,16 @@ def _iter_plans(
     deployment: Deployment, selection: Selection, request: Request, hosts: ComputeHosts
 ) -> Iterator[Planned]:
     named, saved = selection.is_named, ComputeHosts(deployment.config)
-    releases, decisions = ServerReleases(deployment, saved), Decisions(deployment)
+    releases, past = ServerReleases(deployment, saved), Past(deployment)
 
     def plans(chunk: Chunk) -> Iterator[Planned]:
-        if request.touches_disks:
-            decisions.read([instance.uuid for instance in chunk.instances])
+        past.read(chunk)
         for facts in read_facts(deployment, chunk, releases):
             rules = facts.rules(saved, deployment.config)
             plan = _plan_or_skip(facts, request, rules, hosts, named)
-            yield _with_way(plan, facts, rules, decisions) if isinstance(plan, Plan) else plan
+            if isinstance(plan, Plan):
+                plan = with_notes(plan, disk_setting(facts, rules, past))
+            yield plan
 
     return of_chunks(iter_selected(deployment, selection), plans, named)
 
@@ -132,16 +132,10 @@ def _plan_or_skip(
     )
 
 
-def _with_way(plan: Plan, facts: Facts, rules: ComputeRules, decisions: Decisions) -> Plan:
-    earlier = guest_before(decisions.plans_of(plan.instance), facts.guest)
-    after = guest_with(facts.guest, plan.changes)
-    return with_way(plan, earlier, lambda guest: disk_effects(guest, after, rules))
-
-
 def plan_one(
     facts: Facts, request: Request, rules: ComputeRules, hosts: ComputeHosts
 ) -> Plan | None:
-    """Return the plan for one instance, None where everything is as asked for.
+    """Return the plan for one instance, still without `with_notes`; None if all is as asked for.
 
     Raises NotAsNeeded (state, no effect), NotFound (no request spec), InvalidValue (a
     combination that the guest cannot have, or its host cannot give), BadInput (its host's file)
@@ -156,7 +150,6 @@ def plan_one(
         return None
     effects = disk_effects(facts.guest, after, rules) if request.touches_disks else ()
     word = host_word(facts, after, hosts) if request.action == SET else HostWord()
-    against = objections(facts, after, request, rules, effects, word)
     return Plan(
         action=request.action,
         instance=facts.instance.uuid,
@@ -165,11 +158,7 @@ def plan_one(
         name=facts.instance.name,
         host=facts.instance.host,
         effects=effects,
-        notes=(
-            *against,
-            *unsaid(outcome_notes(facts.guest, after, rules), against),
-            *notes(facts, request.values),
-        ),
+        notes=objections(facts, after, request, rules, effects, word),
         guard={
             **(kept_disks(facts.guest, moves) if request.touches_disks else {}),
             **release_guard(request.values, facts.release),

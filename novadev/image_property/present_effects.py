@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import ParamSpec
 
@@ -10,16 +10,15 @@ from novadev.capabilities.compute_hosts import ComputeHosts
 from novadev.capabilities.server_releases import ServerReleases
 from novadev.deployment import Deployment
 from novadev.errors import NovadevError
-from novadev.image_property.changes import guest_after
+from novadev.image_property.changes import guest_with
 from novadev.image_property.effects import disk_effects
-from novadev.image_property.facts import read_facts
-from novadev.nova.block_devices import BlockDevice
+from novadev.image_property.facts import Facts, read_facts
+from novadev.image_property.past import Past
+from novadev.image_property.plan_notes import Setting, with_notes
 from novadev.nova.instances import InstanceFilter, list_instances
 from novadev.rules.buses import TooManyDisks, UnsupportedBus
 from novadev.rules.guest import ComputeRules, Guest
-from novadev.rules.outcome import outcome_notes, unsaid
-from novadev.runs.change import Change, Effect
-from novadev.runs.place import Kind
+from novadev.runs.change import Effect
 from novadev.runs.plan import Plan
 from novadev.selection import Chunk
 
@@ -30,20 +29,29 @@ WithEffects = Callable[[Deployment, Sequence[Plan]], Mapping[str, Plan]]
 
 def with_disk_effects(deployment: Deployment, plans: Sequence[Plan]) -> dict[str, Plan]:
     """Return PLANS of one cell with what their guests will see of them, by UUID."""
-    hosts = ComputeHosts(deployment.config)
+    hosts, past = ComputeHosts(deployment.config), Past(deployment)
     releases = ServerReleases(deployment, hosts)
     by_uuid = {plan.instance: plan for plan in plans}
-    found = {}
-    for facts in read_facts(deployment, chunk_of(deployment, plans), releases):
+    chunk, found = chunk_of(deployment, plans), {}
+    past.read(chunk)
+    for facts in read_facts(deployment, chunk, releases):
         plan, old = by_uuid[facts.instance.uuid], facts.guest
-        rules, new = facts.rules(hosts, deployment.config), guest_with(old, plan.changes)
-        with_notes = noted(plan, old, new, rules)
-        found[plan.instance] = (
-            renewed(with_notes, disk_effects, old, new, rules)
-            if "kept_disks" in plan.guard
-            else with_notes
-        )
+        rules = facts.rules(hosts, deployment.config)
+        if "kept_disks" in plan.guard:
+            new = guest_with(old, plan.changes)
+            plan = renewed(plan, disk_effects, old, new, rules)
+        found[plan.instance] = with_notes(plan, disk_setting(facts, rules, past))
     return found
+
+
+def disk_setting(facts: Facts, rules: ComputeRules, past: Past) -> Setting:
+    """Return what a plan of image properties is compared with for its notes."""
+    guest = facts.guest
+
+    def effects(old: Guest, new: Guest) -> tuple[Effect, ...]:
+        return disk_effects(old, new, rules)
+
+    return Setting(facts, guest, rules, effects, past.unstarted(facts.instance.uuid, guest))
 
 
 def chunk_of(deployment: Deployment, plans: Sequence[Plan]) -> Chunk:
@@ -53,18 +61,6 @@ def chunk_of(deployment: Deployment, plans: Sequence[Plan]) -> Chunk:
     with deployment.cell_database(cell).reading() as connection:
         instances = list_instances(connection, cell.uuid, uuids, InstanceFilter())
     return Chunk(cell, tuple(instances), {})
-
-
-def is_about_disks(plan: Plan) -> bool:
-    """Return whether PLAN changes the disks of its guest, or the controller that they are on."""
-    names = (item.place.name for item in plan.changes if item.place.kind is Kind.PROPERTY)
-    return "kept_disks" in plan.guard or "hw_scsi_model" in names
-
-
-def noted(plan: Plan, old: Guest, new: Guest, rules: ComputeRules) -> Plan:
-    """Return PLAN with what is to be known of the disks that its guest will have."""
-    more = unsaid(outcome_notes(old, new, rules), plan.notes)
-    return replace(plan, notes=(*plan.notes, *more))
 
 
 def renewed(
@@ -79,26 +75,3 @@ def renewed(
     except (NovadevError, TooManyDisks, UnsupportedBus) as error:
         note = f"what the guest will see at its next power-on is not known: {error}"
         return replace(plan, effects=(), notes=(*plan.notes, note))
-
-
-def guest_with(guest: Guest, changes: Iterable[Change]) -> Guest:
-    """Return GUEST with CHANGES written: its properties, the rows of its disks, the root's name."""
-    items = list(changes)
-    values = {item.place.name: item.after for item in items if item.place.kind is Kind.PROPERTY}
-    roots = [str(item.after) for item in items if item.place.kind is Kind.ROOT]
-    return replace(
-        guest_after(guest, values, ()),
-        block_devices=tuple(_device_with(device, items) for device in guest.block_devices),
-        root_device_name=roots[0] if roots else guest.root_device_name,
-    )
-
-
-def _device_with(device: BlockDevice, changes: Iterable[Change]) -> BlockDevice:
-    for item in changes:
-        if item.place.kind is Kind.DISK and item.place.row == device.id:
-            value = item.after if isinstance(item.after, str) else None
-            if item.place.name == "disk_bus":
-                device = replace(device, disk_bus=value)
-            else:
-                device = replace(device, device_name=value)
-    return device

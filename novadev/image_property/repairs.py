@@ -9,9 +9,12 @@ from novadev.capabilities.server_releases import ServerReleases
 from novadev.deployment import Deployment
 from novadev.errors import InvalidValue, NovadevError
 from novadev.image_property.changes import check_one_row, guest_after, kept_disks
-from novadev.image_property.effects import disk_effects, notes
+from novadev.image_property.effects import disk_effects
 from novadev.image_property.facts import Facts, read_facts
+from novadev.image_property.past import Past
+from novadev.image_property.plan_notes import with_notes
 from novadev.image_property.planning import UNSET, Request, check_state, objections
+from novadev.image_property.present_effects import disk_setting
 from novadev.nova.image_properties import PROPERTIES
 from novadev.rules.buses import TooManyDisks, UnsupportedBus
 from novadev.rules.guest import ComputeRules
@@ -78,14 +81,18 @@ def _iter_plans(
     nothing: str,
 ) -> Iterator[Planned]:
     named = selection.is_named
-    releases = ServerReleases(deployment, ComputeHosts(deployment.config))
+    hosts, past = ComputeHosts(deployment.config), Past(deployment)
+    releases = ServerReleases(deployment, hosts)
 
     def plans(chunk: Chunk) -> Iterator[Planned]:
+        past.read(chunk)
         for facts in read_facts(deployment, chunk, releases):
             uuid = facts.instance.uuid
             skip = Skip(uuid, f"nothing to do for instance {uuid}: {nothing}", 0, named)
             try:
-                yield plan(facts) or skip
+                found = plan(facts)
+                setting = disk_setting(facts, facts.rules(hosts, deployment.config), past)
+                yield with_notes(found, setting) if found else skip
             except NovadevError as error:
                 yield Skip.of(uuid, error, named)
             except (UnsupportedBus, TooManyDisks) as error:
@@ -126,7 +133,6 @@ def plan_without_unreadable(facts: Facts, rules: ComputeRules, force: bool = Fal
         notes=(
             *_spellings(facts.instance.uuid, cell),
             *objections(facts, after, request, rules, effects),
-            *notes(facts, gone),
         ),
         guard=kept_disks(facts.guest, ()) if request.touches_disks else {},
     )

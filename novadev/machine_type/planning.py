@@ -14,18 +14,15 @@ from novadev.capabilities.compute_hosts import ComputeHosts
 from novadev.capabilities.host_word import HostWord, word_on
 from novadev.deployment import Deployment
 from novadev.errors import InvalidValue, NotAsNeeded, NovadevError
-from novadev.image_property import effects as property_effects
 from novadev.image_property.changes import disk_changes, guest_after, kept_disks, property_changes
-from novadev.image_property.decisions import Decisions
 from novadev.image_property.facts import Facts, with_spec_or_without
+from novadev.image_property.past import Past
 from novadev.image_property.planning import check_state
-from novadev.image_property.present_effects import guest_with
-from novadev.image_property.unstarted import guest_before, with_way
 from novadev.machine_type import ACTION, windows
-from novadev.machine_type.effects import effects, notes
+from novadev.machine_type.effects import effects
 from novadev.machine_type.gathering import Evidence, gather
 from novadev.machine_type.objections import canonical, name_faults
-from novadev.machine_type.present_effects import effects_between
+from novadev.machine_type.present_effects import with_machine_notes
 from novadev.nova.image_properties import MACHINE_TYPE
 from novadev.rules.buses import BUS_PROPERTIES, TooManyDisks, UnsupportedBus, bus_for_device_type
 from novadev.rules.defaults import with_properties
@@ -34,7 +31,6 @@ from novadev.rules.fault import Fault
 from novadev.rules.guest import ComputeRules, Guest, machine_type
 from novadev.rules.machine_types import NAME, Q35, family_of
 from novadev.rules.moves import Move, moved_off
-from novadev.rules.outcome import outcome_notes, unsaid
 from novadev.rules.validity import new_faults
 from novadev.runs.change import Change
 from novadev.runs.plan import Plan, Planned, Skip
@@ -90,13 +86,13 @@ def plan_set(
 def _iter_plans(
     deployment: Deployment, selection: Selection, request: Request, hosts: ComputeHosts
 ) -> Iterator[Planned]:
-    decisions = Decisions(deployment)
+    past = Past(deployment)
 
     def plans(chunk: Chunk) -> Iterator[Planned]:
-        decisions.read([instance.uuid for instance in chunk.instances])
+        past.read(chunk)
         for evidence in gather(deployment, chunk, hosts):
             plan = _plan_or_skip(evidence, request, selection.is_named)
-            yield _with_way(plan, evidence, decisions) if isinstance(plan, Plan) else plan
+            yield with_machine_notes(plan, evidence, past) if isinstance(plan, Plan) else plan
 
     return of_chunks(iter_selected(deployment, selection), plans, selection.is_named)
 
@@ -114,14 +110,8 @@ def _plan_or_skip(evidence: Evidence, request: Request, named: bool) -> Planned:
     )
 
 
-def _with_way(plan: Plan, evidence: Evidence, decisions: Decisions) -> Plan:
-    earlier = guest_before(decisions.plans_of(plan.instance), evidence.guest)
-    after = guest_with(evidence.guest, plan.changes)
-    return with_way(plan, earlier, lambda guest: effects_between(guest, after, evidence))
-
-
 def plan_one(evidence: Evidence, request: Request) -> Plan | None:
-    """Return the plan for one instance, None where everything is as asked for.
+    """Return the plan for one instance, still without its notes; None if all is as asked for.
 
     Raises NotAsNeeded (state, Windows that is not prepared), NotFound (no request spec), BadInput
     (its host's file), InvalidValue (what the guest cannot have) and the rules' UnsupportedBus and
@@ -177,7 +167,6 @@ def _plan(
 ) -> Plan:
     facts, wanted = evidence.facts, request.machine_type
     before = machine_type(result.before, evidence.rules) or ""
-    objections = _objections(before, evidence, request, result)
     return Plan(
         action=ACTION,
         instance=facts.instance.uuid,
@@ -186,12 +175,7 @@ def _plan(
         name=facts.instance.name,
         host=facts.instance.host,
         effects=effects(before, wanted, result.before, result.after, evidence),
-        notes=(
-            *objections,
-            *unsaid(outcome_notes(result.before, result.after, evidence.rules), objections),
-            *notes(before, wanted, result.after, evidence),
-            *property_effects.notes(facts, result.values),
-        ),
+        notes=_objections(before, evidence, request, result),
         guard=kept_disks(result.before, result.moves),
     )
 

@@ -182,3 +182,15 @@ instance_actions = sa.Table(
     sa.Column("message", sa.String(255)),
     *_cell_columns(),
 )
+
+instance_actions_events = sa.Table(
+    "instance_actions_events",
+    cell_metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("event", sa.String(255)),
+    sa.Column("action_id", sa.Integer, index=True),
+    sa.Column("start_time", sa.DateTime),
+    sa.Column("finish_time", sa.DateTime),
+    sa.Column("result", sa.String(255)),
+    *_cell_columns(),
+)

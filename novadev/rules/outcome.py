@@ -23,9 +23,12 @@ Source: nova/virt/libvirt/blockinfo.py, get_info_from_bdm and get_disk_bus_for_d
 """
 
 
-def outcome_notes(before: Guest, after: Guest, rules: ComputeRules) -> tuple[str, ...]:
+def outcome_notes(
+    before: Guest, after: Guest, rules: ComputeRules, earlier: tuple[Guest, ...] = ()
+) -> tuple[str, ...]:
     """Return what is to be known of the disks of AFTER, which is BEFORE with a change.
 
+    The definition may be that of one of the EARLIER guests: of a server that was not started since.
     A guest whose disks Nova refuses has no notes: a fault says so.
     """
     try:
@@ -36,7 +39,7 @@ def outcome_notes(before: Guest, after: Guest, rules: ComputeRules) -> tuple[str
         *_without_scsi_model(after, disks, rules),
         *_without_hotplug(before, after, disks, rules),
         *_renamed_volumes(before, after),
-        *_names_in_the_way(before, after, disks, rules),
+        *_names_in_the_way((before, *earlier), after, disks, rules),
     )
 
 
@@ -95,25 +98,36 @@ def _renamed_volumes(before: Guest, after: Guest) -> Iterator[str]:
 
 
 def _names_in_the_way(
-    before: Guest, after: Guest, disks: tuple[GuestDisk, ...], rules: ComputeRules
+    there: tuple[Guest, ...], after: Guest, disks: tuple[GuestDisk, ...], rules: ComputeRules
 ) -> Iterator[str]:
     """Yield which names Nova may give to another volume while the definition still has them.
 
-    Nova looks for a free name by what is stored, and libvirt refuses one that is there. Source:
-    nova/virt/libvirt/driver.py, get_device_name_for_instance.
+    THERE is what is stored now, and what was before. Nova looks for a free name by what is stored,
+    and libvirt refuses one that is there. Source: nova/virt/libvirt/driver.py,
+    get_device_name_for_instance.
     """
     try:
         prefix = name_prefix(bus_for_device_type("disk", after, rules), rules)
-        present = {disk.dev for disk in guest_disks(before, rules)}
-    except (UnsupportedBus, TooManyDisks):
+    except UnsupportedBus:
         return
-    left = sorted(present - {disk.dev for disk in disks})
+    present, *others = (_names(guest, rules) for guest in there)
+    own = {disk.dev for disk in disks}
+    left = sorted(present.union(*others) - own)
     taken = ", ".join(name for name in left if name.startswith(prefix))
     if taken and not after.is_offloaded:
+        has = "may still have" if others else "still has"
         yield (
             "until the next start, the attachment of a volume can fail: Nova may give it a name "
-            f"that the server's definition still has ({taken})"
+            f"that the server's definition {has} ({taken})"
         )
+
+
+def _names(guest: Guest, rules: ComputeRules) -> frozenset[str]:
+    """Return the names of the guest's disks; none where Nova refuses them."""
+    try:
+        return frozenset(disk.dev for disk in guest_disks(guest, rules))
+    except (UnsupportedBus, TooManyDisks):
+        return frozenset()
 
 
 def _buses(guest: Guest, rules: ComputeRules) -> dict[str, str]:

@@ -25,6 +25,7 @@ from novadev.runs.journal_rows import (
     PAGE,
     Journaled,
     Run,
+    Written,
     change,
     check_free,
     count,
@@ -292,6 +293,25 @@ class Journal:
             query = landed.where(plans.c.instance.in_(uuids[start : start + PAGE]))
             found += self._read(query, tolerant=True)
         return sorted(found, key=lambda item: item.id, reverse=True)
+
+    def list_written(self, instances: Collection[str]) -> dict[str, list[Written]]:
+        """Return what was written of INSTANCES, also what was undone, newest first, by instance.
+
+        A plan that cannot be read is left out, as is an instance without any.
+        """
+        uuids, found = sorted(instances), dict[str, list[Written]]()
+        query = sa.select(plans, runs.c.started, runs.c.finished).join(runs)
+        query = query.where(plans.c.state.in_((*TO_UNDO, State.UNDONE))).order_by(plans.c.id.desc())
+        for start in range(0, len(uuids), PAGE):
+            with self._database.reading() as connection:
+                chosen = query.where(plans.c.instance.in_(uuids[start : start + PAGE]))
+                rows = connection.execute(chosen).all()
+            for row in rows:
+                with suppress(BadInput):
+                    item = journaled(row)
+                    written = Written(item.run, item.plan, item.state, row.started, row.finished)
+                    found.setdefault(row.instance, []).append(written)
+        return found
 
     def _read(self, query: sa.Select[Any], tolerant: bool = False) -> list[Journaled]:
         with self._database.reading() as connection:

@@ -78,6 +78,20 @@ class Journaled:
     unseen: str | None = None
 
 
+@dataclass(frozen=True)
+class Written:
+    """A plan of which something was written, with the times of its run, in UTC and naive.
+
+    ``finished`` is None where the run goes on, or was left.
+    """
+
+    run: int
+    plan: Plan
+    state: State
+    started: datetime
+    finished: datetime | None
+
+
 def journaled(row: Any) -> Journaled:
     """Return the plan in ROW of the table of plans."""
     plan = loads(row.body, f"run {row.run_id}: its plan {row.id} in the journal")

@@ -47,7 +47,7 @@ def test_the_guest_goes_from_what_it_had_before_the_first_run(sqlite_cloud: Clou
 
 
 @pytest.mark.parametrize("first", ["undone", "of another property", "changed by another program"])
-def test_a_run_that_says_nothing_of_the_guest(sqlite_cloud: Cloud, first: str) -> None:
+def test_a_run_that_says_nothing_of_its_disks(sqlite_cloud: Cloud, first: str) -> None:
     uuid = server(sqlite_cloud, "virtio", "vd")
     model = ("image-property", "set", "--property", "hw_vif_model=virtio")
     apply(sqlite_cloud, uuid, *(model if first == "of another property" else SET_IDE))
@@ -56,7 +56,11 @@ def test_a_run_that_says_nothing_of_the_guest(sqlite_cloud: Cloud, first: str) -
     if first == "changed by another program":
         name = {"instance_uuid": uuid, "key": "image_hw_disk_bus"}
         sqlite_cloud.update("instance_system_metadata", "cell1", name, value="scsi")
-    assert ways(sqlite_cloud, uuid, *SET_SATA, "--force") == []
+    found = ways(sqlite_cloud, uuid, *SET_SATA, "--force")
+    other = first == "of another property"
+    assert [note.partition("sees: ")[2] for note in found] == [
+        "hw_vif_model e1000 -> virtio"
+    ] * other
 
 
 def test_a_volume_that_was_detached_since_is_left_out(sqlite_cloud: Cloud) -> None:
