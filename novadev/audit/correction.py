@@ -67,7 +67,7 @@ def needs(remedy: str | None, instance: Instance) -> Needs:
 def when(needed: Needs, instance: Instance) -> str:
     """Return what is to be added to the details where the remedy has to wait; else nothing."""
     if needed == "stop":
-        way = way_to_stopped(instance.vm_state)
+        way = way_to_stopped(instance.vm_state, instance.host is not None)
         return f"; the server has to be stopped for the remedy ({way})"
     if needed == "wait":
         task = instance.task_state or instance.vm_state
@@ -91,7 +91,8 @@ def undecided(trouble: Trouble, instance: Instance) -> Trouble:
 def from_here(remedy: str, instance: Instance) -> str:
     """Return REMEDY after what stops the server, where it has to be stopped for it."""
     waits = needs(remedy, instance) == "stop"
-    return f"{way_to_stopped(instance.vm_state)}; then " * waits + remedy
+    way = way_to_stopped(instance.vm_state, instance.host is not None)
+    return f"{way}; then " * waits + remedy
 
 
 def for_fault(fault: Fault, uuid: str, host: str | None) -> str | None:

@@ -35,6 +35,8 @@ GUEST_CHECKS = frozenset(
 )
 """The checks that are made here."""
 RESCUED = "it is rescued: its own devices can be checked after it is unrescued"
+RESCUED_IN_ERROR = "it is rescued and in ERROR: its own devices can be checked after a hard reboot"
+"""Nova unrescues no server in ERROR (nova/compute/api.py, ``unrescue``)."""
 _ROOT_PORT = "pcie-root-port"
 
 
@@ -78,7 +80,7 @@ def inspect(host: Host, instance: HostedInstance, asked: Examined) -> Inspection
     """
     definitions = get_definitions(host, instance)
     if is_rescued(instance, definitions.persistent):
-        raise NotAsNeeded(RESCUED)
+        raise NotAsNeeded(RESCUED_IN_ERROR if instance.vm_state == "error" else RESCUED)
     inventory = take_inventory(instance, definitions)
     found = [
         trouble

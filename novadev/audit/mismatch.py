@@ -60,7 +60,8 @@ def _differing(
     remedy = _remedy(instance.uuid, name, value)
     if name == MACHINE_TYPE and may_be(kept, value):
         return Trouble("definition", "warning", told, remedy)
-    way, decision = way_to_stored_hardware(instance.vm_state), decisions.find(instance, name)
+    way = way_to_stored_hardware(instance.vm_state, instance.host is not None)
+    decision = decisions.find(instance, name)
     if decision is not None:
         told = f"{details}: run {decision.run} stored it for the next power-on ({way})"
         return Trouble("definition", "warning", told)

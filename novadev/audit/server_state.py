@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 
 from novadev.audit.finding import Trouble
-from novadev.audit.guest import Inspection
+from novadev.audit.guest import RESCUED_IN_ERROR, Inspection
 from novadev.errors import NotFound, NovadevError
 from novadev.nova.instances import Instance
 
@@ -42,11 +42,20 @@ def _next_step(instance: Instance, found: Inspection | NovadevError | None) -> s
     reboot = f"openstack server reboot --hard {instance.uuid}"
     host = instance.host
     if host is None:
-        return "it is on no host, so its devices were not checked"
+        return (
+            "it is on no host, so its devices were not checked. Do not reboot it: without a host "
+            "this is an error of Nova's API, and leaves a task in progress"
+        )
     if isinstance(found, Inspection):
         return (
             f"{host} has its definition. If its disks are on {host} too and it runs on no other "
             f"host, {reboot} builds the guest anew. Until then its other findings may be wrong"
+        )
+    if str(found) == RESCUED_IN_ERROR:
+        return (
+            f"{host} has the guest of its rescue, so its devices were not checked. Nova cannot "
+            f"unrescue it in this state. If its disks are on {host} and it runs on no other host, "
+            f"{reboot} builds its own guest anew"
         )
     if isinstance(found, NotFound):
         return (

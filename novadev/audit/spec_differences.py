@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
+from novadev.audit.correction import from_here
 from novadev.audit.finding import Trouble
 from novadev.audit.remedies import set_machine_type, sync
 from novadev.audit.stored import Stored, unread
 from novadev.errors import BadInput, InvalidValue, NovadevError
 from novadev.image_property.sync.differences import differences, in_words, lacked
 from novadev.nova.image_properties import MACHINE_TYPE
+from novadev.nova.instances import Instance
 from novadev.nova.request_specs import RequestSpec
 from novadev.rules.defaults import REFUSALS, REGISTERED, registered
 from novadev.rules.image_meta import unreadable
@@ -43,7 +45,7 @@ def request_spec(stored: Stored) -> Iterator[Trouble]:
     told = [item for item in found if item.place.name not in silent]
     if told:
         trouble = Trouble("request-spec", "warning", in_words(told))
-        yield _with_remedy(trouble, stored.uuid, told)
+        yield _with_remedy(trouble, stored.facts.instance, told)
 
 
 _UNCOMPARED = "its request spec cannot be compared"
@@ -51,7 +53,7 @@ _UNCOMPARED = "its request spec cannot be compared"
 
 def _compared_later(stored: Stored, spec: RequestSpec, error: InvalidValue) -> Trouble:
     """Return that the cell has to be read first; a sync comes after what makes it readable."""
-    details, uuid = f"{_UNCOMPARED}: {error}", stored.uuid
+    details = f"{_UNCOMPARED}: {error}"
     told = stored.outside
     after = frozenset(
         "stored-value" if name in told else "unreadable" for name in unreadable(stored.values)
@@ -61,10 +63,11 @@ def _compared_later(stored: Stored, spec: RequestSpec, error: InvalidValue) -> T
         found = differences(left, spec, stored.facts.instance.image_ref)
     except NovadevError:
         return Trouble("request-spec", "warning", details)
-    return _with_remedy(Trouble("request-spec", "warning", details, after=after), uuid, found)
+    trouble = Trouble("request-spec", "warning", details, after=after)
+    return _with_remedy(trouble, stored.facts.instance, found)
 
 
-def _with_remedy(trouble: Trouble, uuid: str, found: Iterable[Change]) -> Trouble:
+def _with_remedy(trouble: Trouble, instance: Instance, found: Iterable[Change]) -> Trouble:
     """Return TROUBLE with the command for what was FOUND; of two machine types a person decides.
 
     Nova replaces the stored machine type when it rescues a server
@@ -75,14 +78,14 @@ def _with_remedy(trouble: Trouble, uuid: str, found: Iterable[Change]) -> Troubl
     pairs = ((item.before, item.after) for item in found if item.place.name == MACHINE_TYPE)
     spec, cell = next(pairs, (None, None))
     if not (isinstance(spec, str) and isinstance(cell, str) and family_of(spec)):
-        return replace(trouble, remedy=sync(uuid))
-    again = set_machine_type(uuid, spec) or "novadev machine-type set"
+        return replace(trouble, remedy=sync(instance.uuid))
+    again = set_machine_type(instance.uuid, spec) or "novadev machine-type set"
     return replace(
         trouble,
-        remedy=sync(uuid) if family_of(cell) else None,
+        remedy=sync(instance.uuid) if family_of(cell) else None,
         instead=(
             "a rescue replaces the machine type in the cell: to keep that of the request spec, "
-            f"stop the server and run {again}"
+            f"run {from_here(again, instance)}"
         ),
         keeps="that of the cell",
         settled_by=MACHINE_TYPE,

@@ -100,7 +100,7 @@ def decided(name: str, stored: str, decision: Decision, instance: Instance, is_s
 
     IS_SEEN: the definition of the guest shows that the guest has the value still.
     """
-    way = way_to_stored_hardware(instance.vm_state)
+    way = way_to_stored_hardware(instance.vm_state, instance.host is not None)
     what = f"the guest {'has' if is_seen else 'may have'} it"
     if decision.is_default_known:
         what = f"{what} until a power-on gives it today's default ({way})"

@@ -17,7 +17,11 @@ def objection(plan: Plan, stored: Stored, vm_states: frozenset[str]) -> str | No
     """Return why the instance must not be written now, None where it may, in one of VM_STATES."""
     locked = stored.instances[plan.instance]
     if locked.vm_state not in vm_states:
-        when = f": {when_down(locked.vm_state)}" if vm_states == VM_STATES else ""
+        when = (
+            f": {when_down(locked.vm_state, locked.host is not None)}"
+            if vm_states == VM_STATES
+            else ""
+        )
         return f"it is {locked.vm_state} now{when}"
     if locked.task_state is not None:
         return f"it has a task in progress now: {locked.task_state}"

@@ -166,11 +166,11 @@ def plan_one(
     )
 
 
-def when_down(vm_state: str | None) -> str:
+def when_down(vm_state: str | None, is_on_host: bool) -> str:
     """Return in which states image properties can change, and how a server gets there."""
     return (
         "image properties can be changed only while it is stopped, shelved or shelved_offloaded "
-        f"({way_to_stopped(vm_state)})"
+        f"({way_to_stopped(vm_state, is_on_host)})"
     )
 
 
@@ -178,7 +178,8 @@ def check_state(instance: Instance) -> None:
     """Raise NotAsNeeded unless INSTANCE is stopped or shelved and has no task in progress."""
     if instance.vm_state not in VM_STATES:
         raise NotAsNeeded(
-            f"instance {instance.uuid} is {instance.vm_state}: {when_down(instance.vm_state)}"
+            f"instance {instance.uuid} is {instance.vm_state}: "
+            f"{when_down(instance.vm_state, instance.host is not None)}"
         )
     if instance.task_state is not None:
         raise NotAsNeeded(f"instance {instance.uuid} has a task in progress: {instance.task_state}")

@@ -43,6 +43,7 @@ class LockedInstance:
     vm_state: str | None
     task_state: str | None
     root_device_name: str | None
+    host: str | None
 
 
 def lock_instances(
@@ -61,6 +62,7 @@ def lock_instances(
             columns.vm_state,
             columns.task_state,
             columns.root_device_name,
+            columns.host,
         )
         .where(columns.uuid.in_(tuple(uuids)), LIVING)
         .order_by(columns.id)

@@ -40,21 +40,29 @@ _NOTHING_TO_RUN: Mapping[str, str] = {
 }
 
 
-def way_to_stopped(vm_state: str | None) -> str:
+_LOST = "first get it out of ERROR: it is on no host, and Nova can neither stop nor start it"
+"""Stop and unshelve are refused, and a hard reboot is an error of the API that leaves a task."""
+
+
+def way_to_stopped(vm_state: str | None, is_on_host: bool = True) -> str:
     """Return the commands that stop a server in this VM_STATE, in order and without its name.
 
     A server that was resized or is restored may be stopped by the first of them already.
     """
     state = vm_state or ""
+    if state == "error" and not is_on_host:
+        return _LOST
     if state in _NOTHING_TO_RUN:
         return _NOTHING_TO_RUN[state]
     first = _FIRST.get(state)
     return _STOP if first is None else f"{first}; then {_STOP}"
 
 
-def way_to_stored_hardware(vm_state: str | None) -> str:
+def way_to_stored_hardware(vm_state: str | None, is_on_host: bool = True) -> str:
     """Return the commands after which the guest has what is stored, in order, without its name."""
     state = vm_state or ""
+    if state == "error" and not is_on_host:
+        return _LOST
     if state in _NOTHING_TO_RUN:
         return _NOTHING_TO_RUN[state]
     if state in _POWER_ON:

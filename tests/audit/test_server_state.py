@@ -2,9 +2,11 @@
 
 from datetime import datetime, timedelta, timezone
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
+from tests import domains
 from tests.audit.auditing import audit, checks, healthy
 from tests.audit.test_hosts import OBSERVED, aliased, of, site
 from tests.cloud import Cloud
@@ -41,9 +43,10 @@ def test_a_server_in_error_without_a_look_at_its_host(
     (item,) = _found(any_cloud, code=3)
     assert (item["check"], item["severity"]) == ("error-state", "failure")
     assert (item["instance"], item["remedy"], item["needs"]) == (uuid, None, "decision")
-    assert item["details"].endswith(f"{told}, so its devices were not checked")
+    assert f"{told}, so its devices were not checked" in item["details"]
     assert f"openstack server event list {uuid} and " in item["details"]
-    assert "reboot" not in item["details"]
+    assert ("Do not reboot it" in item["details"]) == (place == {"host": None})
+    assert "reboot --hard" not in item["details"]
 
 
 @pytest.mark.parametrize("vm_state", ["error", "building"])
@@ -107,3 +110,46 @@ def test_what_its_host_has_of_a_server_in_error(site: Site) -> None:
     told = found[lost]["details"]
     assert "cmp1 has no definition of it, so its devices were not checked" in told
     assert f"reboot --hard {lost}" not in told
+
+
+@pytest.mark.parametrize("place", [{}, {"host": None}])
+def test_what_refuses_a_server_in_error_says_what_helps(
+    sqlite_cloud: Cloud, place: dict[str, Any]
+) -> None:
+    uuid = healthy(sqlite_cloud, vm_state="error", **place)
+    words = ("image-property", "set", "--property", "hw_vif_model=e1000", "--dry-run", uuid)
+    told = novadev(sqlite_cloud, *words).err
+    assert ("openstack server stop" in told) == (place == {})
+
+
+@pytest.mark.parametrize(
+    ("state", "way"),
+    [
+        ("rescued", "openstack server unrescue; then openstack server stop; then "),
+        ("active", "openstack server stop; then "),
+        ("stopped", ""),
+    ],
+)
+def test_the_way_to_the_machine_type_of_the_request_spec(
+    sqlite_cloud: Cloud, state: str, way: str
+) -> None:
+    uuid = sqlite_cloud.add_instance(
+        vm_state=state, hw_machine_type="pc", spec_properties={"hw_machine_type": "q35"}
+    )
+    found = audit(sqlite_cloud, uuid, "--check", "request-spec")
+    (item,) = [item for item in found if item["check"] == "request-spec"]
+    command = f"novadev machine-type set --yes q35 {uuid}"
+    assert f"to keep that of the request spec, run {way}{command}" in item["details"]
+
+
+@pytest.mark.slow
+def test_a_rescued_server_in_error(site: Site) -> None:
+    """Nova cannot unrescue it: only a hard reboot helps."""
+    uuid = str(uuid4())
+    own = domains.disk("vda", source=f"{domains.IMAGES}/{uuid}/disk.rescue")
+    site.add(domains.domain(uuid, disks=[own]), vm_state="error", **OBSERVED)
+    found = {item["check"]: item for item in of(site, "error-state", "definition", code=3)}
+    told = found["error-state"]["details"]
+    assert "cmp1 has the guest of its rescue" in told
+    assert f"openstack server reboot --hard {uuid} builds its own guest" in told
+    assert "after a hard reboot" in found["unreachable"]["details"]

@@ -30,6 +30,6 @@ def _refusal(plan: Plan, instance: Instance) -> str | None:
     if plan.guard.get("whole_definition") and instance.vm_state != "stopped":
         return (
             f"it is {instance.vm_state} now: its whole definition can be replaced only while it is "
-            f"stopped ({way_to_stopped(instance.vm_state)})"
+            f"stopped ({way_to_stopped(instance.vm_state, instance.host is not None)})"
         )
     return None
