@@ -104,7 +104,10 @@ class PlanFileDocument(RunDocument, PlanFileFacts):
 def plan_entry(
     plan: Plan, state: PlanState, error: str | None, left: Mapping[str, str] = NOTHING_LEFT
 ) -> PlanEntry:
-    """Return PLAN as a JSON object; LEFT says why changes could not be undone."""
+    """Return PLAN as a JSON object; LEFT says why changes could not be undone.
+
+    A plan that is stale has no effects: the guest is not as it expects.
+    """
     entry: PlanEntry = {
         "action": plan.action,
         "instance": plan.instance,
@@ -113,7 +116,7 @@ def plan_entry(
         "state": state,
         "note": "\n".join(plan.notes) or None,
         "changes": [_change_entry(item) for item in plan.changes],
-        "effects": [_change_entry(item) for item in plan.effects],
+        "effects": [] if state == "stale" else [_change_entry(item) for item in plan.effects],
         "error": error,
         "name": plan.name or None,
     }

@@ -51,7 +51,8 @@ def print_run(session: Session, run_id: int, output: Output, is_grouped: bool | 
         is_grouped = False
     if output.format == "table":
         for found in journal.iter_runs(RunFilter(run=run.id)):
-            _tell_run(session, found, journal.list_undone_by(run))
+            undos = journal.list_undone_by(run)
+            _tell_run(session, found, undos, journal.list_vain_undos(run))
     held = [] if is_grouped is not None else list(islice(plans, MANY))
     if is_grouped or len(held) == MANY:
         _print_groups(session, chain(held, plans))
@@ -60,10 +61,16 @@ def print_run(session: Session, run_id: int, output: Output, is_grouped: bool | 
         print_records(session, output, ChangeRecord, records, ("instance",))
 
 
-def _tell_run(session: Session, run: RunSummary, undos: Sequence[tuple[int, int]]) -> None:
+def _tell_run(
+    session: Session,
+    run: RunSummary,
+    undos: Sequence[tuple[int, int]],
+    others: Sequence[tuple[int, bool]],
+) -> None:
     """Say of one run who did what, and what became of it.
 
-    UNDOS are those that have taken plans of it back, and how many.
+    UNDOS are those that have taken plans of it back, and how many. OTHERS are those of which
+    nothing is in effect, and whether each was refused.
     """
     until = f" to {run.finished}" if run.finished else ""
     session.say(f"Run {run.run}: {run.action}, {run.state}")
@@ -77,8 +84,11 @@ def _tell_run(session: Session, run: RunSummary, undos: Sequence[tuple[int, int]
     for undo, number in undos:
         part = "" if number == run.applied + run.half else f"{many(number, 'server')} of it: "
         session.say(f"  {part}undone by run {undo}")
-    if run.undone_by and run.undone_by not in dict(undos):
-        session.say(f"  run {run.undone_by} was an undo of it, of which nothing is in effect now")
+    for undo, is_refused in others:
+        had = (
+            "it was refused, and undid nothing" if is_refused else "nothing of it is in effect now"
+        )
+        session.say(f"  run {undo} was an undo of it: {had}")
 
 
 def _named(session: Session, plans: Iterable[Journaled]) -> Iterator[Journaled]:

@@ -350,6 +350,20 @@ class Journal:
         with self._database.reading() as connection:
             return [(undo, number) for undo, number in connection.execute(query)]
 
+    def list_vain_undos(self, run: Run) -> list[tuple[int, bool]]:
+        """Return the undos of RUN of which nothing is in effect, newest first.
+
+        Each with whether it was refused as a whole: then it never wrote anything.
+        """
+        states: dict[int, set[State]] = {}
+        query = sa.select(runs.c.id, plans.c.state).distinct().join(plans)
+        query = query.where(runs.c.undoes == run.id, runs.c.state != "planning")
+        with self._database.reading() as connection:
+            for row in connection.execute(query.order_by(runs.c.id.desc())):
+                states.setdefault(row.id, set()).add(State(row.state))
+        refused = {State.STALE, State.FAILED}
+        return [(undo, had <= refused) for undo, had in states.items() if not had & {*TO_UNDO}]
+
     def list_put_back_in_part(self, run: Run) -> list[tuple[str, int]]:
         """Return whose plans of RUN were undone and may be there again in part, and by which run.
 

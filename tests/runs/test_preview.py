@@ -212,10 +212,15 @@ def test_the_history_names_only_an_undo_that_took_something_back(sqlite_cloud: C
     assert run("undo", "1", "--yes").code == 7
     refused = run("history", "1").err
     assert "undone by" not in refused
-    assert "run 2 was an undo of it, of which nothing is in effect now" in refused
+    assert "run 2 was an undo of it: it was refused, and undid nothing" in refused
+    assert run("undo", "1", "--yes").code == 7
+    refused = run("history", "1").err
+    for undo in (2, 3):
+        assert f"run {undo} was an undo of it: it was refused, and undid nothing" in refused
     sqlite_cloud.update("instances", "cell1", {"uuid": uuid}, vm_state="stopped", task_state=None)
     assert run("undo", "1", "--yes").code == 0
-    assert "  undone by run 3" in run("history", "1").err
-    assert "Run 1 was undone by run 3." in run("undo", "1", "--yes").err
-    assert run("undo", "3", "--yes").code == 0
+    assert "  undone by run 4" in run("history", "1").err
+    assert "Run 1 was undone by run 4." in run("undo", "1", "--yes").err
+    assert run("undo", "4", "--yes").code == 0
     assert "undone by" not in run("history", "1").err
+    assert "run 4 was an undo of it: nothing of it is in effect now" in run("history", "1").err
