@@ -26,7 +26,7 @@ def test_way_to_stored_hardware(states: tuple[str, ...], way: str) -> None:
 
 
 def test_a_server_in_error_that_is_on_no_host() -> None:
-    """Nova 34 refuses its stop and its unshelve; a hard reboot is an error 500 and leaves a task."""
+    """Nova refuses its stop and its unshelve; a hard reboot is an error and leaves a task."""
     ways = {way("error", is_on_host=False) for way in (way_to_stopped, way_to_stored_hardware)}
     (told,) = ways
     assert "on no host" in told
