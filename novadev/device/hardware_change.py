@@ -9,9 +9,10 @@ from novadev.capabilities.compute_hosts import ComputeHost, ComputeHosts
 from novadev.capabilities.server_releases import ServerReleases
 from novadev.deployment import Deployment
 from novadev.errors import NotAsNeeded
+from novadev.image_property.changes import guest_with
 from novadev.image_property.effects import disk_effects
 from novadev.image_property.facts import Facts, read_facts
-from novadev.image_property.present_effects import chunk_of, guest_with
+from novadev.image_property.present_effects import chunk_of
 from novadev.rules.defaults import REFUSALS, os_type_of, with_recommended_bus
 from novadev.rules.device import GuestDevice
 from novadev.rules.guest import DriverRules, Guest, machine_type, property_value
