@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from novadev.database import Database
 from novadev.errors import BadInput, Busy, NotAsNeeded, NotFound
-from novadev.records.device import AsOf, VmDevice, VmDynamic
+from novadev.records.device import AsOf, VmDevice, VmDynamic, hash_of
 from novadev.records.pin_store import PinStore
 from novadev.records.store import Overtaken, VmDevices
 from novadev.state.store import SCHEMAS, open_state
@@ -210,7 +210,8 @@ def test_a_record_that_changes_no_device_has_no_number(database: Database) -> No
     first = kept.write({dynamic("1"): [DISK]})
     assert kept.write({dynamic("2"): [replace(DISK, host="cmp9")]}) is None
     kept.replace(GUEST, lambda recorded: (dynamic("3"), recorded))
-    assert kept.list_dynamics([GUEST]) == {GUEST: dynamic("3")}
+    found = replace(dynamic("3"), hash=hash_of([DISK]))
+    assert kept.list_dynamics([GUEST]) == {GUEST: found}
     with pytest.raises(NotFound, match=f"the newest is {first}"):
         kept.check(AsOf(99))
     assert kept.write({dynamic("4"): [replace(DISK, boot_order=7)]}) == (first or 0) + 1
@@ -280,9 +281,11 @@ def test_a_change_that_raises_leaves_everything(database: Database) -> None:
     with pytest.raises(NotAsNeeded):
         kept.replace(GUEST, refuse)
     assert kept.list_dynamics([GUEST]) == {GUEST: dynamic("1")}
-    kept.replace(GUEST, lambda _: (dynamic("2"), [replace(DISK, boot_order=None)]))
+    changed = replace(DISK, boot_order=None)
+    kept.replace(GUEST, lambda _: (dynamic("2"), [changed]))
     assert kept.list_devices([GUEST])[GUEST][0].boot_order is None
-    assert kept.list_dynamics([GUEST]) == {GUEST: dynamic("2")}
+    found = replace(dynamic("2"), hash=hash_of([changed]))
+    assert kept.list_dynamics([GUEST]) == {GUEST: found}
 
 
 def test_a_journal_of_the_first_release_is_brought_up_to_date(url: str) -> None:
