@@ -11,7 +11,7 @@ import msgspec
 
 
 class _Properties(msgspec.Struct):
-    data: dict[str, Any] | None = msgspec.field(name="nova_object.data", default=None)
+    data: msgspec.Raw = msgspec.field(name="nova_object.data", default_factory=msgspec.Raw)
     changes: list[str] | None = msgspec.field(name="nova_object.changes", default=None)
 
 
@@ -31,51 +31,29 @@ class _Spec(msgspec.Struct):
     data: _SpecFields = msgspec.field(name="nova_object.data")
 
 
-class _RawProperties(msgspec.Struct):
-    data: msgspec.Raw = msgspec.field(name="nova_object.data", default_factory=msgspec.Raw)
-    changes: list[str] | None = msgspec.field(name="nova_object.changes", default=None)
-
-
-class _RawImageFields(msgspec.Struct):
-    properties: _RawProperties
-
-
-class _RawImage(msgspec.Struct):
-    data: _RawImageFields = msgspec.field(name="nova_object.data")
-
-
-class _RawSpecFields(msgspec.Struct):
-    image: _RawImage
-
-
-class _RawSpec(msgspec.Struct):
-    data: _RawSpecFields = msgspec.field(name="nova_object.data")
-
-
-_DECODER = msgspec.json.Decoder(_Spec)
-_RAW_DECODER = msgspec.json.Decoder(_RawSpec)
+_SPEC = msgspec.json.Decoder(_Spec)
+_PROPERTIES = msgspec.json.Decoder(dict[str, Any] | None)
 
 
 def properties_in(text: str) -> dict[str, Any] | None:
-    """Return the image properties in the request spec TEXT, or None for any but a common form.
-
-    The fields of ``nova/objects/request_spec.py`` and ``nova/objects/image_meta.py`` as
-    oslo.versionedobjects writes them.
-    """
+    """Return the image properties in the request spec TEXT, or None for any but a common form."""
+    held = raw_properties_in(text)
+    if held is None:
+        return None
     try:
-        found = _DECODER.decode(text)
+        return _PROPERTIES.decode(held or b"null") or {}
     except (ValueError, RecursionError):
         return None
-    return found.data.image.data.properties.data or {}
 
 
 def raw_properties_in(text: str | None) -> bytes | None:
     """Return the same as the JSON that they are, empty for none; None as `properties_in`.
 
-    What is in this JSON is not looked at.
+    What is in this JSON is not looked at. The fields are those of ``nova/objects/request_spec.py``
+    and ``nova/objects/image_meta.py``, as oslo.versionedobjects writes them.
     """
     try:
-        found = _RAW_DECODER.decode(text or "")
+        found = _SPEC.decode(text or "")
     except (ValueError, RecursionError):
         return None
     return bytes(found.data.image.data.properties.data)
