@@ -39,7 +39,7 @@ from novadev.nova.instances import Instance
 from novadev.residence import Doubled, Residence, SharedDatabase
 from novadev.runs.plan import Skip
 from novadev.selection import Chunk, Selection, iter_by_host, of_chunks
-from novadev.virt.pool import Answer
+from novadev.virt.asking import Answer
 
 
 @dataclass

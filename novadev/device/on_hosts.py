@@ -17,8 +17,8 @@ from novadev.runs.lease import Fence
 from novadev.runs.plan import AGAIN, Outcome, Plan, Planned, Skip
 from novadev.runs.preview import Previewed
 from novadev.runs.states import State
+from novadev.virt.asking import Answer
 from novadev.virt.host import Host
-from novadev.virt.pool import Answer
 
 Q = TypeVar("Q")
 T = TypeVar("T")

@@ -27,10 +27,10 @@ from novadev.runs.journal import Asked, Journal
 from novadev.runs.journal_rows import Run
 from novadev.runs.plan import Draft, Outcome
 from novadev.state.tables import runs
+from novadev.virt.asking import Answer
 from novadev.virt.devices import Disk, Interface
 from novadev.virt.domain import Domain
 from novadev.virt.host import Host
-from novadev.virt.pool import Answer
 
 APPLIERS: dict[str, Any] = {
     alias.ACTION: alias_applying.apply,
