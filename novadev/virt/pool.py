@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 from novadev.errors import BadInput, NovadevError
-from novadev.virt.asking import Answer, Arguments, Run
+from novadev.virt.asking import Answer, Arguments, Lane, Run
 from novadev.virt.host import Host
 from novadev.virt.process import Process
 
@@ -59,8 +59,9 @@ class Pool:
 
     def __init__(self, uri: Callable[[str], str], timeout: float = 30, workers: int = 4) -> None:
         self._uri, self.timeout, self.workers = uri, timeout, workers
-        self._processes: dict[str, Process] = {}
+        self._processes: dict[Lane, Process] = {}
         self._given_up: dict[str, NovadevError] = {}
+        self._alone: set[str] = set()
         self._spare: Process | None = None
 
     def __enter__(self) -> Self:
@@ -76,8 +77,8 @@ class Pool:
 
     def close(self) -> None:
         """Kill every child."""
-        for host in list(self._processes):
-            self.drop(host)
+        for lane in list(self._processes):
+            self.drop(lane)
         if self._spare is not None:
             self._spare.kill()
             self._spare = None
@@ -110,26 +111,28 @@ class Pool:
     ) -> Iterator[Answer[T]]:
         """Yield an answer for each tuple of arguments in WORK, host by host, as they come.
 
-        Those of one host come in order, and its next tuple is taken only when it is idle. A call
-        may take TIMEOUT seconds, by default the pool's. When a host is unreachable, the rest of
-        its work is answered so without trying it, as is all its work once it was given up. A call
-        that is overdue, or kills its child, after others were answered raises Busy, and costs
-        itself alone.
+        Those of one host come in order, and a tuple is taken only when a child is idle. A host with
+        much to do gets a second child while fewer than WORKERS are at work, so FUNCTION must not
+        depend on what it did for the tuple before. A call may take TIMEOUT seconds, by default the
+        pool's. When a host is unreachable, the rest of its work is answered so without trying it,
+        as is all its work once it was given up. A call that is overdue, or kills its child, after
+        others were answered raises Busy, and costs itself alone.
         """
         limit = self.timeout if timeout is None else timeout
         yield from Run(self, function, limit).answers(work)
 
-    def process(self, host: str, busy: Collection[str]) -> tuple[Process, bool]:
-        """Return the host's child and whether it is starting; it may be another host's until now.
+    def process(self, lane: Lane, busy: Collection[Lane]) -> tuple[Process, bool]:
+        """Return the lane's child and whether it is starting; it may be another's until now.
 
         Raises what the host's URI raises, and the error of a host that was given up.
         """
+        host = lane.host
         if host in self._given_up:
             raise self._given_up[host]
-        process = self._processes.get(host)
+        process = self._processes.get(lane)
         if process is not None and process.is_alive():
             return process, False
-        self.drop(host)
+        self.drop(lane)
         uri = self._uri(host)
         process = self._free(busy)
         if process is None:
@@ -137,12 +140,12 @@ class Pool:
         process.speak_to(host, uri, self.timeout)
         text = "host %s: a child process connects to it; each call may take %g s"
         _LOG.info(text, host, self.timeout)
-        self._processes[host] = process
+        self._processes[lane] = process
         return process, True
 
-    def _free(self, busy: Collection[str]) -> Process | None:
+    def _free(self, busy: Collection[Lane]) -> Process | None:
         """Return the child of a host that is done with, where no other may be started beside it."""
-        idle = [name for name in self._processes if name not in busy]
+        idle = [lane for lane in self._processes if lane not in busy]
         if len(self._processes) < self.workers or not idle:
             return None
         process = self._processes.pop(idle[0])
@@ -151,20 +154,34 @@ class Pool:
         process.kill()
         return None
 
-    def lose(self, host: str, error: NovadevError) -> None:
-        """Kill the child of a host lost by ERROR; give the host up if the child never answered."""
-        _LOG.info("host %s: lost: %s", host, error)
-        process = self._processes.get(host)
+    def lose(self, lane: Lane, error: NovadevError) -> None:
+        """Kill the child lost by ERROR; give its host up if the child never answered."""
+        _LOG.info("host %s: lost: %s", lane.host, error)
+        process = self._processes.get(lane)
         if process is not None and not process.has_answered:
-            self._given_up[host] = error
-        self.drop(host)
+            self._given_up[lane.host] = error
+        self.drop(lane)
+
+    def is_there(self, lane: Lane) -> bool:
+        """Whether the lane has a child that waits for a question, or works."""
+        return lane in self._processes and self._processes[lane].is_alive()
+
+    def may_be_beside(self, lane: Lane) -> bool:
+        """Whether a second child may speak to the host: none has failed there."""
+        return lane.host not in self._alone | self._given_up.keys()
+
+    def leave_alone(self, lane: Lane) -> None:
+        """Kill a second child that has failed, and start no other for its host."""
+        _LOG.info("host %s: no second child speaks to it any more", lane.host)
+        self._alone.add(lane.host)
+        self.drop(lane)
 
     def try_again(self, host: str) -> None:
         """Ask a host that was given up once more when the next question comes."""
         self._given_up.pop(host, None)
 
-    def drop(self, host: str) -> None:
-        """Kill the host's child, if it has one."""
-        process = self._processes.pop(host, None)
+    def drop(self, lane: Lane) -> None:
+        """Kill the lane's child, if it has one."""
+        process = self._processes.pop(lane, None)
         if process is not None:
             process.kill()

@@ -3,12 +3,13 @@
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
 from novadev.errors import BadInput, Busy, NotAsNeeded, NovadevError, Unreachable
+from novadev.virt.asking import MUCH, Answer, Lane
 from novadev.virt.pool import Pool, host_uri
 from tests import domains
 from tests.hypervisor import Hypervisor
@@ -74,7 +75,7 @@ def test_what_one_host_said_is_not_said_of_the_next(caplog: pytest.LogCaptureFix
     with caplog.at_level(logging.INFO), Pool(of, workers=1) as pool:
         pool.call("cmp1", questions.print_on_stderr)
         pool.call("cmp2", questions.name_of)
-        pool.drop("cmp2")
+        pool.drop(Lane("cmp2"))
     assert "host cmp1: chatter" in caplog.text
     assert "host cmp2: chatter" not in caplog.text
 
@@ -92,7 +93,7 @@ def test_what_one_host_says_late_is_not_said_of_the_next(
         pool.call("cmp2", questions.wait, 1.0)
         assert pool.call("cmp3", questions.pid) == first
         pool.call("cmp3", questions.print_on_stderr)
-        pool.drop("cmp3")
+        pool.drop(Lane("cmp3"))
     assert "host cmp2: chatter" not in caplog.text
     assert "host cmp3: chatter" in caplog.text
 
@@ -100,11 +101,58 @@ def test_what_one_host_says_late_is_not_said_of_the_next(
 def test_a_child_that_has_not_answered_is_not_kept_for_another_host() -> None:
     """It may hang in the connection to its own."""
     with Pool(of, workers=1) as pool:
-        process, _ = pool.process("cmp1", ())
-        other, starts = pool.process("cmp2", ())
+        process, _ = pool.process(Lane("cmp1"), ())
+        other, starts = pool.process(Lane("cmp2"), ())
         assert starts
         assert other is not process
         assert not process.is_alive()
+
+
+MANY = [(number,) for number in range(60)]
+
+
+def test_a_host_with_much_to_do_gets_a_second_child() -> None:
+    """As soon as no other host waits for one, and not beyond the number of workers."""
+    with Pool(of, workers=2) as pool:
+        list(pool.run(questions.short, {"cmp1": MANY[:MUCH]}))
+        assert len({answer.result() for answer in pool.run(questions.pid, {"cmp1": [()]})}) == 1
+        answers = list(pool.run(questions.short, {"cmp1": MANY}))
+        assert [answer.arguments for answer in answers] == MANY
+        assert [answer.value[0] for answer in answers if answer.value] == [n for (n,) in MANY]
+        assert len(pids(answers)) == 2
+        answers = list(pool.run(questions.short, {"cmp1": MANY, "cmp2": MANY}))
+        for host in ("cmp1", "cmp2"):
+            assert [answer.arguments for answer in answers if answer.host == host] == MANY
+        assert sum(map(questions.alive, pids(answers))) <= 2
+    with Pool(of, workers=1) as pool:
+        assert len(pids(list(pool.run(questions.short, {"cmp1": MANY})))) == 1
+
+
+def pids(answers: Sequence[Answer[tuple[int, int]]]) -> set[int]:
+    return {answer.value[1] for answer in answers if answer.value}
+
+
+def test_a_second_child_that_cannot_connect_costs_nothing() -> None:
+    """As where the daemon takes no more connections of a client, or ssh none at a time."""
+    uris = iter([TEST])
+    with Pool(lambda _: next(uris, "test:///missing.xml")) as pool:
+        for _ in range(2):
+            answers = list(pool.run(questions.short, {"cmp1": MANY}))
+            assert [answer.error for answer in answers] == [None] * len(MANY)
+            assert len(pids(answers)) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("place", range(20, 24))
+@pytest.mark.parametrize("fault", ["hang", "end"])
+def test_what_fails_in_one_of_two_children_costs_itself_alone(place: int, fault: str) -> None:
+    """Whichever of the two has it; the others come in their order, each of them once."""
+    work = [(f"guest{number}", fault if number == place else "") for number in range(60)]
+    with Pool(of, timeout=2, workers=2) as pool:
+        answers = list(pool.run(questions.about_or, {"cmp1": work}))
+    assert [answer.arguments for answer in answers] == work
+    assert [at for at, answer in enumerate(answers) if answer.error] == [place]
+    assert answers[place].was_asked
 
 
 @pytest.mark.slow
