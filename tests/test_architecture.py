@@ -27,7 +27,7 @@ LAYERS = {
     "rehearsal": {"capabilities", "runs", "virt", "text", "errors"},
     "doctor": {
         *("capabilities", "config", "deployment", "database", "runs", "state", "rules", "nova"),
-        *("virt", "grants", "text", "errors"),
+        *("foreign_file", "virt", "grants", "text", "errors"),
     },
     "pages": {
         *("records", "device", "selection", "deployment", "runs", "private_file", "text", "errors"),
@@ -36,7 +36,17 @@ LAYERS = {
         *("rehearsal", "records", "device", "pages", "stash_defaults", "image_property"),
         "capabilities",
         *("private_file", "residence", "selection", "deployment", "runs", "rules", "nova"),
-        *("virt", "text", "value", "strict_json", "machine_type", "config", "state", "errors"),
+        *(
+            "foreign_file",
+            "virt",
+            "text",
+            "value",
+            "strict_json",
+            "machine_type",
+            "config",
+            "state",
+            "errors",
+        ),
     },
     "machine_type": {
         *("capabilities", "image_property", "selection", "deployment", "runs", "value"),
@@ -48,7 +58,7 @@ LAYERS = {
     },
     "capabilities": {
         *("config", "deployment", "private_file", "strict_json", "rules", "nova", "virt"),
-        *("text", "errors"),
+        *("foreign_file", "text", "errors"),
     },
     "image_property": {
         *("capabilities", "selection", "residence", "deployment", "runs", "value", "config"),
@@ -61,6 +71,7 @@ LAYERS = {
     "records": {
         *("device", "filters", "selection", "deployment", "config", "runs", "value"),
         *("private_file", "strict_json", "database", "state", "nova", "virt", "errors"),
+        "foreign_file",
     },
     "device": {
         *("capabilities", "image_property", "selection", "residence", "deployment", "config"),
@@ -83,6 +94,7 @@ LAYERS = {
     "config": {"errors"},
     "strict_json": {"errors"},
     "private_file": {"errors"},
+    "foreign_file": {"errors"},
     "grants": set(),
     "text": set(),
     "value": set(),

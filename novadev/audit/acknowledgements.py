@@ -12,8 +12,8 @@ import yaml
 
 from novadev.audit.checks import ALWAYS, CHECKS
 from novadev.audit.finding import Finding, plain
-from novadev.capabilities.file import read_text
 from novadev.errors import BadInput
+from novadev.foreign_file import read_text
 from novadev.strict_json import Form, read
 from novadev.text import meant, printable
 

@@ -11,8 +11,8 @@ from itertools import groupby
 from novadev.audit.coverage import NO_TARGET, OTHER_TARGET, Coverage
 from novadev.audit.finding import Comparison as Word
 from novadev.audit.finding import Earlier, Finding, plain
-from novadev.capabilities.file import read_text
 from novadev.errors import BadInput
+from novadev.foreign_file import read_text
 from novadev.runs.plan import Skip
 from novadev.strict_json import parse, read
 

@@ -18,6 +18,7 @@ from novadev.capabilities.facts import GuestFacts
 from novadev.capabilities.stored_facts import facts_of_guest, with_flavor
 from novadev.capabilities.verdicts import REFUSED, Verdict, check
 from novadev.errors import BadInput
+from novadev.foreign_file import read_text
 from novadev.image_property.facts import Facts
 from novadev.nova.image_properties import MACHINE_TYPE
 from novadev.rules.defaults import REFUSALS
@@ -70,7 +71,7 @@ def read_targets(names: Iterable[str]) -> tuple[TargetHost, ...]:
 
 
 def _read_target(name: str) -> TargetHost:
-    found = file.loads(file.read_text(name), name)
+    found = file.loads(read_text(name), name)
     try:
         time_of(found.saved_at)
     except ValueError:

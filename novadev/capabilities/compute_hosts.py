@@ -15,6 +15,7 @@ from novadev.capabilities.content import Capabilities
 from novadev.capabilities.saving import read_osinfo
 from novadev.config import Config, DriverOptions, load_driver_options
 from novadev.errors import BadInput
+from novadev.foreign_file import read_text
 from novadev.rules.guest import ARCHITECTURE_SPELLINGS, DriverRules
 from novadev.rules.osinfo import NO_RECOMMENDATION, OsInfo, Recommendation
 from novadev.rules.releases import NEWEST_RELEASE, may_run
@@ -229,7 +230,7 @@ class ComputeHosts:
             return None
         capabilities, config = (self._folder / f"{host}{end}" for end in (".json", ".conf"))
         if os.path.lexists(capabilities):
-            text = file.read_text(capabilities)
+            text = read_text(capabilities)
             return self._of_capabilities(capabilities, text, "capability file", host)
         return self._of_config(config, str(config), host) if os.path.lexists(config) else None
 
@@ -237,7 +238,7 @@ class ComputeHosts:
         return None if self._assumed is None else replace(self._assumed, host=host or "")
 
     def _assume(self, name: str) -> ComputeHost:
-        text = file.read_text(name)
+        text = read_text(name)
         if text.lstrip().startswith("{"):
             return self._of_capabilities(Path(name), text, "--assume-config")
         return self._of_config(Path(name), f"--assume-config {name}")
@@ -281,7 +282,7 @@ class ComputeHosts:
         return self._same.setdefault(key, SavedOsInfo(recommendations))
 
     def _of_config(self, path: Path, origin: str, host: str | None = None) -> ComputeHost:
-        file.read_text(path)  # oslo.config would read a pipe, or any amount
+        read_text(path)  # oslo.config would read a pipe, or any amount
         named, options = load_driver_options(str(path))
         _check_host(path, named, host)
         return ComputeHost(

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -25,7 +23,6 @@ VERSION = 3
 The second has what the guests of each machine type can have, and QEMU's devices; the third also
 processors, firmware, features of the machine and the sizes of memory pages.
 """
-MAX_BYTES = 16 * 1024 * 1024
 _FORMAT = "novadev_capabilities"
 _NOT_IN_SUM = ("saved_at", "sha256")
 
@@ -54,37 +51,6 @@ def _text(value: Any, depth: int = 0) -> str:
 
 def _is_flat(value: dict[str, Any]) -> bool:
     return not any(isinstance(item, dict) for item in value.values())
-
-
-def read_text(name: str | Path, max_bytes: int = MAX_BYTES) -> str:
-    """Return the text of the file NAME.
-
-    Raises BadInput for what is no plain file, cannot be read, is over MAX_BYTES or is not UTF-8.
-    """
-    try:
-        with open(name, "rb", opener=_open_at_once) as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise BadInput(f"{name} is not a regular file")
-            data = file.read(max_bytes + 1)
-    except OSError as error:
-        raise BadInput(f"{name} cannot be read: {error.strerror}") from None
-    except ValueError:
-        raise BadInput(f"{str(name)!r} is not a valid file name") from None
-    if len(data) > max_bytes:
-        raise BadInput(f"{name} is larger than {max_bytes >> 20} MiB")
-    return _decoded(data, name)
-
-
-def _open_at_once(path: str, flags: int) -> int:
-    """Open without waiting for the writer of a pipe."""
-    return os.open(path, flags | os.O_NONBLOCK)
-
-
-def _decoded(data: bytes, name: str | Path) -> str:
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise BadInput(f"{name} is not text") from None
 
 
 def _edited(what: str) -> BadInput:

@@ -16,6 +16,7 @@ from novadev.config.unknown import find_unknown
 from novadev.config.values import WrongValue
 from novadev.doctor.result import Result, failure
 from novadev.errors import BadInput, NovadevError
+from novadev.foreign_file import read_text
 from novadev.text import many
 from novadev.virt.answers import Answers
 from novadev.virt.host import has_same_machine_types
@@ -87,7 +88,7 @@ def _save(hosts: Sequence[str], folder: str | Path) -> tuple[str, ...]:
 
 def _capability_file(path: Path, host: str, answers: Answers | None, now: datetime) -> Result:
     try:
-        saved = file.loads(file.read_text(path), path)
+        saved = file.loads(read_text(path), path)
         if saved.host != host:
             raise BadInput(f"it is the file of another host: {saved.host!r:.80}")
     except NovadevError as error:

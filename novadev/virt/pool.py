@@ -7,8 +7,8 @@ databases are in it. multiprocessing would import the parent's ``__main__`` into
 command line); this imports libvirt and lxml only: 0.15 s of processor time and 26 MB of its own. A
 question to a running child costs 0.04 ms more than a call. Children are kept for the next question,
 at most as many as may work at a time. One that has answered all that its host was asked speaks to
-the next host: to start another would cost more than to ask it. When no more hosts wait, one with much
-to do is asked by two children.
+the next host: to start another would cost more than to ask it. When no more hosts wait, one with
+much to do is asked by two children.
 """
 
 from __future__ import annotations

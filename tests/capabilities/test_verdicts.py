@@ -15,6 +15,7 @@ from novadev.capabilities.facts import GuestFacts, facts_of_domain
 from novadev.capabilities.stored_facts import facts_of_guest, with_flavor
 from novadev.capabilities.target import BEST_FIRST
 from novadev.capabilities.verdicts import Verdict, check, why_missing, worst
+from novadev.foreign_file import read_text
 from novadev.rules.buses import UnsupportedBus
 from novadev.rules.device import GuestDevice
 from novadev.rules.guest import DriverRules
@@ -31,7 +32,7 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "docs" / "examples" / "capabili
 
 def example(name: str) -> Capabilities:
     path = EXAMPLES / f"{name}.json"
-    return file.loads(file.read_text(path), path)
+    return file.loads(read_text(path), path)
 
 
 def needs(*facts: GuestDevice, machine: str | None = "q35", arch: str = "x86_64") -> GuestFacts:

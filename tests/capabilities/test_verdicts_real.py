@@ -15,6 +15,7 @@ from novadev.capabilities.content import Capabilities
 from novadev.capabilities.facts import facts_of_domain
 from novadev.capabilities.target import Outcome
 from novadev.capabilities.verdicts import check, worst
+from novadev.foreign_file import read_text
 from novadev.virt.domain import Domain
 from tests.capabilities.walking import Case, definition, odd, walked
 from tests.command import novadev
@@ -64,7 +65,7 @@ def captured(hypervisor: Hypervisor, folder: Path) -> Capabilities:
     config = compute_host(folder, hypervisor, timeout=30)
     result = novadev(config, "capabilities", "save", "--nova-release", "34", "-o", str(path))
     assert (result.code, result.err) == (0, "")
-    return file.loads(file.read_text(path), path)
+    return file.loads(read_text(path), path)
 
 
 def tried(hypervisor: Hypervisor, xml: str) -> tuple[Outcome, str]:

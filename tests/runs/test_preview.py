@@ -67,6 +67,8 @@ def comes_to_another_cell(cloud: Cloud, uuid: str) -> None:
     cloud.add_instance(uuid=uuid, cell="cell2", mapped=False, request_spec=False)
 
 
+FIRST, *REST = COMMANDS
+SLOW = pytest.mark.slow
 CHANGES = (
     starts,
     gets_another_value,
@@ -83,7 +85,7 @@ def test_every_action_has_a_preview() -> None:
         assert "kept(" in (Path(__file__).parents[2] / file).read_text()
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", [FIRST, *(pytest.param(name, marks=SLOW) for name in REST)])
 def test_a_preview_refuses_what_the_writer_refuses(
     sqlite_cloud: Cloud, tmp_path: Path, command: str
 ) -> None:
