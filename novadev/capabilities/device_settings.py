@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from novadev.capabilities.unlisted import OTHER, Setting
 from novadev.rules.machine_types import X86
 from novadev.virt.address_types import address_types
-from novadev.virt.devices import Device
+from novadev.virt.device import Device
 from novadev.virt.domain import Domain
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from novadev.capabilities.settings import SENT_IF_NEEDED, follows, settings_of
 from novadev.capabilities.unlisted import Setting
 from novadev.rules.device import GuestDevice
-from novadev.virt.devices import Controller, Device, Disk
+from novadev.virt.device import Device
+from novadev.virt.devices import Controller, Disk
 from novadev.virt.domain import Domain
 
 _BACKEND = {"tpm": "backend", "filesystem": "driver"}

@@ -7,7 +7,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from novadev.device.inventory import Inventory
-from novadev.virt.devices import Controller, Device, Disk, Hostdev
+from novadev.virt.device import Device
+from novadev.virt.devices import Controller, Disk, Hostdev
 from novadev.virt.domain import Domain
 from novadev.virt.guest_agent import ask_disks
 from novadev.virt.guest_answer import GuestAddress, GuestAnswer, GuestDisk

@@ -9,7 +9,8 @@ from novadev.device.hosted_instance import HostedInstance
 from novadev.device.matching import Matching, match
 from novadev.device.owners import Owner, keys_of, owners
 from novadev.virt.alias import Alias
-from novadev.virt.devices import Console, Device
+from novadev.virt.device import Device
+from novadev.virt.devices import Console
 from novadev.virt.host import Definitions
 from novadev.virt.pairing import pair
 

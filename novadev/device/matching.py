@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from novadev.device.owners import KEYS, Owner, OwnersByKey, keys_of
-from novadev.virt.devices import Device
+from novadev.virt.device import Device
 
 Keyed = Mapping[Device, Mapping[str, str]]
 """Devices, and what each can be found by."""

@@ -9,7 +9,8 @@ from novadev.device.owners import keys_of
 from novadev.errors import BadInput, NotFound
 from novadev.virt.address import Address
 from novadev.virt.alias import PREFIX
-from novadev.virt.devices import Device, Hostdev, Interface
+from novadev.virt.device import Device
+from novadev.virt.devices import Hostdev, Interface
 
 FIRST_DOMAIN = "0000:"
 """A PCI domain that goes without saying where space is short."""

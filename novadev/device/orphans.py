@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from novadev.device.inventory import Entry, Inventory
 from novadev.device.owners import keys_of
-from novadev.virt.devices import Device, Disk, Interface
+from novadev.virt.device import Device
+from novadev.virt.devices import Disk, Interface
 from novadev.virt.own_disks import own_disk_name
 
 _GHOSTS = {

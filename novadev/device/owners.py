@@ -17,7 +17,8 @@ from novadev.nova.attachments import (
     VolumeAttachment,
 )
 from novadev.virt.alias import Alias
-from novadev.virt.devices import Device, Disk, Filesystem, Hostdev, Interface
+from novadev.virt.device import Device
+from novadev.virt.devices import Disk, Filesystem, Hostdev, Interface
 from novadev.virt.domain import Domain
 from novadev.virt.own_disks import file_name, own_disk_name
 

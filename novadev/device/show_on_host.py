@@ -16,7 +16,8 @@ from novadev.device.named import find_named
 from novadev.device.orphans import why_no_orphan
 from novadev.device.writable import is_rescued
 from novadev.errors import NotAsNeeded
-from novadev.virt.devices import Device, Disk, Filesystem, Interface
+from novadev.virt.device import Device
+from novadev.virt.devices import Disk, Filesystem, Interface
 from novadev.virt.host import Host
 
 Side = Literal["persistent", "live"]

@@ -14,7 +14,8 @@ from novadev.records.recognition import controller_of
 from novadev.rules.buses import name_index
 from novadev.rules.layout import drive_place
 from novadev.virt.address import Address
-from novadev.virt.devices import CharacterDevice, Console, Controller, Device, Disk
+from novadev.virt.device import Device
+from novadev.virt.devices import CharacterDevice, Console, Controller, Disk
 from novadev.virt.domain import Domain
 from novadev.virt.pci import slot_of
 

@@ -33,7 +33,8 @@ from novadev.records.restore_layout import Layout, check_machine, lay_out_anew
 from novadev.rules.machine_types import I440FX, Q35, X86, family_of
 from novadev.virt.address import Address
 from novadev.virt.alias import Alias
-from novadev.virt.devices import Controller, Device
+from novadev.virt.device import Device
+from novadev.virt.devices import Controller
 from novadev.virt.domain import Domain
 from novadev.virt.host import Definitions
 from novadev.virt.pci import PciBuses, slot_of

@@ -9,7 +9,7 @@ from novadev.records.device import Pins, VmDevice, is_built_otherwise, root_mode
 from novadev.virt.address import Address
 from novadev.virt.address_syntax import normal_text, number_of
 from novadev.virt.address_types import address_types
-from novadev.virt.devices import Device
+from novadev.virt.device import Device
 
 _NO_PLACES = ("isa", "unassigned", "virtio-mmio", "virtio-s390")
 _NUMBERS = {"pci": "bus", "usb": "bus", "virtio-serial": "controller", "ccid": "controller"}

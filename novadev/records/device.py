@@ -23,7 +23,7 @@ HIGHEST_BOOT_ORDER = 2**31 - 1
 """What the column takes; libvirt takes twice as much, for as many devices as a guest can have."""
 _CHIPSET_WATCHDOG = "itco"
 _END = re.compile(r" (#\d+|at .+)$")
-"""What a label has behind it where several devices share it (`novadev.virt.devices`)."""
+"""What a label has behind it where several devices share it (`novadev.virt.device`)."""
 _TYPE = re.compile(r"type=([a-z0-9-]+)")
 _GENERATED = re.compile(r"interface (vnet|macvtap|macvlan)\d+")
 """Names that libvirt gives a card for one run (``VIR_NET_GENERATED_*_PREFIX``, virnetdev.h)."""

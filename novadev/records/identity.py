@@ -10,11 +10,11 @@ from collections.abc import Iterable
 from novadev.device.inventory import Entry
 from novadev.device.owners import Owner
 from novadev.records.kinds import kind_of
+from novadev.virt.device import Device
 from novadev.virt.devices import (
     CharacterDevice,
     Console,
     Controller,
-    Device,
     Disk,
     Filesystem,
     Input,

@@ -23,11 +23,11 @@ from novadev.records.device import (
 )
 from novadev.records.identity import device_ids
 from novadev.records.recognition import identified, recorded_elsewhere
+from novadev.virt.device import Device
 from novadev.virt.devices import (
     CharacterDevice,
     Console,
     Controller,
-    Device,
     Disk,
     Filesystem,
     Hostdev,

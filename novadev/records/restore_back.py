@@ -10,7 +10,7 @@ from novadev.records.restore_pins import is_another
 from novadev.runs.change import Change
 from novadev.runs.plan import Plan
 from novadev.virt.address import Address
-from novadev.virt.devices import Device
+from novadev.virt.device import Device
 from novadev.virt.domain import Domain
 from novadev.virt.places import Places
 

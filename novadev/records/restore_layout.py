@@ -11,7 +11,8 @@ from novadev.errors import BadInput, NotAsNeeded
 from novadev.records.addresses import why_not_typed, why_unfit
 from novadev.records.device import VmDevice
 from novadev.virt.address import Address
-from novadev.virt.devices import CharacterDevice, Console, Device
+from novadev.virt.device import Device
+from novadev.virt.devices import CharacterDevice, Console
 from novadev.virt.domain import Domain
 from novadev.virt.pci import PciBuses, Slot, function_of, slot_of
 from novadev.virt.places import Places

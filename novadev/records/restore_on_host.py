@@ -25,7 +25,7 @@ from novadev.runs.plan import APPLIED, Outcome, Plan, Planned, Skip, taken_back
 from novadev.runs.precondition import Found, compare
 from novadev.runs.states import State
 from novadev.virt.address import Address
-from novadev.virt.devices import Device
+from novadev.virt.device import Device
 from novadev.virt.domain import Domain
 from novadev.virt.host import Definitions, Host
 from novadev.virt.writes import redefine

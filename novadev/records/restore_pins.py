@@ -9,7 +9,7 @@ from novadev.records.identity import natural_name
 from novadev.records.restore_layout import named
 from novadev.runs.plan import Plan
 from novadev.virt.address import Address
-from novadev.virt.devices import Device
+from novadev.virt.device import Device
 from novadev.virt.domain import Domain
 
 IDS = "ids"

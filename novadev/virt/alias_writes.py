@@ -10,7 +10,8 @@ from novadev.errors import NotAsNeeded, NotFound, StalePlan
 from novadev.virt import xml
 from novadev.virt.alias import Alias
 from novadev.virt.binding import libvirt
-from novadev.virt.devices import Device, Disk, Interface
+from novadev.virt.device import Device
+from novadev.virt.devices import Disk, Interface
 from novadev.virt.domain import Domain
 from novadev.virt.host import Host
 

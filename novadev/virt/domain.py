@@ -15,14 +15,8 @@ from novadev.errors import BadInput, NotAsNeeded, NotFound
 from novadev.virt import xml
 from novadev.virt.address import Address
 from novadev.virt.alias import Alias
-from novadev.virt.devices import (
-    NOT_DEVICES,
-    Device,
-    Hostdev,
-    Interface,
-    Labels,
-    device_of,
-)
+from novadev.virt.device import Device, Labels
+from novadev.virt.devices import NOT_DEVICES, Hostdev, Interface, device_of
 from novadev.virt.elements import insert_before
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from lxml import etree
 
 from novadev.virt import xml
-from novadev.virt.devices import Device
+from novadev.virt.device import Device
 
 PATHS: Mapping[str, tuple[str, ...]] = {
     "disk": ("@device", "@model", "target/@dev", "target/@bus"),

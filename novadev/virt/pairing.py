@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable
 
-from novadev.virt.devices import Controller, Device, Disk
+from novadev.virt.device import Device
+from novadev.virt.devices import Controller, Disk
 from novadev.virt.domain import Domain
 from novadev.virt.own_disks import file_name
 

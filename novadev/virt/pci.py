@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from novadev.virt.address import Address
-from novadev.virt.devices import Controller, Device
+from novadev.virt.device import Device
+from novadev.virt.devices import Controller
 from novadev.virt.domain import Domain
 
 Slot = tuple[int, int]

@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 from novadev.errors import NotAsNeeded
 from novadev.virt.address import ZPCI, Address
-from novadev.virt.devices import Controller, Device
+from novadev.virt.device import Device
+from novadev.virt.devices import Controller
 from novadev.virt.domain import Domain
 from novadev.virt.pci import PciBuses
 

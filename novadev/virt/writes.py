@@ -14,7 +14,7 @@ from novadev.errors import NotAsNeeded, StalePlan
 from novadev.virt import xml
 from novadev.virt.alias import Alias
 from novadev.virt.binding import libvirt
-from novadev.virt.devices import Device
+from novadev.virt.device import Device
 from novadev.virt.domain import Domain
 from novadev.virt.events import Event, Watch
 from novadev.virt.host import PERSISTENT, Host

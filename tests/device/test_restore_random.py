@@ -13,7 +13,7 @@ from novadev.errors import NotAsNeeded
 from novadev.records.device import VmDevice
 from novadev.records.restore_layout import lay_out
 from novadev.virt.address import Address
-from novadev.virt.devices import Device
+from novadev.virt.device import Device
 from novadev.virt.domain import Domain
 from novadev.virt.host import PERSISTENT
 from tests import domains

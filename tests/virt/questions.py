@@ -9,7 +9,7 @@ import time
 import libvirt
 
 from novadev.errors import NotAsNeeded
-from novadev.virt.devices import Device
+from novadev.virt.device import Device
 from novadev.virt.domain import Domain
 from novadev.virt.host import DomainName, Host
 

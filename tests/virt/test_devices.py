@@ -5,14 +5,8 @@ from lxml import etree
 
 from novadev.errors import BadInput
 from novadev.virt.alias import Alias
-from novadev.virt.devices import (
-    Device,
-    Disk,
-    Filesystem,
-    Hostdev,
-    Interface,
-    device_of,
-)
+from novadev.virt.device import Device
+from novadev.virt.devices import Disk, Filesystem, Hostdev, Interface, device_of
 from tests import domains
 
 MDEV = "4b20d080-1b54-4048-85b3-a6a62d165c01"

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from novadev.errors import BadInput, NotAsNeeded, NotFound
 from novadev.virt import xml
 from novadev.virt.alias import Alias
-from novadev.virt.devices import Device, Disk, Hostdev, Interface
+from novadev.virt.device import Device
+from novadev.virt.devices import Disk, Hostdev, Interface
 from novadev.virt.domain import Domain
 from tests import domains
 

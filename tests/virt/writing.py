@@ -2,7 +2,7 @@
 
 from novadev.virt.alias import Alias
 from novadev.virt.alias_writes import AliasWriter
-from novadev.virt.devices import Device
+from novadev.virt.device import Device
 from novadev.virt.domain import Domain
 from novadev.virt.host import Host
 

@@ -20,7 +20,8 @@ from novadev.runs.plan import Plan, Planned, Skip
 from novadev.value import ABSENT
 from novadev.virt.alias import Alias
 from novadev.virt.alias_writes import can_update
-from novadev.virt.devices import Device, Disk
+from novadev.virt.device import Device
+from novadev.virt.devices import Disk
 from novadev.virt.host import Host
 
 OF_NOTHING = "ua-None"

@@ -16,7 +16,7 @@ from novadev.runs.states import State
 from novadev.value import ABSENT, Value
 from novadev.virt.alias import Alias
 from novadev.virt.alias_writes import AliasWriter, can_update, in_two_steps
-from novadev.virt.devices import Device
+from novadev.virt.device import Device
 from novadev.virt.domain import Domain
 from novadev.virt.host import Definitions, Host
 from novadev.virt.writes import redefine

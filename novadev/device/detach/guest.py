@@ -18,7 +18,7 @@ from novadev.runs.change import Change
 from novadev.runs.place import Kind, Place
 from novadev.runs.plan import Plan
 from novadev.value import ABSENT
-from novadev.virt.devices import Device
+from novadev.virt.device import Device
 from novadev.virt.host import Host
 
 

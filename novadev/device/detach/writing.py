@@ -13,7 +13,7 @@ from novadev.errors import Busy, NotAsNeeded, NotFound, NovadevError, StalePlan,
 from novadev.runs.plan import APPLIED, Outcome, Plan
 from novadev.runs.states import State
 from novadev.virt import writes
-from novadev.virt.devices import Device
+from novadev.virt.device import Device
 from novadev.virt.host import Host
 from novadev.virt.writes import Affect
 

@@ -8,7 +8,8 @@ from novadev.device.forecast.decided import Decided
 from novadev.device.forecast.wanted import Wanted, kept, tag_of
 from novadev.device.inventory import Entry, Inventory
 from novadev.nova.attachments import PortAttachment
-from novadev.virt.devices import Device, Interface
+from novadev.virt.device import Device
+from novadev.virt.devices import Interface
 from novadev.virt.outline import Outline
 
 _HOSTDEV_VNICS = ("direct-physical", "accelerator-direct-physical")

@@ -9,7 +9,8 @@ from novadev.device.forecast.wanted import Wanted
 from novadev.device.inventory import Entry
 from novadev.rules.device import GuestDevice, needs_usb, usb_model
 from novadev.rules.machine_types import has_pci_express
-from novadev.virt.devices import Controller, Device, Disk, Input
+from novadev.virt.device import Device
+from novadev.virt.devices import Controller, Disk, Input
 from novadev.virt.outline import Outline
 
 
