@@ -13,7 +13,7 @@ from novadev.capabilities.facts import GuestFacts
 from novadev.capabilities.verdicts import REFUSED, Verdict, check, missing_machine_type
 from novadev.rules.device import GuestDevice
 from novadev.rules.machine_types import family_of, version_of
-from novadev.virt.host import has_same_machine_types
+from novadev.virt.capabilities import has_same_machine_types
 
 BETTER = {
     **dict.fromkeys(("video", "hw_video_model"), ("hw_video_model", ("virtio", "vga"))),

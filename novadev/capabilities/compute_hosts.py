@@ -19,7 +19,7 @@ from novadev.foreign_file import read_text
 from novadev.rules.guest import ARCHITECTURE_SPELLINGS, DriverRules
 from novadev.rules.osinfo import NO_RECOMMENDATION, OsInfo, Recommendation
 from novadev.rules.releases import NEWEST_RELEASE, may_run
-from novadev.virt.host import has_same_machine_types
+from novadev.virt.capabilities import has_same_machine_types
 
 _HOST = re.compile(r"[A-Za-z0-9._:-]+")
 """As novadev/virt/pool.py has it; no such name leaves a folder."""

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from novadev.device.hosted_instance import HostedInstance
 from novadev.errors import BadInput, NotFound
 from novadev.runs.plan import Skip
-from novadev.virt.host import Definitions, Host
+from novadev.virt.domain import Definitions
+from novadev.virt.host import Host
 
 Hosted = HostedInstance | Skip
 

@@ -11,7 +11,7 @@ from novadev.device.owners import Owner, keys_of, owners
 from novadev.virt.alias import Alias
 from novadev.virt.device import Device
 from novadev.virt.devices import Console
-from novadev.virt.host import Definitions
+from novadev.virt.domain import Definitions
 from novadev.virt.pairing import pair
 
 DETACHABLE = ("disk", "interface", "hostdev", "filesystem")

@@ -5,8 +5,7 @@ from __future__ import annotations
 from novadev.device.hosted_instance import HostedInstance
 from novadev.errors import NotAsNeeded
 from novadev.virt.devices import Disk
-from novadev.virt.domain import Domain
-from novadev.virt.host import Definitions
+from novadev.virt.domain import Definitions, Domain
 from novadev.virt.own_disks import own_disk_name
 
 

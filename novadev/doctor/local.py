@@ -19,7 +19,7 @@ from novadev.errors import BadInput, NovadevError
 from novadev.foreign_file import read_text
 from novadev.text import many
 from novadev.virt.answers import Answers
-from novadev.virt.host import has_same_machine_types
+from novadev.virt.capabilities import has_same_machine_types
 
 _FEW = 5
 

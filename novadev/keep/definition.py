@@ -35,8 +35,7 @@ from novadev.virt.address import Address
 from novadev.virt.alias import Alias
 from novadev.virt.device import Device
 from novadev.virt.devices import Controller
-from novadev.virt.domain import Domain
-from novadev.virt.host import Definitions
+from novadev.virt.domain import Definitions, Domain
 from novadev.virt.pci import PciBuses, slot_of
 from novadev.virt.places import usb_ports
 

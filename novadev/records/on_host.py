@@ -33,8 +33,8 @@ from novadev.virt.devices import (
     Hostdev,
     Interface,
 )
-from novadev.virt.domain import Domain
-from novadev.virt.host import Definitions, Host
+from novadev.virt.domain import Definitions, Domain
+from novadev.virt.host import Host
 from novadev.virt.own_disks import own_disk_name
 
 LONGEST = 255

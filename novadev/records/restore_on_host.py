@@ -26,8 +26,8 @@ from novadev.runs.precondition import Found, compare
 from novadev.runs.states import State
 from novadev.virt.address import Address
 from novadev.virt.device import Device
-from novadev.virt.domain import Domain
-from novadev.virt.host import Definitions, Host
+from novadev.virt.domain import Definitions, Domain
+from novadev.virt.host import Host
 from novadev.virt.writes import redefine
 
 ACTION = "device restore"

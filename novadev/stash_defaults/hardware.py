@@ -12,7 +12,8 @@ from typing import Literal
 
 from novadev.errors import NotFound
 from novadev.stash_defaults.observed import Seen, machine_type, observe, would_add_keyboard
-from novadev.virt.host import Definitions, Host
+from novadev.virt.domain import Definitions
+from novadev.virt.host import Host
 
 Side = Literal["persistent", "live"]
 

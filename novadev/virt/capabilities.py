@@ -50,6 +50,11 @@ class HostCapabilities:
     security_models: tuple[str, ...] = ()
 
 
+def has_same_machine_types(qemu: str, other: str) -> bool:
+    """Whether two versions of QEMU have the same machine types: they come with its releases."""
+    return qemu.split(".")[:2] == other.split(".")[:2]
+
+
 def read_capabilities(host: Host) -> HostCapabilities:
     """Return what HOST can do; raises Unreachable, and BadInput for an XML that is none.
 

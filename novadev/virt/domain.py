@@ -233,6 +233,33 @@ class Domain:
         return _canonical(stripped)
 
 
+@dataclass(frozen=True)
+class Definitions:
+    """What a host has of one domain at one moment.
+
+    ``persistent`` is None of a transient domain, ``live`` of one that is shut off. ``jobs`` are
+    what runs on it, in words: ``block job on vda``, ``migration or save``; those that the XML does
+    not show only where the guest's QEMU was asked (`Host.definitions_and_jobs`).
+    """
+
+    uuid: str
+    name: str
+    persistent: Domain | None
+    live: Domain | None
+    has_managed_save: bool
+    jobs: tuple[str, ...]
+
+    @property
+    def is_active(self) -> bool:
+        """Whether the guest runs (or is paused)."""
+        return self.live is not None
+
+    @property
+    def is_persistent(self) -> bool:
+        """Whether the host keeps it when the guest ends."""
+        return self.persistent is not None
+
+
 def _canonical(domain: Domain) -> bytes:
     """Return the canonical form of DOMAIN, sorting its controllers."""
     _sort(domain.root.findall("devices/controller"))

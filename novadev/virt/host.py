@@ -1,4 +1,4 @@
-"""One hypervisor: its connection, and the domains it has."""
+"""One hypervisor: the domains it has, and what it says of each."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from novadev.errors import Busy, NotAsNeeded, NotFound, NovadevError, Unreachable
 from novadev.virt.binding import libvirt
-from novadev.virt.domain import Domain
+from novadev.virt.connection import connect
+from novadev.virt.domain import Definitions, Domain
 from novadev.virt.events import Watch, start_events
 from novadev.virt.jobs import ask, jobs_of, mirrors_of
 from novadev.virt.refusals import translated
@@ -30,24 +31,6 @@ PERSISTENT = libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE
 """How a persistent definition is read: without SECURE a redefinition loses its passwords."""
 _HANDLES = 5_000
 """Domains of a host whose handles are kept."""
-_UNANSWERED = 2
-"""Keepalive messages without answer that end a connection."""
-_CREDENTIALS = [
-    libvirt.VIR_CRED_AUTHNAME,
-    libvirt.VIR_CRED_ECHOPROMPT,
-    libvirt.VIR_CRED_REALM,
-    libvirt.VIR_CRED_PASSPHRASE,
-    libvirt.VIR_CRED_NOECHOPROMPT,
-    libvirt.VIR_CRED_EXTERNAL,
-]
-"""What libvirt may use of its ``auth.conf``, as in Nova (``virt/libvirt/host.py`` _connect)."""
-_AUTH_FAILED = (libvirt.VIR_ERR_AUTH_FAILED, libvirt.VIR_ERR_AUTH_CANCELLED)
-_AUTH_HINT = ". libvirt takes credentials from LIBVIRT_AUTH_FILE or /etc/libvirt/auth.conf"
-_WITHOUT_ITS_WORDS = re.compile(
-    "Cannot write data: |.*client socket is closed|End of file while reading data: :"
-)
-"""What libvirt says of an ssh that ended before libvirt had read why."""
-_OPENINGS = 5
 _RUNS = re.compile(r"\s*<domain\s[^>]*\bid=")
 """The XML of a guest that runs, as :attr:`novadev.virt.domain.Domain.is_live`."""
 _IN_TRANSIT = {
@@ -65,41 +48,9 @@ class DomainName:
     is_active: bool
 
 
-@dataclass(frozen=True)
-class Definitions:
-    """What a host has of one domain at one moment.
-
-    ``persistent`` is None of a transient domain, ``live`` of one that is shut off. ``jobs`` are
-    what runs on it, in words: ``block job on vda``, ``migration or save``; those that the XML does
-    not show only where the guest's QEMU was asked (`Host.definitions_and_jobs`).
-    """
-
-    uuid: str
-    name: str
-    persistent: Domain | None
-    live: Domain | None
-    has_managed_save: bool
-    jobs: tuple[str, ...]
-
-    @property
-    def is_active(self) -> bool:
-        """Whether the guest runs (or is paused)."""
-        return self.live is not None
-
-    @property
-    def is_persistent(self) -> bool:
-        """Whether the host keeps it when the guest ends."""
-        return self.persistent is not None
-
-
 def version_text(number: int) -> str:
     """Return the version that libvirt writes as 1000000 * major + 1000 * minor + micro."""
     return f"{number // 1_000_000}.{number // 1_000 % 1_000}.{number % 1_000}"
-
-
-def has_same_machine_types(qemu: str, other: str) -> bool:
-    """Whether two versions of QEMU have the same machine types: they come with its releases."""
-    return qemu.split(".")[:2] == other.split(".")[:2]
 
 
 class Host:
@@ -139,26 +90,7 @@ class Host:
     def _open(self) -> Any:
         start_events()
         self._handles, self._qemu = {}, None
-        for _ in range(_OPENINGS if "+ssh:" in self.uri else 1):
-            try:
-                connection = libvirt.openAuth(self.uri, [_CREDENTIALS, _ask_nobody, None], 0)
-            except libvirt.libvirtError as error:
-                failure = error
-                if not _WITHOUT_ITS_WORDS.match(failure.get_error_message() or ""):
-                    break
-            else:
-                self._keep_alive(connection)
-                return connection
-        reason = failure.get_error_message() or "no reason given"
-        hint = _AUTH_HINT if failure.get_error_code() in _AUTH_FAILED else ""
-        raise Unreachable(f"host {self.name} could not be reached: {reason}{hint}") from failure
-
-    def _keep_alive(self, connection: Any) -> None:
-        interval = max(1, int(self.timeout * 0.75 / (_UNANSWERED + 1)))
-        try:
-            connection.setKeepAlive(interval, _UNANSWERED)
-        except libvirt.libvirtError:
-            LOG.info("host %s: its driver has no keepalive", self.name)
+        return connect(self.name, self.uri, self.timeout)
 
     def is_alive(self) -> bool:
         """Whether a connection exists, as far as known without a call."""
@@ -406,11 +338,6 @@ def _text_of(handle: Any, is_saved: Callable[[], bool]) -> str:
     """
     text = str(handle.XMLDesc(0))
     return text if _RUNS.match(text) or not is_saved() else str(handle.managedSaveGetXMLDesc(0))
-
-
-def _ask_nobody(credentials: list[Any], _opaque: object) -> int:
-    """Give libvirt none of the CREDENTIALS that its ``auth.conf`` lacks."""
-    return -1 if credentials else 0
 
 
 def _answer(question: Callable[[], T], answers: SimpleQueue[T | libvirt.libvirtError]) -> None:

@@ -12,8 +12,7 @@ from novadev.nova.attachments import (
     ShareAttachment,
     VolumeAttachment,
 )
-from novadev.virt.domain import Domain
-from novadev.virt.host import Definitions
+from novadev.virt.domain import Definitions, Domain
 
 
 def volume(

@@ -11,8 +11,7 @@ from novadev.records.addresses import why_not_typed
 from novadev.records.on_host import seen_devices
 from novadev.records.recognition import identified
 from novadev.records.restore_layout import target_type
-from novadev.virt.domain import Domain
-from novadev.virt.host import Definitions
+from novadev.virt.domain import Definitions, Domain
 from novadev.virt.xml import canonical, serialise
 
 LOSABLE = ("interface", "disk", "rng", "watchdog", "sound", "input", "channel", "hostdev")

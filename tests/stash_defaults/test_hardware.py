@@ -8,8 +8,7 @@ import pytest
 
 from novadev.errors import NotFound
 from novadev.stash_defaults.hardware import Hardware, hardware_of
-from novadev.virt.domain import Domain
-from novadev.virt.host import Definitions
+from novadev.virt.domain import Definitions, Domain
 from tests import domains
 from tests.domains import disk, domain, interface, scsi_controller
 

@@ -15,8 +15,8 @@ from novadev.rules.guest import DriverRules
 from novadev.stash_defaults.hardware import Hardware, hardware_of, read_hardware
 from novadev.stash_defaults.observed import VALUES
 from novadev.virt.devices import Input
-from novadev.virt.domain import Domain
-from novadev.virt.host import Definitions, Host
+from novadev.virt.domain import Definitions, Domain
+from novadev.virt.host import Host
 from tests.hypervisor import Hypervisor, Hypervisors
 from tests.nova_process import NovaError, NovaProcess
 from tests.rules.guests import guest

@@ -17,8 +17,8 @@ from novadev.value import ABSENT, Value
 from novadev.virt.alias import Alias
 from novadev.virt.alias_writes import AliasWriter, can_update, in_two_steps
 from novadev.virt.device import Device
-from novadev.virt.domain import Domain
-from novadev.virt.host import Definitions, Host
+from novadev.virt.domain import Definitions, Domain
+from novadev.virt.host import Host
 from novadev.virt.writes import redefine
 
 

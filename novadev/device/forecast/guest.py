@@ -24,10 +24,11 @@ from novadev.device.orphans import why_no_port
 from novadev.device.writable import is_rescued
 from novadev.errors import BadInput, NotAsNeeded
 from novadev.rules.machine_types import I440FX, Q35, X86, family_of, have_same_boards, may_be
+from novadev.virt.capabilities import has_same_machine_types
 from novadev.virt.device import Device
 from novadev.virt.devices import Disk
 from novadev.virt.domain import Domain
-from novadev.virt.host import Host, has_same_machine_types
+from novadev.virt.host import Host
 from novadev.virt.outline import Board
 from novadev.virt.scratch import ADDED, Place
 
