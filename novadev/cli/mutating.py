@@ -21,8 +21,8 @@ from novadev.text import many
 if TYPE_CHECKING:
     from novadev.cli.report import Report
     from novadev.runs.file import Head
-    from novadev.runs.journal import Asked, Journal
-    from novadev.runs.journal_rows import Run
+    from novadev.runs.journal import Journal
+    from novadev.runs.journal_rows import Asked, Run
     from novadev.runs.lease import Fence
     from novadev.runs.plan import Draft, Planned
     from novadev.runs.spool import Spool
@@ -87,7 +87,7 @@ def _asked(
     session: Session, chosen: Choices, action: str, undoes: Run | None, saved_by: str | None
 ) -> Asked:
     from novadev.cli.session import masked
-    from novadev.runs.journal import Asked
+    from novadev.runs.journal_rows import Asked
 
     options = f"{session.asked} (saved by: {saved_by})" if saved_by else session.asked
     message = chosen.message and masked(chosen.message)

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
-from dataclasses import dataclass
-from datetime import timedelta
 from functools import cached_property
 from typing import Any
 
@@ -17,12 +15,13 @@ import sqlalchemy as sa
 
 from novadev.database import Database, now_of
 from novadev.errors import BadInput, NotAsNeeded, TakenOver
-from novadev.runs import history, lease
+from novadev.runs import history, journal_undo, lease
 from novadev.runs.encoding import dumps
 from novadev.runs.history import RunFilter, RunSummary
 from novadev.runs.journal_rows import (
     IS_LEFT,
     PAGE,
+    Asked,
     Journaled,
     Run,
     Written,
@@ -31,39 +30,19 @@ from novadev.runs.journal_rows import (
     count,
     count_left,
     fit,
+    forget,
+    forget_never_begun,
     get_run,
     journaled,
     try_to_change,
     update_plans,
     update_run,
 )
-from novadev.runs.journal_undo import (
-    change_undone,
-    check_free_to_undo,
-    check_not_undone,
-    check_still_to_undo,
-    count_dropped,
-    end_undone,
-    is_undone,
-)
 from novadev.runs.lease import Fence
 from novadev.runs.plan import Outcome, Plan
-from novadev.runs.states import BEGUN, OUTCOMES, TO_UNDO, Event, State, run_state
+from novadev.runs.states import OUTCOMES, TO_UNDO, Event, State, run_state
 from novadev.state.tables import journal as journal_table
 from novadev.state.tables import plans, runs
-
-FORGOTTEN = timedelta(days=1)
-"""After how long a run on another host that was never begun is forgotten."""
-
-
-@dataclass(frozen=True)
-class Asked:
-    """The request: the action, the options as typed, a message, the run that it undoes."""
-
-    action: str
-    options: str | None = None
-    message: str | None = None
-    undoes: int | None = None
 
 
 class Journal:
@@ -80,7 +59,8 @@ class Journal:
 
     def start(self, asked: Asked) -> Run:
         """Return a new run in state ``planning``, leased to this process."""
-        self._forget_never_begun()
+        with self._database.writing() as connection:
+            forget_never_begun(connection)
         values = {
             "action": fit(asked.action, 255),
             "state": "planning",
@@ -95,18 +75,6 @@ class Journal:
             result = connection.execute(sa.insert(runs).values(**values, **started, **taken))
             run_id = int(result.inserted_primary_key[0])  # type: ignore[index]
         return self.get(run_id)
-
-    def _forget_never_begun(self) -> None:
-        """Forget the runs whose process ended while it wrote their plans down."""
-        query = sa.select(runs).where(runs.c.state == "planning")
-        with self._database.writing() as connection:
-            now = now_of(connection)
-            for row in connection.execute(query.with_for_update()).all():
-                run = Run(**row._mapping)
-                is_ended = run.holder.is_here and not run.holder.is_running
-                if is_ended or run.heartbeat < now - FORGOTTEN:
-                    connection.execute(sa.delete(plans).where(plans.c.run_id == run.id))
-                    connection.execute(sa.delete(runs).where(runs.c.id == run.id))
 
     def get(self, run_id: int) -> Run:
         """Return the run RUN_ID; raises NotFound."""
@@ -130,8 +98,8 @@ class Journal:
         with self._database.writing() as connection:
             lease.hold(connection, run.id, run.lease)
             if run.undoes is not None:
-                end_undone(connection, run.undoes, take_over)
-                check_still_to_undo(connection, run.undoes, run.id)
+                journal_undo.end_undone(connection, run.undoes, take_over)
+                journal_undo.check_still_to_undo(connection, run.undoes, run.id)
             if sum(count(connection, run.id).values()) != number:
                 raise TakenOver(f"run {run.id}: some of its plans are no longer in the journal")
             connection.execute(update_run(run.id).values(state="running"))
@@ -139,8 +107,8 @@ class Journal:
     def end_undone(self, run: Run, take_over: bool = False) -> None:
         """End RUN, of which there is nothing to undo; raises StalePlan where there is by now."""
         with self._database.writing() as connection:
-            end_undone(connection, run.id, take_over)
-            check_still_to_undo(connection, run.id)
+            journal_undo.end_undone(connection, run.id, take_over)
+            journal_undo.check_still_to_undo(connection, run.id)
 
     def discard(self, run: Run) -> None:
         """Forget a run that was never begun; one that another process has by now is left."""
@@ -149,13 +117,12 @@ class Journal:
                 lease.hold(connection, run.id, run.lease)
             except TakenOver:
                 return
-            connection.execute(sa.delete(plans).where(plans.c.run_id == run.id))
-            connection.execute(sa.delete(runs).where(runs.c.id == run.id))
+            forget(connection, run.id)
 
     def check_free_to_undo(self, run: Run, take_over: bool = False) -> None:
         """Raise NotAsNeeded while another process carries out RUN, or an undo of it."""
         with self._database.reading() as connection:
-            check_free_to_undo(connection, run.id, take_over)
+            journal_undo.check_free_to_undo(connection, run.id, take_over)
 
     def take_over(self, run: Run, take_over: bool = False, message: str | None = None) -> Run:
         """Lease RUN to this process and return it so; its message says who goes on, and MESSAGE.
@@ -165,7 +132,7 @@ class Journal:
         with self._database.writing() as connection:
             now = get_run(connection, run.id, lock=True)
             check_free(connection, now, take_over)
-            check_not_undone(connection, now)
+            journal_undo.check_not_undone(connection, now)
             if not count_left(connection, run.id):
                 raise NotAsNeeded(f"run {run.id} has nothing left to do any more")
             values = {"state": "running", "finished": None, **lease.taken(connection)}
@@ -202,7 +169,7 @@ class Journal:
             for (event, error), items in groups.items():
                 change(connection, [item.id for item in items], event, error)
                 if run.undoes is not None:
-                    change_undone(connection, items, event)
+                    journal_undo.change_undone(connection, items, event)
             for vm_state in {outcome.vm_state for outcome in outcomes} - {None}:
                 pairs = zip(batch, outcomes, strict=True)
                 ids = [item.id for item, outcome in pairs if outcome.vm_state == vm_state]
@@ -229,7 +196,7 @@ class Journal:
             connection, [item.id], Event.OVERWRITTEN, error
         ):
             if run.undoes is not None:
-                change_undone(connection, [item], Event.OVERWRITTEN)
+                journal_undo.change_undone(connection, [item], Event.OVERWRITTEN)
         else:
             connection.execute(update_plans([item.id]).values(error=error))
 
@@ -250,7 +217,7 @@ class Journal:
     def count_dropped(self, run: Run) -> dict[int, int]:
         """Return how many plans that were not begun an undo of RUN would abandon, by their run."""
         with self._database.reading() as connection:
-            return count_dropped(connection, run.id)
+            return journal_undo.count_dropped(connection, run.id)
 
     def count_left(self, run: Run) -> int:
         """Return of how many plans of RUN resume has something to do."""
@@ -324,66 +291,39 @@ class Journal:
 
     def taken_back_in_part(self, run: Run) -> dict[int, int]:
         """Return the plans of RUN of which an undo took back a part, and the run of that undo."""
-        theirs = plans.alias()
-        query = (
-            sa.select(plans.c.id, theirs.c.run_id)
-            .join(theirs, theirs.c.undoes == plans.c.id)
-            .where(plans.c.run_id == run.id, theirs.c.state.in_(BEGUN))
-        )
         with self._database.reading() as connection:
-            return {row.id: row.run_id for row in connection.execute(query)}
+            return journal_undo.taken_back_in_part(connection, run.id)
 
     def list_undone_by(self, run: Run) -> list[tuple[int, int]]:
         """Return the undos of RUN by which plans of it are undone now, and how many, newest first.
 
         An undo that was refused, or undone itself, is none of them.
         """
-        theirs = plans.alias()
-        query = (
-            sa.select(theirs.c.run_id, sa.func.count())
-            .join(plans, theirs.c.undoes == plans.c.id)
-            .where(plans.c.run_id == run.id, plans.c.state == State.UNDONE)
-            .where(theirs.c.state == State.APPLIED)
-            .group_by(theirs.c.run_id)
-            .order_by(theirs.c.run_id.desc())
-        )
         with self._database.reading() as connection:
-            return [(undo, number) for undo, number in connection.execute(query)]
+            return journal_undo.list_undone_by(connection, run.id)
 
     def list_vain_undos(self, run: Run) -> list[tuple[int, bool]]:
         """Return the undos of RUN of which nothing is in effect, newest first.
 
         Each with whether it was refused as a whole: then it never wrote anything.
         """
-        states: dict[int, set[State]] = {}
-        query = sa.select(runs.c.id, plans.c.state).distinct().join(plans)
-        query = query.where(runs.c.undoes == run.id, runs.c.state != "planning")
         with self._database.reading() as connection:
-            for row in connection.execute(query.order_by(runs.c.id.desc())):
-                states.setdefault(row.id, set()).add(State(row.state))
-        refused = {State.STALE, State.FAILED}
-        return [(undo, had <= refused) for undo, had in states.items() if not had & {*TO_UNDO}]
+            return journal_undo.list_vain_undos(connection, run.id)
 
     def list_put_back_in_part(self, run: Run) -> list[tuple[str, int]]:
         """Return whose plans of RUN were undone and may be there again in part, and by which run.
 
         An undo of their undo was stopped while it put them back.
         """
-        undo, redo = plans.alias(), plans.alias()
-        query = (
-            sa.select(plans.c.instance, redo.c.run_id)
-            .join(undo, undo.c.undoes == plans.c.id)
-            .join(redo, redo.c.undoes == undo.c.id)
-            .where(plans.c.run_id == run.id, plans.c.state == State.UNDONE)
-            .where(redo.c.state.in_(BEGUN))
-        )
         with self._database.reading() as connection:
-            return [(row.instance, row.run_id) for row in connection.execute(query)]
+            return journal_undo.list_put_back_in_part(connection, run.id)
 
     def find_unfinished(self) -> list[Run]:
         """Return the runs that were begun, have plans left and no undo, newest first."""
         left = sa.exists().where(plans.c.run_id == runs.c.id, IS_LEFT)
-        query = sa.select(runs).where(runs.c.state != "planning", left, sa.not_(is_undone()))
+        query = sa.select(runs).where(
+            runs.c.state != "planning", left, sa.not_(journal_undo.is_undone())
+        )
         with self._database.reading() as connection:
             found = connection.execute(query.order_by(runs.c.id.desc()))
             return [Run(**row._mapping) for row in found]
@@ -394,7 +334,7 @@ class Journal:
             raise NotAsNeeded(f"run {run.id} was never started: there is nothing to finish")
         with self._database.reading() as connection:
             check_free(connection, run, take_over)
-            check_not_undone(connection, run)
+            journal_undo.check_not_undone(connection, run)
 
     def iter_runs(self, wanted: RunFilter) -> Iterator[RunSummary]:
         """Yield what the history has of the runs that WANTED chooses, newest first."""

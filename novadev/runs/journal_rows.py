@@ -1,4 +1,4 @@
-"""The rows of the journal: a run, a plan in it, and how one of its states follows another.
+"""The rows of the journal: a request, a run, a plan in it, and how its states follow each other.
 
 What is here works in the transaction of its caller.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -23,11 +23,23 @@ from novadev.state.tables import plans, runs
 
 PAGE = 500
 """How many plans are read, or named in one statement, at a time."""
+FORGOTTEN = timedelta(days=1)
+"""After how long a run on another host that was never begun is forgotten."""
 IS_LEFT = sa.or_(
     plans.c.state.in_(PENDING),
     sa.and_(plans.c.state == State.APPLIED, plans.c.unseen.is_not(None)),
 )
 """Of which plans resume has something to do: to finish them, or to look at their servers again."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The request: the action, the options as typed, a message, the run that it undoes."""
+
+    action: str
+    options: str | None = None
+    message: str | None = None
+    undoes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -121,6 +133,23 @@ def get_run(connection: sa.Connection, run_id: int, lock: bool = False) -> Run:
     if row is None:
         raise NotFound(f"there is no run {run_id}: see novadev history")
     return Run(**row._mapping)
+
+
+def forget(connection: sa.Connection, run_id: int) -> None:
+    """Delete the run RUN_ID and its plans."""
+    connection.execute(sa.delete(plans).where(plans.c.run_id == run_id))
+    connection.execute(sa.delete(runs).where(runs.c.id == run_id))
+
+
+def forget_never_begun(connection: sa.Connection) -> None:
+    """Delete the runs whose process ended while it wrote their plans down."""
+    query = sa.select(runs).where(runs.c.state == "planning")
+    now = now_of(connection)
+    for row in connection.execute(query.with_for_update()).all():
+        run = Run(**row._mapping)
+        is_ended = run.holder.is_here and not run.holder.is_running
+        if is_ended or run.heartbeat < now - FORGOTTEN:
+            forget(connection, run.id)
 
 
 def check_free(connection: sa.Connection, run: Run, take_over: bool) -> None:

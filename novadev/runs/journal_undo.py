@@ -1,4 +1,4 @@
-"""What an undo does in the journal to the run that it takes back.
+"""Undos in the journal: what one does to the run that it takes back, and which a run has.
 
 What is here works in the transaction of its caller.
 """
@@ -139,3 +139,61 @@ def change_undone(connection: sa.Connection, items: Sequence[Journaled], event: 
             happened = _NEXT[happened]
             if partly:
                 happened = _IN_PART[happened]
+
+
+def taken_back_in_part(connection: sa.Connection, run_id: int) -> dict[int, int]:
+    """Return the plans of the run of which an undo took back a part, and the run of that undo."""
+    theirs = plans.alias()
+    query = (
+        sa.select(plans.c.id, theirs.c.run_id)
+        .join(theirs, theirs.c.undoes == plans.c.id)
+        .where(plans.c.run_id == run_id, theirs.c.state.in_(BEGUN))
+    )
+    return {row.id: row.run_id for row in connection.execute(query)}
+
+
+def list_undone_by(connection: sa.Connection, run_id: int) -> list[tuple[int, int]]:
+    """Return the undos of the run by which plans of it are undone now, and how many, newest first.
+
+    An undo that was refused, or undone itself, is none of them.
+    """
+    theirs = plans.alias()
+    query = (
+        sa.select(theirs.c.run_id, sa.func.count())
+        .join(plans, theirs.c.undoes == plans.c.id)
+        .where(plans.c.run_id == run_id, plans.c.state == State.UNDONE)
+        .where(theirs.c.state == State.APPLIED)
+        .group_by(theirs.c.run_id)
+        .order_by(theirs.c.run_id.desc())
+    )
+    return [(undo, number) for undo, number in connection.execute(query)]
+
+
+def list_vain_undos(connection: sa.Connection, run_id: int) -> list[tuple[int, bool]]:
+    """Return the undos of the run of which nothing is in effect, newest first.
+
+    Each with whether it was refused as a whole: then it never wrote anything.
+    """
+    states: dict[int, set[State]] = {}
+    query = sa.select(runs.c.id, plans.c.state).distinct().join(plans)
+    query = query.where(runs.c.undoes == run_id, runs.c.state != "planning")
+    for row in connection.execute(query.order_by(runs.c.id.desc())):
+        states.setdefault(row.id, set()).add(State(row.state))
+    refused = {State.STALE, State.FAILED}
+    return [(undo, had <= refused) for undo, had in states.items() if not had & {*TO_UNDO}]
+
+
+def list_put_back_in_part(connection: sa.Connection, run_id: int) -> list[tuple[str, int]]:
+    """Return whose plans of the run were undone and may be there again in part, and by which run.
+
+    An undo of their undo was stopped while it put them back.
+    """
+    undo, redo = plans.alias(), plans.alias()
+    query = (
+        sa.select(plans.c.instance, redo.c.run_id)
+        .join(undo, undo.c.undoes == plans.c.id)
+        .join(redo, redo.c.undoes == undo.c.id)
+        .where(plans.c.run_id == run_id, plans.c.state == State.UNDONE)
+        .where(redo.c.state.in_(BEGUN))
+    )
+    return [(row.instance, row.run_id) for row in connection.execute(query)]

@@ -23,8 +23,8 @@ from novadev.records import restore, restore_on_host
 from novadev.records.restore_layout import named
 from novadev.runs.carry_out import carry_out
 from novadev.runs.encoding import dumps
-from novadev.runs.journal import Asked, Journal
-from novadev.runs.journal_rows import Run
+from novadev.runs.journal import Journal
+from novadev.runs.journal_rows import Asked, Run
 from novadev.runs.plan import Draft, Outcome
 from novadev.state.tables import runs
 from novadev.virt.asking import Answer

@@ -13,7 +13,8 @@ import pytest
 from novadev.database import Database
 from novadev.errors import TakenOver
 from novadev.runs import lease
-from novadev.runs.journal import Asked, Journal
+from novadev.runs.journal import Journal
+from novadev.runs.journal_rows import Asked
 from novadev.runs.lease import LEASE, Holder, refusal
 from novadev.state.store import open_state
 
