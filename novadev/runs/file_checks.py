@@ -1,38 +1,28 @@
 """Checks that a plan from a file is one that its action, or an undo of it, could make.
 
-One table says where each action may write; what a value may be follows from the place.
+One table says where each action may write, and what its plans must say beside their changes.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from novadev.errors import BadInput, InvalidProperty, InvalidValue
+from novadev.errors import BadInput, InvalidProperty
 from novadev.nova.image_properties import MACHINE_TYPE, PROPERTIES
 from novadev.rules.buses import BUS_PROPERTIES
-from novadev.rules.defaults import RECORDED, REGISTERED
-from novadev.rules.image_meta import FIELDS, coerced, was_unreadable
-from novadev.rules.machine_types import NAME
+from novadev.rules.defaults import RECORDED
+from novadev.rules.image_meta import FIELDS, was_unreadable
+from novadev.runs import file_values
 from novadev.runs.change import Change
 from novadev.runs.place import Kind
 from novadev.runs.plan import RELEASE, SOURCE, UNDO, Draft, Plan
-from novadev.value import ABSENT, Value
-from novadev.virt.address import Address
-from novadev.virt.address_syntax import checked_address, read_address
-from novadev.virt.alias import Alias
+from novadev.value import ABSENT
+from novadev.virt.address_syntax import read_address
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
-_DEVICE_NAME = re.compile(r"(/dev/)?[a-z]{3,8}")
-_TAGS = ("disk", "interface", "hostdev", "filesystem")
-_ADDRESS_TYPE, _ADDRESS_VALUE = re.compile(r"[a-z]+"), re.compile(r"[A-Za-z0-9.-]+")
-_UNPRINTABLE = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_LONGEST = 255
-_LONGEST_TEXT = 65535
-_OF_IMAGES = {"id", "container_format", "disk_format", "min_disk", "min_ram"}
 
 
 @dataclass(frozen=True)
@@ -98,9 +88,6 @@ def _owner(plan: Plan, number: int) -> tuple[str, ...]:
 
 def _bad(plan: Plan, text: str) -> BadInput:
     return BadInput(f"plan file: instance {plan.instance}: {text}")
-
-
-# What plans of an action must say beside their changes
 
 
 def _in_a_cell(plan: Plan) -> None:
@@ -197,6 +184,11 @@ def _is_device(values: object) -> bool:
     )
 
 
+def _gone(item: Change, draft: Draft) -> None:
+    if item.after is not ABSENT:
+        raise _bad(draft.plan, "a detach takes out one device, and cannot be undone")
+
+
 def _of_import(draft: Draft) -> None:
     ids = draft.plan.guard.get("devices")
     if not isinstance(ids, list) or len(ids) != len(draft.plan.changes):
@@ -205,159 +197,23 @@ def _of_import(draft: Draft) -> None:
         raise _bad(draft.plan, "a change is for no device")
 
 
-# What values may become
-
-
-def _stored(item: Change, draft: Draft) -> None:
-    """Check what is stored in Nova's databases."""
-    is_undo = draft.undoes is not None
-    if item.place.kind is Kind.HIDDEN:
-        if item.after is not ABSENT and not is_undo:
-            raise _impossible(item, item.after)
-        return
-    if isinstance(item.after, str) and _is_right(item)(item.after):
-        return
-    is_property = item.place.kind in (Kind.PROPERTY, Kind.SPEC)
-    if item.after is ABSENT and is_property and (is_undo or item.place.name != MACHINE_TYPE):
-        return
-    if not is_undo or not _is_storable(item):
-        raise _impossible(item, item.after)
-
-
-def _is_right(item: Change) -> Callable[[str], bool]:
-    kind, name = item.place.kind, item.place.name
-    if kind is Kind.ROOT or name == "device_name":
-        return lambda value: _DEVICE_NAME.fullmatch(value) is not None
-    if kind is Kind.DISK:
-        return PROPERTIES["hw_disk_bus"].has
-    if name == MACHINE_TYPE:
-        return lambda value: NAME.fullmatch(value) is not None
-    return PROPERTIES[name].has if name in PROPERTIES else lambda _value: False
-
-
-def _is_storable(item: Change) -> bool:
-    """Whether an undo may bring the value back: a null, or what the place takes.
-
-    A row of system_metadata takes a short text, the JSON of a request spec any text or number.
-    """
-    value = item.after
-    if item.place.kind is Kind.SPEC:
-        return value is not ABSENT and len(str(value)) <= _LONGEST_TEXT
-    return value is None or (isinstance(value, str) and len(value) <= _LONGEST)
-
-
-def _impossible(item: Change, value: Value) -> InvalidValue:
-    return InvalidValue(f"plan file: {item.what} cannot become {value!r:.60}")
-
-
-def _recorded_default(item: Change, draft: Draft) -> None:
-    """Check what stash-defaults stores: a value where there is none, never over another."""
-    change = item.inverse if draft.undoes is not None else item
-    if change.before is not ABSENT and change.before is not None:
-        raise InvalidValue(f"plan file: {item.what} is there, and is never overwritten")
-    is_cell = change.place.kind is Kind.PROPERTY
-    may_be_null = is_cell and change.place.name in REGISTERED and change.before is ABSENT
-    value = change.after
-    if isinstance(value, str) and (_is_right(change)(value) or _is_a_copy(change, value)):
-        return
-    if not (may_be_null and value is None):
-        raise _impossible(item, value)
-
-
-def _is_a_copy(item: Change, value: str) -> bool:
-    """Whether VALUE can be what a cell stores already, which the request spec then says, too."""
-    is_name = item.place.name == MACHINE_TYPE and not _UNPRINTABLE.search(value)
-    return item.place.kind is Kind.SPEC and is_name and len(value) <= _LONGEST
-
-
-def _of_the_cell(item: Change, draft: Draft) -> None:
-    """Check what sync writes into a request spec: what Nova reads, or what an undo brings back."""
-    value, is_undo = item.after, draft.undoes is not None
-    if isinstance(value, str) and len(value) > _LONGEST_TEXT:
-        raise _impossible(item, value)
-    if item.place.kind is Kind.IMAGE:
-        is_right = _is_image(value) or (is_undo and value in (None, ABSENT))
-    else:
-        is_right = value is ABSENT or is_undo or _is_read(item.place.name, value)
-    if not is_right:
-        raise _impossible(item, value)
-
-
-def _is_read(name: str, value: Value) -> bool:
-    """Whether VALUE is the form in which Nova has a value of the field NAME."""
-    try:
-        return coerced(name, str(value)) == value
-    except ValueError:
-        return False
-
-
-def _is_image(value: Value) -> bool:
-    """Whether VALUE is an image as sync writes one into a request spec that has none."""
-    try:
-        data = json.loads(str(value))
-        properties = dict(data.pop("properties"))
-        traits = properties.pop("traits_required", [])
-    except (ValueError, TypeError, KeyError, AttributeError):
-        return False
-    return (
-        set(data) <= _OF_IMAGES
-        and all(isinstance(item, str | int) for item in (*data.values(), *traits))
-        and set(properties) <= FIELDS
-        and all(_is_read(name, item) for name, item in properties.items())
-    )
-
-
-def _alias(item: Change, _draft: Draft) -> None:
-    if item.place.name.partition(" ")[0] not in _TAGS:
-        raise BadInput(f"plan file: {item.what!r:.60} is not the alias of a device")
-    for value in (item.before, item.after):
-        if value is not ABSENT and not (isinstance(value, str) and Alias(value).is_user_defined):
-            raise BadInput(f"plan file: {item.what:.60}: {value!r:.60} is no alias")
-
-
-def _defined_address(item: Change, _draft: Draft) -> None:
-    for value in (item.before, item.after):
-        address = Address.from_text(value) if isinstance(value, str) else None
-        if address is None or not all(
-            _ADDRESS_TYPE.fullmatch(name) and _ADDRESS_VALUE.fullmatch(part)
-            for name, part in (("type", address.type), *address.attributes)
-        ):
-            raise BadInput(f"plan file: {item.what:.60}: {value!r:.60} is no address")
-
-
-def _gone(item: Change, draft: Draft) -> None:
-    if item.after is not ABSENT:
-        raise _bad(draft.plan, "a detach takes out one device, and cannot be undone")
-
-
-def _recorded_text(item: Change, draft: Draft) -> None:
-    """Check what an import records: an address, or the custom properties of a device."""
-    what = f"plan file: instance {draft.plan.instance}: {item.what!r:.120}"
-    for value in (item.before, item.after):
-        if value is ABSENT:
-            continue
-        if not isinstance(value, str) or not value:
-            raise BadInput(f"{what}: {value!r:.60} is no text")
-        if _UNPRINTABLE.search(value) or len(value) > _LONGEST_TEXT:
-            raise BadInput(f"{what}: {value!r:.60} is not a text that is recorded")
-        address = checked_address(value, what) if item.place.kind is Kind.ADDRESS else None
-        if address and address.ovirt_text != value:
-            raise BadInput(f"{what}: {value!r:.80} is not as it would be recorded")
-
-
 _STORED = (Kind.PROPERTY, Kind.SPEC, Kind.DISK, Kind.ROOT)
-_SET = _Action(_STORED, _stored, _of_cell)
+_SET = _Action(_STORED, file_values.stored, _of_cell)
 _MACHINE_NAMES = frozenset((MACHINE_TYPE, *BUS_PROPERTIES)) - {"hw_floppy_bus"}
 _ACTIONS = {
     "image-property set": _SET,
     "image-property unset": replace(_SET, takes_out_unused=True),
-    "image-property sync": _Action((Kind.SPEC, Kind.IMAGE), _of_the_cell, _of_sync, FIELDS),
-    "machine-type set": _Action(_STORED, _stored, _of_machine, _MACHINE_NAMES),
-    "stash-defaults": _Action(
-        (Kind.PROPERTY, Kind.SPEC), _recorded_default, _of_stash, frozenset(RECORDED)
+    "image-property sync": _Action(
+        (Kind.SPEC, Kind.IMAGE), file_values.of_the_cell, _of_sync, FIELDS
     ),
-    "device alias-migrate": _Action((Kind.ALIAS,), _alias, _of_aliases),
-    "device restore": _Action((Kind.ADDRESS,), _defined_address, _of_restore),
+    "machine-type set": _Action(_STORED, file_values.stored, _of_machine, _MACHINE_NAMES),
+    "stash-defaults": _Action(
+        (Kind.PROPERTY, Kind.SPEC), file_values.recorded_default, _of_stash, frozenset(RECORDED)
+    ),
+    "device alias-migrate": _Action((Kind.ALIAS,), file_values.alias, _of_aliases),
+    "device restore": _Action((Kind.ADDRESS,), file_values.defined_address, _of_restore),
     "device detach": _Action((Kind.DETACH,), _gone, _of_detach),
-    "device import": _Action((Kind.ADDRESS, Kind.CUSTOM_PROPERTIES), _recorded_text, _of_import),
+    "device import": _Action(
+        (Kind.ADDRESS, Kind.CUSTOM_PROPERTIES), file_values.recorded_text, _of_import
+    ),
 }
