@@ -99,7 +99,9 @@ class Keeper:
                 self._seen.pop(message["uuid"], None)
             case "written":
                 records = self._records
-                return {"is_written": records is None or records.is_written(message["uuid"])}
+                return {
+                    "is_written": records is None or records.database.is_written(message["uuid"])
+                }
             case "count":
                 self.report()
             case "keep" if self._is_off:
@@ -141,7 +143,7 @@ class Keeper:
     def end(self) -> None:
         """Write what waits to be written, as far as that takes no longer than is useful."""
         if self._records is not None:
-            self._records.end(_ENDING)
+            self._records.database.end(_ENDING)
 
     def _failed(self, uuid: str, error: Exception) -> None:
         """Note what could not be written; called by the thread that writes."""
@@ -159,12 +161,12 @@ class Keeper:
         found, records = self._config, self._records
         if found is not None and records is not None:
             mode, aliases = found.keep_addresses, found.keep_aliases
-            self._report.send(records.later, found.host, mode, aliases)
+            self._report.send(records.database.later, found.host, mode, aliases)
 
     def _report_off(self) -> None:
         """Have written that nothing is kept any more, where the last configuration says."""
         if self._config is not None and self._records is not None:
-            self._report.send(self._records.later, self._config.host, "off", aliases=False)
+            self._report.send(self._records.database.later, self._config.host, "off", aliases=False)
 
     def load(self) -> dict[str, Any]:
         """Read the configuration; return what is to be done by it."""
@@ -175,7 +177,7 @@ class Keeper:
             self._report_off()
             self._config = None
             return {"mode": "off", "why": f"keep_addresses is not read: {error}"}
-        if self._records is None or self._records.url != self._config.state_connection:
+        if self._records is None or self._records.database.url != self._config.state_connection:
             self._records = Records(self._config.state_connection, self._failed)
             self._report = Report()
         self._records.special = tuple(self._config.special_managed_devices)
@@ -183,7 +185,7 @@ class Keeper:
         answer, told = {"mode": self._config.keep_addresses}, [unread] if unread else []
         if answer["mode"] != "on":
             self._records.held.clear()
-        if answer["mode"] != "off" and (why := self._records.open(_OPENING)):
+        if answer["mode"] != "off" and (why := self._records.database.open(_OPENING)):
             told.append(f"nothing that is recorded is kept for now: {_why(why)}")
         if told:
             answer["why"] = "; ".join(told)

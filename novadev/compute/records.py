@@ -1,22 +1,16 @@
-"""The records of the guests of one nova-compute, read and written by threads.
-
-A state database that hangs holds a thread and not the caller.
-"""
+"""The records of the guests of one nova-compute: what counts as one, and what becomes one."""
 
 from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor, TimeoutError, wait
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from threading import Lock
 from time import monotonic
 from typing import TypeVar
 
 from novadev.compute.owed_layouts import Held
-from novadev.database import Database
+from novadev.compute.state_database import Failed, StateDatabase
 from novadev.device.hosted_instance import HostedInstance
 from novadev.errors import Busy, NotAsNeeded, NovadevError, Unreachable
 from novadev.keep.definition import MOST, Record
@@ -25,15 +19,8 @@ from novadev.records.device import Pins, VmDevice
 from novadev.records.on_host import Question, Seen, see_text
 from novadev.records.rows import Newest
 from novadev.records.store import VmDevices
-from novadev.state.store import open_state
 
 T = TypeVar("T")
-Failed = Callable[[str, Exception], None]
-"""Is told of what could not be written: the UUID of the guest, empty where it is of none."""
-LIMIT = 0.12
-"""Seconds that the state database may take of the limit that nova-compute sets."""
-_WAITING = 256
-"""Guests that wait to be recorded."""
 _REMEMBERED = 1024
 """Guests from elsewhere, and guests recorded here, that are remembered."""
 _TRIES = 3
@@ -101,31 +88,13 @@ class Records:
     """
 
     def __init__(self, url: str, failed: Failed) -> None:
-        self.url = url
-        self._failed = failed
+        self.database = StateDatabase(url, failed)
         self.special: tuple[str, ...] = ()
         self.host = ""
-        self._is_own = url.startswith("sqlite")
         self._arrived: OrderedDict[str, None] = OrderedDict()
         self._states: OrderedDict[str, tuple[float, int]] = OrderedDict()
-        self._reader, self._writer = ThreadPoolExecutor(1), ThreadPoolExecutor(1)
-        self._reading: Future[object] | None = None
-        self._writes: dict[str, Future[None]] = {}
         self._looks: dict[str, _Look] = {}
-        self._lock = Lock()
-        self._opened: Database | None = None
         self.held = Held()
-
-    def open(self, seconds: float) -> BaseException | None:
-        """Open the state database, as far as that takes no more than SECONDS; return what failed.
-
-        What making or upgrading its schema costs is then done before a guest waits for it.
-        """
-        opening = self._reader.submit(self._database)
-        try:
-            return opening.exception(seconds)
-        except TimeoutError:
-            return Unreachable(f"the state database does not answer within {seconds:.0f} s")
 
     def get(self, uuid: str, seen: str | None, again: bool) -> Record:
         """Return what counts as the record of the guest UUID.
@@ -156,7 +125,7 @@ class Records:
 
     def _arrives(self, uuid: str) -> None:
         """Note that the guest comes from elsewhere, where what is recorded here is not known."""
-        if self._is_own:
+        if self.database.is_own:
             _remember(self._arrived, uuid, None)
             self.held.release(uuid)
 
@@ -165,7 +134,7 @@ class Records:
 
         That was at that MOMENT; AGAIN as for `get`.
         """
-        if given is None and not again and self._is_own:
+        if given is None and not again and self.database.is_own:
             self._arrives(uuid)
         else:
             known = self._state_at(uuid, moment) if given is None else given
@@ -183,33 +152,7 @@ class Records:
         """
         looks = self._looks.copy().items()
         self._looks = {key: look for key, look in looks if key != uuid and look.is_fresh}
-        self._writes = {key: item for key, item in self._writes.items() if not item.done()}
-        if len(self._writes) >= _WAITING:
-            self._failed(uuid, Unreachable(f"{_WAITING} guests wait for the state database"))
-            return
-        self._writes[uuid] = self._writer.submit(
-            self._told, uuid, self._write, uuid, text, host, at
-        )
-
-    def is_written(self, uuid: str) -> bool:
-        """Return whether no write of the guest UUID waits any more; that may take the limit."""
-        found = self._writes.get(uuid)
-        return found is None or not wait([found], LIMIT).not_done
-
-    def end(self, seconds: float) -> None:
-        """Wait until all is written, as far as that takes no more than SECONDS."""
-        wait(self._writes.values(), seconds)
-
-    def later(self, call: Callable[[Callable[[], Database]], None]) -> None:
-        """Have CALL write, some time soon, to the database that it opens."""
-        self._writer.submit(self._told, "", call, self._database)
-
-    def _told(self, uuid: str, call: Callable[..., None], *values: object) -> None:
-        """Call, and tell of what it raises: nobody waits for a thread that writes."""
-        try:
-            call(*values)
-        except Exception as error:
-            self._failed(uuid, error)
+        self.database.write(uuid, lambda: self._write(uuid, text, host, at))
 
     def _look_of(self, uuid: str, text: str) -> _Look | None:
         """Return what the guest was seen with by TEXT; None where that is not its own."""
@@ -234,23 +177,12 @@ class Records:
         return _Look(text, see_text(HostedInstance(uuid, "", host), question, text), recorded, at)
 
     def _read(self, uuid: str) -> _Recorded:
-        if self._reading is not None and not self._reading.done():
-            raise Unreachable("the state database has not answered the last question yet")
         try:
-            return self._within(lambda: self._read_now(uuid))
+            return self.database.ask(lambda: self._read_now(uuid))
         except Crowded:
             raise
         except NotAsNeeded as error:  # it is of another release of novadev
             raise Unreachable(str(error)) from error
-
-    def _within(self, call: Callable[[], T]) -> T:
-        future = self._reader.submit(call)
-        self._reading = future  # type: ignore[assignment]
-        try:
-            return future.result(LIMIT)
-        except TimeoutError:
-            limit = f"{LIMIT * 1000:.0f} ms"
-            raise Unreachable(f"the state database does not answer within {limit}") from None
 
     def _read_now(self, uuid: str) -> _Recorded:
         store = self._store()
@@ -317,19 +249,7 @@ class Records:
         return monotonic() - newest.age
 
     def _store(self) -> VmDevices:
-        return VmDevices(self._database())
-
-    def _database(self) -> Database:
-        """Return the state database, for either thread.
-
-        The database is opened once: to close another handle of a SQLite file, as opening it does,
-        would take away the locks that this process has on it. A file that was replaced, for
-        example by a backup, is another one.
-        """
-        with self._lock:
-            if self._opened is None or self._opened.is_replaced:
-                self._opened = open_state(self.url, is_known=self._opened is not None)
-            return self._opened
+        return VmDevices(self.database.opened())
 
 
 def _remember(known: OrderedDict[str, T], uuid: str, value: T) -> None:

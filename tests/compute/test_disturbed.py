@@ -72,7 +72,7 @@ class Beside:
 
 @pytest.fixture
 def beside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Beside:
-    monkeypatch.setattr("novadev.compute.records.LIMIT", GENEROUS)
+    monkeypatch.setattr("novadev.compute.state_database.LIMIT", GENEROUS)
     return Beside(tmp_path)
 
 

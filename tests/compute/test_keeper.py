@@ -35,8 +35,8 @@ GENEROUS = 120.0
 """Seconds for an answer that is to come: the machine of a test may be busy."""
 KEEPER = """
 import runpy
-from novadev.compute import records
-records.LIMIT = {limit}
+from novadev.compute import state_database
+state_database.LIMIT = {limit}
 runpy.run_module("novadev.compute.keeper", run_name="__main__", alter_sys=True)
 """
 Start = Callable[..., "Wrapped"]

@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 import sqlalchemy as sa
 
-from novadev.compute import owed_layouts, records
+from novadev.compute import owed_layouts, records, state_database
 from novadev.compute.keeper import Keeper
 from novadev.compute.records import Records
 from novadev.database import Database
@@ -40,7 +40,7 @@ def url(tmp_path: Path) -> str:
 
 @pytest.fixture
 def opened(url: str, monkeypatch: pytest.MonkeyPatch) -> Records:
-    monkeypatch.setattr(records, "LIMIT", GENEROUS)
+    monkeypatch.setattr(state_database, "LIMIT", GENEROUS)
     dynamic = VmDynamic(UUID, "hash", "fingerprint", "cmp1")
     VmDevices(open_state(url)).write({dynamic: record_of(DRIFTED).devices})
     change(url, PIN)
@@ -55,7 +55,7 @@ def change(url: str, statement: str) -> None:
 def see(opened: Records) -> None:
     """As before Nova powers the guest off."""
     opened.write(UUID, DRIFTED, "cmp7", time.monotonic())
-    assert opened.is_written(UUID)
+    assert opened.database.is_written(UUID)
 
 
 def pins(opened: Records, text: str = DRIFTED) -> Pins:
@@ -88,7 +88,7 @@ def test_a_lost_answer_is_owed_to_the_devices_that_are_recorded(
     url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_slow: bool
 ) -> None:
     """Also where the database was too slow to say who is who: ids that are made up are others."""
-    monkeypatch.setattr(records, "LIMIT", GENEROUS)
+    monkeypatch.setattr(state_database, "LIMIT", GENEROUS)
     monkeypatch.setattr(records, "_FRESH", 0.0)
     rows = [replace(row, device_id=str(uuid4())) for row in record_of(DRIFTED).devices]
     store = VmDevices(open_state(url))
@@ -129,7 +129,7 @@ def test_what_is_written_late_is_not_newer_than_a_record_elsewhere(
     """The process hung, or its way to the database, and the guest has moved meanwhile."""
     elsewhere(url)
     opened.write(UUID, DRIFTED, "cmp7", time.monotonic() - age)
-    assert opened.is_written(UUID)
+    assert opened.database.is_written(UUID)
     found = VmDevices(open_state(url)).list_newest([UUID])[UUID].dynamic
     assert found is not None
     assert found.host == ("cmp8" if age else "cmp7")
@@ -144,7 +144,7 @@ def test_what_is_written_late_is_not_newer_than_a_record_of_a_watch(
     dynamic = VmDynamic(UUID, "hash", "of the watch", "cmp7")
     VmDevices(open_state(url)).write({dynamic: record_of(moved()).devices})
     opened.write(UUID, DRIFTED, "cmp7", time.monotonic() - age)
-    assert opened.is_written(UUID)
+    assert opened.database.is_written(UUID)
     store = VmDevices(open_state(url))
     wanted = record_of(moved() if age else DRIFTED).devices
     assert addresses(store.list_devices([UUID])[UUID]) == addresses(wanted)
@@ -165,7 +165,7 @@ def test_what_is_seen_after_the_look_of_a_record_is_newer_than_that(
     dynamic = VmDynamic(UUID, "hash", "of the record", "cmp7")
     store.write({dynamic: record_of(moved()).devices}, newest=looked)
     opened.write(UUID, DRIFTED, "cmp7", time.monotonic() - 20)
-    assert opened.is_written(UUID)
+    assert opened.database.is_written(UUID)
     found = store.list_devices([UUID])[UUID]
     assert addresses(found) == addresses(record_of(DRIFTED).devices)
     age = store.list_newest([UUID])[UUID].age
@@ -176,14 +176,14 @@ def test_what_is_seen_after_the_look_of_a_record_is_newer_than_that(
 def test_what_is_seen_before_the_look_of_a_record_is_said_to_be_older(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(records, "LIMIT", GENEROUS)
+    monkeypatch.setattr(state_database, "LIMIT", GENEROUS)
     VmDevices(open_state(url)).write(
         {VmDynamic(UUID, "hash", "of a watch", "cmp7"): record_of(moved()).devices}
     )
     told: list[Exception] = []
     opened = Records(url, lambda _, error: told.append(error))
     opened.write(UUID, DRIFTED, "cmp7", time.monotonic() - 30)
-    assert opened.is_written(UUID)
+    assert opened.database.is_written(UUID)
     assert [type(error) for error in told] == [records.Older]
     assert "has looked at it since" in str(told[0])
 
@@ -225,7 +225,7 @@ def test_what_this_process_wrote_is_older_than_what_it_saw_later(opened: Records
     change(url, "UPDATE vm_dynamic SET seen = datetime('now', '-1 hour')")
     for age, text in ((20, moved()), (10, DRIFTED)):
         opened.write(UUID, text, "cmp7", time.monotonic() - age)
-        assert opened.is_written(UUID)
+        assert opened.database.is_written(UUID)
         rows = VmDevices(open_state(url)).list_devices([UUID])[UUID]
         assert addresses(rows) == addresses(record_of(text).devices)
 
@@ -243,7 +243,7 @@ def test_a_layout_of_another_host_is_newer_than_one_that_is_owed(
         opened.held.hold(UUID, None)
     seen = DRIFTED if is_lost_again else moved()
     opened.write(UUID, seen, "cmp7", time.monotonic())
-    assert opened.is_written(UUID)
+    assert opened.database.is_written(UUID)
     rows = VmDevices(open_state(url)).list_devices([UUID])[UUID]
     assert addresses(rows) == addresses(record_of(moved()).devices)
 

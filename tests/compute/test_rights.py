@@ -30,7 +30,7 @@ def documented() -> list[str]:
 def test_it_records_keeps_and_reports(
     mariadb_cloud: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("novadev.compute.records.LIMIT", 60.0)
+    monkeypatch.setattr("novadev.compute.state_database.LIMIT", 60.0)
     statements = documented()
     assert len(statements) > 3
     with journal_on_mariadb(mariadb_cloud) as url, mariadb_cloud.engine("api").connect() as root:
