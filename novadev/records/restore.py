@@ -45,8 +45,8 @@ def plan_restore(
         rows = baseline.list_devices(uuids)
         hosts = {item.uuid: item.host for item in chunk if not isinstance(item, Skip)}
         store = VmDevices(deployment.state)
-        pins, newest = store.list_pins(uuids), store.list_dynamics(uuids)
-        last_found = rows if as_of else store.list_found(rows, pins)
+        pins, dynamics = store.list_pins(uuids), store.list_dynamics(uuids)
+        newest = store.list_found(store.list_devices(uuids) if as_of else rows, pins)
         asked = {
             uuid: Question(
                 devices,
@@ -54,8 +54,9 @@ def plan_restore(
                 pins.get(uuid, {}),
                 str(as_of or ""),
                 keeping.keeps(hosts[uuid]),
-                newest[uuid].host if uuid in newest else "",
-                last_found[uuid],
+                dynamics[uuid].host if uuid in dynamics else "",
+                devices if as_of else newest[uuid],
+                newest.get(uuid, ()),
             )
             for uuid, devices in rows.items()
         }

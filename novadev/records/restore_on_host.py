@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from novadev.device.guests import get_definitions_and_jobs
@@ -18,7 +18,7 @@ from novadev.records.recognition import recognise, recorded_elsewhere
 from novadev.records.restore_back import WayBack, way_back
 from novadev.records.restore_layout import Layout, check_machine, lay_out, named
 from novadev.records.restore_notes import when_restored, who_makes_room
-from novadev.records.restore_pins import guard_of_changes, leaves_pin
+from novadev.records.restore_pins import guard_of_changes, iter_leaving, leaves_pin
 from novadev.runs.change import Change
 from novadev.runs.place import Kind, Place
 from novadev.runs.plan import APPLIED, Outcome, Plan, Planned, Skip, taken_back
@@ -43,7 +43,7 @@ class Question:
     ``pins`` are its pinned addresses. ``as_of`` says as of when it was recorded, where that is not
     the newest record: then they are only told. ``keeps``: nova-compute keeps recorded addresses.
     ``recorded_on`` is the host of the newest record. ``found`` are the devices as they were last
-    found, beside their pins.
+    found, beside their pins; ``newest`` are those of the newest record, which alone has pins.
     """
 
     recorded: tuple[VmDevice, ...]
@@ -53,6 +53,7 @@ class Question:
     keeps: bool = False
     recorded_on: str = ""
     found: tuple[VmDevice, ...] = ()
+    newest: tuple[VmDevice, ...] = ()
 
     @property
     def to_be(self) -> tuple[VmDevice, ...]:
@@ -84,13 +85,16 @@ def plan_guest(host: Host, instance: HostedInstance, question: Question) -> tupl
     told = (*_told_outdated(layout, matched, pinned), *_told_alone(matched))
     if not layout.moves:
         return (_nothing_to_do(instance, told, question.as_of),)
-    when = when_restored(definitions.is_active, question.keeps)
-    past = (*_told_as_of(question), *_told_pinned(question, matched, layout))
-    room = who_makes_room(definitions.persistent, layout, question.as_of)
-    notes = (*past, *room, *when, *(f"{text}." for text in told))
-    plan = _make_plan(inventory, definitions.persistent, layout, notes, question.diff)
-    guard = guard_of_changes(definitions.persistent, layout.moves, matched.rows, question.pins)
-    return (replace(plan, guard={**plan.guard, **guard}),)
+    plan = _make_plan(inventory, definitions.persistent, layout, matched, question)
+    leaving = (leaves_pin(name, place) for name, _, place in iter_leaving(plan, question.pins))
+    notes = (
+        *_told_as_of(question),
+        *leaving,
+        *who_makes_room(definitions.persistent, layout, question.as_of),
+        *when_restored(definitions.is_active, question.keeps),
+        *(f"{text}." for text in told),
+    )
+    return (replace(plan, notes=notes),)
 
 
 def _check_machine(domain: Domain, question: Question, pinned: Collection[str]) -> None:
@@ -106,9 +110,13 @@ def _check_machine(domain: Domain, question: Question, pinned: Collection[str]) 
 
 @dataclass(frozen=True)
 class _Matched:
-    """The row of each device of the persistent definition that has one, and what has no partner."""
+    """The row of each device of the persistent definition that has one, and what has no partner.
+
+    ``ids`` are those of all its devices in the newest record, or that they would have there.
+    """
 
     rows: Mapping[Device, VmDevice]
+    ids: Mapping[Device, str]
     only_recorded: tuple[str, ...]
     only_defined: tuple[str, ...]
 
@@ -116,37 +124,40 @@ class _Matched:
 def _match(inventory: Inventory, question: Question) -> _Matched:
     """Return which device of the persistent definition is which recorded one, and the others.
 
-    Which is which says the whole record, as for `record` and `drift`: a device that comes back is
-    no other one.
+    A device that an older record has not, or knows by another id, may be pinned in the newest one.
     """
     rows = {row.device_id: row for row in question.to_be}
-    recorded = [row for row in question.found if is_hardware(row)]
     last = None if question.as_of else question.recorded_on
-    elsewhere = recorded_elsewhere(recorded, last, inventory.instance.host)
-    found = seen_devices(inventory, ())
-    ids = recognise([*found.devices.values()], recorded, found.owners, elsewhere)
-    pairs = {device: ids[row.device_id] for device, row in found.devices.items()}
+    pairs = newest = _recognised(inventory, question.found, last)
+    if question.as_of:
+        newest = _recognised(inventory, question.newest, question.recorded_on)
     taken = set(pairs.values())
     return _Matched(
         {device: rows[key] for device, key in pairs.items() if key in rows},
+        newest,
         tuple(row.label for key, row in rows.items() if key not in taken),
         tuple(device.label for device, key in pairs.items() if key not in rows),
     )
 
 
+def _recognised(
+    inventory: Inventory, rows: Sequence[VmDevice], recorded_on: str | None
+) -> dict[Device, str]:
+    """Return the id of each device of the persistent definition in the record that has ROWS.
+
+    Which is which says the whole record, as for `record` and `drift`: a device that comes back is
+    no other one. RECORDED_ON is as for `recorded_elsewhere`.
+    """
+    recorded = [row for row in rows if is_hardware(row)]
+    elsewhere = recorded_elsewhere(recorded, recorded_on, inventory.instance.host)
+    found = seen_devices(inventory, ())
+    ids = recognise([*found.devices.values()], recorded, found.owners, elsewhere)
+    return {device: ids[row.device_id] for device, row in found.devices.items()}
+
+
 def _told_as_of(question: Question) -> Iterator[str]:
     if question.as_of:
         yield f"The addresses are those recorded as of {question.as_of}, not the newest ones."
-
-
-def _told_pinned(question: Question, matched: _Matched, layout: Layout) -> Iterator[str]:
-    """Yield which pinned devices would leave the address at which they are pinned."""
-    for device, address in layout.moves.items():
-        row = matched.rows.get(device)
-        text = question.pins.get(row.device_id) if row else None
-        pinned = Address.from_ovirt(text) if text else None
-        if pinned and pinned.text != address.text:
-            yield leaves_pin(device.plain_label, str(pinned))
 
 
 def _nothing_to_do(instance: HostedInstance, told: tuple[str, ...], as_of: str) -> Skip:
@@ -179,7 +190,7 @@ def _told_outdated(layout: Layout, matched: _Matched, pinned: Collection[str]) -
 
 
 def _make_plan(
-    inventory: Inventory, domain: Domain, layout: Layout, notes: tuple[str, ...], diff: bool
+    inventory: Inventory, domain: Domain, layout: Layout, matched: _Matched, question: Question
 ) -> Plan:
     instance = inventory.instance
     return Plan(
@@ -189,9 +200,11 @@ def _make_plan(
         changes=tuple(_changes(domain, layout.moves)),
         name=inventory.name,
         host=instance.host,
-        notes=notes,
-        guard={"definition": digest(domain.without_addresses(layout.moves))},
-        diff=difference(domain, domain.with_addresses(layout.moves)) if diff else "",
+        guard={
+            "definition": digest(domain.without_addresses(layout.moves)),
+            **guard_of_changes(domain, layout.moves, matched.ids, question.pins),
+        },
+        diff=difference(domain, domain.with_addresses(layout.moves)) if question.diff else "",
     )
 
 

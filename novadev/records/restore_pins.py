@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 
-from novadev.records.device import Pins, VmDevice
+from novadev.records.device import Pins
 from novadev.records.identity import natural_name
 from novadev.records.restore_layout import named
 from novadev.runs.plan import Plan
@@ -21,15 +21,19 @@ _NAMES = "names"
 
 
 def guard_of_changes(
-    domain: Domain, moved: Collection[Device], rows: Mapping[Device, VmDevice], pins: Pins
+    domain: Domain, moved: Collection[Device], ids: Mapping[Device, str], pins: Pins
 ) -> Mapping[str, Mapping[str, str]]:
-    """Return what the guard of a plan says of the MOVED devices, of which ROWS are recorded."""
+    """Return what the guard of a plan says of the MOVED devices, whose IDS the newest record has.
+
+    A device that is recorded nowhere yet has the id that the next record would give it: somebody
+    may record and pin it before the plan is carried out.
+    """
     found = {name: device for name, device in named(domain).items() if device in moved}
     names = {name: natural_name(domain.uuid, device) for name, device in found.items()}
-    ids = {name: rows[device].device_id for name, device in found.items() if device in rows}
+    known = {name: ids[device] for name, device in found.items() if device in ids}
     return {
-        IDS: ids,
-        PINS: {key: pins[key] for key in ids.values() if key in pins},
+        IDS: known,
+        PINS: {key: pins[key] for key in known.values() if key in pins},
         _NAMES: {name: text for name, text in names.items() if text},
     }
 
