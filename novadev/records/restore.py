@@ -20,7 +20,7 @@ from novadev.records.restore_on_host import (
     preview_guest,
     write_guest,
 )
-from novadev.records.restore_pins import iter_leaving, leaves_pin, why_pinned
+from novadev.records.restore_pins import why_pinned, with_pins
 from novadev.records.store import VmDevices
 from novadev.runs.lease import Fence
 from novadev.runs.plan import Draft, Outcome, Plan, Planned, Skip
@@ -82,8 +82,7 @@ def apply(
 ) -> list[Outcome]:
     """Write PLANS of one cell; return as :func:`novadev.device.on_hosts.apply_on_hosts`.
 
-    A plan is stale that would move a device off a pin which somebody has set since. An undo is
-    not: it says so in a note.
+    A plan is stale that would move a device off a pin which somebody has set since it was shown.
     """
     found = _pinned_since(deployment, plans, resumed)
     due = [plan for plan in plans if plan.instance not in found]
@@ -105,7 +104,7 @@ def _pinned_since(
     deployment: Deployment, plans: Sequence[Plan], resumed: bool
 ) -> Mapping[str, Outcome]:
     """Return the outcomes of those of PLANS, by instance, that pins speak against."""
-    uuids = [plan.instance for plan in plans if not plan.partly]
+    uuids = [plan.instance for plan in plans]
     try:
         pins = VmDevices(deployment.state).list_pins(uuids)
     except Unreachable as error:
@@ -115,7 +114,7 @@ def _pinned_since(
     return {
         plan.instance: Outcome(state, why, StalePlan.exit_code)
         for plan in plans
-        if not plan.partly and (why := why_pinned(plan, pins.get(plan.instance, {})))
+        if (why := why_pinned(plan, pins.get(plan.instance, {})))
     }
 
 
@@ -129,5 +128,4 @@ def with_pin_notes(
             continue
         plan = draft.plan
         pins = VmDevices(deployment.state).list_pins([plan.instance]).get(plan.instance, {})
-        notes = (leaves_pin(name, place) for name, _, place in iter_leaving(plan, pins))
-        yield replace(draft, plan=replace(plan, notes=(*plan.notes, *notes)))
+        yield replace(draft, plan=with_pins(plan, pins))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 
 from novadev.records.device import Pins
 from novadev.records.identity import natural_name
@@ -15,7 +16,10 @@ from novadev.virt.domain import Domain
 IDS = "ids"
 """In the guard of a restore: the device_id of each change, by the name of its place."""
 PINS = "pins"
-"""In the guard of a restore: the pins, by device_id, that its changed devices had by then."""
+"""In the guard of a restore: the pins, by device_id, that its changed devices had by then.
+
+An undo has those of when it was planned.
+"""
 _NAMES = "names"
 """In the guard of a restore: what names each changed device in its guest, by the place's name."""
 
@@ -61,15 +65,29 @@ def iter_leaving(plan: Plan, pins: Pins) -> Iterator[tuple[str, str, str]]:
 
 
 def why_pinned(plan: Plan, pins: Pins) -> str | None:
-    """Return which device PLAN moves off a pin that it had not when PLAN was made, if any."""
+    """Return which device PLAN moves off a pin that it had not when PLAN was shown, if any."""
     known = plan.guard.get(PINS, {})
     for name, device_id, place in iter_leaving(plan, pins):
         if known.get(device_id) != pins[device_id]:
-            return (
-                f"instance {plan.instance}: {name} is pinned at {place} now, but the plan moves it "
-                "away: plan again, or run novadev device unpin first"
-            )
+            return f"instance {plan.instance}: {name} is pinned at {place} now, but {_helps(plan)}"
     return None
+
+
+def _helps(plan: Plan) -> str:
+    if plan.partly:
+        return "the undo moves it away: undo the run again, or run novadev device unpin first"
+    return "the plan moves it away: plan again, or run novadev device unpin first"
+
+
+def with_pins(plan: Plan, pins: Pins) -> Plan:
+    """Return PLAN, an undo, with the PINS of today: a note of each that a device leaves.
+
+    So a pin that is set while the undo waits for its answer makes it stale.
+    """
+    ids = plan.guard.get(IDS, {})
+    notes = (leaves_pin(name, place) for name, _, place in iter_leaving(plan, pins))
+    guard = {**plan.guard, PINS: {key: pins[key] for key in ids.values() if key in pins}}
+    return replace(plan, guard=guard, notes=(*plan.notes, *notes))
 
 
 def leaves_pin(name: str, place: str) -> str:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from novadev.cli import mutating
 from tests.cloud import Cloud
 from tests.device.restoring import guest, place, plan, record, restore
 from tests.device.site import Site
@@ -27,10 +28,10 @@ def recorded_anew(site: Site) -> str:
     return uuid
 
 
-def pin(site: Site, uuid: str) -> str:
-    """Pin the new card; the note that it leaves this place comes back."""
-    assert site.run("device", "pin", uuid, NEW).code == 0
-    return f"{NEW} is pinned at {place(site.persistent(uuid), NEW)} but moves away from it."
+def pin(site: Site, uuid: str, label: str = NEW) -> str:
+    """Pin a device, mostly the new card; the note that it leaves this place comes back."""
+    assert site.run("device", "pin", uuid, label).code == 0
+    return f"{label} is pinned at {place(site.persistent(uuid), label)} but moves away from it."
 
 
 def test_an_older_record_moves_a_device_it_has_not_off_its_pin_with_a_word(site: Site) -> None:
@@ -74,6 +75,27 @@ def test_an_undo_names_a_pinned_device_that_had_made_room(site: Site) -> None:
     assert note in planned["note"]
     assert planned["note"].count("is pinned at") == 1
     assert site.run("undo", "1", "--yes").code == 0
+
+
+@pytest.mark.parametrize("label", [NEW, "disk vda"])
+def test_a_pin_that_is_set_while_an_undo_waits_for_its_answer(
+    site: Site, monkeypatch: pytest.MonkeyPatch, label: str
+) -> None:
+    """What nobody has seen when he said yes is not done; the next undo says it in a note."""
+    uuid = recorded_anew(site)
+    restore(site, "--as-of", "1", uuid)
+    record(site, uuid)
+    before = site.persistent(uuid)
+    with monkeypatch.context() as patched:
+        patched.setattr(mutating, "confirm", lambda *_: pin(site, uuid, label))
+        stale = site.run("undo", "1")
+    assert stale.code == 7, stale.err
+    assert f"{label} is pinned at {place(before, label)} now, but the undo moves" in stale.err
+    assert "plan again" not in stale.err
+    assert site.persistent(uuid).canonical == before.canonical
+    undone = site.run("undo", "1", "--yes")
+    assert (undone.code, f"{label} is pinned at" in undone.out + undone.err) == (0, True)
+    assert site.persistent(uuid).canonical != before.canonical
 
 
 def test_two_devices_of_one_name_are_told_apart(site: Site) -> None:
