@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from novadev.records.device import Pins, VmDevice, is_built_otherwise, root_model
@@ -84,6 +84,26 @@ def outdated_pins(
     outdated = {item.device_id for item, pin in pinned if is_outdated(item, pin)}
     gone = pins.keys() - {item.device_id for item in now} if is_other else ()
     return frozenset(outdated | {key for key in gone if "type=pci" in pins[key]})
+
+
+def why_no_restore(
+    recorded: Sequence[VmDevice], found: Iterable[VmDevice], pins: Pins
+) -> Mapping[str, str]:
+    """Return why ``device restore`` puts devices of a guest not at their PINS, by device_id.
+
+    A device is not there where it could: it was FOUND to be gone, or is one of `outdated_pins`.
+    """
+    there = [item for item in found if item.is_plugged]
+    outdated = outdated_pins(recorded, there, pins)
+    gone = pins.keys() - {item.device_id for item in there}
+    labels = {row.device_id: row.label for row in recorded}
+    return {
+        key: f"the guest no longer has {label}"
+        if key in gone
+        else f"{label} can no longer be at its pinned address"
+        for key, label in labels.items()
+        if key in gone | outdated
+    }
 
 
 class Buses:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from novadev.errors import BadInput, NotAsNeeded, StalePlan
-from novadev.records.addresses import place_of
+from novadev.records.addresses import place_of, why_no_restore
 from novadev.records.device import Pins, VmDevice, as_pinned
 from novadev.records.partners import item_text
 from novadev.runs.plan import UNDO, Plan
@@ -27,9 +27,9 @@ def check_places(before: Iterable[VmDevice], after: Iterable[VmDevice]) -> None:
 
 def check_found(
     vm_id: str,
-    before: Iterable[VmDevice],
+    before: Sequence[VmDevice],
     after: Iterable[VmDevice],
-    found: Iterable[VmDevice],
+    found: Sequence[VmDevice],
     pins: Pins,
 ) -> None:
     """Raise NotAsNeeded where a device moves to where one in PINS was FOUND, off its own address.
@@ -42,12 +42,24 @@ def check_found(
         place = place_of(device)
         other = held.get(place) if device.address != was.get(device.device_id) else None
         if place and other and other.device_id != device.device_id:
+            why = why_no_restore(before, found, pins).get(other.device_id)
             raise NotAsNeeded(
                 f"instance {vm_id}: {item_text(device)} cannot be recorded at {place[2]}: "
-                f"{other.label} was last found there, and not at its pinned address. Restore and "
-                f"record the guest first (novadev device restore {vm_id}; novadev device record "
-                f"{vm_id}), or remove the pin (novadev device unpin {vm_id} {other.device_id})"
+                f"{other.label} was last found there, and not at its pinned address. "
+                f"{_ways(vm_id, other, why)}"
             )
+
+
+def _ways(vm_id: str, other: VmDevice, why: str | None) -> str:
+    """Return what frees the place of OTHER; WHY says why restore does not."""
+    unpin = f"novadev device unpin {vm_id} {other.device_id}"
+    if why:
+        told = f"novadev device restore cannot change this, because {why}"
+        return f"{told}. Remove the pin first ({unpin})"
+    return (
+        f"Restore and record the guest first (novadev device restore {vm_id}; novadev device "
+        f"record {vm_id}), or remove the pin ({unpin})"
+    )
 
 
 def check_pins(

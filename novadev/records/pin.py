@@ -8,7 +8,7 @@ from shlex import quote
 
 from novadev.deployment import Deployment
 from novadev.errors import BadInput, NotAsNeeded, NotFound
-from novadev.records.addresses import place_of
+from novadev.records.addresses import place_of, why_no_restore
 from novadev.records.baseline import RecordedInstance, get_recorded
 from novadev.records.device import VmDevice
 from novadev.records.drift import full_address, short_address
@@ -115,14 +115,23 @@ def _check_no_pin_there(found: RecordedInstance, chosen: Sequence[VmDevice]) -> 
     for row in chosen:
         place = place_of(row)
         other = held.get(place) if place else None
-        if other is None or row.device_id in found.pins:
-            continue
-        raise NotAsNeeded(
-            f"instance {found.uuid}: {row.label} was last found at {short_address(row)}, where "
-            f"{other.label} is pinned. To pin {row.label} there, first run "
-            f"{_command('unpin', found, other)}. To keep the pin, run novadev device restore "
-            f"{found.uuid}, and pin {row.label} after the next record"
-        )
+        if other is not None and row.device_id not in found.pins:
+            raise NotAsNeeded(
+                f"instance {found.uuid}: {row.label} was last found at {short_address(row)}, where "
+                f"{other.label} is pinned. {_ways(found, row, other)}"
+            )
+
+
+def _ways(found: RecordedInstance, row: VmDevice, other: VmDevice) -> str:
+    """Return what helps where ROW was found at the pin of OTHER; restore may not move that one."""
+    unpin = f"To pin {row.label} there, first run {_command('unpin', found, other)}"
+    why = why_no_restore(found.devices, found.found, found.pins).get(other.device_id)
+    if why:
+        return f"novadev device restore cannot change this, because {why}. {unpin}"
+    return (
+        f"{unpin}. To keep the pin, run novadev device restore {found.uuid}, and pin {row.label} "
+        "after the next record"
+    )
 
 
 def _command(verb: str, found: RecordedInstance, row: VmDevice) -> str:

@@ -131,3 +131,20 @@ def test_no_device_is_imported_to_where_a_pinned_one_was_found(held: Cloud, tmp_
     assert novadev(held, "device", "unpin", "web-1").code == 0
     import_(held, str(file))
     assert disks(recorded(held, VM)) == newest(held) == AT_PIN
+
+
+def test_an_import_offers_no_restore_that_moves_nothing(
+    sqlite_cloud: Cloud, tmp_path: Path
+) -> None:
+    """A pinned card of another model since stays where it is: only to unpin it frees the place."""
+    two_guests(sqlite_cloud)
+    card = next(item for item in guest(VM) if item.address == pci(4))
+    assert novadev(sqlite_cloud, "device", "pin", "web-1", card.label).code == 0
+    file = tmp_path / "file"
+    file.write_text(export(sqlite_cloud, "web-1").out.replace(pci(6), pci(0x1C)))
+    other = replace(card, spec_params={**card.spec_params, "model": "e1000"}, address=pci(0x1C))
+    record(sqlite_cloud, [other if item == card else item for item in guest(VM)])
+    told = import_(sqlite_cloud, str(file), code=3).err
+    assert f"because {card.label} can no longer be at its pinned address. Remove the pin" in told
+    assert "Restore and record" not in told
+    assert novadev(sqlite_cloud, "device", "unpin", "web-1", card.label).code == 0
