@@ -31,8 +31,10 @@ def restore(
     A running guest gets the addresses at its next soft reboot, which starts it from that
     definition. A start, hard reboot, cold migration, resize or unshelve makes Nova write a new
     definition, in which libvirt chooses addresses again. novadev restores all addresses of a guest
-    or none: none if another device has one of them, or if its slot no longer exists. A device whose
-    bus or model has changed since the record is treated as not recorded.
+    or none. For example, it restores none if a slot no longer exists. A device that is not recorded
+    makes room for a recorded one: it gets another free address. If there is no free address,
+    novadev skips the guest. A device whose bus or model has changed since the record is treated as
+    not recorded.
 
     With --as-of, the addresses come from an older record than the newest one.
 
