@@ -85,9 +85,8 @@ def _tell_run(
         part = "" if number == run.applied + run.half else f"{many(number, 'server')} of it: "
         session.say(f"  {part}undone by run {undo}")
     for undo, is_refused in others:
-        had = (
-            "it was refused, and undid nothing" if is_refused else "nothing of it is in effect now"
-        )
+        nothing = f"nothing of run {undo} is in effect now"
+        had = "it was refused, and undid nothing" if is_refused else nothing
         session.say(f"  run {undo} was an undo of it: {had}")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from novadev.deployment import Deployment
@@ -227,9 +227,10 @@ def _outcome(
     replace_devices: Callable[[VmDevices, str, Write], None],
 ) -> Outcome:
     """Return what becomes of PLAN when REPLACE_DEVICES gets what it makes of the devices."""
+    left: dict[str, str] = {}
     try:
         vm_devices = VmDevices(deployment.state)
-        replace_devices(vm_devices, plan.instance, _writer(vm_devices, plan, resumed))
+        replace_devices(vm_devices, plan.instance, _writer(vm_devices, plan, resumed, left))
     except _HalfThere as error:
         return Outcome(State.HALF, str(error), error.exit_code)
     except StalePlan as error:
@@ -240,15 +241,27 @@ def _outcome(
     except NovadevError as error:
         state = State.STARTED if resumed else State.FAILED
         return Outcome(state, str(error), error.exit_code)
-    return APPLIED
+    return _landed(plan, left)
+
+
+def _landed(plan: Plan, left: Mapping[str, str]) -> Outcome:
+    """Return the outcome of PLAN when it is recorded; LEFT says what is not taken back, and why."""
+    if not left:
+        return APPLIED
+    told = ", ".join(f"{what} {why}" for what, why in left.items())
+    text = f"instance {plan.instance}: {told}; this part is left as it is"
+    return Outcome(State.APPLIED, text, left=left)
 
 
 class _HalfThere(StalePlan):
     """A part of the plan is recorded, and somebody else has changed the rest."""
 
 
-def _writer(vm_devices: VmDevices, plan: Plan, resumed: bool) -> Write:
-    """Return what makes of the recorded devices what PLAN says; it raises StalePlan."""
+def _writer(vm_devices: VmDevices, plan: Plan, resumed: bool, left: dict[str, str]) -> Write:
+    """Return what makes of the recorded devices what PLAN says; it raises StalePlan.
+
+    It puts into LEFT why a change is not made, by the text of its place.
+    """
 
     def write(recorded: Sequence[VmDevice]) -> tuple[VmDynamic, Sequence[VmDevice]]:
         dynamic = vm_devices.list_dynamics([plan.instance]).get(plan.instance)
@@ -257,7 +270,7 @@ def _writer(vm_devices: VmDevices, plan: Plan, resumed: bool) -> Write:
         pins = vm_devices.list_pins([plan.instance]).get(plan.instance, {})
         known = {plan.instance: tuple(recorded)}
         found = vm_devices.list_found(known, {plan.instance: pins})[plan.instance]
-        changed = _changed(plan, recorded, resumed)
+        changed = _changed(plan, recorded, resumed, left)
         check_pins(plan.instance, pins, recorded, changed)
         check_changed(plan, recorded, changed, found, pins)
         return replace(dynamic, fingerprint=""), changed
@@ -265,15 +278,20 @@ def _writer(vm_devices: VmDevices, plan: Plan, resumed: bool) -> Write:
     return write
 
 
-def _changed(plan: Plan, recorded: Sequence[VmDevice], resumed: bool) -> Sequence[VmDevice]:
+def _changed(
+    plan: Plan, recorded: Sequence[VmDevice], resumed: bool, left: dict[str, str]
+) -> Sequence[VmDevice]:
     """Return the RECORDED devices as PLAN wants them, after comparing every before.
 
-    Raises StalePlan.
+    LEFT gets what another has changed, if PLAN takes back as much as possible. Raises StalePlan.
     """
     before = {device.device_id: device for device in recorded if device.is_plugged}
     edits = [(edit, edit.found(before)) for edit in _edits(plan)]
     if not plan.partly:
         _check_planned(plan, edits, resumed)
+    others = [edit for edit, found in edits if found is Found.OTHER]
+    left.clear()
+    left.update({edit.change.what: edit.why_left(before) for edit in others})
     after = {device.device_id: device for device in recorded}
     for edit, found in edits:
         if found is Found.BEFORE:
@@ -314,6 +332,13 @@ class _Edit:
         if device is None:
             return Found.OTHER
         return compare(self.change, str(getattr(device, self._name)) or ABSENT)
+
+    def why_left(self, devices: Mapping[str, VmDevice]) -> str:
+        """Return what is recorded of it among DEVICES in the place of what was expected."""
+        device = devices.get(self.device_id)
+        if device is None:
+            return "is gone"
+        return f"is recorded as {getattr(device, self._name) or 'absent'}"
 
     def of(self, device: VmDevice) -> VmDevice:
         """Return DEVICE changed."""

@@ -159,17 +159,18 @@ class Journal:
 
     def mark(self, run: Run, batch: Sequence[Journaled], outcomes: Sequence[Outcome]) -> None:
         """Say what became of each plan of BATCH, and of what it took back; raises TakenOver."""
-        groups: dict[tuple[Event, str | None], list[Journaled]] = {}
+        groups: dict[tuple[Event, str | None, bool], list[Journaled]] = {}
         for item, outcome in zip(batch, outcomes, strict=True):
             event = OUTCOMES[State(outcome.state)]
             error = None if outcome.error is None else fit(outcome.error)
-            groups.setdefault((event, error), []).append(item)
+            leaves_part = journal_undo.leaves_a_part(item, outcome)
+            groups.setdefault((event, error, leaves_part), []).append(item)
         with self._database.writing() as connection:
             lease.hold(connection, run.id, run.lease)
-            for (event, error), items in groups.items():
+            for (event, error, leaves_part), items in groups.items():
                 change(connection, [item.id for item in items], event, error)
                 if run.undoes is not None:
-                    journal_undo.change_undone(connection, items, event)
+                    journal_undo.change_undone(connection, items, event, leaves_part)
             for vm_state in {outcome.vm_state for outcome in outcomes} - {None}:
                 pairs = zip(batch, outcomes, strict=True)
                 ids = [item.id for item, outcome in pairs if outcome.vm_state == vm_state]
@@ -196,7 +197,7 @@ class Journal:
             connection, [item.id], Event.OVERWRITTEN, error
         ):
             if run.undoes is not None:
-                journal_undo.change_undone(connection, [item], Event.OVERWRITTEN)
+                journal_undo.change_undone(connection, [item], Event.OVERWRITTEN, leaves_part=False)
         else:
             connection.execute(update_plans([item.id]).values(error=error))
 

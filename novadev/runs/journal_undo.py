@@ -22,6 +22,7 @@ from novadev.runs.journal_rows import (
     try_to_change,
     update_run,
 )
+from novadev.runs.plan import Outcome
 from novadev.runs.states import BEGUN, TO_UNDO, Event, State, run_state
 from novadev.state.tables import plans, runs
 
@@ -38,12 +39,6 @@ _NEXT: Mapping[Event, Event] = {
     Event.PUT_BACK_IN_PART: Event.TAKEN_BACK_IN_PART,
 }
 """When an undo is itself taken back, what it took back is there again; and so on."""
-_IN_PART: Mapping[Event, Event] = {
-    Event.TAKEN_BACK: Event.TAKEN_BACK_IN_PART,
-    Event.PUT_BACK: Event.PUT_BACK_IN_PART,
-    Event.TAKEN_BACK_IN_PART: Event.TAKEN_BACK_IN_PART,
-    Event.PUT_BACK_IN_PART: Event.PUT_BACK_IN_PART,
-}
 
 
 def is_undone() -> sa.ColumnElement[bool]:
@@ -125,20 +120,29 @@ def check_still_to_undo(connection: sa.Connection, run: int, undo: int | None = 
         )
 
 
-def change_undone(connection: sa.Connection, items: Sequence[Journaled], event: Event) -> None:
-    """Change the states of what ITEMS, plans of an undo, took back, down the chain of undos."""
+def leaves_a_part(item: Journaled, outcome: Outcome) -> bool:
+    """Whether ITEM, an undo of as much as possible, has landed and left a part as it was."""
+    return item.plan.partly and bool(outcome.left)
+
+
+def change_undone(
+    connection: sa.Connection, items: Sequence[Journaled], event: Event, leaves_part: bool
+) -> None:
+    """Change the states of what ITEMS, plans of an undo, took back, down the chain of undos.
+
+    LEAVES_PART: of each, a part is left as it was. What is taken back is gone all the same, as that
+    part holds another value; what is put back is there in part alone.
+    """
     if event not in _TO_UNDONE:
         return
-    for partly in (False, True):
-        ids = [item.undoes for item in items if item.undoes and item.plan.partly is partly]
-        happened = _TO_UNDONE[event]
-        while ids:
-            try_to_change(connection, ids, happened)
-            chosen = (plans.c.id.in_(ids), plans.c.undoes.is_not(None))
-            ids = list(connection.scalars(sa.select(plans.c.undoes).where(*chosen)))
-            happened = _NEXT[happened]
-            if partly:
-                happened = _IN_PART[happened]
+    ids = [item.undoes for item in items if item.undoes]
+    happened = _TO_UNDONE[event]
+    while ids:
+        in_part = leaves_part and happened is Event.PUT_BACK
+        try_to_change(connection, ids, Event.PUT_BACK_IN_PART if in_part else happened)
+        chosen = (plans.c.id.in_(ids), plans.c.undoes.is_not(None))
+        ids = list(connection.scalars(sa.select(plans.c.undoes).where(*chosen)))
+        happened = _NEXT[happened]
 
 
 def taken_back_in_part(connection: sa.Connection, run_id: int) -> dict[int, int]:

@@ -64,6 +64,7 @@ TRANSITIONS: Mapping[tuple[State, Event], State] = {
     (_S.UNDONE, _E.PUT_BACK_IN_PART): _S.HALF,
     (_S.HALF, _E.PUT_BACK): _S.APPLIED,
     (_S.HALF, _E.PUT_BACK_IN_PART): _S.HALF,
+    (_S.STARTED, _E.PUT_BACK): _S.APPLIED,
     (_S.STARTED, _E.PUT_BACK_IN_PART): _S.STARTED,
     (_S.APPLIED, _E.PUT_BACK_IN_PART): _S.APPLIED,
 }

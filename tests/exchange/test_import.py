@@ -1,12 +1,13 @@
 """`device export` and `device import`: addresses go from one instance's record to another's."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from novadev.records.baseline import RecordedInstance
 from novadev.records.device import VmDevice, VmDynamic, hash_of
@@ -14,6 +15,7 @@ from novadev.records.file_contents import ExportedInstance
 from novadev.records.import_ import plan_recorded
 from novadev.records.ovf import reader
 from novadev.records.store import Overtaken
+from novadev.state.tables import plans
 from tests.cloud import Cloud
 from tests.command import novadev
 from tests.exchange.recorded import (
@@ -126,6 +128,39 @@ def test_undo_takes_an_import_back(sqlite_cloud: Cloud, tmp_path: Path) -> None:
     assert undone.code == 0, undone.err
     assert recorded(sqlite_cloud, other) == before
     assert dynamic(sqlite_cloud, other).hash == hash_of(before.values())
+
+
+def test_an_undo_and_its_undo_take_back_what_a_stopped_import_wrote(
+    sqlite_cloud: Cloud, tmp_path: Path
+) -> None:
+    """What is recorded by another stays as it is, and that is said; the import is there in part."""
+    _, other = two_guests(sqlite_cloud)
+    carry(sqlite_cloud, str(tmp_path / "file"), "--json")
+    set_states(sqlite_cloud, {1: "started"})
+    assert novadev(sqlite_cloud, "undo", "1", "--yes").code == 0
+    was = recorded(sqlite_cloud, other)
+    record(sqlite_cloud, [replace(was.pop("disk vda"), address=pci(30)), *was.values()])
+    set_states(sqlite_cloud, {2: "started"})
+    told = f"instance {other}: disk vda address is recorded as {pci(30)}; this part is left as it"
+    dry = novadev(sqlite_cloud, "undo", "2", "--dry-run", "-f", "json")
+    redone = novadev(sqlite_cloud, "undo", "2", "--yes", "-f", "json")
+    assert (redone.code, recorded(sqlite_cloud, other)["disk vda"].address) == (0, pci(30))
+    for (found,) in (dry.json["plans"], redone.json["plans"]):
+        left = [item["what"] for item in found["changes"] if "left" in item]
+        assert left == ["disk vda address"]
+    assert redone.json["plans"][0]["error"].startswith(told)
+    history = novadev(sqlite_cloud, "history", "-f", "json").json
+    assert [run["state"] for run in history] == ["applied", "undone", "partial"]
+
+
+def set_states(cloud: Cloud, states: Mapping[int, str]) -> None:
+    """Give all plans of runs other states, as if they had been stopped on the way."""
+    engine = sa.create_engine(f"sqlite:///{cloud.folder}/state.sqlite")
+    with engine.begin() as connection:
+        for run, state in states.items():
+            change = sa.update(plans).where(plans.c.run_id == run).values(state=state)
+            connection.execute(change)
+    engine.dispose()
 
 
 def test_every_state_stays_in_the_history(sqlite_cloud: Cloud, tmp_path: Path) -> None:

@@ -225,4 +225,4 @@ def test_the_history_names_only_an_undo_that_took_something_back(sqlite_cloud: C
     assert "Run 1 was undone by run 4." in run("undo", "1", "--yes").err
     assert run("undo", "4", "--yes").code == 0
     assert "undone by" not in run("history", "1").err
-    assert "run 4 was an undo of it: nothing of it is in effect now" in run("history", "1").err
+    assert "run 4 was an undo of it: nothing of run 4 is in effect now" in run("history", "1").err
