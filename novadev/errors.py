@@ -85,6 +85,8 @@ class Unreachable(NovadevError):
     """A database or a hypervisor could not be reached."""
 
     exit_code = 8
+    of_host: str | None = None
+    """What can be said of the whole host, where the text names the guest that was asked about."""
 
 
 class Busy(Unreachable):

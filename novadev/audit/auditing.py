@@ -14,7 +14,7 @@ from novadev.audit.checks import Check, names_of
 from novadev.audit.correction import needs, when
 from novadev.audit.coverage import Coverage
 from novadev.audit.drift import Records
-from novadev.audit.examination import Examination, is_of_host
+from novadev.audit.examination import Examination, is_of_host, is_unseen
 from novadev.audit.finding import Finding, Move, Trouble
 from novadev.audit.forecast import Foresight, foresee
 from novadev.audit.guest import GUEST_CHECKS, Examined, Inspection, inspect
@@ -40,13 +40,15 @@ from novadev.residence import Doubled, Residence, SharedDatabase
 from novadev.runs.plan import Skip
 from novadev.selection import Chunk, Selection, iter_by_host, of_chunks
 from novadev.virt.asking import Answer
+from novadev.virt.refusals import of_host
 
 
 @dataclass
 class Audit:
     """One audit; what it counts is complete when its findings were taken.
 
-    ``guests`` is how many instances were looked at, ``unreachable`` what could not be asked, and
+    ``guests`` is how many instances were looked at, ``unseen`` at how many of them in the databases
+    alone, as their hosts did not tell of them. ``unreachable`` is what could not be asked, and
     ``codes`` the exit codes that this gives: 3 for a schema that is unknown, else 8. ``coverage``
     is filled where there is one.
     """
@@ -58,6 +60,7 @@ class Audit:
     rehearsals: Rehearsals | None = None
     move: Move = "power-on"
     guests: int = 0
+    unseen: int = 0
     unreachable: list[str] = field(default_factory=list)
     codes: set[int] = field(default_factory=set)
     coverage: Coverage | None = None
@@ -118,6 +121,7 @@ class Audit:
             deployment=self.deployment.config.cloud_name or self.deployment.config.host,
             selection=in_words(self.selection),
             guests=self.guests,
+            unseen=self.unseen,
             checks=self.checks,
             unreachable=self.unreachable,
             versions={"novadev": __version__} | dict(map(versions_of, self.targets)),
@@ -218,8 +222,9 @@ class Audit:
             found = inspected.get(uuid)
             if self.coverage is not None:
                 self.coverage.see(facts.instance, found)
-            if is_of_host(found):
-                yield from self._lost_host(str(facts.instance.host), str(found))
+            self.unseen += is_unseen(found)
+            if isinstance(found, NovadevError) and is_of_host(found):
+                yield from self._lost_host(str(facts.instance.host), str(of_host(found)))
             yield from self._without_rules(facts.instance)
             troubles = [*self._examination.troubles(facts, found)]
             if "mapping" in self._wanted:

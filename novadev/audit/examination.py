@@ -182,7 +182,7 @@ class Examination:
                 yield Trouble("missing-domain", "failure", str(error))
         elif isinstance(error, NotAsNeeded):
             yield Trouble("unreachable", "warning", str(error))
-        elif not isinstance(error, NotFound) and not is_of_host(error):
+        elif is_unseen(error) and not is_of_host(error):
             yield Trouble("unreachable", "failure", str(error), is_unasked=True)
 
 
@@ -206,6 +206,11 @@ def _needs(inspection: Inspection | None) -> Needs:
     if inspection is None:
         return Needs(None)
     return Needs(inspection.needs, is_built=not inspection.is_carried)
+
+
+def is_unseen(found: object) -> bool:
+    """Whether a guest could not be looked at on its host; one that is not there was."""
+    return isinstance(found, NovadevError) and not isinstance(found, NotFound | NotAsNeeded)
 
 
 def is_of_host(found: object) -> bool:

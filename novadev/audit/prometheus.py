@@ -33,6 +33,11 @@ def metrics(about: About, collected: Collected) -> str:
         ),
         ("guests", "Guests that were audited.", [({}, about.guests)]),
         (
+            "guests_unseen",
+            "Audited guests of which only the databases could be read, not their hosts.",
+            [({}, about.unseen)],
+        ),
+        (
             "unreachable",
             "Cells, hosts and guests that could not be checked.",
             [({}, len(about.unreachable))],

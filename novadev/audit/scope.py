@@ -18,7 +18,8 @@ class About:
 
     ``finished`` is in UTC. ``deployment`` and ``selection`` are texts for people, without secrets.
     ``versions`` is by what has them, such as novadev or the target of ``--capabilities``.
-    ``guests`` is how many instances were looked at, ``checks`` what they were looked at for,
+    ``guests`` is how many instances were looked at, ``unseen`` at how many of them in the databases
+    alone, as their hosts did not tell of them. ``checks`` is what they were looked at for,
     ``unreachable`` why a cell, host or guest could not be asked, ``rehearsals`` what a rehearsal
     gave, if there was one. ``keeping`` is what hosts say of recorded addresses.
     """
@@ -32,6 +33,7 @@ class About:
     versions: Mapping[str, str] = field(default_factory=dict)
     rehearsals: Rehearsals | None = None
     keeping: Sequence[HostKeeping] = ()
+    unseen: int = 0
 
 
 def in_words(selection: Selection) -> str:

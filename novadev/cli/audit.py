@@ -194,6 +194,11 @@ def _end(session: Session, run: Any, skips: Skips, totals: Any, beside: Any) -> 
         session.say(text)
     found = f"{many(totals.failures, 'failure')}, {many(totals.warnings, 'warning')}"
     session.say(f"{many(run.guests, 'guest')}: {found}{totals.apart}.")
+    if run.unseen:
+        session.say(
+            f"{many(run.unseen, 'guest')} could not be looked at on the host: only what the "
+            "databases say was checked."
+        )
     if totals.decisions:
         session.say(
             f"{many(totals.decisions, 'finding')} cannot be fixed by a command alone: a person has "

@@ -211,8 +211,7 @@ class Report:
         if self._document is not None:
             self._document.close(run.id, state, self.skips)
         else:
-            numbers = _as_told(numbers, self._unbegun)
-            parts = [f"{number} {name}" for name, number in numbers.items() if number]
+            parts = _parts(numbers, self._unbegun)
             parts += [self.skips.told] if self.skips.count else []
             self._session.say(f"Run {run.id}: {state} ({', '.join(parts)}).")
         if any(counts.get(name) for name in PENDING):
@@ -234,16 +233,14 @@ def _for_people(counts: Mapping[str, int]) -> dict[str, int]:
     return others | {"half": half}
 
 
-def _as_told(numbers: Mapping[str, int], unbegun: int) -> dict[str, int]:
-    """Return NUMBERS with the plans that :func:`told` calls failed among those that failed.
+def _parts(numbers: Mapping[str, int], unbegun: int) -> list[str]:
+    """Return NUMBERS in words; UNBEGUN are the planned ones that :func:`told` calls failed.
 
-    UNBEGUN is how many of them are planned still, because nothing was written of them.
+    The history counts them as planned, because nothing was written of them: so both is said.
     """
-    failed, planned = str(State.FAILED), str(State.PLANNED)
-    return dict(numbers) | {
-        failed: numbers.get(failed, 0) + unbegun,
-        planned: max(0, numbers.get(planned, 0) - unbegun),
-    }
+    planned = max(0, numbers.get(State.PLANNED, 0) - unbegun)
+    told = dict(numbers) | {str(State.PLANNED): planned, "failed and still planned": unbegun}
+    return [f"{number} {name}" for name, number in told.items() if number]
 
 
 def told(outcome: Outcome) -> PlanState:

@@ -20,8 +20,9 @@ def of_all(results: Iterable[Result]) -> NovadevError | None:
     for item in lost:
         if isinstance(item, Recorded) or (item.uuid and item.exit_code != Unreachable.exit_code):
             return None
-    first = next((item for item in lost if isinstance(item, NotRecorded)), None)
-    return Unreachable(first.reason, first.database) if first else None
+    silent = [item for item in lost if isinstance(item, NotRecorded)]
+    # The first one may be the guest that was being asked, and tells of itself.
+    return Unreachable(silent[-1].reason, silent[-1].database) if silent else None
 
 
 class Troubles:

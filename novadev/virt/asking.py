@@ -13,6 +13,7 @@ from novadev.errors import Busy, NovadevError, Unreachable
 from novadev.virt.child import Raised, Ready, Returned
 from novadev.virt.host import Host
 from novadev.virt.process import Process
+from novadev.virt.refusals import of_host
 
 if TYPE_CHECKING:
     from novadev.virt.pool import Pool
@@ -223,20 +224,21 @@ class Run(Generic[T]):
         yield from job.work.give(answered, answer)
 
     def _lose(self, job: _Job[T], error: NovadevError) -> Iterator[Answer[T]]:
-        """Answer by ERROR what the child owes, and by what it says the rest of its host, too.
+        """Answer by ERROR what the child owes, and by what it says of its host the rest, too.
 
         What a guest or a second child fails in says nothing of the rest.
         """
         assert job.question is not None
         del self._jobs[job.lane]
         self._pool.lose(job.lane, error)
-        yield from job.work.give(job.question, job.answer(error=error))
+        own = error if _subject(job.question[1]) else of_host(error)
+        yield from job.work.give(job.question, job.answer(error=own))
         if job.lane.number:
             self._pool.leave_alone(job.lane)
         elif isinstance(error, Busy):
             yield from self._begin(job.work)
         else:
-            yield from job.work.give_up(error)
+            yield from job.work.give_up(of_host(error))
 
     def _lost(self, job: _Job[T]) -> NovadevError:
         """Return what a child owes: an answer about one guest, where it has given others."""

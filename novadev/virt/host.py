@@ -18,7 +18,7 @@ from novadev.virt.connection import connect
 from novadev.virt.domain import Definitions, Domain
 from novadev.virt.events import Watch, start_events
 from novadev.virt.jobs import ask, jobs_of, mirrors_of
-from novadev.virt.refusals import translated
+from novadev.virt.refusals import of_host, translated
 from novadev.virt.sent_processor import with_processor_of
 
 if TYPE_CHECKING:
@@ -213,8 +213,10 @@ class Host:
         try:
             with self.translated(uuid):
                 return _text_of(handle, lambda: is_saved)
-        except Unreachable:
-            raise
+        except Busy as error:
+            return error
+        except Unreachable as error:
+            raise of_host(error) from error
         except NovadevError as error:
             return error
 

@@ -23,6 +23,7 @@ from novadev.errors import BadInput, NovadevError
 from novadev.virt.asking import Answer, Arguments, Lane, Run
 from novadev.virt.host import Host
 from novadev.virt.process import Process
+from novadev.virt.refusals import of_host
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -160,7 +161,7 @@ class Pool:
         _LOG.info("host %s: lost: %s", lane.host, error)
         process = self._processes.get(lane)
         if process is not None and not process.has_answered:
-            self._given_up[lane.host] = error
+            self._given_up[lane.host] = of_host(error)
         self.drop(lane)
 
     def is_there(self, lane: Lane) -> bool:

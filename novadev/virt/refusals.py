@@ -60,9 +60,24 @@ def translated(
     except libvirt.libvirtError as error:
         code, text = error.get_error_code(), error.get_error_message() or "no reason given"
         kind = StalePlan if code in stale else _classify(code, text)
-        if kind is not NotFound and not is_alive():
+        is_lost = kind is not NotFound and not is_alive()
+        if is_lost:
             kind = Unreachable
-        raise kind(f"{subject}: {text}") from error
+        raised = kind(f"{subject}: {text}")
+        if isinstance(raised, Unreachable):
+            host = subject.partition(": ")[0]
+            raised.of_host = f"{host} was lost: {text}" if is_lost else f"{host}: {text}"
+        raise raised from error
+
+
+def of_host(error: NovadevError) -> NovadevError:
+    """Return what ERROR, met with one guest, says of all others of its host: the same without it.
+
+    That a guest hangs says nothing of others, and stays as it is.
+    """
+    if isinstance(error, Unreachable) and not isinstance(error, Busy) and error.of_host:
+        return Unreachable(error.of_host)
+    return error
 
 
 def _classify(code: int, text: str) -> type[NovadevError]:

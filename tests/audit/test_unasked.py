@@ -9,7 +9,11 @@ from typing import Any
 import libvirt
 import pytest
 
+from novadev.audit.guest import inspect
+from novadev.errors import NotFound, NovadevError, Unreachable
+from novadev.virt.asking import Answer
 from novadev.virt.pool import Pool
+from novadev.virt.refusals import of_host
 from tests import domains
 from tests.audit.auditing import checks, healthy
 from tests.cloud import Cloud
@@ -145,6 +149,41 @@ def test_records_that_cannot_be_read(sqlite_cloud: Cloud, tmp_path: Path) -> Non
     code, (lost,) = audited(sqlite_cloud, "--all", "--check", "drift")
     assert (code, lost["check"], lost["host"]) == (8, "unreachable", None)
     assert "state database" in lost["details"]
+
+
+def test_a_host_that_is_lost_in_the_middle(
+    sqlite_cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One finding of the host, which names none of its guests, and the number of those unseen."""
+    for _ in range(4):
+        sqlite_cloud.add_instance(host="cmp1")
+
+    def lose(_pool: Pool, function: Any, work: Any) -> Iterator[Answer[Any]]:
+        errors: list[NovadevError] = [NotFound("no domain"), lost_with("guest")]
+        for asked in work.get("cmp1", ()) if function is inspect else ():
+            error = errors.pop(0) if errors else of_host(lost_with("guest"))
+            yield Answer("cmp1", asked, error=error)
+
+    monkeypatch.setattr(Pool, "run", lose)
+    code, found = audited(sqlite_cloud, "--check", "alias", "--all")
+    assert (code, [item["instance"] for item in found]) == (8, [None])
+    assert found[0]["details"] == "host cmp1 was lost: Broken pipe"
+    result = novadev(sqlite_cloud, "audit", "--check", "alias", "--all")
+    assert "4 guests: 1 failure, 0 warnings." in result.err
+    assert "3 guests could not be looked at on the host: only what the databases" in result.err
+    counted = novadev(sqlite_cloud, "audit", "-f", "prometheus", "--check", "alias", "--all").out
+    assert "\nnovadev_audit_guests_unseen 3\n" in counted
+    assert (
+        "4 looked at, 3 of them only in the databases"
+        in (sqlite_cloud.folder / "audit.html").read_text()
+    )
+
+
+def lost_with(uuid: str) -> Unreachable:
+    """What is raised where a host is lost while it is asked about a guest."""
+    error = Unreachable(f"host cmp1: domain {uuid}: Broken pipe")
+    error.of_host = "host cmp1 was lost: Broken pipe"
+    return error
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ from novadev.errors import NotAsNeeded
 from novadev.virt.device import Device
 from novadev.virt.domain import Domain
 from novadev.virt.host import DomainName, Host
+from novadev.virt.refusals import translated
 
 
 def domains_of(host: Host) -> tuple[DomainName, ...]:
@@ -32,6 +33,15 @@ def name_of(host: Host) -> str:
 
 def pid(_host: Host, _: object = None) -> int:
     return os.getpid()
+
+
+def lose_the_host(host: Host, uuid: str | tuple[str, ...], is_lost: bool = True) -> str:
+    """The connection breaks while something is asked about a guest."""
+    name = uuid if isinstance(uuid, str) else uuid[0]
+    with translated(f"host {host.name}: domain {name}", lambda: not is_lost):
+        if is_lost:
+            raise libvirt.libvirtError("Cannot write data: Broken pipe")
+    return name
 
 
 def wait(_host: Host, seconds: float) -> float:

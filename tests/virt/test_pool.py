@@ -239,6 +239,34 @@ def test_a_guest_that_takes_too_long_costs_itself_alone() -> None:
 
 
 @pytest.mark.slow
+def test_a_host_that_is_lost_names_a_guest_to_that_guest_alone() -> None:
+    """The others were not asked: they hear that their host was lost, not of which guest."""
+    work = {"cmp1": [(f"guest{number}", number == 1) for number in range(4)]}
+    with Pool(of, workers=1) as pool:
+        first, asked, *others = pool.run(questions.lose_the_host, work)
+    assert first.result() == "guest0"
+    assert str(asked.error) == "host cmp1: domain guest1: no reason given"
+    assert [answer.was_asked for answer in others] == [False, False]
+    assert {str(answer.error) for answer in others} == {"host cmp1 was lost: no reason given"}
+    assert {type(answer.error) for answer in others} == {Unreachable}
+
+
+def test_a_host_that_is_given_up_names_no_guest() -> None:
+    with Pool(of) as pool:
+        told = []
+        for name in ("guest0", "guest1"):
+            with pytest.raises(Unreachable) as lost:
+                pool.call("cmp1", questions.lose_the_host, name)
+            told.append(str(lost.value))
+        with pytest.raises(Unreachable) as lost:
+            pool.call("cmp2", questions.lose_the_host, ("guest0", "guest1"))
+    assert told == [
+        "host cmp1: domain guest0: no reason given",
+        "host cmp1 was lost: no reason given",
+    ]
+    assert str(lost.value) == "host cmp2 was lost: no reason given"
+
+
 def test_another_limit_for_a_run() -> None:
     with Pool(of, timeout=1) as pool:
         assert [a.value for a in pool.run(questions.wait, {"c": [(1.5,)]}, timeout=10)] == [1.5]
