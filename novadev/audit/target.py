@@ -15,7 +15,11 @@ from novadev.capabilities import file
 from novadev.capabilities.compute_hosts import SavedOsInfo, driver_rules
 from novadev.capabilities.content import Capabilities, age_text, time_of
 from novadev.capabilities.facts import GuestFacts
-from novadev.capabilities.stored_facts import facts_of_guest, with_flavor
+from novadev.capabilities.stored_facts import (
+    facts_of_guest,
+    with_flavor,
+    with_packed_rings,
+)
 from novadev.capabilities.verdicts import REFUSED, Verdict, check
 from novadev.errors import BadInput
 from novadev.foreign_file import read_text
@@ -146,6 +150,8 @@ def target_troubles(
         built, is_built = _stored(facts, target) if needs.is_built else (None, True)
         if built is not None and needs.defined is None:
             built = with_flavor(built, facts.extra_specs)
+        if built is not None:
+            built = with_packed_rings(built, facts.extra_specs, target.rules.release)
         defined = needs.defined
         if defined is not None and built is not None:
             defined = _undecided(defined, built, facts)

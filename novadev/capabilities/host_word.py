@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from novadev.capabilities.compute_hosts import ComputeHost
 from novadev.capabilities.facts import GuestFacts
-from novadev.capabilities.stored_facts import facts_of_guest
+from novadev.capabilities.stored_facts import PACKED_RING, facts_of_guest
 from novadev.capabilities.verdicts import (
     REFUSED,
     Verdict,
@@ -146,7 +146,7 @@ def _names(guest: Guest) -> Iterator[str]:
     except REFUSALS:
         return
     yield from (item.subject for item in needs.devices if not _is_everywhere(item))
-    yield from (item.subject for item in needs.settings)
+    yield from (item.subject for item in needs.settings if item.kind != PACKED_RING)
 
 
 def _is_everywhere(device: GuestDevice) -> bool:

@@ -238,6 +238,10 @@ def _isa_serial_port(need: Need) -> Told:
     return ("cannot be defined" if need.value else "would not start"), why
 
 
+def _packed_ring(_need: Need) -> Told:
+    return "cannot be defined", "libvirt takes packed rings for virtio cards only"
+
+
 def _spice_tls(_need: Need) -> Told:
     return unknown("nothing says whether the host's libvirt has spice_tls")
 
@@ -266,6 +270,7 @@ _JUDGES: Mapping[str, Callable[[Need], Told]] = {
     "missing audio": _since_9_0("the guest has no audio device of this number"),
     **dict.fromkeys(("security driver", "security driver unless none"), _security_driver),
     "several watchdogs": _several_watchdogs,
+    "packed ring": _packed_ring,
     "spice tls": _spice_tls,
     "timer": _timer,
     "tpm version": _tpm_version,

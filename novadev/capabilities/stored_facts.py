@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from novadev.capabilities.device_settings import ISA_PORTS
 from novadev.capabilities.facts import GuestFacts
 from novadev.capabilities.unlisted import OTHER, Setting
+from novadev.rules.device import GuestDevice
 from novadev.rules.guest import (
     DriverRules,
     Guest,
@@ -15,9 +16,10 @@ from novadev.rules.guest import (
     machine_type,
     property_value,
 )
-from novadev.rules.hardware import hardware
+from novadev.rules.hardware import hardware, has_packed_ring, takes_packed_ring
 from novadev.rules.image_meta import check_readable, is_yes
 from novadev.rules.osinfo import NO_RECOMMENDATION, Recommendation
+from novadev.rules.releases import PACKED_RING_SINCE
 
 _UNJUDGED = (
     *("hw_mem_page_size", "hw_viommu_model", "hw_maxphysaddr_mode", "hw_cpu_realtime_mask"),
@@ -33,6 +35,8 @@ _UNJUDGED_SWITCHES = (
     *("hw_locked_memory", "hw_ephemeral_encryption", "hw_mem_encryption", "hw_firmware_stateless"),
 )
 _SERIAL_PORTS = "hw_serial_port_count"
+PACKED_RING = "packed ring"
+"""The kind of setting that no host has: packed rings of a card that is not virtio."""
 
 
 def facts_of_guest(
@@ -46,12 +50,14 @@ def facts_of_guest(
     :data:`novadev.rules.defaults.REFUSALS` where Nova itself would not build the guest.
     """
     check_readable(guest, rules.release)
+    devices = hardware(guest, rules, recommended)
+    packed = _packed_rings(devices) if has_packed_ring(guest, rules.release) else ()
     return GuestFacts(
         architecture=emulated_architecture(guest, rules),
         domain_type=rules.virt_type,
         machine_type=machine_type(guest, rules),
-        devices=hardware(guest, rules, recommended),
-        settings=tuple(_settings(guest)),
+        devices=devices,
+        settings=(*_settings(guest), *packed),
     )
 
 
@@ -61,6 +67,27 @@ def with_flavor(facts: GuestFacts, extra_specs: Mapping[str, str]) -> GuestFacts
     Where a definition was read it has that already.
     """
     return replace(facts, settings=(*facts.settings, *_of_flavor(extra_specs)))
+
+
+def with_packed_rings(
+    facts: GuestFacts, extra_specs: Mapping[str, str], release: int
+) -> GuestFacts:
+    """Return FACTS with the packed rings that this release of Nova makes of EXTRA_SPECS.
+
+    A definition that an older release made of them has none.
+    """
+    if release < PACKED_RING_SINCE or not is_yes(extra_specs.get("hw:virtio_packed_ring")):
+        return facts
+    return replace(
+        facts, settings=tuple(dict.fromkeys((*facts.settings, *_packed_rings(facts.devices))))
+    )
+
+
+def _packed_rings(devices: Iterable[GuestDevice]) -> Iterator[Setting]:
+    """Yield that a card has packed rings which cannot have them."""
+    for device in dict.fromkeys(devices):
+        if device.tag == "interface" and not takes_packed_ring(device.model):
+            yield Setting(f"{device.subject} with packed rings", PACKED_RING)
 
 
 def _of_flavor(extra_specs: Mapping[str, str]) -> Iterator[Setting]:

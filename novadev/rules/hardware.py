@@ -37,6 +37,7 @@ from novadev.rules.guest import (
 from novadev.rules.image_meta import is_yes
 from novadev.rules.machine_types import POWER
 from novadev.rules.osinfo import NO_RECOMMENDATION, Recommendation
+from novadev.rules.releases import PACKED_RING_SINCE
 
 _TPM = "tpm-tis"
 """Nova's default (nova/virt/hardware.py, get_vtpm_constraint)."""
@@ -185,6 +186,22 @@ def balloon(rules: DriverRules) -> GuestDevice:
 def _interface(guest: Guest, rules: DriverRules, recommended: Recommendation) -> GuestDevice:
     model = default_of("hw_vif_model", guest, rules, recommended)
     return GuestDevice(f"hw_vif_model={model}", "interface", model=model)
+
+
+def has_packed_ring(guest: Guest, release: int) -> bool:
+    """Return whether this release of Nova asks for packed rings, which it does of every card.
+
+    The flavor's extra spec of that name does the same.
+    """
+    return release >= PACKED_RING_SINCE and is_yes(property_value(guest, "hw_virtio_packed_ring"))
+
+
+def takes_packed_ring(vif_model: str | None) -> bool:
+    """Return whether libvirt defines a guest with packed rings on a card of this model.
+
+    Source: libvirt, src/conf/domain_validate.c, virDomainCheckVirtioOptionsAreAbsent.
+    """
+    return (vif_model or "").startswith("virtio")
 
 
 def _usb_controller(

@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from novadev.rules.fault import Case, Fault, Severity
 from novadev.rules.guest import DriverRules
-from novadev.rules.hardware import graphical
+from novadev.rules.hardware import graphical, has_packed_ring, takes_packed_ring
 from novadev.rules.image_meta import is_yes
 from novadev.rules.slots import CONVENTIONAL_NICS
 
@@ -48,6 +48,7 @@ def property_faults(case: Case) -> Iterator[Fault]:
     what libvirt 9.0.0 and QEMU 7.2 were seen to refuse.
     """
     yield from _vif_model(case)
+    yield from _packed_ring(case)
     yield from _video_model(case)
     yield from _scsi_model(case)
     yield from _input(case)
@@ -91,6 +92,16 @@ def _vif_model(case: Case) -> Iterator[Fault]:
             "PCIe-to-PCI bridge; virtio and e1000e are PCI Express"
         )
         yield _fault("vif-model-conventional", case, "hw_vif_model", why, "warning")
+
+
+def _packed_ring(case: Case) -> Iterator[Fault]:
+    """Yield a card that is not virtio where Nova asks for packed rings, whatever the card is."""
+    model, virt_type = case.value("hw_vif_model"), case.rules.virt_type
+    is_of_libvirt = virt_type in ("kvm", "qemu") and model in VIF_MODELS[virt_type]
+    asks = is_of_libvirt and has_packed_ring(case.guest, case.rules.release)
+    if asks and not takes_packed_ring(model):
+        why = "libvirt refuses hw_virtio_packed_ring=true for a card that is not virtio"
+        yield _use_virtio("vif-model-packed-ring", case, "hw_vif_model", why)
 
 
 def _of_no_vif_model(case: Case, allowed: tuple[str, ...]) -> Fault:

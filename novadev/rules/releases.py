@@ -74,6 +74,11 @@ NO_BALLOON_SINCE = 29
 
 Source: nova/virt/libvirt/driver.py, _guest_add_memory_balloon.
 """
+PACKED_RING_SINCE = 29
+"""Since then ``hw_virtio_packed_ring`` is written for each interface, of whatever model.
+
+Source: nova/virt/libvirt/vif.py, get_base_config.
+"""
 SPICE_QXL_UNTIL = 30
 """The last release that gives a guest with SPICE qxl (``driver.py`` _get_video_type)."""
 

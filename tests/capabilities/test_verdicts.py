@@ -12,7 +12,7 @@ from novadev.capabilities import file
 from novadev.capabilities.content import Capabilities
 from novadev.capabilities.device_names import names_of
 from novadev.capabilities.facts import GuestFacts, facts_of_domain
-from novadev.capabilities.stored_facts import facts_of_guest, with_flavor
+from novadev.capabilities.stored_facts import facts_of_guest, with_flavor, with_packed_rings
 from novadev.capabilities.target import BEST_FIRST
 from novadev.capabilities.verdicts import Verdict, check, why_missing, worst
 from novadev.foreign_file import read_text
@@ -407,6 +407,29 @@ def test_redirected_ports_are_needs() -> None:
         facts_of_guest(guest(image(1)), DriverRules()), {"hw:redirected_usb_ports": "1"}
     )
     assert any("hw:redirected_usb_ports=1" in item.subject for item in flavored.settings)
+
+
+PACKED = {"hw:virtio_packed_ring": "true"}
+
+
+@pytest.mark.parametrize("card", ["e1000", "e1000e", "rtl8139", "virtio"])
+@pytest.mark.parametrize(("release", "asks"), [(28, False), (29, True), (34, True)])
+def test_packed_rings_are_for_virtio_cards(card: str, release: int, asks: bool) -> None:
+    """Whether a property or the flavor asks for them; Nova writes them for every card."""
+    board, rules = "pc-i440fx-7.2", DriverRules(release=release)
+    by_property = guest(
+        image(1), hw_machine_type=board, hw_vif_model=card, hw_virtio_packed_ring="true"
+    )
+    by_flavor = guest(image(1), hw_machine_type=board, hw_vif_model=card)
+    for facts in (
+        facts_of_guest(by_property, rules),
+        with_packed_rings(facts_of_guest(by_property, rules), PACKED, release),
+        with_packed_rings(facts_of_guest(by_flavor, rules), PACKED, release),
+    ):
+        told = [one for one in check(facts, SAMPLE) if one.outcome == "cannot be defined"]
+        packed = [one.subject for one in told if one.subject.endswith("with packed rings")]
+        wanted = asks and card != "virtio"
+        assert packed == [f"hw_vif_model={card} with packed rings"] * wanted
 
 
 def test_guests_that_nova_itself_would_not_build() -> None:

@@ -57,6 +57,10 @@ CASES = {
         guest(ROOT, hw_vif_model="e1000", hw_machine_type="q35"),
         guest(ROOT, hw_vif_model="VirtualE1000", hw_machine_type="q35"),
     ],
+    "error vif-model-packed-ring": [
+        guest(ROOT, hw_vif_model=card, hw_virtio_packed_ring="true")
+        for card in ("e1000", "e1000e", "rtl8139", "igb", "VirtualE1000")
+    ],
     "warning no-effect": [guest(ROOT, hw_rng_model="virtio"), guest(ROOT, hw_rescue_bus="usb")],
     "warning pointer-model-ignored": [
         guest(ROOT, hw_pointer_model="usbtablet", hw_input_bus="virtio")
@@ -165,6 +169,7 @@ PREFIXES = {"ide": "hd", "virtio": "vd", "fdc": "fd", "sata": "sd"}
         (guest(ROOT, hw_video_model="gop"), ("hw_video_model", "virtio")),
         (guest(ROOT, hw_vif_model="netfront"), ("hw_vif_model", "virtio")),
         (guest(ROOT, hw_vif_model="spapr-vlan"), ("hw_vif_model", "virtio")),
+        (guest(ROOT, hw_vif_model="igb", hw_virtio_packed_ring="1"), ("hw_vif_model", "virtio")),
         (
             guest(
                 ROOT,
@@ -221,10 +226,20 @@ def test_a_virt_type_without_interface_models_has_none_to_choose_from(virt_type:
         guest(ROOT, hw_vif_model="e1000", hw_machine_type="pc"),
         guest(ROOT, hw_vif_model=None, hw_video_model=None, hw_rng_model=None),
         guest(ROOT, hw_vif_model="igb"),
+        guest(ROOT, hw_vif_model="virtio", hw_virtio_packed_ring="true"),
+        guest(ROOT, hw_vif_model="e1000", hw_virtio_packed_ring="false"),
     ],
 )
 def test_sound(made: Guest) -> None:
     assert faults(made, KVM) == ()
+
+
+@pytest.mark.parametrize(
+    "rules", [replace(KVM, release=28), replace(KVM, virt_type="parallels")], ids=str
+)
+def test_packed_rings_are_asked_for_by_a_newer_nova_of_libvirt_s_qemu(rules: ComputeRules) -> None:
+    made = guest(ROOT, hw_vif_model="e1000", hw_virtio_packed_ring="true")
+    assert "error vif-model-packed-ring" not in rules_broken(made, rules)
 
 
 def test_a_root_that_moves_to_a_controller_nobody_chose_is_an_error_though_a_volume_is_there() -> (
