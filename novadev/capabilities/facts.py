@@ -26,6 +26,7 @@ class GuestFacts:
 
     ``machine_type`` is an alias or a versioned name, None where it is left to QEMU;
     ``domain_type`` is ``kvm`` or ``qemu``. ``settings`` are all else that a host can lack.
+    ``is_carried``: a live migration takes it there as it runs, so QEMU has to send its state.
     """
 
     architecture: str
@@ -33,6 +34,7 @@ class GuestFacts:
     machine_type: str | None
     devices: tuple[GuestDevice, ...]
     settings: tuple[Setting, ...] = ()
+    is_carried: bool = False
 
 
 def facts_of_domain(domain: Domain, is_carried: bool = False) -> GuestFacts:
@@ -47,6 +49,7 @@ def facts_of_domain(domain: Domain, is_carried: bool = False) -> GuestFacts:
         machine_type=domain.os_type("machine"),
         devices=tuple(_facts(domain, is_carried)),
         settings=tuple(settings_of(domain, is_carried)),
+        is_carried=is_carried,
     )
 
 

@@ -16,9 +16,10 @@ from functools import lru_cache, partial
 from novadev.capabilities.content import Capabilities
 from novadev.capabilities.device_verdicts import judge
 from novadev.capabilities.facts import GuestFacts
+from novadev.capabilities.migration_verdicts import judge_migration
 from novadev.capabilities.need import Need
 from novadev.capabilities.setting_verdicts import judge_setting
-from novadev.capabilities.target import BEST_FIRST, FINE, Outcome, Target, Told, unknown
+from novadev.capabilities.target import BEST_FIRST, FINE, Outcome, Target, Told, unknown, worse
 from novadev.capabilities.versions import Version, VersionNotKnown
 from novadev.rules.device import GuestDevice
 from novadev.rules.machine_types import family_of, have_same_boards, version_of
@@ -71,7 +72,7 @@ def check_beside_machine_type(guest: GuestFacts, host: Capabilities) -> tuple[Ve
 def _hardware(guest: GuestFacts, host: Capabilities) -> tuple[Verdict, ...]:
     target, absent = _target(guest, host), frozenset(_absent(guest))
     devices = tuple(
-        Verdict(one.subject, *_told(partial(_device, one, target, absent)), _asked(one))
+        Verdict(one.subject, *_on_device(one, guest, target, absent), _asked(one))
         for one in guest.devices
     )
     needs = (Need(one, guest, host, target) for one in guest.settings)
@@ -80,6 +81,16 @@ def _hardware(guest: GuestFacts, host: Capabilities) -> tuple[Verdict, ...]:
         for one in needs
     )
     return devices + settings
+
+
+def _on_device(
+    fact: GuestDevice, guest: GuestFacts, target: Target, absent: Collection[str]
+) -> Told:
+    """Return what becomes of a device, also on the way to the host if GUEST migrates as it runs."""
+    there = _told(partial(_device, fact, target, absent))
+    if not guest.is_carried:
+        return there
+    return worse(there, _told(partial(judge_migration, fact, target)))
 
 
 def _told(judged: Callable[[], Told]) -> Told:

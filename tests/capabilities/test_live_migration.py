@@ -45,6 +45,7 @@ _QCOW2 = (
     "<nvram template='/var/lib/shared/VARS.qcow2' templateFormat='qcow2' format='qcow2'/></os>"
 )
 _CARD = "<interface type='user'><mac address='fa:16:3e:00:00:02'/><model type='igb'/></interface>"
+_USB_SERIAL = "<serial type='pty'><target type='usb-serial'/></serial>"
 _QCOW2_IMAGE = "firmware of format qcow2"
 """libvirt 9.0 takes it for a raw image, wherever it is."""
 GUESTS = {
@@ -61,9 +62,12 @@ GUESTS = {
     "a watchdog that resets": domain_of("pc-q35-7.2", _DOG.format("reset")),
     _QCOW2_IMAGE: with_parts(domain_of("pc-q35-7.2", ""), _QCOW2),
     "a card that QEMU has since 8.0": domain_of("pc-q35-7.2", _CARD),
+    "USB sound": domain_of("pc-q35-7.2", "<sound model='usb'/>"),
+    "a serial port on USB": domain_of("pc-q35-7.2", _USB_SERIAL),
+    "am53c974": domain_of("pc-q35-7.2", "<controller type='scsi' model='am53c974'/>"),
 }
 """What a guest has, where its host starts it."""
-_STARTING = {"bookworm1": 6, "trixie1": 11}
+_STARTING = {"bookworm1": 9, "trixie1": 14}
 
 
 @dataclass(frozen=True)
