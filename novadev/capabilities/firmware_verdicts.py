@@ -37,6 +37,10 @@ _BUILT_IN = {
     "/usr/share/AAVMF/AAVMF_CODE.fd": "/usr/share/AAVMF/AAVMF_VARS.fd",
 }
 """Images whose variables libvirt knows of itself (src/qemu/qemu_conf.c, DEFAULT_LOADER_NVRAM)."""
+_REFUSES_SMM_IMAGES = (11, 3)
+"""A libvirt that finds no variables of an image with SMM for a guest with ``secure='no'``: seen
+with 11.3, and not with 9.0."""
+_NOT_TRIED = "it is not known whether the host's libvirt takes it"
 _NOT_DESCRIBED = "the file does not describe the host's firmware"
 
 
@@ -211,6 +215,28 @@ def _chosen_without_smm(need: Need) -> Told:
     return unknown("an old libvirt may choose firmware that needs SMM all the same")
 
 
+def _chosen_loader(need: Need) -> Told:
+    """Judge what is said of an image that libvirt chooses: 7.0 ignores it, and 9.0 refuses it."""
+    if need.libvirt >= _SELECTS_AT_DEFINE:
+        if "readonly=no" in need.value.split():
+            return unknown("few hosts have firmware that a guest can write to")
+        return FINE
+    if need.libvirt >= (9, 0):
+        return "cannot be defined", "it needs libvirt 9.2"
+    return FINE if need.libvirt < (7, 1) else unknown(_NOT_TRIED)
+
+
+def _without_path(_need: Need) -> Told:
+    return "cannot be defined", "it names no image, and libvirt is to choose none"
+
+
+def _only_nvram(need: Need) -> Told:
+    """Judge variables of no firmware: libvirt 7.0 ignores them; 9.0 and 11.3 refuse the guest."""
+    if need.libvirt >= (9, 0):
+        return _without_path(need)
+    return FINE if need.libvirt < (7, 1) else unknown(_NOT_TRIED)
+
+
 def _loader(need: Need) -> Told:
     """Judge a named image; one that names no format is raw for libvirt, whatever it is."""
     described = need.host.firmware.described if need.host.firmware else ()
@@ -247,6 +273,21 @@ def _template_of(need: Need) -> Told:
     return unknown("novadev does not know what the host's libvirt accepts")
 
 
+def _template_without_smm(need: Need) -> Told:
+    """Judge variables that libvirt finds by a description, which it skips if that needs SMM."""
+    if need.libvirt < _SELECTS_AT_DEFINE:
+        return FINE
+    firmware = need.host.firmware
+    if firmware is None:
+        return unknown(_NOT_DESCRIBED)
+    found = [item for item in firmware.described if item.executable == need.value]
+    if not found or any(SMM not in item.features for item in found):
+        return FINE
+    if need.libvirt < _REFUSES_SMM_IMAGES:
+        return unknown(_NOT_TRIED)
+    return "would not start", "the host describes the image only as one that needs SMM"
+
+
 def _secure_boot(need: Need) -> Told:
     if need.target.architecture in X86 and not need.target.is_q35:
         return "cannot be defined", "secure boot needs q35"
@@ -257,13 +298,17 @@ def _secure_boot(need: Need) -> Told:
 
 JUDGES: Mapping[str, Callable[[Need], Told]] = {
     "chosen file": _chosen_file,
+    "chosen loader": _chosen_loader,
     "chosen without SMM": _chosen_without_smm,
     "firmware format": _image_format,
     "sent firmware format": _sent_format,
     "firmware": _chosen_by_libvirt,
     "firmware of nova": _chosen_by_nova,
     "loader": _loader,
+    "loader without path": _without_path,
     "nvram template": _file,
+    "nvram template without SMM": _template_without_smm,
+    "nvram without loader": _only_nvram,
     "nvram template of": _template_of,
     "secure boot": _secure_boot,
 }

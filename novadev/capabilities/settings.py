@@ -27,6 +27,7 @@ from novadev.capabilities.processor import processor
 from novadev.capabilities.processor_time import processor_time
 from novadev.capabilities.security_labels import labels
 from novadev.capabilities.unlisted import OTHER, Setting, attributes, unlisted
+from novadev.capabilities.unnamed_firmware import unnamed_firmware
 from novadev.rules.machine_types import is_q35
 from novadev.virt.domain import Domain
 from novadev.virt.xml import children, local_name
@@ -128,6 +129,7 @@ def _os(element: etree._Element) -> Iterator[Setting]:
         wanted += [f"{FORMAT}{one.get('format')}" for one in element.iterfind("loader[@format]")]
         subject = " with ".join([f"firmware {firmware}", *([", ".join(wanted)] if wanted else [])])
         yield Setting(subject, "firmware", " ".join([firmware, *wanted, *unwanted]))
+    yield from unnamed_firmware(element)
     for child in children(element):
         if child.tag == "smbios":
             if is_unusual_smbios(child):
@@ -194,6 +196,9 @@ def _variables(loader: str, parent: etree._Element) -> Iterator[Setting]:
         yield Setting(f"nvram template {template}", "nvram template", template)
     elif nvram is not None or (image is not None and image.get("readonly") == "yes"):
         yield Setting(f"nvram template of {loader}", "nvram template of", loader)
+        if image is not None and image.get("secure") == "no":
+            subject = f"nvram template of {loader} with secure=no"
+            yield Setting(subject, "nvram template without SMM", loader)
 
 
 def _vcpu(element: etree._Element) -> Iterator[Setting]:

@@ -258,6 +258,49 @@ def test_a_guest_that_names_no_format_of_a_qcow2_image_is_not_checked() -> None:
     assert told[f"loader {QCOW2}"] == "not checked"
 
 
+NO_SMM = f"<loader readonly='yes' type='pflash' secure='no'>{SECURE}</loader>"
+SEEN = ("7.0.0", "9.0.0", "11.3.0")
+
+
+@pytest.mark.parametrize(
+    ("os", "expected"),
+    [
+        ("<os firmware='efi'><loader readonly='yes' type='pflash'/></os>", "fdf"),
+        ("<os firmware='efi'><loader type='pflash'/></os>", "fdf"),
+        ("<os firmware='efi'><loader readonly='no'/></os>", "fdn"),
+        ("<os firmware='efi'><loader/></os>", "fff"),
+        ("<os firmware='efi'><nvram/></os>", "fff"),
+        ("<os><loader readonly='yes' type='pflash'/></os>", "ddd"),
+        ("<os><loader/></os>", "ddd"),
+        ("<os><nvram/></os>", "fdd"),
+        ("<os><nvram>/var/lib/libvirt/qemu/nvram/x.fd</nvram></os>", "fdd"),
+        (f"<os>{NO_SMM}</os>", "ffs"),
+        (f"<os>{NO_SMM}<nvram>/var/lib/libvirt/qemu/nvram/x.fd</nvram></os>", "ffs"),
+        (f"<os>{NO_SMM}<nvram template='{TEMPLATE}'/></os>", "fff"),
+        (f"<os>{NO_SMM.replace(SECURE, IMAGE)}</os>", "fff"),
+    ],
+)
+def test_firmware_that_some_libvirts_refuse(os: str, expected: str) -> None:
+    """As three generations were seen to take it: fine, cannot be defined, would not start."""
+    words = {"f": "fine", "d": "cannot be defined", "n": "not checked", "s": "would not start"}
+    kinds = (((), IMAGE), (SMM, SECURE))
+    described = tuple(
+        Firmware(("uefi",), ("x86_64 pc-q35-*",), features, path, TEMPLATE, "raw", "raw")
+        for features, path in kinds
+    )
+    firmware = HostFirmware(described, (IMAGE, SECURE, TEMPLATE))
+    domain_capabilities = {
+        name: replace(one, firmware=("bios", "efi"), loader=(IMAGE, SECURE))
+        for name, one in (SAMPLE.domain_capabilities or {}).items()
+    }
+    host = replace(SAMPLE, firmware=firmware, domain_capabilities=domain_capabilities)
+    facts = facts_of_domain(Domain.from_xml(with_parts(WHOLE, os)))
+    for libvirt, letter in zip(SEEN, expected, strict=True):
+        found = check(facts, replace(host, versions=replace(SAMPLE.versions, libvirt=libvirt)))
+        told = [one for one in found if one.subject.startswith(("loader", "nvram", "firmware"))]
+        assert worst(told) == words[letter], (libvirt, told)
+
+
 @pytest.mark.parametrize(
     ("libvirt", "nova", "expected"),
     [
