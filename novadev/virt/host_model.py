@@ -34,13 +34,15 @@ class HostModel:
 
     ``features`` are all of them; ``lacking`` what the models of libvirt's list have beyond these,
     by model, without those that lack nothing; ``known`` every name of a feature that the host's
-    libvirt knows, None where that was not read.
+    libvirt knows, None where that was not read. ``processor`` are the features of the host's own
+    processor, which are more than a guest gets, or fewer; None where they are not known.
     """
 
     domain_type: str
     features: tuple[str, ...]
     lacking: Mapping[str, tuple[str, ...]]
     known: tuple[str, ...] | None = None
+    processor: tuple[str, ...] | None = None
 
 
 def read_host_model(host: Host, architecture: str) -> HostModel | None:
@@ -73,24 +75,37 @@ def _read(host: Host, architecture: str) -> HostModel | None:
         return None
     policies = {str(one.get("name")): one.get("policy") for one in found.iterfind("feature")}
     changed = {name for name, policy in policies.items() if policy == "require"}
-    features = (_features(host, architecture, model) - policies.keys()) | changed
+    features = (_features_of(host, architecture, model) - policies.keys()) | changed
     models = [one.text or "" for one in root.iterfind("cpu/mode[@name='custom']/model")]
-    lacking = {name: _features(host, architecture, name) - features for name in models}
+    lacking = {name: _features_of(host, architecture, name) - features for name in models}
+    own = _own_features(host)
     return HostModel(
         domain_type=root.findtext("domain") or "",
         features=tuple(sorted(features)),
         lacking={name: tuple(sorted(missing)) for name, missing in lacking.items() if missing},
+        processor=None if own is None else tuple(sorted(own)),
     )
 
 
-def _features(host: Host, architecture: str, model: str) -> frozenset[str]:
+def _own_features(host: Host) -> frozenset[str] | None:
+    """Return every feature of the host's own processor; None where its libvirt does not tell."""
+    root = parse(host.connection.getCapabilities(), f"host {host.name}: its capabilities")
+    cpu = root.find("host/cpu")
+    return None if cpu is None or cpu.find("model") is None else _features(host, cpu)
+
+
+def _features_of(host: Host, architecture: str, model: str) -> frozenset[str]:
     """Return every feature of MODEL as the host's libvirt has it."""
     cpu = etree.Element("cpu")
     etree.SubElement(cpu, "arch").text = architecture
     etree.SubElement(cpu, "model").text = model
+    return _features(host, cpu)
+
+
+def _features(host: Host, cpu: etree._Element) -> frozenset[str]:
     flags = libvirt.VIR_CONNECT_BASELINE_CPU_EXPAND_FEATURES
     text = host.connection.baselineCPU([etree.tostring(cpu, encoding="unicode")], flags)
-    root = parse(text, f"host {host.name}: the features of {model}")
+    root = parse(text, f"host {host.name}: the features of {cpu.findtext('model')}")
     return frozenset(
         str(item.get("name"))
         for item in root.iterfind("feature")

@@ -66,7 +66,7 @@ FIRMWARE = st.builds(
     SOME,
 )
 HOST_MODELS = st.builds(
-    HostModel, TEXTS, SOME, st.dictionaries(TEXTS, SOME, max_size=3), st.none() | SOME
+    HostModel, TEXTS, SOME, st.dictionaries(TEXTS, SOME, max_size=3), *[st.none() | SOME] * 2
 )
 RECOMMENDED = st.builds(Recommendation, st.none() | TEXTS, st.none() | TEXTS)
 EVERYTHING = st.builds(
