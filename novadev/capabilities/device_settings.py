@@ -62,6 +62,27 @@ def serial_ports(domain: Domain) -> Iterator[Setting]:
             yield Setting(f"serial port {port}", "isa serial port", kind or "")
 
 
+def extended_interrupts(element: etree._Element) -> str:
+    """Return "eim" where an IOMMU has that mode, "none" where it cannot have it, else nothing.
+
+    ELEMENT is any child of the domain.
+    """
+    found = element.find("../devices/iommu")
+    driver = None if found is None else found.find("driver")
+    mode = None if driver is None else driver.get("eim")
+    if mode == "on":
+        return "eim"
+    return "none" if found is not None and (mode or found.get("model") != "intel") else ""
+
+
+def _iommu(element: etree._Element) -> Iterator[Setting]:
+    """Yield that interrupts are remapped while QEMU does not have the I/O APIC."""
+    driver, apic = element.find("driver"), element.find("../../features/ioapic")
+    owner = "" if apic is None else apic.get("driver", "")
+    if driver is not None and driver.get("intremap") == "on" and owner != "qemu":
+        yield Setting("iommu intremap=on without ioapic driver=qemu", "own ioapic", owner)
+
+
 def _controller(element: etree._Element) -> Iterator[Setting]:
     """Yield a window for PCI devices that may end beyond what a processor can address."""
     for hole in element.iterfind("pcihole64"):
@@ -123,6 +144,7 @@ def _graphics(element: etree._Element) -> Iterator[Setting]:
 
 _READERS: Mapping[str, Callable[[etree._Element], Iterator[Setting]]] = {
     "controller": _controller,
+    "iommu": _iommu,
     "disk": _disk,
     "graphics": _graphics,
     "memballoon": _memballoon,

@@ -283,8 +283,7 @@ OF_KINDS: Mapping[tuple[str, str], Table] = {
     ("interface", "hostdev"): {"vlan/**": ANY, "source/**": ANY},
     ("interface", "vhostuser"): {"driver@tx_queue_size": ("256", "512", "1024")},
     ("iommu", "intel"): {
-        **_each(("driver@caching_mode", "driver@iotlb"), _SWITCH),
-        **_each(("driver@intremap", "driver@eim"), ("off",)),
+        **_each((f"driver@{key}" for key in ("caching_mode", "eim", "intremap", "iotlb")), _SWITCH),
         "driver@aw_bits": ("39", "48"),
     },
 }

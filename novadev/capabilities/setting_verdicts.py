@@ -11,18 +11,23 @@ from collections.abc import Callable, Mapping
 
 from novadev.capabilities import firmware_verdicts, processor_verdicts
 from novadev.capabilities.need import NOT_TOLD, Need
-from novadev.capabilities.target import FINE, Outcome, Told, listed, unknown
+from novadev.capabilities.settings import OLD_SWITCHES
+from novadev.capabilities.target import FINE, Told, listed, unknown
 from novadev.capabilities.unlisted import Setting
 from novadev.rules.machine_types import X86
 
-_LEAVES_EIM_TO_QEMU = (10, 0)
-"""A libvirt that no longer checks this: seen with 11.3, and not with 9.0."""
+_ADDS_IOMMU = (10, 10)
+"""Since this libvirt a guest with very many processors gets an IOMMU and a split I/O APIC.
+
+They work under KVM alone (NEWS). Seen with 11.3, and not with 9.0."""
 _WITHOUT_EIM = 255
 """Processors for which QEMU needs no extended interrupt mode (libvirt, qemu_validate.c)."""
 _HAS_ABSOLUTE_CLOCK = (8, 4)
 """Since this libvirt a clock can begin at a given time: ``offset='absolute'``."""
 _PASSES_OVER_NONE = (12, 3)
 """Since this libvirt a label of ``type='none'`` is for drivers, too, that are not there (NEWS)."""
+_OLD_MEMORY = ("anonymous", "file", "memfd")
+"""Kinds of memory that libvirt has had since 4.10, and QEMU since 2.12."""
 _BY_NBDKIT = ("ftp", "ftps", "http", "https", "ssh")
 """What nbdkit can be for a disk, if it is installed, since libvirt 9.8."""
 _EVERY_BOARD_TAKES = 240
@@ -57,11 +62,32 @@ def _vcpus(need: Need) -> Told:
         return unknown("the file does not say the host's largest number")
     if int(number) > most:
         return "cannot be defined", f"{need.target.machine_type} has at most {most} there"
-    if int(number) > _WITHOUT_EIM and is_x86 and not extended:
-        starts_first = need.libvirt >= _LEAVES_EIM_TO_QEMU
-        outcome: Outcome = "would not start" if starts_first else "cannot be defined"
-        return outcome, f"more than {_WITHOUT_EIM} need an IOMMU with eim='on'"
+    if int(number) > _WITHOUT_EIM and is_x86 and extended != "eim":
+        return _without_eim(need, is_possible=extended != "none")
     return FINE
+
+
+def _without_eim(need: Need, is_possible: bool) -> Told:
+    """Judge many processors without an IOMMU that has the extended interrupt mode."""
+    if not is_possible or need.libvirt < _ADDS_IOMMU:
+        return "cannot be defined", f"more than {_WITHOUT_EIM} need an IOMMU with eim='on'"
+    if need.guest.domain_type == "kvm":
+        return FINE
+    return "would not start", f"more than {_WITHOUT_EIM} need KVM and an IOMMU with eim='on'"
+
+
+def _own_ioapic(need: Need) -> Told:
+    """Judge an IOMMU that remaps interrupts, which QEMU's own I/O APIC alone can send it.
+
+    libvirt 11.3 adds it to a guest that names none, and 9.0 refuses the guest. Source: libvirt,
+    src/qemu/qemu_validate.c, qemuValidateDomainDeviceDefIOMMU.
+    """
+    if need.value or need.libvirt < (9, 1):
+        return "cannot be defined", "interrupt remapping needs ioapic driver='qemu'"
+    is_added = need.libvirt >= (11, 3) and need.guest.domain_type == "kvm"
+    return (
+        FINE if is_added else unknown("it is not known whether libvirt adds ioapic driver='qemu'")
+    )
 
 
 def _feature(need: Need) -> Told:
@@ -82,8 +108,30 @@ def _feature_off(need: Need) -> Told:
 
 
 def _hyperv(need: Need) -> Told:
+    """Judge a feature of Hyper-V: under KVM libvirt lists each that the host's kernel has.
+
+    A kernel that has none at all has no ``relaxed`` either, and QEMU may pass over the features.
+    Source: libvirt, src/qemu/qemu_capabilities.c, virQEMUCapsFillDomainFeatureHypervCaps; QEMU,
+    target/i386/kvm/kvm.c, hyperv_enabled and hyperv_expand_features.
+    """
     known = (need.target.domain and need.target.domain.hyperv) or ()
-    return FINE if need.value in known else unknown(NOT_TOLD)
+    if need.value in known:
+        return FINE
+    is_of_kvm = need.guest.domain_type == "kvm" and "relaxed" in known
+    if is_of_kvm and need.value in OLD_SWITCHES["hyperv"]:
+        return "would not start", f"the host's KVM has no {need.value} of Hyper-V"
+    return unknown(NOT_TOLD)
+
+
+def _ioapic(need: Need) -> Told:
+    """Judge which half of KVM and QEMU has the I/O APIC; a virtual IOMMU needs QEMU's.
+
+    Source: libvirt, src/qemu/qemu_validate.c, qemuValidateDomainDefFeatures.
+    """
+    is_plain = need.guest.domain_type == "kvm" and need.target.architecture in X86
+    if is_plain and need.value in ("kvm", "qemu"):
+        return FINE
+    return unknown("novadev knows it under KVM on x86 alone")
 
 
 def _kvm(need: Need) -> Told:
@@ -100,6 +148,11 @@ def _clock_offset(need: Need) -> Told:
 
 
 def _timer(need: Need) -> Told:
+    """Judge a timer; under KVM the one of Hyper-V is the kernel's, which libvirt does not list."""
+    hyperv = (need.target.domain and need.target.domain.hyperv) or ()
+    is_of_kvm = need.value == "hypervclock" and need.guest.domain_type == "kvm"
+    if is_of_kvm and "relaxed" not in hyperv:
+        return unknown("the file does not say whether the host's KVM has Hyper-V")
     known = need.value in _X86_TIMERS and need.target.architecture in X86
     return FINE if known else unknown("novadev has no rule for it")
 
@@ -114,6 +167,11 @@ def _huge_pages(need: Need) -> Told:
 
 
 def _memory_backing(need: Need) -> Told:
+    """Judge what memory is made of; a libvirt without the enumeration has all of the old kinds."""
+    domain = need.target.domain
+    is_old = need.value in _OLD_MEMORY and need.target.architecture in X86
+    if domain is not None and domain.memory_source is None and is_old and need.libvirt >= (6, 0):
+        return FINE if need.target.qemu >= (2, 12) else unknown("QEMU may not have it")
     return listed(need.target, "memory_source", f"memory backing {need.value}", need.value)
 
 
@@ -262,11 +320,13 @@ _JUDGES: Mapping[str, Callable[[Need], Told]] = {
     "free page reporting": _free_page_reporting,
     "hyperv": _hyperv,
     "hyperv mode": _hyperv_mode,
+    "ioapic": _ioapic,
     "iothreads": _iothreads,
     "isa serial port": _isa_serial_port,
     "kvm": _kvm,
     "launch security": _launch_security,
     "memory backing": _memory_backing,
+    "own ioapic": _own_ioapic,
     "missing audio": _since_9_0("the guest has no audio device of this number"),
     **dict.fromkeys(("security driver", "security driver unless none"), _security_driver),
     "several watchdogs": _several_watchdogs,

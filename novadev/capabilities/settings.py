@@ -13,7 +13,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from novadev.capabilities.device_settings import of_address, of_device, serial_ports
+from novadev.capabilities.device_settings import (
+    extended_interrupts,
+    of_address,
+    of_device,
+    serial_ports,
+)
 from novadev.capabilities.neutral import (
     OF_BOOT,
     OF_GUESTS,
@@ -59,8 +64,8 @@ refuses the definition. It leaves out an audio backend if that is the only one. 
 src/qemu/qemu_domain.c, qemuDomainDefFormatBufInternal.
 """
 _PLAIN_CLOCKS = (None, "utc", "localtime", "timezone", "variable")
-_OLD_TIMERS = ("platform", "pit", "rtc", "hpet", "tsc", "kvmclock", "hypervclock")
-_OLD_SWITCHES = {
+_OLD_TIMERS = ("pit", "rtc", "hpet", "tsc", "kvmclock", "hypervclock")
+OLD_SWITCHES = {
     "hyperv": (
         *("relaxed", "vapic", "spinlocks", "vpindex", "runtime", "synic", "stimer", "reset"),
         *("vendor_id", "frequencies", "reenlightenment", "tlbflush", "ipi", "evmcs"),
@@ -68,6 +73,7 @@ _OLD_SWITCHES = {
     "kvm": ("hidden", "hint-dedicated", "poll-control"),
 }
 """What libvirt has known since 6.0, so that it can be switched off everywhere."""
+_OLD_BACKING = ("access", "nosharepages", "locked", "discard")
 _ARGUMENTS = ("state", "retries", "value", "mode")
 """Attributes of a feature of Hyper-V that came with it."""
 
@@ -203,8 +209,7 @@ def _variables(loader: str, parent: etree._Element) -> Iterator[Setting]:
 
 def _vcpu(element: etree._Element) -> Iterator[Setting]:
     number = (element.text or "").strip()
-    extended = element.find("../devices/iommu/driver[@eim='on']") is not None
-    yield Setting(f"{number} vcpus", "vcpus", f"{number} eim" if extended else number)
+    yield Setting(f"{number} vcpus", "vcpus", f"{number} {extended_interrupts(element)}".strip())
     if element.get("cpuset"):
         yield Setting("vcpu cpuset", OTHER)
     if element.get("placement", "static") != "static":
@@ -219,6 +224,9 @@ def _features(element: etree._Element) -> Iterator[Setting]:
             yield from _group(name, child)
         elif child.get("state") == "off":
             yield Setting(f"feature {name} off", "feature off", name)
+        elif name == "ioapic":
+            driver = child.get("driver", "")
+            yield Setting(f"feature ioapic driver={driver}", "ioapic", driver)
         else:
             extra = [f"{key}={value}" for key, value in attributes(child) if key != "state"]
             extra += [str(item.tag) for item in children(child)]
@@ -231,7 +239,7 @@ def _group(group: str, element: etree._Element) -> Iterator[Setting]:
         yield Setting(f"feature {group} {mode}", f"{group} mode", mode)
     for child in children(element):
         name = f"feature {group} {local_name(child)}"
-        if child.get("state") != "off" or child.tag not in _OLD_SWITCHES[group]:
+        if child.get("state") != "off" or child.tag not in OLD_SWITCHES[group]:
             yield Setting(name, group, str(child.tag))
         more = [f"{key}={value}" for key, value in attributes(child) if key not in _ARGUMENTS]
         more += [local_name(item) for item in children(child)]
@@ -248,7 +256,7 @@ def _memory_backing(element: etree._Element) -> Iterator[Setting]:
         elif child.tag == "source":
             kind = child.get("type", "")
             yield Setting(f"memory backing {kind}", "memory backing", kind)
-        elif child.tag not in ("access", "nosharepages", "locked", "discard"):
+        elif child.tag not in _OLD_BACKING and [*child.attrib] != ["mode"]:
             yield Setting(f"memory backing {local_name(child)}", OTHER)
 
 

@@ -101,7 +101,8 @@ VALUES = {
         False
     ),
     "<iommu model='intel'><driver caching_mode='on'/></iommu>": True,
-    "<iommu model='intel'><driver eim='on'/></iommu>": False,
+    "<iommu model='intel'><driver intremap='on' eim='on'/></iommu>": True,
+    "<iommu model='intel'><driver dma_translation='off'/></iommu>": False,
     "<iommu model='virtio'><driver caching_mode='on'/></iommu>": False,
     "<filesystem type='mount'><driver type='mtp'/></filesystem>": False,
     "<graphics type='vnc'><listen type='address' address='::1'/></graphics>": True,
