@@ -165,7 +165,7 @@ def ubuntu_24_04() -> Capabilities:
 
 def debian_12(capture: Path) -> Capabilities:
     """Debian 12, as CAPTURE has it, but for what is that one machine's own."""
-    found = file.loads(file.read_text(capture), capture)
+    found = file.loads(capture.read_text(), capture)
     return replace(
         _empty("example-debian-12", found.versions.libvirt, found.versions.qemu or ""),
         machine_types=found.machine_types,
