@@ -24,7 +24,12 @@ from novadev.rules.fault import Fault
 from novadev.rules.guest import ComputeRules, emulated_architecture
 from novadev.rules.image_meta import unreadable
 from novadev.rules.machine_types import family_of, is_alias
-from novadev.rules.validity import case_behind_refusals, faults, faults_behind_refusals
+from novadev.rules.validity import (
+    OF_A_CHANGE,
+    case_behind_refusals,
+    faults,
+    faults_behind_refusals,
+)
 from novadev.stash_defaults.sources import REMEMBERED, Alike
 
 KINDS = {"hw_disk_bus": "disk", "hw_cdrom_bus": "cdrom", "hw_floppy_bus": "floppy"}
@@ -90,13 +95,15 @@ def _text(value: str | None) -> str:
 def combinations(stored: Stored) -> Iterator[Trouble]:
     """Yield everything that the rules of properties and disks have against the guest.
 
+    A guest works with what is only a warning to whoever chooses a value, and nothing is to be done.
     What Nova cannot read hides the rest, and other checks say so: the guest is looked at as their
     remedies leave it.
     """
     readable = stored.readable
     if not _has_faults(readable.alike, stored.rules):
         return
-    found = faults_behind_refusals(readable.facts.guest, stored.rules)
+    everything = faults_behind_refusals(readable.facts.guest, stored.rules)
+    found = [fault for fault in everything if fault.rule not in OF_A_CHANGE]
     rules = {fault.rule for fault in found}
     for fault in found:
         if fault.rule == "lun-scsi-model" and "scsi-model-missing" in rules:
@@ -143,8 +150,8 @@ def _has_faults(alike: Alike, rules: ComputeRules) -> bool:
 def _check_of(fault: Fault) -> str:
     if fault.rule.startswith("lun-"):
         return "lun"
-    ignored = fault.rule in ("no-effect", "pointer-model-ignored", "usb-model-ignored")
-    return "no-effect" if ignored else "combination"
+    is_ignored = fault.rule in ("no-effect", "pointer-model-ignored")
+    return "no-effect" if is_ignored else "combination"
 
 
 def disk_bus(stored: Stored) -> Iterator[Trouble]:

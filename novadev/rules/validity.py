@@ -13,7 +13,10 @@ from novadev.rules.guest import ComputeRules, Guest
 from novadev.rules.property_faults import NO_EFFECT, property_faults
 from novadev.rules.refused_buses import without_refused_buses
 
-__all__ = ["NO_EFFECT", "Fault", "Severity", "ends", "faults", "new_faults"]
+__all__ = ["NO_EFFECT", "OF_A_CHANGE", "Fault", "Severity", "ends", "faults", "new_faults"]
+
+OF_A_CHANGE = frozenset({"vif-model-conventional", "lsilogic-too-many", "usb-model-ignored"})
+"""Rules whose warnings help whoever chooses a value: a guest that has it already works with it."""
 
 
 def faults(guest: Guest, rules: ComputeRules) -> tuple[Fault, ...]:
