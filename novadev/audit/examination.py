@@ -12,7 +12,7 @@ from novadev.audit.mismatch import compared
 from novadev.audit.prescription import Present, present_host
 from novadev.audit.refusals import accepted, agreed
 from novadev.audit.server_state import ERROR, TASK, error_state, stuck_task
-from novadev.audit.stashing import Outlook
+from novadev.audit.stashing import Outlook, why_not_now
 from novadev.audit.stored import Stored
 from novadev.audit.stored_checks import stored_troubles
 from novadev.audit.target import Needs, TargetHost, Unchecked, target_troubles
@@ -95,6 +95,7 @@ class Examination:
             compute is None,
             None if known is None else self._outlook(known),
             taken_out,
+            why_not_now(facts, is_of_host(found), self._hosts) if known is None else None,
         )
         troubles = list(self._troubles(stored, found, known))
         if any(item.remedy for item in troubles):

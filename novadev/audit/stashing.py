@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING
 
 from novadev.audit.finding import UNREAD, Trouble
 from novadev.audit.remedies import stash, stash_again
-from novadev.errors import NovadevError
+from novadev.capabilities.compute_hosts import ComputeHosts
+from novadev.errors import BadInput, NovadevError
 from novadev.image_property.decisions import Decision
+from novadev.image_property.facts import Facts
 from novadev.nova.instances import Instance
 from novadev.rules.defaults import REFUSALS, REGISTERED
 from novadev.rules.server_states import way_to_stored_hardware
 from novadev.stash_defaults.effects import HARMLESS, not_again
+from novadev.stash_defaults.gathering import no_domain
 from novadev.stash_defaults.planning import outlook
 from novadev.stash_defaults.sources import Evidence
 
@@ -61,8 +64,36 @@ class Outlook:
         return self.recorded.get("hw_scsi_model") == "lsilogic"
 
 
+def why_not_now(facts: Facts, is_silent: bool, hosts: ComputeHosts) -> str | None:
+    """Return why stash-defaults would refuse a guest that was not read; None if it may take it.
+
+    IS_SILENT: its host was asked, and did not answer.
+    """
+    host = facts.instance.host
+    if is_silent:
+        return f"host {host} did not answer"
+    if host is None:
+        return None
+    unread = no_domain(facts)
+    if unread is not None:
+        return str(unread)
+    try:
+        compute = hosts.find(host)
+    except BadInput as error:
+        return str(error)
+    if compute is None or compute.qemu is None or compute.release in (None, facts.release):
+        return None
+    return (
+        f"the rules in {compute.origin} are from Nova {compute.release}, but nova-compute on "
+        f"{host} is {facts.release} now: save the file again (novadev capabilities save)"
+    )
+
+
 def not_stashed(
-    instance: Instance, known: Outlook | None, taken_out: Mapping[str, Decision]
+    instance: Instance,
+    known: Outlook | None,
+    taken_out: Mapping[str, Decision],
+    not_now: str | None = None,
 ) -> Iterator[Trouble]:
     """Yield the properties of Nova's own list that are not stored.
 
@@ -70,7 +101,7 @@ def not_stashed(
     not KNOWN to be so, as no host was asked, is taken to be so of the input devices. The others
     are named with what was not read, for some of them may be such, or cannot be recorded. What a
     run has TAKEN OUT is not offered to be stored again. A SCSI model that nobody chose is not
-    stored with the others: that is another finding's.
+    stored with the others: that is another finding's. NOT_NOW is that of `why_not_now`.
     """
     uuid = instance.uuid
     missing = [name for name in REGISTERED if name not in instance.image_properties]
@@ -82,7 +113,7 @@ def not_stashed(
             yield Trouble("not-stashed", "warning", details)
     if known is None:
         if not INPUT.issuperset(missing):
-            yield Trouble("not-stashed", "warning", f"{_details(missing)}; {UNREAD}", stash(uuid))
+            yield _of_unread(uuid, missing, not_now)
         return
     recorded = [name for name in missing if name in known.recorded]
     if recorded:
@@ -93,6 +124,14 @@ def not_stashed(
         if left:
             details = f"{_details(left)}; stash-defaults cannot record {_it(left)}: {why}"
             yield Trouble("not-stashed", "warning", details)
+
+
+def _of_unread(uuid: str, missing: list[str], not_now: str | None) -> Trouble:
+    details = f"{_details(missing)}; {UNREAD}"
+    if not_now is None:
+        return Trouble("not-stashed", "warning", details, stash(uuid))
+    details += f", and stash-defaults cannot record {_it(missing)}: {not_now}"
+    return Trouble("not-stashed", "warning", details)
 
 
 def decided(name: str, stored: str, decision: Decision, instance: Instance, is_seen: bool) -> str:

@@ -27,6 +27,7 @@ class Stored:
     ``are_assumed``: nothing is known of the host, and the rules are those of novadev's own
     configuration. ``outlook`` is what stash-defaults would record; None where no host was asked.
     ``taken_out`` are the decisions of operators to store a property no more, by its name.
+    ``not_now`` says why stash-defaults would refuse a guest that was not read, if it would.
     """
 
     facts: Facts
@@ -36,6 +37,7 @@ class Stored:
     are_assumed: bool = True
     outlook: Outlook | None = None
     taken_out: Mapping[str, Decision] = field(default_factory=dict)
+    not_now: str | None = None
 
     @property
     def uuid(self) -> str:

@@ -132,7 +132,12 @@ def _without_scsi_model(stored: Stored, trouble: Trouble) -> Trouble:
         again = stash_again(stored.uuid, name)
         details = f"{trouble.details}; {decision.told}; to store it again, run {again}"
         return replace(trouble, remedy=None, details=details)
-    return _with_better_model(stored, trouble if outlook is None else replace(trouble, remedy=None))
+    if outlook is None and stored.not_now is None:
+        return _with_better_model(stored, trouble)
+    details = trouble.details
+    if outlook is None:
+        details += f"; stash-defaults cannot record what the guest has: {stored.not_now}"
+    return _with_better_model(stored, replace(trouble, remedy=None, details=details))
 
 
 def _with_better_model(stored: Stored, trouble: Trouble) -> Trouble:
@@ -235,7 +240,9 @@ STORED_CHECKS: tuple[tuple[frozenset[str], Callable[[Stored], Iterator[Trouble]]
 def stored_troubles(stored: Stored, wanted: frozenset[str]) -> Iterator[Trouble]:
     """Yield what the WANTED checks find in what is stored of one instance."""
     if "not-stashed" in wanted:
-        yield from not_stashed(stored.facts.instance, stored.outlook, stored.taken_out)
+        yield from not_stashed(
+            stored.facts.instance, stored.outlook, stored.taken_out, stored.not_now
+        )
     for names, check in STORED_CHECKS:
         if names & wanted:
             yield from (
