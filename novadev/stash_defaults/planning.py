@@ -24,6 +24,7 @@ from novadev.runs.place import in_cell, in_spec
 from novadev.runs.plan import Plan, Planned, Skip
 from novadev.selection import Chunk, Selection, iter_selected, of_chunks
 from novadev.stash_defaults import ACTION
+from novadev.stash_defaults.disks import by_disks
 from novadev.stash_defaults.effects import HARMLESS, not_again, objection
 from novadev.stash_defaults.gathering import gather
 from novadev.stash_defaults.sources import (
@@ -220,6 +221,8 @@ def _decide(
 ) -> Recorded | None:
     """Return what to record for one property; raises Undecided, also for what changes something."""
     recorded = decide(name, evidence, rules, request.source)
+    if request.source == "auto":
+        recorded = by_disks(name, recorded, evidence)
     if name == MACHINE_TYPE and request.is_versioned and recorded is not None:
         recorded = versioned(recorded, evidence)
     against = recorded and objection(name, recorded.value, evidence)
@@ -300,7 +303,7 @@ def _notes(
     found: Mapping[str, Recorded],
     changes: Sequence[Change],
 ) -> Iterator[str]:
-    for source in ("domain", "osinfo", "driver"):
+    for source in ("domain", "disks", "osinfo", "driver"):
         names = [name for name, recorded in found.items() if recorded.source == source]
         if names:
             yield f"from {_described(source, evidence)}: {', '.join(names)}"
@@ -339,5 +342,7 @@ def _lacks_osinfo(evidence: Evidence) -> bool:
 def _described(source: str, evidence: Evidence) -> str:
     if source == "domain" and evidence.hardware is not None:
         return f"its {evidence.hardware.side} definition"
+    if source == "disks":
+        return "the rows of its disks"
     name = "libosinfo" if source == "osinfo" else "the driver's rules"
     return f"{name} ({evidence.compute.origin})" if evidence.compute else name

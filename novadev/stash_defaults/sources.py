@@ -32,7 +32,9 @@ Source = Literal["auto", "domain", "driver"]
 
 @dataclass(frozen=True)
 class Recorded:
-    """A value to record; ``source`` is domain, driver or osinfo; ``remark`` what differs from it.
+    """A value to record; ``remark`` is what differs from it.
+
+    ``source`` is domain, driver, osinfo, or disks for what the rows of the disks tell.
 
     None is a null: Nova registers it where its rule gives no value.
     """
@@ -268,8 +270,12 @@ def _by_domain(name: str, evidence: Evidence, rules: Mapping[str, Recorded]) -> 
 
 
 def _told(rule: Recorded) -> str:
-    who = "libosinfo's" if rule.source == "osinfo" else "the driver's"
-    return f"a power-on brings {rule.value or 'none'}, by {who} choice"
+    return f"a power-on brings {rule.value or 'none'}, by {whose(rule)} choice"
+
+
+def whose(rule: Recorded) -> str:
+    """Return who chooses what a RULE gives."""
+    return "libosinfo's" if rule.source == "osinfo" else "the driver's"
 
 
 def _machine_type(canonical: str, rule: Recorded | None, compute: ComputeHost | None) -> Recorded:
