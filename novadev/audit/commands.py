@@ -15,11 +15,15 @@ MAX_WORDS = 20
 """So many servers stand in the command; more are lines below it."""
 _ORDER = (
     *("nova-manage", "novadev image-property unset --yes --duplicates"),
-    *("novadev image-property unset --yes --unreadable", "novadev image-property unset"),
-    *("novadev image-property set", "novadev machine-type set", "novadev stash-defaults"),
+    *("novadev image-property set", "novadev image-property unset --yes --unreadable"),
+    *("novadev image-property unset", "novadev machine-type set", "novadev stash-defaults"),
     *("novadev image-property sync", "novadev device alias-migrate", "novadev device restore"),
 )
-"""What Nova cannot read goes first: other commands stop at it. What is recorded goes last."""
+"""What Nova cannot read goes first: other commands stop at it. What is recorded goes last.
+
+Such a value is replaced, where it can be, before the others are taken out: a guest may not boot
+without any value.
+"""
 _HEADS = {
     "command": "# {checks}: {servers}",
     "stop": "# {checks}: {servers}, once stopped (then remove the first # of the lines below)",

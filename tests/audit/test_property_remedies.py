@@ -163,6 +163,25 @@ def _run(cloud: Cloud, remedy: str) -> None:
     assert result.code == 0, f"{remedy}: {result.out}{result.err}"
 
 
+@pytest.mark.parametrize("model", ["virtio_scsi", "VIRTIO-SCSI", "bogus"])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("hw_serial_port_count", ""), ("os_type", "Windows 11"), ("hw_viommu_model", "AUTO")],
+)
+def test_a_value_the_guest_boots_with_is_replaced_before_others_are_taken_out(
+    sqlite_cloud: Cloud, model: str, name: str, value: str
+) -> None:
+    """All in one round: taken out with the others, it would leave no controller to boot from."""
+    stored = properties(hw_disk_bus="scsi", hw_scsi_model=model, **{name: value})
+    uuid = _add(sqlite_cloud, "a controller", stored)
+    found = _audit(sqlite_cloud)
+    assert [item for item in found if item["remedy"] is None] == []
+    for remedy in sorted({item["remedy"] for item in found}, key=rank):
+        _run(sqlite_cloud, remedy)
+    assert _audit(sqlite_cloud) == []
+    assert sqlite_cloud.system_metadata(uuid)["image_hw_scsi_model"].lower() == "virtio-scsi"
+
+
 @pytest.mark.parametrize(
     ("name", "value"), [("hw_cdrom_bus", "bogus"), ("hw_disk_bus", ""), ("hw_vif_model", "e1001")]
 )
