@@ -31,7 +31,7 @@ from novadev.deployment import Deployment
 from novadev.device.forecast.layouts import Layouts
 from novadev.device.hosted_instance import HostedInstance
 from novadev.device.selecting import attached
-from novadev.errors import BadInput, NovadevError, SchemaUnknown, Unreachable
+from novadev.errors import BadInput, NotAsNeeded, NovadevError, SchemaUnknown, Unreachable
 from novadev.image_property.decisions import Decisions
 from novadev.image_property.facts import Facts, read_facts
 from novadev.nova.image_properties import MACHINE_TYPE
@@ -334,6 +334,10 @@ class Audit:
             details = f"the rehearsal ended early: {error}"
             lost = Finding("unreachable", "failure", None, host, details, None, target=host)
             yield from self._unasked(lost, error.exit_code)
+        for what, why in rehearsals.rehearsal.unable.items():
+            details = f"guests with {what} were not rehearsed: {why}"
+            lost = Finding("unreachable", "failure", None, host, details, None, target=host)
+            yield from self._unasked(lost, NotAsNeeded.exit_code)
         if left is not None:
             details = (
                 "the rehearsal may have left a guest there, which the next rehearsal removes: "

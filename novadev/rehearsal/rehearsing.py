@@ -12,7 +12,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Literal, TypeVar
 
 from novadev.errors import NotAsNeeded, NovadevError, Unreachable
-from novadev.rehearsal.on_host import Stage, hold, prepare, rehearse
+from novadev.rehearsal.on_host import Stage, Unable, hold, prepare, rehearse
 from novadev.rehearsal.shape import Shape
 from novadev.runs.lease import Holder
 from novadev.text import many
@@ -63,6 +63,8 @@ class Rehearsal:
         """Why something may be left on the host, if so; the next rehearsal removes it."""
         self.stuck: dict[str, str] = {}
         """Why libvirt cannot end a guest of a rehearsal, by name; no rehearsal removes it."""
+        self.unable: dict[str, str] = {}
+        """What the host could give no guest, and why: the shapes with it are not rehearsed."""
 
     def check(self) -> tuple[Marked, ...]:
         """Return what a rehearsal that was killed has left on the host; changes nothing.
@@ -119,9 +121,16 @@ class Rehearsal:
                     batches.extendleft([shape] for shape in reversed(batch))
             else:
                 pairs = zip(batch, found, strict=True)
-                yield from (Rehearsed(shape, one.fate, one.message) for shape, one in pairs)
+                yield from (self._rehearsed(shape, one) for shape, one in pairs)
 
-    def _try(self, stage: Stage, batch: Sequence[Shape]) -> list[Trial]:
+    def _rehearsed(self, shape: Shape, found: Trial | Unable) -> Rehearsed:
+        """Return what was FOUND of SHAPE; one reason for all that the host is unable to have."""
+        if isinstance(found, Trial):
+            return Rehearsed(shape, found.fate, found.message)
+        why = self.unable.setdefault(found.what, found.message)
+        return Rehearsed(shape, "not rehearsed", why)
+
+    def _try(self, stage: Stage, batch: Sequence[Shape]) -> list[Trial | Unable]:
         stage = replace(stage, mark=self._mark())
         self._call(hold, self._lock, stage.mark)
         return self._call(rehearse, stage, [shape.definition for shape in batch])

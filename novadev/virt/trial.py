@@ -48,11 +48,13 @@ class Trial:
     """What became of a definition, in libvirt's and QEMU's own words if it did not start.
 
     ``is_certain`` is False where the words may be about the state of the host, such as its memory.
+    ``errno`` is that of the call that the kernel refused libvirt, 0 where it was none.
     """
 
     fate: Fate
     message: str = ""
     is_certain: bool = True
+    errno: int = 0
 
 
 @dataclass(frozen=True)
@@ -164,8 +166,10 @@ def _failed(host: Host, fate: Fate, error: Any) -> Trial:
     """Return the failure; raises ERROR itself where the connection was lost."""
     if not host.is_alive():
         raise error
-    is_certain = error.get_error_code() in _OF_THE_DEFINITION
-    return Trial(fate, error.get_error_message() or "no reason given", is_certain)
+    code = error.get_error_code()
+    errno = int(error.get_int1() or 0) if code == libvirt.VIR_ERR_SYSTEM_ERROR else 0
+    message = error.get_error_message() or "no reason given"
+    return Trial(fate, message, code in _OF_THE_DEFINITION, errno)
 
 
 def _remove(domain: Any) -> None:
