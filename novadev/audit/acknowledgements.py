@@ -168,13 +168,20 @@ def read_acknowledgements(name: str, today: date | None = None) -> Acknowledgeme
 
 def _parsed(text: str, name: str) -> Any:
     try:
-        return _Loader(text).get_single_data() or []
+        loader = _Loader(text)
+        node = loader.get_single_node()
+        return [] if _is_blank(node) else loader.construct_document(node)
     except yaml.MarkedYAMLError as error:
         line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
         raise BadInput(f"{name}: {line}{error.problem or error.context}; {_SHAPE}") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         why = str(error).partition("\n")[0]
         raise BadInput(f"{name} is not valid YAML: {why}; {_SHAPE}") from None
+
+
+def _is_blank(node: yaml.Node | None) -> bool:
+    """Whether a file has nothing but comments in it; a written null, zero or false is something."""
+    return node is None or (isinstance(node, yaml.ScalarNode) and not node.value and not node.style)
 
 
 def _entry(item: Any, place: int, name: str) -> Acknowledgement:

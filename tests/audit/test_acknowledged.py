@@ -119,6 +119,18 @@ def test_a_file_that_is_none_is_told(text: str, told: str, tmp_path: Path) -> No
     assert told in str(raised.value)
 
 
+@pytest.mark.parametrize("text", ["false", "0", "{}", "''", "null", "~", "no", "0.0", "!!set {}"])
+def test_a_value_that_is_no_list_is_not_taken_for_an_empty_file(text: str, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="is not a list of acknowledgements"):
+        read_acknowledgements(write(tmp_path, text))
+
+
+@pytest.mark.parametrize("text", ["", "\n", "# nothing yet\n", "---\n", "[]"])
+def test_an_empty_file_acknowledges_nothing(text: str, tmp_path: Path) -> None:
+    found = read_acknowledgements(write(tmp_path, text), TODAY)
+    assert list(found.marked([FINDING])) == [FINDING]
+
+
 def test_the_sample_is_one() -> None:
     assert not read_acknowledgements(str(SAMPLE), TODAY).ended
 
