@@ -361,7 +361,7 @@ class Audit:
             cell=instance.cell,
             project=instance.project_id or "",
             machine_type=machine_type or instance.image_properties.get(MACHINE_TYPE) or "",
-            needs=needed,
+            needs="wait" if trouble.waits_for_host else needed,
             target=trouble.target,
             target_file=trouble.target_file,
             move=trouble.move,

@@ -43,11 +43,12 @@ class Finding:
     ``project`` and ``machine_type`` are the instance's, empty where they are not known.
 
     ``needs`` is what ends it: the command; the command once the server is stopped, or its task has
-    ended; or the decision of a person. ``acknowledged`` is the reason why somebody lives with it.
-    ``comparison`` is with an earlier audit, None without one; what is mended is there no more, and
-    what is not checked was found by the earlier audit alone. ``target`` is the other host that the
-    guest was held against, ``target_file`` its capability file, and ``move`` how the guest would
-    get there; None where the check is about no other host, and of a rehearsal the latter two.
+    ended, or its host answers; or the decision of a person. ``acknowledged`` is the reason why
+    somebody lives with it. ``comparison`` is with an earlier audit, None without one; what is
+    mended is there no more, and what is not checked was found by the earlier audit alone.
+    ``target`` is the other host that the guest was held against, ``target_file`` its capability
+    file, and ``move`` how the guest would get there; None where the check is about no other host,
+    and of a rehearsal the latter two.
     ``once`` says that it is about all guests of a kind, of which it names the first.
     """
 
@@ -125,7 +126,8 @@ class Trouble:
     ``settled_by`` leaves nothing to decide.
     ``fault`` is the key of the rules' fault that the remedy has to end. ``after`` are the checks
     whose remedies have to be run before this one, and ``first`` is one of those remedies.
-    ``target``, ``target_file``, ``move`` and ``once`` are as in `Finding`.
+    ``waits_for_host``: its remedy is known when the host answers again. ``target``,
+    ``target_file``, ``move`` and ``once`` are as in `Finding`.
     """
 
     check: str
@@ -139,6 +141,7 @@ class Trouble:
     fault: tuple[str, str] | None = None
     after: frozenset[str] = frozenset()
     first: str | None = None
+    waits_for_host: bool = False
     target: str | None = None
     target_file: str | None = None
     move: Move | None = None

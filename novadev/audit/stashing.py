@@ -64,26 +64,34 @@ class Outlook:
         return self.recorded.get("hw_scsi_model") == "lsilogic"
 
 
-def why_not_now(facts: Facts, is_silent: bool, hosts: ComputeHosts) -> str | None:
+@dataclass(frozen=True)
+class NotNow:
+    """Why stash-defaults would refuse a guest; ``is_silent``: because its host did not answer."""
+
+    why: str
+    is_silent: bool = False
+
+
+def why_not_now(facts: Facts, is_silent: bool, hosts: ComputeHosts) -> NotNow | None:
     """Return why stash-defaults would refuse a guest that was not read; None if it may take it.
 
     IS_SILENT: its host was asked, and did not answer.
     """
     host = facts.instance.host
     if is_silent:
-        return f"host {host} did not answer"
+        return NotNow(f"host {host} did not answer", is_silent)
     if host is None:
         return None
     unread = no_domain(facts)
     if unread is not None:
-        return str(unread)
+        return NotNow(str(unread))
     try:
         compute = hosts.find(host)
     except BadInput as error:
-        return str(error)
+        return NotNow(str(error))
     if compute is None or compute.qemu is None or compute.release in (None, facts.release):
         return None
-    return (
+    return NotNow(
         f"the rules in {compute.origin} are from Nova {compute.release}, but nova-compute on "
         f"{host} is {facts.release} now: save the file again (novadev capabilities save)"
     )
@@ -93,7 +101,7 @@ def not_stashed(
     instance: Instance,
     known: Outlook | None,
     taken_out: Mapping[str, Decision],
-    not_now: str | None = None,
+    not_now: NotNow | None = None,
 ) -> Iterator[Trouble]:
     """Yield the properties of Nova's own list that are not stored.
 
@@ -126,12 +134,12 @@ def not_stashed(
             yield Trouble("not-stashed", "warning", details)
 
 
-def _of_unread(uuid: str, missing: list[str], not_now: str | None) -> Trouble:
+def _of_unread(uuid: str, missing: list[str], not_now: NotNow | None) -> Trouble:
     details = f"{_details(missing)}; {UNREAD}"
     if not_now is None:
         return Trouble("not-stashed", "warning", details, stash(uuid))
-    details += f", and stash-defaults cannot record {_it(missing)}: {not_now}"
-    return Trouble("not-stashed", "warning", details)
+    details += f", and stash-defaults cannot record {_it(missing)}: {not_now.why}"
+    return Trouble("not-stashed", "warning", details, waits_for_host=not_now.is_silent)
 
 
 def decided(name: str, stored: str, decision: Decision, instance: Instance, is_seen: bool) -> str:

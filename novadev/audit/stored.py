@@ -8,7 +8,7 @@ from functools import cached_property, lru_cache
 
 from novadev.audit.correction import value_instead
 from novadev.audit.finding import Trouble
-from novadev.audit.stashing import Outlook
+from novadev.audit.stashing import NotNow, Outlook
 from novadev.errors import BadInput, InvalidValue
 from novadev.image_property.decisions import Decision
 from novadev.image_property.facts import Facts
@@ -37,7 +37,7 @@ class Stored:
     are_assumed: bool = True
     outlook: Outlook | None = None
     taken_out: Mapping[str, Decision] = field(default_factory=dict)
-    not_now: str | None = None
+    not_now: NotNow | None = None
 
     @property
     def uuid(self) -> str:

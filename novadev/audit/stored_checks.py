@@ -134,10 +134,12 @@ def _without_scsi_model(stored: Stored, trouble: Trouble) -> Trouble:
         return replace(trouble, remedy=None, details=details)
     if outlook is None and stored.not_now is None:
         return _with_better_model(stored, trouble)
-    details = trouble.details
-    if outlook is None:
-        details += f"; stash-defaults cannot record what the guest has: {stored.not_now}"
-    return _with_better_model(stored, replace(trouble, remedy=None, details=details))
+    trouble = replace(trouble, remedy=None)
+    if outlook is None and stored.not_now is not None:
+        told = f"stash-defaults cannot record what the guest has: {stored.not_now.why}"
+        waits = stored.not_now.is_silent
+        trouble = replace(trouble, details=f"{trouble.details}; {told}", waits_for_host=waits)
+    return _with_better_model(stored, trouble)
 
 
 def _with_better_model(stored: Stored, trouble: Trouble) -> Trouble:

@@ -67,7 +67,8 @@ class Totals:
                 self.failures += item.severity == "failure"
                 self.warnings += item.severity == "warning"
                 self.unreached += item.check == "unreachable" and item.severity == "failure"
-                self.decisions += item.remedy is None and item.check != "unreachable"
+                is_open = item.remedy is None and item.needs == "decision"
+                self.decisions += is_open and item.check != "unreachable"
             yield item
 
 
