@@ -157,10 +157,10 @@ class Pool:
         return None
 
     def lose(self, lane: Lane, error: NovadevError) -> None:
-        """Kill the child lost by ERROR; give its host up if the child never answered."""
+        """Kill the child lost by ERROR; give its host up if it is the first and never answered."""
         _LOG.info("host %s: lost: %s", lane.host, error)
         process = self._processes.get(lane)
-        if process is not None and not process.has_answered:
+        if process is not None and not process.has_answered and lane.number == 0:
             self._given_up[lane.host] = of_host(error)
         self.drop(lane)
 

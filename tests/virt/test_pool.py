@@ -142,6 +142,14 @@ def test_a_second_child_that_cannot_connect_costs_nothing() -> None:
             assert len(pids(answers)) == 1
 
 
+def test_a_host_is_not_given_up_for_a_second_child_that_never_answered() -> None:
+    with Pool(of, workers=2) as pool:
+        first = pool.call("cmp1", questions.pid)
+        pool.process(Lane("cmp1", 1), ())
+        pool.lose(Lane("cmp1", 1), Unreachable("host cmp1 was lost"))
+        assert pool.call("cmp1", questions.pid) == first
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("place", range(20, 24))
 @pytest.mark.parametrize("fault", ["hang", "end"])
